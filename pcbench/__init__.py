@@ -1,0 +1,31 @@
+"""pcbench: how robust is a network at every timestep of its thinking?
+
+The names below are imported when they are first used, so that `import pcbench` and `pcbench --help` stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pcbench.attacks.api import attack as attack
+    from pcbench.corruptions.api import corrupt as corrupt
+    from pcbench.harness.run import run as run
+    from pcbench.network.conversion import predify as predify
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "attack", "corrupt", "predify", "run"]
+
+_HOMES = {
+    "attack": "pcbench.attacks.api",
+    "corrupt": "pcbench.corruptions.api",
+    "predify": "pcbench.network.conversion",
+    "run": "pcbench.harness.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'pcbench' has no attribute {name!r}")

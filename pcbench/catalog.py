@@ -1,0 +1,126 @@
+"""Where definitions live, and how a TOML file becomes a frozen, checked value.
+
+The catalogue is two folders of data, `attacks/` and `corruptions/`: a suite is a folder in one of them, holding
+`suite.toml` and one TOML file for each attack or corruption. Adding a file adds a definition; no code changes.
+An installed pcbench carries the folders inside the package, a checkout has them at its top level.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from pcbench.errors import DefinitionError, UnknownNameError
+
+Kind = Literal["attacks", "corruptions"]
+KINDS: tuple[Kind, ...] = ("corruptions", "attacks")
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+class Definition(BaseModel):
+    """The base of everything read from a TOML file: frozen, strict about types, refusing unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+DefinitionType = TypeVar("DefinitionType", bound=Definition)
+
+
+def catalog_folder(kind: Kind) -> Path:
+    """Return the folder of all suites of one kind: the packaged one if it is there, else the checkout's."""
+    packaged = _PACKAGE / "_catalog" / kind
+    return packaged if packaged.is_dir() else _PACKAGE.parent / kind
+
+
+def suite_names(kind: Kind) -> list[str]:
+    """Return the names of the catalogue's suites of one kind, sorted."""
+    return sorted(path.parent.name for path in catalog_folder(kind).glob("*/suite.toml"))
+
+
+def suite_folder(name: str) -> tuple[Kind, Path]:
+    """Find a suite by its name, or by the path of a folder of the user's own.
+
+    Args:
+        name: A suite's name (``"digits-c"``) or the path of a folder that holds a `suite.toml`. A folder of the
+            user's own says what it is by the folder it lies in (`attacks/…` or `corruptions/…`).
+
+    Returns:
+        The kind of the suite and its folder.
+
+    Raises:
+        UnknownNameError: No suite has this name.
+        DefinitionError: The path is a folder without `suite.toml`, or lies in neither kind of folder.
+    """
+    for kind in KINDS:
+        if name in suite_names(kind):
+            return kind, catalog_folder(kind) / name
+    path = Path(name)
+    if path.is_dir():
+        return _kind_of_own_folder(path.resolve()), path.resolve()
+    raise UnknownNameError("suite", name, [known for kind in KINDS for known in suite_names(kind)])
+
+
+def _kind_of_own_folder(path: Path) -> Kind:
+    if not (path / "suite.toml").is_file():
+        raise DefinitionError(path, "a suite's folder holds a suite.toml; this one does not")
+    for kind in KINDS:
+        if path.parent.name == kind:
+            return kind
+    raise DefinitionError(path, "put a suite of your own in a folder named 'attacks' or 'corruptions'")
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        DefinitionError: The file is missing, cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DefinitionError(path, "there is no such file") from None
+    except OSError as error:
+        raise DefinitionError(path, f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        raise DefinitionError(path, "is not a text file (UTF-8 expected)") from None
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(path, f"is not valid TOML: {error}") from None
+
+
+def load_definition(cls: type[DefinitionType], path: Path) -> DefinitionType:
+    """Read a TOML file into a definition, refusing unknown keys and wrong types in one line.
+
+    Raises:
+        DefinitionError: The file or one of its values is wrong; the message names file, key and remedy.
+    """
+    return parse_definition(cls, read_table(path), path)
+
+
+def parse_definition(cls: type[DefinitionType], table: dict[str, Any], path: Path | str) -> DefinitionType:
+    """Turn a table into a definition; `path` is named in errors.
+
+    TOML has no tuples, and strict checking takes no list for one; so the table passes through the rules for JSON,
+    under which a list may become a tuple and nothing else is converted.
+    """
+    try:
+        return cls.model_validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise DefinitionError(path, _first_problem(error.errors()[0], cls)) from None
+
+
+def _first_problem(problem: ErrorDetails, cls: type[Definition]) -> str:
+    where = ".".join(str(part) for part in problem["loc"]) or "the file"
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(problem["loc"][-1]), cls.model_fields, n=1)
+        known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(cls.model_fields)}"
+        return f"unknown key {where!r}; {known}"
+    if problem["type"] == "missing":
+        return f"the key {where!r} is missing"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"

@@ -1,0 +1,83 @@
+"""The one exception tree of pcbench.
+
+Every error a user can meet is a `PcbenchError`. Its message is one line, in the user's words, with the remedy;
+`exit_code` is what the command line ends with: 2 for wrong use, 1 for a run that failed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class PcbenchError(Exception):
+    """The root of all errors that pcbench raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(PcbenchError):
+    """What was asked for cannot be done as asked; nothing was computed."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that no registry or catalogue knows; the message suggests the nearest known ones.
+
+    Args:
+        kind: What was looked for, such as ``"suite"``.
+        name: What the user wrote.
+        known: All names that would have been right.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"there is no {kind} {name!r}; {self._remedy()}")
+
+    def _remedy(self) -> str:
+        close = difflib.get_close_matches(self.name, self.known, n=3, cutoff=0.5)
+        if close:
+            return f"did you mean {' or '.join(repr(match) for match in close)}?"
+        return f"known: {', '.join(self.known) or 'none'}"
+
+
+class DefinitionError(UsageError):
+    """A definition file (TOML) that is missing, broken, or holds a key or value that means nothing."""
+
+    def __init__(self, path: Path | str, problem: str) -> None:
+        self.path = Path(path)
+        super().__init__(f"{path}: {problem}")
+
+
+class ConfigurationError(UsageError):
+    """A predictive network that cannot be built as configured; the message names the PCoder and the fix."""
+
+
+class DataError(UsageError):
+    """Images or labels that are missing, damaged, or do not belong to the model."""
+
+
+class WeightsError(UsageError):
+    """Weights that are missing, damaged, or made for another network."""
+
+
+class MissingExtraError(UsageError):
+    """A library that pcbench can use is not installed.
+
+    Args:
+        library: The library's name as users know it.
+        extra: The extra of pcbench that installs it.
+    """
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed; install it with: pip install 'pcbench[{extra}]'")
+
+
+class RunError(PcbenchError):
+    """A run that started and could not be finished."""
+
+
+class DivergenceError(RunError):
+    """The representations of a network grow without bound over its timesteps."""
