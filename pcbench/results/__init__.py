@@ -1,0 +1,1 @@
+"""What a run leaves behind: its description, its outcomes, and the folder that holds them."""
