@@ -1,6 +1,7 @@
 """Write the exact versions of every package into pyproject.toml, without naming the registry they came from.
 
-Usage: python .ci/pin_dependencies.py            (needs uv on the PATH)
+Usage: python .ci/pin_dependencies.py            write the pins (needs uv on the PATH)
+       python .ci/pin_dependencies.py --print    print those that are written, as a constraints file
 
 A lock file would name the registry's host in every line, so the pins live in `[tool.uv] constraint-dependencies`,
 which `uv run` obeys. The resolution is universal: one list for all systems and Pythons.
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
@@ -34,8 +36,11 @@ def universal_pins(text: str, extra: str) -> set[str]:
 
 
 def main() -> None:
-    """Resolve both exclusive extras and replace the block between the two pin comments."""
+    """Resolve both exclusive extras and replace the block between the two pin comments, or print it."""
     text = PROJECT.read_text()
+    if "--print" in sys.argv:
+        sys.stdout.write("\n".join(tomllib.loads(text)["tool"]["uv"]["constraint-dependencies"]) + "\n")
+        return
     bare = BLOCK.sub(r"\1constraint-dependencies = []\n\3", text)
     pins = universal_pins(bare, "torchattacks") | universal_pins(bare, "robustbench")
     lines = "".join(f'    "{pin}",\n' for pin in sorted(pins) if not pin.startswith("pcbench"))

@@ -24,7 +24,7 @@ class SuiteSpec(Definition):
 
     name: str
     kind: Literal["corruptions", "attacks"]
-    version: int
+    version: str
     sha256: str
     images: int
     subset: bool

@@ -1,0 +1,68 @@
+"""The entry point: all verbs, and how an error becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import pcbench
+from pcbench.cli.list import list_command
+from pcbench.cli.report import report_command
+from pcbench.cli.run import run_command
+from pcbench.cli.status import status_command
+from pcbench.errors import PcbenchError
+
+app = typer.Typer(
+    name="pcbench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="How robust is a network at every timestep of its thinking?",
+)
+app.command("run")(run_command)
+app.command("list")(list_command)
+app.command("report")(report_command)
+app.command("status")(status_command)
+
+# BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer carries.
+_ParserError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+@app.callback(invoke_without_command=True)
+def global_options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    """How robust is a network at every timestep of its thinking?"""
+    del debug  # taken from the arguments before they are parsed, so that it may stand anywhere
+    if version:
+        typer.echo(f"pcbench {pcbench.__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process with its exit code.
+
+    0: done. 1: a run that failed, or a regression found. 2: wrong use. 130: stopped by the user.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        code = app(args=[word for word in given if word != "--debug"], prog_name="pcbench", standalone_mode=False)
+    except PcbenchError as error:
+        if debug:
+            raise
+        sys.exit(_fail(str(error), error.exit_code))
+    except _ParserError as error:
+        sys.exit(_fail(getattr(error, "format_message", lambda: str(error))(), 2))
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(_fail("stopped; the same command goes on from here", 130))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
+    return code

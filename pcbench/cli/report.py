@@ -1,0 +1,23 @@
+"""`pcbench report RUN`: make the figures and the page of finished runs again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report_command(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.", metavar="RUN...")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; the first run's report/ if not given.")
+    ] = None,
+) -> None:
+    """Make the figures and the page of finished runs."""
+    from pcbench.harness.reporting import write_report
+    from pcbench.results.directory import open_run
+
+    opened = [open_run(folder) for folder in runs]
+    folder = write_report(opened, out or opened[0].folder / "report")
+    typer.echo(f"wrote {folder}")

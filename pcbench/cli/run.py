@@ -1,0 +1,114 @@
+"""`pcbench run`: measure a network under corruptions and attacks, timestep by timestep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_MODEL = "Model and images"
+_ATTACK = "Attacks"
+_CORRUPTION = "Corruptions"
+_RUN = "The run"
+
+
+def run_command(
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A zoo name or module:function.", rich_help_panel=_MODEL)
+    ] = "pdigits",
+    suite: Annotated[
+        list[str] | None,
+        typer.Option("--suite", "-s", help="A suite's name or folder; may be repeated.", rich_help_panel=_MODEL),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="Images: digits, imagenet:PATH, parquet:PATH, …", rich_help_panel=_MODEL)
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", help="Only this many images, named in the tables.", rich_help_panel=_MODEL)
+    ] = None,
+    timesteps: Annotated[
+        int | None, typer.Option("--timesteps", "-T", help="Updates T; 0..T are scored.", rich_help_panel=_MODEL)
+    ] = None,
+    backbone_weights: Annotated[
+        Path | None, typer.Option("--backbone-weights", help="Safetensors of the backbone.", rich_help_panel=_MODEL)
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Safetensors of the predictors.", rich_help_panel=_MODEL)
+    ] = None,
+    random_predictors: Annotated[
+        int | None,
+        typer.Option("--random-predictors", help="Seed for untrained predictors.", rich_help_panel=_MODEL),
+    ] = None,
+    ablation: Annotated[
+        str | None, typer.Option("--ablation", help="no-feedback (λ=0) or no-error (α=0).", rich_help_panel=_MODEL)
+    ] = None,
+    epsilons: Annotated[
+        str | None, typer.Option("--epsilons", help='Budgets, such as "1/255,8/255".', rich_help_panel=_ATTACK)
+    ] = None,
+    gradient: Annotated[
+        str, typer.Option("--gradient", help="exact or stop-error.", rich_help_panel=_ATTACK)
+    ] = "exact",
+    plain_sweep: Annotated[
+        bool, typer.Option("--plain-sweep", help="Attack every image at every ε.", rich_help_panel=_ATTACK)
+    ] = False,
+    attack_all_timesteps: Annotated[
+        list[str] | None,
+        typer.Option("--attack-all-timesteps", help="Attack the mean or worst loss too.", rich_help_panel=_ATTACK),
+    ] = None,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Collect evidence on the gradients.", rich_help_panel=_ATTACK)
+    ] = False,
+    save_adversarials: Annotated[
+        bool, typer.Option("--save-adversarials", help="Keep adversarial images, lossless.", rich_help_panel=_ATTACK)
+    ] = False,
+    adversarials: Annotated[
+        Path | None, typer.Option("--adversarials", help="Score another run's images.", rich_help_panel=_ATTACK)
+    ] = None,
+    backend: Annotated[
+        str, typer.Option("--backend", help="fast or reference.", rich_help_panel=_CORRUPTION)
+    ] = "fast",
+    corrupted: Annotated[
+        Path | None, typer.Option("--corrupted", help="Published corrupted files.", rich_help_panel=_CORRUPTION)
+    ] = None,
+    jpeg_quality: Annotated[
+        int | None, typer.Option("--jpeg-quality", help="Recompress as published (85).", rich_help_panel=_CORRUPTION)
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all randomness.", rich_help_panel=_RUN)] = 0,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Images in one pass.", rich_help_panel=_RUN)
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.", rich_help_panel=_RUN)] = "auto",
+    precision: Annotated[
+        str, typer.Option("--precision", help="float32, tf32 or bfloat16.", rich_help_panel=_RUN)
+    ] = "float32",
+    compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.", rich_help_panel=_RUN)] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="The run's folder.", rich_help_panel=_RUN)] = None,
+    again: Annotated[bool, typer.Option("--again", help="Compute anew.", rich_help_panel=_RUN)] = False,
+) -> None:
+    """Measure how robust a network is at every timestep.
+
+    Without options: the pdigits network on scikit-learn's handwritten digits, corrupted and attacked.
+    """
+    options: dict[str, Any] = dict(locals())
+    options["suites"] = tuple(options.pop("suite") or ())
+    options["gradient"] = gradient.replace("-", "_")
+    options["attack_all_timesteps"] = tuple(attack_all_timesteps or ())
+
+    from pcbench.harness.request import request_from
+
+    options["epsilons"] = _epsilons(epsilons)
+    request = request_from(options)
+
+    from pcbench.harness.run import run_request
+    from pcbench.harness.table import print_summary
+
+    print_summary(run_request(request))
+
+
+def _epsilons(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    from pcbench.attacks.definitions import read_epsilons
+
+    return read_epsilons([part.strip() for part in text.split(",")], "l2")

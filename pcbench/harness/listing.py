@@ -1,0 +1,68 @@
+"""Tables of what can be named: models, suites, attacks, corruptions, data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.table import Table
+
+from pcbench.catalog import KINDS, catalog_folder, read_table, suite_names
+
+Row = tuple[str, ...]
+
+
+def listing(kind: str) -> Table:
+    """Return the table of one kind: ``"models"``, ``"suites"``, ``"attacks"``, ``"corruptions"`` or ``"data"``."""
+    columns, rows = _LISTINGS[kind]
+    table = Table(title=kind, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows():
+        table.add_row(*row)
+    return table
+
+
+def _models() -> Iterator[Row]:
+    from pcbench.models import zoo_listing
+
+    yield from zoo_listing()
+
+
+def _suites() -> Iterator[Row]:
+    for kind in KINDS:
+        for name in suite_names(kind):
+            folder = catalog_folder(kind) / name
+            header = read_table(folder / "suite.toml")
+            definitions = [path for path in folder.glob("*.toml") if path.stem not in ("suite", "baseline")]
+            yield name, kind, str(len(definitions)), str(header.get("title", ""))
+
+
+def _definitions(kind: Any, describe: Callable[[dict[str, Any]], str]) -> Iterator[Row]:
+    for suite in suite_names(kind):
+        for path in sorted((catalog_folder(kind) / suite).glob("*.toml")):
+            if path.stem not in ("suite", "baseline"):
+                yield path.stem, suite, describe(read_table(path))
+
+
+def _attacks() -> Iterator[Row]:
+    yield from _definitions("attacks", lambda table: f"{table.get('library', '')} {table.get('attack', '')}".strip())
+
+
+def _corruptions() -> Iterator[Row]:
+    yield from _definitions("corruptions", lambda table: str(table.get("family", "")))
+
+
+def _data() -> Iterator[Row]:
+    from pcbench.data.sources import source_names
+
+    yield from source_names().items()
+
+
+_LISTINGS: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Row]]]] = {
+    "models": (("model", "data", "what"), _models),
+    "suites": (("suite", "kind", "definitions", "what"), _suites),
+    "attacks": (("attack", "suite", "library"), _attacks),
+    "corruptions": (("corruption", "suite", "family"), _corruptions),
+    "data": (("data", "what"), _data),
+}

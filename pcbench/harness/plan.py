@@ -1,0 +1,180 @@
+"""From a request to a plan: names become definitions, images and a network, and all of it one frozen RunSpec.
+
+Everything that can be wrong with a request is found here, before anything is computed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from pcbench import models
+from pcbench.attacks.definitions import AttackSuite, load_attack_suite
+from pcbench.catalog import Kind, suite_folder, suite_names
+from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
+from pcbench.data.image_source import ImageSource
+from pcbench.data.sources import check, open_source
+from pcbench.errors import UsageError
+from pcbench.harness.request import Request
+from pcbench.models.subject import Subject
+from pcbench.results.environment import folder_hash, versions
+from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
+
+# The suites that `pcbench run` measures where the user names none: those made for the model's own data set.
+DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
+
+
+@dataclasses.dataclass(frozen=True)
+class SuitePlan:
+    """A suite, and the images it is run on."""
+
+    kind: Kind
+    folder: Path
+    definition: CorruptionSuite | AttackSuite
+    source: ImageSource
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A request with every name resolved.
+
+    Attributes:
+        request: What was asked for.
+        subject: The network.
+        timesteps: T.
+        batch_size: Images in one pass.
+        suites: What is measured on which images.
+        spec: The frozen description of all this.
+    """
+
+    request: Request
+    subject: Subject
+    timesteps: int
+    batch_size: int
+    suites: tuple[SuitePlan, ...]
+    spec: RunSpec
+
+
+def make_plan(request: Request) -> Plan:
+    """Resolve a request.
+
+    Raises:
+        UsageError: A name is unknown, a definition broken, images or weights missing or not made for each other.
+            Where both images and weights are missing, one message tells of both.
+    """
+    device = _device(request.device)
+    named = [(*suite_folder(name), name) for name in request.suites]
+    problems: list[str] = []
+    subject: Subject | None = None
+    try:
+        subject = _load_model(request, device)
+    except UsageError as error:
+        problems.append(str(error))
+    data = request.data if request.data is not None else models.default_data(request.model)
+    if data is None:
+        problems.append(_data_needed([name for *_, name in named]))
+    if problems or subject is None:
+        raise UsageError("; ".join(problems))
+    source = open_source(data, preprocessing=subject.preprocessing, split="test")
+    check(source, classes=subject.classes, class_names=subject.class_names)
+    if not named:
+        named = [(*suite_folder(name), name) for name in _default_suites(source)]
+    suites = tuple(_suite_plan(kind, folder, source, request) for kind, folder, _ in named)
+    return _finish(request, subject, suites, source)
+
+
+def _device(name: str) -> str:
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(name).type
+    except RuntimeError:
+        raise UsageError(f"there is no device {name!r}; known: auto, cpu, cuda, cuda:N") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("there is no CUDA device here; use --device cpu")
+    return name
+
+
+def _load_model(request: Request, device: str) -> Subject:
+    return models.load(
+        request.model,
+        timesteps=request.timesteps,
+        backbone_weights=request.backbone_weights,
+        weights=request.weights,
+        random_predictors=request.random_predictors,
+        ablation=request.ablation,
+        device=device,
+    )
+
+
+def _data_needed(suites: list[str]) -> str:
+    example = "imagenet:PATH, the folder that holds ImageNet's val/" if "imagenet-c" in suites else "imagefolder:PATH"
+    return f"images are needed: give --data {example}"
+
+
+def _default_suites(source: ImageSource) -> tuple[str, ...]:
+    family = source.name.partition(":")[0]
+    if family in DEFAULT_SUITES:
+        return DEFAULT_SUITES[family]
+    known = [name for kind in ("corruptions", "attacks") for name in suite_names(cast(Kind, kind))]
+    raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
+
+
+def _suite_plan(kind: Kind, folder: Path, source: ImageSource, request: Request) -> SuitePlan:
+    definition = load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder)
+    wanted = request.images
+    if wanted is None and isinstance(definition, AttackSuite) and definition.default_images is not None:
+        wanted = min(definition.default_images, len(source))
+    part = source if wanted is None else source.take(wanted)
+    return SuitePlan(kind, folder, definition, part)
+
+
+def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
+    timesteps = subject.timesteps if request.timesteps is None else request.timesteps
+    side = int(source.load([0]).shape[-1])
+    batch_size = request.batch_size or (128 if side <= 64 else 32)
+    preprocessing = dataclasses.asdict(source.preprocessing)
+    name, _, split = source.name.partition(":")
+    spec = RunSpec(
+        version=SPEC_VERSION,
+        model=dict(subject.description),
+        data=DataSpec(
+            name=name,
+            split=split,
+            fingerprint=source.fingerprint(),
+            available=len(source),
+            preprocessing=preprocessing,
+        ),
+        suites=tuple(
+            SuiteSpec(
+                name=suite.definition.name,
+                kind=suite.kind,
+                version=str(suite.definition.version),
+                sha256=folder_hash(suite.folder),
+                images=len(suite.source),
+                subset=len(suite.source) < len(source),
+            )
+            for suite in suites
+        ),
+        settings=Settings(
+            seed=request.seed,
+            timesteps=timesteps,
+            batch_size=batch_size,
+            gradient=request.gradient,
+            plain_sweep=request.plain_sweep,
+            epsilons=request.epsilons,
+            corruption_backend=request.backend,
+            jpeg_quality=request.jpeg_quality,
+            precision=request.precision,
+            compiled=request.compiled,
+            device=torch.device(_device(request.device)).type,
+            threads=torch.get_num_threads(),
+            checks=request.checks,
+            attack_all_timesteps=request.attack_all_timesteps,
+        ),
+        versions=versions(),
+    )
+    return Plan(request, subject, timesteps, batch_size, suites, spec)

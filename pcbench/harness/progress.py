@@ -1,0 +1,147 @@
+"""How far a run is: a bar in a terminal, readable lines in a log, and a file that another terminal can read."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from pcbench.results.directory import PROGRESS, write_json
+
+logger = logging.getLogger("pcbench")
+
+_SECONDS_BETWEEN_FILES = 2.0
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+@dataclasses.dataclass
+class _Count:
+    done: float = 0.0
+    images: int = 0
+    units: int = 0
+    title: str = ""
+
+
+class RunProgress:
+    """Counts the work that is done and tells of it.
+
+    Work is counted in passes of one image through the network, so that the time left is honest although an attack
+    step costs more than a corrupted image.
+
+    Args:
+        folder: The run's unfinished folder; `progress.json` is kept up to date in it.
+        units: How many conditions there are.
+        work: The work of all of them, in passes.
+        console: Where to draw; a console that is no terminal gets log lines; None is silent.
+    """
+
+    def __init__(self, folder: Path, units: int, work: float, console: Console | None) -> None:
+        self._folder, self._units, self._work = folder, units, max(work, 1.0)
+        self._console = console
+        self._count = _Count()
+        self._skipped = 0.0
+        self._start = self._last_file = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> RunProgress:
+        if self._console is not None and self._console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(elapsed_when_finished=True),
+            )
+            self._bar = Progress(*columns, console=self._console, speed_estimate_period=60.0)
+            self._task = self._bar.add_task("starting", total=self._work, rate="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        self._write_file()
+
+    def skip(self, work: float) -> None:
+        """Count a condition that an earlier, stopped run has already finished."""
+        self._count.units += 1
+        self._skipped += work
+        self._advance(work)
+
+    @contextmanager
+    def unit(self, title: str, work: float) -> Iterator[None]:
+        """Show one condition; whatever of its work was not counted by `step` counts when it is done."""
+        self._count.title = title
+        before = self._count.done
+        self._show()
+        yield
+        self._count.units += 1
+        self._advance(before + work - self._count.done)
+
+    def step(self, work: float, images: int) -> None:
+        """Count work inside a condition."""
+        self._count.images += images
+        self._advance(work)
+
+    def _advance(self, work: float) -> None:
+        self._count.done += work
+        self._show()
+        now = time.monotonic()
+        if now - self._last_file > _SECONDS_BETWEEN_FILES:
+            self._write_file()
+            self._last_file = now
+        if self._bar is None and self._console is not None and now - self._last_line > _SECONDS_BETWEEN_LINES:
+            logger.info("%s", self.sentence())
+            self._last_line = now
+
+    def _show(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task,
+                completed=self._count.done,
+                description=f"{self._count.units + 1 if self._count.title else 0}/{self._units} {self._count.title}",
+                rate=f"{self._images_per_second():.0f} images/s",
+            )
+
+    def _images_per_second(self) -> float:
+        return self._count.images / max(time.monotonic() - self._start, 1e-3)
+
+    def _seconds_left(self) -> float | None:
+        worked = self._count.done - self._skipped
+        if worked <= 0:
+            return None
+        return (time.monotonic() - self._start) * (self._work - self._count.done) / worked
+
+    def sentence(self) -> str:
+        """Return how far the run is, in words."""
+        left = self._seconds_left()
+        remaining = "" if left is None else f", about {left:.0f} s left"
+        share = self._count.done / self._work
+        return (
+            f"{share:.0%} done, condition {min(self._count.units + 1, self._units)} of {self._units} "
+            f"({self._count.title}), {self._images_per_second():.0f} images/s{remaining}"
+        )
+
+    def _write_file(self) -> None:
+        if self._folder.is_dir():
+            content = {
+                "share": self._count.done / self._work,
+                "conditions_done": self._count.units,
+                "conditions": self._units,
+                "condition": self._count.title,
+                "images_per_second": self._images_per_second(),
+                "seconds_left": self._seconds_left(),
+                "sentence": self.sentence(),
+                "written": time.time(),
+            }
+            write_json(self._folder / PROGRESS, content)

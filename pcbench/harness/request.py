@@ -1,0 +1,109 @@
+"""What a user asks for: the one list of a run's options, shared by the command line and by Python."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+from pcbench.errors import UnknownNameError, UsageError
+
+GRADIENTS = ("exact", "stop_error")
+BACKENDS = ("fast", "reference")
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The options of a run.
+
+    Attributes:
+        model: A zoo name, ``"module:function"``, or a `torch.nn.Module`.
+        suites: Suite names, or folders of the user's own; none means the suites of the model's own data set.
+        data: A data source (``"digits"``, ``"imagenet:PATH"``, …) or an object with images and labels; none means
+            the model's own data set.
+        images: Run every suite on this many images, chosen by a fixed permutation; none means all (or as many as
+            the suite states).
+        timesteps: T, the number of updates; none means the model's own.
+        seed: Seed of all randomness.
+        batch_size: Images in one pass; none means 128 up to 64 px, else 32.
+        out: The run's folder; none means ``results/runs/<model>-<suites>-<key>``.
+        again: Compute anew even where a finished run of the same key lies.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; ``"auto"`` takes a GPU where there is one.
+        precision: ``"float32"``, ``"tf32"`` or ``"bfloat16"``.
+        compiled: Send the network through `torch.compile`.
+        backbone_weights: Safetensors file of the backbone.
+        weights: Safetensors file of the predictors.
+        random_predictors: Seed for untrained predictors: the null control, marked in the results.
+        ablation: ``"no-feedback"`` (λ = 0) or ``"no-error"`` (α = 0).
+        gradient: ``"exact"`` or ``"stop_error"``: how attacks differentiate the error term.
+        plain_sweep: Attack every image at every epsilon, and report the success at exactly epsilon.
+        epsilons: Epsilons in [0,1] pixel units in place of the suite's.
+        attack_all_timesteps: Besides each timestep, attack the ``"mean"`` or ``"worst"`` loss over all of them.
+        checks: Collect the evidence that the attacks' gradients are sound.
+        save_adversarials: Keep the adversarial images, lossless.
+        adversarials: Score the adversarial images that another run saved, in place of attacking.
+        backend: ``"fast"`` or ``"reference"`` corruptions.
+        corrupted: Folder of published corrupted files, read in place of corrupting.
+        jpeg_quality: Recompress on-the-fly images at this JPEG quality, as the published files were (85).
+        progress: Show progress.
+    """
+
+    model: Any = "pdigits"
+    suites: tuple[str, ...] = ()
+    data: Any = None
+    images: int | None = None
+    timesteps: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    out: Path | str | None = None
+    again: bool = False
+    device: str = "auto"
+    precision: str = "float32"
+    compiled: bool = False
+    backbone_weights: Path | str | None = None
+    weights: Path | str | None = None
+    random_predictors: int | None = None
+    ablation: str | None = None
+    gradient: Literal["exact", "stop_error"] = "exact"
+    plain_sweep: bool = False
+    epsilons: tuple[float, ...] | None = None
+    attack_all_timesteps: tuple[Literal["mean", "worst"], ...] = ()
+    checks: bool = False
+    save_adversarials: bool = False
+    adversarials: Path | str | None = None
+    backend: Literal["fast", "reference"] = "fast"
+    corrupted: Path | str | None = None
+    jpeg_quality: int | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have.
+
+        Raises:
+            UsageError: A number is out of its range, or a word is none of those known.
+        """
+        for name, least in (("images", 1), ("timesteps", 0), ("seed", 0), ("batch_size", 1)):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise UsageError(f"{name} is a whole number of at least {least} (got {value!r})")
+        for name, known in (("gradient", GRADIENTS), ("backend", BACKENDS)):
+            if getattr(self, name) not in known:
+                raise UnknownNameError(name, str(getattr(self, name)), known)
+        for epsilon in self.epsilons or ():
+            if not 0 <= epsilon <= 1:
+                raise UsageError(f"an epsilon lies between 0 and 1, in units of the pixel range (got {epsilon!r})")
+        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
+            raise UsageError(f"jpeg_quality lies between 1 and 100 (got {self.jpeg_quality!r})")
+
+
+def request_from(options: dict[str, Any]) -> Request:
+    """Make a request from keyword arguments.
+
+    Raises:
+        UnknownNameError: An argument is no option of a run; the message suggests the nearest one.
+    """
+    known = {field.name for field in dataclasses.fields(Request)}
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option of a run called", name, known)
+    return Request(**options)

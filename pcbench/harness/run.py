@@ -1,0 +1,99 @@
+"""Run suites on a network and leave a folder of results."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from pcbench.harness.attack_suites import attack_units
+from pcbench.harness.corruption_suites import corruption_units
+from pcbench.harness.plan import Plan, make_plan
+from pcbench.harness.progress import RunProgress
+from pcbench.harness.reporting import write_report
+from pcbench.harness.request import Request, request_from
+from pcbench.harness.work import Unit
+from pcbench.metrics.summary import summarise_folder
+from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
+from pcbench.results.environment import machine
+from pcbench.results.schema import write_outcomes
+
+DEFAULT_FOLDER = Path("results") / "runs"
+
+
+def run(model: Any = "pdigits", suites: tuple[str, ...] | list[str] = (), **options: Any) -> Run:
+    """Measure how robust a network is at every timestep.
+
+    Args:
+        model: A zoo name, ``"module:function"``, or a `torch.nn.Module` that gives logits (batch, classes) or
+            (T + 1, batch, classes) for images in [0,1].
+        suites: Names of suites, or folders of suites of your own.
+        **options: See `pcbench.harness.request.Request`: `data`, `images`, `timesteps`, `seed`, `out`, ….
+
+    Returns:
+        The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything.
+
+    Raises:
+        UsageError: Something asked for cannot be done; nothing was computed.
+        RunError: The run failed on the way; what was finished is kept and taken up again.
+    """
+    return run_request(request_from({"model": model, "suites": tuple(suites), **options}))
+
+
+def run_request(request: Request) -> Run:
+    """Do what a request asks for; see `run`."""
+    plan = make_plan(request)
+    final = Path(request.out) if request.out is not None else DEFAULT_FOLDER / plan.spec.name()
+    if not request.again and (final / MANIFEST).is_file() and open_run(final, verify=False).key == plan.spec.key():
+        return open_run(final)
+    workspace = begin(final, plan.spec, again=request.again)
+    started = datetime.datetime.now(datetime.UTC)
+    clock = time.monotonic()
+    _compute(plan, workspace)
+    _summarise(plan, workspace)
+    finished = workspace.finish(
+        {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 1),
+            "machine": machine(),
+        }
+    )
+    write_report([finished], finished.folder / "report")
+    return finished
+
+
+def _units(plan: Plan) -> list[Unit]:
+    units: list[Unit] = []
+    for suite in plan.suites:
+        units.extend(corruption_units(plan, suite) if suite.kind == "corruptions" else attack_units(plan, suite))
+    return units
+
+
+def _compute(plan: Plan, workspace: Workspace) -> None:
+    units = _units(plan)
+    console = Console(file=sys.stderr) if plan.request.progress else None
+    with RunProgress(workspace.folder, len(units), sum(unit.passes for unit in units), console) as progress:
+        for unit in units:
+            path = workspace.folder / "outcomes" / f"{unit.path}.parquet"
+            if path.is_file():
+                progress.skip(unit.passes)
+                continue
+            with progress.unit(unit.title, unit.passes):
+                write_outcomes(unit.compute(progress.step), path)
+
+
+def _summarise(plan: Plan, workspace: Workspace) -> None:
+    baselines = {
+        suite.definition.name: suite.definition.baseline
+        for suite in plan.suites
+        if suite.kind == "corruptions" and suite.definition.baseline is not None
+    }
+    table = summarise_folder(workspace.folder / "outcomes", model=str(plan.spec.model["name"]), baselines=baselines)
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), workspace.folder / "metrics.parquet")
+    table.to_csv(workspace.folder / "metrics.csv", index=False)

@@ -1,0 +1,76 @@
+"""The short table that a run ends with: one line a timestep."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from pcbench.results.directory import Run
+
+
+def print_summary(run: Run, console: Console | None = None) -> None:
+    """Print one short table a suite, and where the run's folder is."""
+    console = console or Console()
+    metrics = run.metrics
+    for suite in run.spec.suites:
+        rows = metrics[metrics["suite"] == suite.name]
+        columns = _corruption_columns(rows) if suite.kind == "corruptions" else _attack_columns(rows)
+        console.print(_table(f"{run.spec.model['name']} on {_images(suite.name, suite.images, suite.subset)}", columns))
+    console.print(f"wrote {run.folder}", highlight=False, soft_wrap=True)
+
+
+def _images(suite: str, images: int, subset: bool) -> str:
+    return f"{suite} ({images} images{', a subset' if subset else ''}; rates in %)"
+
+
+def _table(title: str, columns: dict[str, pd.Series]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("t", justify="right")
+    for name in columns:
+        table.add_column(name, justify="right")
+    times = sorted(set().union(*(series.index for series in columns.values())))
+    for timestep in times:
+        table.add_row(str(timestep), *(_percent(series.get(timestep)) for series in columns.values()))
+    return table
+
+
+def _percent(value: object) -> str:
+    return "" if not isinstance(value, int | float) or np.isnan(value) else f"{100 * value:.1f}"
+
+
+def _corruption_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    corrupted = rows[rows["kind"] == "corruption"]
+    columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
+    per_severity = corrupted[(corrupted["metric"] == "accuracy") & corrupted["severity"].notna()]
+    for severity, part in per_severity.groupby("severity"):
+        columns[f"severity {int(str(severity))}"] = part.groupby("timestep")["value"].mean()
+    columns["mCE"] = _by_timestep(rows, "mean_corruption_error")
+    return {name: series for name, series in columns.items() if len(series)}
+
+
+def _attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
+    attacks = rows[(rows["kind"] == "attack") & (rows["metric"] == "robust_accuracy")]
+    for name, part in attacks.groupby("name"):
+        own = part[part["attacked_timestep"] == part["timestep"]]
+        epsilon = _telling_epsilon(own)
+        shown = own[np.isclose(own["epsilon"].astype(float), epsilon)]
+        columns[f"{name}, ε = {_fraction(epsilon)}"] = shown.set_index("timestep")["value"]
+    return columns
+
+
+def _by_timestep(rows: pd.DataFrame, metric: str) -> pd.Series:
+    return rows[rows["metric"] == metric].set_index("timestep")["value"]
+
+
+def _telling_epsilon(rows: pd.DataFrame) -> float:
+    """Return the epsilon at which t = 0 is nearest to one half: there a difference between timesteps shows most."""
+    first = rows[rows["timestep"] == 0]
+    nearest = (first["value"] - 0.5).abs().idxmin()
+    return float(first.loc[nearest, "epsilon"])
+
+
+def _fraction(epsilon: float) -> str:
+    return f"{epsilon * 255:.3g}/255"
