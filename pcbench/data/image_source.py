@@ -1,0 +1,209 @@
+"""An image source: ids, labels and images that are decoded and preprocessed batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from pcbench.data.decoding import decode, verify
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.selection import stratified_order
+from pcbench.data.stores import ImageStore
+from pcbench.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images that travel together.
+
+    Attributes:
+        ids: One id an image.
+        images: uint8 tensor, shape (batch, 3, height, width), 0 to 255.
+        labels: int64 tensor, shape (batch,).
+    """
+
+    ids: tuple[str, ...]
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """Labelled images of one data set, or of a part of it.
+
+    Only ids and labels are held in memory; images are read, decoded and preprocessed when a batch asks for them.
+
+    Attributes:
+        name: What tables and pages call the data, such as ``"digits:test"``.
+        ids: One id an image, unique. They seed the randomness of corruptions and attacks and pair the images of
+            several runs, so they depend on the image alone, never on its place or on the other images.
+        labels: Class of each image, shape (images,), int64.
+        store: Where the images lie.
+        preprocessing: What is done to each image, once.
+        class_names: Names of all classes by label, or None where the data does not say.
+        classes: Number of classes of the data set; None where the data does not say.
+        subset: How a part of the data set was chosen, in words; None for the whole of it.
+
+    Raises:
+        DataError: There are no images, ids repeat, or ids and labels differ in number.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    store: ImageStore
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] | None = None
+    classes: int | None = None
+    subset: str | None = None
+    _positions: NDArray[np.int64] | None = None
+    _fingerprints: list[str] = field(default_factory=list[str], repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            raise DataError(f"{self.name}: holds no images")
+        if len(self.ids) != len(self.labels):
+            raise DataError(f"{self.name}: {len(self.ids)} images but {len(self.labels)} labels")
+        if len(set(self.ids)) != len(self.ids):
+            seen: set[str] = set()
+            repeated = next(name for name in self.ids if name in seen or seen.add(name))
+            raise DataError(f"{self.name}: the image id {repeated!r} occurs more than once; ids must be unique")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def load(self, indices: ArrayLike) -> torch.Tensor:
+        """Decode and preprocess some images.
+
+        Args:
+            indices: Places of the images in `ids`, 0 to len - 1.
+
+        Returns:
+            uint8 tensor, shape (batch, 3, height, width), 0 to 255.
+
+        Raises:
+            DataError: A file is damaged, an image is smaller than the crop, or sizes differ within the batch.
+        """
+        chosen = _places(indices)
+        images = [self._prepare(int(index)) for index in chosen]
+        for index, image in zip(chosen, images, strict=True):
+            if image.shape != images[0].shape:
+                raise DataError(
+                    f"{self._locate(int(index))}: is {_size(image)} px where another image of the batch is "
+                    f"{_size(images[0])} px; images of different sizes need a model that states a crop"
+                )
+        return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
+
+    def batches(self, batch_size: int, indices: ArrayLike | None = None) -> Iterator[Batch]:
+        """Yield the images in order, `batch_size` at a time; the last batch may be smaller.
+
+        Args:
+            batch_size: Images a batch, at least 1.
+            indices: Places of the images in `ids`; all of them by default.
+
+        Raises:
+            UsageError: The batch size is smaller than 1.
+            DataError: As `load`.
+        """
+        if batch_size < 1:
+            raise UsageError(f"the batch size must be at least 1 (got {batch_size})")
+        chosen = _places(np.arange(len(self)) if indices is None else indices)
+        for start in range(0, len(chosen), batch_size):
+            part = chosen[start : start + batch_size]
+            ids = tuple(self.ids[int(index)] for index in part)
+            yield Batch(ids, self.load(part), torch.from_numpy(self.labels[part]))
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over ids, labels, stored bytes and preprocessing, as hexadecimal digits.
+
+        The bytes of every image are read once, and on the way each file is checked to be whole; the result is
+        kept, so only the first call costs time. The name, the place on disk and the order of storage do not count.
+
+        Raises:
+            DataError: A file is missing, truncated or no image; it is named.
+        """
+        if not self._fingerprints:
+            digest = hashlib.sha256(self.preprocessing.as_text().encode())
+            for index, (name, label) in enumerate(zip(self.ids, self.labels, strict=True)):
+                digest.update(f"\n{name}\n{label}\n".encode())
+                digest.update(self._digest_image(index))
+            self._fingerprints.append(digest.hexdigest())
+        return self._fingerprints[0]
+
+    def take(self, count: int, seed: int = 0) -> ImageSource:
+        """Return a part of the images, spread evenly over the classes.
+
+        The images are ordered by `stratified_order` with this seed and the first `count` of them are taken, so a
+        larger count only adds images. They keep the order of the source.
+
+        Args:
+            count: Number of images, 1 to len.
+            seed: Another seed gives another part.
+
+        Raises:
+            UsageError: There are fewer images than asked for, or the count is smaller than 1.
+        """
+        if not 1 <= count <= len(self):
+            raise UsageError(f"{self.name} holds {len(self)} images; ask for 1 to {len(self)} (got {count})")
+        if count == len(self):
+            return self
+        order = stratified_order(self.ids, self.labels, seed)
+        words = f"{count} of {len(self)} images, spread over the classes, seed {seed}"
+        return self.select(np.sort(order[:count]), words)
+
+    def select(self, indices: ArrayLike, subset: str | None) -> ImageSource:
+        """Return the images at these places, in this order.
+
+        Args:
+            indices: Places in `ids`.
+            subset: How they were chosen, in words, for tables; None where they are the whole data set.
+        """
+        chosen = _places(indices)
+        positions = chosen if self._positions is None else self._positions[chosen]
+        return replace(
+            self,
+            ids=tuple(self.ids[int(index)] for index in chosen),
+            labels=self.labels[chosen],
+            subset=subset,
+            _positions=positions,
+            _fingerprints=[],
+        )
+
+    def _position(self, index: int) -> int:
+        return index if self._positions is None else int(self._positions[index])
+
+    def _locate(self, index: int) -> str:
+        return self.store.locate(self._position(index))
+
+    def _prepare(self, index: int) -> NDArray[np.uint8]:
+        content = self.store.read(self._position(index))
+        image = decode(content, self._locate(index)) if isinstance(content, bytes) else Image.fromarray(content)
+        return self.preprocessing.apply(image, self._locate(index))
+
+    def _digest_image(self, index: int) -> bytes:
+        content = self.store.read(self._position(index))
+        if isinstance(content, bytes):
+            verify(content, self._locate(index))
+            return hashlib.sha256(content).digest()
+        return hashlib.sha256(f"{content.shape}".encode() + content.tobytes()).digest()
+
+
+def _places(indices: ArrayLike) -> NDArray[np.int64]:
+    return np.atleast_1d(np.asarray(indices, dtype=np.int64))
+
+
+def _size(image: NDArray[np.uint8]) -> str:
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def as_labels(labels: Sequence[int] | ArrayLike) -> NDArray[np.int64]:
+    """Return labels as a read-only int64 vector."""
+    vector = np.array(labels, dtype=np.int64)
+    vector.setflags(write=False)
+    return vector

@@ -1,0 +1,61 @@
+"""Opening a data source by its text: `digits`, `imagenet:PATH`, `imagefolder:PATH`, `parquet:PATH`, …."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pcbench.data.checks import check
+from pcbench.data.cifar import open_cifar
+from pcbench.data.digits import open_digits
+from pcbench.data.folders import open_image_folder, open_imagenet
+from pcbench.data.image_source import Batch, ImageSource
+from pcbench.data.names import source_names
+from pcbench.data.objects import open_object
+from pcbench.data.parquet import open_parquet
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.errors import DataError, UnknownNameError
+
+__all__ = ["Batch", "ImageSource", "check", "open_source", "source_names"]
+
+
+def open_source(source: str | Any, *, preprocessing: Preprocessing, split: str = "test") -> ImageSource:
+    """Open images and labels.
+
+    Args:
+        source: A text in one of the forms of `source_names`, an `ImageSource`, or any Python object with images
+            and labels (see `pcbench.data.objects.open_object`).
+        preprocessing: What is done to each image, once; the model states it.
+        split: Which part of the data set, where it has several.
+
+    Raises:
+        UnknownNameError: The text begins with no known scheme, or there is no such split.
+        DataError: The data is missing, damaged, or not in the expected layout.
+    """
+    if isinstance(source, ImageSource):
+        return replace(source, preprocessing=preprocessing, _fingerprints=[])
+    if not isinstance(source, str):
+        return open_object(source, preprocessing)
+    scheme, _, place = source.partition(":")
+    forms = {form.partition(":")[0]: form for form in source_names()}
+    if scheme not in forms:
+        raise UnknownNameError("data source", source, source_names())
+    if (scheme == "digits") is bool(place):
+        raise DataError(f"{source}: write it as {forms[scheme]}")
+    return _open_text(scheme, place, preprocessing, split)
+
+
+def _open_text(scheme: str, place: str, preprocessing: Preprocessing, split: str) -> ImageSource:
+    path = Path(place).expanduser()
+    match scheme:
+        case "digits":
+            return open_digits(split, preprocessing)
+        case "torchvision":
+            return open_cifar(place, preprocessing, split)
+        case "parquet":
+            return open_parquet(str(path), preprocessing, split)
+        case "imagefolder":
+            return open_image_folder(path, preprocessing)
+        case _:
+            return open_imagenet(path, preprocessing, split, some_classes=scheme == "imagenet-subset")
