@@ -9,26 +9,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pcbench.attacks.definitions import AttackDefinition, AttackSuite
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.harness.corruption_suites import clean_unit
-from pcbench.harness.plan import Plan, SuitePlan
+from pcbench.harness.plan import AttackPlan, Plan
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.work import Step, Unit
 from pcbench.results.schema import Condition, outcome_table
 
 
-def attack_units(plan: Plan, suite: SuitePlan) -> Iterator[Unit]:
+def attack_units(plan: Plan, suite: AttackPlan) -> Iterator[Unit]:
     """Yield the work of a suite of attacks."""
     definition = suite.definition
-    assert isinstance(definition, AttackSuite)
     yield clean_unit(plan, suite)
     for attack in definition.attacks:
         for timestep in range(plan.timesteps + 1):
             yield _unit(plan, suite, attack, timestep)
 
 
-def _unit(plan: Plan, suite: SuitePlan, attack: AttackDefinition, timestep: int) -> Unit:
+def _unit(plan: Plan, suite: AttackPlan, attack: AttackDefinition, timestep: int) -> Unit:
     name = suite.definition.name
     condition = Condition(
         name,

@@ -8,9 +8,9 @@ import pyarrow as pa
 import torch
 
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
+from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.data.image_source import Batch, ImageSource
-from pcbench.harness.plan import Plan, SuitePlan
+from pcbench.harness.plan import CorruptionPlan, Plan, SuitePlan
 from pcbench.harness.scoring import TimestepRows, score_images, to_unit_range
 from pcbench.harness.work import Step, Unit
 from pcbench.results.schema import Condition, outcome_table
@@ -18,10 +18,9 @@ from pcbench.results.schema import Condition, outcome_table
 Change = Callable[[Batch], torch.Tensor]
 
 
-def corruption_units(plan: Plan, suite: SuitePlan) -> Iterator[Unit]:
+def corruption_units(plan: Plan, suite: CorruptionPlan) -> Iterator[Unit]:
     """Yield the work of a suite of corruptions."""
     definition = suite.definition
-    assert isinstance(definition, CorruptionSuite)
     yield clean_unit(plan, suite)
     for corruption in definition.corruptions:
         for severity in range(1, 6):

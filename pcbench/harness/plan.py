@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, Literal, cast
 
 import torch
 
@@ -28,13 +28,26 @@ DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
 
 
 @dataclasses.dataclass(frozen=True)
-class SuitePlan:
-    """A suite, and the images it is run on."""
+class CorruptionPlan:
+    """A suite of corruptions, the folder it was read from, and the images it is run on."""
 
-    kind: Kind
+    definition: CorruptionSuite
     folder: Path
-    definition: CorruptionSuite | AttackSuite
     source: ImageSource
+    kind: ClassVar[Literal["corruptions"]] = "corruptions"
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackPlan:
+    """A suite of attacks, the folder it was read from, and the images it is run on."""
+
+    definition: AttackSuite
+    folder: Path
+    source: ImageSource
+    kind: ClassVar[Literal["attacks"]] = "attacks"
+
+
+SuitePlan = CorruptionPlan | AttackPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +137,14 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
 
 
 def _suite_plan(kind: Kind, folder: Path, source: ImageSource, request: Request) -> SuitePlan:
-    definition = load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder)
-    wanted = request.images
-    if wanted is None and isinstance(definition, AttackSuite) and definition.default_images is not None:
-        wanted = min(definition.default_images, len(source))
-    part = source if wanted is None else source.take(wanted)
-    return SuitePlan(kind, folder, definition, part)
+    if kind == "corruptions":
+        return CorruptionPlan(load_corruption_suite(folder), folder, _part(source, request.images))
+    suite = load_attack_suite(folder)
+    return AttackPlan(suite, folder, _part(source, request.images or suite.default_images))
+
+
+def _part(source: ImageSource, images: int | None) -> ImageSource:
+    return source if images is None else source.take(min(images, len(source)))
 
 
 def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
