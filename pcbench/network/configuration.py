@@ -1,0 +1,118 @@
+"""The configuration of a predictive network: the reference implementation's TOML, read and checked.
+
+Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and one
+more, `error_window`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pcbench.catalog import Definition, parse_definition, read_table
+from pcbench.errors import ConfigurationError
+from pcbench.network.update import Hyperparameters
+
+_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_ROUNDING = 1e-9
+
+
+class HyperparameterTable(Definition):
+    """One PCoder's hyperparameters under the names of the reference: β, λ and α (`pc`), each at least 0."""
+
+    feedforward: _Weight = 0.3
+    feedback: _Weight = 0.3
+    pc: _Weight = 0.01
+
+
+class PCoderTable(Definition):
+    """One entry of `[[pcoders]]`.
+
+    `error_window` is C of the gradient scale: how many prediction cells one cell of the representation reaches.
+    Where it is absent it is counted. A float is accepted, for it may be the square of a published root.
+    """
+
+    module: str = Field(min_length=1)
+    predictor: str | None = None
+    hyperparameters: HyperparameterTable | None = None
+    error_window: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @property
+    def path(self) -> str:
+        """The module's name as PyTorch writes it: ``"features[3]"`` is ``"features.3"``."""
+        return re.sub(r"\[\s*['\"]?(\w+)['\"]?\s*\]", r".\1", self.module.strip()).removeprefix(".")
+
+
+class NetworkTable(Definition):
+    """A whole configuration file; `input_size` is (channels, height, width)."""
+
+    name: str = Field(default="network", min_length=1)
+    input_size: tuple[int, int, int]
+    gradient_scaling: bool = False
+    shared_hyperparameters: bool = False
+    imports: tuple[str, ...] = ()
+    pcoders: tuple[PCoderTable, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class NetworkConfiguration:
+    """A checked configuration, with the hyperparameters that each PCoder really uses.
+
+    Attributes:
+        table: What was written.
+        hyperparameters: β, λ, α of each PCoder, from the first to the last; the last one's λ is 0.
+        source: The file's name, or what stands for it in errors.
+    """
+
+    table: NetworkTable
+    hyperparameters: tuple[Hyperparameters, ...]
+    source: str
+
+    def problem(self, pcoder: int, problem: str) -> ConfigurationError:
+        """Return the error that names a PCoder (counted from 0 here, from 1 in the message) and its problem."""
+        module = self.table.pcoders[pcoder].module
+        return ConfigurationError(f"{self.source}: PCoder {pcoder + 1} ({module}): {problem}")
+
+
+def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfiguration:
+    """Read a configuration from a TOML file or from a mapping with the same keys.
+
+    Raises:
+        DefinitionError: The file is missing, no TOML, or holds an unknown key or a value of the wrong type.
+        ConfigurationError: Values that make no network: negative weights, β + λ > 1, a size of 0.
+    """
+    if isinstance(config, Mapping):
+        source, raw = "the configuration", dict(config)
+    else:
+        source, raw = str(config), read_table(Path(config))
+    table = parse_definition(NetworkTable, raw, source)
+    if min(table.input_size) < 1:
+        raise ConfigurationError(f"{source}: input_size is (channels, height, width), each at least 1")
+    configuration = NetworkConfiguration(table, _hyperparameters(table), source)
+    _check_hyperparameters(configuration)
+    return configuration
+
+
+def _hyperparameters(table: NetworkTable) -> tuple[Hyperparameters, ...]:
+    tables = [pcoder.hyperparameters or HyperparameterTable() for pcoder in table.pcoders]
+    if table.shared_hyperparameters:
+        tables = [tables[0]] * len(tables)
+    last = len(tables) - 1
+    return tuple(
+        Hyperparameters(entry.feedforward, entry.feedback if index < last else 0.0, entry.pc)
+        for index, entry in enumerate(tables)
+    )
+
+
+def _check_hyperparameters(configuration: NetworkConfiguration) -> None:
+    for index, values in enumerate(configuration.hyperparameters):
+        total = float(values.feedforward) + float(values.feedback)
+        if total > 1 + _ROUNDING:
+            raise configuration.problem(
+                index, f"feedforward + feedback is {total:g}; lower one of them, together they are at most 1"
+            )

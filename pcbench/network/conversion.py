@@ -1,0 +1,190 @@
+"""Conversion: any CNN and a configuration become a predictive network, or one line says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pcbench.errors import ConfigurationError, UsageError
+from pcbench.network.backbone import Backbone, HookedBackbone, RepeatedModuleError, all_modules, open_backbone
+from pcbench.network.configuration import NetworkConfiguration, read_configuration
+from pcbench.network.expressions import build_module, imported_names
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
+
+
+def predify(
+    backbone: nn.Module,
+    config: str | Path | Mapping[str, Any],
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> PredictiveNetwork:
+    """Give a CNN predictive-coding dynamics.
+
+    Args:
+        backbone: Any CNN that maps images (batch, channels, height, width) to logits (batch, classes). It is copied;
+            the original is not modified.
+        config: A TOML file in the reference's format, or a mapping with the same keys.
+        mean: Per channel, subtracted from images in [0,1] before they become e_0. Default: nothing is.
+        std: Per channel, what the difference is divided by.
+
+    Returns:
+        The predictive network, in evaluation mode; its predictors hold reproducible random weights until trained
+        ones are loaded.
+
+    Raises:
+        DefinitionError: The configuration is missing, broken, or holds an unknown key.
+        ConfigurationError: The configuration and the backbone do not fit; the message names the PCoder and the fix.
+
+    Source:
+        Choksi et al., NeurIPS 2021, arXiv 2106.02749.
+    """
+    configuration = read_configuration(config)
+    normalisation = _normalisation(mean, std, configuration.table.input_size[0])
+    _check_modules(backbone, configuration)
+    cut, shapes = _cut(backbone, configuration)
+    predictors = _predictors(configuration, shapes)
+    windows = _error_windows(configuration, predictors, shapes)
+    network = PredictiveNetwork(cut, predictors, configuration, windows, normalisation)
+    first = next(backbone.parameters(), None)
+    return network if first is None else network.to(device=first.device, dtype=first.dtype)
+
+
+def _normalisation(
+    mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> tuple[Sequence[float], Sequence[float]] | None:
+    if mean is None and std is None:
+        return None
+    mean, std = mean or [0.0] * channels, std or [1.0] * channels
+    if len(mean) != channels or len(std) != channels:
+        raise UsageError(f"mean and std hold one number for each of the {channels} channels")
+    if min(std) <= 0:
+        raise UsageError("std is above 0 in every channel")
+    return mean, std
+
+
+def _check_modules(backbone: nn.Module, configuration: NetworkConfiguration) -> None:
+    """Refuse modules that the backbone does not have, or that stand for two PCoders."""
+    modules = all_modules(backbone)
+    seen: dict[int, int] = {}
+    for index, pcoder in enumerate(configuration.table.pcoders):
+        if not pcoder.path or pcoder.path not in modules:
+            raise configuration.problem(index, _unknown_module(pcoder.path, modules))
+        other = seen.setdefault(id(modules[pcoder.path]), index)
+        if other != index:
+            raise configuration.problem(index, f"PCoder {other + 1} sits on this module already; name another one")
+
+
+def _unknown_module(path: str, modules: Mapping[str, nn.Module]) -> str:
+    parent = path
+    while parent and parent not in modules:
+        parent = parent.rpartition(".")[0]
+    prefix = f"{parent}." if parent else ""
+    children = [prefix + name for name, _ in modules[parent].named_children()]
+    return f"the backbone has no such module; {repr(parent) if parent else 'it'} holds {', '.join(children) or 'none'}"
+
+
+def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Backbone, list[Shape]]:
+    """Cut the backbone at the PCoders, and learn the shapes of e_0 .. e_N from one probe image."""
+    paths = [pcoder.path for pcoder in configuration.table.pcoders]
+    shape = configuration.table.input_size
+    first = next(backbone.parameters(), torch.empty(0))
+    # Any fixed pattern will do that is not constant.
+    probe = torch.linspace(-1, 1, shape[0] * shape[1] * shape[2], dtype=first.dtype, device=first.device)
+    probe = probe.sin_().reshape(1, *shape)
+    with torch.inference_mode(mode=False), torch.no_grad():
+        try:
+            cut = open_backbone(backbone, paths)
+            expected = cut.module(probe)
+            drives, logits = cut.observe(probe)
+            if not _same(logits, expected):
+                # Its code depends on the order of its steps; hooks keep that order.
+                cut = HookedBackbone(backbone, paths)
+                drives, logits = cut.observe(probe)
+        except RepeatedModuleError as error:
+            raise configuration.problem(error.index, _repeated(error.runs)) from None
+        except (RuntimeError, ValueError, TypeError) as error:
+            problem = str(error).splitlines()[0]
+            raise ConfigurationError(
+                f"{configuration.source}: the backbone cannot run on {shape}: {problem}"
+            ) from error
+    _check_outputs(configuration, drives, logits, expected)
+    return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]
+
+
+def _same(logits: Any, expected: Any) -> bool:
+    if not (isinstance(logits, Tensor) and isinstance(expected, Tensor)):
+        return True
+    return torch.equal(logits.nan_to_num(), expected.nan_to_num())
+
+
+def _repeated(runs: int) -> str:
+    if runs == 0:
+        return "the module does not run when the backbone does; name one that does"
+    return f"the module runs {runs} times in one pass, so it has no single representation; name one that runs once"
+
+
+def _check_outputs(configuration: NetworkConfiguration, drives: dict[int, Any], logits: Any, expected: Any) -> None:
+    order = list(drives)
+    for index, drive in drives.items():
+        if not isinstance(drive, Tensor) or drive.dim() < 2:
+            raise configuration.problem(index, "the module gives no tensor (batch, …); name one that does")
+    if order != sorted(order):
+        modules = ", ".join(configuration.table.pcoders[index].module for index in order)
+        raise ConfigurationError(f"{configuration.source}: PCoders are listed in forward order; here: {modules}")
+    if not isinstance(logits, Tensor) or logits.dim() != 2:
+        raise ConfigurationError(f"{configuration.source}: the backbone gives no logits (batch, classes)")
+    if not _same(logits, expected):
+        raise ConfigurationError(f"{configuration.source}: the backbone answers the same image differently each time")
+
+
+def _predictors(configuration: NetworkConfiguration, shapes: Sequence[Shape]) -> list[nn.Module]:
+    names = imported_names(configuration.table.imports)
+    predictors: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for index, pcoder in enumerate(configuration.table.pcoders):
+            shape, below = shapes[index + 1], shapes[index]
+            if pcoder.predictor is None:
+                if len(shape) != 3 or len(below) != 3:
+                    raise configuration.problem(index, "a predictor can be inferred between images only; write one")
+                predictors.append(inferred_predictor(shape, below))
+                continue
+            try:
+                predictors.append(build_module(pcoder.predictor, names))
+            except ConfigurationError as error:
+                raise configuration.problem(index, f"predictor: {error}") from None
+    for index, predictor in enumerate(predictors):
+        _check_prediction(configuration, index, predictor, shapes)
+    return predictors
+
+
+def _check_prediction(
+    configuration: NetworkConfiguration, index: int, predictor: nn.Module, shapes: Sequence[Shape]
+) -> None:
+    shape, below = shapes[index + 1], shapes[index]
+    try:
+        predicted = predicted_shape(predictor, shape)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        problem = str(error).splitlines()[0]
+        raise configuration.problem(index, f"the predictor cannot take e_{index + 1} {shape}: {problem}") from None
+    if predicted != below:
+        raise configuration.problem(
+            index, f"the predictor makes {predicted} of e_{index + 1} {shape}, but e_{index} is {below}; change it so"
+        )
+
+
+def _error_windows(
+    configuration: NetworkConfiguration, predictors: Sequence[nn.Module], shapes: Sequence[Shape]
+) -> list[float | None]:
+    if not configuration.table.gradient_scaling:
+        return [None] * len(predictors)
+    return [
+        pcoder.error_window or counted_error_window(predictor, shapes[index + 1])
+        for index, (pcoder, predictor) in enumerate(zip(configuration.table.pcoders, predictors, strict=True))
+    ]

@@ -1,0 +1,164 @@
+"""The predictive network: a backbone, its predictors, and the dynamics that unroll them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Self, get_args
+
+import torch
+from torch import Tensor, nn
+
+from pcbench.errors import UsageError
+from pcbench.network.backbone import Backbone
+from pcbench.network.configuration import NetworkConfiguration
+from pcbench.network.unrolling import Dynamics, Gradient, Keep, Unrolled
+from pcbench.network.update import Hyperparameters
+
+
+class PredictiveNetwork(nn.Module):
+    """A CNN with predictive-coding dynamics; `pcbench.predify` makes one.
+
+    The network holds no state: `unroll` is a function of its arguments, and threads can share it. The backbone is a
+    frozen copy in evaluation mode. Gradients reach the predictors' parameters only after `train()`.
+
+    Attributes:
+        predictors: D_1 .. D_N, ordinary modules.
+        hyperparameters: β, λ, α of each PCoder.
+        error_windows: C of each PCoder's gradient scale, or None where errors are not scaled.
+        configuration: What the network was made from.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        predictors: Iterable[nn.Module],
+        configuration: NetworkConfiguration,
+        error_windows: Sequence[float | None],
+        normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.predictors = nn.ModuleList(predictors)
+        self.configuration = configuration
+        self.hyperparameters = configuration.hyperparameters
+        self.error_windows = tuple(error_windows)
+        self.mean: Tensor | None
+        self.std: Tensor | None
+        for name, values in zip(("mean", "std"), normalisation or (None, None), strict=True):
+            tensor = None if values is None else torch.tensor(list(values)).reshape(1, -1, 1, 1)
+            self.register_buffer(name, tensor, persistent=False)
+        self.eval()
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return e_0 for images in [0,1], (batch, channels, height, width)."""
+        if self.mean is None or self.std is None:
+            return images
+        return (images - self.mean) / self.std
+
+    def unroll(
+        self,
+        images: Tensor,
+        timesteps: int,
+        gradient: Gradient = "exact",
+        keep: Sequence[Keep] = (),
+        *,
+        hyperparameters: Sequence[Hyperparameters] | None = None,
+        recompute: bool = False,
+    ) -> Unrolled:
+        """Run all timesteps t = 0..T in one pass.
+
+        Args:
+            images: e_0, as the backbone takes it (normalised), (batch, channels, height, width).
+            timesteps: T, the number of updates; t = 0 is the backbone, bit for bit.
+            gradient: ``"exact"`` differentiates through the error terms, ``"stop_error"`` takes them as constants,
+                as the reference implementation does. It changes no logits, only their gradients.
+            keep: What to keep besides the logits: ``"representations"``, ``"predictions"``, ``"reconstructions"``.
+            hyperparameters: β, λ, α of each PCoder for this pass, in place of the network's own; tensors can be
+                learned by gradient.
+            recompute: Trade time for memory where a graph is built: keep only the representations of each timestep,
+                and compute the rest again in the backward pass.
+
+        Returns:
+            Logits (T+1, batch, classes), magnitudes, and what was asked to be kept. A graph is built only where
+            gradients are enabled and the images or hyperparameters ask for one, or the network is in training mode;
+            otherwise memory does not grow with T.
+
+        Raises:
+            UsageError: An argument is none of the above, or the images do not fit the network.
+        """
+        self._check(images, timesteps, gradient, keep)
+        weights = self.hyperparameters if hyperparameters is None else tuple(hyperparameters)
+        if len(weights) != len(self.predictors):
+            raise UsageError(f"hyperparameters for {len(weights)} PCoders; the network has {len(self.predictors)}")
+        dynamics = Dynamics(
+            self.backbone, list(self.predictors), weights, self.error_windows, gradient, not self.training, recompute
+        )
+        wanted = self.training or images.requires_grad or any(_learned(entry) for entry in weights)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and wanted):
+            return dynamics.unroll(images, timesteps, keep)
+
+    def classify(self, images: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+        """Return the logits (T+1, batch, classes) of images in [0,1], normalised here."""
+        return self.unroll(self.normalise(images), timesteps, gradient).logits
+
+    def forward(self, images: Tensor, timesteps: int = 0) -> Tensor:
+        """Return the logits of all timesteps for images in [0,1]; the same as `classify`."""
+        return self.classify(images, timesteps)
+
+    def at(self, timestep: int, gradient: Gradient = "exact") -> TimestepClassifier:
+        """Return the classifier that answers with the logits of one timestep.
+
+        Args:
+            timestep: t, at least 0.
+            gradient: How the error terms are differentiated; see `unroll`.
+        """
+        return TimestepClassifier(self, timestep, gradient)
+
+    def train(self, mode: bool = True) -> Self:
+        """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode."""
+        return super().train(mode)
+
+    def _check(self, images: Tensor, timesteps: int, gradient: str, keep: Sequence[str]) -> None:
+        if isinstance(timesteps, bool) or timesteps < 0 or int(timesteps) != timesteps:
+            raise UsageError(f"timesteps is {timesteps!r}; it counts updates and is a whole number from 0")
+        _check_name("gradient", gradient, get_args(Gradient))
+        for name in keep:
+            _check_name("keep", name, get_args(Keep))
+        expected = self.configuration.table.input_size
+        if tuple(images.shape[1:]) != expected:
+            raise UsageError(f"images are {_sizes(images.shape[1:])}; this network takes {_sizes(expected)}")
+
+
+def _learned(weights: Hyperparameters) -> bool:
+    values = (weights.feedforward, weights.feedback, weights.error_weight)
+    return any(isinstance(value, Tensor) and value.requires_grad for value in values)
+
+
+def _check_name(option: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise UsageError(f"{option} is {name!r}; it can be {' or '.join(repr(choice) for choice in known)}")
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return "x".join(str(size) for size in shape)
+
+
+class TimestepClassifier(nn.Module):
+    """A predictive network as it answers at one timestep: an ordinary classifier of images in [0,1].
+
+    Args:
+        network: The predictive network; it is shared, not copied.
+        timestep: t, the number of updates before the answer.
+        gradient: ``"exact"`` or ``"stop_error"``; see `PredictiveNetwork.unroll`.
+    """
+
+    def __init__(self, network: PredictiveNetwork, timestep: int, gradient: Gradient = "exact") -> None:
+        super().__init__()
+        self.network = network
+        self.timestep = timestep
+        self.gradient: Gradient = gradient
+        self.training = network.training
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of timestep t, (batch, classes), for images in [0,1]."""
+        return self.network.classify(images, self.timestep, self.gradient)[-1]

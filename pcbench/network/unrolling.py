@@ -1,0 +1,191 @@
+"""Unrolling: all timesteps of a predictive network from one pass over the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]  # PyTorch leaves a context manager untyped
+
+from pcbench.network.backbone import Backbone, Values
+from pcbench.network.decoding import Decoded, Pullback, decode
+from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zero, magnitude, updated
+
+Gradient = Literal["exact", "stop_error"]
+Keep = Literal["representations", "predictions", "reconstructions"]
+GRADIENTS: tuple[Gradient, ...] = ("exact", "stop_error")
+KEEPABLE: tuple[Keep, ...] = ("representations", "predictions", "reconstructions")
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """What one pass over a batch gives, for every timestep t = 0..T.
+
+    Attributes:
+        logits: (T+1, batch, classes).
+        magnitudes: The root mean square of each image's representations, (T+1, N, batch), outside any graph.
+        representations: ``representations[t][n]`` is e_{n+1}(t), (batch, channels, height, width); empty unless kept.
+        predictions: ``predictions[t][n]`` is d_{n+1}(t) = D_{n+1}(e_{n+1}(t)), of the shape of the layer below;
+            empty unless kept.
+        reconstructions: ``reconstructions[t]`` is the prediction of e_0, the normalised image; empty unless kept.
+    """
+
+    logits: Tensor
+    magnitudes: Tensor
+    representations: tuple[tuple[Tensor, ...], ...] = ()
+    predictions: tuple[tuple[Tensor, ...], ...] = ()
+    reconstructions: tuple[Tensor, ...] = ()
+
+    def diverged(self, growth: float = 10.0) -> Tensor:
+        """Tell which images' representations grow without bound.
+
+        Args:
+            growth: How many times larger than at t = 0 (or than the batch's mean at t = 0, where that is larger) a
+                representation may become.
+
+        Returns:
+            Booleans, (batch,): at some t a representation or a logit is not finite, or a representation has grown
+            beyond `growth`.
+        """
+        return diverged(self.magnitudes, growth) | ~self.logits.isfinite().all(2).all(0)
+
+
+def diverged(magnitudes: Tensor, growth: float = 10.0) -> Tensor:
+    """Tell which images diverge, from the magnitudes (T+1, N, batch) alone; see `Unrolled.diverged`."""
+    start = torch.maximum(magnitudes[0], magnitudes[0].mean(1, keepdim=True))
+    return ~((magnitudes <= growth * start) & magnitudes.isfinite()).all(1).all(0)
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Everything that one pass over some images needs, but its state.
+
+    Attributes:
+        backbone: The backbone, cut at the PCoders.
+        predictors: D_1 .. D_N.
+        hyperparameters: β, λ, α of each PCoder.
+        error_windows: C of each PCoder's gradient scale, or None where errors are not scaled.
+        gradient: Whether the error terms are differentiable (``"exact"``) or constants (``"stop_error"``).
+        frozen: The predictors' parameters are constants.
+        recompute: Keep only the representations of each timestep for the backward pass, and compute the rest again.
+    """
+
+    backbone: Backbone
+    predictors: Sequence[nn.Module]
+    hyperparameters: Sequence[Hyperparameters]
+    error_windows: Sequence[float | None]
+    gradient: Gradient = "exact"
+    frozen: bool = True
+    recompute: bool = False
+
+    def unroll(self, images: Tensor, timesteps: int, keep: Sequence[Keep] = ()) -> Unrolled:
+        """Run t = 0..T; see `PredictiveNetwork.unroll`."""
+        return _Pass(self, images, frozenset(keep)).run(timesteps)
+
+
+Predictions = list[Tensor | None]
+
+
+@dataclass
+class _Pass:
+    """One pass over one batch. Between timesteps the representations are the whole state."""
+
+    dynamics: Dynamics
+    images: Tensor
+    keep: frozenset[Keep]
+    logits: list[Tensor] = field(default_factory=list[Tensor])
+    magnitudes: list[Tensor] = field(default_factory=list[Tensor])
+    representations: list[tuple[Tensor, ...]] = field(default_factory=list[tuple[Tensor, ...]])
+    predictions: list[Predictions] = field(default_factory=list[Predictions])
+
+    def run(self, timesteps: int) -> Unrolled:
+        shared = self.dynamics.backbone.prepare(self.images)
+        state: list[Tensor] = []
+
+        def begin(_: int, drive: Tensor) -> Tensor:
+            state.append(drive)
+            return drive
+
+        self._note(self.dynamics.backbone.sweep(shared, begin), state)
+        advance = partial(self._advance, shared)
+        for _ in range(timesteps):
+            if self.dynamics.recompute and torch.is_grad_enabled():
+                logits, state, predictions = checkpoint(advance, *state, use_reentrant=False)
+            else:
+                logits, state, predictions = advance(*state)
+            self._note(logits, state)
+            self._note_predictions(predictions)
+        if self.keep & {"predictions", "reconstructions"}:
+            self._note_predictions([self._decode(n, state)[0] for n in range(len(state)) if self._kept(n)])
+        return self._result()
+
+    def _advance(self, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:
+        predictions, corrections = self._feed_back(state)
+        new: list[Tensor] = []
+
+        def replace(n: int, drive: Tensor) -> Tensor:
+            feedback = predictions[n + 1] if self._feeds_back(n + 1) else None
+            weights = self.dynamics.hyperparameters[n]
+            new.append(updated(drive, state[n], feedback, corrections[n], weights))
+            return new[n]
+
+        logits = self.dynamics.backbone.sweep(shared, replace)
+        return logits, new, [prediction for n, prediction in enumerate(predictions) if self._kept(n)]
+
+    def _feed_back(self, state: Sequence[Tensor]) -> tuple[Predictions, Predictions]:
+        """Return every prediction and every error term that something needs, None for the others."""
+        predictions: Predictions = []
+        corrections: Predictions = []
+        for n, weights in enumerate(self.dynamics.hyperparameters):
+            corrected = not is_zero(weights.error_weight)
+            if not (corrected or self._feeds_back(n) or self._kept(n)):
+                predictions.append(None)
+                corrections.append(None)
+                continue
+            prediction, pullback = self._decode(n, state)
+            predictions.append(prediction)
+            corrections.append(self._correction(n, prediction, pullback, state) if corrected else None)
+        return predictions, corrections
+
+    def _correction(self, n: int, prediction: Tensor, pullback: Pullback, state: Sequence[Tensor]) -> Tensor:
+        """Return α_n s_n ∇ε_n, where ∇ε_n = 2/K J^T (d_n - e_{n-1})."""
+        below = state[n - 1] if n else self.images
+        cells = prediction[0].numel()
+        scale = 2 / cells * error_gradient_scale(cells, self.dynamics.error_windows[n])
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.dynamics.gradient == "exact"):
+            gradient = pullback(prediction - below)
+        return gradient * (scale * self.dynamics.hyperparameters[n].error_weight)
+
+    def _decode(self, n: int, state: Sequence[Tensor]) -> Decoded:
+        return decode(self.dynamics.predictors[n], state[n], frozen=self.dynamics.frozen)
+
+    def _feeds_back(self, n: int) -> bool:
+        weights = self.dynamics.hyperparameters
+        return 0 < n < len(weights) and not is_zero(weights[n - 1].feedback)
+
+    def _kept(self, n: int) -> bool:
+        return "predictions" in self.keep or (n == 0 and "reconstructions" in self.keep)
+
+    def _note(self, logits: Tensor, state: Sequence[Tensor]) -> None:
+        self.logits.append(logits)
+        self.magnitudes.append(torch.stack([magnitude(representation) for representation in state]))
+        if "representations" in self.keep:
+            self.representations.append(tuple(state))
+
+    def _note_predictions(self, predictions: Predictions) -> None:
+        if predictions:
+            self.predictions.append(predictions)
+
+    def _result(self) -> Unrolled:
+        predictions = [tuple(p for p in each if p is not None) for each in self.predictions]
+        return Unrolled(
+            logits=torch.stack(self.logits),
+            magnitudes=torch.stack(self.magnitudes),
+            representations=tuple(self.representations),
+            predictions=tuple(predictions) if "predictions" in self.keep else (),
+            reconstructions=tuple(each[0] for each in predictions) if "reconstructions" in self.keep else (),
+        )

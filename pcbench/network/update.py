@@ -1,0 +1,69 @@
+"""The update rule of predictive coding, as pure functions of tensors.
+
+Source: Choksi et al., "Predify: Augmenting deep neural networks with brain-inspired predictive coding dynamics",
+NeurIPS 2021 (arXiv 2106.02749), section 3, with two changes: the prediction error is a mean over the cells of one
+image, never over the batch, and its gradient can stay differentiable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import sqrt
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """The weights of one PCoder's update: β (`feedforward`), λ (`feedback`) and α (`error_weight`).
+
+    What is left of 1 after β and λ is the weight of the representation's own past. Tensors are accepted, so that
+    the weights can be learned by gradient.
+    """
+
+    feedforward: float | Tensor
+    feedback: float | Tensor
+    error_weight: float | Tensor
+
+    def without(self, ablation: str) -> Hyperparameters:
+        """Return these weights with one of them set to 0: ``"feedback"`` (λ) or ``"error_weight"`` (α)."""
+        return replace(self, **{ablation: 0.0})
+
+
+def is_zero(weight: float | Tensor) -> bool:
+    """Tell whether a weight is the constant 0; a tensor is not, for it may be learned."""
+    return not isinstance(weight, Tensor) and weight == 0
+
+
+def updated(
+    drive: Tensor, memory: Tensor, feedback: Tensor | None, correction: Tensor | None, weights: Hyperparameters
+) -> Tensor:
+    """Return e_n(t+1) = β F_n + λ D_{n+1}(e_{n+1}(t)) + (1 - β - λ) e_n(t) - correction.
+
+    Args:
+        drive: F_n(e_{n-1}(t+1)), what the layer below makes of its new representation.
+        memory: e_n(t).
+        feedback: D_{n+1}(e_{n+1}(t)), or None where λ is 0.
+        correction: α_n s_n ∇ε_n(t), or None where α is 0.
+        weights: β, λ, α of this PCoder.
+    """
+    new = drive * weights.feedforward + memory * (1 - weights.feedforward - weights.feedback)
+    if feedback is not None:
+        new = new + feedback * weights.feedback
+    return new if correction is None else new - correction
+
+
+def error_gradient_scale(prediction_cells: int, error_window: float | None) -> float:
+    """Return s_n: 1, or K/√C where an error window C is given (K: cells of one image's prediction)."""
+    return 1.0 if error_window is None else prediction_cells / sqrt(error_window)
+
+
+def prediction_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Return ε_n: the mean squared difference over the cells of each image, shape (batch,)."""
+    return (prediction - target).square().flatten(1).mean(1)
+
+
+def magnitude(representation: Tensor) -> Tensor:
+    """Return the root mean square of each image's representation, shape (batch,), outside any graph."""
+    flat = representation.detach().flatten(1)
+    return flat.square().mean(1).sqrt()
