@@ -1,0 +1,1 @@
+"""Attacks: definitions as data, adapters to libraries, sweeps over budgets, and the checks that they are honest."""

@@ -1,0 +1,1 @@
+"""One small adapter for each attack library; `select` in `registry.py` picks the one a definition asks for."""

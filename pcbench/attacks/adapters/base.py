@@ -1,0 +1,125 @@
+"""What every attack is asked and what it answers, whichever library runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pcbench.attacks.starts import image_generator, image_seed
+
+
+@dataclass(frozen=True)
+class Task:
+    """One batch to attack.
+
+    Attributes:
+        images: Clean images, (batch, channels, height, width), float in [0, 1].
+        classes: The labels to leave, or, for a targeted attack, the classes to reach; (batch,), int64.
+        epsilons: Each image's radius, (batch,), float64.
+        ids: The images' ids; with `seed`, `attack` and `restart` they determine every random draw.
+        seed: The run's seed.
+        attack: The definition's name.
+        restart: Which of the attack's independent runs this is, from 0.
+    """
+
+    images: Tensor
+    classes: Tensor
+    epsilons: Tensor
+    ids: tuple[str, ...]
+    seed: int
+    attack: str
+    restart: int
+
+    def generators(self) -> list[torch.Generator]:
+        """Return one generator for each image."""
+        return [image_generator(self.seed, image_id, self.attack, self.restart) for image_id in self.ids]
+
+    def image_seeds(self) -> list[int]:
+        """Return one 32-bit seed for each image, for libraries that are seeded by a number."""
+        return [image_seed(self.seed, image_id, self.attack, self.restart) % 2**32 for image_id in self.ids]
+
+    def one(self, position: int) -> Task:
+        """Return the task of a single image of the batch."""
+        here = slice(position, position + 1)
+        return replace(
+            self, images=self.images[here], classes=self.classes[here], epsilons=self.epsilons[here], ids=self.ids[here]
+        )
+
+    @property
+    def epsilon(self) -> float:
+        """The batch's one radius; only for adapters that do not mix."""
+        return float(self.epsilons[0])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an attack came back with: images (not to be trusted), and forward passes spent on each, (batch,), int64."""
+
+    images: Tensor
+    queries: Tensor
+
+
+class Adapter(Protocol):
+    """One attack, ready to be run on batches.
+
+    Attributes:
+        mixes_epsilons: Whether the images of one batch may have different radii.
+    """
+
+    mixes_epsilons: bool
+
+    def perturb(self, classifier: nn.Module, task: Task) -> Found:
+        """Attack a batch; the caller clips, re-classifies and measures."""
+        ...
+
+
+class Counted(nn.Module):
+    """A classifier that counts the images it is asked about."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.training = classifier.training
+        self.images = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify, counting."""
+        self.images += len(images)
+        return self.classifier(images)
+
+
+@contextmanager
+def frozen(classifier: nn.Module) -> Generator[None]:
+    """Keep a library's `backward()` from computing, and leaving behind, gradients of the classifier's parameters."""
+    learning = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Generator[None]:
+    """Seed the global generators that a library draws from, and put them back afterwards.
+
+    Args:
+        seed: Below 2**32.
+        device: Where the images are; a GPU has a generator of its own.
+    """
+    numpy_state = np.random.get_state()  # noqa: NPY002 - the libraries draw from numpy's global generator
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - see above
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)  # noqa: NPY002 - see above

@@ -1,0 +1,193 @@
+"""What an attack and a suite of attacks are, and how they are read from `attacks/<suite>/*.toml`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pcbench.catalog import Definition, load_definition, parse_definition, read_table
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+
+Norm = Literal["linf", "l2"]
+Library = Literal["foolbox", "torchattacks", "pyautoattack"]
+
+
+def parse_epsilon(value: object) -> float:
+    """Read one budget.
+
+    Args:
+        value: A number, or its text: ``0.03``, ``"0.03"``, or a fraction of grey levels such as ``"8/255"``.
+
+    Returns:
+        The budget in pixel units of images in [0, 1].
+
+    Raises:
+        ValueError: It is no finite number, or below 0.
+    """
+    try:
+        numerator, slash, denominator = str(value).partition("/")  # a bool, list or table is no number as text either
+        epsilon = float(numerator) / float(denominator) if slash else float(numerator)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"an epsilon is a number or text such as '8/255', not {value!r}") from None
+    if not math.isfinite(epsilon) or epsilon < 0:
+        raise ValueError(f"an epsilon is a finite number of at least 0, not {value!r}")
+    return epsilon
+
+
+def check_epsilons(epsilons: tuple[float, ...], norm: Norm) -> tuple[float, ...]:
+    """Return the budgets in ascending order, each once.
+
+    Raises:
+        ValueError: There is none, or one is above 1 under L∞, where 1 already allows any image.
+    """
+    if not epsilons:
+        raise ValueError("at least one epsilon is needed")
+    if norm == "linf" and max(epsilons) > 1:
+        raise ValueError(f"images lie in [0, 1], so an L-infinity epsilon is at most 1, not {max(epsilons):g}")
+    return tuple(sorted(set(epsilons)))
+
+
+def read_epsilons(values: tuple[object, ...] | list[object], norm: Norm) -> tuple[float, ...]:
+    """Read a list of budgets as a user writes them.
+
+    Raises:
+        UsageError: One of them is no number or out of range.
+    """
+    try:
+        return check_epsilons(tuple(parse_epsilon(value) for value in values), norm)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+Epsilon = Annotated[float, BeforeValidator(parse_epsilon)]
+
+
+class AttackDefinition(Definition):
+    """One attack: which library runs it, in which ball, and with which settings.
+
+    Attributes:
+        name: The file's name without `.toml`; part of the seed of random starts.
+        title: What readers of a report see.
+        library: The library whose attack this is.
+        attack: The attack's name there: foolbox's and torchattacks' class, pyautoattack's version.
+        norm: The ball's norm.
+        epsilons: Radii, ascending, in pixel units of images in [0, 1]; for a minimal-norm attack, the radii at which
+            its adversarial images are read.
+        search: ``"fixed_epsilon"`` looks anywhere in the ball, ``"minimal_norm"`` for the nearest adversarial image.
+        white_box: Whether the attack takes gradients of the model.
+        steps: Gradient steps, for attacks that take a number of steps.
+        relative_step_size: A step's length as a share of epsilon, so that it scales over a sweep.
+        restarts: Independent runs; one that succeeds is enough.
+        random_start: Whether a run starts at a random point of the ball.
+        targeted: Whether success is reaching a target class instead of leaving the label.
+        target_offset: The target is (label + target_offset) modulo the number of classes.
+        parameters: Further keyword arguments for the library.
+        source: The paper, and the code where the settings come from it.
+    """
+
+    name: str
+    title: str
+    library: Library
+    attack: str
+    norm: Norm
+    epsilons: tuple[Epsilon, ...]
+    search: Literal["fixed_epsilon", "minimal_norm"] = "fixed_epsilon"
+    white_box: bool = True
+    steps: Annotated[int, Field(ge=1)] | None = None
+    relative_step_size: Annotated[float, Field(gt=0)] | None = None
+    restarts: Annotated[int, Field(ge=1)] = 1
+    random_start: bool = False
+    targeted: bool = False
+    target_offset: Annotated[int, Field(ge=1)] | None = None
+    parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    source: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        ordered = check_epsilons(self.epsilons, self.norm)
+        if ordered != self.epsilons:
+            raise ValueError("epsilons: write them in ascending order, each once")
+        if self.relative_step_size is not None and self.steps is None:
+            raise ValueError("relative_step_size needs steps")
+        if self.relative_step_size is not None and (self.steps or 0) * self.relative_step_size < 1:
+            raise ValueError("steps times relative_step_size is below 1: the attack cannot reach the edge of its ball")
+        if self.targeted != (self.target_offset is not None):
+            raise ValueError("targeted = true and target_offset belong together")
+        return self
+
+
+class NetworkSettings(Definition):
+    """Hyperparameters of the update rule that a published suite asks for, the same for all PCoders."""
+
+    feedforward: float
+    feedback: float
+    error: float
+
+
+class SuiteHeader(Definition):
+    """What `suite.toml` says.
+
+    Attributes:
+        name: The suite's name, that of its folder.
+        version: Changes whenever a definition in the suite does.
+        title: What readers of a report see.
+        source: Where the suite comes from.
+        images: Which images are attacked: ``"all"``, or only those that are right at every timestep.
+        network: Hyperparameters the source used, where the suite repeats a paper.
+        notes: What a reader must know to compare the numbers.
+    """
+
+    name: str
+    version: str
+    title: str
+    source: str
+    images: Literal["all", "correct_at_every_timestep"] = "all"
+    network: NetworkSettings | None = None
+    notes: str = ""
+
+
+class AttackSuite(SuiteHeader):
+    """A suite's header and its attacks, in the order of their names."""
+
+    attacks: tuple[AttackDefinition, ...]
+
+    def attack(self, name: str) -> AttackDefinition:
+        """Return one attack of the suite.
+
+        Raises:
+            UnknownNameError: The suite has no attack of this name.
+        """
+        for definition in self.attacks:
+            if definition.name == name:
+                return definition
+        raise UnknownNameError("attack", name, [definition.name for definition in self.attacks])
+
+
+def load_attack(path: Path) -> AttackDefinition:
+    """Read one attack; its name is the file's.
+
+    Raises:
+        DefinitionError: The file is missing, broken, or says something that means nothing.
+    """
+    table = read_table(path)
+    if "name" in table:
+        raise DefinitionError(path, "an attack is named by its file; remove the key 'name'")
+    return parse_definition(AttackDefinition, {"name": path.stem, **table}, path)
+
+
+def load_attack_suite(folder: Path) -> AttackSuite:
+    """Read a suite: `suite.toml` and every other TOML file beside it.
+
+    Raises:
+        DefinitionError: A file is missing or broken, the name is not the folder's, or there is no attack.
+    """
+    header = load_definition(SuiteHeader, folder / "suite.toml")
+    if header.name != folder.name:
+        raise DefinitionError(folder / "suite.toml", f"name: is {header.name!r} in the folder {folder.name!r}")
+    attacks = tuple(load_attack(path) for path in sorted(folder.glob("*.toml")) if path.name != "suite.toml")
+    if not attacks:
+        raise DefinitionError(folder, "the suite holds no attack; add one TOML file for each")
+    return AttackSuite(**header.__dict__, attacks=attacks)

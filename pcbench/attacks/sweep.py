@@ -1,0 +1,178 @@
+"""One attack over all its budgets against one classifier, without attacking what is already broken.
+
+An image broken at some epsilon stays broken at every larger one, because its adversarial image lies in the larger ball
+too; so budgets are tried in ascending order and a broken image leaves the queue. Images that are wrong from the start
+are not attacked and count as errors. `plain=True` attacks every image at every budget.
+
+The attack is not trusted: its images are clipped to the ball and to [0, 1], classified again, and measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pcbench.attacks.adapters.registry import select
+from pcbench.attacks.classify import check_classes, check_images, classify
+from pcbench.attacks.definitions import AttackDefinition, read_epsilons
+from pcbench.attacks.ledger import Ledger
+from pcbench.attacks.work import Work
+from pcbench.errors import DataError
+
+DEFAULT_BATCH_SIZE = 128
+
+
+class SweepOptions(TypedDict, total=False):
+    """What may be changed about a sweep.
+
+    Attributes:
+        epsilons: Budgets instead of the definition's, numbers or text such as ``"8/255"``.
+        plain: Attack every image at every budget.
+        batch_size: Images attacked at a time (default 128).
+        library_only: Run the library's own code even where pcbench has an equal, faster loop.
+        keep_images: Keep the image scored at every budget, in `Sweep.images`.
+        on_progress: Called with the number of (image, epsilon) pairs settled since the last call.
+    """
+
+    epsilons: Iterable[float | str] | None
+    plain: bool
+    batch_size: int
+    library_only: bool
+    keep_images: bool
+    on_progress: Callable[[int], None] | None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One attack on one classifier. E budgets, the first of them 0; N images.
+
+    Attributes:
+        attack: The definition's name.
+        epsilons: Ascending, starting with 0.
+        ids: The images' ids.
+        labels: (N,), int64.
+        targets: The classes to reach, (N,), int64; None for an untargeted attack.
+        denominator: Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted
+            attack, not at their target from the start.
+        prediction: Of the image scored at this budget, (E, N), int32: the adversarial image found at this or the
+            smallest smaller budget, else the attack's failed attempt, else (not attacked) the clean image.
+        confidence: The softmax probability of the prediction, (E, N), float32.
+        attacked: Whether the attack ran on this image at this budget, (E, N), bool.
+        success: The goal was reached at exactly this budget, (E, N), bool; meaningful where attacked.
+        success_within: The goal was reached at this budget or a smaller one, (E, N), bool; within the denominator.
+        linf: Measured L∞ norm of the scored image's perturbation, (E, N), float32.
+        l2: Measured L2 norm, (E, N), float32.
+        queries: Forward passes the attack spent on this image at this budget, (E, N), int32.
+        images: The scored images, (E, N, channels, height, width), float32, where asked for.
+    """
+
+    attack: str
+    epsilons: tuple[float, ...]
+    ids: tuple[str, ...]
+    labels: NDArray[np.int64]
+    targets: NDArray[np.int64] | None
+    denominator: NDArray[np.bool_]
+    prediction: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+    attacked: NDArray[np.bool_]
+    success: NDArray[np.bool_]
+    success_within: NDArray[np.bool_]
+    linf: NDArray[np.float32]
+    l2: NDArray[np.float32]
+    queries: NDArray[np.int32]
+    images: Tensor | None
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the scored image is classified as its label, (E, N)."""
+        return self.prediction == self.labels
+
+    @property
+    def smallest_broken_epsilon(self) -> NDArray[np.float64]:
+        """The first budget at which each image is broken, (N,); NaN where none did it."""
+        first = np.asarray(self.epsilons)[self.success_within.argmax(axis=0)]
+        return np.where(self.success_within.any(axis=0), first, np.nan)
+
+
+def sweep(
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor | NDArray[np.integer],
+    definition: AttackDefinition,
+    *,
+    ids: Iterable[str],
+    seed: int,
+    **options: Unpack[SweepOptions],
+) -> Sweep:
+    """Attack images at every budget of a definition.
+
+    Args:
+        classifier: Images in [0, 1] -> logits, in evaluation mode; normalisation inside.
+        images: (N, channels, height, width), float, in [0, 1], on the classifier's device.
+        labels: (N,), whole numbers.
+        definition: The attack.
+        ids: N ids, each once; with `seed` they determine the random starts.
+        seed: The run's seed.
+        **options: See `SweepOptions`.
+
+    Returns:
+        One outcome for each image and budget, epsilon 0 included.
+
+    Raises:
+        DataError: Images outside [0, 1], or labels or ids that do not match them.
+        UsageError: Budgets out of range, an attack that the library does not have, a classifier without the labels'
+            classes, or without gradients under an attack that needs them.
+        RunError: The classifier returns NaN.
+    """
+    labels = torch.as_tensor(labels, device=images.device).long()
+    check_images(images, labels)
+    names = tuple(ids)
+    if len(names) != len(images) or len(set(names)) != len(names):
+        raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(names))} different ones")
+    adapter = select(definition, library_only=options.get("library_only", False))
+    chosen = options.get("epsilons")
+    epsilons = definition.epsilons if chosen is None else read_epsilons(list(chosen), definition.norm)
+    batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
+    clean = classify(classifier, images, batch_size)
+    check_classes(labels, clean.classes)
+    work = Work(
+        classifier=classifier,
+        adapter=adapter,
+        definition=definition,
+        images=images,
+        classes=labels if definition.target_offset is None else (labels + definition.target_offset) % clean.classes,
+        clean=clean,
+        ids=names,
+        seed=seed,
+        epsilons=(0.0, *(epsilon for epsilon in epsilons if epsilon > 0)),
+        plain=options.get("plain", False),
+        batch_size=batch_size,
+        on_progress=options.get("on_progress"),
+    )
+    return _as_sweep(work, labels, work.run(keep_images=options.get("keep_images", False)))
+
+
+def _as_sweep(work: Work, labels: Tensor, ledger: Ledger) -> Sweep:
+    return Sweep(
+        attack=work.definition.name,
+        epsilons=work.epsilons,
+        ids=work.ids,
+        labels=labels.cpu().numpy(),
+        targets=work.classes.cpu().numpy() if work.definition.targeted else None,
+        denominator=work.denominator.cpu().numpy(),
+        attacked=ledger.attacked,
+        success=ledger.success,
+        success_within=ledger.success_within,
+        images=ledger.images,
+        prediction=ledger.prediction,
+        confidence=ledger.confidence,
+        linf=ledger.linf,
+        l2=ledger.l2,
+        queries=ledger.queries,
+    )

@@ -1,0 +1,77 @@
+"""Small classifiers that tests of attacks share: a linear one with a closed form, and a CNN trained on digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from pcbench.attacks.definitions import AttackDefinition, load_attack
+from pcbench.catalog import catalog_folder, parse_definition
+
+IMAGE = (3, 8, 8)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A classifier with images and labels; `ids` are the images' positions."""
+
+    classifier: nn.Module
+    images: Tensor
+    labels: Tensor
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(str(position) for position in range(len(self.images)))
+
+
+@pytest.fixture(scope="session")
+def linear() -> Case:
+    """Two classes; images so far from 0 and 1 that no budget up to 0.2 is cut by them."""
+    generator = torch.Generator().manual_seed(0)
+    layer = nn.Linear(192, 2, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(2, 192, generator=generator))
+        difference = layer.weight[1] - layer.weight[0]
+        layer.bias.copy_(torch.stack([0.5 * difference.sum(), torch.zeros(())]))  # the boundary through mid-grey
+    classifier = nn.Sequential(nn.Flatten(), layer).eval()
+    images = torch.rand(40, *IMAGE, generator=generator, dtype=torch.float64) * 0.4 + 0.3
+    labels = classifier(images).argmax(dim=1)
+    labels[:4] = 1 - labels[:4]
+    return Case(classifier, images, labels)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Case:
+    """A CNN trained for a few seconds on three quarters of the 8-px digits, and 96 of the rest."""
+    table = load_digits()
+    images = torch.tensor(table.images / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
+    labels = torch.tensor(table.target, dtype=torch.int64)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = nn.Sequential(
+            nn.Conv2d(3, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(512, 10),
+        )
+        optimizer = torch.optim.Adam(classifier.parameters(), lr=3e-3)
+        for _ in range(6):
+            for chosen in torch.randperm(1300).split(64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(classifier(images[chosen]), labels[chosen]).backward()
+                optimizer.step()
+        optimizer.zero_grad()
+    return Case(classifier.eval(), images[1300:1396], labels[1300:1396])
+
+
+def attack(name: str, **changes: object) -> AttackDefinition:
+    """One of the shipped `digits-linf` attacks, with changes."""
+    definition = load_attack(catalog_folder("attacks") / "digits-linf" / f"{name}.toml")
+    return parse_definition(AttackDefinition, {**definition.model_dump(), **changes}, Path("test.toml"))

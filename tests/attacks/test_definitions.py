@@ -1,0 +1,98 @@
+"""Oracle: fractions of grey levels worked out by hand, and the shipped TOML files."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pcbench.attacks.definitions import load_attack_suite, parse_epsilon, read_epsilons
+from pcbench.catalog import catalog_folder
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+
+SHIPPED = catalog_folder("attacks")
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED / "digits-linf", tmp_path / "attacks" / "digits-linf"))
+
+
+@pytest.mark.parametrize(("written", "value"), [("8/255", 8 / 255), ("0.03", 0.03), (0.5, 0.5), (1, 1.0), ("0", 0.0)])
+def test_an_epsilon_is_a_number_or_a_fraction(written: object, value: float) -> None:
+    assert parse_epsilon(written) == value
+
+
+@pytest.mark.parametrize("written", ["", "x", "8/0", "8/255/2", "nan", "inf", True, None, [1], "-1/255", -0.1])
+def test_what_is_no_epsilon_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="an epsilon is a"):
+        parse_epsilon(written)
+
+
+def test_an_epsilon_above_one_is_refused_under_linf_and_allowed_under_l2() -> None:
+    with pytest.raises(UsageError, match="at most 1"):
+        read_epsilons(["300/255"], "linf")
+    assert read_epsilons([3, "0.5", 0.5], "l2") == (0.5, 3.0)
+
+
+def test_the_shipped_suites_load() -> None:
+    for folder in SHIPPED.iterdir():
+        assert load_attack_suite(folder).name == folder.name
+
+
+def test_digits_linf_is_what_issue_2_asks_for() -> None:
+    attacks = {attack.name: attack for attack in load_attack_suite(SHIPPED / "digits-linf").attacks}
+    assert sorted(attacks) == ["bim", "fgsm", "pgd"]
+    assert attacks["pgd"].steps == 20
+    for attack in attacks.values():
+        assert len(attack.epsilons) >= 8
+        assert (attack.steps or 0) * (attack.relative_step_size or 0) >= 1
+
+
+def test_a_new_file_adds_an_attack(suite: Path) -> None:
+    text = (suite / "pgd.toml").read_text(encoding="utf-8")
+    (suite / "pgd_50.toml").write_text(text.replace("steps = 20", "steps = 50"), encoding="utf-8")
+    assert load_attack_suite(suite).attack("pgd_50").steps == 50
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("steps = 20", "stepz = 20", "did you mean 'steps'"),
+        ('"8/255"', '"two"', "'two'"),
+        ('"8/255"', '"-2/255"', "at least 0"),
+        ('"8/255"', "2", "at most 1"),
+        ('"8/255"', '"4/255"', "ascending"),
+        ("steps = 20", "steps = 5", "cannot reach the edge"),
+        ("steps = 20", 'steps = "20"', "steps"),
+        ("random_start = true", "targeted = true", "belong together"),
+        ("random_start = true", 'name = "other"', "named by its file"),
+        ('norm = "linf"', "", "'norm' is missing"),
+        ('norm = "linf"', 'norm = "l3"', "norm"),
+        ('norm = "linf"', "norm = ", "not valid TOML"),
+    ],
+)
+def test_a_broken_definition_is_refused_in_one_line(suite: Path, old: str, new: str, problem: str) -> None:
+    path = suite / "pgd.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(DefinitionError, match=problem) as caught:
+        load_attack_suite(suite)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_suite_needs_a_header_its_own_name_and_an_attack(suite: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'pgd'"):
+        load_attack_suite(suite).attack("pgdd")
+    with pytest.raises(DefinitionError, match="in the folder"):
+        load_attack_suite(suite.rename(suite.with_name("other")))
+    for path in suite.with_name("other").glob("[!s]*.toml"):
+        path.unlink()
+    header = suite.with_name("other") / "suite.toml"
+    header.write_text(header.read_text(encoding="utf-8").replace("digits-linf", "other"), encoding="utf-8")
+    with pytest.raises(DefinitionError, match="holds no attack"):
+        load_attack_suite(header.parent)
+    header.unlink()
+    with pytest.raises(DefinitionError, match="no such file"):
+        load_attack_suite(header.parent)
