@@ -54,7 +54,7 @@ def _corruptions() -> Iterator[Row]:
 
 
 def _data() -> Iterator[Row]:
-    from pcbench.data.sources import source_names
+    from pcbench.data.names import source_names
 
     yield from source_names().items()
 

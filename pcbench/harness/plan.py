@@ -140,11 +140,14 @@ def _suite_plan(kind: Kind, folder: Path, source: ImageSource, request: Request)
     if kind == "corruptions":
         return CorruptionPlan(load_corruption_suite(folder), folder, _part(source, request.images))
     suite = load_attack_suite(folder)
-    return AttackPlan(suite, folder, _part(source, request.images or suite.default_images))
+    wanted = request.images
+    if wanted is None and suite.default_images is not None:
+        wanted = min(suite.default_images, len(source))
+    return AttackPlan(suite, folder, _part(source, wanted))
 
 
 def _part(source: ImageSource, images: int | None) -> ImageSource:
-    return source if images is None else source.take(min(images, len(source)))
+    return source if images is None else source.take(images)
 
 
 def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
