@@ -136,6 +136,7 @@ class SuiteHeader(Definition):
         title: What readers of a report see.
         source: Where the suite comes from.
         images: Which images are attacked: ``"all"``, or only those that are right at every timestep.
+        default_images: How many images are attacked where the user names no number; all, if not stated.
         network: Hyperparameters the source used, where the suite repeats a paper.
         notes: What a reader must know to compare the numbers.
     """
@@ -145,6 +146,7 @@ class SuiteHeader(Definition):
     title: str
     source: str
     images: Literal["all", "correct_at_every_timestep"] = "all"
+    default_images: Annotated[int, Field(ge=1)] | None = None
     network: NetworkSettings | None = None
     notes: str = ""
 

@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         sys.exit(_fail(str(error), error.exit_code))
     except _ParserError as error:
-        sys.exit(_fail(getattr(error, "format_message", lambda: str(error))(), 2))
+        describe = getattr(error, "format_message", error.__str__)
+        sys.exit(_fail(describe(), 2))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(_fail("stopped; the same command goes on from here", 130))
     sys.exit(code if isinstance(code, int) else 0)

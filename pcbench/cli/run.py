@@ -22,7 +22,7 @@ def run_command(
         typer.Option("--suite", "-s", help="A suite's name or folder; may be repeated.", rich_help_panel=_MODEL),
     ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="Images: digits, imagenet:PATH, parquet:PATH, …", rich_help_panel=_MODEL)
+        str | None, typer.Option("--data", help="digits, imagenet:PATH, parquet:PATH, …", rich_help_panel=_MODEL)
     ] = None,
     images: Annotated[
         int | None, typer.Option("--images", help="Only this many images, named in the tables.", rich_help_panel=_MODEL)
@@ -65,9 +65,7 @@ def run_command(
     adversarials: Annotated[
         Path | None, typer.Option("--adversarials", help="Score another run's images.", rich_help_panel=_ATTACK)
     ] = None,
-    backend: Annotated[
-        str, typer.Option("--backend", help="fast or reference.", rich_help_panel=_CORRUPTION)
-    ] = "fast",
+    backend: Annotated[str, typer.Option("--backend", help="fast or reference.", rich_help_panel=_CORRUPTION)] = "fast",
     corrupted: Annotated[
         Path | None, typer.Option("--corrupted", help="Published corrupted files.", rich_help_panel=_CORRUPTION)
     ] = None,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 
 from pcbench import models
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
-from pcbench.catalog import Kind, suite_folder, suite_names
+from pcbench.catalog import KINDS, Kind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check, open_source
@@ -132,7 +132,7 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
     family = source.name.partition(":")[0]
     if family in DEFAULT_SUITES:
         return DEFAULT_SUITES[family]
-    known = [name for kind in ("corruptions", "attacks") for name in suite_names(cast(Kind, kind))]
+    known = [name for kind in KINDS for name in suite_names(kind)]
     raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
 
 
