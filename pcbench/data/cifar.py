@@ -98,7 +98,7 @@ def fetch(archive: CifarArchive, folder: Path) -> Path:
     Raises:
         DataError: The download failed or its checksum is wrong; the message says where to put the file by hand.
     """
-    from torchvision.datasets.utils import download_url  # noqa: PLC0415 - takes a second, needed here only
+    from torchvision.datasets.utils import download_url
 
     path = folder / archive.url.rpartition("/")[2]
     try:

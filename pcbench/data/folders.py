@@ -81,14 +81,14 @@ def open_imagenet(path: Path, preprocessing: Preprocessing, split: str, *, some_
 
 def imagenet_labels() -> dict[str, int]:
     """Return the label, 0 to 999, of each of ImageNet's WordNet ids (timm's list of ILSVRC2012)."""
-    from timm.data.imagenet_info import ImageNetInfo  # noqa: PLC0415 - takes seconds, needed here only
+    from timm.data.imagenet_info import ImageNetInfo
 
     return {name: label for label, name in enumerate(ImageNetInfo().label_names())}
 
 
 def imagenet_names() -> tuple[str, ...]:
     """Return the names of ImageNet's classes by label, synonyms joined by commas."""
-    from timm.data.imagenet_info import ImageNetInfo  # noqa: PLC0415 - takes seconds, needed here only
+    from timm.data.imagenet_info import ImageNetInfo
 
     return tuple(ImageNetInfo().label_descriptions())
 

@@ -1,0 +1,315 @@
+"""Corrupted images as they were published: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays.
+
+Everything is checked before anything runs, and the images are never resized or cropped again: they are what
+Hendrycks and Dietterich (ICLR 2019, arXiv 1903.12261) published, at 224 px and at 32 px.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pcbench.data.folders import check_wordnet_ids, class_folders, imagenet_labels, imagenet_names, list_images
+from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.stores import ArrayStore, FileStore, ImageStore
+from pcbench.errors import DataError, UnknownNameError
+
+SEVERITIES = (1, 2, 3, 4, 5)
+_CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What a published suite consists of: its images at one severity, their side in pixels, the number of classes."""
+
+    images: int
+    side: int
+    classes: int
+    arrays: bool
+
+
+_LAYOUTS = {
+    "imagenet-c": _Layout(images=50_000, side=224, classes=1000, arrays=False),
+    "imagenet-c-extra": _Layout(images=50_000, side=224, classes=1000, arrays=False),
+    "cifar-10-c": _Layout(images=10_000, side=32, classes=10, arrays=True),
+}
+
+
+class _Conditions(Protocol):
+    def store(self, corruption: str, severity: int) -> ImageStore:
+        """Return where the images of one corruption at one severity lie."""
+        ...
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """A published suite on disk, checked: the same images under every corruption and severity.
+
+    Attributes:
+        suite: Name of the suite.
+        corruptions: The corruptions that were found, in the order asked for.
+        images: The images of the first condition; ids and labels are those of all conditions.
+    """
+
+    suite: str
+    corruptions: tuple[str, ...]
+    images: ImageSource
+    _conditions: _Conditions
+
+    def source(self, corruption: str, severity: int) -> ImageSource:
+        """Return the images under one corruption at one severity (1 to 5), in the order of `images`.
+
+        Raises:
+            UnknownNameError: The corruption was not among those opened, or there is no such severity.
+        """
+        if corruption not in self.corruptions:
+            raise UnknownNameError("opened corruption", corruption, self.corruptions)
+        if severity not in SEVERITIES:
+            raise UnknownNameError("severity", str(severity), map(str, SEVERITIES))
+        return replace(
+            self.images,
+            name=f"{self.suite}:{corruption}:{severity}",
+            store=self._conditions.store(corruption, severity),
+            _fingerprints=[],
+        )
+
+    def align(self, clean: ImageSource) -> PublishedFiles:
+        """Return the images that a clean source holds, in its order, so that clean and corrupted rows are paired.
+
+        Raises:
+            DataError: A clean image is not among the published ones, or has another label there.
+        """
+        place = {name: index for index, name in enumerate(self.images.ids)}
+        missing = [name for name in clean.ids if name not in place]
+        if missing:
+            raise DataError(
+                f"{self.suite}: {len(missing)} of the {len(clean)} images of {clean.name} are not among the "
+                f"published ones, such as {missing[0]!r}; the clean images must be those that were corrupted"
+            )
+        chosen = np.array([place[name] for name in clean.ids], dtype=np.int64)
+        differing = np.flatnonzero(self.images.labels[chosen] != clean.labels)
+        if len(differing) > 0:
+            first = int(differing[0])
+            raise DataError(
+                f"{self.suite}: image {clean.ids[first]!r} has the label {self.images.labels[chosen[first]]}, but "
+                f"{clean.labels[first]} in {clean.name}"
+            )
+        part = None if len(chosen) == len(self.images) else f"{len(chosen)} of {len(self.images)} images"
+        return replace(self, images=self.images.select(chosen, subset=part or self.images.subset))
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over ids, labels and the bytes of every image under every corruption and severity.
+
+        This reads everything once, and refuses a file that is damaged.
+        """
+        digest = hashlib.sha256()
+        for corruption in self.corruptions:
+            for severity in SEVERITIES:
+                digest.update(f"{corruption}:{severity}:{self.source(corruption, severity).fingerprint()}\n".encode())
+        return digest.hexdigest()
+
+
+def open_published(
+    suite: str, path: Path, *, corruptions: Sequence[str], preprocessing: Preprocessing, subset: bool = False
+) -> PublishedFiles:
+    """Open a suite's published files and check that all of them are there.
+
+    Args:
+        suite: ``"imagenet-c"`` or ``"imagenet-c-extra"`` (folders `<corruption>/<severity>/<wnid>/*.JPEG`, below a
+            folder for the family or not), or ``"cifar-10-c"`` (`<corruption>.npy` and `labels.npy`).
+        path: The folder.
+        corruptions: Which corruptions the run needs.
+        preprocessing: The model's; its crop must be the side of the published images.
+        subset: Accept fewer images or classes than were published; they are the same in every condition all the
+            same, and `images.subset` says how many there are.
+
+    Raises:
+        UnknownNameError: The suite was never published as files that pcbench reads.
+        DataError: Folders, files or images are missing (all missing conditions are listed), the conditions hold
+            different images, or the model takes images of another size.
+    """
+    if suite not in _LAYOUTS:
+        raise UnknownNameError("suite with published files", suite, _LAYOUTS)
+    layout = _LAYOUTS[suite]
+    if preprocessing.crop not in (None, layout.side):
+        raise DataError(
+            f"{suite}: the published images have {layout.side} px, but the model takes {preprocessing.crop} px; "
+            "they are never resized: corrupt clean images on the fly instead"
+        )
+    if not path.is_dir():
+        raise DataError(f"{path}: there is no such folder of published corrupted images")
+    opened = _open_arrays if layout.arrays else _open_folders
+    found = opened(suite, path, tuple(corruptions))
+    if not subset and (found.subset is not None or len(found.images) != layout.images):
+        raise DataError(
+            f"{path}: holds {len(found.images)} images a condition, not the {layout.images} of {layout.classes} "
+            "classes that were published; complete it, or ask for a subset"
+        )
+    return found.published(layout)
+
+
+@dataclass(frozen=True)
+class _Found:
+    suite: str
+    corruptions: tuple[str, ...]
+    images: ImageSource
+    conditions: _Conditions
+    subset: str | None
+
+    def published(self, layout: _Layout) -> PublishedFiles:
+        part = self.subset
+        if len(self.images) != layout.images:
+            part = f"{len(self.images)} of {layout.images} images"
+        return PublishedFiles(self.suite, self.corruptions, replace(self.images, subset=part), self.conditions)
+
+
+@dataclass(frozen=True)
+class _SizedFiles:
+    """Files that must have a given side: a published image of another size is not the published image."""
+
+    files: FileStore
+    side: int
+
+    def read(self, position: int) -> bytes:
+        content = self.files.read(position)
+        try:
+            size = Image.open(io.BytesIO(content)).size
+        except OSError:
+            # No image at all: whoever decodes it says so, by name.
+            return content
+        if size != (self.side, self.side):
+            raise DataError(
+                f"{self.locate(position)}: has {size[0]}x{size[1]} px, the published images have "
+                f"{self.side}x{self.side} px; fetch the original files"
+            )
+        return content
+
+    def locate(self, position: int) -> str:
+        return self.files.locate(position)
+
+
+@dataclass(frozen=True)
+class _Folders:
+    roots: dict[str, Path]
+    names: tuple[str, ...]
+    side: int
+
+    def store(self, corruption: str, severity: int) -> ImageStore:
+        return _SizedFiles(FileStore(self.roots[corruption] / str(severity), self.names), self.side)
+
+
+def _open_folders(suite: str, path: Path, corruptions: tuple[str, ...]) -> _Found:
+    roots = {name: root for name in corruptions if (root := _corruption_folder(path, name)) is not None}
+    missing = [name for name in corruptions if name not in roots]
+    missing += [
+        f"{name}/{severity}" for name in roots for severity in SEVERITIES if not (roots[name] / str(severity)).is_dir()
+    ]
+    if missing:
+        raise DataError(
+            f"{path}: these folders are missing: {', '.join(missing)}; fetch them, or name fewer corruptions"
+        )
+    layout = _LAYOUTS[suite]
+    first = roots[corruptions[0]] / "1"
+    names, labels, classes = _list_condition(first)
+    for corruption in corruptions:
+        for severity in SEVERITIES:
+            _compare(first, names, roots[corruption] / str(severity))
+    conditions = _Folders(roots, names, layout.side)
+    images = ImageSource(
+        name=suite,
+        ids=names,
+        labels=as_labels(labels),
+        store=conditions.store(corruptions[0], 1),
+        preprocessing=Preprocessing(),
+        class_names=imagenet_names(),
+        classes=layout.classes,
+    )
+    part = None if classes == layout.classes else f"{classes} of {layout.classes} classes"
+    return _Found(suite, corruptions, images, conditions, part)
+
+
+def _corruption_folder(path: Path, corruption: str) -> Path | None:
+    """Find a corruption's folder: right here, or below the folder of its family as in the published archives."""
+    if (path / corruption).is_dir():
+        return path / corruption
+    inner = [folder for folder in sorted(path.glob(f"*/{corruption}")) if folder.is_dir()]
+    return inner[0] if inner else None
+
+
+def _list_condition(folder: Path) -> tuple[tuple[str, ...], list[int], int]:
+    label_of = imagenet_labels()
+    classes = class_folders(folder)
+    check_wordnet_ids(folder, classes, label_of)
+    names, places = list_images(folder, classes)
+    return names, [label_of[classes[place]] for place in places], len(classes)
+
+
+def _compare(first: Path, names: tuple[str, ...], folder: Path) -> None:
+    """Refuse a condition that holds other images than the first one."""
+    found, _ = list_images(folder, class_folders(folder))
+    if found == names:
+        return
+    lacking, extra = set(names) - set(found), set(found) - set(names)
+    example = f"{min(lacking)} is missing" if lacking else f"{min(extra)} is not in {first}"
+    raise DataError(
+        f"{folder}: holds {len(found)} images where {first} holds {len(names)} ({len(lacking)} missing, {len(extra)} "
+        f"more than there; {example}); every corruption and severity must hold the same images"
+    )
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    pixels: dict[str, NDArray[np.uint8]]
+    images: int
+
+    def store(self, corruption: str, severity: int) -> ImageStore:
+        start = (severity - 1) * self.images
+        return ArrayStore(
+            f"{corruption}.npy, severity {severity}", self.pixels[corruption][start : start + self.images]
+        )
+
+
+def _open_arrays(suite: str, path: Path, corruptions: tuple[str, ...]) -> _Found:
+    missing = [f"{name}.npy" for name in (*corruptions, "labels") if not (path / f"{name}.npy").is_file()]
+    if missing:
+        raise DataError(f"{path}: these files are missing: {', '.join(missing)}; fetch them, or name fewer corruptions")
+    layout = _LAYOUTS[suite]
+    labels = _load_array(path / "labels.npy")
+    count = len(labels) // len(SEVERITIES) if labels.ndim == 1 else 0
+    if count == 0 or labels.tobytes() != np.tile(labels[:count], len(SEVERITIES)).tobytes():
+        raise DataError(f"{path / 'labels.npy'}: must hold the same labels five times, once a severity")
+    pixels = {name: _load_array(path / f"{name}.npy") for name in corruptions}
+    shape = (count * len(SEVERITIES), layout.side, layout.side, 3)
+    for name, array in pixels.items():
+        if array.shape != shape or array.dtype != np.uint8:
+            raise DataError(
+                f"{path / name}.npy: has the shape {array.shape} of {array.dtype}, where {shape} of uint8 is needed"
+            )
+    conditions = _Arrays(pixels, count)
+    images = ImageSource(
+        name=suite,
+        # The order of CIFAR-10's own test set, and so its ids.
+        ids=tuple(f"cifar-10/test/{row:05d}" for row in range(count)),
+        labels=as_labels(labels[:count]),
+        store=conditions.store(corruptions[0], 1),
+        preprocessing=Preprocessing(),
+        class_names=_CIFAR_NAMES,
+        classes=layout.classes,
+    )
+    return _Found(suite, corruptions, images, conditions, None)
+
+
+def _load_array(path: Path) -> NDArray[np.uint8]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: is no array that can be read ({error}); fetch it again") from error

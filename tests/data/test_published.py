@@ -1,0 +1,160 @@
+"""Oracles: small folders and arrays in the published layouts, whose bytes are known here."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.published import SEVERITIES, open_published
+from pcbench.data.sources import open_source
+from pcbench.errors import DataError, UnknownNameError
+
+WORDNET_IDS = {"n01440764": 0, "n02102040": 217}
+NAMES = ("gaussian_noise", "fog")
+
+
+@pytest.fixture(params=["plain", "with family"])
+def folders(tmp_path, write_image, request):
+    families = {"gaussian_noise": "noise", "fog": "weather"}
+    seed = 0
+    for corruption in NAMES:
+        root = tmp_path / (families[corruption] if request.param == "with family" else ".") / corruption
+        for severity in SEVERITIES:
+            for wordnet_id in WORDNET_IDS:
+                for number in range(2):
+                    seed += 1
+                    path = root / str(severity) / wordnet_id / f"ILSVRC2012_val_{number:08d}.JPEG"
+                    write_image(path, seed=seed, height=224, width=224)
+    return tmp_path
+
+
+def opened(path, suite="imagenet-c", corruptions=NAMES, crop=224, subset=True):
+    preprocessing = Preprocessing(resize=crop and 2 * crop, crop=crop, interpolation="bicubic")
+    return open_published(suite, path, corruptions=corruptions, preprocessing=preprocessing, subset=subset)
+
+
+def test_images_are_the_files_own_whatever_the_models_resize(folders):
+    published = opened(folders)
+    assert published.images.labels.tolist() == [0, 0, 217, 217]
+    assert published.images.subset == "4 of 50000 images"
+    source = published.source("fog", 3)
+    root = next(folders.glob("**/fog"))
+    expected = open_source(f"imagefolder:{root / '3'}", preprocessing=Preprocessing())
+    np.testing.assert_array_equal(source.load(range(4)), expected.load(range(4)))
+    assert source.ids == expected.ids
+    assert source.name == "imagenet-c:fog:3"
+
+
+def test_part_of_the_published_files_is_taken_only_when_asked_for(folders):
+    with pytest.raises(DataError, match="holds 4 images a condition, not the 50000 of 1000 classes"):
+        opened(folders, subset=False)
+
+
+def test_all_missing_folders_are_listed(folders):
+    (next(folders.glob("**/fog")) / "2").rename(folders / "elsewhere")
+    with pytest.raises(DataError, match="missing: snow, frost, fog/2;"):
+        opened(folders, corruptions=("snow", "fog", "frost"))
+
+
+def test_condition_with_other_images_is_named(folders):
+    (next(folders.glob("**/fog")) / "4/n01440764/ILSVRC2012_val_00000001.JPEG").unlink()
+    with pytest.raises(DataError, match=r"fog/4: holds 3 images where .*gaussian_noise/1 holds 4 \(1 missing, 0 more"):
+        opened(folders)
+
+
+def test_model_of_another_size_and_files_of_another_size_are_refused(folders, write_image):
+    with pytest.raises(DataError, match="published images have 224 px, but the model takes 299 px"):
+        opened(folders, crop=299)
+    path = next(folders.glob("**/fog")) / "5/n02102040/ILSVRC2012_val_00000000.JPEG"
+    write_image(path, height=256, width=256)
+    with pytest.raises(DataError, match=r"fog/5/n02102040/.*JPEG: has 256x256 px, the published images have 224x224"):
+        opened(folders).source("fog", 5).load([2])
+
+
+def test_damaged_file_is_named_by_the_fingerprint(folders):
+    published = opened(folders)
+    before = published.fingerprint()
+    path = next(folders.glob("**/fog")) / "5/n02102040/ILSVRC2012_val_00000001.JPEG"
+    path.write_bytes(path.read_bytes()[:-500])
+    assert len(before) == 64
+    with pytest.raises(DataError, match=r"fog/5/n02102040/ILSVRC2012_val_00000001\.JPEG: is a damaged"):
+        opened(folders).fingerprint()
+
+
+def test_clean_images_choose_and_order_the_corrupted_ones(folders, tmp_path, write_image):
+    for wordnet_id in WORDNET_IDS:
+        write_image(tmp_path / "clean" / "val" / wordnet_id / "ILSVRC2012_val_00000001.JPEG", height=300, width=280)
+    clean = open_source(f"imagenet-subset:{tmp_path / 'clean'}", preprocessing=Preprocessing(256, 224))
+    aligned = opened(folders).align(clean)
+    assert aligned.images.ids == clean.ids
+    assert aligned.images.subset == "2 of 4 images"
+    source = aligned.source("gaussian_noise", 2)
+    np.testing.assert_array_equal(source.load([0, 1]), opened(folders).source("gaussian_noise", 2).load([1, 3]))
+    write_image(tmp_path / "clean" / "val" / "n01440764" / "other.JPEG", height=300, width=280)
+    clean = open_source(f"imagenet-subset:{tmp_path / 'clean'}", preprocessing=Preprocessing(256, 224))
+    with pytest.raises(DataError, match=r"1 of the 3 images .* such as 'n01440764/other\.JPEG'"):
+        opened(folders).align(clean)
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    random = np.random.default_rng(0)
+    for name in NAMES:
+        np.save(tmp_path / f"{name}.npy", random.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8))
+    np.save(tmp_path / "labels.npy", np.tile([3, 1, 4, 1, 5, 9], 5))
+    return tmp_path
+
+
+def test_arrays_are_cut_by_severity(arrays):
+    published = opened(arrays, "cifar-10-c", crop=32)
+    assert published.images.labels.tolist() == [3, 1, 4, 1, 5, 9]
+    assert published.images.ids[2] == "cifar-10/test/00002"
+    pixels = np.load(arrays / "fog.npy")
+    for severity in SEVERITIES:
+        expected = pixels[(severity - 1) * 6 : severity * 6].transpose(0, 3, 1, 2)
+        np.testing.assert_array_equal(published.source("fog", severity).load(range(6)), expected)
+
+
+def test_arrays_that_are_not_as_published_are_refused(arrays):
+    with pytest.raises(DataError, match="holds 6 images a condition, not the 10000"):
+        opened(arrays, "cifar-10-c", crop=32, subset=False)
+    with pytest.raises(DataError, match=r"missing: snow\.npy, frost\.npy"):
+        opened(arrays, "cifar-10-c", ("fog", "snow", "frost"), crop=32)
+    np.save(arrays / "fog.npy", np.zeros((30, 3, 32, 32), dtype=np.uint8))
+    with pytest.raises(DataError, match=r"fog\.npy: has the shape \(30, 3, 32, 32\)"):
+        opened(arrays, "cifar-10-c", crop=32)
+    (arrays / "fog.npy").write_bytes((arrays / "gaussian_noise.npy").read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"fog\.npy: is no array that can be read"):
+        opened(arrays, "cifar-10-c", crop=32)
+    np.save(arrays / "labels.npy", np.arange(30) % 7)
+    with pytest.raises(DataError, match="same labels five times"):
+        opened(arrays, "cifar-10-c", ("gaussian_noise",), crop=32)
+
+
+def test_pickled_array_is_not_opened(arrays):
+    np.save(arrays / "fog.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match=r"fog\.npy: is no array that can be read"):
+        opened(arrays, "cifar-10-c", crop=32)
+
+
+def test_labels_of_the_clean_images_must_agree(arrays):
+    published = opened(arrays, "cifar-10-c", crop=32)
+    pixels = np.zeros((2, 32, 32, 3), dtype=np.uint8)
+    clean = SimpleNamespace(images=pixels, labels=[3, 2], ids=["cifar-10/test/00000", "cifar-10/test/00001"])
+    with pytest.raises(DataError, match="image 'cifar-10/test/00001' has the label 1, but 2"):
+        published.align(open_source(clean, preprocessing=Preprocessing()))
+
+
+def test_unknown_suites_corruptions_and_severities(folders):
+    with pytest.raises(UnknownNameError, match="suite with published files"):
+        opened(folders, "digits-c")
+    published = opened(folders)
+    with pytest.raises(UnknownNameError, match="did you mean 'fog'"):
+        published.source("fogs", 1)
+    with pytest.raises(UnknownNameError, match="severity"):
+        published.source("fog", 6)
+    with pytest.raises(DataError, match="there is no such folder of published"):
+        opened(folders / "nowhere")
