@@ -1,0 +1,26 @@
+"""Models: the zoo, networks of the user's own, and their weights. Importing this loads no other library."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pcbench.models.zoo import default_data, zoo_listing, zoo_names
+
+if TYPE_CHECKING:
+    from pcbench.models.loading import load
+    from pcbench.models.subject import Subject
+
+__all__ = ["Subject", "default_data", "load", "zoo_listing", "zoo_names"]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch is imported when a model is first asked for, not when models are listed.
+    if name == "load":
+        from pcbench.models.loading import load
+
+        return load
+    if name == "Subject":
+        from pcbench.models.subject import Subject
+
+        return Subject
+    raise AttributeError(f"module 'pcbench.models' has no attribute {name!r}")

@@ -1,0 +1,121 @@
+"""Backbones that no library brings: the two small networks for digits, and ResNets for CIFAR-10."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DigitsNetwork(nn.Module):
+    """The backbone of `pdigits`: three strided convolutions and a linear layer, for images of 3x32x32.
+
+    The PCoders sit on the three ReLUs, `features.1`, `features.3` and `features.5`.
+
+    Args:
+        channels: Of the three convolutions.
+    """
+
+    def __init__(self, channels: tuple[int, int, int] = (12, 24, 32)) -> None:
+        super().__init__()
+        first, second, third = channels
+        self.features = nn.Sequential(
+            nn.Conv2d(3, first, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(second, third, 3, stride=2, padding=1),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(third * 4 * 4, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (batch, 10) for normalised images (batch, 3, 32, 32)."""
+        return self.classifier(torch.flatten(self.features(images), 1))
+
+
+class DigitsAlexNet(nn.Module):
+    """AlexNet scaled down to images of 3x32x32 and ten classes, the baseline of `digits-c`.
+
+    Five convolutions, three of them followed by max pooling, and three linear layers with dropout, in AlexNet's order
+    (Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014), with an eighth of its
+    channels and a first convolution of 5x5 with stride 2.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+            nn.Conv2d(8, 24, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+            nn.Conv2d(24, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        self.classifier = nn.Sequential(
+            nn.Dropout(),
+            nn.Linear(32 * 2 * 2, 128),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(128, 128),
+            nn.ReLU(),
+            nn.Linear(128, 10),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (batch, 10) for normalised images (batch, 3, 32, 32)."""
+        return self.classifier(torch.flatten(self.features(images), 1))
+
+
+class _ShortcutBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut without parameters: every second pixel, new channels zero."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.stride = stride
+        self.new_channels = channels - channels_in
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(inputs)))))
+        shortcut = inputs[:, :, :: self.stride, :: self.stride]
+        half = self.new_channels // 2
+        return F.relu(hidden + F.pad(shortcut, (0, 0, 0, 0, half, self.new_channels - half)))
+
+
+class CifarResNet(nn.Module):
+    """A ResNet for CIFAR-10 with 6n+2 layers and shortcuts without parameters (He et al. 2016, section 4.2, option A).
+
+    Args:
+        blocks: n, the number of blocks in each of the three stages; 3 makes ResNet-20, 9 ResNet-56.
+    """
+
+    def __init__(self, blocks: int = 3) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.layer1 = self._stage(16, 16, blocks, 1)
+        self.layer2 = self._stage(16, 32, blocks, 2)
+        self.layer3 = self._stage(32, 64, blocks, 2)
+        self.linear = nn.Linear(64, 10)
+
+    @staticmethod
+    def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+        first = _ShortcutBlock(channels_in, channels, stride)
+        return nn.Sequential(first, *(_ShortcutBlock(channels, channels, 1) for _ in range(blocks - 1)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (batch, 10) for normalised images (batch, 3, 32, 32)."""
+        hidden = F.relu(self.bn1(self.conv1(images)))
+        hidden = self.layer3(self.layer2(self.layer1(hidden)))
+        return self.linear(hidden.mean((2, 3)))

@@ -1,0 +1,122 @@
+"""The subject of a run: a model with everything that a run must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.errors import DataError, UnknownNameError, UsageError
+from pcbench.models.answers import AnswerAt, Answers, CompiledAnswers, LowPrecisionAnswers, PredictiveAnswers
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.unrolling import Gradient
+
+Described = str | int | float | bool | None
+PRECISIONS = ("float32", "tf32", "bfloat16")
+# Rounding may carry an image of 8-bit values this far past its range.
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under test.
+
+    Attributes:
+        name: Its name in results.
+        timesteps: T where the user names none.
+        classes: The number of classes.
+        class_names: Their names in label order, where the model says.
+        preprocessing: What happens to an image before the model sees it; normalisation is inside the model.
+        default_data: The data source that it is measured on where the user names none.
+        description: Everything about the model that can change a number: hashes of weights and configuration,
+            random predictors, ablation, normalisation.
+        answers: The model itself.
+        device: Where it lies.
+    """
+
+    name: str
+    timesteps: int
+    classes: int
+    class_names: tuple[str, ...] | None
+    preprocessing: Preprocessing
+    default_data: str | None
+    description: Mapping[str, Described]
+    answers: Answers
+    device: torch.device
+
+    @property
+    def network(self) -> PredictiveNetwork | None:
+        """The predictive network, where the model is one: for its representations and reconstructions."""
+        inner = self.answers
+        while isinstance(inner, (LowPrecisionAnswers, CompiledAnswers)):
+            inner = inner.answers
+        return inner.network if isinstance(inner, PredictiveAnswers) else None
+
+    def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
+        """Return the logits of every timestep.
+
+        Args:
+            images: (batch, 3, height, width) in [0,1].
+            timesteps: T; None means the model's own.
+            gradient: How error terms are differentiated: ``"exact"`` or ``"stop_error"``.
+
+        Returns:
+            (T+1, batch, classes).
+
+        Raises:
+            DataError: The images leave [0,1]; normalisation is the model's own business.
+            UsageError: The model does not answer that late, or takes images of another size.
+        """
+        low, high = (float(edge) for edge in images.detach().aminmax())
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+            raise DataError(f"images reach from {low:g} to {high:g}; models take images in [0,1] and normalise them")
+        return self.answers(images, self._steps(timesteps), gradient)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return e_0, what the network makes of images in [0,1] before anything else."""
+        return self.answers.normalise(images)
+
+    def logits_of_input(self, inputs: Tensor, timesteps: int | None = None) -> Tensor:
+        """Return the logits of every timestep for e_0 itself: the one path past the check of [0,1].
+
+        It is for suites that add noise after normalisation.
+        """
+        return self.answers.answer(inputs, self._steps(timesteps))
+
+    def at(self, timestep: int, gradient: Gradient = "exact") -> nn.Module:
+        """Return the classifier that answers at one timestep: images in [0,1] -> logits (batch, classes).
+
+        Raises:
+            UsageError: The model does not answer that late.
+        """
+        self.answers.check(timestep)
+        return AnswerAt(self.answers, timestep, gradient)
+
+    def configured(self, *, precision: str = "float32", compiled: bool = False) -> Subject:
+        """Return this model computed with another precision, or compiled; the weights are shared.
+
+        On a GPU, ``"float32"`` means full float32 products: TF32 is switched off for this process, and
+        ``"tf32"`` switches it on.
+
+        Args:
+            precision: ``"float32"``, ``"tf32"`` (GPU only) or ``"bfloat16"`` (autocast).
+            compiled: Send the model through `torch.compile`.
+
+        Raises:
+            UsageError: The precision is unknown, or needs a GPU.
+        """
+        if precision not in PRECISIONS:
+            raise UnknownNameError("precision", precision, PRECISIONS)
+        on_gpu = self.device.type == "cuda"
+        if precision == "tf32" and not on_gpu:
+            raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
+        if on_gpu:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        answers = LowPrecisionAnswers(self.answers) if precision == "bfloat16" else self.answers
+        return replace(self, answers=CompiledAnswers(answers).eval() if compiled else answers.eval())
+
+    def _steps(self, timesteps: int | None) -> int:
+        return self.timesteps if timesteps is None else timesteps

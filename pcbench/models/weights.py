@@ -1,0 +1,171 @@
+"""Weights from files: safetensors, and the reference's checkpoints; nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors import SafetensorError
+
+# safetensors leaves a path's type open.
+from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
+from torch import Tensor, nn
+
+from pcbench.errors import WeightsError
+
+StateDict = dict[str, Tensor]
+BACKBONE, PREDICTORS = "backbone.", "predictors."
+_REFERENCE_NUMBER = re.compile(r"_pc(\d+)(?=[_.])")
+_WRAPPERS = ("pcoderweights", "state_dict", "model")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_sha256(module: nn.Module) -> str:
+    """Return the sha256 over names, types, shapes and bytes of a module's state, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_weights(path: Path) -> StateDict:
+    """Read tensors by name from a safetensors file, or from a PyTorch checkpoint that holds nothing but tensors.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or a pickle that would run code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such weights file")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: is no readable safetensors file ({error})") from None
+    return _read_checkpoint(path)
+
+
+def _read_checkpoint(path: Path) -> StateDict:
+    try:
+        held: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise WeightsError(f"{path}: is refused, for reading it could run code; save the tensors alone") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{path}: is no readable checkpoint ({problem})") from None
+    for wrapper in _WRAPPERS:
+        if isinstance(held, Mapping) and wrapper in held:
+            held = cast("Mapping[str, Any]", held)[wrapper]
+    if not isinstance(held, Mapping):
+        raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
+    state = cast("Mapping[Any, Any]", held)
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        raise WeightsError(f"{path}: holds more than tensors; save a state_dict")
+    return dict(state)
+
+
+def read_predictor_weights(path: Path, count: int) -> StateDict:
+    """Read the weights of all predictors.
+
+    Args:
+        path: A safetensors file with keys ``predictors.0.…``; or the reference's checkpoints: a folder that holds
+            one file ``…_pc{n}….pth`` for each PCoder n = 1..N, or any one of these files.
+        count: N.
+
+    Returns:
+        Tensors under ``predictors.{n}.…`` with n from 0, and, where the file holds the backbone too, ``backbone.…``.
+    """
+    if path.is_dir() or (path.suffix != ".safetensors" and _REFERENCE_NUMBER.search(path.name)):
+        return _read_reference(path, count)
+    state = read_weights(path)
+    if not any(name.startswith(PREDICTORS) for name in state):
+        raise WeightsError(f"{path}: holds no predictors (keys predictors.0.… to predictors.{count - 1}.…)")
+    return state
+
+
+def _read_reference(path: Path, count: int) -> StateDict:
+    state: StateDict = {}
+    for number in range(1, count + 1):
+        file = _reference_file(path, number)
+        for name, tensor in _read_checkpoint(file).items():
+            if name != "C_sqrt":
+                state[f"{PREDICTORS}{number - 1}.{name.removeprefix('pmodule.')}"] = tensor
+    return state
+
+
+def _reference_file(path: Path, number: int) -> Path:
+    if path.is_dir():
+        found = [file for file in sorted(path.glob("*.pth")) if _number_of(file) == number]
+        if len(found) != 1:
+            raise WeightsError(f"{path}: holds {len(found)} files named …_pc{number}….pth; one is needed")
+        return found[0]
+    file = path.with_name(_REFERENCE_NUMBER.sub(f"_pc{number}", path.name))
+    if not file.is_file():
+        raise WeightsError(f"{file}: is needed besides {path.name}; there is one checkpoint for each PCoder")
+    return file
+
+
+def _number_of(file: Path) -> int | None:
+    found = _REFERENCE_NUMBER.search(file.name)
+    return int(found.group(1)) if found else None
+
+
+def part(state: Mapping[str, Tensor], prefix: str) -> StateDict:
+    """Return the tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load tensors into a module; every tensor must fit, none may be missing.
+
+    Raises:
+        WeightsError: Names or shapes do not fit; the message names the first.
+    """
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    # Old checkpoints lack the batch counters, which evaluation never reads.
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unknown:
+        problem = f"lacks {missing[0]!r}" if missing else f"holds the unknown {unknown[0]!r}"
+        raise WeightsError(f"{source}: is made for another network: it {problem}")
+    for name, tensor in state.items():
+        if tensor.shape != own[name].shape:
+            shapes = f"{tuple(tensor.shape)} where {tuple(own[name].shape)} is needed"
+            raise WeightsError(f"{source}: is made for another network: {name!r} is {shapes}")
+    module.load_state_dict(state, strict=False)
+
+
+def save_weights(
+    path: Path, *, backbone: nn.Module | None, predictors: Sequence[nn.Module], metadata: Mapping[str, str]
+) -> str:
+    """Write backbone and predictors as one safetensors file, whole or not at all.
+
+    Args:
+        path: The file.
+        backbone: Its state goes under ``backbone.…``; None leaves it out.
+        predictors: Their states go under ``predictors.{n}.…``.
+        metadata: How they came to be; it is written beside the tensors.
+
+    Returns:
+        The file's sha256.
+    """
+    state: StateDict = {}
+    if backbone is not None:
+        state.update({f"{BACKBONE}{name}": tensor for name, tensor in backbone.state_dict().items()})
+    for number, predictor in enumerate(predictors):
+        state.update({f"{PREDICTORS}{number}.{name}": tensor for name, tensor in predictor.state_dict().items()})
+    unfinished = path.with_name(path.name + ".unfinished")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, unfinished, dict(metadata))
+    unfinished.replace(path)
+    return file_sha256(path)

@@ -1,0 +1,116 @@
+"""The zoo's entries: data in TOML files, one a model.
+
+`zoo/<name>.toml` says what a model is; `configurations/` holds the networks' configurations in the reference's format,
+for reading and copying.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pcbench.catalog import Definition, load_definition
+from pcbench.errors import UnknownNameError
+
+_FOLDER = Path(__file__).resolve().parent
+CONTROL = "_feedforward"
+
+
+class PreprocessingTable(Definition):
+    """How files become images of the model's size; see `pcbench.data.preprocessing.Preprocessing`."""
+
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+
+
+class ZooEntry(Definition):
+    """One model of the zoo.
+
+    Attributes:
+        title: What it is, in one line.
+        source: Where the architecture, the PCoders and their predictors come from.
+        backbone: ``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``, built without weights.
+        configuration: File name in `configurations/`; none where the model is feedforward only.
+        timesteps: T where the user names none.
+        classes: How many classes the logits have.
+        class_names: Whose names the classes carry.
+        mean: Per channel, subtracted from images in [0,1].
+        std: Per channel, what the difference is divided by.
+        preprocessing: What happens to an image before the model sees it.
+        data: The data source that the model was made for, where it is always at hand.
+        pretrained: Which of the library's published weights the backbone takes where the user gives none.
+        weights: File name in `weights/` that holds backbone and predictors.
+        weights_sha256: Hash of that file.
+        made_by: The command that made that file.
+    """
+
+    title: str
+    source: str
+    backbone: str
+    configuration: str | None = None
+    timesteps: int = Field(default=0, ge=0)
+    classes: int = Field(ge=2)
+    class_names: Literal["imagenet", "cifar10", "digits"]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    preprocessing: PreprocessingTable = PreprocessingTable()
+    data: str | None = None
+    pretrained: str | None = None
+    weights: str | None = None
+    weights_sha256: str | None = None
+    made_by: str | None = None
+
+    @property
+    def configuration_path(self) -> Path | None:
+        """The configuration's file."""
+        return None if self.configuration is None else _FOLDER / "configurations" / self.configuration
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The file of the weights that come with pcbench."""
+        return None if self.weights is None else _FOLDER / "weights" / self.weights
+
+
+def zoo_names() -> list[str]:
+    """Return the names of all models of the zoo, feedforward controls included, sorted."""
+    names: list[str] = []
+    for path in (_FOLDER / "zoo").glob("*.toml"):
+        names.append(path.stem)
+        if _read(path.stem).configuration is not None:
+            names.append(path.stem + CONTROL)
+    return sorted(names)
+
+
+def zoo_entry(name: str) -> ZooEntry:
+    """Return the entry of a model; a feedforward control's entry is that of its model, without configuration.
+
+    Raises:
+        UnknownNameError: The zoo has no such model.
+    """
+    if name not in zoo_names():
+        raise UnknownNameError("model", name, zoo_names())
+    entry = _read(name.removesuffix(CONTROL))
+    if name.endswith(CONTROL):
+        return entry.model_copy(update={"configuration": None, "timesteps": 0})
+    return entry
+
+
+def zoo_listing() -> Iterator[tuple[str, str, str]]:
+    """Give name, data and title of every model of the zoo."""
+    for name in zoo_names():
+        entry = zoo_entry(name)
+        control = f"feedforward control (T = 0) of {name.removesuffix(CONTROL)}"
+        yield name, entry.data or entry.class_names, control if name.endswith(CONTROL) else entry.title
+
+
+def default_data(model: Any) -> str | None:
+    """Return the data source that a model is measured on where the user names none, if it is always at hand."""
+    return zoo_entry(model).data if isinstance(model, str) and model in zoo_names() else None
+
+
+def _read(name: str) -> ZooEntry:
+    return load_definition(ZooEntry, _FOLDER / "zoo" / f"{name}.toml")
