@@ -15,7 +15,7 @@ def report_command(
     ] = None,
 ) -> None:
     """Make the figures and the page of finished runs."""
-    from pcbench.harness.reporting import write_report
+    from pcbench.reports.report import write_report
     from pcbench.results.directory import open_run
 
     opened = [open_run(folder) for folder in runs]

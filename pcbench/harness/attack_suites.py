@@ -57,11 +57,17 @@ def _unit(plan: Plan, suite: AttackPlan, attack: AttackDefinition, timestep: int
             )
             parts.append(_columns(result))
             step(passes * len(batch.ids) / len(suite.source), len(batch.ids))
-        columns = {key: np.ma.concatenate([part[key] for part in parts], axis=1).ravel() for key in parts[0]}
+        columns = {key: _joined([part[key] for part in parts]) for key in parts[0]}
         columns["timestep"] = np.full(len(columns["image_id"]), timestep)
         return outcome_table(condition, columns)
 
     return Unit(f"{name}/{attack.name}-t{timestep}", f"{name}: {attack.name}, t = {timestep}", passes, compute)
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Join arrays (epsilons, batch) along the images, keep their masks, and flatten."""
+    joined: npt.NDArray[Any] = np.ma.concatenate(parts, axis=1)
+    return joined.ravel()
 
 
 def _columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:

@@ -112,7 +112,7 @@ def _device(name: str) -> str:
 
 
 def _load_model(request: Request, device: str) -> Subject:
-    return models.load(
+    subject = models.load(
         request.model,
         timesteps=request.timesteps,
         backbone_weights=request.backbone_weights,
@@ -121,6 +121,14 @@ def _load_model(request: Request, device: str) -> Subject:
         ablation=request.ablation,
         device=device,
     )
+    return subject.configured(precision=request.precision, compiled=request.compiled)
+
+
+def marked_name(subject: Subject) -> str:
+    """Return the model's name as every row carries it: with untrained predictors and ablations marked."""
+    seed, ablation = (subject.description.get(key) for key in ("random_predictors", "ablation"))
+    marks = [] if seed is None else [f"random-predictors-{seed}"]
+    return "+".join([subject.name, *marks, *([str(ablation)] if ablation else [])])
 
 
 def _data_needed(suites: list[str]) -> str:
@@ -152,13 +160,12 @@ def _part(source: ImageSource, images: int | None) -> ImageSource:
 
 def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
     timesteps = subject.timesteps if request.timesteps is None else request.timesteps
-    side = int(source.load([0]).shape[-1])
-    batch_size = request.batch_size or (128 if side <= 64 else 32)
+    batch_size = request.batch_size or (128 if source.load([0]).shape[-1] <= 64 else 32)
     preprocessing = dataclasses.asdict(source.preprocessing)
     name, _, split = source.name.partition(":")
     spec = RunSpec(
         version=SPEC_VERSION,
-        model=dict(subject.description),
+        model={"name": marked_name(subject), **subject.description},
         data=DataSpec(
             name=name,
             split=split,
@@ -188,7 +195,7 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             jpeg_quality=request.jpeg_quality,
             precision=request.precision,
             compiled=request.compiled,
-            device=torch.device(_device(request.device)).type,
+            device=subject.device.type,
             threads=torch.get_num_threads(),
             checks=request.checks,
             attack_all_timesteps=request.attack_all_timesteps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -79,7 +79,7 @@ class RunProgress:
         self._advance(work)
 
     @contextmanager
-    def unit(self, title: str, work: float) -> Iterator[None]:
+    def unit(self, title: str, work: float) -> Generator[None]:
         """Show one condition; whatever of its work was not counted by `step` counts when it is done."""
         self._count.title = title
         before = self._count.done

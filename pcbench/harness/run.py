@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import sys
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from pcbench.harness.attack_suites import attack_units
 from pcbench.harness.corruption_suites import corruption_units
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.progress import RunProgress
-from pcbench.harness.reporting import write_report
+from pcbench.reports.report import write_report
 from pcbench.harness.request import Request, request_from
 from pcbench.harness.work import Unit
 from pcbench.metrics.summary import summarise_folder
@@ -53,7 +53,7 @@ def run_request(request: Request) -> Run:
     if not request.again and (final / MANIFEST).is_file() and open_run(final, verify=False).key == plan.spec.key():
         return open_run(final)
     workspace = begin(final, plan.spec, again=request.again)
-    started = datetime.datetime.now(datetime.UTC)
+    started = dt.datetime.now(dt.UTC)
     clock = time.monotonic()
     _compute(plan, workspace)
     _summarise(plan, workspace)

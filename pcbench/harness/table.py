@@ -30,7 +30,7 @@ def _table(title: str, columns: dict[str, pd.Series]) -> Table:
     table.add_column("t", justify="right")
     for name in columns:
         table.add_column(name, justify="right")
-    times = sorted(set().union(*(series.index for series in columns.values())))
+    times = sorted({int(timestep) for series in columns.values() for timestep in series.index})
     for timestep in times:
         table.add_row(str(timestep), *(_percent(series.get(timestep)) for series in columns.values()))
     return table
@@ -68,8 +68,8 @@ def _by_timestep(rows: pd.DataFrame, metric: str) -> pd.Series:
 def _telling_epsilon(rows: pd.DataFrame) -> float:
     """Return the epsilon at which t = 0 is nearest to one half: there a difference between timesteps shows most."""
     first = rows[rows["timestep"] == 0]
-    nearest = (first["value"] - 0.5).abs().idxmin()
-    return float(first.loc[nearest, "epsilon"])
+    distance = np.abs(first["value"].to_numpy(dtype=float) - 0.5)
+    return float(first["epsilon"].to_numpy(dtype=float)[distance.argmin()])
 
 
 def _fraction(epsilon: float) -> str:

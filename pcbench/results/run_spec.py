@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Literal
 
 from pcbench.catalog import Definition
@@ -110,5 +111,6 @@ class RunSpec(Definition):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def name(self) -> str:
-        """Return the name of the run's folder: ``<model>-<suites>-<key>``."""
-        return "-".join([str(self.model["name"]), *(suite.name for suite in self.suites), self.key()])
+        """Return the name of the run's folder: ``<model>-<suites>-<key>``, fit for every file system."""
+        name = "-".join([str(self.model["name"]), *(suite.name for suite in self.suites), self.key()])
+        return re.sub(r"[^\w.+-]+", "-", name)
