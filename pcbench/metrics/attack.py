@@ -1,0 +1,70 @@
+"""Success of attacks and robust accuracy.
+
+An image that is misclassified from the start is not attacked: it counts as an error at every ε in `robust_accuracy`
+and is left out of the success rates, whose denominators therefore differ from timestep to timestep. What is
+compared between timesteps is robust accuracy, or the success rate over the images correct at all of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pcbench.errors import UsageError
+from pcbench.metrics.rates import Booleans, Estimate, rate
+
+
+def attack_success_rate(success: Booleans, attacked: Booleans, correct_before: Booleans) -> Estimate:
+    """Return the success rate at exactly one ε, over the images classified correctly before.
+
+    It need not grow with ε: a single FGSM step can overshoot.
+
+    Args:
+        success: Shape (images,); whether the attack reached its goal at exactly this ε.
+        attacked: Shape (images,); whether it ran on the image at this ε.
+        correct_before: Shape (images,); whether the clean image is classified correctly at this timestep.
+
+    Raises:
+        UsageError: Some correct image was not attacked at this ε (the sweep stops at an image's first success), or
+            no image is correct.
+    """
+    if not bool(attacked[correct_before].all()):
+        raise UsageError("not every image was attacked at this epsilon; run a plain sweep for rates at exactly epsilon")
+    return rate(success, correct_before)
+
+
+def attack_success_rate_within(success_within: Booleans, correct_before: Booleans) -> Estimate:
+    """Return the share of images broken at ε or at a smaller ε of the sweep, among those correct before.
+
+    Args:
+        success_within: Shape (images,).
+        correct_before: Shape (images,); whether the clean image is classified correctly at this timestep.
+
+    Raises:
+        UsageError: No image is correct before.
+    """
+    return rate(success_within, correct_before)
+
+
+def attack_success_rate_common(success_within: Booleans, correct_before: list[Booleans]) -> Estimate:
+    """Return the success rate within ε over the images that are correct at every compared timestep.
+
+    Args:
+        success_within: Shape (images,), of one timestep.
+        correct_before: One array of shape (images,) for each compared timestep.
+
+    Raises:
+        UsageError: No image is correct at all of them.
+    """
+    return rate(success_within, np.logical_and.reduce(correct_before))
+
+
+def robust_accuracy(correct: list[Booleans]) -> Estimate:
+    """Return the share of all images that stay correct at every ε up to the last one given.
+
+    Args:
+        correct: One array of shape (images,) for each ε of the sweep, from the smallest to the ε asked for.
+
+    Raises:
+        UsageError: There are no images.
+    """
+    return rate(np.logical_and.reduce(correct))

@@ -1,0 +1,88 @@
+"""The rows of attacks: success at exactly ε, within ε, over common images, and robust accuracy."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from pcbench.metrics.attack import (
+    attack_success_rate,
+    attack_success_rate_common,
+    attack_success_rate_within,
+    robust_accuracy,
+)
+from pcbench.metrics.cells import Answers, Cell, SuiteOutcomes
+from pcbench.metrics.rates import Booleans
+from pcbench.metrics.rows import Row, cell_row
+from pcbench.results.schema import Condition
+
+Sweep = dict[float, tuple[Cell, Answers]]
+"""One attack against one timestep, scored at one timestep: what became of each image, by ε from the smallest."""
+
+
+def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
+    """Return all rows of a suite's attacks."""
+    clean = {cell.timestep: outcomes.answers(cell).correct for cell in outcomes.cells if cell.condition.kind == "clean"}
+    compared = _compared_timesteps(outcomes)
+    for cells in _sweeps(outcomes):
+        sweep = {_epsilon(cell): (cell, outcomes.answers(cell)) for cell in sorted(cells, key=_epsilon)}
+        timestep = cells[0].timestep
+        common = [clean[other] for other in compared[_attack(cells[0])]]
+        yield from _robust_rows(sweep)
+        yield from _success_rows(sweep, clean[timestep], common)
+
+
+def _epsilon(cell: Cell) -> float:
+    return cell.condition.epsilon or 0.0
+
+
+def _attack(cell: Cell) -> Condition:
+    """Return what an attack is, apart from its budget and the timestep it is against."""
+    return dataclasses.replace(cell.condition, epsilon=None, attacked_timestep=None)
+
+
+def _sweeps(outcomes: SuiteOutcomes) -> list[list[Cell]]:
+    sweeps: defaultdict[Cell, list[Cell]] = defaultdict(list)
+    for cell in outcomes.cells:
+        if cell.condition.kind == "attack":
+            sweeps[dataclasses.replace(cell, condition=dataclasses.replace(cell.condition, epsilon=None))].append(cell)
+    return list(sweeps.values())
+
+
+def _compared_timesteps(outcomes: SuiteOutcomes) -> dict[Condition, list[int]]:
+    """Return the timesteps that each attack is scored at."""
+    compared: defaultdict[Condition, set[int]] = defaultdict(set)
+    for cell in outcomes.cells:
+        if cell.condition.kind == "attack":
+            compared[_attack(cell)].add(cell.timestep)
+    return {attack: sorted(timesteps) for attack, timesteps in compared.items()}
+
+
+def _robust_rows(sweep: Sweep) -> Iterator[Row]:
+    survived: list[Booleans] = []
+    for cell, answers in sweep.values():
+        survived.append(answers.correct)
+        yield cell_row(cell, "robust_accuracy", robust_accuracy(survived))
+
+
+def _success_rows(sweep: Sweep, correct_before: Booleans, common: list[Booleans]) -> Iterator[Row]:
+    """Return rates over images correct before; none where there is no such image."""
+    if not correct_before.any():
+        return
+    budgets = [answers for epsilon, (_, answers) in sweep.items() if epsilon > 0]
+    plain = all(bool(answers.attacked[correct_before].all()) for answers in budgets)
+    shared = bool(np.logical_and.reduce(common).any())
+    for cell, answers in sweep.values():
+        yield cell_row(
+            cell, "attack_success_rate_within", attack_success_rate_within(answers.success_within, correct_before)
+        )
+        if shared:
+            yield cell_row(
+                cell, "attack_success_rate_common", attack_success_rate_common(answers.success_within, common)
+            )
+        if plain and bool(answers.attacked[correct_before].all()):
+            estimate = attack_success_rate(answers.success, answers.attacked, correct_before)
+            yield cell_row(cell, "attack_success_rate", estimate)

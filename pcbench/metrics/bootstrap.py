@@ -1,0 +1,146 @@
+"""The bootstrap over images: where conditions are pooled, an image is drawn with all its conditions together.
+
+Everything pooled here is a smooth function of means over images. So one matrix product per block of resamples gives
+the resampled means of every column, and all statistics of all timesteps are made from the same resamples: that is
+what makes their differences paired.
+
+Intervals are BCa (bias-corrected and accelerated; B. Efron, "Better bootstrap confidence intervals", JASA 82, 1987),
+because the plain percentile interval of a rate near 0 or 1 covers too little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from statistics import NormalDist
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from pcbench.metrics.rates import CONFIDENCE, Estimate, Floats, wilson_interval
+
+RESAMPLES = 2000
+SEED = 20190324
+_CELLS_IN_A_BLOCK = 8_000_000
+
+KeyType = TypeVar("KeyType", bound=Hashable)
+
+Statistic = Callable[[Floats], Floats]
+"""A function of means: shape (..., columns) to shape (...)."""
+
+
+class Sample(Generic[KeyType]):
+    """Images and what is known of each, resampled once for all statistics.
+
+    Args:
+        columns: One array of shape (images,) for each key, booleans or numbers in [0, 1].
+        resamples: How many times the images are drawn.
+        seed: Seed of the draws. The draws depend on it and on the number of images alone, so tables of the same
+            images are resampled alike.
+    """
+
+    def __init__(
+        self, columns: Mapping[KeyType, npt.NDArray[np.generic]], resamples: int = RESAMPLES, seed: int = SEED
+    ) -> None:
+        self._position = {key: position for position, key in enumerate(columns)}
+        self._columns = np.column_stack([np.asarray(column, dtype=np.float32) for column in columns.values()])
+        self._total = self._columns.sum(axis=0, dtype=np.float64)
+        self._resampled = resampled_means(self._columns, resamples, seed)
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return len(self._columns)
+
+    def estimate(self, statistic: Statistic, keys: Sequence[KeyType], confidence: float = CONFIDENCE) -> Estimate:
+        """Return a statistic of the means of some columns, with its BCa interval.
+
+        Args:
+            statistic: Called with the means of the images themselves, shape (columns,), of all resamples, shape
+                (resamples, columns), and of the images without one of them each, shape (images, columns).
+            keys: The columns it takes, in order.
+            confidence: Nominal coverage, in (0, 1).
+        """
+        chosen = [self._position[key] for key in keys]
+        means = self._total[chosen] / self.images
+        value = statistic(means)
+        if self._alike(chosen):
+            low, high = self._ends_of_constants(statistic, means, confidence)
+        else:
+            without_one = (self._total[chosen] - self._columns[:, chosen]) / (self.images - 1)
+            resampled = statistic(self._resampled[:, chosen])
+            low, high = bca_interval(float(value), resampled, -statistic(without_one), confidence)
+        return Estimate(float(value), low, high, self.images)
+
+    def _alike(self, chosen: list[int]) -> bool:
+        part = self._columns[:, chosen]
+        return bool((part == part[0]).all())
+
+    def _ends_of_constants(self, statistic: Statistic, means: Floats, confidence: float) -> tuple[float, float]:
+        """Return ends where every image is like every other: resampling them says nothing, Wilson's interval does."""
+        ends = wilson_interval(means * self.images, np.full(means.shape, self.images), confidence)
+        low, high = sorted(float(statistic(end)) for end in ends)
+        return low, high
+
+
+def resampled_means(columns: npt.NDArray[np.float32], resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
+    """Return the mean of every column over images drawn with replacement.
+
+    Columns of zeros and ones are summed exactly: the result does not depend on the machine or its threads.
+
+    Args:
+        columns: Shape (images, columns).
+        resamples: How many times the images are drawn.
+        seed: Seed of the draws.
+
+    Returns:
+        Shape (resamples, columns).
+    """
+    images = len(columns)
+    generator = np.random.default_rng(seed)
+    block = max(1, _CELLS_IN_A_BLOCK // images)
+    means = np.empty((resamples, columns.shape[1]), dtype=np.float64)
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        means[start : start + rows] = _weights(generator, rows, images) @ columns
+    return means / images
+
+
+def _weights(generator: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.float32]:
+    """Return how often each image is drawn, shape (resamples, images)."""
+    weights = np.empty((resamples, images), dtype=np.float32)
+    for row in weights:
+        row[:] = np.bincount(generator.integers(0, images, images, dtype=np.int32), minlength=images)
+    return weights
+
+
+def bca_interval(
+    value: float, resampled: Floats, influence: Floats, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return a bias-corrected, accelerated bootstrap interval.
+
+    Args:
+        value: The statistic of the images themselves.
+        resampled: Shape (resamples,), the same of each resample.
+        influence: Shape (images,): what one image adds to the statistic, up to a positive factor and a constant.
+            Its skewness is the acceleration.
+        confidence: Nominal coverage, in (0, 1).
+
+    Returns:
+        Lower and upper end. Where all resamples agree both are the value itself.
+    """
+    below = float(np.mean(resampled < value)) + 0.5 * float(np.mean(resampled == value))
+    edge = 0.5 / len(resampled)
+    normal = NormalDist()
+    bias = normal.inv_cdf(min(max(below, edge), 1 - edge))
+    levels = np.array([normal.inv_cdf((1 - confidence) / 2), normal.inv_cdf((1 + confidence) / 2)]) + bias
+    shifted = ndtr(bias + levels / (1 - _acceleration(influence) * levels))
+    low, high = np.quantile(resampled, shifted)
+    return float(low), float(high)
+
+
+def _acceleration(influence: Floats) -> float:
+    centred = influence - influence.mean()
+    squares = float(np.sum(centred**2))
+    return float(np.sum(centred**3)) / (6 * squares**1.5) if squares > 0 else 0.0

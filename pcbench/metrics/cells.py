@@ -1,0 +1,169 @@
+"""From rows of outcomes to one answer an image: the vectors that all metrics are made of.
+
+A cell is a condition at one timestep. Its vectors are in the same order of images for every cell of a suite, which is
+what makes comparisons paired. Rows are taken in table by table, so that a run of tens of millions of rows is never
+held as a whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from pcbench.errors import DataError
+from pcbench.metrics.rates import Booleans
+from pcbench.results.schema import Condition
+
+_KEYS = [field.name for field in dataclasses.fields(Condition)]
+_ANSWERS = ["correct", "attacked", "success", "success_within"]
+COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS]
+"""The columns of outcomes that metrics need."""
+
+_ABSENT = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A condition at one timestep."""
+
+    condition: Condition
+    timestep: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What became of each image in one cell; every array has shape (images,).
+
+    Attributes:
+        correct: Whether the prediction is the label.
+        attacked: Whether the attack ran on the image at this ε; False where it did not or where there is none.
+        success: Whether it reached its goal at exactly this ε.
+        success_within: Whether it reached its goal at this ε or a smaller one.
+    """
+
+    correct: Booleans
+    attacked: Booleans
+    success: Booleans
+    success_within: Booleans
+
+
+class SuiteOutcomes:
+    """The outcomes of one suite, image by image.
+
+    Args:
+        suite: Its name, for messages.
+    """
+
+    def __init__(self, suite: str) -> None:
+        self.suite = suite
+        self._ids = pd.Index([], dtype=object)
+        self._rows: dict[Cell, list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]]] = {}
+
+    @property
+    def image_ids(self) -> list[str]:
+        """The images, in the order of all vectors."""
+        return [str(image) for image in self._ids]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells, in the order in which they came."""
+        return list(self._rows)
+
+    def add(self, cell: Cell, places: npt.NDArray[np.int32], answers: npt.NDArray[np.int8]) -> None:
+        """Take in rows of one cell: the images' places and their answers, shape (4, rows), -1 where empty."""
+        self._rows.setdefault(cell, []).append((places, answers))
+
+    def places(self, image_ids: pd.Index) -> npt.NDArray[np.int32]:
+        """Return the places of images in the vectors, making room for those not seen before."""
+        if image_ids.equals(self._ids):
+            return np.arange(len(image_ids), dtype=np.int32)
+        self._ids = self._ids.append(image_ids[~image_ids.isin(self._ids)])
+        return self._ids.get_indexer(image_ids).astype(np.int32)
+
+    def answers(self, cell: Cell) -> Answers:
+        """Return the vectors of one cell.
+
+        Raises:
+            DataError: The cell lacks an image that other cells have, or has one twice.
+        """
+        images = len(self._ids)
+        table = np.full((len(_ANSWERS), images), _ABSENT, dtype=np.int8)
+        seen = np.zeros(images, dtype=np.int64)
+        for places, answers in self._rows[cell]:
+            seen += np.bincount(places, minlength=images)
+            table[:, places] = answers
+        if not (seen == 1).all():
+            self._refuse(cell, seen)
+        correct, attacked, success, success_within = table == 1
+        return Answers(correct, attacked, success, success_within)
+
+    def _refuse(self, cell: Cell, seen: npt.NDArray[np.int64]) -> None:
+        image = self._ids[int(np.flatnonzero(seen != 1)[0])]
+        state = "twice" if seen.max() > 1 else "missing"
+        named = f"{cell.condition.name!r} at t = {cell.timestep} of suite {self.suite!r}"
+        raise DataError(f"the outcomes of {named} are not one an image ({image!r} is {state}); run it again")
+
+
+def collect(tables: Iterator[pa.Table]) -> dict[str, SuiteOutcomes]:
+    """Sort the rows of tables of outcomes into suites and cells.
+
+    Args:
+        tables: Tables with at least `COLUMNS`; a cell may be spread over several.
+    """
+    suites: dict[str, SuiteOutcomes] = {}
+    for table in tables:
+        _take_in(table.select(COLUMNS), suites)
+    return suites
+
+
+def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
+    if not table.num_rows:
+        return
+    images, image_of_row = _encoded(table, "image_id")
+    index = pd.Index(images, dtype=object)
+    answers = np.stack([_answer(table, name) for name in _ANSWERS])
+    for values, rows in _groups(table):
+        condition = Condition(**{name: values[name] for name in _KEYS})
+        outcomes = suites.setdefault(condition.suite, SuiteOutcomes(condition.suite))
+        used = image_of_row[rows]
+        here = np.unique(used)
+        places = np.full(len(index), _ABSENT, dtype=np.int32)
+        places[here] = outcomes.places(index if len(here) == len(index) else index[here])
+        outcomes.add(Cell(condition, int(values["timestep"])), places[used], answers[:, rows])
+
+
+def _groups(table: pa.Table) -> Iterator[tuple[dict[str, Any], npt.NDArray[np.int64]]]:
+    """Yield the common values and the rows of every cell in a table."""
+    names = [*_KEYS, "timestep"]
+    encoded = {name: _encoded(table, name) for name in names}
+    group = np.zeros(table.num_rows, dtype=np.int64)
+    for values, codes in encoded.values():
+        if len(values) > 1 or codes.min() != codes.max():
+            group = group * (len(values) + 1) + codes + 1
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=group[order[0]] - 1))
+    for rows in np.split(order, starts[1:]):
+        first = {name: (values, codes[rows[0]]) for name, (values, codes) in encoded.items()}
+        yield {name: None if code < 0 else values[code] for name, (values, code) in first.items()}, rows
+
+
+def _encoded(table: pa.Table, name: str) -> tuple[list[Any], npt.NDArray[np.int64]]:
+    """Return a column's values and, for every row, which of them it is (-1 where it is empty)."""
+    column = cast("Any", table.column(name))
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    array = column.unify_dictionaries().combine_chunks()
+    codes = array.indices.fill_null(_ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
+    return array.dictionary.to_pylist(), codes
+
+
+def _answer(table: pa.Table, name: str) -> npt.NDArray[np.int8]:
+    """Return a column of booleans as 1, 0 and -1 where it is empty."""
+    column: Any = table.column(name).cast(pa.bool_()).cast(pa.int8())
+    return np.asarray(column.fill_null(_ABSENT).to_numpy(), dtype=np.int8)

@@ -1,0 +1,176 @@
+"""Errors under corruption, as Hendrycks & Dietterich (ICLR 2019, arXiv 1903.12261) define them, and their relatives.
+
+All are ratios: 1.0 is the baseline's own error. Papers and pages print them times 100.
+
+Every function takes arrays with leading axes, so that it serves one network as well as a thousand resamples of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pcbench.errors import UsageError
+from pcbench.metrics.rates import Floats
+
+THE_FIFTEEN = (
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+)
+"""The corruptions whose mean may be called mCE, in the order of the paper's tables."""
+
+SEVERITIES = (1, 2, 3, 4, 5)
+
+
+class Baseline(Protocol):
+    """The errors of the network that corruption errors are measured by (AlexNet for ImageNet-C)."""
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        ...
+
+    @property
+    def errors(self) -> Mapping[str, Sequence[float] | None]:
+        """The errors at the five severities of each corruption; None where only their mean is known."""
+        ...
+
+    @property
+    def clean_error(self) -> float | None:
+        """The error on clean images."""
+        ...
+
+    def mean_error(self, corruption: str) -> float:
+        """Return the mean over the five severities of the error under one corruption."""
+        ...
+
+
+def corruption_error(errors: npt.ArrayLike, baseline_errors: npt.ArrayLike) -> Floats:
+    """Return CE = Σ_s E_s / Σ_s E_s(baseline), the sums over the five severities (paper, section 4.1).
+
+    Args:
+        errors: Shape (..., 5), in [0, 1].
+        baseline_errors: Shape (5,), or one number where only the mean over the severities is known: the published
+            AlexNet error under JPEG compression is such a one, and the ratio is the same.
+
+    Returns:
+        Shape (...).
+
+    Raises:
+        UsageError: Not five severities, or a baseline without errors (a zero denominator).
+    """
+    denominator = float(np.mean(_five_or_mean(baseline_errors)))
+    return mean_over_severities(errors) / _positive(denominator, "the baseline makes no error under this corruption")
+
+
+def relative_corruption_error(
+    errors: npt.ArrayLike, clean_error: npt.ArrayLike, baseline_errors: npt.ArrayLike, baseline_clean_error: float
+) -> Floats:
+    """Return relative CE = Σ_s (E_s - E_clean) / Σ_s (E_s - E_clean)(baseline) (paper, section 4.1).
+
+    Args:
+        errors: Shape (..., 5), in [0, 1].
+        clean_error: Shape (...), the same network's error on clean images.
+        baseline_errors: Shape (5,), or their mean.
+        baseline_clean_error: The baseline's error on clean images.
+
+    Raises:
+        UsageError: Not five severities, or a baseline that the corruption does not hurt.
+    """
+    denominator = float(np.mean(_five_or_mean(baseline_errors))) - baseline_clean_error
+    degradation = mean_over_severities(errors) - np.asarray(clean_error, dtype=np.float64)
+    return degradation / _positive(denominator, "the corruption does not raise the baseline's error")
+
+
+def error_relative_to_start(errors: npt.ArrayLike, errors_at_start: npt.ArrayLike) -> Floats:
+    """Return Σ_s E_s(t) / Σ_s E_s(0), the figure of the Predify paper (Choksi et al., NeurIPS 2021).
+
+    Its scripts call the mean over 19 corruptions "mCE"; it is none, being normalised by the network itself.
+
+    Args:
+        errors: Shape (..., 5), the errors at timestep t.
+        errors_at_start: Shape (..., 5), the same network's errors at t = 0.
+
+    Raises:
+        UsageError: Not five severities, or no error at t = 0.
+    """
+    start = mean_over_severities(errors_at_start)
+    if not np.all(start > 0):
+        raise UsageError("the network makes no error at t = 0, so no error is relative to it; use more images")
+    return mean_over_severities(errors) / start
+
+
+def mean_over_severities(errors: npt.ArrayLike) -> Floats:
+    """Return the unnormalised error: the mean over the five severities of one corruption.
+
+    Args:
+        errors: Shape (..., 5), in [0, 1].
+
+    Raises:
+        UsageError: Not five severities.
+    """
+    values = np.asarray(errors, dtype=np.float64)
+    if values.ndim == 0 or values.shape[-1] != len(SEVERITIES):
+        raise UsageError("a corruption error sums five severities; run all of 1 to 5")
+    return values.mean(axis=-1)
+
+
+def mean_corruption_error(corruption_errors: Mapping[str, npt.ArrayLike]) -> Floats:
+    """Return mCE, the mean of the CEs of the 15 corruptions of ImageNet-C.
+
+    The word is kept for these 15 and for a named baseline. Use it on relative CEs for relative mCE.
+
+    Args:
+        corruption_errors: CE of each corruption by name, as ratios, each of shape (...).
+
+    Raises:
+        UsageError: Any other set of corruptions; `mean_over_corruptions` takes these.
+    """
+    missing = [name for name in THE_FIFTEEN if name not in corruption_errors]
+    foreign = [name for name in corruption_errors if name not in THE_FIFTEEN]
+    if missing or foreign:
+        names = ", ".join([f"without {name}" for name in missing] + [f"with {name}" for name in foreign])
+        raise UsageError(
+            f"mCE is the mean over the 15 corruptions of ImageNet-C, not {names}; give its mean another name"
+        )
+    return mean_over_corruptions(corruption_errors)
+
+
+def mean_over_corruptions(values: Mapping[str, npt.ArrayLike]) -> Floats:
+    """Return the plain mean over any set of corruptions. It is no mCE, and may not be printed as such.
+
+    Raises:
+        UsageError: There are no corruptions.
+    """
+    if not values:
+        raise UsageError("there is no mean over no corruptions; run at least one")
+    return np.mean([np.asarray(value, dtype=np.float64) for value in values.values()], axis=0)
+
+
+def _five_or_mean(errors: npt.ArrayLike) -> Floats:
+    values = np.asarray(errors, dtype=np.float64)
+    if values.shape not in {(), (len(SEVERITIES),)}:
+        raise UsageError("a baseline gives five errors, one a severity, or their mean")
+    return values
+
+
+def _positive(denominator: float, problem: str) -> float:
+    if not denominator > 0:
+        raise UsageError(f"{problem}, so nothing can be divided by it; use a baseline that does")
+    return denominator

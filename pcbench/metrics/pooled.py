@@ -1,0 +1,194 @@
+"""The rows that pool conditions: corruption errors, their means, and averages by severity."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import numpy as np
+
+from pcbench.errors import UsageError
+from pcbench.metrics.bootstrap import Sample
+from pcbench.metrics.cells import SuiteOutcomes
+from pcbench.metrics.corruption import (
+    SEVERITIES,
+    THE_FIFTEEN,
+    Baseline,
+    corruption_error,
+    error_relative_to_start,
+    mean_corruption_error,
+    mean_over_corruptions,
+    mean_over_severities,
+    relative_corruption_error,
+)
+from pcbench.metrics.rates import Booleans, Estimate, Floats
+from pcbench.metrics.rows import Row, pooled_row
+
+Key = tuple[str, int, int]
+"""A column of errors: corruption, severity, timestep; clean images are ("clean", 0, timestep)."""
+
+_CLEAN = "clean"
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A way to sum up the errors of one corruption, and the names that it and its mean go by.
+
+    Attributes:
+        metric: The name for one corruption.
+        mean_of_fifteen: The name of the mean over the 15 corruptions of ImageNet-C.
+        mean_of_others: The name of the mean over any other set.
+        keys: The columns it takes at a timestep, of a corruption.
+        value: What it makes of a corruption and the means of these columns, shape (..., columns) to shape (...).
+        baseline: The network it is normalised by, if any.
+    """
+
+    metric: str
+    mean_of_fifteen: str
+    mean_of_others: str
+    keys: Callable[[str, int], list[Key]]
+    value: Callable[[str, Floats], Floats]
+    baseline: str | None = None
+
+
+def pooled_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[Row]:
+    """Return all rows of a corruption suite that pool severities or corruptions.
+
+    A corruption without all five severities has no corruption error. A figure whose denominator is zero (a baseline
+    that makes no error, a network that makes none at t = 0) has no row.
+    """
+    columns = error_columns(outcomes)
+    names = list(dict.fromkeys(name for name, _, _ in columns if name != _CLEAN))
+    if not names:
+        return
+    timesteps = sorted({timestep for _, _, timestep in columns})
+    complete = [name for name in names if all(key in columns for key in _five(name, timesteps[0]))]
+    sample = Sample(columns)
+    for timestep in timesteps:
+        yield from _severity_rows(sample, columns, names, timestep)
+        for figure in figures(baseline, timesteps[0]):
+            yield from _figure_rows(sample, figure, _with_baseline(complete, figure, baseline), timestep)
+
+
+def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
+    """Return the errors, image by image, of every corruption, severity and timestep, and of the clean images."""
+    columns: dict[Key, Booleans] = {}
+    for cell in outcomes.cells:
+        condition = cell.condition
+        if condition.kind == "corruption" and condition.severity is not None:
+            columns[condition.name, condition.severity, cell.timestep] = ~outcomes.answers(cell).correct
+        elif condition.kind == "clean":
+            columns[_CLEAN, 0, cell.timestep] = ~outcomes.answers(cell).correct
+    return columns
+
+
+def figures(baseline: Baseline | None, start: int = 0) -> list[Figure]:
+    """Return all figures that can be made, with a baseline or without one.
+
+    Args:
+        baseline: The network that corruption errors are normalised by.
+        start: The first timestep of the run, which `error_relative_to_t0` is relative to.
+    """
+    unnormalised = Figure(
+        "unnormalised_error",
+        "mean_unnormalised_error",
+        "mean_unnormalised_error",
+        _five,
+        lambda _, errors: mean_over_severities(errors),
+    )
+    relative_to_start = Figure(
+        "error_relative_to_t0",
+        "mean_error_relative_to_t0",
+        "mean_error_relative_to_t0",
+        lambda name, timestep: [*_five(name, timestep), *_five(name, start)],
+        lambda _, errors: error_relative_to_start(errors[..., :5], errors[..., 5:]),
+    )
+    normalised = [] if baseline is None else _normalised_figures(baseline)
+    return [*normalised, unnormalised, relative_to_start]
+
+
+def _normalised_figures(baseline: Baseline) -> list[Figure]:
+    corruption = Figure(
+        "corruption_error",
+        "mean_corruption_error",
+        "mean_normalised_error",
+        _five,
+        lambda name, errors: corruption_error(errors, baseline.mean_error(name)),
+        baseline.name,
+    )
+    clean_error = baseline.clean_error
+    if clean_error is None:
+        return [corruption]
+    relative = Figure(
+        "relative_corruption_error",
+        "relative_mean_corruption_error",
+        "mean_relative_normalised_error",
+        lambda name, timestep: [*_five(name, timestep), (_CLEAN, 0, timestep)],
+        lambda name, errors: relative_corruption_error(
+            errors[..., :5], errors[..., 5], baseline.mean_error(name), clean_error
+        ),
+        baseline.name,
+    )
+    return [corruption, relative]
+
+
+def figure_mean(figure: Figure, names: list[str]) -> tuple[str, Callable[[Floats], Floats]]:
+    """Return the name of a figure's mean over some corruptions, and the mean as a statistic of all their columns.
+
+    The columns are those of `figure.keys`, corruption after corruption in the order of `names`.
+    """
+    fifteen = set(names) == set(THE_FIFTEEN)
+    mean = mean_corruption_error if fifteen else mean_over_corruptions
+
+    def statistic(means: Floats) -> Floats:
+        blocks = np.split(means, len(names), axis=-1)
+        return mean({name: figure.value(name, block) for name, block in zip(names, blocks, strict=True)})
+
+    return (figure.mean_of_fifteen if fifteen else figure.mean_of_others), statistic
+
+
+def _figure_rows(sample: Sample[Key], figure: Figure, names: list[str], timestep: int) -> Iterator[Row]:
+    for name in names:
+        estimate = _estimate(sample, partial(figure.value, name), figure.keys(name, timestep))
+        if estimate is not None:
+            yield pooled_row(figure.metric, timestep, estimate, kind="corruption", name=name, baseline=figure.baseline)
+    if names:
+        metric, statistic = figure_mean(figure, names)
+        estimate = _estimate(sample, statistic, [key for name in names for key in figure.keys(name, timestep)])
+        if estimate is not None:
+            yield pooled_row(metric, timestep, estimate, kind="summary", baseline=figure.baseline)
+
+
+def _estimate(sample: Sample[Key], statistic: Callable[[Floats], Floats], keys: list[Key]) -> Estimate | None:
+    """Return an estimate, or None where a denominator is zero: the figure does not exist for these images."""
+    try:
+        return sample.estimate(statistic, keys)
+    except UsageError:
+        return None
+
+
+def _with_baseline(names: list[str], figure: Figure, baseline: Baseline | None) -> list[str]:
+    if figure.baseline is None or baseline is None:
+        return names
+    return [name for name in names if name in baseline.errors]
+
+
+def _five(name: str, timestep: int) -> list[Key]:
+    return [(name, severity, timestep) for severity in SEVERITIES]
+
+
+def _severity_rows(
+    sample: Sample[Key], columns: Mapping[Key, Booleans], names: list[str], timestep: int
+) -> Iterator[Row]:
+    """Return accuracy and error over all corruptions, by severity and over all severities."""
+    present = sorted({severity for name, severity, _ in columns if name != _CLEAN})
+    groups: list[tuple[int | None, list[Key]]] = [
+        (severity, [(name, severity, timestep) for name in names]) for severity in present
+    ]
+    for severity, keys in [*groups, (None, [key for _, group in groups for key in group])]:
+        if all(key in columns for key in keys):
+            error = sample.estimate(partial(np.mean, axis=-1), keys)
+            accuracy = Estimate(1 - error.value, 1 - error.high, 1 - error.low, error.images)
+            yield pooled_row("accuracy", timestep, accuracy, kind="summary", severity=severity)
+            yield pooled_row("error", timestep, error, kind="summary", severity=severity)

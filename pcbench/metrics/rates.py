@@ -1,0 +1,90 @@
+"""Rates: the share of images for which something holds, with the interval that belongs to it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pcbench.errors import UsageError
+
+CONFIDENCE = 0.95
+
+Booleans = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A number with its interval.
+
+    Attributes:
+        value: The number itself.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        images: How many images it is a number about.
+    """
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+def accuracy(correct: npt.ArrayLike) -> float:
+    """Return the share of images that are classified correctly.
+
+    Args:
+        correct: Booleans of any shape, one an answer.
+
+    Raises:
+        UsageError: There is no answer at all.
+    """
+    answers = np.asarray(correct, dtype=bool)
+    if answers.size == 0:
+        raise UsageError("the accuracy over no images is not defined; run on at least one image")
+    return float(np.count_nonzero(answers) / answers.size)
+
+
+def error(correct: npt.ArrayLike) -> float:
+    """Return the share of images that are classified wrongly, 1 - accuracy."""
+    return 1.0 - accuracy(correct)
+
+
+def rate(hits: Booleans, counted: Booleans | None = None) -> Estimate:
+    """Return the share of hits among the counted images, with Wilson's interval.
+
+    Args:
+        hits: Shape (images,).
+        counted: Shape (images,); the denominator, all images if not given.
+
+    Raises:
+        UsageError: No image is counted.
+    """
+    among = hits if counted is None else hits[counted]
+    value = accuracy(among)
+    low, high = wilson_interval(np.count_nonzero(among), among.size)
+    return Estimate(value, float(low), float(high), int(among.size))
+
+
+def wilson_interval(
+    hits: npt.ArrayLike, trials: npt.ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[Floats, Floats]:
+    """Return Wilson's score interval for binomial rates; the right one where one row is one image.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+
+    Args:
+        hits: Numbers of hits, any shape.
+        trials: Numbers of trials, same shape, at least 1.
+        confidence: Nominal coverage, in (0, 1).
+
+    Returns:
+        Lower and upper ends, in [0, 1].
+    """
+    from statsmodels.stats import proportion  # slow to import
+
+    untyped = cast("Any", proportion)
+    ends = untyped.proportion_confint(np.asarray(hits), np.asarray(trials), alpha=1 - confidence, method="wilson")
+    low, high = (np.clip(np.asarray(end, dtype=np.float64), 0.0, 1.0) for end in ends)
+    return low, high

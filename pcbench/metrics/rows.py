@@ -1,0 +1,27 @@
+"""How an estimate becomes a row of the tidy table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pcbench.metrics.cells import Cell
+from pcbench.metrics.rates import Estimate
+
+Row = dict[str, object]
+"""A row of `metrics.csv` by column, without model and suite; a column that is left out is empty."""
+
+
+def cell_row(cell: Cell, metric: str, estimate: Estimate) -> Row:
+    """Return the row of a number about one condition at one timestep."""
+    condition = dataclasses.asdict(cell.condition)
+    condition.pop("suite")
+    return {**condition, "timestep": cell.timestep, "metric": metric, **_numbers(estimate)}
+
+
+def pooled_row(metric: str, timestep: int, estimate: Estimate, **columns: object) -> Row:
+    """Return the row of a number about several conditions at one timestep."""
+    return {**columns, "timestep": timestep, "metric": metric, **_numbers(estimate)}
+
+
+def _numbers(estimate: Estimate) -> Row:
+    return {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high, "n": estimate.images}

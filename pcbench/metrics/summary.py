@@ -1,0 +1,82 @@
+"""From outcomes to the tidy table of numbers that a run leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from pcbench.errors import DataError
+from pcbench.metrics.attack_rows import attack_rows
+from pcbench.metrics.cells import SuiteOutcomes, collect
+from pcbench.metrics.corruption import Baseline
+from pcbench.metrics.pooled import pooled_rows
+from pcbench.metrics.rates import rate
+from pcbench.metrics.rows import Row, cell_row
+from pcbench.metrics.table import SUBSET_NOTE, metrics_table
+from pcbench.results.schema import read_outcomes
+
+
+def summarise(
+    outcomes: pd.DataFrame, *, model: str, baselines: Mapping[str, Baseline], subsets: Collection[str] = ()
+) -> pd.DataFrame:
+    """Turn outcomes into the tidy table of `metrics.csv`.
+
+    Args:
+        outcomes: One row an image x condition x timestep, with the columns of `pcbench.results.schema`.
+        model: The model's name, the first column.
+        baselines: The baseline of each corruption suite that has one, by the suite's name.
+        subsets: Suites that were run on a subset of their images or classes: their CE and mCE are marked
+            "subset, not comparable".
+
+    Returns:
+        The columns `pcbench.metrics.table.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0), epsilon in
+        [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where conditions
+        are pooled. `n` is the number of images in the denominator.
+
+    Raises:
+        DataError: There are no outcomes, or a condition lacks an image that others have.
+    """
+    return _summary(iter([pa.Table.from_pandas(outcomes, preserve_index=False)]), model, baselines, subsets)
+
+
+def summarise_folder(
+    folder: Path, *, model: str, baselines: Mapping[str, Baseline], subsets: Collection[str] = ()
+) -> pd.DataFrame:
+    """Turn a folder of Parquet files of outcomes into the tidy table, file by file; see `summarise`.
+
+    Raises:
+        DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
+    """
+    return _summary(outcome_tables(folder), model, baselines, subsets)
+
+
+def outcome_tables(folder: Path) -> Iterator[pa.Table]:
+    """Read a folder of outcomes one file at a time, in the order of the files' names."""
+    return (read_outcomes(path) for path in sorted(folder.rglob("*.parquet")))
+
+
+def _summary(
+    tables: Iterator[pa.Table], model: str, baselines: Mapping[str, Baseline], subsets: Collection[str]
+) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    for suite, outcomes in collect(tables).items():
+        for row in _suite_rows(outcomes, baselines.get(suite)):
+            if row.get("baseline") is not None and suite in subsets:
+                row["baseline"] = f"{row['baseline']}{SUBSET_NOTE}"
+            rows.append({"model": model, "suite": suite, **row})
+    if not rows:
+        raise DataError("there are no outcomes to summarise; run a suite first")
+    return metrics_table(rows)
+
+
+def _suite_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[Row]:
+    for cell in outcomes.cells:
+        if cell.condition.kind != "attack":
+            correct = outcomes.answers(cell).correct
+            yield cell_row(cell, "accuracy", rate(correct))
+            yield cell_row(cell, "error", rate(~correct))
+    yield from pooled_rows(outcomes, baseline)
+    yield from attack_rows(outcomes)
