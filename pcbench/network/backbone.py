@@ -44,7 +44,7 @@ class Backbone(nn.Module):
 
     def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
         super().__init__()
-        self.module = private_copy(module)
+        self.module = copy.deepcopy(module).eval().requires_grad_(requires_grad=False)
         self.paths = tuple(paths)
         self._overwritten: frozenset[int | str] = frozenset()
 
@@ -63,7 +63,9 @@ class Backbone(nn.Module):
     def observe(self, images: Tensor) -> tuple[dict[int, Any], Any]:
         """Run once, noting what the backbone does to its own values.
 
-        From here on, values that a module changes in place are handed to it as copies.
+        From here on, values that a later step changes in place are handed to it as copies: a representation stays
+        what it is, and what timesteps share stays the same for all. Layers keep working in place, for a backbone may
+        use what they leave behind.
 
         Args:
             images: e_0, of the configuration's input size.
@@ -83,10 +85,11 @@ class Backbone(nn.Module):
                 versions[index] = drive._version  # noqa: SLF001  # PyTorch has no public way to ask
             return drive
 
+        versions["images"] = images._version  # noqa: SLF001
         shared = self.prepare(images)
         versions.update({name: v._version for name, v in shared.items() if isinstance(v, Tensor)})  # noqa: SLF001
         logits = self.sweep(shared, note)
-        after = {**shared, **drives}
+        after = {"images": images, **shared, **drives}
         self._overwritten = frozenset(key for key, version in versions.items() if after[key]._version != version)  # noqa: SLF001
         return drives, logits
 
@@ -106,15 +109,6 @@ def all_modules(module: nn.Module) -> dict[str, nn.Module]:
     """Return every module under every name that it has."""
     named = cast("Iterable[tuple[str, nn.Module]]", module.named_modules(remove_duplicate=False))
     return dict(named)
-
-
-def private_copy(module: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode, without gradients, whose layers don't work in place."""
-    duplicate = copy.deepcopy(module).eval().requires_grad_(requires_grad=False)
-    for layer in duplicate.modules():
-        if getattr(layer, "inplace", False):
-            setattr(layer, "inplace", False)  # noqa: B010  # PyTorch types a module's attributes as tensors
-    return duplicate
 
 
 def open_backbone(module: nn.Module, paths: Sequence[str]) -> Backbone:
@@ -242,7 +236,7 @@ class TracedBackbone(Backbone):
 
     def prepare(self, images: Tensor) -> Values:
         """Return every value that the sweeps need and no PCoder can change."""
-        values: Values = {self._input: images}
+        values: Values = {self._input: self._handed_on("images", images)}
         for operation in self._once:
             values[operation.name] = operation.run(values)
             for name in operation.last_uses:

@@ -100,12 +100,12 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
             cut = open_backbone(backbone, paths)
-            expected = cut.module(probe)
-            drives, logits = cut.observe(probe)
+            expected = cut.module(probe.clone())
+            drives, logits = cut.observe(probe.clone())
             if not _same(logits, expected):
                 # Its code depends on the order of its steps; hooks keep that order.
                 cut = HookedBackbone(backbone, paths)
-                drives, logits = cut.observe(probe)
+                drives, logits = cut.observe(probe.clone())
         except RepeatedModuleError as error:
             raise configuration.problem(error.index, _repeated(error.runs)) from None
         except (RuntimeError, ValueError, TypeError) as error:

@@ -34,7 +34,19 @@ def predicted_shape(predictor: nn.Module, shape: Shape) -> Shape:
     """
     with torch.no_grad():
         weightless = copy.deepcopy(predictor).to("meta").eval()
-        return tuple(weightless(torch.empty(1, *shape, device="meta")).shape[1:])
+        return tuple(_passed(weightless, torch.empty(1, *shape, device="meta")).shape[1:])
+
+
+def _passed(module: nn.Module, value: Tensor) -> Tensor:
+    if isinstance(module, nn.Sequential):
+        for layer in module:
+            value = _passed(layer, value)
+        return value
+    channels = getattr(module, "in_channels", None)
+    # Without data PyTorch does not compare channels.
+    if channels is not None and channels != value.shape[1]:
+        raise ValueError(f"a layer takes {channels} channels and is given {value.shape[1]}")
+    return module(value)
 
 
 def counted_error_window(predictor: nn.Module, shape: Shape) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,29 @@ def reference():
     if not folder.is_dir():
         pytest.skip("set PCBENCH_TEST_DATA to the folder of test data to compare with the reference's numbers")
     return Reference(folder)
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """A function that makes the plain implementation of one of our networks; it shares no code with ours."""
+    path = Path(__file__).parents[2] / "benchmarks" / "plain_dynamics.py"
+    spec = importlib.util.spec_from_file_location("plain_dynamics", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+
+    def make(backbone: nn.Module, network: PredictiveNetwork, *, differentiable: bool = False) -> Any:
+        below = [torch.zeros(network.configuration.table.input_size)]
+        kept = network.unroll(below[0][None].to(next(network.parameters()).dtype), 0, keep=["representations"])
+        below += [representation[0] for representation in kept.representations[0][:-1]]
+        scales = [
+            1.0 if window is None else cells.numel() / window**0.5
+            for window, cells in zip(network.error_windows, below, strict=True)
+        ]
+        weights = [(h.feedforward, h.feedback, h.error_weight) for h in network.hyperparameters]
+        names = [pcoder.path for pcoder in network.configuration.table.pcoders]
+        return module.PlainNetwork(
+            backbone, names, list(network.predictors), weights, scales, differentiable, guarded=True
+        )
+
+    return make

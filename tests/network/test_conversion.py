@@ -1,0 +1,291 @@
+"""What `predify` accepts, and what it refuses.
+
+Oracle: the backbone itself (t = 0, bit for bit), and a plain implementation of the dynamics that shares no code with
+ours (`benchmarks/plain_dynamics.py`).
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import pcbench
+from pcbench.errors import ConfigurationError, DefinitionError, UsageError
+from pcbench.network.backbone import HookedBackbone, TracedBackbone
+
+
+class Residual(nn.Module):
+    """Skip connections, in-place layers and in-place arithmetic around the PCoders' modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.first = nn.Conv2d(8, 8, 3, padding=1)
+        self.second = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, padding=1))
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, images):
+        low = self.stem(images)
+        middle = self.first(low)
+        middle += low
+        high = torch.relu_(self.second(middle)) + middle + low
+        return self.head(high.mean((2, 3)))
+
+
+class Dense(nn.Module):
+    """Every layer sees all before it, as in a DenseNet; grouped and depthwise convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Conv2d(3, 6, 3, padding=1)
+        self.two = nn.Conv2d(9, 9, 3, padding=1, groups=9)
+        self.three = nn.Conv2d(18, 6, 1, groups=3)
+        self.scale = nn.Parameter(torch.tensor(0.7))
+        self.head = nn.Linear(24, 4)
+
+    def forward(self, images):
+        features = [images]
+        for layer in (self.one, self.two, self.three):
+            features.append(torch.tanh(layer(torch.cat(features, 1))) * self.scale)
+        return self.head(torch.cat(features, 1).flatten(2).amax(2))
+
+
+class DataDependent(nn.Module):
+    """Its path depends on what it sees, so it cannot be traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.ModuleList([nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)])
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, images):
+        hidden = self.body[0](images)
+        if hidden.abs().mean() > 0:
+            hidden = self.body[1](hidden.relu())
+        return self.head(hidden.mean((2, 3)))
+
+
+NETWORKS = {
+    "residual": (Residual, ["stem", "first", "second"], TracedBackbone),
+    "residual, before a layer in place": (Residual, ["stem[0]", "second[1]"], TracedBackbone),
+    "dense": (Dense, ["one", "two", "three"], TracedBackbone),
+    "data-dependent": (DataDependent, ["body[0]", "body[1]"], HookedBackbone),
+}
+
+
+def make(name, **options):
+    build, modules, kind = NETWORKS[name]
+    torch.manual_seed(0)
+    backbone = build().double().eval()
+    weights = {"feedforward": 0.5, "feedback": 0.2, "pc": 0.1}
+    pcoders = [{"module": module, "hyperparameters": weights} for module in modules]
+    config = {"input_size": [3, 8, 8], "pcoders": pcoders, "gradient_scaling": True, **options}
+    return backbone, pcbench.predify(backbone, config), kind
+
+
+@pytest.fixture
+def inputs():
+    return torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_network_equals_the_plain_implementation(name, inputs, plain):
+    backbone, network, kind = make(name)
+    assert type(network.backbone) is kind
+    expected = plain(backbone, network).unroll(inputs, 4)
+    found = network.unroll(inputs, 4).logits
+    assert torch.equal(found[0], backbone(inputs))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    assert (found[4] - found[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exact_gradients_equal_the_plain_implementation(name, inputs, plain):
+    backbone, network, _ = make(name)
+    gradients = []
+    for unroll in (plain(backbone, network, differentiable=True).unroll, lambda x, t: network.unroll(x, t).logits):
+        images = inputs.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(unroll(images, 3)[-1].square().sum(), images)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_backbone_is_not_modified(name, inputs):
+    backbone, network, _ = make(name)
+    backbone.train()
+    before = copy.deepcopy(backbone.state_dict())
+    network.train()
+    network.unroll(inputs, 2)
+    network.float()
+    assert backbone.training
+    assert not any(module._forward_hooks for module in backbone.modules())
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+    assert [m.inplace for m in backbone.modules() if hasattr(m, "inplace")] in ([True, True], [])
+
+
+def test_what_no_pcoder_changes_runs_once(inputs):
+    runs = []
+    backbone, _, _ = make("residual")
+    backbone.stem.register_forward_hook(lambda *_: runs.append("stem"))
+    backbone.second.register_forward_hook(lambda *_: runs.append("second"))
+    network = pcbench.predify(backbone, {"input_size": [3, 8, 8], "pcoders": [{"module": "first"}]})
+    runs.clear()
+    network.unroll(inputs, 3)
+    assert runs == ["stem"] + ["second"] * 4
+
+
+def test_inferred_predictors_are_those_of_the_reference(small_backbone, small_configuration):
+    # Oracle: the reference's generated code: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
+    config = small_configuration()
+    for pcoder in config["pcoders"]:
+        del pcoder["predictor"]
+    found = [str(predictor) for predictor in pcbench.predify(small_backbone, config).predictors]
+    convolution = "ConvTranspose2d({}, {}, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
+    assert convolution.format(8, 3) in found[0]
+    assert "Upsample" not in found[0]
+    assert "Upsample(scale_factor=(2.0, 2.0), mode='bilinear')" in found[1]
+    assert convolution.format(24, 16) in found[2]
+
+
+def test_predictors_start_the_same_and_leave_the_global_generator_alone(small_backbone, small_configuration):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    networks = [pcbench.predify(small_backbone, small_configuration()) for _ in range(2)]
+    assert torch.equal(before, torch.get_rng_state())
+    first, second = (network.predictors.state_dict() for network in networks)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_error_windows_are_counted_with_padding_clipped(small_backbone, small_configuration):
+    # Oracle: DESIGN's numbers for the fixtures' decoders, 75, 288 and 576.
+    network = pcbench.predify(small_backbone, small_configuration(gradient_scaling=True))
+    assert network.error_windows == (75, 288, 576)
+    given = small_configuration(gradient_scaling=True, error_windows=[75, None, 144.0])
+    assert pcbench.predify(small_backbone, given).error_windows == (75, 288, 144)
+
+
+def with_pcoder(config, number, **changes):
+    config["pcoders"][number] = {**config["pcoders"][number], **changes}
+    return config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"module": "[7]x"}, "PCoder 2 ([7]x): the backbone has no such module"),
+        ({"module": "features[3]"}, "the backbone has no such module; it holds 0, 1, 2"),
+        ({"module": "[1]"}, "PCoder 1 sits on this module already"),
+        ({"module": "[8]"}, "listed in forward order; here: [1], [5], [8]"),
+        ({"predictor": "ConvTranspose2d(16, 9, 6, stride=2, padding=2)"}, "makes (9, 16, 16)"),
+        ({"predictor": "ConvTranspose2d(16, 8, 5, stride=2, padding=2)"}, "but e_1 is (8, 16, 16)"),
+        ({"predictor": "ConvTranspose2d(7, 8, 6, stride=2, padding=2)"}, "the predictor cannot take e_2"),
+        ({"predictor": "ConvTranspose2d(16, 8, kernel=6)"}, "is refused by PyTorch"),
+        ({"predictor": "__import__('os').system('true')"}, "PCoder 2 ([3]): predictor:"),
+        ({"hyperparameters": {"feedforward": 0.8, "feedback": 0.3, "pc": 0}}, "feedforward + feedback is 1.1"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_pcoder_and_fix(small_backbone, small_configuration, changes, words):
+    with pytest.raises(ConfigurationError) as caught:
+        pcbench.predify(small_backbone, with_pcoder(small_configuration(), 1, **changes))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"input_size": [3, 16]}, "input_size"),
+        ({"input_size": [1, 16, 16]}, "the backbone cannot run on (1, 16, 16)"),
+        ({"pcoders": []}, "pcoders"),
+        ({"gradient_scalling": True}, "did you mean 'gradient_scaling'"),
+        ({"imports": ["import os"]}, "is refused"),
+        ({"imports": ["from torch.nn import ReLU; import os"]}, "is refused"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(small_backbone, small_configuration, options, words):
+    with pytest.raises((ConfigurationError, DefinitionError)) as caught:
+        pcbench.predify(small_backbone, small_configuration() | options)
+    assert words in str(caught.value)
+
+
+def test_pcoders_out_of_order_are_refused(small_backbone):
+    config = {"input_size": [3, 16, 16], "pcoders": [{"module": "[5]"}, {"module": "[1]"}]}
+    with pytest.raises(ConfigurationError, match=r"forward order; here: \[1\], \[5\]"):
+        pcbench.predify(small_backbone, config)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.shared = nn.Conv2d(3, 3, 3, padding=1)
+        self.unused = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, images):
+        return self.shared(self.shared(images)).mean((2, 3))
+
+
+@pytest.mark.parametrize(("module", "words"), [("shared", "runs 2 times"), ("unused", "does not run")])
+def test_a_module_that_does_not_run_once_is_refused(module, words):
+    with pytest.raises(ConfigurationError, match=words):
+        pcbench.predify(Twice(), {"input_size": [3, 8, 8], "pcoders": [{"module": module}]})
+
+
+class Random(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 1)
+
+    def forward(self, images):
+        return (self.layer(images) + torch.rand_like(images)).mean((2, 3))
+
+
+def test_a_backbone_that_answers_differently_each_time_is_refused():
+    with pytest.raises(ConfigurationError, match="differently each time"):
+        pcbench.predify(Random(), {"input_size": [3, 8, 8], "pcoders": [{"module": "layer"}]})
+
+
+def test_normalisation_is_inside_at_but_not_inside_unroll(small_backbone, small_configuration, images):
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    network = pcbench.predify(small_backbone, small_configuration(), mean=mean, std=std)
+    inputs = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    torch.testing.assert_close(network.at(3)(images), network.unroll(inputs, 3).logits[3])
+    torch.testing.assert_close(network.classify(images, 3), network.unroll(inputs, 3).logits)
+    with pytest.raises(UsageError, match="one number for each of the 3 channels"):
+        pcbench.predify(small_backbone, small_configuration(), mean=[0.5], std=[0.5])
+
+
+def test_the_reference_s_file_is_read_as_it_stands(tmp_path, small_backbone):
+    path = tmp_path / "config.toml"
+    path.write_text(
+        """
+name = "Small"
+input_size = [3, 16, 16]
+imports = [
+"from   torch.nn import Sequential, ReLU, ConvTranspose2d",
+]
+gradient_scaling = true
+shared_hyperparameters = true
+[[pcoders]]
+module = "[1]"
+predictor = "ConvTranspose2d(8, 3, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))"
+hyperparameters = {feedforward=0.2, feedback=0.05, pc=0.01}
+[[pcoders]]
+module = "[3]"
+predictor = "Sequential(ConvTranspose2d(16, 8, kernel_size=(6, 6), stride=(2, 2), padding=(2, 2)), ReLU(inplace=True))"
+hyperparameters = {feedforward=0.4, feedback=0.1, pc=0.01}
+[[pcoders]]
+module = "[5]"
+"""
+    )
+    network = pcbench.predify(small_backbone, path)
+    # Shared hyperparameters are the first PCoder's; nothing feeds back to the last one.
+    assert [(h.feedforward, h.feedback, h.error_weight) for h in network.hyperparameters] == [
+        (0.2, 0.05, 0.01),
+        (0.2, 0.05, 0.01),
+        (0.2, 0.0, 0.01),
+    ]
+    assert network.unroll(torch.rand(2, 3, 16, 16), 2).logits.shape == (3, 2, 10)
