@@ -2,76 +2,57 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class DigitsNetwork(nn.Module):
-    """The backbone of `pdigits`: three strided convolutions and a linear layer, for images of 3x32x32.
+def digits_network() -> nn.Sequential:
+    """Return the backbone of `pdigits`: three convolutions and a linear layer, for normalised images 3x32x32.
 
-    The PCoders sit on the three ReLUs, `features.1`, `features.3` and `features.5`.
-
-    Args:
-        channels: Of the three convolutions.
+    Its PCoders sit on the three ReLUs, the modules 1, 3 and 5.
     """
-
-    def __init__(self, channels: tuple[int, int, int] = (12, 24, 32)) -> None:
-        super().__init__()
-        first, second, third = channels
-        self.features = nn.Sequential(
-            nn.Conv2d(3, first, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(second, third, 3, stride=2, padding=1),
-            nn.ReLU(),
-        )
-        self.classifier = nn.Linear(third * 4 * 4, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (batch, 10) for normalised images (batch, 3, 32, 32)."""
-        return self.classifier(torch.flatten(self.features(images), 1))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 8, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
 
 
-class DigitsAlexNet(nn.Module):
-    """AlexNet scaled down to images of 3x32x32 and ten classes, the baseline of `digits-c`.
+def digits_alexnet() -> nn.Sequential:
+    """Return AlexNet scaled down to normalised images 3x32x32 and ten classes, the baseline of `digits-c`.
 
     Five convolutions, three of them followed by max pooling, and three linear layers with dropout, in AlexNet's order
-    (Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014), with an eighth of its
-    channels and a first convolution of 5x5 with stride 2.
+    (Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014, arXiv 1404.5997).
     """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 8, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, padding=1),
-            nn.Conv2d(8, 24, 5, padding=2),
-            nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, padding=1),
-            nn.Conv2d(24, 48, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(48, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(3, stride=2, padding=1),
-        )
-        self.classifier = nn.Sequential(
-            nn.Dropout(),
-            nn.Linear(32 * 2 * 2, 128),
-            nn.ReLU(),
-            nn.Dropout(),
-            nn.Linear(128, 128),
-            nn.ReLU(),
-            nn.Linear(128, 10),
-        )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits (batch, 10) for normalised images (batch, 3, 32, 32)."""
-        return self.classifier(torch.flatten(self.features(images), 1))
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 48, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(48, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(512, 64),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(64, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
 
 
 class _ShortcutBlock(nn.Module):
