@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import DataError, RunError, UsageError
+
+Judge = Callable[[Tensor], Tensor]
+"""What scores images in [0, 1]: logits (S, batch, classes), one slice for each timestep that is scored."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a classifier says to a batch.
+    """What a judge says to a batch.
 
     Attributes:
-        predictions: The most likely class, (batch,), int64.
-        confidences: Its softmax probability, (batch,), float32.
+        predictions: The most likely class, (S, batch), int64.
+        confidences: Its softmax probability, (S, batch), float32.
         classes: How many classes the logits have.
     """
 
     predictions: Tensor
     confidences: Tensor
     classes: int
+
+    def at(self, places: Tensor) -> Answers:
+        """Return the answers to some of the images."""
+        return Answers(self.predictions[:, places], self.confidences[:, places], self.classes)
+
+    def where(self, mask: Tensor, other: Answers) -> Answers:
+        """Return these answers where the mask (batch,) holds, the other ones elsewhere."""
+        return Answers(
+            torch.where(mask, self.predictions, other.predictions),
+            torch.where(mask, self.confidences, other.confidences),
+            self.classes,
+        )
+
+
+def single(classifier: Callable[[Tensor], Tensor]) -> Judge:
+    """Return the judge that asks one classifier, images -> logits (batch, classes)."""
+
+    def judge(images: Tensor) -> Tensor:
+        logits = classifier(images)
+        if logits.ndim != 2 or len(logits) != len(images):
+            shape = tuple(logits.shape)
+            raise UsageError(f"the classifier gives {shape} for {len(images)} images; logits are (images, classes)")
+        return logits[None]
+
+    return judge
 
 
 def check_images(images: Tensor, labels: Tensor) -> None:
@@ -32,7 +62,9 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         DataError: Images are not float (batch, channels, height, width) in [0, 1], or labels do not match them.
     """
     if images.ndim != 4 or not images.is_floating_point():
-        raise DataError("images to attack are a float tensor (batch, channels, height, width) in [0, 1]")
+        raise DataError(
+            "images to attack are a float tensor (batch, channels, height, width) in [0, 1]; divide bytes by 255"
+        )
     if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
         raise DataError("images to attack lie in [0, 1], before normalisation; these do not (or hold NaN)")
     if labels.shape != images.shape[:1]:
@@ -41,39 +73,48 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise DataError("labels are whole numbers from 0")
 
 
-def check_logits(logits: Tensor, images: Tensor) -> Tensor:
-    """Return the logits if they are (batch, classes) and finite.
-
-    Raises:
-        UsageError: They have another shape.
-        RunError: They hold NaN or infinity.
-    """
-    if logits.ndim != 2 or len(logits) != len(images):
-        shape = tuple(logits.shape)
-        raise UsageError(f"the classifier gives {shape} for {len(images)} images; logits are (images, classes)")
-    if not bool(torch.isfinite(logits).all()):
-        raise RunError("the classifier's logits hold NaN or infinity; check its weights, or its growth over timesteps")
-    return logits
-
-
-def classify(classifier: nn.Module, images: Tensor, batch_size: int) -> Answers:
+def classify(judge: Judge, images: Tensor, batch_size: int) -> Answers:
     """Classify images without gradients.
 
     Args:
-        classifier: Images in [0, 1] -> logits.
+        judge: Images in [0, 1] -> logits (S, batch, classes).
         images: (batch, channels, height, width), at least one.
         batch_size: How many at a time.
 
     Raises:
-        UsageError: The classifier does not give logits (images, classes).
+        DataError: There are no images.
         RunError: The logits hold NaN or infinity.
     """
+    if not len(images):
+        raise DataError("there are no images to attack")
     with torch.no_grad():
-        chunks = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
-        logits = torch.cat([check_logits(classifier(chunk), chunk) for chunk in chunks])
-    predictions = logits.argmax(dim=1)
-    confidences = logits.float().softmax(dim=1).gather(1, predictions[:, None])[:, 0]
-    return Answers(predictions, confidences, logits.shape[1])
+        chunks = [judge(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
+        logits = torch.cat(chunks, dim=1)
+    if not bool(torch.isfinite(logits).all()):
+        raise RunError("the classifier's logits hold NaN or infinity; check its weights, or its growth over timesteps")
+    predictions = logits.argmax(dim=2)
+    confidences = logits.float().softmax(dim=2).gather(2, predictions[..., None])[..., 0]
+    return Answers(predictions, confidences, logits.shape[2])
+
+
+def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> Tensor:
+    """Return the classes that an attack is about: the labels to leave, or the targets to reach, (N,), int64.
+
+    Raises:
+        UsageError: A label or the target does not exist, or the target is the label itself.
+    """
+    check_classes(labels, classes)
+    if definition.target_class is not None:
+        if definition.target_class >= classes:
+            known = f"the classifier has {classes} classes (0 to {classes - 1})"
+            raise UsageError(f"the target class {definition.target_class} does not exist: {known}")
+        return torch.full_like(labels, definition.target_class, dtype=torch.int64)
+    offset = definition.target_offset or 0
+    if definition.targeted and offset % classes == 0:
+        raise UsageError(
+            f"{definition.name}: (label + {offset}) modulo {classes} classes is the label; it is no target"
+        )
+    return (labels.long() + offset) % classes
 
 
 def check_classes(labels: Tensor, classes: int) -> None:
@@ -83,6 +124,5 @@ def check_classes(labels: Tensor, classes: int) -> None:
         UsageError: A label is not below the number of classes.
     """
     if labels.numel() and int(labels.max()) >= classes:
-        raise UsageError(
-            f"label {int(labels.max())} does not exist: the classifier has {classes} classes (0 to {classes - 1})"
-        )
+        known = f"the classifier has {classes} classes (0 to {classes - 1})"
+        raise UsageError(f"label {int(labels.max())} does not exist: {known}")

@@ -12,6 +12,7 @@ from pcbench.catalog import Definition, load_definition, parse_definition, read_
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 Norm = Literal["linf", "l2"]
+OverTimesteps = Literal["mean", "worst"]
 Library = Literal["foolbox", "torchattacks", "pyautoattack"]
 
 
@@ -84,6 +85,9 @@ class AttackDefinition(Definition):
         random_start: Whether a run starts at a random point of the ball.
         targeted: Whether success is reaching a target class instead of leaving the label.
         target_offset: The target is (label + target_offset) modulo the number of classes.
+        target_class: The target is this class, for every image.
+        over_timesteps: Attack one timestep's loss, or all at once: the mean of their losses, or the loss of the
+            timestep that resists best at the moment.
         parameters: Further keyword arguments for the library.
         source: The paper, and the code where the settings come from it.
     """
@@ -102,6 +106,8 @@ class AttackDefinition(Definition):
     random_start: bool = False
     targeted: bool = False
     target_offset: Annotated[int, Field(ge=1)] | None = None
+    target_class: Annotated[int, Field(ge=0)] | None = None
+    over_timesteps: OverTimesteps | None = None
     parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
     source: str
 
@@ -114,8 +120,10 @@ class AttackDefinition(Definition):
             raise ValueError("relative_step_size needs steps")
         if self.relative_step_size is not None and (self.steps or 0) * self.relative_step_size < 1:
             raise ValueError("steps times relative_step_size is below 1: the attack cannot reach the edge of its ball")
-        if self.targeted != (self.target_offset is not None):
-            raise ValueError("targeted = true and target_offset belong together")
+        if self.targeted != ((self.target_offset is None) != (self.target_class is None)):
+            raise ValueError("targeted = true goes with one of target_offset and target_class, and they with it")
+        if self.over_timesteps is not None and self.search != "fixed_epsilon":
+            raise ValueError("over_timesteps is for attacks with a fixed epsilon")
         return self
 
 

@@ -7,6 +7,8 @@ of the parameters, and the gradient at the clean image, which is the same for ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,14 +19,42 @@ from pcbench.attacks.definitions import AttackDefinition, Norm
 from pcbench.attacks.starts import unit_starts
 from pcbench.errors import UsageError
 
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Logits and classes -> one loss an image, (batch,)."""
 
-def loss_gradient(classifier: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    """Return the gradient of each image's cross-entropy with respect to that image.
+
+def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return each image's cross-entropy, (batch,), from logits (batch, classes)."""
+    return F.cross_entropy(logits, classes, reduction="none")
+
+
+def mean_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the mean over timesteps of each image's cross-entropy, from logits (T+1, batch, classes)."""
+    return _per_timestep(logits, classes).mean(dim=0)
+
+
+def least_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the smallest of the timesteps' cross-entropies: raised, the network errs at every timestep."""
+    return _per_timestep(logits, classes).amin(dim=0)
+
+
+def greatest_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the largest of the timesteps' cross-entropies: lowered, the network says the target at every timestep."""
+    return _per_timestep(logits, classes).amax(dim=0)
+
+
+def _per_timestep(logits: Tensor, classes: Tensor) -> Tensor:
+    return cross_entropy(logits.flatten(0, 1), classes.repeat(len(logits))).reshape(logits.shape[:2])
+
+
+def loss_gradient(classifier: nn.Module, images: Tensor, classes: Tensor, loss: Loss = cross_entropy) -> Tensor:
+    """Return the gradient of each image's loss with respect to that image.
 
     Args:
         classifier: Images in [0, 1] -> logits.
         images: (batch, channels, height, width).
         classes: (batch,), int64.
+        loss: Of the logits and classes.
 
     Raises:
         UsageError: The logits do not depend on the images in a way that autograd can follow.
@@ -32,8 +62,8 @@ def loss_gradient(classifier: nn.Module, images: Tensor, classes: Tensor) -> Ten
     asked = images.detach().clone().requires_grad_()
     with torch.enable_grad():
         logits = classifier(asked)
-        loss = F.cross_entropy(logits, classes, reduction="sum")
-    gradient = torch.autograd.grad(loss, asked, allow_unused=True)[0] if loss.requires_grad else None
+        total = loss(logits, classes).sum()
+    gradient = torch.autograd.grad(total, asked, allow_unused=True)[0] if total.requires_grad else None
     if gradient is None:
         raise UsageError(
             "the model gives no gradient with respect to its images; use a black-box attack (suite 'blackbox') "
@@ -54,14 +84,15 @@ class GradientDescent:
 
     Args:
         definition: With `steps` and `relative_step_size`.
+        loss: What is raised, or, under a targeted attack, lowered.
     """
 
     mixes_epsilons = True
 
-    def __init__(self, definition: AttackDefinition) -> None:
+    def __init__(self, definition: AttackDefinition, loss: Loss = cross_entropy) -> None:
         if definition.steps is None or definition.relative_step_size is None:
             raise UsageError(f"the attack {definition.name!r} needs steps and relative_step_size")
-        self._definition = definition
+        self._definition, self._loss = definition, loss
         self._steps, self._relative_step = definition.steps, definition.relative_step_size
         self._direction = -1.0 if definition.targeted else 1.0
         self._clean_directions: dict[str, Tensor] = {}
@@ -87,7 +118,7 @@ class GradientDescent:
 
     def _ascent(self, classifier: nn.Module, images: Tensor, task: Task, *, first: bool) -> Tensor:
         if not first or self._definition.random_start:
-            return normalise(loss_gradient(classifier, images, task.classes), self._definition.norm)
+            return normalise(loss_gradient(classifier, images, task.classes, self._loss), self._definition.norm)
         self._learn_clean_directions(classifier, task)
         return torch.stack([self._clean_directions[image_id] for image_id in task.ids])
 
@@ -96,6 +127,6 @@ class GradientDescent:
         new = [place for place, image_id in enumerate(task.ids) if image_id not in self._clean_directions]
         if not new:
             return
-        gradient = loss_gradient(classifier, task.images[new], task.classes[new])
+        gradient = loss_gradient(classifier, task.images[new], task.classes[new], self._loss)
         directions = normalise(gradient, self._definition.norm)
         self._clean_directions.update({task.ids[place]: directions[row] for row, place in enumerate(new)})

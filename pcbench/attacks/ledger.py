@@ -2,78 +2,108 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pcbench.attacks.classify import Answers
 
+
+@dataclass
 class Scored:
-    """What the harness saw on a batch of an attack's images, after clipping.
+    """What the harness saw on a batch of an attack's images, after clipping; S timesteps judged each.
 
-    Args:
-        images: What was fed to the classifier, (batch, channels, height, width).
-        columns: For each column of the ledger, one value an image.
-        success: Whether each image reached the attack's goal, (batch,).
+    Attributes:
+        images: What was fed to the judge, (batch, channels, height, width).
+        answers: Its answers, (S, batch).
+        success: Whether the attack's goal is reached, (S, batch).
+        linf: Measured norms, (batch,).
+        l2: Likewise.
+        queries: Forward passes spent by the attack, (batch,).
     """
 
-    def __init__(self, images: Tensor, columns: dict[str, Tensor], success: Tensor) -> None:
-        self.images, self.columns, self.success = images, columns, success
-
-    def replace(self, places: Tensor, other: Scored) -> None:
-        """Put a later restart's outcomes in the places it was run for; its queries add to what was spent before."""
-        spent = self.columns["queries"][places]
-        for name, values in self.columns.items():
-            values[places] = other.columns[name]
-        self.columns["queries"][places] += spent
-        self.images[places], self.success[places] = other.images, other.success
+    images: Tensor
+    answers: Answers
+    success: Tensor
+    linf: Tensor
+    l2: Tensor
+    queries: Tensor
 
 
 class Ledger:
-    """Arrays (E, N) over budgets and images; every image starts as its clean self at every budget.
+    """Arrays (S, E, N) over timesteps judged, budgets and images; every image starts as its clean self.
 
     Args:
+        clean: The answers to the clean images, (S, N).
+        denominator: Images over which success is a rate, (S, N).
         epsilons: How many budgets.
-        images: The clean images, kept only where `keep_images`.
-        predictions: Their classes, (N,).
-        confidences: Their confidences, (N,).
-        keep_images: Whether to keep the scored images.
+        kept: The clean images where the scored ones are to be kept, else None.
     """
 
-    def __init__(
-        self, epsilons: int, images: Tensor, predictions: Tensor, confidences: Tensor, *, keep_images: bool
-    ) -> None:
-        shape = (epsilons, len(images))
-        self.prediction: NDArray[np.int32] = np.tile(predictions.cpu().numpy().astype(np.int32), (epsilons, 1))
-        self.confidence: NDArray[np.float32] = np.tile(confidences.cpu().numpy(), (epsilons, 1))
-        self.linf = np.zeros(shape, np.float32)
-        self.l2 = np.zeros(shape, np.float32)
+    def __init__(self, clean: Answers, denominator: NDArray[np.bool_], epsilons: int, kept: Tensor | None) -> None:
+        timesteps, images = denominator.shape
+        shape = (timesteps, epsilons, images)
+        self.denominator = denominator
+        self.prediction = np.empty(shape, np.int32)
+        self.prediction[:] = clean.predictions.cpu().numpy()[:, None]
+        self.confidence = np.empty(shape, np.float32)
+        self.confidence[:] = clean.confidences.cpu().numpy()[:, None]
+        self.linf, self.l2 = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.queries = np.zeros(shape, np.int32)
-        self.attacked = np.zeros(shape, np.bool_)
-        self.success = np.zeros(shape, np.bool_)
+        self.attacked, self.success = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self.success_within = np.zeros(shape, np.bool_)
-        self.images = images.cpu().repeat(epsilons, 1, 1, 1, 1) if keep_images else None
+        self.images = None if kept is None else kept.cpu().repeat(timesteps, epsilons, 1, 1, 1, 1)
 
     def record(self, budgets: NDArray[np.intp], places: NDArray[np.intp], scored: Scored) -> None:
-        """Enter a batch: what was attacked at which budget, and what came of it.
+        """Enter a batch: what was attacked at which budget, and what came of it; a restart adds to earlier ones.
 
         The first adversarial image found is carried on to all larger budgets; a failed attempt stands for its own.
         """
-        success = scored.success.cpu().numpy()
-        values = {name: column.cpu().numpy() for name, column in scored.columns.items()}
-        for row, (budget, place) in enumerate(zip(budgets, places, strict=True)):
-            self.attacked[budget, place] = True
-            self.success[budget, place] = success[row]
-            self.queries[budget, place] = values["queries"][row]
-            if self.success_within[budget, place]:
-                continue
-            reach = slice(budget, None) if success[row] else slice(budget, budget + 1)
-            self.prediction[reach, place] = values["prediction"][row]
-            self.confidence[reach, place] = values["confidence"][row]
-            self.linf[reach, place], self.l2[reach, place] = values["linf"][row], values["l2"][row]
-            self.success_within[reach, place] = success[row]
-            if self.images is not None:
-                self.images[reach, place] = scored.images[row].cpu()
+        images = scored.images.cpu()
+        for timestep in range(len(self.denominator)):
+            columns = [
+                column.cpu().numpy()
+                for column in (
+                    scored.success[timestep],
+                    scored.answers.predictions[timestep],
+                    scored.answers.confidences[timestep],
+                    scored.linf,
+                    scored.l2,
+                    scored.queries,
+                )
+            ]
+            for row, (budget, place) in enumerate(zip(budgets, places, strict=True)):
+                if self.denominator[timestep, place]:
+                    self._enter((timestep, int(budget), int(place)), [column[row] for column in columns], images[row])
+
+    def _enter(self, where: tuple[int, int, int], values: list[np.generic], image: Tensor) -> None:
+        timestep, budget, place = where
+        success, prediction, confidence, linf, l2, queries = values
+        self.attacked[where] = True
+        self.success[where] |= success
+        self.queries[where] += queries
+        if self.success_within[where]:
+            return
+        reach = (timestep, slice(budget, None if success else budget + 1), place)
+        self.prediction[reach], self.confidence[reach] = prediction, confidence
+        self.linf[reach], self.l2[reach] = linf, l2
+        self.success_within[reach] = success
+        if self.images is not None:
+            self.images[reach] = image
+
+    def broken(self, budgets: NDArray[np.intp], places: NDArray[np.intp], *, within: bool) -> NDArray[np.bool_]:
+        """Return which images are broken at every timestep at which they can be, (batch,).
+
+        Args:
+            budgets: The place of each pair's epsilon in the list.
+            places: The image of each pair.
+            within: Broken at this budget or a smaller one, instead of at exactly this one.
+        """
+        success = self.success_within if within else self.success
+        return np.asarray((success[:, budgets, places] | ~self.denominator[:, places]).all(axis=0))
 
 
 def positions(mask: Tensor) -> NDArray[np.intp]:

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import select
-from pcbench.attacks.classify import check_classes, check_images, classify
+from pcbench.attacks.classify import Judge, check_images, classify, goal_classes, single
 from pcbench.attacks.definitions import AttackDefinition, read_epsilons
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
@@ -130,49 +131,90 @@ def sweep(
             classes, or without gradients under an attack that needs them.
         RunError: The classifier returns NaN.
     """
-    labels = torch.as_tensor(labels, device=images.device).long()
+    opponent = Opponent(
+        classifier, single(classifier), select(definition, library_only=options.get("library_only", False))
+    )
+    return sweep_opponent(opponent, images, labels, definition, tuple(ids), seed, options)[0]
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """Who is attacked, by what, and who judges.
+
+    Attributes:
+        classifier: What the attack sees: images in [0, 1] -> logits.
+        judge: What its images are scored by: logits (S, batch, classes), one slice for each timestep.
+        adapter: The attack.
+    """
+
+    classifier: nn.Module
+    judge: Judge
+    adapter: Adapter
+
+
+def sweep_opponent(
+    opponent: Opponent,
+    images: Tensor,
+    labels: Tensor | NDArray[np.integer],
+    definition: AttackDefinition,
+    ids: tuple[str, ...],
+    seed: int,
+    options: SweepOptions,
+) -> tuple[Sweep, ...]:
+    """Do what `sweep` does, with one outcome for each of the timesteps that the judge scores."""
+    labels = torch.as_tensor(labels, device=images.device)
     check_images(images, labels)
-    names = tuple(ids)
-    if len(names) != len(images) or len(set(names)) != len(names):
-        raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(names))} different ones")
-    adapter = select(definition, library_only=options.get("library_only", False))
+    if len(ids) != len(images) or len(set(ids)) != len(ids):
+        raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(ids))} different ones")
     chosen = options.get("epsilons")
     epsilons = definition.epsilons if chosen is None else read_epsilons(list(chosen), definition.norm)
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
-    clean = classify(classifier, images, batch_size)
-    check_classes(labels, clean.classes)
+    clean = classify(opponent.judge, images, batch_size)
     work = Work(
-        classifier=classifier,
-        adapter=adapter,
+        classifier=opponent.classifier,
+        judge=opponent.judge,
+        adapter=opponent.adapter,
         definition=definition,
         images=images,
-        classes=labels if definition.target_offset is None else (labels + definition.target_offset) % clean.classes,
+        classes=goal_classes(labels, definition, clean.classes),
         clean=clean,
-        ids=names,
+        ids=ids,
         seed=seed,
         epsilons=(0.0, *(epsilon for epsilon in epsilons if epsilon > 0)),
         plain=options.get("plain", False),
         batch_size=batch_size,
         on_progress=options.get("on_progress"),
     )
-    return _as_sweep(work, labels, work.run(keep_images=options.get("keep_images", False)))
+    targets = work.classes.cpu().numpy() if definition.targeted else None
+    ledger = work.run(keep_images=options.get("keep_images", False))
+    return as_sweeps(ledger, definition.name, work.epsilons, ids, (labels.long().cpu().numpy(), targets))
 
 
-def _as_sweep(work: Work, labels: Tensor, ledger: Ledger) -> Sweep:
-    return Sweep(
-        attack=work.definition.name,
-        epsilons=work.epsilons,
-        ids=work.ids,
-        labels=labels.cpu().numpy(),
-        targets=work.classes.cpu().numpy() if work.definition.targeted else None,
-        denominator=work.denominator.cpu().numpy(),
-        attacked=ledger.attacked,
-        success=ledger.success,
-        success_within=ledger.success_within,
-        images=ledger.images,
-        prediction=ledger.prediction,
-        confidence=ledger.confidence,
-        linf=ledger.linf,
-        l2=ledger.l2,
-        queries=ledger.queries,
+def as_sweeps(
+    ledger: Ledger,
+    attack: str,
+    epsilons: tuple[float, ...],
+    ids: tuple[str, ...],
+    classes: tuple[NDArray[np.int64], NDArray[np.int64] | None],
+) -> tuple[Sweep, ...]:
+    """Return a full ledger as one sweep for each timestep; `classes` are labels and targets."""
+    return tuple(
+        Sweep(
+            attack=attack,
+            epsilons=epsilons,
+            ids=ids,
+            labels=classes[0],
+            targets=classes[1],
+            denominator=ledger.denominator[timestep],
+            prediction=ledger.prediction[timestep],
+            confidence=ledger.confidence[timestep],
+            attacked=ledger.attacked[timestep],
+            success=ledger.success[timestep],
+            success_within=ledger.success_within[timestep],
+            linf=ledger.linf[timestep],
+            l2=ledger.l2[timestep],
+            queries=ledger.queries[timestep],
+            images=None if ledger.images is None else ledger.images[timestep],
+        )
+        for timestep in range(len(ledger.denominator))
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Task
 from pcbench.attacks.budget import perturbation_norms, within_budget
-from pcbench.attacks.classify import Answers, classify
+from pcbench.attacks.classify import Answers, Judge, classify
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.ledger import Ledger, Scored, positions
 
@@ -23,12 +23,13 @@ class Work:
     """One sweep's inputs, checked.
 
     Attributes:
-        classifier: Images in [0, 1] -> logits.
+        classifier: What the attack attacks, images in [0, 1] -> logits.
+        judge: What its images are scored by, logits (S, batch, classes).
         adapter: The attack, ready to run.
         definition: What it was made from.
         images: (N, channels, height, width).
         classes: Labels to leave or targets to reach, (N,), int64.
-        clean: The classifier's answers to the clean images.
+        clean: The judge's answers to the clean images.
         ids: N ids.
         seed: The run's seed.
         epsilons: Budgets, ascending, 0 first.
@@ -38,6 +39,7 @@ class Work:
     """
 
     classifier: nn.Module
+    judge: Judge
     adapter: Adapter
     definition: AttackDefinition
     images: Tensor
@@ -51,26 +53,24 @@ class Work:
     on_progress: Callable[[int], None] | None = None
     _queue: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]], init=False)
 
-    @property
-    def denominator(self) -> Tensor:
-        """Images over which success is a rate, (N,): correct, or, under a targeted attack, not at the target."""
-        at_class = self.clean.predictions == self.classes
-        return ~at_class if self.definition.targeted else at_class
-
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""
-        ledger = Ledger(
-            len(self.epsilons), self.images, self.clean.predictions, self.clean.confidences, keep_images=keep_images
-        )
-        to_attack = positions(self.denominator)
+        denominator = ~self._reached(self.clean.predictions, self.classes)
+        kept = self.images if keep_images else None
+        ledger = Ledger(self.clean, denominator.cpu().numpy(), len(self.epsilons), kept)
+        to_attack = positions(denominator.any(dim=0))
         self._report((len(self.images) - len(to_attack)) * len(self.epsilons))
         self._queue.extend((0, int(place)) for place in to_attack)
         while self._queue:
             budgets, places = self._take()
-            scored = self._attempt(budgets, places)
-            ledger.record(budgets, places, scored)
-            self._put_back(budgets, places, scored.success.cpu().numpy())
+            self._attack(budgets, places, ledger)
+            self._put_back(budgets, places, ledger.broken(budgets, places, within=True))
         return ledger
+
+    def _reached(self, predictions: Tensor, classes: Tensor) -> Tensor:
+        """Return whether predictions (S, batch) are the goal: the target, or anything but the label."""
+        at_class = predictions == classes
+        return at_class if self.definition.targeted else ~at_class
 
     def _take(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Take the next batch; pairs come in ascending order of budget, which only some adapters can mix."""
@@ -94,17 +94,15 @@ class Work:
                     self._queue.append((budget + 1, place))
         self._report(settled)
 
-    def _attempt(self, budgets: NDArray[np.intp], places: NDArray[np.intp]) -> Scored:
-        """Run all restarts, each on the images that the earlier ones did not break."""
-        radii = torch.tensor([self.epsilons[budget] for budget in budgets], dtype=torch.float64)
-        scored = self._score(radii, places, restart=0)
-        for restart in range(1, self.definition.restarts):
-            standing = positions(~scored.success)
-            if not len(standing):
-                break
-            again = self._score(radii[standing], places[standing], restart)
-            scored.replace(torch.from_numpy(standing).to(self.images.device), again)
-        return scored
+    def _attack(self, budgets: NDArray[np.intp], places: NDArray[np.intp], ledger: Ledger) -> None:
+        """Run all restarts, each on the images that the earlier ones did not break at this budget."""
+        for restart in range(self.definition.restarts):
+            radii = torch.tensor([self.epsilons[budget] for budget in budgets], dtype=torch.float64)
+            ledger.record(budgets, places, self._score(radii, places, restart))
+            standing = ~ledger.broken(budgets, places, within=False)
+            budgets, places = budgets[standing], places[standing]
+            if not len(places):
+                return
 
     def _score(self, radii: Tensor, places: NDArray[np.intp], restart: int) -> Scored:
         """Attack, clip, classify, measure."""
@@ -115,16 +113,12 @@ class Work:
         task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart)
         found = self.adapter.perturb(self.classifier, task)
         images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.norm)
-        answers = classify(self.classifier, images, self.batch_size)
         # An image that was not changed keeps its answer: the same bits in another batch may be rounded differently.
         same = (images == clean).flatten(1).all(dim=1)
-        predictions = torch.where(same, self.clean.predictions[here], answers.predictions)
-        confidences = torch.where(same, self.clean.confidences[here], answers.confidences)
+        answers = self.clean.at(here).where(same, classify(self.judge, images, self.batch_size))
         linf, l2 = perturbation_norms(images, clean)
-        columns = {"prediction": predictions.to(torch.int32), "confidence": confidences, "linf": linf, "l2": l2}
-        columns["queries"] = found.queries.to(device)
-        at_class = predictions == classes
-        return Scored(images, columns, at_class if self.definition.targeted else ~at_class)
+        success = self._reached(answers.predictions, classes)
+        return Scored(images, answers, success, linf, l2, found.queries.to(device))
 
     def _report(self, settled: int) -> None:
         if self.on_progress is not None:

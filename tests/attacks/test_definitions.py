@@ -66,7 +66,7 @@ def test_a_new_file_adds_an_attack(suite: Path) -> None:
         ('"8/255"', '"4/255"', "ascending"),
         ("steps = 20", "steps = 5", "cannot reach the edge"),
         ("steps = 20", 'steps = "20"', "steps"),
-        ("random_start = true", "targeted = true", "belong together"),
+        ("random_start = true", "targeted = true", "goes with one of"),
         ("random_start = true", 'name = "other"', "named by its file"),
         ('norm = "linf"', "", "'norm' is missing"),
         ('norm = "linf"', 'norm = "l3"', "norm"),

@@ -80,8 +80,8 @@ def test_rates_are_monotone_and_budgets_are_kept(digits: Case) -> None:
 
 def test_success_is_the_library_s_own_verdict(digits: Case) -> None:
     # Oracle: foolbox's __call__, which attacks, clips and classifies by itself.
-    from foolbox.attacks import LinfBasicIterativeAttack  # noqa: PLC0415 - only this oracle needs it
-    from foolbox.models.pytorch import PyTorchModel  # noqa: PLC0415
+    from foolbox.attacks import LinfBasicIterativeAttack
+    from foolbox.models.pytorch import PyTorchModel
 
     outcome = run(digits, "bim", plain=True)
     kept = torch.from_numpy(outcome.denominator)
@@ -189,3 +189,21 @@ def test_wrong_use_is_refused(digits: Case) -> None:
         run(digits, changes={"attack": "LinfProjectedGradientDescent"})
     with pytest.raises(DataError, match="each once"):
         sweep(digits.classifier, digits.images, digits.labels, attack("pgd"), ids=["a"] * 96, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"targeted": True, "target_offset": 800}, "is the label"),
+        ({"targeted": True, "target_class": 10}, "target class 10 does not exist"),
+    ],
+)
+def test_a_target_that_is_none_is_refused(digits: Case, changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        run(digits, "bim", changes=changes)
+
+
+def test_images_at_their_target_from_the_start_are_outside_the_denominator(digits: Case) -> None:
+    outcome = run(digits, "bim", changes={"targeted": True, "target_class": 4}, epsilons=[0.1])
+    clean = digits.classifier(digits.images).argmax(dim=1).numpy()
+    np.testing.assert_array_equal(outcome.denominator, clean != 4)

@@ -7,6 +7,7 @@ from importlib import import_module
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.definitions import AttackDefinition, Library
 from pcbench.attacks.descent import GradientDescent
+from pcbench.errors import UsageError
 
 # Each module's `make` turns a definition into an adapter; a module is imported, with its library, when it is needed.
 _HOMES: dict[Library, str] = {
@@ -32,8 +33,13 @@ def select(definition: AttackDefinition, *, library_only: bool = False) -> Adapt
         UsageError: The library does not have the attack, or not with these parameters.
         MissingExtraError: The library is not installed.
     """
+    if definition.over_timesteps is not None:
+        raise UsageError(f"{definition.name} attacks all timesteps at once; it needs them all, not one classifier")
     adapter: Adapter = import_module(_HOMES[definition.library]).make(definition)
-    equal = definition.library == "foolbox" and definition.attack in _DESCENT and not definition.parameters
-    if library_only or not equal or definition.relative_step_size is None:
-        return adapter
-    return GradientDescent(definition)
+    return adapter if library_only or not is_descent(definition) else GradientDescent(definition)
+
+
+def is_descent(definition: AttackDefinition) -> bool:
+    """Return whether the attack is one of FGSM, BIM and PGD as `GradientDescent` runs them."""
+    known = definition.library == "foolbox" and definition.attack in _DESCENT and not definition.parameters
+    return known and definition.steps is not None and definition.relative_step_size is not None

@@ -1,0 +1,92 @@
+"""One attack on all timesteps at once, for the attacker who does not know which timestep answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pcbench.attacks.adapters.registry import is_descent
+from pcbench.attacks.classify import Judge
+from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.descent import (
+    GradientDescent,
+    Loss,
+    greatest_cross_entropy,
+    least_cross_entropy,
+    mean_cross_entropy,
+)
+from pcbench.attacks.sweep import Opponent, Sweep, SweepOptions, sweep_opponent
+from pcbench.errors import UsageError
+
+
+def sweep_all_timesteps(
+    network: Judge,
+    images: Tensor,
+    labels: Tensor | NDArray[np.integer],
+    definition: AttackDefinition,
+    *,
+    ids: Iterable[str],
+    seed: int,
+    **options: Unpack[SweepOptions],
+) -> tuple[Sweep, ...]:
+    """Attack all timesteps with one perturbation, and score it at each.
+
+    An image is attacked while there is a timestep that was right from the start and still is.
+
+    Args:
+        network: Images in [0, 1] -> logits (T+1, batch, classes), differentiable.
+        images: (N, channels, height, width), float, in [0, 1], on the network's device.
+        labels: (N,), whole numbers.
+        definition: FGSM, BIM or PGD with `over_timesteps`: ``"mean"`` follows the mean of the timesteps' losses,
+            ``"worst"`` the loss of the timestep that resists best.
+        ids: N ids, each once.
+        seed: The run's seed.
+        **options: See `SweepOptions`; `library_only` does not apply.
+
+    Returns:
+        One sweep for each timestep, of the same images.
+
+    Raises:
+        DataError: As for `sweep`.
+        UsageError: As for `sweep`, and: the definition attacks one timestep, or is no gradient descent.
+        RunError: The network returns NaN.
+    """
+    if definition.over_timesteps is None or not is_descent(definition):
+        raise UsageError(
+            f"{definition.name} cannot attack all timesteps at once; that takes foolbox's FGSM, BIM or PGD "
+            'with over_timesteps = "mean" or "worst"'
+        )
+    checked = AllTimesteps(network)
+    opponent = Opponent(checked, checked, GradientDescent(definition, _loss(definition)))
+    return sweep_opponent(opponent, images, labels, definition, tuple(ids), seed, options)
+
+
+def _loss(definition: AttackDefinition) -> Loss:
+    if definition.over_timesteps == "mean":
+        return mean_cross_entropy
+    return greatest_cross_entropy if definition.targeted else least_cross_entropy
+
+
+class AllTimesteps(nn.Module):
+    """Images in [0, 1] -> logits (T+1, batch, classes), checked.
+
+    Args:
+        network: What gives the logits.
+    """
+
+    def __init__(self, network: Judge) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of every timestep."""
+        logits = self.network(images)
+        if logits.ndim != 3 or logits.shape[1] != len(images):
+            known = f"the network gives {tuple(logits.shape)} for {len(images)} images"
+            raise UsageError(f"{known}; logits of all timesteps are (timesteps, images, classes)")
+        return logits

@@ -1,0 +1,106 @@
+"""Oracles: the sweep that was saved, and a second model that classifies the same images again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pcbench.attacks.classify import single
+from pcbench.attacks.saved import Origin, load_adversarials, save_adversarials, score_adversarials
+from pcbench.attacks.sweep import Sweep, sweep
+from pcbench.errors import DataError, UsageError
+
+from .conftest import Case, attack
+
+ORIGIN = Origin("net", "digits-linf", "pgd", "linf", "exact", 0, 0, "digits")
+
+
+def made(case: Case, **changes: object) -> Sweep:
+    definition = attack("pgd", **changes)
+    return sweep(case.classifier, case.images, case.labels, definition, ids=case.ids, seed=0, keep_images=True)
+
+
+def halves(case: Case) -> list[Sweep]:
+    definition = attack("pgd")
+    parts = [slice(0, 50), slice(50, None)]
+    return [
+        sweep(
+            case.classifier,
+            case.images[part],
+            case.labels[part],
+            definition,
+            ids=case.ids[part],
+            seed=0,
+            keep_images=True,
+        )
+        for part in parts
+    ]
+
+
+def test_images_come_back_bit_for_bit(digits: Case, tmp_path: Path) -> None:
+    save_adversarials(tmp_path / "a" / "pgd-t0.safetensors", halves(digits), ORIGIN)
+    again = load_adversarials(tmp_path / "a" / "pgd-t0.safetensors")
+    whole = torch.cat([batch.images for batch in halves(digits) if batch.images is not None], dim=1)
+    assert again.origin == ORIGIN
+    assert again.ids == digits.ids
+    assert torch.equal(again.labels, digits.labels)
+    for budget in range(len(again.epsilons)):
+        assert torch.equal(again.images(budget), whole[budget])
+    assert len(again.pool) < whole.shape[0] * whole.shape[1]
+    assert not list(tmp_path.glob("**/*.partial"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"targeted": True, "target_offset": 3}])
+def test_the_model_they_were_made_against_scores_them_as_before(
+    digits: Case, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    outcome = made(digits, **changes)
+    save_adversarials(tmp_path / "x.safetensors", [outcome], ORIGIN)
+    (again,) = score_adversarials(single(digits.classifier), load_adversarials(tmp_path / "x.safetensors"), 96)
+    for column in ("denominator", "success_within", "prediction", "linf", "l2"):
+        np.testing.assert_array_equal(getattr(again, column), getattr(outcome, column))
+
+
+def test_another_model_scores_them_by_its_own_clean_answers(digits: Case, tmp_path: Path) -> None:
+    other = torch.nn.Sequential(torch.nn.AvgPool2d(3, stride=1, padding=1), digits.classifier)
+    outcome = made(digits)
+    save_adversarials(tmp_path / "x.safetensors", [outcome], ORIGIN)
+    (again,) = score_adversarials(single(other), load_adversarials(tmp_path / "x.safetensors"), 96)
+    right = (other(digits.images).argmax(dim=1) == digits.labels).numpy()
+    np.testing.assert_array_equal(again.denominator, right)
+    assert outcome.images is not None
+    at_last = (other(outcome.images[-1]).argmax(dim=1) != digits.labels).numpy()
+    np.testing.assert_array_equal(again.success[-1][right], at_last[right])
+    assert (np.diff(again.success_within.astype(int), axis=0) >= 0).all()
+
+
+def test_what_is_no_such_file_is_refused(digits: Case, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(DataError, match="not a readable file"):
+        load_adversarials(path)
+    path.write_bytes(b"\x80\x04nonsense")
+    with pytest.raises(DataError, match="not a readable file"):
+        load_adversarials(path)
+    from safetensors.torch import save_file
+
+    save_file({"pool": torch.zeros(1)}, path)
+    with pytest.raises(DataError, match="not a file of adversarial images"):
+        load_adversarials(path)
+    with pytest.raises(DataError, match="keep_images=True"):
+        save_adversarials(path, [replace(made(digits), images=None)], ORIGIN)
+    save_adversarials(path, [made(digits)], ORIGIN)
+    damaged = bytearray(path.read_bytes())
+    path.write_bytes(damaged[: len(damaged) // 2])
+    with pytest.raises(DataError, match="not a readable file"):
+        load_adversarials(path)
+
+
+def test_a_model_with_fewer_classes_is_refused(digits: Case, tmp_path: Path) -> None:
+    save_adversarials(tmp_path / "x.safetensors", [made(digits)], ORIGIN)
+    loaded = load_adversarials(tmp_path / "x.safetensors")
+    with pytest.raises(UsageError, match="does not exist"):
+        score_adversarials(lambda images: digits.classifier(images)[None, :, :4], loaded, 96)
