@@ -1,0 +1,1 @@
+"""Training: backbones for the embedded data set, feedback weights without labels, hyperparameters, studies."""

@@ -1,0 +1,305 @@
+"""A whole training: backbone where the project trains its own, feedback weights, hyperparameters, and the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from pcbench.data.image_source import ImageSource
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.errors import ConfigurationError, UsageError
+from pcbench.models.backbones import open_backbone
+from pcbench.models.loading import load
+from pcbench.models.weights import file_sha256, fill, save_weights, state_sha256
+from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
+from pcbench.network.conversion import predify
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.predictors import initialise
+from pcbench.results.environment import versions
+from pcbench.training.hyperparameters import write_configuration
+from pcbench.training.loop import Fabric, Plan, Reporter, fit
+from pcbench.training.objectives import Classification, Reconstruction
+from pcbench.training.processes import launch
+from pcbench.training.search import Tuned, search
+from pcbench.training.settings import TrainingSettings, backbone_settings, predictor_settings
+from pcbench.training.validation import Validation
+
+State = dict[str, Tensor]
+CARD = "training.json"
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train, from what, and where the files go.
+
+    Attributes:
+        model: A name of the zoo, or ``module:function`` of a predictive network.
+        data: A data source; its training split is used where it has splits.
+        folder: Receives everything.
+        seed: Of first weights, order, noise and proposals.
+        changes: Settings that replace the model's defaults, by name; see `TrainingSettings`.
+        images: Only so many training images; None means all.
+        backbone_weights: The backbone's weights, where the model has none of its own.
+        trials: Hyperparameters to try; 0 keeps the configuration's.
+        processes: Processes that share the work.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+        workers: Processes that decode images ahead of time.
+    """
+
+    model: str
+    data: str
+    folder: Path
+    seed: int = 0
+    changes: Mapping[str, Any] | None = None
+    images: int | None = None
+    backbone_weights: Path | None = None
+    trials: int = 60
+    processes: int = 1
+    device: str = "cpu"
+    workers: int = 0
+
+    @property
+    def entry(self) -> ZooEntry | None:
+        """The zoo's entry; None for a network of the user's own."""
+        return zoo_entry(self.model) if self.model in zoo_names() or ":" not in self.model else None
+
+    @property
+    def trains_backbone(self) -> bool:
+        """Whether the backbone is trained too: those that the project brings for its embedded data."""
+        entry = self.entry
+        return entry is not None and entry.data == self.data and self.backbone_weights is None
+
+    def settings(self, stage: str) -> TrainingSettings:
+        """Return the settings of the stage ``"backbone"`` or ``"predictors"``."""
+        defaults = backbone_settings(self.model) if stage == "backbone" else predictor_settings(self.model)
+        return defaults.changed(**(self.changes or {}), seed=self.seed)
+
+    def command(self) -> str:
+        """Return the command that repeats this training."""
+        words = ["pcbench train", f"--model {self.model}", f"--data {self.data}", f"--seed {self.seed}"]
+        words += [
+            f"--{key.replace('_', '-')} {value}" for key, value in (self.changes or {}).items() if value is not None
+        ]
+        if self.images is not None:
+            words.append(f"--images {self.images}")
+        if self.backbone_weights is not None:
+            words.append(f"--backbone-weights {self.backbone_weights.name}")
+        if self.trials != TrainingRequest.trials:
+            words.append(f"--trials {self.trials}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left.
+
+    Attributes:
+        weights: The safetensors file.
+        sha256: Of that file.
+        configuration: The tuned configuration; None where nothing was tuned.
+        network: The trained predictive network, with the tuned hyperparameters; None for a feedforward model.
+        tuned: How the hyperparameters were chosen.
+    """
+
+    weights: Path
+    sha256: str
+    configuration: Path | None
+    network: PredictiveNetwork | None
+    tuned: Tuned | None
+
+
+class Watcher:
+    """Told how far each stage is; the command line draws bars, others watch nothing."""
+
+    def steps(self, stage: str) -> Reporter | None:
+        """Return who is told of the steps of one stage; called in the first process only."""
+        del stage
+        return None
+
+    def trial(self, done: int, total: int, best: float) -> None:
+        """Note a trial of the search."""
+
+
+def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
+    """Train what the request asks for and write it down.
+
+    First the backbone on labels (the project's own backbones only), then the predictors without labels by
+    reconstruction of the layer below at t = 0, with the backbone frozen; then, for the project's own, the
+    hyperparameters on the validation split, which neither has seen. A stopped training goes on from its folder.
+
+    Raises:
+        UsageError, DataError, WeightsError: The request cannot be done.
+        DivergenceError: A training or every hyperparameter diverged.
+    """
+    watcher = watcher or Watcher()
+    request.folder.mkdir(parents=True, exist_ok=True)
+    losses: dict[str, list[list[float]]] = {}
+    backbone: State | None = None
+    if request.trains_backbone:
+        backbone, losses["backbone"] = _launch(_fit_backbone, request, None, watcher.steps("backbone"))
+    if request.entry is not None and request.entry.configuration is None:
+        return _write_feedforward(request, backbone, losses)
+    predictors, losses["predictors"] = _launch(_fit_predictors, request, backbone, watcher.steps("predictors"))
+    network = _open_network(request, backbone)
+    fill(network.predictors, predictors, "the training")
+    tuned = None
+    if request.trains_backbone and request.trials > 0:
+        tuned = _tune(request, network, watcher)
+    return _write(request, network, tuned, losses)
+
+
+def _launch(work: Any, request: TrainingRequest, backbone: State | None, report: Reporter | None) -> Any:
+    # A bar cannot be sent to another process.
+    alone = request.processes == 1
+    return launch(
+        work, request, backbone, report if alone else None, processes=request.processes, device=request.device
+    )
+
+
+def _fit_backbone(
+    fabric: Fabric, request: TrainingRequest, backbone: State | None, report: Reporter | None
+) -> tuple[State, list[list[float]]]:
+    del backbone
+    entry = request.entry
+    if entry is None:
+        raise UsageError(f"{request.model}: only the zoo's own backbones are trained")
+    module = open_backbone(entry.backbone)
+    initialise([module], request.seed)
+    objective = Classification(module, entry.mean or (0.0, 0.0, 0.0), entry.std or (1.0, 1.0, 1.0))
+    source = training_images(request)
+    losses = fit(objective, source, request.settings("backbone"), fabric, _plan(request, "backbone", source, report))
+    return _plain(module), losses
+
+
+def _fit_predictors(
+    fabric: Fabric, request: TrainingRequest, backbone: State | None, report: Reporter | None
+) -> tuple[State, list[list[float]]]:
+    network = _open_network(request, backbone)
+    source = training_images(request)
+    plan = _plan(request, "predictors", source, report, backbone_sha256=state_sha256(network.backbone.module))
+    losses = fit(Reconstruction(network), source, request.settings("predictors"), fabric, plan)
+    return _plain(network.predictors), losses
+
+
+def _plain(module: nn.Module) -> State:
+    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+
+
+def _plan(request: TrainingRequest, stage: str, source: ImageSource, report: Reporter | None, **identity: str) -> Plan:
+    return Plan(
+        folder=request.folder / stage,
+        identity={"model": request.model, "stage": stage, "data": source.fingerprint(), **identity},
+        workers=request.workers,
+        report=report,
+    )
+
+
+def _open_network(request: TrainingRequest, backbone: State | None) -> PredictiveNetwork:
+    """Return the predictive network with first predictors from the seed and a trained backbone."""
+    entry = request.entry
+    if backbone is None or entry is None:
+        network = load(request.model, random_predictors=request.seed, backbone_weights=request.backbone_weights).network
+        if network is None:
+            raise ConfigurationError(f"{request.model} has no predictors to train; convert it with pcbench.predify")
+        return network
+    module = open_backbone(entry.backbone)
+    fill(module, backbone, "the training")
+    configuration = entry.configuration_path
+    if configuration is None:
+        raise ConfigurationError(f"{request.model} is feedforward: it has no predictors to train")
+    network = predify(module, configuration, mean=entry.mean, std=entry.std)
+    initialise(list(network.predictors), request.seed)
+    return network
+
+
+def preprocessing_of(request: TrainingRequest) -> Preprocessing:
+    """Return what happens to an image before the model sees it."""
+    entry = request.entry
+    if entry is not None:
+        return Preprocessing(**entry.preprocessing.model_dump())
+    return load(request.model, random_predictors=0, backbone_weights=request.backbone_weights).preprocessing
+
+
+def training_images(request: TrainingRequest) -> ImageSource:
+    """Return the images that are trained on."""
+    source = open_source(request.data, preprocessing=preprocessing_of(request), split="train")
+    return source if request.images is None else source.take(request.images, request.seed)
+
+
+def _tune(request: TrainingRequest, network: PredictiveNetwork, watcher: Watcher) -> Tuned:
+    entry = request.entry
+    timesteps = 8 if entry is None else entry.timesteps
+    source = open_source(request.data, preprocessing=preprocessing_of(request), split="validation")
+    validation = Validation(source, timesteps, seed=request.seed)
+    tuned = search(network, validation, trials=request.trials, seed=request.seed, report=watcher.trial)
+    network.hyperparameters = tuned.hyperparameters
+    path = request.folder / f"{request.model}.toml"
+    provenance = [f"Made by: {request.command()}", *tuned.provenance(request.model, validation)]
+    write_configuration(path, network.configuration.table, tuned.hyperparameters, provenance)
+    return tuned
+
+
+def _write(
+    request: TrainingRequest, network: PredictiveNetwork, tuned: Tuned | None, losses: Mapping[str, Any]
+) -> Trained:
+    path = request.folder / f"{_file_name(request.model)}.safetensors"
+    backbone = network.backbone.module if request.trains_backbone else None
+    sha256 = save_weights(path, backbone=backbone, predictors=list(network.predictors), metadata=_metadata(request))
+    _write_card(request, path, losses, tuned)
+    network.eval()
+    configuration = None if tuned is None else request.folder / f"{request.model}.toml"
+    return Trained(path, sha256, configuration, network, tuned)
+
+
+def _write_feedforward(request: TrainingRequest, backbone: State | None, losses: Mapping[str, Any]) -> Trained:
+    entry = request.entry
+    if entry is None or backbone is None:
+        raise UsageError(f"{request.model} is feedforward and its backbone is not one that pcbench trains")
+    module = open_backbone(entry.backbone)
+    fill(module, backbone, "the training")
+    path = request.folder / f"{_file_name(request.model)}.safetensors"
+    sha256 = save_weights(path, backbone=module, predictors=[], metadata=_metadata(request))
+    _write_card(request, path, losses, None)
+    return Trained(path, sha256, None, None, None)
+
+
+def _file_name(model: str) -> str:
+    return model.replace(":", "-")
+
+
+def _metadata(request: TrainingRequest) -> dict[str, str]:
+    """Return what is written beside the tensors: nothing that another run of the same command would change."""
+    found = versions()
+    kept = {name: found[name] for name in ("pcbench", "python", "torch", "numpy", "scikit-learn") if name in found}
+    source = training_images(request)
+    return {
+        "made_by": request.command(),
+        "model": request.model,
+        "seed": str(request.seed),
+        "data": source.name,
+        "data_fingerprint": source.fingerprint(),
+        "versions": json.dumps(kept, sort_keys=True),
+    }
+
+
+def _write_card(request: TrainingRequest, weights: Path, losses: Mapping[str, Any], tuned: Tuned | None) -> None:
+    """Write everything about the training as JSON, whole or not at all."""
+    stages = [stage for stage in ("backbone", "predictors") if stage in losses]
+    card = {
+        **_metadata(request),
+        "versions": versions(),
+        "weights_sha256": file_sha256(weights),
+        "settings": {stage: asdict(request.settings(stage)) for stage in stages},
+        "final_losses": {stage: losses[stage][-1] for stage in stages},
+        "tuned": None if tuned is None else asdict(tuned),
+    }
+    path = request.folder / CARD
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)

@@ -1,0 +1,173 @@
+"""The training loop: one for backbones and for predictors, in one process or several, stopped and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn, optim
+
+from pcbench.data.image_source import ImageSource
+from pcbench.errors import DivergenceError
+from pcbench.training.checkpoint import Progress, describe, load_checkpoint, save_checkpoint
+from pcbench.training.losses import LossLog
+from pcbench.training.objectives import Objective
+from pcbench.training.order import Order, Step, load_steps
+from pcbench.training.settings import TrainingSettings, make_optimizer
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class Fabric(Protocol):
+    """What the loop needs of Lightning Fabric; `pcbench.training.processes` makes one."""
+
+    @property
+    def global_rank(self) -> int: ...  # noqa: D102
+    @property
+    def world_size(self) -> int: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    def setup(self, module: nn.Module, *optimizers: optim.Optimizer) -> Any: ...  # noqa: D102
+    def backward(self, tensor: Tensor) -> None: ...  # noqa: D102
+    def all_reduce(self, data: Tensor, reduce_op: str = "sum") -> Any: ...  # noqa: D102
+    def barrier(self) -> None: ...  # noqa: D102
+
+
+class Reporter(Protocol):
+    """Told of each step that is done; draws a bar, or does nothing."""
+
+    def __call__(self, done: int, total: int, losses: Mapping[str, float]) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the loop does besides learning.
+
+    Attributes:
+        folder: Receives checkpoint, losses and figure; None keeps nothing.
+        identity: What is trained from what; a checkpoint is only taken up by the same training.
+        checkpoint_every: Steps between checkpoints; there is one at the end of every epoch as well.
+        stop_after: Stop after this many steps in all, as if interrupted; None trains to the end.
+        workers: Processes that decode images ahead of time.
+        report: Told of each step.
+    """
+
+    folder: Path | None = None
+    identity: Mapping[str, Any] | None = None
+    checkpoint_every: int = 1000
+    stop_after: int | None = None
+    workers: int = 0
+    report: Reporter | None = None
+
+
+@dataclass
+class _Training:
+    """One training in one process, with what changes from step to step."""
+
+    objective: Objective
+    settings: TrainingSettings
+    order: Order
+    fabric: Fabric
+    plan: Plan
+    optimizer: optim.Optimizer
+    progress: Progress
+    log: LossLog | None
+
+    def run(self, source: ImageSource) -> list[list[float]]:
+        steps = self.settings.epochs * self.order.steps_per_epoch
+        last = steps if self.plan.stop_after is None else min(steps, self.plan.stop_after)
+        learner, optimizer = self.fabric.setup(self.objective, self.optimizer)
+        span = range(self.progress.step, last)
+        for step, images, labels in load_steps(source, self.order, span, self.plan.workers):
+            for group in optimizer.param_groups:
+                group["lr"] = self.settings.rate(step.number, steps)
+            sums = self._learn(learner, optimizer, step, images, labels)
+            self._note(step, sums, steps)
+        if self.log is not None:
+            self.log.finish(self.progress.losses)
+        return self.progress.losses
+
+    def _learn(self, learner: Any, optimizer: Any, step: Step, images: Tensor, labels: Tensor) -> list[float]:
+        """Do one step; return the sum of the losses over its images, of each term."""
+        optimizer.zero_grad(set_to_none=True)
+        # What a dropout layer drops depends on seed and step alone, and nobody else's random numbers are touched.
+        with torch.random.fork_rng():
+            torch.manual_seed(self.settings.seed * 1_000_003 + step.number * self.order.processes + self.order.process)
+            losses: Tensor = learner(images.to(self.fabric.device), labels.to(self.fabric.device))
+        # The processes' gradients are averaged, so each scales its sum to make it the mean over the whole step.
+        self.fabric.backward(losses.sum() * (self.order.processes / step.batch))
+        optimizer.step()
+        sums: Tensor = self.fabric.all_reduce(losses.detach().sum(1), reduce_op="sum")
+        if not bool(sums.isfinite().all()):
+            worst = [term for term, total in zip(self.objective.terms, sums, strict=True) if not total.isfinite()]
+            raise DivergenceError(
+                f"training diverged in step {step.number}: the loss of {', '.join(worst)} is no finite number; "
+                "lower the learning rate"
+            )
+        return cast("list[float]", sums.tolist())
+
+    def _note(self, step: Step, sums: list[float], steps: int) -> None:
+        unfinished = [old + new for old, new in zip(self.progress.unfinished, sums, strict=True)]
+        losses, done = self.progress.losses, step.number + 1
+        ended = done % self.order.steps_per_epoch == 0
+        if ended:
+            losses = [*losses, [total / self.order.images for total in unfinished]]
+            unfinished = [0.0] * len(unfinished)
+        self.progress = Progress(done, losses, unfinished)
+        means = [total / step.batch for total in sums]
+        if self.log is not None:
+            self.log.step(step.number, means, self.settings.rate(step.number, steps))
+        if self.plan.report is not None and self.fabric.global_rank == 0:
+            self.plan.report(done, steps, dict(zip(self.objective.terms, means, strict=True)))
+        due = ended or done % self.plan.checkpoint_every == 0 or done == self.plan.stop_after
+        if due and self.plan.folder is not None and self.fabric.global_rank == 0:
+            identity = _identity(self.settings, self.plan)
+            save_checkpoint(self.plan.folder / CHECKPOINT, self.objective, self.optimizer, self.progress, identity)
+
+
+def fit(
+    objective: Objective, source: ImageSource, settings: TrainingSettings, fabric: Fabric, plan: Plan | None = None
+) -> list[list[float]]:
+    """Make the losses of an objective smaller over some images.
+
+    Whatever was done before a stop is taken up from the plan's folder: the weights in the end are those of a
+    training that never stopped, bit for bit on a CPU.
+
+    Args:
+        objective: What learns, in place.
+        source: The training images.
+        settings: How.
+        fabric: The processes and the device, launched already.
+        plan: What else is done.
+
+    Returns:
+        Mean losses, one list an epoch, one number a term.
+
+    Raises:
+        DivergenceError: A loss is no finite number.
+        UsageError: The folder holds the checkpoint of another training.
+    """
+    plan = plan or Plan()
+    objective.to(fabric.device)
+    optimizer = make_optimizer([tensor for tensor in objective.parameters() if tensor.requires_grad], settings)
+    order = Order(
+        len(source), settings.batch_size, settings.seed, settings.shift, fabric.global_rank, fabric.world_size
+    )
+    progress = Progress(0, [], [0.0] * len(objective.terms))
+    log = None
+    if plan.folder is not None:
+        path = plan.folder / CHECKPOINT
+        if path.is_file():
+            progress = load_checkpoint(path, objective, optimizer, _identity(settings, plan))
+        if fabric.global_rank == 0:
+            plan.folder.mkdir(parents=True, exist_ok=True)
+            log = LossLog(plan.folder, objective.terms, progress.step)
+        fabric.barrier()
+    return _Training(objective, settings, order, fabric, plan, optimizer, progress, log).run(source)
+
+
+def _identity(settings: TrainingSettings, plan: Plan) -> dict[str, Any]:
+    return {**describe(settings), **(plan.identity or {})}

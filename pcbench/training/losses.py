@@ -1,0 +1,70 @@
+"""The record of a training: losses as CSV, as TensorBoard events where that library is installed, and as a figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger("pcbench")
+
+
+class LossLog:
+    """Writes the losses of a training into a folder.
+
+    Args:
+        folder: Receives `losses.csv`, `losses.svg` and `losses.png`, and TensorBoard's files in `tensorboard/`.
+        terms: The name of each loss.
+        first_step: Where the training takes up; what TensorBoard holds from there on is forgotten.
+    """
+
+    def __init__(self, folder: Path, terms: Sequence[str], first_step: int) -> None:
+        self._folder, self._terms = folder, tuple(terms)
+        self._writer = _tensorboard(folder / "tensorboard", first_step)
+
+    def step(self, number: int, losses: Sequence[float], learning_rate: float) -> None:
+        """Note the mean losses of one step."""
+        if self._writer is None:
+            return
+        for term, loss in zip(self._terms, losses, strict=True):
+            self._writer.add_scalar(f"loss/{term}", loss, number)
+        self._writer.add_scalar("learning_rate", learning_rate, number)
+
+    def finish(self, losses: Sequence[Sequence[float]]) -> None:
+        """Write table and figure of the mean losses, one row an epoch."""
+        if self._writer is not None:
+            self._writer.close()
+        table = io.StringIO()
+        rows = csv.writer(table, lineterminator="\n")
+        rows.writerow(["epoch", *self._terms])
+        rows.writerows([number + 1, *row] for number, row in enumerate(losses))
+        (self._folder / "losses.csv").write_text(table.getvalue(), encoding="utf-8")
+        _plot(self._folder, self._terms, losses)
+
+
+def _tensorboard(folder: Path, first_step: int) -> Any | None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        logger.info("tensorboard is not installed (pip install 'pcbench[training]'): losses go to losses.csv only")
+        return None
+    return SummaryWriter(str(folder), purge_step=first_step)
+
+
+def _plot(folder: Path, terms: Sequence[str], losses: Sequence[Sequence[float]]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for index, term in enumerate(terms):
+        axes.plot(range(1, len(losses) + 1), [row[index] for row in losses], marker=".", label=term)
+    axes.set(xlabel="epoch", ylabel="mean loss of the epoch", yscale="log")
+    axes.legend()
+    for ending in ("svg", "png"):
+        # A date in the file would make the same training give other bytes.
+        figure.savefig(folder / f"losses.{ending}", metadata={"Date": None} if ending == "svg" else None)

@@ -1,0 +1,85 @@
+"""What is made smaller in training: a loss for each image and each part that learns, as an ordinary module."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.update import prediction_error
+
+
+class Objective(nn.Module):
+    """Losses of images; whatever of it requires gradients learns.
+
+    Attributes:
+        terms: A name for each loss.
+    """
+
+    terms: tuple[str, ...]
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the losses, (terms, batch).
+
+        Args:
+            images: In [0,1], (batch, channels, height, width).
+            labels: (batch,).
+        """
+        raise NotImplementedError
+
+
+class Reconstruction(Objective):
+    """Each predictor reconstructs the layer below it at t = 0; labels are never looked at.
+
+    The loss of predictor n is mean((D_n(e_n(0)) - e_{n-1}(0))²) over the cells of one image. The backbone stays in
+    evaluation mode and receives no gradient.
+
+    Args:
+        network: Its predictors learn.
+
+    Source:
+        Choksi et al. 2021 (arXiv 2106.02749), section 3.
+    """
+
+    def __init__(self, network: PredictiveNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.terms = tuple(f"pcoder{number + 1}" for number in range(len(network.predictors)))
+        network.train()
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the reconstruction errors, (predictors, batch)."""
+        del labels
+        with torch.no_grad():
+            below = self.network.normalise(images)
+            representations = self.network.unroll(below, 0, keep=("representations",)).representations[0]
+        errors: list[Tensor] = []
+        for predictor, representation in zip(self.network.predictors, representations, strict=True):
+            errors.append(prediction_error(predictor(representation), below))
+            below = representation
+        return torch.stack(errors)
+
+
+class Classification(Objective):
+    """A backbone learns labels; its loss is the cross-entropy.
+
+    Args:
+        backbone: Normalised images -> logits.
+        mean: Per channel, subtracted from images in [0,1].
+        std: Per channel, what the difference is divided by.
+    """
+
+    def __init__(self, backbone: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.terms = ("cross_entropy",)
+        self.backbone = backbone.train()
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1), persistent=False)
+        self.mean: Tensor
+        self.std: Tensor
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy of each image, (1, batch)."""
+        logits = self.backbone((images - self.mean) / self.std)
+        return F.cross_entropy(logits, labels, reduction="none")[None]

@@ -1,0 +1,128 @@
+"""Which images a training step sees: a function of seed, epoch and step alone, so that a resumed training goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pcbench.data.image_source import ImageSource
+from pcbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Step:
+    """The part of one training step that one process does.
+
+    Attributes:
+        number: Of the step, counted from 0 over all epochs.
+        indices: Places of the images in the source.
+        batch: How many images all processes see together in this step.
+        shift: How far the images are moved, (down, right) in pixels.
+    """
+
+    number: int
+    indices: NDArray[np.int64]
+    batch: int
+    shift: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of the images over a whole training.
+
+    Every epoch is a permutation of its own. Each step is dealt to the processes like cards, so that all of them
+    together see the same images as one process alone would.
+
+    Attributes:
+        images: How many there are.
+        batch_size: Images in one step, over all processes.
+        seed: Another seed gives another order.
+        shift: Images of a step are moved by up to so many pixels.
+        process: Which of the processes this is, from 0.
+        processes: How many there are.
+
+    Raises:
+        UsageError: In the last step of an epoch there would be fewer images than processes.
+    """
+
+    images: int
+    batch_size: int
+    seed: int
+    shift: int = 0
+    process: int = 0
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        last = self.images % self.batch_size or self.batch_size
+        if last < self.processes:
+            raise UsageError(
+                f"the last step of an epoch holds {last} images for {self.processes} processes; "
+                f"change the batch size ({self.batch_size}) or use fewer processes"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps see every image once; the last may see fewer images."""
+        return math.ceil(self.images / self.batch_size)
+
+    def steps(self, first: int, last: int) -> Iterator[Step]:
+        """Yield the steps from number `first` up to but not including `last`."""
+        for number in range(first, last):
+            epoch, place = divmod(number, self.steps_per_epoch)
+            permutation = np.random.default_rng([self.seed, epoch]).permutation(self.images)
+            whole = permutation[place * self.batch_size : (place + 1) * self.batch_size]
+            drawn = np.random.default_rng([self.seed, epoch, place + 1]).integers(-self.shift, self.shift + 1, size=2)
+            mine = whole[self.process :: self.processes]
+            yield Step(number, mine, len(whole), (int(drawn[0]), int(drawn[1])))
+
+
+class _Images(Dataset[tuple[Tensor, Tensor]]):
+    """A source, as PyTorch's loader wants it: asked for a step, it gives images and labels."""
+
+    def __init__(self, source: ImageSource, order: Order) -> None:
+        self._source, self._order = source, order
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+        step: Step = index
+        images = self._source.load(step.indices)
+        return moved(images, step.shift), torch.from_numpy(self._source.labels[step.indices])
+
+
+def moved(images: Tensor, shift: tuple[int, int]) -> Tensor:
+    """Return images moved down and right by whole pixels, their edges repeated.
+
+    Args:
+        images: (batch, channels, height, width).
+        shift: Pixels (down, right); negative ones are up and left.
+    """
+    down, right = shift
+    rows = (torch.arange(images.shape[2]) - down).clamp(0, images.shape[2] - 1)
+    columns = (torch.arange(images.shape[3]) - right).clamp(0, images.shape[3] - 1)
+    return images[:, :, rows][:, :, :, columns]
+
+
+def load_steps(
+    source: ImageSource, order: Order, steps: range, workers: int = 0
+) -> Iterator[tuple[Step, Tensor, Tensor]]:
+    """Yield each step with its images in [0,1], (batch, 3, height, width), and labels.
+
+    Args:
+        source: Where the images come from.
+        order: Which of them a step sees.
+        steps: The numbers of the steps.
+        workers: Processes that decode images ahead of time; 0 decodes when asked.
+    """
+    planned = list(order.steps(steps.start, steps.stop))
+    loader: DataLoader[Any] = DataLoader(
+        _Images(source, order), batch_size=None, sampler=planned, num_workers=workers, generator=torch.Generator()
+    )
+    for step, (images, labels) in zip(planned, loader, strict=True):
+        yield step, images.float() / 255, labels

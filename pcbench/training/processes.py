@@ -1,0 +1,36 @@
+"""Processes and devices of a training, by Lightning Fabric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pcbench.errors import MissingExtraError, UsageError
+
+
+def launch(work: Callable[..., Any], *arguments: Any, processes: int = 1, device: str = "auto") -> Any:
+    """Run work in one process or in several that share it.
+
+    Args:
+        work: Called as ``work(fabric, *arguments)`` in every process; for several processes it and its arguments
+            can be pickled, and each process builds its own network.
+        arguments: Handed on.
+        processes: How many; on GPUs, one each.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+
+    Returns:
+        What the work returns in the first process.
+
+    Raises:
+        MissingExtraError: Lightning Fabric is not installed.
+        UsageError: The number of processes is smaller than 1.
+    """
+    if processes < 1:
+        raise UsageError(f"the number of processes is at least 1 (got {processes})")
+    try:
+        from lightning_fabric import Fabric
+    except ImportError:
+        raise MissingExtraError("Lightning Fabric", "training") from None
+    several = processes > 1
+    fabric = Fabric(accelerator=device, devices=processes, strategy="ddp_spawn" if several else "auto")
+    return fabric.launch(work, *arguments) if several else work(fabric, *arguments)

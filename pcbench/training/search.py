@@ -1,0 +1,130 @@
+"""Choosing β, λ and α by search: Optuna proposes, validation accuracy decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pcbench.errors import DivergenceError, MissingExtraError, UsageError
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.update import Hyperparameters
+from pcbench.training.hyperparameters import ERROR_WEIGHTS, from_shares, rounded
+from pcbench.training.validation import CLEAN, Score, Validation, evaluate, standard_deviation
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Hyperparameters that were chosen, and how.
+
+    Attributes:
+        hyperparameters: β, λ, α of each PCoder, rounded as a file holds them.
+        score: What they reach on the validation images.
+        before: What the network's own hyperparameters reached there.
+        tried: How many were tried.
+        diverged: How many of these diverged over t and were discarded.
+        method: In words.
+    """
+
+    hyperparameters: tuple[Hyperparameters, ...]
+    score: Score
+    before: Score
+    tried: int
+    diverged: int
+    method: str
+
+    def provenance(self, network: str, validation: Validation) -> list[str]:
+        """Return how the hyperparameters came to be, in lines."""
+        source = validation.source
+        levels = ", ".join(
+            "clean" if condition == CLEAN else f"{standard_deviation(condition):g}"
+            for condition in validation.conditions
+        )
+        part = "" if source.subset is None else f" ({source.subset})"
+        score = f"accuracy at t = {validation.timesteps}, mean over noise of standard deviation {levels} on e_0"
+        former = "diverge" if self.before.diverged else f"reach {self.before.value:.4f}"
+        return [
+            f"Hyperparameters of {network} chosen by pcbench: {self.method}.",
+            f"Validation images: {source.name}{part}, fingerprint {source.fingerprint()[:16]}.",
+            f"Score: {score}; noise seed {validation.seed}.",
+            f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; the former ones {former}.",
+            f"{self.tried} tried, {self.diverged} of them diverged over t and were discarded.",
+        ]
+
+
+def search(
+    network: PredictiveNetwork,
+    validation: Validation,
+    *,
+    trials: int = 60,
+    seed: int = 0,
+    report: Callable[[int, int, float], None] | None = None,
+) -> Tuned:
+    """Search hyperparameters of every PCoder with Optuna's tree-structured Parzen estimator.
+
+    The network's own hyperparameters are the first that are tried, so the result is never worse on the validation
+    images. A proposal whose representations grow without bound on any image is discarded, and counted.
+
+    Args:
+        network: Only its hyperparameters are sought; it is not changed.
+        validation: What decides.
+        trials: How many are tried.
+        seed: Of the proposals.
+        report: Told after each trial of (done, all, best score so far).
+
+    Raises:
+        MissingExtraError: Optuna is not installed.
+        DivergenceError: Every proposal diverged.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise MissingExtraError("Optuna", "training") from None
+    if trials < 1:
+        raise UsageError(f"the number of trials is at least 1 (got {trials})")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.enqueue_trial(_as_proposal(network.hyperparameters))
+    count = len(network.predictors)
+    before = evaluate(network, validation)
+    found: list[tuple[tuple[Hyperparameters, ...], Score]] = []
+    diverged = 0
+    for number in range(trials):
+        trial = study.ask()
+        entries = rounded([_propose(trial, index, count) for index in range(count)])
+        score = evaluate(network, validation, entries)
+        if score.diverged:
+            diverged += 1
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            found.append((entries, score))
+            study.tell(trial, score.value)
+        if report is not None:
+            report(number + 1, trials, max((held.value for _, held in found), default=0.0))
+    if not found:
+        raise DivergenceError(f"all {trials} hyperparameters that were tried diverge over t; train the predictors more")
+    # Of equals the first that was found.
+    best, score = max(found, key=lambda pair: pair[1].value)
+    return Tuned(best, score, before, trials, diverged, f"search by Optuna's TPE, {trials} trials, seed {seed}")
+
+
+def _propose(trial: Any, index: int, count: int) -> Hyperparameters:
+    last = index == count - 1
+    return from_shares(
+        trial.suggest_float(f"feedforward{index}", 0.0, 1.0),
+        0.0 if last else trial.suggest_float(f"share{index}", 0.0, 1.0),
+        trial.suggest_float(f"error_weight{index}", *ERROR_WEIGHTS, log=True),
+        last=last,
+    )
+
+
+def _as_proposal(entries: Sequence[Hyperparameters]) -> dict[str, float]:
+    proposal: dict[str, float] = {}
+    low, high = ERROR_WEIGHTS
+    for index, entry in enumerate(entries):
+        feedforward = float(entry.feedforward)
+        proposal[f"feedforward{index}"] = feedforward
+        if index < len(entries) - 1:
+            proposal[f"share{index}"] = float(entry.feedback) / (1 - feedforward) if feedforward < 1 else 0.0
+        proposal[f"error_weight{index}"] = min(max(float(entry.error_weight), low), high)
+    return proposal

@@ -1,0 +1,107 @@
+"""How something is trained: the settings of one training, as a frozen value that is written down with the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, optim
+
+from pcbench.errors import UsageError
+
+Optimizer = Literal["sgd", "rmsprop", "adam"]
+Schedule = Literal["constant", "cosine"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The settings of one training.
+
+    Attributes:
+        epochs: How often every image is seen, at least 1.
+        batch_size: Images in one step, over all processes together.
+        optimizer: ``"sgd"`` (without momentum), ``"rmsprop"`` or ``"adam"``.
+        learning_rate: Of the first step.
+        weight_decay: The L2 penalty of PyTorch's optimizers.
+        schedule: ``"constant"``, or ``"cosine"``: half a cosine from the learning rate down to 0.
+        shift: Images are moved by up to so many pixels each way, edges repeated; 0 leaves them where they are.
+        seed: Decides the order of the images, their shifts and what a dropout layer drops.
+
+    Raises:
+        UsageError: A value that trains nothing.
+    """
+
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    learning_rate: float
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    shift: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise UsageError(f"epochs and batch size are at least 1 (got {self.epochs} and {self.batch_size})")
+        if self.shift < 0 or self.seed < 0:
+            raise UsageError(f"shift and seed are at least 0 (got {self.shift} and {self.seed})")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0) or not self.weight_decay >= 0:
+            raise UsageError(
+                f"the learning rate is above 0 and the weight decay at least 0 "
+                f"(got {self.learning_rate} and {self.weight_decay})"
+            )
+        if self.optimizer not in get_args(Optimizer):
+            raise UsageError(f"there is no optimizer {self.optimizer!r}; known: {', '.join(get_args(Optimizer))}")
+        if self.schedule not in get_args(Schedule):
+            raise UsageError(f"there is no schedule {self.schedule!r}; known: {', '.join(get_args(Schedule))}")
+
+    def changed(self, **values: Any) -> TrainingSettings:
+        """Return these settings with some of them replaced; None leaves a setting as it is."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of one step, counted from 0, of all `steps`."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def make_optimizer(parameters: Iterable[Tensor], settings: TrainingSettings) -> optim.Optimizer:
+    """Return the optimizer of some parameters."""
+    options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    match settings.optimizer:
+        case "sgd":
+            return torch.optim.SGD(parameters, **options)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, **options)
+        case "adam":
+            return torch.optim.Adam(parameters, **options)
+
+
+# The reference trains the feedback weights of VGG16 by SGD; of EfficientNetB0 by RMSprop, for which it builds a cosine
+# schedule that it never steps, so the rate stays constant. Source: Choksi et al. 2021 (arXiv 2106.02749), appendix, and
+# the scripts published with it.
+_LIKE_VGG16 = TrainingSettings(15, 64, "sgd", 0.001, weight_decay=5e-4)
+_LIKE_EFFICIENTNET = TrainingSettings(15, 64, "rmsprop", 0.001, weight_decay=5e-4)
+_SMALL = TrainingSettings(60, 64, "adam", 0.003, schedule="cosine")
+
+
+def predictor_settings(model: str) -> TrainingSettings:
+    """Return the default settings for a model's feedback weights: the reference's, or those of a small network.
+
+    Args:
+        model: A name of the zoo, or whatever names the user's own network.
+    """
+    if "efficientnet" in model:
+        return _LIKE_EFFICIENTNET
+    if model.startswith("pdigits"):
+        return _SMALL
+    return _LIKE_VGG16
+
+
+def backbone_settings(model: str) -> TrainingSettings:
+    """Return the default settings of a backbone that this project trains itself."""
+    return _SMALL.changed(shift=1, learning_rate=0.001 if model.startswith("alexnet") else None)

@@ -1,0 +1,134 @@
+"""How good hyperparameters are: accuracy on validation images, clean and with noise on e_0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from pcbench.catalog import suite_folder
+from pcbench.corruptions.api import network_input_noise
+from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, load_corruption_suite
+from pcbench.data.image_source import ImageSource
+from pcbench.errors import UsageError
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.update import Hyperparameters
+
+#: The suite whose noise validation and studies use, and what stands for "no noise" among its severities.
+NOISE_SUITE = "gaussian-noise"
+CLEAN = 0
+CONDITIONS = (CLEAN, *SEVERITIES)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Images to choose hyperparameters by, and how they are chosen.
+
+    Attributes:
+        source: Images that neither the backbone nor the predictors have seen, and that no result is reported on.
+        timesteps: T; the answers at T count.
+        conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
+        seed: Of the noise.
+        batch_size: Images in one pass.
+    """
+
+    source: ImageSource
+    timesteps: int
+    conditions: tuple[int, ...] = CONDITIONS
+    seed: int = 0
+    batch_size: int = 180
+
+    def __post_init__(self) -> None:
+        if self.timesteps < 1:
+            raise UsageError("hyperparameters are tuned for at least one timestep")
+        unknown = [condition for condition in self.conditions if condition not in CONDITIONS]
+        if unknown or not self.conditions:
+            raise UsageError(f"conditions are 0 (clean) to 5 (the strongest noise), not {list(self.conditions)}")
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well some hyperparameters did.
+
+    Attributes:
+        accuracies: At each t = 0..T, one list a condition.
+        diverged: How many images' representations grew without bound, over all conditions.
+    """
+
+    accuracies: tuple[tuple[float, ...], ...]
+    diverged: int
+
+    @property
+    def value(self) -> float:
+        """The accuracy at t = T averaged over the conditions; 0 where the dynamics diverge."""
+        return 0.0 if self.diverged else sum(row[-1] for row in self.accuracies) / len(self.accuracies)
+
+    @property
+    def start(self) -> float:
+        """The same at t = 0."""
+        return sum(row[0] for row in self.accuracies) / len(self.accuracies)
+
+
+@cache
+def noise_definition() -> CorruptionDefinition:
+    """Return the noise of the suite `gaussian-noise`; its severities are the paper's five standard deviations."""
+    return load_corruption_suite(suite_folder(NOISE_SUITE)[1]).corruption("gaussian_noise")
+
+
+def standard_deviation(condition: int) -> float:
+    """Return σ of a condition in units of e_0; 0 for clean images."""
+    return 0.0 if condition == CLEAN else float(noise_definition().parameters["standard_deviation"][condition - 1])
+
+
+def add_noise(inputs: Tensor, condition: int, *, seed: int, ids: Sequence[str]) -> Tensor:
+    """Return e_0 with the noise of one condition added, unclipped.
+
+    Args:
+        inputs: e_0, (batch, 3, height, width).
+        condition: 0 adds nothing; 1 to 5 are severities of the suite `gaussian-noise`.
+        seed: Another seed is another draw.
+        ids: Names of the images; each has noise of its own.
+    """
+    if condition == CLEAN:
+        return inputs
+    noise = network_input_noise(noise_definition(), condition, inputs.shape, seed=seed, ids=ids)
+    return inputs + noise.to(device=inputs.device, dtype=inputs.dtype)
+
+
+def noisy_inputs(
+    network: PredictiveNetwork, source: ImageSource, condition: int, *, seed: int, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield e_0 with noise and the labels, batch by batch, in the order of the source."""
+    device = next(network.parameters()).device
+    for batch in source.batches(batch_size):
+        inputs = network.normalise(batch.images.to(device).float() / 255)
+        yield add_noise(inputs, condition, seed=seed, ids=batch.ids), batch.labels.to(device)
+
+
+def evaluate(
+    network: PredictiveNetwork, validation: Validation, hyperparameters: Sequence[Hyperparameters] | None = None
+) -> Score:
+    """Measure the accuracy of every timestep under every condition.
+
+    Args:
+        network: What is measured.
+        validation: On which images, and under which conditions.
+        hyperparameters: β, λ, α of each PCoder; None means the network's own.
+    """
+    accuracies: list[tuple[float, ...]] = []
+    diverged = 0
+    for condition in validation.conditions:
+        hits = torch.zeros(validation.timesteps + 1, dtype=torch.int64)
+        for inputs, labels in noisy_inputs(
+            network, validation.source, condition, seed=validation.seed, batch_size=validation.batch_size
+        ):
+            with torch.no_grad():
+                out = network.unroll(inputs, validation.timesteps, hyperparameters=hyperparameters)
+            hits += (out.logits.argmax(2) == labels).sum(1).cpu()
+            diverged += int(out.diverged().sum())
+        total = len(validation.source)
+        accuracies.append(tuple(int(hit) / total for hit in hits))
+    return Score(tuple(accuracies), diverged)
