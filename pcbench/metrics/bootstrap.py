@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from pcbench.metrics.rates import CONFIDENCE, Estimate, Floats, wilson_interval
 
@@ -134,10 +133,11 @@ def bca_interval(
     edge = 0.5 / len(resampled)
     normal = NormalDist()
     bias = normal.inv_cdf(min(max(below, edge), 1 - edge))
-    levels = np.array([normal.inv_cdf((1 - confidence) / 2), normal.inv_cdf((1 + confidence) / 2)]) + bias
-    shifted = ndtr(bias + levels / (1 - _acceleration(influence) * levels))
-    low, high = np.quantile(resampled, shifted)
-    return float(low), float(high)
+    levels = [bias + normal.inv_cdf((1 + sign * confidence) / 2) for sign in (-1, 1)]
+    acceleration = _acceleration(influence)
+    shifted = [normal.cdf(bias + level / (1 - acceleration * level)) for level in levels]
+    ends = np.asarray(np.quantile(resampled, shifted), dtype=np.float64)
+    return float(ends[0]), float(ends[1])
 
 
 def _acceleration(influence: Floats) -> float:

@@ -1,0 +1,90 @@
+"""The charts of an attack suite: success rates and robust accuracy, against ε and against the timestep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from pcbench.reports.charts import Chart, Panel, epsilon_label, epsilon_text, lines, norm_symbol, texts, words
+
+_WILSON = "Bands are Wilson's 95 % intervals over images."
+
+
+@dataclasses.dataclass(frozen=True)
+class _Quantity:
+    name: str
+    metric: str
+    y_label: str
+    caption: str
+
+
+_QUANTITIES = (
+    _Quantity(
+        "success",
+        "attack_success_rate_within",
+        "attack success rate (%)",
+        "Share of the images classified correctly at t that the attack breaks at ε or a smaller ε of the sweep; the "
+        "denominators differ between timesteps.",
+    ),
+    _Quantity(
+        "robust-accuracy",
+        "robust_accuracy",
+        "robust accuracy (%)",
+        "Share of all images that are classified correctly at t and stay so at every ε up to the one shown.",
+    ),
+)
+
+
+def attack_charts(rows: pd.DataFrame) -> Iterator[Chart]:
+    """Return the charts of the rows of one model on one attack suite.
+
+    Each timestep is attacked by itself; rows of an attack on one timestep scored at another are left out.
+    """
+    own = rows[(rows["kind"] == "attack") & (rows["attacked_timestep"] == rows["timestep"])]
+    for quantity in _QUANTITIES:
+        chosen = own[own["metric"] == quantity.metric]
+        norms = texts(chosen["norm"])
+        for norm in norms:
+            suffix = f"-{norm}" if len(norms) > 1 else ""
+            part = chosen[chosen["norm"] == norm]
+            yield _chart(part, quantity, norm, suffix, against="epsilon")
+            yield _chart(part, quantity, norm, suffix, against="timestep")
+
+
+def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, against: str) -> Chart:
+    model, suite = str(rows["model"].iloc[0]), str(rows["suite"].iloc[0])
+    by_epsilon = against == "epsilon"
+    what = quantity.y_label.removesuffix(" (%)")
+    return Chart(
+        name=f"{quantity.name}-by-{against}{suffix}",
+        suite=suite,
+        model=model,
+        title=f"{what.capitalize()} of {model} under {suite} against {'ε' if by_epsilon else 't'}",
+        caption=f"{quantity.caption} Every timestep is attacked by itself. {_WILSON}",
+        x_label=epsilon_label(norm) if by_epsilon else "timestep t (number of updates)",
+        y_label=quantity.y_label,
+        x="epsilon" if by_epsilon else "timestep",
+        norm=norm,
+        legend_title="timestep t" if by_epsilon else f"ε ({norm_symbol(norm)})",
+        colours="timestep" if by_epsilon else "epsilon",
+        panels=tuple(_panels(rows, norm, by_epsilon=by_epsilon)),
+    )
+
+
+def _panels(rows: pd.DataFrame, norm: str, *, by_epsilon: bool) -> Iterator[Panel]:
+    gradients, aims = texts(rows["gradient"]), texts(rows["targeted"])
+    for (name, targeted, gradient), part in rows.groupby(
+        ["name", "targeted", "gradient"], dropna=False, sort=False, observed=True
+    ):
+        title = words(str(name)).upper() if len(str(name)) <= 4 else words(str(name))
+        if len(aims) > 1:
+            title += ", targeted" if targeted else ", untargeted"
+        if len(gradients) > 1:
+            title += f", {words(str(gradient))} gradient"
+        if by_epsilon:
+            yield Panel(title, lines(part, "epsilon", "timestep", "{:.0f}".format))
+        else:
+            yield Panel(title, lines(part, "timestep", "epsilon", partial(epsilon_text, norm=norm)))

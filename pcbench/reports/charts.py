@@ -1,0 +1,139 @@
+"""What is plotted: lines with intervals in panels, taken from the tidy table, before any library draws them.
+
+The figures for papers and the interactive page draw the same charts, and the table behind a figure lists the same
+points.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import pandas as pd
+
+Order = Literal["timestep", "epsilon", "severity", "none"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Points with intervals, in percent on the y axis.
+
+    Attributes:
+        label: What the legend calls it.
+        x: Where the points are: timesteps, or ε in [0,1] pixel units.
+        y: Their values in percent.
+        low: Lower ends of their 95 % intervals in percent.
+        high: Upper ends.
+        n: How many images each is about.
+    """
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Lines that share axes.
+
+    Attributes:
+        title: What the panel is about; empty where there is only one.
+        lines: In the order of their variable.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A figure before it is drawn.
+
+    Attributes:
+        name: What files and `pcbench figure` call it.
+        suite: The suite it is about.
+        model: The model it is about.
+        title: One line.
+        caption: How it was made: what the points, lines and bands are.
+        x_label: With its unit.
+        y_label: With its unit.
+        x: What the x axis is.
+        norm: The norm of ε, where ε is on an axis or in the legend.
+        legend_title: What the lines differ in; empty where there is one line.
+        colours: The variable the lines are ordered by.
+        panels: From the top left.
+    """
+
+    name: str
+    suite: str
+    model: str
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    x: Literal["timestep", "epsilon"]
+    norm: str | None
+    legend_title: str
+    colours: Order
+    panels: tuple[Panel, ...]
+
+    def table(self) -> pd.DataFrame:
+        """Return all points as a table: panel, line, x, value, ends of the interval, images."""
+        rows = [
+            {"panel": panel.title, "line": line.label, "x": x, "value": y, "ci_low": low, "ci_high": high, "n": n}
+            for panel in self.panels
+            for line in panel.lines
+            for x, y, low, high, n in zip(line.x, line.y, line.low, line.high, line.n, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["panel", "line", "x", "value", "ci_low", "ci_high", "n"])
+
+
+def line(rows: pd.DataFrame, x: str, label: str) -> Line:
+    """Return rows of the tidy table as one line, sorted by the column on the x axis; ratios become percent."""
+    ordered = rows.sort_values(x)
+    percent = {name: tuple(float(value) * 100 for value in ordered[name]) for name in ("value", "ci_low", "ci_high")}
+    return Line(
+        label,
+        tuple(float(value) for value in ordered[x]),
+        percent["value"],
+        percent["ci_low"],
+        percent["ci_high"],
+        tuple(int(value) for value in ordered["n"]),
+    )
+
+
+def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str]) -> tuple[Line, ...]:
+    """Return one line for each value of a column, in its order."""
+    values = sorted(float(value) for value in rows[by].unique())
+    return tuple(line(rows[rows[by] == value], x, label(value)) for value in values)
+
+
+def words(name: str) -> str:
+    """Return a snake_case name as words."""
+    return name.replace("_", " ")
+
+
+def norm_symbol(norm: str | None) -> str:
+    """Return the sign of a norm: L∞ or L2."""
+    return {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}.get(norm or "", norm or "")
+
+
+def epsilon_text(epsilon: float, norm: str | None) -> str:
+    """Return an ε as papers write it: in 255ths for L∞, as it is otherwise."""
+    return f"{epsilon * 255:.4g}/255" if norm == "linf" else f"{epsilon:.4g}"
+
+
+def epsilon_label(norm: str | None) -> str:
+    """Return the label of an axis of ε, with its unit."""
+    if norm == "linf":
+        return "ε (L∞, in 1/255 of the pixel range)"
+    return f"ε ({norm_symbol(norm)}, pixel values in [0, 1])"
+
+
+def texts(values: Iterable[object]) -> list[str]:
+    """Return the distinct texts of a column in the order of their first appearance."""
+    return [str(value) for value in dict.fromkeys(values)]

@@ -1,0 +1,95 @@
+"""Draw charts with matplotlib, for papers."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from pcbench.reports.charts import Chart, Line
+from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, colours
+
+_COLUMNS = 4
+_TICKS = 8
+
+
+def draw(chart: Chart) -> Figure:
+    """Draw a chart; call it, and `save`, within `style()`."""
+    panels = len(chart.panels)
+    columns = min(panels, 3 if panels <= 6 else _COLUMNS)
+    rows = math.ceil(panels / columns)
+    small = columns == _COLUMNS
+    size = (COLUMN_WIDTH + 0.9, 2.9) if panels == 1 else (PAGE_WIDTH, 0.5 + rows * (1.45 if small else 2.3))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    flat = cast("list[Axes]", list(grid.flat))
+    for axes, panel in zip(flat, chart.panels, strict=False):
+        _draw_lines(axes, chart, panel.lines)
+        axes.set_title(panel.title, pad=3)
+    _scales(flat[0], chart)
+    _empty_the_rest(flat, panels, columns)
+    _label(figure, chart)
+    return figure
+
+
+def _draw_lines(axes: Axes, chart: Chart, drawn: tuple[Line, ...]) -> None:
+    for line, colour in zip(drawn, colours(chart.colours, len(drawn)), strict=True):
+        x = [_x(chart, value) for value in line.x]
+        axes.fill_between(x, line.low, line.high, color=colour, alpha=0.14, linewidth=0)
+        axes.plot(x, line.y, color=colour, marker="o", markersize=2.4, label=line.label, clip_on=False)
+
+
+def _x(chart: Chart, value: float) -> float:
+    return value * 255 if chart.x == "epsilon" and chart.norm == "linf" else value
+
+
+def _scales(axes: Axes, chart: Chart) -> None:
+    """Set the scales that all panels share."""
+    values = sorted({_x(chart, x) for panel in chart.panels for line in panel.lines for x in line.x})
+    if chart.x == "epsilon":
+        # Budgets are doubled from step to step, and begin at none: a logarithm of 2 that is straight near zero.
+        smallest = min((value for value in values if value > 0), default=1.0)
+        axes.set_xscale("symlog", base=2, linthresh=smallest, linscale=1.0)
+        axes.set_xlim(min(values), max(values))
+        shown = values if len(values) <= _TICKS else [value for value in values if value in _doubled(values)]
+        axes.xaxis.set_major_locator(FixedLocator(shown))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True, steps=[1, 2, 5, 10]))
+        axes.margins(x=0.03)
+    if "error" not in chart.y_label and "mCE" not in chart.y_label:
+        low = min(low for panel in chart.panels for line in panel.lines for low in line.low)
+        high = max(high for panel in chart.panels for line in panel.lines for high in line.high)
+        axes.set_ylim(0 if low < 40 else None, 100 if high > 60 else None)
+
+
+def _doubled(values: list[float]) -> set[float]:
+    """Return zero and the values that are about twice the one kept before."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value == 0 or kept[-1] == 0 or value >= 1.9 * kept[-1]:
+            kept.append(value)
+    return set(kept)
+
+
+def _empty_the_rest(flat: list[Axes], panels: int, columns: int) -> None:
+    for index in range(panels, len(flat)):
+        flat[index].set_visible(False)
+        flat[index - columns].tick_params(labelbottom=True)
+
+
+def _label(figure: Figure, chart: Chart) -> None:
+    figure.supxlabel(chart.x_label, fontsize=8)
+    figure.supylabel(chart.y_label, fontsize=8)
+    longest = max(chart.panels, key=lambda panel: len(panel.lines)).lines
+    if chart.legend_title:
+        handles = [
+            Line2D([], [], color=colour, marker="o", markersize=2.4, label=line.label)
+            for line, colour in zip(longest, colours(chart.colours, len(longest)), strict=True)
+        ]
+        figure.legend(handles=handles, title=chart.legend_title, loc="outside right center")

@@ -1,0 +1,89 @@
+"""The figures of a run as files for papers: SVG, PDF and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from pcbench.errors import UnknownNameError, UsageError
+from pcbench.reports.attack_charts import attack_charts
+from pcbench.reports.charts import Chart, texts
+from pcbench.reports.corruption_charts import corruption_charts, noise_charts
+from pcbench.reports.drawing import draw
+from pcbench.reports.style import FORMATS, save, style
+
+
+def charts(metrics: pd.DataFrame) -> list[Chart]:
+    """Return all charts that a table of metrics gives, model by model and suite by suite."""
+    return list(_charts(metrics))
+
+
+def _charts(metrics: pd.DataFrame) -> Iterator[Chart]:
+    for model in texts(metrics["model"]):
+        of_model = metrics[metrics["model"] == model]
+        for suite in texts(of_model["suite"]):
+            rows = of_model[of_model["suite"] == suite]
+            yield from corruption_charts(rows)
+            yield from noise_charts(rows)
+            yield from attack_charts(rows)
+
+
+def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write every figure of a table of metrics as SVG, PDF and PNG; the same table gives the same bytes.
+
+    Args:
+        metrics: The tidy table of one or more runs.
+        folder: Where the files go; it is made if need be. With several models each has a folder of its own in it.
+
+    Returns:
+        The files, `<suite>-<name>.<format>`, in a fixed order.
+    """
+    made: list[Path] = []
+    several = metrics["model"].nunique() > 1
+    with style():
+        for chart in charts(metrics):
+            home = folder / chart.model if several else folder
+            home.mkdir(parents=True, exist_ok=True)
+            figure = draw(chart)
+            for kind in FORMATS:
+                path = home / f"{chart.suite}-{chart.name}.{kind}"
+                save(figure, path)
+                made.append(path)
+    return made
+
+
+def write_figure(name: str, metrics: pd.DataFrame, out: Path) -> str:
+    """Redraw one figure.
+
+    Args:
+        name: Its name as `write_figures` gives it: `<suite>-<name>`, or `<name>` where one suite has it.
+        metrics: The tidy table of one model.
+        out: The file; its ending (.svg, .pdf, .png) chooses the format.
+
+    Returns:
+        The caption, which says how the figure was made.
+
+    Raises:
+        UnknownNameError: The table gives no such figure.
+        UsageError: The name means several figures, or the format is none of the three.
+    """
+    if out.suffix.removeprefix(".") not in FORMATS:
+        raise UsageError(f"{out}: a figure is written as {', '.join('.' + kind for kind in FORMATS)}; choose one")
+    chart = _choose(name, charts(metrics))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with style():
+        save(draw(chart), out)
+    return f"{chart.title}. {chart.caption}"
+
+
+def _choose(name: str, known: list[Chart]) -> Chart:
+    full = {f"{chart.suite}-{chart.name}": chart for chart in known}
+    matching = [full[name]] if name in full else [chart for chart in known if chart.name == name]
+    if not matching:
+        raise UnknownNameError("figure", name, full)
+    if len(matching) > 1:
+        names = " or ".join(f"{chart.suite}-{chart.name} of {chart.model}" for chart in matching)
+        raise UsageError(f"{name!r} is several figures: {names}; give one run and the full name")
+    return matching[0]

@@ -1,0 +1,85 @@
+"""The one style of all figures: sizes for a paper's column, ordered colours for ordered variables, stable files."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from pcbench.reports.charts import Order
+
+PAGE_WIDTH = 7.0
+COLUMN_WIDTH = 3.6
+FORMATS = ("svg", "pdf", "png")
+
+_SETTINGS: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    # Ids in an SVG are random unless they are salted.
+    "svg.hashsalt": "pcbench",
+}
+
+# The dates of making, and the versions of libraries, would make equal figures unequal files.
+_METADATA: dict[str, dict[str, str | None]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+# Perceptually uniform maps that stay ordered for the colour-blind and in grey; their palest part is left out.
+_MAPS: dict[Order, tuple[str, float, float]] = {
+    "timestep": ("viridis", 0.0, 0.85),
+    "epsilon": ("plasma", 0.0, 0.85),
+    "severity": ("cividis", 0.95, 0.0),
+    "none": ("viridis", 0.2, 0.2),
+}
+
+
+def colours(order: Order, count: int) -> list[str]:
+    """Return colours for the ordered values of a variable, as hexadecimal."""
+    name, first, last = _MAPS[order]
+    scale = mpl.colormaps[name]
+    steps = [first + (last - first) * index / max(count - 1, 1) for index in range(count)]
+    return [to_hex(scale(step)) for step in steps]
+
+
+@contextmanager
+def style() -> Generator[None]:
+    """Draw in the project's style, whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure, in the format that the file's ending names; the same figure gives the same bytes.
+
+    The file has its name only once it is whole.
+    """
+    kind = path.suffix.removeprefix(".")
+    unfinished = path.with_name(path.name + ".partial")
+    figure.savefig(unfinished, format=kind, metadata=_METADATA[kind])
+    unfinished.replace(path)
