@@ -1,0 +1,147 @@
+"""The public door to the corruptions: `corrupt`, and the noise that is added after normalisation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+
+from pcbench.catalog import catalog_folder
+from pcbench.corruptions import randomness
+from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
+from pcbench.corruptions.digital import jpeg_round_trip
+from pcbench.corruptions.engine import corrupt_batch
+from pcbench.corruptions.noise import GaussianNoise
+from pcbench.errors import DataError, UnknownNameError, UsageError
+
+Backend = Literal["fast", "reference"]
+
+_IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra")
+
+
+def corrupt(
+    images: torch.Tensor,
+    corruption: str | CorruptionDefinition,
+    severity: int,
+    *,
+    seed: int = 0,
+    ids: Sequence[str] | None = None,
+    backend: Backend = "fast",
+    jpeg_quality: int | None = None,
+) -> torch.Tensor:
+    """Corrupt images, each from its own seed.
+
+    Args:
+        images: (batch, 3, height, width), uint8, or floating point in [0, 1]; on the CPU or a GPU.
+        corruption: A definition, or the name of one of ImageNet-C's 15 or extra four, at the constants for 224 px.
+        severity: 1 to 5.
+        seed: The run's seed.
+        ids: Names of the images, unique in their data set; None counts them from "0". An image's noise depends on
+            seed, id, corruption and severity only, not on the rest of the batch.
+        backend: `fast`, this package's own functions, or `reference`, the package imagecorruptions: far slower, at
+            ImageNet-C's constants only, for images of at least 32 px.
+        jpeg_quality: Also store each corrupted image as JPEG at this quality (1 to 100) and read it back; 85 is what
+            ImageNet-C's files were published with. None leaves images as they are.
+
+    Returns:
+        Shape, type and device of `images`.
+
+    Raises:
+        UsageError: Unknown corruption, severity or backend; ids that do not fit.
+        DataError: Images of another shape, type or range.
+    """
+    definition = imagenet_definition(corruption) if isinstance(corruption, str) else corruption
+    names = _image_names(images, ids)
+    _check_images(images)
+    if jpeg_quality is not None and not 1 <= jpeg_quality <= 100:
+        raise UsageError(f"jpeg_quality is 1 to 100, not {jpeg_quality}")
+    if backend == "reference":
+        # Imported here: it loads scikit-image and a copy of imagecorruptions, which few runs need.
+        from pcbench.corruptions.reference import corrupt_by_reference
+
+        result = corrupt_by_reference(images, definition, severity, seed=seed, ids=names)
+    elif backend == "fast":
+        generators = [randomness.image_generator(seed, name, definition.name, severity) for name in names]
+        result = corrupt_batch(images, definition.at(severity), generators)
+    else:
+        raise UnknownNameError("backend", backend, ["fast", "reference"])
+    return result if jpeg_quality is None else _stored(result, jpeg_quality)
+
+
+def network_input_noise(
+    definition: CorruptionDefinition, severity: int, shape: Sequence[int], *, seed: int, ids: Sequence[str]
+) -> torch.Tensor:
+    """Draw the noise of a suite that is applied to the network's input, after normalisation and without clipping.
+
+    Args:
+        definition: Of a suite whose `applied_to` is `network_input`; its function is `gaussian_noise`, its standard
+            deviation is in units of the normalised input.
+        severity: 1 to 5.
+        shape: (batch, 3, height, width).
+        seed: The run's seed.
+        ids: Names of the images.
+
+    Returns:
+        `shape`, float32 on the CPU: add it to the normalised images.
+
+    Raises:
+        UsageError: Another function than `gaussian_noise`, or a shape that does not fit the ids.
+    """
+    function = definition.at(severity)
+    if not isinstance(function, GaussianNoise):
+        raise UsageError(f"only gaussian_noise can be added to a network's input, not {definition.function}")
+    if len(shape) != 4 or shape[1] != 3 or shape[0] != len(ids):
+        raise UsageError(
+            f"the noise for {len(ids)} images has the shape ({len(ids)}, 3, height, width), not {tuple(shape)}"
+        )
+    drawn = [
+        torch.from_numpy(function.draw(generator, shape[2], shape[3])[0])
+        for generator in (randomness.image_generator(seed, name, definition.name, severity) for name in ids)
+    ]
+    return torch.stack(drawn) * function.standard_deviation
+
+
+def imagenet_definition(name: str) -> CorruptionDefinition:
+    """Return one of ImageNet-C's 19 corruptions by its name.
+
+    Raises:
+        UnknownNameError: There is no such corruption.
+    """
+    known = _imagenet_definitions()
+    if name not in known:
+        raise UnknownNameError("corruption", name, known)
+    return known[name]
+
+
+@functools.lru_cache(maxsize=1)
+def _imagenet_definitions() -> dict[str, CorruptionDefinition]:
+    suites = (load_corruption_suite(catalog_folder("corruptions") / name) for name in _IMAGENET_SUITES)
+    return {definition.name: definition for suite in suites for definition in suite.corruptions}
+
+
+def _image_names(images: torch.Tensor, ids: Sequence[str] | None) -> Sequence[str]:
+    if ids is None:
+        return [str(index) for index in range(len(images))]
+    if len(ids) != len(images):
+        raise UsageError(f"{len(images)} images need as many ids, not {len(ids)}")
+    return ids
+
+
+def _check_images(images: torch.Tensor) -> None:
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise DataError(f"images have the shape (batch, 3, height, width), not {tuple(images.shape)}")
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise DataError(f"images are uint8 or floating point in [0, 1], not {images.dtype}")
+    # NaN fails both comparisons, so it is refused too.
+    if images.numel() and not bool((images >= 0).all() & (images <= 1).all()):
+        raise DataError("floating-point images lie in [0, 1]; divide by 255, or pass uint8, and do not normalise")
+
+
+def _stored(images: torch.Tensor, quality: int) -> torch.Tensor:
+    if images.dtype == torch.uint8:
+        return jpeg_round_trip(images, quality)
+    return (jpeg_round_trip(images.float() * 255, quality).float() / 255).to(images.dtype)

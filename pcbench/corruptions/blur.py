@@ -1,0 +1,133 @@
+"""Corruptions by blur (Hendrycks & Dietterich, ICLR 2019, section 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from typing_extensions import override
+
+from pcbench.corruptions import filters, randomness
+from pcbench.corruptions.corruption import Corruption, Drawn, as_float
+
+
+class GaussianBlur(Corruption):
+    """A Gaussian low pass. Source: `gaussian_blur` of ImageNet-C's extra four."""
+
+    sigma: PositiveFloat
+    """Standard deviation in pixels."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return filters.gaussian_blur(as_float(images), self.sigma)
+
+
+class DefocusBlur(Corruption):
+    """An image out of focus: a disk-shaped point spread. Source: `defocus_blur` of ImageNet-C."""
+
+    radius: PositiveFloat
+    """Of the disk, in pixels."""
+    edge_blur: PositiveFloat
+    """Standard deviation in pixels of the Gaussian that smooths the disk's edge."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return filters.correlate(as_float(images), filters.disk_kernel(self.radius, self.edge_blur), "mirror")
+
+
+class GlassBlur(Corruption):
+    """The view through frosted glass: pixels swapped for neighbours, blurred before and after.
+
+    Source: `glass_blur` of ImageNet-C. Its loop visits the pixels from the last to the first and writes over each
+    with a pixel up to `reach` away; what it reads may have been written over before. (The line that looks like a
+    swap there only copies, since both sides are views.) Following these chains of reads to their ends, by pointer
+    doubling over all pixels at once, gives the same image.
+    """
+
+    sigma: PositiveFloat
+    """Standard deviation in pixels of both blurs."""
+    reach: PositiveInt
+    """The neighbour lies within -reach to reach - 1 pixels on each axis."""
+    iterations: NonNegativeInt
+    """How often all pixels are visited."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        drawn = randomness.uniform_16_bit(generator, (2, self.iterations, height, width))
+        # 16 bits times the number of offsets, the high half kept: uniform to one part in 65536 / (2 * reach).
+        offsets = ((drawn.astype(np.uint32) * (2 * self.reach)) >> 16).astype(np.int32) - self.reach
+        return (offsets[0] * width + offsets[1],)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        blurred = filters.gaussian_blur(as_float(images), self.sigma).floor_()
+        flat = blurred.flatten(2)
+        for steps in drawn[0].unbind(1):
+            sources = self._sources(steps)
+            flat = flat.gather(2, sources.unsqueeze(1).expand(-1, 3, -1))
+        return filters.gaussian_blur(flat.reshape(images.shape), self.sigma)
+
+    def _sources(self, steps: torch.Tensor) -> torch.Tensor:
+        """Return where each pixel's value comes from after one visit of all pixels.
+
+        Args:
+            steps: (batch, height, width), for each pixel the distance to the pixel it reads, in flat order.
+
+        Returns:
+            (batch, height * width) int64, flat indices.
+        """
+        batch, height, width = steps.shape
+        here = torch.arange(height * width, dtype=torch.int32, device=steps.device)
+        rows, columns = here // width, here % width
+        inner = (rows > self.reach) & (rows <= height - self.reach)
+        inner &= (columns > self.reach) & (columns <= width - self.reach)
+        read = torch.where(inner, here + steps.reshape(batch, -1), here)
+        # A later pixel that was itself visited has its new value by now: the chain goes on there.
+        goes_on = (read > here) & inner[read.long()]
+        jump = torch.where(goes_on, read, here).long()
+        while True:
+            further = jump.gather(1, jump)
+            if torch.equal(further, jump):
+                return read.long().gather(1, jump)
+            jump = further
+
+
+class MotionBlur(Corruption):
+    """A camera that moves along a line. Source: `motion_blur` of imagecorruptions (ImageNet-C used ImageMagick's)."""
+
+    radius: PositiveInt
+    """The trace has 2 * radius + 1 pixels."""
+    sigma: PositiveFloat
+    """Standard deviation in pixels of the half Gaussian along the trace."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        return (np.asarray(generator.uniform(-45, 45)),)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        levels, angles = as_float(images), drawn[0].cpu().double().numpy()
+        moved: list[torch.Tensor] = []
+        for index, angle in enumerate(angles):
+            taps = filters.motion_taps(self.radius, self.sigma, float(angle), (images.shape[2], images.shape[3]))
+            moved.append(filters.trace(levels[index : index + 1], taps))
+        return torch.cat(moved)
+
+
+class ZoomBlur(Corruption):
+    """A camera that moves towards its object: the mean of ever larger images. Source: `zoom_blur` of ImageNet-C."""
+
+    end: float = Field(gt=1)
+    """The factors are 1, 1 + step, and so on, below this one (as numpy.arange rounds it)."""
+    step: PositiveFloat
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        height, width = images.shape[-2:]
+        levels = as_float(images)
+        total = levels.clone()
+        factors = np.arange(1, self.end, self.step).tolist()
+        for factor in factors:
+            zoomed = filters.zoom(levels, factor)[..., :height, :width]
+            total[..., : zoomed.shape[-2], : zoomed.shape[-1]] += zoomed
+        return total / (len(factors) + 1)

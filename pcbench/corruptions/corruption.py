@@ -1,0 +1,59 @@
+"""What every corruption function is: parameters at one severity, a draw for each image, and batched arithmetic.
+
+The two steps are apart on purpose. `draw` takes everything random from one image's generator, always on the CPU, so
+that a GPU corrupts with the same noise. `apply` is torch arithmetic over a batch on whatever device the images are.
+
+Inside, images are in grey levels (0 to 255), as uint8 or as float32: a uint8 image then passes through unchanged
+where nothing is done to it, which k / 255 * 255 in single precision does not promise.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pcbench.catalog import Definition
+
+Drawn = tuple[NDArray[np.generic], ...]
+
+
+class Corruption(Definition):
+    """One corruption function with its parameters at one severity; a parameter is a field, checked when read."""
+
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:  # noqa: ARG002
+        """Draw what is random for one image.
+
+        Args:
+            generator: The image's own generator.
+            height: Rows of the image.
+            width: Columns of the image.
+
+        Returns:
+            Arrays whose shapes depend on the image's size only; none for a corruption without chance.
+        """
+        return ()
+
+    @abstractmethod
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Corrupt a batch.
+
+        Args:
+            images: (batch, 3, height, width) in grey levels 0 to 255, uint8 or float32; not changed.
+            drawn: What `draw` returned, stacked over the batch.
+
+        Returns:
+            The same shape in grey levels: uint8, or float32 that need not lie within 0 to 255 yet.
+        """
+
+
+def as_float(images: torch.Tensor) -> torch.Tensor:
+    """Return grey levels as float32; float32 images are returned as they are, not copied."""
+    return images.to(torch.float32)
+
+
+def per_image(values: torch.Tensor) -> torch.Tensor:
+    """Shape one number an image, (batch,), so that it broadcasts over (batch, 3, height, width)."""
+    return values.reshape(-1, 1, 1, 1)

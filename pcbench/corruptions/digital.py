@@ -1,0 +1,193 @@
+"""Corruptions of colour, geometry and storage (Hendrycks & Dietterich, ICLR 2019, section 3)."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field, NonNegativeFloat
+from typing_extensions import override
+
+from pcbench.corruptions import filters, randomness
+from pcbench.corruptions.corruption import Corruption, Drawn, as_float
+
+
+class Contrast(Corruption):
+    """Every colour drawn towards its mean over the image. Source: `contrast` of ImageNet-C."""
+
+    factor: NonNegativeFloat
+    """What remains of the distance to the mean."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        total = images.sum(
+            dim=(2, 3), keepdim=True, dtype=torch.int64 if images.dtype == torch.uint8 else torch.float64
+        )
+        means = (total.double() / images.shape[-2:].numel()).float()
+        return as_float(images) * self.factor + means * (1 - self.factor)
+
+
+class Brightness(Corruption):
+    """The value of hue, saturation, value raised. Source: `brightness` of ImageNet-C.
+
+    With hue and saturation kept, all three colours of a pixel grow by the factor by which its largest grows; a
+    black pixel, which has no colour, becomes grey.
+    """
+
+    shift: NonNegativeFloat
+    """Added to the value, as a share of the range from black to white."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        levels = as_float(images)
+        value = levels.amax(dim=1, keepdim=True)
+        raised = (value + 255 * self.shift).clamp_(max=255)
+        return torch.where(value > 0, levels * (raised / value), raised)
+
+
+class Saturate(Corruption):
+    """The saturation of hue, saturation, value changed. Source: `saturate` of ImageNet-C's extra four.
+
+    With hue and value kept, a colour's distance to the pixel's largest grows in proportion to the saturation. A grey
+    pixel has hue 0 by convention, so that a raised saturation makes it red.
+    """
+
+    factor: NonNegativeFloat
+    """Multiplies the saturation."""
+    shift: NonNegativeFloat
+    """Added to it, 0 to 1."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        levels = as_float(images)
+        value, least = levels.amax(dim=1, keepdim=True), levels.amin(dim=1, keepdim=True)
+        spread = value - least
+        saturation = torch.where(value > 0, spread / value, 0)
+        changed = (saturation * self.factor + self.shift).clamp_(0, 1)
+        red = torch.tensor([0.0, 1.0, 1.0], device=levels.device).reshape(1, 3, 1, 1)
+        below = torch.where(spread > 0, (value - levels) / spread, red)
+        return value - value * changed * below
+
+
+class ElasticTransform(Corruption):
+    """Small regions stretched and shrunk by a smooth random field of displacements, after a random affine map.
+
+    Source: `elastic_transform` of imagecorruptions (which has no affine map) and of CIFAR-10-C (which has one).
+    """
+
+    displacement: NonNegativeFloat
+    """Half the range of a displacement before smoothing, as a share of the image's height."""
+    smoothing: NonNegativeFloat
+    """Standard deviation of the Gaussian that smooths the field, as a share of the image's side."""
+    affine: NonNegativeFloat
+    """Half the range by which three points of the affine map move, as a share of the image's height."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        points = randomness.uniform(generator, -self.affine * height, self.affine * height, (3, 2))
+        reach = self.displacement * height
+        field = randomness.uniform(generator, -reach, reach, (1, 2, height, width))
+        sigma = (self.smoothing * height, self.smoothing * width)
+        smooth = filters.gaussian_blur(torch.from_numpy(field), sigma, "reflect", truncate=3)
+        return _inverse_affine(points, height, width), smooth[0].numpy()
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        matrix, field = drawn
+        height, width = images.shape[-2:]
+        rows = torch.arange(height, dtype=torch.float32, device=images.device)[None, :, None]
+        columns = torch.arange(width, dtype=torch.float32, device=images.device)[None, None, :]
+        levels = as_float(images)
+        if self.affine:
+            coefficients = matrix[..., None, None]
+            x, y = (
+                coefficients[:, row, 0] * columns + coefficients[:, row, 1] * rows + coefficients[:, row, 2]
+                for row in (0, 1)
+            )
+            levels = filters.sample(levels, x, y, "mirror")
+        if not self.displacement:
+            return levels
+        return filters.sample(levels, columns + field[:, 0], rows + field[:, 1], "reflect")
+
+
+class Pixelate(Corruption):
+    """A small image enlarged. Source: `pixelate` of ImageNet-C: Pillow's box filter down, its nearest pixel up."""
+
+    scale: float = Field(gt=0, le=1)
+    """Side of the small image, as a share of the image's."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        height, width = images.shape[-2:]
+        means = _box_means(_box_means(as_float(images), -1, int(width * self.scale)), -2, int(height * self.scale))
+        return _nearest(_nearest(means, -2, height), -1, width)
+
+
+class JpegCompression(Corruption):
+    """The image stored as JPEG. Source: `jpeg_compression` of ImageNet-C.
+
+    Images are encoded and decoded on the CPU, by libjpeg, with the colours at half resolution.
+    """
+
+    quality: int = Field(ge=1, le=100)
+    """As libjpeg counts it."""
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return jpeg_round_trip(images, self.quality)
+
+
+def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
+    """Store images as JPEG and read them back.
+
+    Args:
+        images: (batch, 3, height, width), grey levels 0 to 255; float values are rounded.
+        quality: libjpeg's quality, 1 to 100.
+
+    Returns:
+        The same shape, uint8, on the images' device.
+    """
+    whole = images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
+    stored = [_one_jpeg_round_trip(image, quality) for image in whole.permute(0, 2, 3, 1).cpu().numpy()]
+    return torch.from_numpy(np.stack(stored)).permute(0, 3, 1, 2).to(images.device)
+
+
+def _one_jpeg_round_trip(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    stored = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(stored, "JPEG", quality=quality)
+    return np.asarray(Image.open(stored))
+
+
+def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Return the 2 x 3 matrix from a place in the result to the place it shows, for three points that moved."""
+    row, column, arm = height // 2, width // 2, min(height, width) // 3
+    points = np.array([[row + arm, column + arm], [row + arm, column - arm], [row - arm, column - arm]], np.float32)
+    return np.asarray(cv2.invertAffineTransform(cv2.getAffineTransform(points, points + moves)), np.float32)
+
+
+def _box_means(levels: torch.Tensor, axis: int, count: int) -> torch.Tensor:
+    """Shrink one axis to `count` pixels, each the rounded mean of those whose centres lie in its box."""
+    length = levels.shape[axis]
+    scale = length / count
+    centres = (np.arange(count) + 0.5) * scale
+    starts = np.floor(centres - scale / 2 + 0.5).astype(np.int64)
+    stops = np.minimum(np.floor(centres + scale / 2 + 0.5), length).astype(np.int64)
+    edges = torch.zeros_like(levels.select(axis, 0).unsqueeze(axis))
+    sums = torch.cat((edges, levels.cumsum(axis, dtype=torch.float64).float()), axis)
+    upper, lower = (torch.from_numpy(places).to(levels.device) for places in (stops, starts))
+    shape = [1] * levels.ndim
+    shape[axis] = count
+    widths = torch.from_numpy((stops - starts).astype(np.float32)).to(levels.device).reshape(shape)
+    return ((sums.index_select(axis, upper) - sums.index_select(axis, lower)) / widths).add_(0.5).floor_()
+
+
+def _nearest(levels: torch.Tensor, axis: int, length: int) -> torch.Tensor:
+    """Enlarge one axis to `length` pixels, each a copy of the nearest."""
+    count = levels.shape[axis]
+    places = [min(math.floor((place + 0.5) * count / length), count - 1) for place in range(length)]
+    return levels.index_select(axis, torch.tensor(places, device=levels.device))

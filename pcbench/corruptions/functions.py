@@ -1,0 +1,39 @@
+"""The corruption functions that a definition file may name."""
+
+from __future__ import annotations
+
+from pcbench.corruptions.blur import DefocusBlur, GaussianBlur, GlassBlur, MotionBlur, ZoomBlur
+from pcbench.corruptions.corruption import Corruption
+from pcbench.corruptions.digital import (
+    Brightness,
+    Contrast,
+    ElasticTransform,
+    JpegCompression,
+    Pixelate,
+    Saturate,
+)
+from pcbench.corruptions.noise import GaussianNoise, ImpulseNoise, ShotNoise, SpeckleNoise
+from pcbench.corruptions.weather import Fog, Frost, Snow, Spatter
+
+FUNCTIONS: dict[str, type[Corruption]] = {
+    "gaussian_noise": GaussianNoise,
+    "shot_noise": ShotNoise,
+    "impulse_noise": ImpulseNoise,
+    "defocus_blur": DefocusBlur,
+    "glass_blur": GlassBlur,
+    "motion_blur": MotionBlur,
+    "zoom_blur": ZoomBlur,
+    "snow": Snow,
+    "frost": Frost,
+    "fog": Fog,
+    "brightness": Brightness,
+    "contrast": Contrast,
+    "elastic_transform": ElasticTransform,
+    "pixelate": Pixelate,
+    "jpeg_compression": JpegCompression,
+    "speckle_noise": SpeckleNoise,
+    "gaussian_blur": GaussianBlur,
+    "spatter": Spatter,
+    "saturate": Saturate,
+}
+"""In the order of ImageNet-C's 15, then its extra four."""

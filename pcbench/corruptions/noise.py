@@ -1,0 +1,119 @@
+"""Corruptions by noise in every colour of every pixel (Hendrycks & Dietterich, ICLR 2019, section 3)."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import scipy.stats
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat
+from typing_extensions import override
+
+from pcbench.corruptions import randomness
+from pcbench.corruptions.corruption import Corruption, Drawn, as_float
+
+_LEVELS_16_BIT = 65536
+
+
+class GaussianNoise(Corruption):
+    """Normal noise added to every value, as in poor light. Source: `gaussian_noise` of ImageNet-C."""
+
+    standard_deviation: PositiveFloat
+    """Of the noise, as a share of the range from black to white."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        return (randomness.standard_normal(generator, (3, height, width)),)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return as_float(images) + drawn[0] * (255 * self.standard_deviation)
+
+
+class SpeckleNoise(Corruption):
+    """Normal noise that grows with the value it is added to. Source: `speckle_noise` of ImageNet-C's extra four."""
+
+    standard_deviation: PositiveFloat
+    """Of the noise, as a share of the value."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        return (randomness.standard_normal(generator, (3, height, width)),)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return as_float(images) * (1 + drawn[0] * self.standard_deviation)
+
+
+class ShotNoise(Corruption):
+    """The chance of counting light in photons: Poisson noise. Source: `shot_noise` of ImageNet-C.
+
+    A value is drawn by inverting the Poisson distribution at one of 65,536 evenly spaced probabilities. For uint8
+    images, whose values have 256 rates, the inverse is a table.
+    """
+
+    photons: PositiveFloat
+    """Expected count at white."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        return (randomness.uniform_16_bit(generator, (3, height, width)),)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        sixteen_bits = drawn[0].to(torch.int32)
+        if images.dtype == torch.uint8:
+            table = torch.from_numpy(_poisson_levels(self.photons)).to(images.device)
+            places = images.to(torch.int32).mul_(_LEVELS_16_BIT).add_(sixteen_bits)
+            return table.index_select(0, places.flatten()).reshape(images.shape)
+        rates = images.to(torch.float64) * (self.photons / 255)
+        return _poisson_counts(rates, (sixteen_bits + 0.5) / _LEVELS_16_BIT).mul_(255 / self.photons).float()
+
+
+class ImpulseNoise(Corruption):
+    """Values replaced by black or white, as by faulty bits: salt and pepper. Source: `impulse_noise` of ImageNet-C."""
+
+    share: float = Field(ge=0, le=1)
+    """Of the values that are replaced, half of them by white."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        drawn = randomness.uniform_16_bit(generator, (3, height, width))
+        replaced = round(self.share * _LEVELS_16_BIT)
+        return drawn < replaced, (drawn < replaced // 2).view(np.uint8) * np.uint8(255)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        replaced, values = drawn
+        return torch.where(replaced, values.to(images.dtype), images)
+
+
+def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
+    """Return the smallest count whose cumulative probability reaches `probabilities`, value by value, as float64."""
+    counts = torch.zeros_like(rates)
+    term = torch.exp(-rates)
+    cumulative = term.clone()
+    last = int(scipy.stats.poisson.isf(0.25 / _LEVELS_16_BIT, float(rates.max()))) + 1
+    for count in range(1, last + 1):
+        counts += cumulative < probabilities
+        term *= rates / count
+        cumulative += term
+    return counts
+
+
+@functools.lru_cache(maxsize=2)
+def _poisson_levels(photons: float) -> NDArray[np.uint8]:
+    """Return the noisy grey level for each grey level (slow index) and each 16-bit draw (fast index)."""
+    grid = (np.arange(_LEVELS_16_BIT) + 0.5) / _LEVELS_16_BIT
+    most = int(scipy.stats.poisson.isf(0.25 / _LEVELS_16_BIT, photons)) + 1
+    counts = np.arange(most + 1)
+    levels = np.floor(np.minimum(counts / photons, 1) * 255).astype(np.uint8)
+    table = np.empty((256, _LEVELS_16_BIT), np.uint8)
+    for level in range(256):
+        cumulative = scipy.stats.poisson.cdf(counts[:-1], level / 255 * photons)
+        table[level] = np.repeat(
+            levels, np.diff(np.searchsorted(grid, cumulative, side="right"), prepend=0, append=_LEVELS_16_BIT)
+        )
+    return table.reshape(-1)

@@ -1,0 +1,181 @@
+"""Corruptions by weather (Hendrycks & Dietterich, ICLR 2019, section 3), and by drops on the lens.
+
+Snow, fog and drops are layers that do not depend on the image: they are made when they are drawn. Frost lies on the
+image as a photograph: see `frost_textures`.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from typing_extensions import override
+
+from pcbench.corruptions import filters, randomness
+from pcbench.corruptions.corruption import Corruption, Drawn, as_float, per_image
+from pcbench.corruptions.frost_textures import TEXTURES, frost_texture
+
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV's conversion to grey
+_WATER, _MUD = (175.0, 238.0, 238.0), (63.0, 42.0, 20.0)  # pale turquoise, brown: grey levels of red, green, blue
+
+
+class Snow(Corruption):
+    """Flakes that fall in two directions over a whitened image.
+
+    Source: `snow` of imagecorruptions (ImageNet-C blurred the flakes by ImageMagick).
+    """
+
+    mean: float
+    """Of the normal noise that becomes flakes."""
+    standard_deviation: PositiveFloat
+    """Of that noise."""
+    zoom: float = Field(ge=1)
+    """How much the noise is enlarged."""
+    threshold: float
+    """Noise below it is no flake."""
+    radius: PositiveInt
+    """The flakes' traces have 2 * radius + 1 pixels."""
+    sigma: PositiveFloat
+    """Standard deviation in pixels of the half Gaussian along a trace."""
+    clarity: float = Field(ge=0, le=1)
+    """Share of the image that is not whitened."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        # Only the middle of the noise would be seen: the rest is not drawn.
+        rows, columns = int(np.ceil(height / self.zoom)), int(np.ceil(width / self.zoom))
+        noise = torch.from_numpy(randomness.standard_normal(generator, (1, 1, rows, columns)))
+        noise.mul_(self.standard_deviation).add_(self.mean)
+        size = (round(rows * self.zoom), round(columns * self.zoom))
+        flakes = filters.resize(noise, size)
+        flakes = torch.where(flakes < self.threshold, 0, flakes).clamp_(0, 1)
+        taps = filters.motion_taps(self.radius, self.sigma, float(generator.uniform(-135, -45)), size)
+        fallen = filters.trace(flakes, taps).mul_(255).round_()[0, :, :height, :width]
+        return ((fallen + fallen.rot90(2, (1, 2))).numpy(),)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        levels = as_float(images)
+        luma = torch.tensor(_LUMA, device=levels.device).reshape(1, 3, 1, 1)
+        grey = (levels * luma).sum(dim=1, keepdim=True)
+        whitened = torch.maximum(levels, grey * 1.5 + 127.5)
+        return levels * self.clarity + whitened * (1 - self.clarity) + drawn[0]
+
+
+class Frost(Corruption):
+    """Ice crystals on the lens: a random piece of one of five photographs. Source: `frost` of ImageNet-C."""
+
+    image_weight: NonNegativeFloat
+    """Multiplies the image."""
+    frost_weight: NonNegativeFloat
+    """Multiplies the photograph of frost."""
+    scale: PositiveFloat
+    """By which the photograph is enlarged first; more where it would be smaller than the image."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        texture = frost_texture(randomness.below(generator, TEXTURES), self.scale, height, width)
+        top = randomness.below(generator, texture.shape[1] - height)
+        left = randomness.below(generator, texture.shape[2] - width)
+        return (texture[:, top : top + height, left : left + width],)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return (as_float(images) * self.image_weight).add_(as_float(drawn[0]), alpha=self.frost_weight)
+
+
+class Fog(Corruption):
+    """Fog as a fractal: the diamond-square algorithm. Source: `fog` of ImageNet-C."""
+
+    density: PositiveFloat
+    """Of the fog where it is thickest, as a share of the range from black to white."""
+    decay: PositiveFloat
+    """By which the fractal's roughness shrinks from one scale to the next finer."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        side = 1 << (max(height, width) - 1).bit_length()
+        return (plasma_fractal(generator, side, self.decay)[None, :height, :width],)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        density = 255 * self.density
+        brightest = per_image(images.amax(dim=(1, 2, 3)).float())
+        return (as_float(images) + drawn[0] * density).mul_(brightest / (brightest + density))
+
+
+class Spatter(Corruption):
+    """Drops of water or mud on the lens. Source: `spatter` of ImageNet-C's extra four."""
+
+    mean: float
+    """Of the normal noise that becomes drops."""
+    standard_deviation: PositiveFloat
+    """Of that noise."""
+    sigma: PositiveFloat
+    """Standard deviation in pixels of the Gaussian that smooths it."""
+    threshold: float
+    """Noise below it is no drop."""
+    strength: PositiveFloat
+    """Water: brightness of the brightest drop. Mud: standard deviation in pixels of the blur of the drops' edges."""
+    mud: bool
+    """Mud covers, water brightens."""
+
+    @override
+    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+        noise = torch.from_numpy(randomness.standard_normal(generator, (1, 1, height, width)))
+        liquid = filters.gaussian_blur(noise.mul_(self.standard_deviation).add_(self.mean), self.sigma)
+        drops = torch.where(liquid < self.threshold, 0, liquid)
+        if not self.mud:
+            return (_water(drops[0, 0].numpy())[None] * np.float32(self.strength),)
+        cover = filters.gaussian_blur((drops > self.threshold).float(), self.strength)
+        return (torch.where(cover < 0.8, 0, cover)[0].numpy(),)
+
+    @override
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        levels, cover = as_float(images), drawn[0]
+        colour = torch.tensor(_MUD if self.mud else _WATER, device=levels.device).reshape(1, 3, 1, 1)
+        return levels * (1 - cover) + colour * cover if self.mud else levels + colour * cover
+
+
+def plasma_fractal(generator: np.random.Generator, side: int, decay: float) -> NDArray[np.float32]:
+    """Make a fractal landscape by the diamond-square algorithm on a torus.
+
+    Args:
+        generator: Draws the roughness.
+        side: Rows and columns, a power of two.
+        decay: By which the amplitude shrinks from one scale to the next finer.
+
+    Returns:
+        (side, side), from 0 to 1.
+    """
+    heights = np.zeros((side, side), np.float32)
+    step, amplitude = side, 100.0
+    while step >= 2:
+        half, reach = step // 2, amplitude * amplitude
+        corners = heights[::step, ::step]
+        centres = heights[half::step, half::step]
+        pairs = corners + np.roll(corners, -1, axis=0)
+        centres[:] = (pairs + np.roll(pairs, -1, axis=1)) / 4
+        centres += randomness.uniform(generator, -reach, reach, centres.shape)
+        rows, columns = heights[::step, half::step], heights[half::step, ::step]
+        rows[:] = (centres + np.roll(centres, 1, axis=0) + corners + np.roll(corners, -1, axis=1)) / 4
+        rows += randomness.uniform(generator, -reach, reach, rows.shape)
+        columns[:] = (centres + np.roll(centres, 1, axis=1) + corners + np.roll(corners, -1, axis=0)) / 4
+        columns += randomness.uniform(generator, -reach, reach, columns.shape)
+        step, amplitude = half, amplitude / decay
+    heights -= heights.min()
+    return heights / heights.max()
+
+
+def _water(drops: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shade drops by their distance to their edges, embossed; the brightest is 1, all are 0 where there is none."""
+    liquid = np.clip(drops * 255, 0, 255).astype(np.uint8)
+    distance = cv2.distanceTransform(255 - cv2.Canny(liquid, 50, 150), cv2.DIST_L2, 5)
+    shade = cv2.equalizeHist(cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8))
+    emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], np.float32)
+    shade = cv2.blur(cv2.filter2D(shade, cv2.CV_8U, emboss), (3, 3)).astype(np.float32)
+    lit = liquid * shade
+    brightest = lit.max()
+    return (lit / brightest if brightest > 0 else lit).astype(np.float32)

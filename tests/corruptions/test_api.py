@@ -1,0 +1,127 @@
+"""Oracle: the promise of DESIGN.md, section 5: a corrupted image has the same bits in any company."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pcbench.corruptions.api import corrupt, network_input_noise
+from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.corruptions.functions import FUNCTIONS
+from pcbench.errors import DataError, UnknownNameError, UsageError
+
+IDS = ["a", "b", "c", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_bits_do_not_depend_on_batch_order_or_number(small_images: torch.Tensor, name: str) -> None:
+    together = corrupt(small_images, name, 3, seed=7, ids=IDS)
+    order = torch.tensor([4, 1, 5])
+    apart = corrupt(small_images[order], name, 3, seed=7, ids=[IDS[index] for index in order])
+    assert torch.equal(together[order], apart)
+    one = corrupt(small_images.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)[2:3], name, 3, seed=7, ids=["c"])
+    assert torch.equal(together[2:3], one)
+
+
+@pytest.mark.parametrize("suite", ["imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c"])
+def test_floats_are_corrupted_as_bytes_are(
+    small_images: torch.Tensor, suites: dict[str, CorruptionSuite], suite: str
+) -> None:
+    # One grey level apart at most: bytes are cut off at the end, and JPEG knows bytes only.
+    images = small_images[:2]
+    for definition in suites[suite].corruptions:
+        for severity in (1, 5):
+            whole = corrupt(images, definition, severity)
+            real = corrupt(images.float() / 255, definition, severity)
+            assert whole.dtype == torch.uint8
+            assert real.dtype == torch.float32
+            assert real.min() >= 0
+            assert real.max() <= 1
+            assert (whole.float() - real * 255).abs().max() <= 1.001, (definition.name, severity)
+
+
+def test_seed_id_and_severity_each_change_the_noise(small_images: torch.Tensor) -> None:
+    image = small_images[:1]
+    results = [
+        corrupt(image, "gaussian_noise", severity, seed=seed, ids=[image_id]).flatten().tolist()
+        for severity, seed, image_id in [(1, 0, "a"), (1, 1, "a"), (1, 0, "b"), (2, 0, "a")]
+    ]
+    assert len({tuple(result) for result in results}) == 4
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
+    program = (
+        "import torch, hashlib; from pcbench.corruptions.api import corrupt\n"
+        "from pcbench.corruptions.functions import FUNCTIONS\n"
+        "torch.set_num_threads({threads})\n"
+        "images = (torch.arange(5 * 3 * 64 * 64).reshape(5, 3, 64, 64) * 7 % 251).to(torch.uint8)\n"
+        "for name in FUNCTIONS: print(hashlib.sha256(corrupt(images, name, 2).numpy().tobytes()).hexdigest())\n"
+        "assert torch.get_num_threads() == {threads}"
+    )
+    hashes = [
+        subprocess.run(  # noqa: S603 - a fixed program of this test
+            [sys.executable, "-c", program.format(threads=threads)], check=True, capture_output=True, text=True
+        ).stdout
+        for threads in (1, 3)
+    ]
+    assert hashes[0] == hashes[1]
+    assert len(hashes[0].split()) == len(FUNCTIONS)
+
+
+def test_the_images_given_are_not_changed(small_images: torch.Tensor) -> None:
+    for images in (small_images.clone(), small_images.float() / 255):
+        before = images.clone()
+        for name in FUNCTIONS:
+            corrupt(images, name, 3)
+            assert torch.equal(images, before), name
+
+
+def test_no_image_is_none(small_images: torch.Tensor) -> None:
+    assert corrupt(small_images[:0], "fog", 1).shape == (0, 3, 33, 40)
+
+
+def test_jpeg_quality_stores_the_result(small_images: torch.Tensor) -> None:
+    plain = corrupt(small_images, "contrast", 1)
+    stored = corrupt(small_images, "contrast", 1, jpeg_quality=85)
+    assert not torch.equal(plain, stored)
+    assert (plain.float() - stored.float()).abs().mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [
+        (torch.zeros(3, 32, 32), "shape"),
+        (torch.zeros(1, 1, 32, 32), "shape"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.int64), "uint8 or floating point"),
+        (torch.full((1, 3, 32, 32), -0.1), "do not normalise"),
+        (torch.full((1, 3, 32, 32), float("nan")), "do not normalise"),
+    ],
+)
+def test_images_that_are_none_are_refused(images: torch.Tensor, error: str) -> None:
+    with pytest.raises(DataError, match=error):
+        corrupt(images, "fog", 1)
+
+
+def test_wrong_words_are_refused(small_images: torch.Tensor) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'gaussian_noise'"):
+        corrupt(small_images, "gausian_noise", 1)
+    with pytest.raises(UnknownNameError, match="backend"):
+        corrupt(small_images, "fog", 1, backend="quick")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(UsageError, match="6 images need as many ids, not 1"):
+        corrupt(small_images, "fog", 1, ids=["a"])
+    with pytest.raises(UsageError, match="severities"):
+        corrupt(small_images, "fog", 6)
+
+
+def test_input_noise_is_normal_and_each_image_s_own(suites: dict[str, CorruptionSuite]) -> None:
+    # Oracle: the normal distribution's moments; the standard error of the deviation is 0.5 / sqrt(2 n).
+    definition = suites["gaussian-noise"].corruption("gaussian_noise")
+    noise = network_input_noise(definition, 2, (4, 3, 64, 64), seed=1, ids=["a", "b", "c", "d"])
+    assert noise.std().item() == pytest.approx(0.5, abs=5 * 0.5 / (2 * noise.numel()) ** 0.5)
+    again = network_input_noise(definition, 2, (1, 3, 64, 64), seed=1, ids=["c"])
+    assert torch.equal(noise[2:3], again)
+    with pytest.raises(UsageError, match="shape"):
+        network_input_noise(definition, 2, (4, 3, 64, 64), seed=1, ids=["a"])
