@@ -98,7 +98,7 @@ def predictor_settings(model: str) -> TrainingSettings:
     if "efficientnet" in model:
         return _LIKE_EFFICIENTNET
     if model.startswith("pdigits"):
-        return _SMALL
+        return _SMALL.changed(learning_rate=0.01)
     return _LIKE_VGG16
 
 

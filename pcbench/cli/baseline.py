@@ -1,0 +1,29 @@
+"""`pcbench baseline`: measure the errors by which a suite's corruption errors are divided."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def baseline_command(
+    suite: Annotated[str, typer.Option("--suite", "-s", help="A suite of corruptions: name or folder.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A zoo name or module:function.")],
+    data: Annotated[str | None, typer.Option("--data", help="Images; the model's own where absent.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; baseline.toml of the suite otherwise.")] = None,
+) -> None:
+    """Measure a network under a suite of corruptions and write the suite's baseline.toml."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from pcbench.training.baseline import write_baseline
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"{model} under {suite}", total=None)
+        path = write_baseline(
+            suite, model, data, out=out, report=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    typer.echo(f"wrote {path}")

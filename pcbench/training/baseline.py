@@ -1,0 +1,167 @@
+"""The baseline of a suite of corruptions: the errors of one feedforward network, by which others' are divided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pcbench.catalog import suite_folder
+from pcbench.corruptions.api import corrupt
+from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite, load_corruption_suite
+from pcbench.data.image_source import ImageSource
+from pcbench.data.sources import open_source
+from pcbench.errors import DataError, UsageError
+from pcbench.models.loading import load
+from pcbench.models.subject import Subject
+from pcbench.results.environment import versions
+
+BASELINE = "baseline.toml"
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The errors of a network under a suite.
+
+    Attributes:
+        clean: Error on the images as they are, 0 to 1.
+        errors: Of each corruption, at severity 1 to 5.
+        images: How many images these are errors on.
+    """
+
+    clean: float
+    errors: dict[str, tuple[float, ...]]
+    images: int
+
+
+def measure_baseline(
+    subject: Subject,
+    suite: CorruptionSuite,
+    source: ImageSource,
+    *,
+    seed: int = 0,
+    batch_size: int = 180,
+    report: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """Measure the errors at t = 0 of a network under every corruption and severity.
+
+    Args:
+        subject: The network.
+        suite: Corruptions of pixels.
+        source: The images.
+        seed: Of the corruptions, as in a run.
+        batch_size: Images in one pass.
+        report: Told after each condition of (done, all).
+
+    Raises:
+        UsageError: The suite is applied to the network's input.
+        DataError: A corruption leaves the network without a single error, so nothing could be divided by it.
+    """
+    if suite.applied_to != "pixels":
+        raise UsageError(f"{suite.name} changes the network's input, not images; it has no baseline")
+    conditions = [(corruption, severity) for corruption in suite.corruptions for severity in SEVERITIES]
+    rates: dict[str, list[float]] = {}
+    for done, (corruption, severity) in enumerate(conditions):
+        wrong = _wrong(subject, source, batch_size, (corruption, severity, seed))
+        rates.setdefault(corruption.name, []).append(wrong / len(source))
+        if report is not None:
+            report(done + 1, len(conditions))
+    faultless = [name for name, row in rates.items() if not any(row)]
+    if faultless:
+        raise DataError(
+            f"{subject.name} makes no error under {', '.join(faultless)}: corruption errors would be divided by zero; "
+            "make these corruptions stronger or take a weaker baseline"
+        )
+    clean = _wrong(subject, source, batch_size, None) / len(source)
+    return Measured(clean, {name: tuple(row) for name, row in rates.items()}, len(source))
+
+
+def _wrong(
+    subject: Subject, source: ImageSource, batch_size: int, change: tuple[CorruptionDefinition, int, int] | None
+) -> int:
+    wrong = 0
+    for batch in source.batches(batch_size):
+        images = batch.images
+        if change is not None:
+            corruption, severity, seed = change
+            images = corrupt(images, corruption, severity, seed=seed, ids=batch.ids)
+        with torch.no_grad():
+            logits = subject.logits(images.to(subject.device).float() / 255, 0)[0]
+        wrong += int((logits.argmax(1).cpu() != batch.labels).sum())
+    return wrong
+
+
+def baseline_text(name: str, source: str, measured: Measured) -> str:
+    """Return a baseline file.
+
+    Args:
+        name: Of the network.
+        source: How the errors were made.
+        measured: The errors.
+    """
+    lines = [
+        f"name = {json.dumps(name)}",
+        f"source = {json.dumps(source, ensure_ascii=False)}",
+        f"clean_error = {round(measured.clean, _DECIMALS)!r}",
+        "",
+        "[errors]",
+    ]
+    lines += [
+        f"{corruption} = [{', '.join(repr(round(error, _DECIMALS)) for error in errors)}]"
+        for corruption, errors in measured.errors.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write_baseline(
+    suite_name: str,
+    model: str,
+    data: str | None = None,
+    *,
+    out: Path | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Measure a network under a suite and write the suite's `baseline.toml`.
+
+    Args:
+        suite_name: A suite of corruptions, by name or folder.
+        model: A model's name.
+        data: A data source; None means the model's own. Its test split is used.
+        out: The file; None means `baseline.toml` in the suite's folder.
+        report: Told after each condition of (done, all).
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError, DataError, WeightsError: What was asked for cannot be measured.
+    """
+    kind, folder = suite_folder(suite_name)
+    if kind != "corruptions":
+        raise UsageError(f"{suite_name} is a suite of attacks; only corruptions have a baseline")
+    suite = load_corruption_suite(folder)
+    subject = load(model, timesteps=0)
+    wanted = data or subject.default_data
+    if wanted is None:
+        raise UsageError(f"{model}: say with --data on which images to measure")
+    source = open_source(wanted, preprocessing=subject.preprocessing)
+    measured = measure_baseline(subject, suite, source, report=report)
+    path = out or folder / BASELINE
+    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished.write_text(baseline_text(model, _source(suite, subject, source), measured), encoding="utf-8")
+    unfinished.replace(path)
+    return path
+
+
+def _source(suite: CorruptionSuite, subject: Subject, source: ImageSource) -> str:
+    found = versions()
+    kept = ", ".join(f"{name} {found[name]}" for name in ("pcbench", "torch", "numpy") if name in found)
+    return (
+        f"Top-1 errors of {subject.name} (backbone sha256 {str(subject.description['backbone_sha256'])[:16]}) on the "
+        f"{len(source)} images of {source.name} under {suite.name} version {suite.version}, seed 0, measured by: "
+        f"pcbench baseline --suite {suite.name} --model {subject.name} ({kept})"
+    )

@@ -1,0 +1,64 @@
+"""Progress of a training in a terminal: one bar a stage, with losses and the time left."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pcbench.training.job import Watcher
+from pcbench.training.loop import Reporter
+
+logger = logging.getLogger("pcbench")
+
+
+class Bars(Watcher):
+    """Draws a bar for each stage; where there is no terminal it logs a line at each tenth of the way."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._search = None
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def steps(self, stage: str) -> Reporter:
+        """Return who draws the steps of one stage."""
+        task = self._progress.add_task(stage, total=None, note="")
+
+        def report(done: int, total: int, losses: Mapping[str, float]) -> None:
+            note = " ".join(f"{term} {loss:.4g}" for term, loss in losses.items())
+            self._progress.update(task, completed=done, total=total, note=note)
+            self._log(stage, done, total, note)
+
+        return report
+
+    def trial(self, done: int, total: int, best: float) -> None:
+        """Draw a trial of the search."""
+        if self._search is None:
+            self._search = self._progress.add_task("hyperparameters", total=total, note="")
+        note = f"best {best:.4f}"
+        self._progress.update(self._search, completed=done, note=note)
+        self._log("hyperparameters", done, total, note)
+
+    def _log(self, stage: str, done: int, total: int, note: str) -> None:
+        if self._progress.disable and done * 10 // total > (done - 1) * 10 // total:
+            logger.info("%s: %d of %d, %s", stage, done, total, note)
