@@ -1,0 +1,212 @@
+"""The gate: does a run answer worse than a frozen reference, on the same images?
+
+A row is an accuracy that is guarded: clean accuracy, accuracy under a corruption (over its severities) and over all
+corruptions, robust accuracy under an attack (over its budgets), each at one timestep. The test is
+`pcbench.metrics.drop`'s: one test over all rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.errors import UsageError
+from pcbench.metrics.cells import Cell
+from pcbench.metrics.drop import FLIPS, Side, find_drops
+from pcbench.results.comparability import Difference, other_differences, require_same_images
+from pcbench.results.directory import Run
+from pcbench.results.guarded import Guard, GuardedRow, guarded_rows, share
+from pcbench.results.reference import Reference
+from pcbench.results.scores import SuiteScores, read_scores
+
+
+@dataclass(frozen=True)
+class CheckedRow:
+    """A guarded row with its numbers; all are shares of images, 0 to 1.
+
+    Attributes:
+        row: What is guarded.
+        images: Number of images.
+        reference: Accuracy in the reference.
+        value: Accuracy in the run.
+        drop: reference - value.
+        lower: Lower bound of the drop, simultaneous over all rows.
+        upper: Upper bound of the drop.
+        detectable: The smallest true drop that is found with 90 % probability; NaN if none is.
+        failed: Whether the row fails.
+    """
+
+    row: GuardedRow
+    images: int
+    reference: float
+    value: float
+    drop: float
+    lower: float
+    upper: float
+    detectable: float
+    failed: bool
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What a check found.
+
+    Attributes:
+        rows: All guarded rows.
+        tolerated: The tolerated drop m.
+        alpha: Probability of any false alarm over all rows.
+        power: Probability with which `detectable` drops are found.
+        side: Whether only losses fail, or gains as well.
+        changed: Number of single answers that differ from the reference's.
+        answers: Number of answers compared.
+        differences: Fields of the two descriptions that differ, as far as they may.
+        run: The run's key.
+        reference: The reference's key.
+    """
+
+    rows: tuple[CheckedRow, ...]
+    tolerated: float
+    alpha: float
+    power: float
+    side: Side
+    changed: int
+    answers: int
+    differences: tuple[Difference, ...]
+    run: str
+    reference: str
+
+    @property
+    def failed(self) -> tuple[CheckedRow, ...]:
+        """The rows that fail; the check passes if there are none."""
+        return tuple(row for row in self.rows if row.failed)
+
+
+def check_run(
+    run: Run,
+    reference: Reference,
+    *,
+    tolerated: float,
+    alpha: float = 0.01,
+    guard: Guard = "all",
+    side: Side = "drop",
+) -> GateReport:
+    """Check a run against a reference.
+
+    Args:
+        run: The run.
+        reference: The frozen reference.
+        tolerated: The drop m that is tolerated in every row, 0 to 1.
+        alpha: Probability of any false alarm, over all rows.
+        guard: ``"all"`` rows, or only the ``"pooled"`` ones: clean, all corruptions together, each attack.
+        side: ``"drop"`` fails for losses, ``"change"`` for gains as well.
+
+    Raises:
+        UsageError: The two are not comparable, or a number is out of range.
+        DataError: The run's outcomes are damaged.
+    """
+    if not 0 <= tolerated < 1:
+        raise UsageError(f"the tolerated drop is a share of images from 0 to 1, not {tolerated}")
+    if not 1 / (FLIPS + 1) <= alpha <= 0.5:
+        raise UsageError(f"alpha must be from {1 / (FLIPS + 1)} to 0.5, not {alpha}")
+    suites = [suite.suite for suite in reference.suites]
+    require_same_images(reference.spec, run.spec, suites, ("the reference", "the run"))
+    scores, ids = read_scores(run)
+    aligned = [_align(old, {new.suite: new for new in scores}) for old in reference.suites]
+    return _report(run, reference, aligned, ids, _Choice(tolerated, alpha, guard, side))
+
+
+@dataclass(frozen=True)
+class _Choice:
+    tolerated: float
+    alpha: float
+    guard: Guard
+    side: Side
+    power: float = 0.9
+
+
+def _align(old: SuiteScores, new: dict[str, SuiteScores]) -> tuple[SuiteScores, NDArray[np.bool_]]:
+    """Return the reference's answers and the run's, in the same order of conditions and images."""
+    scores = new.get(old.suite)
+    if scores is None or scores.ids_sha256 != old.ids_sha256:
+        raise UsageError(
+            f"the reference and the run cannot be compared: suite {old.suite} image ids: {old.ids_sha256[:12]} -> "
+            f"{scores.ids_sha256[:12] if scores else 'none'}; run on the reference's images"
+        )
+    place = {cell: index for index, cell in enumerate(scores.cells)}
+    missing = [cell for cell in old.cells if cell not in place]
+    if missing:
+        raise UsageError(
+            f"the reference and the run cannot be compared: suite {old.suite}: {len(missing)} conditions of the "
+            f"reference were not run, such as {_describe(missing[0])}; run with the reference's options"
+        )
+    return old, scores.correct[[place[cell] for cell in old.cells]]
+
+
+def _describe(cell: Cell) -> str:
+    condition = cell.condition
+    parts = [condition.name]
+    parts += [] if condition.severity is None else [f"severity {condition.severity}"]
+    parts += [] if condition.epsilon is None else [f"epsilon {condition.epsilon:.4g}"]
+    parts += [] if condition.attacked_timestep is None else [f"attacked at t = {condition.attacked_timestep}"]
+    return ", ".join([*parts, f"t = {cell.timestep}"])
+
+
+def _report(
+    run: Run,
+    reference: Reference,
+    aligned: Sequence[tuple[SuiteScores, NDArray[np.bool_]]],
+    ids: Mapping[str, tuple[str, ...]],
+    choice: _Choice,
+) -> GateReport:
+    rows, before, after = _columns(aligned, ids, choice.guard)
+    drops = find_drops(
+        before - after, tolerated=choice.tolerated, alpha=choice.alpha, power=choice.power, side=choice.side
+    )
+    checked = [
+        CheckedRow(
+            row=row,
+            images=int((~np.isnan(before[:, place])).sum()),
+            reference=float(np.nanmean(before[:, place])),
+            value=float(np.nanmean(after[:, place])),
+            drop=float(drops.estimates[place]),
+            lower=float(drops.lower[place]),
+            upper=float(drops.upper[place]),
+            detectable=float(drops.detectable[place]),
+            failed=bool(drops.failed[place]),
+        )
+        for place, row in enumerate(rows)
+    ]
+    return GateReport(
+        rows=tuple(checked),
+        tolerated=choice.tolerated,
+        alpha=choice.alpha,
+        power=choice.power,
+        side=choice.side,
+        changed=sum(int((old.correct != correct).sum()) for old, correct in aligned),
+        answers=sum(correct.size for _, correct in aligned),
+        differences=tuple(other_differences(reference.spec, run.spec)),
+        run=run.key,
+        reference=reference.key,
+    )
+
+
+def _columns(
+    aligned: Sequence[tuple[SuiteScores, NDArray[np.bool_]]], ids: Mapping[str, tuple[str, ...]], guard: Guard
+) -> tuple[list[GuardedRow], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the guarded rows and two matrices of scores (images, rows), NaN where a suite lacks an image."""
+    names = {name for old, _ in aligned for name in ids[old.suite]}
+    place = {name: index for index, name in enumerate(sorted(names))}
+    rows: list[GuardedRow] = []
+    columns: list[NDArray[np.float64]] = []
+    for old, correct in aligned:
+        where = np.array([place[name] for name in ids[old.suite]])
+        for row, cells in guarded_rows(old, guard):
+            rows.append(row)
+            column = np.full((len(place), 2), np.nan)
+            column[where, 0], column[where, 1] = share(old, old.correct, cells), share(old, correct, cells)
+            columns.append(column)
+    scores = np.stack(columns, axis=1)
+    return rows, scores[..., 0], scores[..., 1]

@@ -1,0 +1,92 @@
+"""Which accuracies of a suite are guarded, and each image's score in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.metrics.cells import Cell
+from pcbench.results.scores import SuiteScores
+
+Guard = Literal["all", "pooled"]
+
+_Key = tuple[str, str, int]
+"""Kind of condition, what was done to the images, timestep."""
+
+
+@dataclass(frozen=True)
+class GuardedRow:
+    """An accuracy that is guarded.
+
+    Attributes:
+        suite: The suite's name.
+        what: What was done to the images, in words.
+        timestep: Which timestep answers.
+    """
+
+    suite: str
+    what: str
+    timestep: int
+
+    def __str__(self) -> str:
+        return f"{self.suite}, {self.what}, t = {self.timestep}"
+
+
+def guarded_rows(scores: SuiteScores, guard: Guard) -> Iterator[tuple[GuardedRow, list[int]]]:
+    """Return the rows of a suite that are guarded, each with the places of its conditions in `scores.cells`."""
+    groups: defaultdict[_Key, list[int]] = defaultdict(list)
+    for index, cell in enumerate(scores.cells):
+        # A budget of nothing leaves the clean image.
+        if cell.condition.kind != "attack" or cell.condition.epsilon:
+            groups[cell.condition.kind, _what(cell), cell.timestep].append(index)
+    for kind in dict.fromkeys(kind for kind, *_ in groups):
+        keys = [key for key in groups if key[0] == kind]
+        single = kind in ("clean", "attack") or len({what for _, what, _ in keys}) == 1
+        if not single:
+            yield from _pooled(scores, groups, keys)
+        if single or guard == "all":
+            for key in keys:
+                yield GuardedRow(scores.suite, key[1], key[2]), groups[key]
+
+
+def _pooled(
+    scores: SuiteScores, groups: defaultdict[_Key, list[int]], keys: list[_Key]
+) -> Iterator[tuple[GuardedRow, list[int]]]:
+    names = len({what for _, what, _ in keys})
+    for timestep in sorted({timestep for *_, timestep in keys}):
+        cells = [index for key in keys if key[2] == timestep for index in groups[key]]
+        yield GuardedRow(scores.suite, f"mean of {names} {keys[0][0]}s", timestep), cells
+
+
+def _what(cell: Cell) -> str:
+    condition = cell.condition
+    parts = [condition.name]
+    if condition.kind == "attack":
+        parts += [part for part in (condition.norm, condition.gradient) if part]
+        parts += ["targeted"] if condition.targeted else []
+        if condition.attacked_timestep != cell.timestep:
+            attacked = condition.attacked_timestep
+            parts.append("all timesteps attacked" if attacked is None else f"t = {attacked} attacked")
+    return " ".join(parts)
+
+
+def share(scores: SuiteScores, correct: NDArray[np.bool_], cells: list[int]) -> NDArray[np.float64]:
+    """Return each image's share of right answers; under an attack, within each budget rather than at it.
+
+    Args:
+        scores: The suite.
+        correct: Its answers, shape (conditions, images); those of `scores` or another run's in the same order.
+        cells: Places of the conditions that make the row.
+
+    Returns:
+        Shape (images,), 0 to 1.
+    """
+    if scores.cells[cells[0]].condition.kind != "attack":
+        return correct[cells].mean(axis=0)
+    ordered = sorted(cells, key=lambda index: scores.cells[index].condition.epsilon or 0.0)
+    return np.logical_and.accumulate(correct[ordered], axis=0).mean(axis=0)

@@ -1,0 +1,142 @@
+"""A reference: the small frozen file that `pcbench check` holds a run against.
+
+It is a NumPy archive (`.npz`, read without pickle) with the entry `header`, JSON as bytes, and one entry `suite_<n>`
+for each suite: one bit an answer, each condition packed along its images, each row exclusive-or'ed with the row
+before (timesteps answer much alike, so this compresses well). Equal runs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pcbench.catalog import Definition
+from pcbench.errors import DataError, UsageError
+from pcbench.metrics.cells import Cell
+from pcbench.results.directory import Run
+from pcbench.results.run_spec import RunSpec
+from pcbench.results.schema import Condition
+from pcbench.results.scores import SuiteScores, read_scores
+
+REFERENCE_VERSION = 1
+
+
+class _SuiteHeader(Definition):
+    suite: str
+    images: int
+    ids_sha256: str
+    cells: tuple[tuple[Condition, int], ...]
+
+
+class _Header(Definition):
+    pcbench_reference: int
+    key: str
+    spec: RunSpec
+    suites: tuple[_SuiteHeader, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What a run is checked against.
+
+    Attributes:
+        key: Key of the run that was frozen.
+        spec: Its whole description.
+        suites: Its answers.
+    """
+
+    key: str
+    spec: RunSpec
+    suites: tuple[SuiteScores, ...]
+
+
+def freeze(run: Run) -> Reference:
+    """Take from a run what a later run is checked against.
+
+    Raises:
+        DataError: The run's outcomes are damaged.
+    """
+    scores, _ = read_scores(run)
+    return Reference(run.key, run.spec, tuple(scores))
+
+
+def write_reference(reference: Reference, path: Path) -> None:
+    """Write a reference; the file has its name only once it is whole.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    header = _Header(
+        pcbench_reference=REFERENCE_VERSION,
+        key=reference.key,
+        spec=reference.spec,
+        suites=tuple(_suite_header(suite) for suite in reference.suites),
+    )
+    entries = {f"suite_{place}": _packed(suite.correct) for place, suite in enumerate(reference.suites)}
+    entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **entries)
+    unfinished = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(buffer.getvalue())
+        unfinished.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}); give another place with --out") from error
+
+
+def read_reference(path: Path) -> Reference:
+    """Read a reference.
+
+    Raises:
+        UsageError: There is no such file.
+        DataError: The file is damaged, no reference, or of a version that this pcbench does not know.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file; make a reference with pcbench freeze RUN --out {path}")
+    try:
+        # Opened here, because NumPy leaves a truncated archive open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            text = archive["header"].tobytes()
+            _check_version(path, text)
+            header = _Header.model_validate_json(text)
+            suites = tuple(_suite_scores(suite, archive[f"suite_{place}"]) for place, suite in enumerate(header.suites))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
+        raise DataError(f"{path}: is no reference, or a damaged one ({reason}); freeze a run again") from error
+    return Reference(header.key, header.spec, suites)
+
+
+def _check_version(path: Path, text: bytes) -> None:
+    version = json.loads(text)["pcbench_reference"]
+    if version != REFERENCE_VERSION:
+        raise DataError(
+            f"{path}: a reference of version {version}, this pcbench reads {REFERENCE_VERSION}; freeze a run again"
+        )
+
+
+def _suite_header(scores: SuiteScores) -> _SuiteHeader:
+    cells = tuple((cell.condition, cell.timestep) for cell in scores.cells)
+    return _SuiteHeader(suite=scores.suite, images=scores.images, ids_sha256=scores.ids_sha256, cells=cells)
+
+
+def _suite_scores(header: _SuiteHeader, packed: NDArray[Any]) -> SuiteScores:
+    cells = tuple(Cell(condition, timestep) for condition, timestep in header.cells)
+    if packed.dtype != np.uint8 or packed.shape != (len(cells), -(-header.images // 8)):
+        raise ValueError("the answers have another shape than the header says")
+    correct = np.unpackbits(np.bitwise_xor.accumulate(packed, axis=0), axis=1, count=header.images).astype(bool)
+    return SuiteScores(header.suite, header.images, header.ids_sha256, cells, correct)
+
+
+def _packed(correct: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    packed = np.packbits(correct, axis=1)
+    packed[1:] ^= packed[:-1].copy()
+    return packed

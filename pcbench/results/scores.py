@@ -1,0 +1,78 @@
+"""The answers of a run in a fixed order: a matrix of right and wrong, conditions by images, for each suite."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.errors import DataError
+from pcbench.metrics.cells import Cell, SuiteOutcomes, collect
+from pcbench.metrics.summary import outcome_tables
+from pcbench.results.directory import Run
+
+
+@dataclass(frozen=True)
+class SuiteScores:
+    """One suite's answers, image by image.
+
+    Attributes:
+        suite: The suite's name.
+        images: Number of images.
+        ids_sha256: Hash over the sorted image ids.
+        cells: Conditions at their timesteps, in a fixed order: the timesteps of a condition follow each other.
+        correct: Whether the answer was right, shape (cells, images), images in the order of their sorted ids.
+    """
+
+    suite: str
+    images: int
+    ids_sha256: str
+    cells: tuple[Cell, ...]
+    correct: NDArray[np.bool_]
+
+
+def read_scores(run: Run) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]]:
+    """Read the answers of a run.
+
+    Returns:
+        One matrix a suite, and the sorted image ids of each suite by its name.
+
+    Raises:
+        DataError: The run has no outcomes, or a condition lacks an image that others have.
+    """
+    collected = collect(outcome_tables(run.folder / "outcomes"))
+    if not collected:
+        raise DataError(f"{run.folder}: has no outcomes; run it again")
+    scores = [_suite_scores(outcomes) for outcomes in collected.values()]
+    return scores, {name: tuple(sorted(outcomes.image_ids)) for name, outcomes in collected.items()}
+
+
+def hash_ids(ids: Sequence[str]) -> str:
+    """Return the sha256 over sorted image ids."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def _suite_scores(outcomes: SuiteOutcomes) -> SuiteScores:
+    order = np.argsort(np.array(outcomes.image_ids))
+    cells = tuple(sorted(outcomes.cells, key=_place))
+    correct = np.stack([outcomes.answers(cell).correct[order] for cell in cells])
+    return SuiteScores(outcomes.suite, len(order), hash_ids(outcomes.image_ids), cells, correct)
+
+
+def _place(cell: Cell) -> tuple[object, ...]:
+    condition = cell.condition
+    return (
+        condition.kind,
+        condition.name,
+        condition.severity or 0,
+        condition.norm or "",
+        bool(condition.targeted),
+        condition.gradient or "",
+        -1.0 if condition.epsilon is None else condition.epsilon,
+        # Attacks on a timestep by itself come in the order of timesteps, after those on several at once.
+        cell.timestep,
+        -1 if condition.attacked_timestep is None else condition.attacked_timestep,
+    )

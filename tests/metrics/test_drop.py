@@ -1,0 +1,153 @@
+"""Oracles: full enumeration of all signs; Wilson's interval (statsmodels), of which the bound is the paired form;
+and simulation, which must show the promised rates of false alarms and of detection."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.stats import binom, norm
+from statsmodels.stats.proportion import proportion_confint
+
+from pcbench.metrics.drop import critical_value, detectable_drop, find_drops
+
+# Enough for the simulations: 0.01 of 2,000 sign vectors are 20.
+FLIPS = 1_999
+
+
+def difficulties(random, images, rows):
+    """Chances of a right answer that differ between images and go together between rows, as those of timesteps do."""
+    logits = random.normal(1, 2, (images, 1)) + random.normal(0, 1, (images, rows))
+    return 1 / (1 + np.exp(-logits))
+
+
+def answers(random, chances, pooled):
+    """Each image's share of right answers over some conditions."""
+    return (random.random((pooled, *chances.shape)) < chances).mean(axis=0)
+
+
+def test_critical_value_equals_that_of_all_signs():
+    values = np.random.default_rng(0).choice([-1.0, 0.0, 0.5, 1.0], (10, 3))
+    unit = values / np.sqrt((values**2).sum(axis=0))
+    sums = [(np.array(signs)[:, None] * unit).sum(axis=0).max() for signs in itertools.product((-1, 1), repeat=10)]
+    for alpha in (0.05, 0.2):
+        ours = critical_value(values, (values**2).sum(axis=0), alpha=alpha, side="drop", flips=FLIPS, seed=0)
+        above = np.mean(np.array(sums) > ours)
+        assert above <= alpha + 3 * np.sqrt(alpha / FLIPS)
+        assert np.mean(np.array(sums) >= ours * (1 - 1e-4)) >= alpha - 3 * np.sqrt(alpha / FLIPS)
+
+
+def test_lower_bound_of_losses_alone_is_wilsons():
+    """Where no image gains, the mean drop is a proportion, and the score bound at c is Wilson's at z = c."""
+    differences = np.zeros((200, 1))
+    differences[:30] = 1
+    found = find_drops(differences, tolerated=0)
+    low, high = proportion_confint(30, 200, alpha=2 * norm.sf(found.critical), method="wilson")
+    ratio = found.critical**2 / 200
+    # Wilson takes the variance at the bound, ours the sample's: they agree to the order of c²/n.
+    assert abs(found.lower[0] - low) < ratio
+    assert abs(found.upper[0] - high) < ratio
+    assert found.estimates[0] == pytest.approx(0.15)
+
+
+def test_an_identical_run_passes_and_bounds_are_zero():
+    found = find_drops(np.zeros((50, 4)), tolerated=0)
+    assert not found.failed.any()
+    assert found.lower.tolist() == found.upper.tolist() == found.estimates.tolist() == [0, 0, 0, 0]
+
+
+def test_a_run_that_lost_everything_fails_and_one_that_gained_everything_passes():
+    assert find_drops(np.ones((50, 2)), tolerated=0.5).failed.all()
+    assert not find_drops(-np.ones((50, 2)), tolerated=0).failed.any()
+    assert find_drops(-np.ones((50, 2)), tolerated=0, side="change").failed.all()
+
+
+def test_too_few_images_never_fail():
+    found = find_drops(np.ones((4, 1)), tolerated=0)
+    assert not found.failed.any()
+    assert np.isnan(found.detectable[0])
+
+
+def test_rows_may_lack_images():
+    random = np.random.default_rng(1)
+    whole = random.choice([-1.0, 0.0, 1.0], (80, 1), p=[0.1, 0.6, 0.3])
+    padded = np.vstack([whole, np.full((40, 1), np.nan)])
+    one, other = find_drops(whole, tolerated=0.05), find_drops(padded, tolerated=0.05)
+    assert one.estimates == pytest.approx(other.estimates)
+    assert one.lower == pytest.approx(other.lower, abs=0.02)
+    assert one.detectable == pytest.approx(other.detectable, abs=0.02)
+
+
+def test_bound_and_failure_agree_with_the_tolerated_drop():
+    random = np.random.default_rng(2)
+    differences = random.choice([-1.0, 0.0, 1.0], (400, 3), p=[0.05, 0.65, 0.3])
+    lowest = find_drops(differences, tolerated=0).lower
+    for row in range(3):
+        for tolerated, fails in ((lowest[row] - 1e-6, True), (lowest[row] + 1e-6, False)):
+            assert find_drops(differences, tolerated=tolerated).failed[row] == fails
+
+
+@pytest.mark.parametrize(
+    ("images", "rows", "pooled", "side"), [(100, 9, 1, "drop"), (200, 20, 5, "drop"), (100, 9, 5, "change")]
+)
+def test_false_alarms_of_1000_unchanged_runs_with_other_seeds(images, rows, pooled, side):
+    """At most 1 % of unchanged runs fail although nothing is tolerated; the bound leaves 99.9 % of simulations."""
+    random = np.random.default_rng(images + rows + pooled)
+    chances = difficulties(random, images, rows)
+    alarms = 0
+    for seed in range(1000):
+        differences = answers(random, chances, pooled) - answers(random, chances, pooled)
+        alarms += bool(find_drops(differences, tolerated=0, side=side, flips=FLIPS, seed=seed).failed.any())
+    assert alarms <= binom.isf(0.001, 1000, 0.01)
+
+
+@pytest.mark.parametrize("tolerated", [0.02, 0.1])
+def test_false_alarms_when_every_row_truly_drops_by_what_is_tolerated(tolerated):
+    random = np.random.default_rng(5)
+    alarms = 0
+    for seed in range(1000):
+        chance = random.random((300, 9))
+        differences = np.where(chance < tolerated + 0.05, 1.0, np.where(chance < tolerated + 0.1, -1.0, 0.0))
+        alarms += bool(find_drops(differences, tolerated=tolerated, flips=FLIPS, seed=seed).failed.any())
+    assert alarms <= binom.isf(0.001, 1000, 0.01)
+
+
+@pytest.mark.parametrize("tolerated", [0.0, 0.02])
+@pytest.mark.parametrize(("images", "pooled"), [(100, 5), (360, 1), (1000, 1)])
+def test_a_drop_of_the_stated_size_is_found_nine_times_in_ten(images, pooled, tolerated):
+    """The drop is stated from unchanged runs; then images lose their answers in one row until it drops so much."""
+    random = np.random.default_rng(images)
+    chances = difficulties(random, images, 9)
+    stated = np.mean(
+        [
+            find_drops(
+                answers(random, chances, pooled) - answers(random, chances, pooled), tolerated=tolerated, flips=FLIPS
+            ).detectable
+            for _ in range(20)
+        ],
+        axis=0,
+    )
+    worse = chances.copy()
+    worse[:, 4] *= 1 - stated[4] / chances[:, 4].mean()
+    found = sum(
+        bool(
+            find_drops(
+                answers(random, chances, pooled) - answers(random, worse, pooled),
+                tolerated=tolerated,
+                flips=FLIPS,
+                seed=seed,
+            ).failed[4]
+        )
+        for seed in range(300)
+    )
+    assert found >= binom.isf(0.999, 300, 0.9)
+
+
+def test_detectable_drop_shrinks_with_images_and_solves_its_equation():
+    sizes = [detectable_drop(n, 0.05, critical=3.0, tolerated=0.01, power=0.9) for n in (100, 1000, 10_000, 100_000)]
+    assert sizes == sorted(sizes, reverse=True)
+    drop = sizes[1]
+    spread = np.sqrt((0.05 + drop - drop**2) / (1000 - 9))
+    assert drop - 0.01 == pytest.approx((3 + norm.ppf(0.9)) * spread)
+    assert np.isnan(detectable_drop(12, 0.5, critical=3.0, tolerated=0.5, power=0.9))

@@ -1,0 +1,120 @@
+"""Finished runs made of chosen answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pcbench.results.directory import Run, begin
+from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
+from pcbench.results.schema import Condition, outcome_table, write_outcomes
+
+TIMESTEPS = 3
+CORRUPTIONS = ("fog", "snow")
+EPSILONS = (0.0, 0.1, 0.2)
+IMAGES, ATTACKED = 240, 120
+
+
+def conditions() -> list[tuple[Condition, int]]:
+    """Every condition of a made run, with the timestep that answers."""
+    found: list[tuple[Condition, int]] = []
+    for timestep in range(TIMESTEPS):
+        found.append((Condition("made-c", "clean", "clean"), timestep))
+        for name in CORRUPTIONS:
+            found += [(Condition("made-c", "corruption", name, severity), timestep) for severity in (1, 2, 3, 4, 5)]
+        found.append((Condition("made-linf", "clean", "clean"), timestep))
+        found += [
+            (Condition("made-linf", "attack", "pgd", None, "linf", epsilon, False, "exact", timestep), timestep)
+            for epsilon in EPSILONS
+        ]
+    return found
+
+
+def _chance(condition: Condition, timestep: int, difficulty: np.ndarray) -> np.ndarray:
+    severity, epsilon = condition.severity or 0, condition.epsilon or 0
+    return 1 / (1 + np.exp(difficulty - 2.5 + 0.4 * severity + 6 * epsilon - 0.1 * timestep))
+
+
+Change = Callable[[Condition, int, np.ndarray], np.ndarray]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[..., Run]:
+    """Make a finished run; `change` alters the chances of a right answer, `spec` the description."""
+
+    def make(name: str, *, seed: int = 0, change: Change | None = None, **spec: Any) -> Run:
+        random = np.random.default_rng(seed)
+        difficulty = np.random.default_rng(99).normal(0, 1.5, IMAGES)
+        space = begin(tmp_path / name, _spec(seed, **spec), again=False)
+        clean: dict[int, np.ndarray] = {}
+        for place, (condition, timestep) in enumerate(conditions()):
+            count = IMAGES if condition.suite == "made-c" else ATTACKED
+            chance = _chance(condition, timestep, difficulty)
+            if change is not None:
+                chance = change(condition, timestep, chance)
+            # Clean images hold no randomness: the same network gives the same answers.
+            draw = np.random.default_rng(1000 + timestep) if condition.kind == "clean" else random
+            correct = draw.random(IMAGES)[:count] < chance[:count]
+            if condition.kind == "clean":
+                clean[timestep] = correct
+            elif condition.epsilon == 0:
+                correct = clean[timestep]
+            _write(space.folder, place, condition, timestep, correct)
+        return space.finish({"model": "made"})
+
+    return make
+
+
+def _write(folder: Path, place: int, condition: Condition, timestep: int, correct: np.ndarray) -> None:
+    count = len(correct)
+    labels = np.arange(count) % 10
+    columns: dict[str, Any] = {
+        "image_id": np.array([f"image-{number:04d}" for number in range(count)]),
+        "label": labels,
+        "timestep": np.full(count, timestep),
+        "prediction": np.where(correct, labels, (labels + 1) % 10),
+        "correct": correct,
+        "confidence": np.full(count, 0.5, dtype=np.float32),
+    }
+    if condition.kind == "attack":
+        columns |= {"attacked": np.full(count, True), "success": ~correct, "success_within": ~correct}
+    path = folder / "outcomes" / condition.suite / f"{place:04d}.parquet"
+    write_outcomes(outcome_table(condition, columns), path)
+
+
+def _spec(seed: int, **changes: Any) -> RunSpec:
+    settings = Settings(
+        seed=seed,
+        timesteps=TIMESTEPS - 1,
+        batch_size=32,
+        gradient="exact",
+        plain_sweep=False,
+        epsilons=None,
+        corruption_backend="fast",
+        jpeg_quality=None,
+        precision="float32",
+        compiled=False,
+        device="cpu",
+        threads=1,
+        checks=False,
+        attack_all_timesteps=(),
+    )
+    suites = (
+        SuiteSpec(name="made-c", kind="corruptions", version="1", sha256="aa", images=IMAGES, subset=False),
+        SuiteSpec(name="made-linf", kind="attacks", version="1", sha256="bb", images=ATTACKED, subset=True),
+    )
+    data = DataSpec(
+        name="made",
+        split="test",
+        fingerprint="cc",
+        available=IMAGES,
+        preprocessing={"resize": None, "crop": 32, "interpolation": "bilinear"},
+    )
+    spec = RunSpec(
+        version=1, model={"name": "made"}, data=data, suites=suites, settings=settings, versions={"pcbench": "0.1"}
+    )
+    return spec.model_copy(update=changes)

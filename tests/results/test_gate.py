@@ -1,0 +1,126 @@
+"""Oracles: accuracies computed by pandas from the outcomes; made runs whose true change is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pcbench.errors import UsageError
+from pcbench.results.gate import check_run
+from pcbench.results.reference import freeze
+
+
+def fog_is_harder(condition, _timestep, chance):
+    return chance * (0.4 if condition.name == "fog" else 1)
+
+
+def last_timestep_is_weaker_under_attack(condition, timestep, chance):
+    return chance * (0.2 if condition.kind == "attack" and condition.epsilon and timestep == 2 else 1)
+
+
+@pytest.fixture
+def reference(make_run):
+    return freeze(make_run("reference"))
+
+
+def failed(report):
+    return {(row.row.suite, row.row.what, row.row.timestep) for row in report.failed}
+
+
+def test_the_same_run_passes_with_nothing_tolerated(make_run, reference):
+    report = check_run(make_run("again"), reference, tolerated=0)
+    assert not report.failed
+    assert report.changed == 0
+    assert report.differences == ()
+    assert all(row.drop == 0 and row.lower == 0 for row in report.rows)
+
+
+def test_other_seeds_pass_and_are_told(make_run, reference):
+    for seed in range(1, 6):
+        report = check_run(make_run(f"seed-{seed}", seed=seed), reference, tolerated=0.01)
+        assert not report.failed
+        assert report.changed > 0
+        assert [str(difference) for difference in report.differences] == [f"settings.seed: 0 -> {seed}"]
+
+
+def test_rows_hold_the_accuracies_of_the_outcomes(make_run, reference):
+    run = make_run("other", seed=1)
+    report = check_run(run, reference, tolerated=0.01)
+    outcomes = run.outcomes()
+    values = {(row.row.suite, row.row.what, row.row.timestep): (row.value, row.images) for row in report.rows}
+    for timestep in range(3):
+        at = outcomes[outcomes.timestep == timestep]
+        corrupted = at[at.kind == "corruption"]
+        assert values["made-c", "mean of 2 corruptions", timestep] == (pytest.approx(corrupted.correct.mean()), 240)
+        fog = corrupted[corrupted.name == "fog"].correct.mean()
+        assert values["made-c", "fog", timestep] == (pytest.approx(fog), 240)
+        clean = at[(at.kind == "clean") & (at.suite == "made-linf")].correct.mean()
+        assert values["made-linf", "clean", timestep] == (pytest.approx(clean), 120)
+        attacked = at[(at.kind == "attack") & (at.epsilon > 0)].pivot_table(
+            index="image_id", columns="epsilon", values="correct", observed=True
+        )
+        within = np.mean([attacked[0.1], attacked[0.1].astype(bool) & attacked[0.2].astype(bool)])
+        assert values["made-linf", "pgd linf exact", timestep] == (pytest.approx(within), 120)
+    assert len(values) == 3 * (1 + 1 + 2 + 1 + 1)
+
+
+def test_a_weaker_corruption_fails_where_it_is(make_run, reference):
+    report = check_run(make_run("weaker", change=fog_is_harder), reference, tolerated=0.02)
+    expected = {("made-c", what, timestep) for what in ("fog", "mean of 2 corruptions") for timestep in range(3)}
+    assert failed(report) == expected
+    row = next(row for row in report.rows if row.failed)
+    assert row.lower > 0.02
+    assert row.drop == pytest.approx(row.reference - row.value)
+    assert row.detectable > 0.02
+
+
+def test_a_single_timestep_is_found(make_run, reference):
+    report = check_run(make_run("weaker", change=last_timestep_is_weaker_under_attack), reference, tolerated=0.02)
+    assert failed(report) == {("made-linf", "pgd linf exact", 2)}
+
+
+def test_gains_fail_only_when_asked_for(make_run, reference):
+    run = make_run("better", change=lambda condition, _, chance: chance ** (0.1 if condition.name == "fog" else 1))
+    assert not check_run(run, reference, tolerated=0.02).failed
+    assert check_run(run, reference, tolerated=0.02, side="change").failed
+
+
+def test_pooled_rows_alone(make_run, reference):
+    report = check_run(make_run("again"), reference, tolerated=0, guard="pooled")
+    assert {row.row.what for row in report.rows} == {"clean", "mean of 2 corruptions", "pgd linf exact"}
+
+
+def test_code_and_seed_may_differ_but_images_suites_and_preprocessing_may_not(make_run, reference):
+    spec = reference.spec
+    told = make_run("told", versions={"pcbench": "0.2"})
+    assert [str(d) for d in check_run(told, reference, tolerated=0).differences] == ["versions.pcbench: 0.1 -> 0.2"]
+    data, suites = spec.data, spec.suites
+    refused = {
+        "data.preprocessing": {"data": data.model_copy(update={"preprocessing": {"resize": 256}})},
+        "data.fingerprint": {"data": data.model_copy(update={"fingerprint": "dd"})},
+        "data.corrupted": {"data": data.model_copy(update={"corrupted": "ee"})},
+        "suite made-c version: 1 -> 2": {"suites": (suites[0].model_copy(update={"version": "2"}), suites[1])},
+        "suite made-c sha256": {"suites": (suites[0].model_copy(update={"sha256": "ff"}), suites[1])},
+        "suite made-linf: run -> not run": {"suites": suites[:1]},
+        "settings.jpeg_quality: nothing -> 85": {"settings": spec.settings.model_copy(update={"jpeg_quality": 85})},
+    }
+    for place, (field, change) in enumerate(refused.items()):
+        with pytest.raises(UsageError, match=f"cannot be compared: .*{field}"):
+            check_run(make_run(f"refused-{place}", **change), reference, tolerated=0.01)
+
+
+def test_missing_conditions_and_other_images_are_refused(make_run, reference):
+    run = make_run("short")
+    last = max((run.folder / "outcomes" / "made-c").glob("*.parquet"))
+    last.unlink()
+    with pytest.raises(UsageError, match="1 conditions of the reference were not run, such as snow, severity 5, t = 2"):
+        check_run(run, reference, tolerated=0.01)
+
+
+def test_numbers_out_of_range_are_refused(make_run, reference):
+    run = make_run("run")
+    for tolerated in (-0.1, 1.0, float("nan")):
+        with pytest.raises(UsageError, match="tolerated drop is a share"):
+            check_run(run, reference, tolerated=tolerated)
+    with pytest.raises(UsageError, match="alpha must be"):
+        check_run(run, reference, tolerated=0, alpha=0)
