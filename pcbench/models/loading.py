@@ -177,7 +177,8 @@ def _backbone_state(
         return part(_predictor_state(entry, _without_weights(options)), BACKBONE), str(entry.weights_path)
     if entry.pretrained is not None:
         return published_weights(entry.backbone, entry.pretrained), f"{entry.backbone} ({entry.pretrained})"
-    raise WeightsError(f"the backbone of {name} has no weights here: give them with --backbone-weights FILE")
+    source = f" ({entry.backbone_weights_from})" if entry.backbone_weights_from else ""
+    raise WeightsError(f"the backbone of {name} has no weights here: give them with --backbone-weights FILE{source}")
 
 
 def _without_weights(options: _Options) -> _Options:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -58,7 +59,10 @@ def read_weights(path: Path) -> StateDict:
 
 def _read_checkpoint(path: Path) -> StateDict:
     try:
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # PyTorch warns of pickles that it did not write, before it refuses what it cannot read safely.
+            warnings.simplefilter("ignore", UserWarning)
+            held: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise WeightsError(f"{path}: is refused, for reading it could run code; save the tensors alone") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

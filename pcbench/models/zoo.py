@@ -43,6 +43,7 @@ class ZooEntry(Definition):
         preprocessing: What happens to an image before the model sees it.
         data: The data source that the model was made for, where it is always at hand.
         pretrained: Which of the library's published weights the backbone takes where the user gives none.
+        backbone_weights_from: Where the backbone's weights come from, where no library publishes them.
         weights: File name in `weights/` that holds backbone and predictors.
         weights_sha256: Hash of that file.
         made_by: The command that made that file.
@@ -60,6 +61,7 @@ class ZooEntry(Definition):
     preprocessing: PreprocessingTable = PreprocessingTable()
     data: str | None = None
     pretrained: str | None = None
+    backbone_weights_from: str | None = None
     weights: str | None = None
     weights_sha256: str | None = None
     made_by: str | None = None

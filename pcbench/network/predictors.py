@@ -88,8 +88,8 @@ def _reach_of_convolution(layer: nn.Conv2d | nn.ConvTranspose2d, reach: Tensor) 
     }
     if isinstance(layer, nn.ConvTranspose2d):
         options["output_padding"] = layer.output_padding
-    thin = type(layer)(layer.groups, layer.groups, groups=layer.groups, bias=False, **options)
-    nn.init.ones_(thin.weight)
+    thin = nn.utils.skip_init(type(layer), layer.groups, layer.groups, groups=layer.groups, bias=False, **options)
+    thin.load_state_dict({"weight": torch.ones_like(thin.state_dict()["weight"])})
     grouped = reach.reshape(1, layer.groups, -1, *reach.shape[2:]).amax(2)
     # A threshold keeps the values at 0 and 1, whatever the kernel's size.
     return (thin(grouped) > 0).to(reach).repeat_interleave(layer.out_channels // layer.groups, dim=1)

@@ -1,0 +1,165 @@
+"""Weights from files. Oracle: the tensors that were written, and a pickle that would run code if it were loaded."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pcbench.errors import WeightsError
+from pcbench.models import backbones
+from pcbench.models.backbones import published_weights
+from pcbench.models.weights import fill, read_predictor_weights, read_weights, save_weights, state_sha256
+
+
+@pytest.fixture
+def predictors():
+    torch.manual_seed(0)
+    return [nn.ConvTranspose2d(4, 3, 3), nn.Sequential(nn.ConvTranspose2d(5, 4, 3), nn.ReLU())]
+
+
+class Bomb:
+    """What loads it writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def filled(predictors, state):
+    copies = nn.ModuleList([nn.ConvTranspose2d(4, 3, 3), nn.Sequential(nn.ConvTranspose2d(5, 4, 3), nn.ReLU())])
+    fill(copies, {name.removeprefix("predictors."): value for name, value in state.items()}, "file")
+    ours, theirs = copies.state_dict(), nn.ModuleList(predictors).state_dict()
+    return all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("place", ["folder", "file"])
+def test_the_reference_s_published_checkpoints(tmp_path, predictors, place):
+    # Oracle: the form of the published files: one state_dict a PCoder, the module alone.
+    for number, predictor in enumerate(predictors, 1):
+        torch.save(predictor.state_dict(), tmp_path / f"pnet_pretrained_pc{number}_pmodule.pth")
+    path = tmp_path if place == "folder" else tmp_path / "pnet_pretrained_pc1_pmodule.pth"
+    assert filled(predictors, read_predictor_weights(path, 2))
+
+
+def test_the_reference_s_training_checkpoints(tmp_path, predictors):
+    # Oracle: the form that the reference's training script writes, with optimizer, epoch and the scale's buffer.
+    for number, predictor in enumerate(predictors, 1):
+        weights = {f"pmodule.{name}": value for name, value in predictor.state_dict().items()}
+        held = {"pcoderweights": {**weights, "C_sqrt": torch.tensor(12.0)}, "optimizer": {"lr": 0.1}, "epoch": 7}
+        torch.save(held, tmp_path / f"pnet_pretrained_pc{number}_007.pth")
+    assert filled(predictors, read_predictor_weights(tmp_path, 2))
+
+
+def test_a_missing_checkpoint_is_named(tmp_path, predictors):
+    torch.save(predictors[0].state_dict(), tmp_path / "net_pc1_pmodule.pth")
+    with pytest.raises(WeightsError, match="holds 0 files named …_pc2…"):
+        read_predictor_weights(tmp_path, 2)
+    with pytest.raises(WeightsError, match=r"net_pc2_pmodule\.pth: is needed besides"):
+        read_predictor_weights(tmp_path / "net_pc1_pmodule.pth", 2)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_pickle_that_would_run_code_is_refused(tmp_path, as_zip):
+    path, ran = tmp_path / "net_pc1_pmodule.pth", tmp_path / "ran"
+    if as_zip:
+        torch.save({"weight": Bomb(ran)}, path)
+    else:
+        path.write_bytes(pickle.dumps({"weight": Bomb(ran)}))
+    with pytest.raises(WeightsError) as caught:
+        read_weights(path)
+    assert "could run code" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("name", ["broken.safetensors", "broken.pth"])
+def test_damaged_files_are_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x00\x01 no weights at all")
+    with pytest.raises(WeightsError):
+        read_weights(tmp_path / name)
+    with pytest.raises(WeightsError, match="there is no such"):
+        read_weights(tmp_path / f"missing-{name}")
+
+
+def test_a_checkpoint_of_other_things_is_refused(tmp_path):
+    for held in ({"epoch": 3}, [torch.ones(2)], {1: torch.ones(2)}):
+        torch.save(held, tmp_path / "other.pth")
+        with pytest.raises(WeightsError):
+            read_weights(tmp_path / "other.pth")
+
+
+def test_weights_of_another_network_are_refused():
+    layer = nn.Linear(2, 3)
+    for state, words in [
+        ({"weight": torch.ones(3, 2)}, "lacks 'bias'"),
+        ({**layer.state_dict(), "more": torch.ones(1)}, "unknown 'more'"),
+        ({"weight": torch.ones(2, 3), "bias": torch.ones(3)}, r"\(2, 3\) where \(3, 2\)"),
+    ]:
+        before = layer.weight.clone()
+        with pytest.raises(WeightsError, match=words):
+            fill(layer, state, "file")
+        assert torch.equal(layer.weight, before)
+
+
+def test_saving_is_whole_and_reproducible(tmp_path, predictors):
+    paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    hashes = [save_weights(path, backbone=None, predictors=predictors, metadata={"made_by": "x"}) for path in paths]
+    assert hashes[0] == hashes[1]
+    assert sorted(tmp_path.iterdir()) == paths
+    assert filled(predictors, load_file(paths[0]))
+
+
+def test_a_state_s_hash_covers_names_types_shapes_and_values():
+    base = nn.Linear(2, 2)
+    same = nn.Linear(2, 2)
+    same.load_state_dict(base.state_dict())
+    assert state_sha256(base) == state_sha256(same)
+    variants = [nn.Linear(2, 2), nn.Sequential(same), nn.Linear(4, 1)]
+    half = nn.Linear(2, 2)
+    half.load_state_dict(base.state_dict())
+    variants.append(half.half())
+    assert len({state_sha256(module) for module in [base, *variants]}) == 5
+
+
+def test_published_weights_come_through_the_library_s_own_store(tmp_path, monkeypatch):
+    # A local stand-in for the download: torchvision finds the file in its store, and checks its hash.
+    import hashlib
+
+    from torchvision import models
+
+    state = models.resnet18(weights=None).state_dict()
+    path = tmp_path / "hub" / "checkpoints" / "stand-in.pth"
+    path.parent.mkdir(parents=True)
+    torch.save(state, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    path.rename(path.with_name(f"standin-{digest}.pth"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = models.ResNet18_Weights.IMAGENET1K_V1
+    monkeypatch.setattr(weights.value, "url", f"https://invalid.invalid/standin-{digest}.pth", raising=False)
+    found = published_weights("torchvision:resnet18", "IMAGENET1K_V1")
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch):
+    def offline(name, pretrained):
+        raise OSError(f"no network for {name} {pretrained}\nand more")
+
+    monkeypatch.setattr(backbones, "_fetch_torchvision", offline)
+    with pytest.raises(WeightsError) as caught:
+        published_weights("torchvision:vgg16", "IMAGENET1K_V1")
+    message = str(caught.value)
+    assert "--backbone-weights FILE" in message
+    assert "no network for vgg16 IMAGENET1K_V1" in message
+    assert "\n" not in message
+
+
+def test_safetensors_are_read_without_prefixes(tmp_path):
+    save_file({"weight": torch.ones(2)}, tmp_path / "a.safetensors")
+    assert read_weights(tmp_path / "a.safetensors")["weight"].tolist() == [1, 1]
