@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pcbench.attacks.budget import perturbation_norms
 from pcbench.attacks.classify import Judge, check_classes, check_images, classify
+from pcbench.attacks.definitions import Norm
 from pcbench.attacks.ledger import Ledger, Scored
 from pcbench.attacks.sweep import Sweep, as_sweeps
 from pcbench.errors import DataError
@@ -48,7 +49,7 @@ class Origin:
     model: str
     suite: str
     attack: str
-    norm: str
+    norm: Norm
     gradient: str
     attacked_timestep: int | None
     seed: int
@@ -169,7 +170,9 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
         ledger.record(np.full_like(places, budget), places, scored)
     targets = None if adversarials.targets is None else adversarials.targets.numpy()
     known = (adversarials.labels.numpy(), targets)
-    return as_sweeps(ledger, adversarials.origin.attack, adversarials.epsilons, adversarials.ids, known)
+    return as_sweeps(
+        ledger, (adversarials.origin.attack, adversarials.origin.norm), adversarials.epsilons, adversarials.ids, known
+    )
 
 
 def _gather(sweeps: Sequence[Sweep], origin: Origin) -> Adversarials:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.classify import Judge, check_images, classify, goal_classes, single
-from pcbench.attacks.definitions import AttackDefinition, read_epsilons
+from pcbench.attacks.definitions import AttackDefinition, Norm, read_epsilons
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
 from pcbench.errors import DataError
@@ -55,6 +55,7 @@ class Sweep:
 
     Attributes:
         attack: The definition's name.
+        norm: The ball's norm.
         epsilons: Ascending, starting with 0.
         ids: The images' ids.
         labels: (N,), int64.
@@ -74,6 +75,7 @@ class Sweep:
     """
 
     attack: str
+    norm: Norm
     epsilons: tuple[float, ...]
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -99,6 +101,17 @@ class Sweep:
         """The first budget at which each image is broken, (N,); NaN where none did it."""
         first = np.asarray(self.epsilons)[self.success_within.argmax(axis=0)]
         return np.where(self.success_within.any(axis=0), first, np.nan)
+
+    @property
+    def distance(self) -> NDArray[np.float64]:
+        """How far the scored adversarial image lies from the clean one, in the attack's norm, (N,).
+
+        It is the measure of a minimal-norm attack. Infinite where no budget broke the image, so that a median is right
+        while fewer than half are; NaN outside the denominator.
+        """
+        measured = (self.linf if self.norm == "linf" else self.l2)[-1].astype(np.float64)
+        reached = np.where(self.success_within[-1], measured, np.inf)
+        return np.where(self.denominator, reached, np.nan)
 
 
 def sweep(
@@ -187,20 +200,23 @@ def sweep_opponent(
     )
     targets = work.classes.cpu().numpy() if definition.targeted else None
     ledger = work.run(keep_images=options.get("keep_images", False))
-    return as_sweeps(ledger, definition.name, work.epsilons, ids, (labels.long().cpu().numpy(), targets))
+    return as_sweeps(
+        ledger, (definition.name, definition.norm), work.epsilons, ids, (labels.long().cpu().numpy(), targets)
+    )
 
 
 def as_sweeps(
     ledger: Ledger,
-    attack: str,
+    attack: tuple[str, Norm],
     epsilons: tuple[float, ...],
     ids: tuple[str, ...],
     classes: tuple[NDArray[np.int64], NDArray[np.int64] | None],
 ) -> tuple[Sweep, ...]:
-    """Return a full ledger as one sweep for each timestep; `classes` are labels and targets."""
+    """Return a full ledger as one sweep a timestep; `attack`: name and norm, `classes`: labels and targets."""
     return tuple(
         Sweep(
-            attack=attack,
+            attack=attack[0],
+            norm=attack[1],
             epsilons=epsilons,
             ids=ids,
             labels=classes[0],

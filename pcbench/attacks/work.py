@@ -110,7 +110,7 @@ class Work:
         here, radii = torch.from_numpy(places).to(device), radii.to(device)
         clean, classes = self.images[here], self.classes[here]
         ids = tuple(self.ids[int(place)] for place in places)
-        task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart)
+        task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart, self.clean.classes)
         found = self.adapter.perturb(self.classifier, task)
         images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.norm)
         # An image that was not changed keeps its answer: the same bits in another batch may be rounded differently.

@@ -18,7 +18,7 @@ CLASSES = {"fgsm": "FastGradient", "bim": "BasicIterative", "pgd": "ProjectedGra
 
 
 def task(case: Case, epsilons: Tensor) -> Task:
-    return Task(case.images, case.labels, epsilons, case.ids, seed=3, attack="pgd", restart=0)
+    return Task(case.images, case.labels, epsilons, case.ids, seed=3, attack="pgd", restart=0, classes_known=10)
 
 
 def in_norm(name: str, norm: str, **changes: object) -> AttackDefinition:

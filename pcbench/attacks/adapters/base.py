@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -26,6 +26,7 @@ class Task:
         seed: The run's seed.
         attack: The definition's name.
         restart: Which of the attack's independent runs this is, from 0.
+        classes_known: How many classes the classifier has.
     """
 
     images: Tensor
@@ -35,6 +36,7 @@ class Task:
     seed: int
     attack: str
     restart: int
+    classes_known: int
 
     def generators(self) -> list[torch.Generator]:
         """Return one generator for each image."""
@@ -44,12 +46,17 @@ class Task:
         """Return one 32-bit seed for each image, for libraries that are seeded by a number."""
         return [image_seed(self.seed, image_id, self.attack, self.restart) % 2**32 for image_id in self.ids]
 
-    def one(self, position: int) -> Task:
-        """Return the task of a single image of the batch."""
-        here = slice(position, position + 1)
+    def some(self, places: Sequence[int]) -> Task:
+        """Return the task of some images of the batch."""
+        here = torch.tensor(places, device=self.images.device)
+        ids = tuple(self.ids[place] for place in places)
         return replace(
-            self, images=self.images[here], classes=self.classes[here], epsilons=self.epsilons[here], ids=self.ids[here]
+            self, images=self.images[here], classes=self.classes[here], epsilons=self.epsilons[here], ids=ids
         )
+
+    def one(self, place: int) -> Task:
+        """Return the task of a single image of the batch."""
+        return self.some([place])
 
     @property
     def epsilon(self) -> float:

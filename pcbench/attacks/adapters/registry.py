@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from pcbench.attacks.adapters.base import Adapter
+from pcbench.attacks.adapters.minimal_norm import MinimalNorm
 from pcbench.attacks.definitions import AttackDefinition, Library
 from pcbench.attacks.descent import GradientDescent
 from pcbench.errors import UsageError
@@ -12,6 +13,8 @@ from pcbench.errors import UsageError
 # Each module's `make` turns a definition into an adapter; a module is imported, with its library, when it is needed.
 _HOMES: dict[Library, str] = {
     "foolbox": "pcbench.attacks.adapters.foolbox_library",
+    "pyautoattack": "pcbench.attacks.adapters.pyautoattack_library",
+    "torchattacks": "pcbench.attacks.adapters.torchattacks_library",
 }
 
 # foolbox's attacks that pcbench.attacks.descent computes bit for bit.
@@ -36,6 +39,8 @@ def select(definition: AttackDefinition, *, library_only: bool = False) -> Adapt
     if definition.over_timesteps is not None:
         raise UsageError(f"{definition.name} attacks all timesteps at once; it needs them all, not one classifier")
     adapter: Adapter = import_module(_HOMES[definition.library]).make(definition)
+    if definition.search == "minimal_norm":
+        return MinimalNorm(adapter)
     return adapter if library_only or not is_descent(definition) else GradientDescent(definition)
 
 
