@@ -22,6 +22,7 @@ from pcbench.catalog import Definition
 from pcbench.errors import DataError, UsageError
 from pcbench.metrics.cells import Cell
 from pcbench.results.directory import Run
+from pcbench.results.files import write_whole
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import Condition
 from pcbench.results.scores import SuiteScores, read_scores
@@ -84,13 +85,7 @@ def write_reference(reference: Reference, path: Path) -> None:
     entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **entries)
-    unfinished = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(buffer.getvalue())
-        unfinished.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); give another place with --out") from error
+    write_whole(path, buffer.getvalue())
 
 
 def read_reference(path: Path) -> Reference:

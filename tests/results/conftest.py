@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pcbench.results.directory import Run, begin
@@ -51,7 +53,8 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
         difficulty = np.random.default_rng(99).normal(0, 1.5, IMAGES)
         space = begin(tmp_path / name, _spec(seed, **spec), again=False)
         clean: dict[int, np.ndarray] = {}
-        for place, (condition, timestep) in enumerate(conditions()):
+        tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
+        for condition, timestep in conditions():
             count = IMAGES if condition.suite == "made-c" else ATTACKED
             chance = _chance(condition, timestep, difficulty)
             if change is not None:
@@ -63,13 +66,15 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
                 clean[timestep] = correct
             elif condition.epsilon == 0:
                 correct = clean[timestep]
-            _write(space.folder, place, condition, timestep, correct)
+            tables[f"{condition.suite}/{timestep}.parquet"].append(_table(condition, timestep, correct))
+        for file, parts in tables.items():
+            write_outcomes(pa.concat_tables(parts), space.folder / "outcomes" / file)
         return space.finish({"model": "made"})
 
     return make
 
 
-def _write(folder: Path, place: int, condition: Condition, timestep: int, correct: np.ndarray) -> None:
+def _table(condition: Condition, timestep: int, correct: np.ndarray) -> pa.Table:
     count = len(correct)
     labels = np.arange(count) % 10
     columns: dict[str, Any] = {
@@ -82,8 +87,7 @@ def _write(folder: Path, place: int, condition: Condition, timestep: int, correc
     }
     if condition.kind == "attack":
         columns |= {"attacked": np.full(count, True), "success": ~correct, "success_within": ~correct}
-    path = folder / "outcomes" / condition.suite / f"{place:04d}.parquet"
-    write_outcomes(outcome_table(condition, columns), path)
+    return outcome_table(condition, columns)
 
 
 def _spec(seed: int, **changes: Any) -> RunSpec:

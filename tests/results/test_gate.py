@@ -36,7 +36,7 @@ def test_the_same_run_passes_with_nothing_tolerated(make_run, reference):
 
 
 def test_other_seeds_pass_and_are_told(make_run, reference):
-    for seed in range(1, 6):
+    for seed in range(1, 4):
         report = check_run(make_run(f"seed-{seed}", seed=seed), reference, tolerated=0.01)
         assert not report.failed
         assert report.changed > 0
@@ -113,7 +113,7 @@ def test_missing_conditions_and_other_images_are_refused(make_run, reference):
     run = make_run("short")
     last = max((run.folder / "outcomes" / "made-c").glob("*.parquet"))
     last.unlink()
-    with pytest.raises(UsageError, match="1 conditions of the reference were not run, such as snow, severity 5, t = 2"):
+    with pytest.raises(UsageError, match="11 conditions of the reference were not run, such as clean, t = 2"):
         check_run(run, reference, tolerated=0.01)
 
 

@@ -1,0 +1,82 @@
+"""`pcbench check RUN --against REFERENCE`: fail where a run answers demonstrably worse than a reference."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pcbench.results.gate import GateReport
+
+
+class Guarded(StrEnum):
+    """Which accuracies are guarded."""
+
+    all = "all"
+    pooled = "pooled"
+
+
+def check_command(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")],
+    against: Annotated[Path, typer.Option("--against", help="A reference made by pcbench freeze.")],
+    tolerated: Annotated[
+        float, typer.Option("--tolerated", help="Tolerated drop of every accuracy, as a share of the images.")
+    ] = 0.01,
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="Probability of a false alarm, over all guarded rows.")
+    ] = 0.01,
+    guard: Annotated[
+        Guarded, typer.Option("--guard", help="all, or pooled: no row for each single corruption.")
+    ] = Guarded.all,
+    either_way: Annotated[bool, typer.Option("--either-way", help="Fail for gains as well as for drops.")] = False,
+    all_rows: Annotated[bool, typer.Option("--all-rows", help="Print every guarded row.")] = False,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown here.")] = None,
+    github: Annotated[
+        bool | None, typer.Option("--github/--no-github", help="Print GitHub annotations; on in GitHub Actions.")
+    ] = None,
+) -> None:
+    """Check a run against a frozen reference: exit code 1 where an accuracy demonstrably dropped.
+
+    0: no guarded accuracy dropped by more than is tolerated. 1: one did. 2: the two cannot be compared.
+    """
+    from pcbench.results.directory import open_run
+    from pcbench.results.files import write_whole
+    from pcbench.results.gate import check_run
+    from pcbench.results.gate_output import github_annotations, junit_xml
+    from pcbench.results.gate_output import markdown as as_markdown
+    from pcbench.results.reference import read_reference
+
+    report = check_run(
+        open_run(run),
+        read_reference(against),
+        tolerated=tolerated,
+        alpha=alpha,
+        guard=guard.value,
+        side="change" if either_way else "drop",
+    )
+    _print(report, all_rows=all_rows)
+    if junit is not None:
+        write_whole(junit, junit_xml(report).encode())
+    if markdown is not None:
+        write_whole(markdown, as_markdown(report).encode())
+    if os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github:
+        typer.echo(github_annotations(report), nl=False)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _print(report: GateReport, *, all_rows: bool) -> None:
+    from rich.console import Console
+
+    from pcbench.results.gate_output import notes, rich_table, verdict
+
+    console = Console()
+    console.print(rich_table(report, everything=all_rows))
+    for note in notes(report):
+        console.print(f"- {note}", highlight=False)
+    console.print(verdict(report), style="bold red" if report.failed else "bold green", highlight=False)

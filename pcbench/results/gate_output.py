@@ -1,0 +1,160 @@
+"""A check's result as words, a table, Markdown, JUnit XML and GitHub annotations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from pcbench.results.gate import CheckedRow, GateReport
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_HEADINGS = ("suite", "what", "t", "images", "reference %", "run %", "drop", "at least", "found from", "verdict")
+# GitHub shows ten annotations of a step.
+_ANNOTATIONS = 9
+
+
+def verdict(report: GateReport) -> str:
+    """Return the result in one sentence."""
+    condition = f"{_points(report.tolerated)} points (α = {report.alpha:g} over all {len(report.rows)} rows)"
+    change = "changed" if report.side == "change" else "dropped"
+    if not report.failed:
+        return f"passed: no guarded accuracy {change} by demonstrably more than {condition}"
+    worst = max(report.failed, key=lambda row: abs(row.drop))
+    return (
+        f"failed: {len(report.failed)} guarded accuracies {change} by demonstrably more than {condition}; "
+        f"the most: {worst.row}, {_percent(worst.reference)} % to {_percent(worst.value)} %"
+    )
+
+
+def notes(report: GateReport) -> list[str]:
+    """Return what else is to be known: how many answers changed, what could have been found, what differs."""
+    unchanged = f"all {report.answers:,} answers are the reference's"
+    changed = f"{report.changed:,} of {report.answers:,} answers differ from the reference's"
+    sizes = sorted({row.images for row in report.rows})
+    found = [_power(report, size) for size in sizes]
+    differences = [f"differs from the reference: {difference}" for difference in report.differences]
+    return [unchanged if report.changed == 0 else changed, *found, *differences]
+
+
+def _power(report: GateReport, images: int) -> str:
+    drops = [row.detectable for row in report.rows if row.images == images and not math.isnan(row.detectable)]
+    start = f"{images} images find with {report.power:.0%} probability"
+    if not drops:
+        return f"{start} no drop at all: take more images"
+    low, high = _points(min(drops)), _points(max(drops))
+    return f"{start} a true drop of {low if low == high else f'{low} to {high}, depending on the row,'} points"
+
+
+def shown_rows(report: GateReport, *, everything: bool) -> list[CheckedRow]:
+    """Return the rows of a table: all of them, or those that fail and the last timestep's."""
+    if everything:
+        return list(report.rows)
+    last = max(row.row.timestep for row in report.rows)
+    return [row for row in report.rows if row.failed or row.row.timestep == last]
+
+
+def rich_table(report: GateReport, *, everything: bool) -> Table:
+    """Return the table for a terminal."""
+    from rich.table import Table
+
+    rows = shown_rows(report, everything=everything)
+    part = "" if len(rows) == len(report.rows) else f" (failing rows and the last timestep; {len(report.rows)} in all)"
+    table = Table(title=f"run {report.run} against reference {report.reference}{part}")
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="left" if heading in ("suite", "what", "verdict") else "right")
+    for row in rows:
+        table.add_row(*_cells(row), style="bold red" if row.failed else None)
+    return table
+
+
+def markdown(report: GateReport) -> str:
+    """Return the result for a pull request."""
+    lines = [f"### pcbench check: {'failed' if report.failed else 'passed'}", "", _capital(verdict(report)) + ".", ""]
+    lines += [f"- {_capital(note)}" for note in notes(report)]
+    lines += ["", *_markdown_table(shown_rows(report, everything=False)), ""]
+    lines += [f"<details><summary>All {len(report.rows)} guarded rows</summary>", ""]
+    lines += [*_markdown_table(list(report.rows)), "", "</details>", ""]
+    return "\n".join(lines)
+
+
+def junit_xml(report: GateReport) -> str:
+    """Return the result as JUnit XML, one test case a guarded row."""
+    root = Element("testsuites", name="pcbench check")
+    suite = SubElement(root, "testsuite", name="pcbench check", tests=str(len(report.rows)))
+    suite.set("failures", str(len(report.failed)))
+    suite.set("errors", "0")
+    properties = SubElement(suite, "properties")
+    for name, value in (("run", report.run), ("reference", report.reference), ("verdict", verdict(report))):
+        SubElement(properties, "property", name=name, value=value)
+    for note in notes(report):
+        SubElement(properties, "property", name="note", value=note)
+    for row in report.rows:
+        case = SubElement(suite, "testcase", classname=f"pcbench.{row.row.suite}")
+        case.set("name", f"{row.row.what}, t = {row.row.timestep}")
+        if row.failed:
+            SubElement(case, "failure", message=_sentence(row, report), type="regression")
+        SubElement(case, "system-out").text = _sentence(row, report)
+    indent(root)
+    return tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def github_annotations(report: GateReport) -> str:
+    """Return workflow commands that mark a failing step; nothing but a notice where the check passes."""
+    lines = [_command("error" if report.failed else "notice", verdict(report))]
+    failed = sorted(report.failed, key=lambda row: -abs(row.drop))
+    lines += [_command("error", _sentence(row, report)) for row in failed[:_ANNOTATIONS]]
+    return "\n".join(lines) + "\n"
+
+
+def _command(level: str, message: str) -> str:
+    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::{level} title=pcbench check::{escaped}"
+
+
+def _sentence(row: CheckedRow, report: GateReport) -> str:
+    bound = f"at least {_points(row.lower)}" if row.drop >= 0 else f"at most {_points(row.upper)}"
+    return (
+        f"{row.row}: {_percent(row.reference)} % to {_percent(row.value)} % of {row.images} images, a drop of "
+        f"{_points(row.drop)} points ({bound}); tolerated {_points(report.tolerated)}"
+    )
+
+
+def _markdown_table(rows: list[CheckedRow]) -> Iterator[str]:
+    yield "| " + " | ".join(_HEADINGS) + " |"
+    yield "|" + "|".join("---" if name in ("suite", "what", "verdict") else "---:" for name in _HEADINGS) + "|"
+    for row in rows:
+        cells = [cell.replace("|", "\\|") for cell in _cells(row)]
+        yield "| " + " | ".join(f"**{cell}**" if row.failed else cell for cell in cells) + " |"
+
+
+def _cells(row: CheckedRow) -> list[str]:
+    detectable = "none" if math.isnan(row.detectable) else _points(row.detectable)
+    return [
+        row.row.suite,
+        row.row.what,
+        str(row.row.timestep),
+        str(row.images),
+        _percent(row.reference),
+        _percent(row.value),
+        _points(row.drop),
+        _points(row.lower),
+        detectable,
+        "failed" if row.failed else "ok",
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _points(share: float) -> str:
+    # Adding zero turns a negative zero into a plain one.
+    return f"{round(100 * share, 2) + 0:.3g}"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

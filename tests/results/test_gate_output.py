@@ -1,0 +1,82 @@
+"""Oracles: the standard library's XML parser, GitHub's documented escaping, and the report's own numbers."""
+
+from __future__ import annotations
+
+import io
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from pcbench.results.gate import GateReport, check_run
+from pcbench.results.gate_output import github_annotations, junit_xml, markdown, notes, rich_table, shown_rows, verdict
+from pcbench.results.reference import freeze
+
+
+@pytest.fixture
+def passed(make_run) -> GateReport:
+    return check_run(make_run("again", seed=1), freeze(make_run("reference")), tolerated=0.01)
+
+
+@pytest.fixture
+def failed(make_run) -> GateReport:
+    weaker = make_run("weaker", change=lambda cond, _, chance: chance * (0.4 if cond.name == "fog" else 1))
+    return check_run(weaker, freeze(make_run("reference")), tolerated=0.02)
+
+
+def test_verdict_names_the_worst_row(passed, failed):
+    assert verdict(passed).startswith("passed: no guarded accuracy dropped by demonstrably more than 1 points")
+    worst = max(failed.rows, key=lambda row: row.drop)
+    assert verdict(failed).startswith("failed: 6 guarded accuracies")
+    assert f"the most: {worst.row}, {100 * worst.reference:.1f} % to {100 * worst.value:.1f} %" in verdict(failed)
+
+
+def test_notes_tell_the_power_and_the_differences(passed, make_run):
+    text = "\n".join(notes(passed))
+    assert "240 images find with 90% probability a true drop of" in text
+    assert "120 images find" in text
+    assert "differs from the reference: settings.seed: 0 -> 1" in text
+    same = check_run(make_run("same"), freeze(make_run("reference-2")), tolerated=0)
+    assert f"all {same.answers:,} answers are the reference's" in notes(same)
+
+
+def test_junit_holds_every_row_once(failed):
+    root = ElementTree.fromstring(junit_xml(failed))  # noqa: S314 - made here
+    (suite,) = root.findall("testsuite")
+    cases = suite.findall("testcase")
+    assert suite.get("tests") == str(len(failed.rows)) == str(len(cases))
+    assert suite.get("failures") == "6" == str(len(suite.findall("testcase/failure")))
+    names = {(case.get("classname"), case.get("name")) for case in cases}
+    assert len(names) == len(cases)
+    failing = {case.get("name") for case in cases if case.find("failure") is not None}
+    assert failing == {f"{what}, t = {t}" for what in ("fog", "mean of 2 corruptions") for t in range(3)}
+
+
+def test_github_annotations_are_one_escaped_line_each(passed, failed):
+    (notice,) = github_annotations(passed).splitlines()
+    assert notice.startswith("::notice title=pcbench check::passed: ")
+    lines = github_annotations(failed).splitlines()
+    assert len(lines) == 7
+    assert all(line.startswith("::error title=pcbench check::") for line in lines)
+    assert all("% " not in line and "%25" in line for line in lines)
+
+
+def test_markdown_holds_failing_rows_and_all_rows_folded(failed):
+    text = markdown(failed)
+    assert text.startswith("### pcbench check: failed\n")
+    head, details = text.split("<details>")
+    assert head.count("**failed**") == 6
+    assert sum(line.startswith("| ") for line in details.splitlines()) == len(failed.rows) + 1
+    width = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert width == {11}
+
+
+def test_terminal_table_shows_what_fails_and_the_last_timestep(failed):
+    shown = shown_rows(failed, everything=False)
+    assert {row.row.timestep for row in shown if not row.failed} == {2}
+    assert {row for row in failed.rows if row.failed} <= set(shown)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(rich_table(failed, everything=True))
+    text = console.file.getvalue()
+    assert text.count("failed") == 6
+    assert text.count("pgd linf exact") == 3
