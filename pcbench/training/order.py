@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
 
+_KEPT_BYTES = 256 * 2**20
+
 
 @dataclass(frozen=True)
 class Step:
@@ -87,13 +89,20 @@ class Order:
 class _Images(Dataset[tuple[Tensor, Tensor]]):
     """A source, as PyTorch's loader wants it: asked for a step, it gives images and labels."""
 
-    def __init__(self, source: ImageSource, order: Order) -> None:
-        self._source, self._order = source, order
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+        self._kept = _in_memory(source)
 
     def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
         step: Step = index
-        images = self._source.load(step.indices)
+        images = self._source.load(step.indices) if self._kept is None else self._kept[torch.from_numpy(step.indices)]
         return moved(images, step.shift), torch.from_numpy(self._source.labels[step.indices])
+
+
+def _in_memory(source: ImageSource) -> Tensor | None:
+    """Return all images, (images, 3, height, width), where they are small enough to be decoded once and kept."""
+    needed = source.load([0]).numel() * len(source)
+    return source.load(np.arange(len(source))) if needed <= _KEPT_BYTES else None
 
 
 def moved(images: Tensor, shift: tuple[int, int]) -> Tensor:
@@ -122,7 +131,7 @@ def load_steps(
     """
     planned = list(order.steps(steps.start, steps.stop))
     loader: DataLoader[Any] = DataLoader(
-        _Images(source, order), batch_size=None, sampler=planned, num_workers=workers, generator=torch.Generator()
+        _Images(source), batch_size=None, sampler=planned, num_workers=workers, generator=torch.Generator()
     )
     for step, (images, labels) in zip(planned, loader, strict=True):
         yield step, images.float() / 255, labels

@@ -10,7 +10,7 @@ from pcbench.errors import DivergenceError, MissingExtraError, UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
 from pcbench.training.hyperparameters import ERROR_WEIGHTS, from_shares, rounded
-from pcbench.training.validation import CLEAN, Score, Validation, evaluate, standard_deviation
+from pcbench.training.validation import CLEAN, Score, Validation, evaluate, prepared, standard_deviation
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,14 @@ def search(
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial(_as_proposal(network.hyperparameters))
     count = len(network.predictors)
-    before = evaluate(network, validation)
+    batches = prepared(network, validation)
+    before = evaluate(network, validation, batches=batches)
     found: list[tuple[tuple[Hyperparameters, ...], Score]] = []
     diverged = 0
     for number in range(trials):
         trial = study.ask()
         entries = rounded([_propose(trial, index, count) for index in range(count)])
-        score = evaluate(network, validation, entries)
+        score = evaluate(network, validation, entries, batches)
         if score.diverged:
             diverged += 1
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,6 +22,7 @@ from pcbench.network.update import Hyperparameters
 NOISE_SUITE = "gaussian-noise"
 CLEAN = 0
 CONDITIONS = (CLEAN, *SEVERITIES)
+_KEPT_CELLS = 2**27
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,29 @@ def noisy_inputs(
         yield add_noise(inputs, condition, seed=seed, ids=batch.ids), batch.labels.to(device)
 
 
+Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+
+
+def prepared(network: PredictiveNetwork, validation: Validation) -> Batches:
+    """Return what gives the inputs and labels of a condition; small inputs are drawn once and kept."""
+
+    def draw(condition: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return noisy_inputs(
+            network, validation.source, condition, seed=validation.seed, batch_size=validation.batch_size
+        )
+
+    cells = math.prod(network.configuration.table.input_size) * len(validation.source) * len(validation.conditions)
+    if cells > _KEPT_CELLS:
+        return draw
+    kept = {condition: list(draw(condition)) for condition in validation.conditions}
+    return kept.__getitem__
+
+
 def evaluate(
-    network: PredictiveNetwork, validation: Validation, hyperparameters: Sequence[Hyperparameters] | None = None
+    network: PredictiveNetwork,
+    validation: Validation,
+    hyperparameters: Sequence[Hyperparameters] | None = None,
+    batches: Batches | None = None,
 ) -> Score:
     """Measure the accuracy of every timestep under every condition.
 
@@ -117,14 +140,14 @@ def evaluate(
         network: What is measured.
         validation: On which images, and under which conditions.
         hyperparameters: β, λ, α of each PCoder; None means the network's own.
+        batches: What `prepared` returned, where several are evaluated.
     """
+    batches = batches or prepared(network, validation)
     accuracies: list[tuple[float, ...]] = []
     diverged = 0
     for condition in validation.conditions:
         hits = torch.zeros(validation.timesteps + 1, dtype=torch.int64)
-        for inputs, labels in noisy_inputs(
-            network, validation.source, condition, seed=validation.seed, batch_size=validation.batch_size
-        ):
+        for inputs, labels in batches(condition):
             with torch.no_grad():
                 out = network.unroll(inputs, validation.timesteps, hyperparameters=hyperparameters)
             hits += (out.logits.argmax(2) == labels).sum(1).cpu()

@@ -1,0 +1,22 @@
+"""`pcbench study`: a published study, from its description to its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def study_command(
+    study: Annotated[Path, typer.Argument(help="The study's TOML file.", metavar="STUDY.toml")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the tables; results/<study> otherwise.")] = None,
+    work: Annotated[Path, typer.Option("--work", help="Folder of the trainings.")] = Path("results/runs"),
+) -> None:
+    """Train networks from several seeds and tell whether their timesteps help, with intervals."""
+    from pcbench.training.study import run_study
+    from pcbench.training.watching import Bars
+
+    with Bars() as bars:
+        folder = run_study(study, out or Path("results") / study.stem, work / f"study-{study.stem}", bars)
+    typer.echo(f"wrote {folder}")

@@ -1,0 +1,250 @@
+"""Studies: does a network gain by thinking on? Several training seeds, several noise draws, paired differences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.stats import t as student
+
+from pcbench.catalog import Definition, load_definition
+from pcbench.data.image_source import ImageSource
+from pcbench.data.sources import open_source
+from pcbench.errors import DivergenceError, UsageError
+from pcbench.metrics.bootstrap import Sample
+from pcbench.metrics.rates import CONFIDENCE, Floats
+from pcbench.models.zoo import zoo_entry
+from pcbench.network.network import PredictiveNetwork
+from pcbench.results.environment import versions
+from pcbench.training.job import Trained, TrainingRequest, Watcher, preprocessing_of, train
+from pcbench.training.validation import CONDITIONS, noisy_inputs, standard_deviation
+
+Booleans = NDArray[np.bool_]
+
+
+class StudyTable(Definition):
+    """A study, as its file in `studies/` describes it.
+
+    Attributes:
+        title: What it asks.
+        model: A model whose backbone, predictors and hyperparameters this project trains.
+        data: Its data; training, validation and test are its three splits.
+        training_seeds: Each trains a network of its own, with the command `pcbench train --seed N`.
+        noise_draws: Each is a seed of the noise on the test images.
+        conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
+        timestep: T, compared with t = 0.
+        batch_size: Images in one pass.
+    """
+
+    title: str
+    model: str
+    data: str
+    training_seeds: tuple[int, ...] = Field(min_length=1)
+    noise_draws: tuple[int, ...] = Field(min_length=1)
+    conditions: tuple[int, ...] = CONDITIONS
+    timestep: int = Field(ge=1)
+    batch_size: int = Field(default=180, ge=1)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How one trained network answered under one condition.
+
+    Attributes:
+        seed: Of the training.
+        condition: 0 (clean) to 5.
+        correct: (draws, T+1, images).
+        diverged: (draws, images): representations grew without bound.
+    """
+
+    seed: int
+    condition: int
+    correct: Booleans
+    diverged: Booleans
+
+
+def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = None) -> Path:
+    """Run a study and write its tables.
+
+    Networks are trained in `work`, where a study that was stopped finds them again.
+
+    Args:
+        path: The study's TOML file.
+        folder: Receives `draws.csv` (each training seed, noise and draw), `seeds.csv` (draws pooled), `summary.csv`
+            (seeds pooled) and `study.json` (how they were made).
+        work: Receives the trainings.
+        watcher: Told how far each training is.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError, DataError: The study cannot be done as described.
+    """
+    study = load_definition(StudyTable, path)
+    if zoo_entry(study.model).data != study.data:
+        raise UsageError(f"{path}: {study.model} is not trained on {study.data} by this project")
+    answers: list[Answers] = []
+    trainings: list[dict[str, Any]] = []
+    for seed in study.training_seeds:
+        request = TrainingRequest(study.model, study.data, work / f"{study.model}-seed{seed}", seed)
+        trained = _train(request, watcher)
+        trainings.append(_training_record(request, trained))
+        if trained is not None and trained.network is not None:
+            answers += list(_answers(study, seed, trained.network, _test_images(study, request)))
+    tables = {"draws": draw_table(answers), "seeds": seed_table(answers), "summary": summary_table(answers)}
+    _write(folder, path, study, tables, trainings)
+    return folder
+
+
+def _train(request: TrainingRequest, watcher: Watcher | None) -> Trained | None:
+    try:
+        return train(request, watcher)
+    except DivergenceError:
+        return None
+
+
+def _training_record(request: TrainingRequest, trained: Trained | None) -> dict[str, Any]:
+    """Tell how a training went; a network that diverged is named as such, never left out in silence."""
+    record: dict[str, Any] = {"seed": request.seed, "command": request.command(), "diverged": trained is None}
+    if trained is not None and trained.tuned is not None:
+        record["weights_sha256"] = trained.sha256
+        record["hyperparameters"] = [vars(entry) for entry in trained.tuned.hyperparameters]
+        record["validation_score"] = trained.tuned.score.value
+        record["validation_score_at_0"] = trained.tuned.score.start
+        record["tried"], record["tried_and_diverged"] = trained.tuned.tried, trained.tuned.diverged
+    return record
+
+
+def _test_images(study: StudyTable, request: TrainingRequest) -> ImageSource:
+    return open_source(study.data, preprocessing=preprocessing_of(request), split="test")
+
+
+def _answers(study: StudyTable, seed: int, network: PredictiveNetwork, source: ImageSource) -> list[Answers]:
+    found: list[Answers] = []
+    for condition in study.conditions:
+        # Without noise every draw is the same.
+        draws = study.noise_draws if condition else study.noise_draws[:1]
+        pairs = [_one_draw(study, network, source, condition, draw) for draw in draws]
+        correct, diverged = (np.stack([pair[place] for pair in pairs]) for place in (0, 1))
+        found.append(Answers(seed, condition, correct, diverged))
+    return found
+
+
+def _one_draw(
+    study: StudyTable, network: PredictiveNetwork, source: ImageSource, condition: int, draw: int
+) -> tuple[Booleans, Booleans]:
+    correct: list[Booleans] = []
+    diverged: list[Booleans] = []
+    for inputs, labels in noisy_inputs(network, source, condition, seed=draw, batch_size=study.batch_size):
+        with torch.no_grad():
+            out = network.unroll(inputs, study.timestep)
+        correct.append((out.logits.argmax(2) == labels).cpu().numpy())
+        diverged.append(out.diverged().cpu().numpy())
+    return np.concatenate(correct, axis=1), np.concatenate(diverged)
+
+
+def draw_table(answers: Sequence[Answers]) -> pd.DataFrame:
+    """Return one row a training seed, condition and draw: accuracies at 0 and T, their paired difference, intervals."""
+    rows = [
+        {**_head(entry), "draw": draw, **_compared(entry, [draw])}
+        for entry in answers
+        for draw in range(len(entry.correct))
+    ]
+    return pd.DataFrame(rows)
+
+
+def seed_table(answers: Sequence[Answers]) -> pd.DataFrame:
+    """Return one row a training seed and condition: an image's draws are averaged, images are resampled."""
+    rows = [{**_head(entry), **_compared(entry, range(len(entry.correct)))} for entry in answers]
+    return pd.DataFrame(rows)
+
+
+def _head(entry: Answers) -> dict[str, Any]:
+    return {"training_seed": entry.seed, "noise_standard_deviation": standard_deviation(entry.condition)}
+
+
+def _compared(entry: Answers, draws: Sequence[int]) -> dict[str, Any]:
+    """Compare t = T with t = 0 on the same images under the same noise; the images are what is resampled."""
+    chosen = entry.correct[list(draws)]
+    first, last = chosen[:, 0].mean(0), chosen[:, -1].mean(0)
+    estimate = Sample({"first": first, "last": last}).estimate(_difference, ["first", "last"])
+    diverged = int(entry.diverged[list(draws)].sum())
+    return {
+        "accuracy_t0": first.mean(),
+        f"accuracy_t{chosen.shape[1] - 1}": last.mean(),
+        "difference": estimate.value,
+        "ci_low": estimate.low,
+        "ci_high": estimate.high,
+        "images": chosen.shape[2],
+        "diverged_images": diverged,
+    }
+
+
+def _difference(means: Floats) -> Floats:
+    return means[..., 1] - means[..., 0]
+
+
+def summary_table(answers: Sequence[Answers]) -> pd.DataFrame:
+    """Return one row a condition: the mean difference over training seeds.
+
+    The interval is Student's over the seeds' differences, so it holds for another training of the same network.
+    Networks that diverged on any image are counted, and take no part in the mean.
+    """
+    rows: list[dict[str, Any]] = []
+    for condition in sorted({entry.condition for entry in answers}):
+        entries = [entry for entry in answers if entry.condition == condition]
+        whole = [entry for entry in entries if not entry.diverged.any()]
+        first, last = (np.array([entry.correct[:, place].mean() for entry in whole]) for place in (0, -1))
+        low, high = student_interval(last - first)
+        rows.append(
+            {
+                "noise_standard_deviation": standard_deviation(condition),
+                "accuracy_t0": first.mean() if whole else np.nan,
+                f"accuracy_t{entries[0].correct.shape[1] - 1}": last.mean() if whole else np.nan,
+                "difference": (last - first).mean() if whole else np.nan,
+                "ci_low": low,
+                "ci_high": high,
+                "training_seeds": len(whole),
+                "training_seeds_diverged": len(entries) - len(whole),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def student_interval(values: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of independent values by Student's t; not numbers for fewer than two."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def _write(
+    folder: Path, path: Path, study: StudyTable, tables: dict[str, pd.DataFrame], trainings: list[dict[str, Any]]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        _replace(folder / f"{name}.csv", lambda file, table=table: table.to_csv(file, index=False, float_format="%.6g"))
+    record = {
+        "made_by": f"pcbench study studies/{path.name}",
+        "study": study.model_dump(),
+        "versions": versions(),
+        "trainings": trainings,
+    }
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    _replace(folder / "study.json", lambda file: file.write_text(text, encoding="utf-8"))
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    unfinished = path.with_name(path.name + ".unfinished")
+    write(unfinished)
+    unfinished.replace(path)
