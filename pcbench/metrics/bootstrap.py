@@ -129,15 +129,14 @@ def bca_interval(
     Returns:
         Lower and upper end. Where all resamples agree both are the value itself.
     """
-    below = float(np.mean(resampled < value)) + 0.5 * float(np.mean(resampled == value))
+    below = (np.count_nonzero(resampled < value) + 0.5 * np.count_nonzero(resampled == value)) / len(resampled)
     edge = 0.5 / len(resampled)
     normal = NormalDist()
     bias = normal.inv_cdf(min(max(below, edge), 1 - edge))
     levels = [bias + normal.inv_cdf((1 + sign * confidence) / 2) for sign in (-1, 1)]
     acceleration = _acceleration(influence)
     shifted = [normal.cdf(bias + level / (1 - acceleration * level)) for level in levels]
-    ends = np.asarray(np.quantile(resampled, shifted), dtype=np.float64)
-    return float(ends[0]), float(ends[1])
+    return float(np.quantile(resampled, shifted[0])), float(np.quantile(resampled, shifted[1]))
 
 
 def _acceleration(influence: Floats) -> float:

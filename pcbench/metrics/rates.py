@@ -86,5 +86,6 @@ def wilson_interval(
 
     untyped = cast("Any", proportion)
     ends = untyped.proportion_confint(np.asarray(hits), np.asarray(trials), alpha=1 - confidence, method="wilson")
-    low, high = (np.clip(np.asarray(end, dtype=np.float64), 0.0, 1.0) for end in ends)
-    return low, high
+    low, high = (np.asarray(end, dtype=np.float64) for end in ends)
+    # At no hits, and at nothing but hits, rounding would leave the rate itself just outside.
+    return np.where(np.equal(hits, 0), 0.0, low), np.where(np.equal(hits, trials), 1.0, high)

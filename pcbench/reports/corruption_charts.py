@@ -30,7 +30,7 @@ def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
     if len(pooled):
         yield _accuracy(model, suite, accuracy[accuracy["kind"] == "clean"], pooled)
     if len(single):
-        yield _accuracy_by_corruption(model, suite, single)
+        yield _accuracy_by_corruption(model, suite, pooled, single)
     for metric, (title, single_metric) in _MEANS.items():
         mean = rows[rows["metric"] == metric]
         if len(mean):
@@ -63,8 +63,9 @@ def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame)
     )
 
 
-def _accuracy_by_corruption(model: str, suite: str, single: pd.DataFrame) -> Chart:
-    panels = [
+def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single: pd.DataFrame) -> Chart:
+    panels = [Panel("mean", lines(pooled, "timestep", "severity", _severity))] if len(pooled) else []
+    panels += [
         Panel(words(name), lines(single[single["name"] == name], "timestep", "severity", _severity))
         for name in texts(single["name"])
     ]
@@ -73,7 +74,8 @@ def _accuracy_by_corruption(model: str, suite: str, single: pd.DataFrame) -> Cha
         suite=suite,
         model=model,
         title=f"Accuracy of {model} under each corruption of {suite}",
-        caption=f"Top-1 accuracy at every timestep under each corruption, by severity. {_BAND}{_WILSON}",
+        caption=f"Top-1 accuracy at every timestep under each corruption, by severity, and the mean over them. {_BAND}"
+        "Wilson's over images; for the mean, BCa bootstrap over images.",
         x_label="timestep t",
         y_label="accuracy (%)",
         x="timestep",

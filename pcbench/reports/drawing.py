@@ -33,6 +33,9 @@ def draw(chart: Chart) -> Figure:
     _scales(flat[0], chart)
     _empty_the_rest(flat, panels, columns)
     _label(figure, chart)
+    # Laid out once, not again for every format.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return figure
 
 

@@ -52,7 +52,7 @@ _METADATA: dict[str, dict[str, str | None]] = {
 _MAPS: dict[Order, tuple[str, float, float]] = {
     "timestep": ("viridis", 0.0, 0.85),
     "epsilon": ("plasma", 0.0, 0.85),
-    "severity": ("cividis", 0.95, 0.0),
+    "severity": ("cividis", 0.88, 0.0),
     "none": ("viridis", 0.2, 0.2),
 }
 

@@ -1,0 +1,78 @@
+"""Oracle: the table the figures are made from, and their own bytes when made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from pcbench.errors import UnknownNameError, UsageError
+from pcbench.reports.figures import charts, write_figure, write_figures
+
+
+@pytest.fixture(scope="module")
+def made(metrics: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_figures(metrics, tmp_path_factory.mktemp("figures"))
+
+
+def test_the_promised_figures_are_there_in_three_formats(made: list[Path]) -> None:
+    names = {path.name for path in made}
+    stems = [
+        "digits-c-accuracy",
+        "digits-c-corruption-error",
+        "digits-linf-success-by-epsilon",
+        "digits-linf-success-by-timestep",
+        "digits-linf-robust-accuracy-by-epsilon",
+        "digits-linf-robust-accuracy-by-timestep",
+    ]
+    assert {f"{stem}.{kind}" for stem in stems for kind in ("svg", "png", "pdf")} <= names
+    for path in made:
+        if path.suffix == ".svg":
+            ElementTree.parse(path)  # noqa: S314 (a file this test has just made)
+        else:
+            assert path.read_bytes().startswith({".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix])
+
+
+def test_the_same_table_gives_the_same_bytes(metrics: pd.DataFrame, made: list[Path], tmp_path: Path) -> None:
+    """Also when the table went through a file and its rows came in as text."""
+    name = "digits-linf-success-by-epsilon"
+    first = {path.suffix: path.read_bytes() for path in made if path.stem == name}
+    for kind in (".svg", ".png", ".pdf"):
+        write_figure(name, metrics.copy(), tmp_path / f"again{kind}")
+        assert (tmp_path / f"again{kind}").read_bytes() == first[kind]
+
+
+def test_points_are_the_rows_of_the_table_in_percent(metrics: pd.DataFrame) -> None:
+    by_name = {chart.name: chart for chart in charts(metrics)}
+    success = by_name["success-by-epsilon"].table()
+    rows = metrics[metrics["metric"] == "attack_success_rate_within"]
+    assert len(success) == len(rows)
+    for column, theirs in (("value", "value"), ("ci_low", "ci_low"), ("ci_high", "ci_high")):
+        assert sorted(success[column]) == pytest.approx(sorted(rows[theirs] * 100))
+    mce = by_name["corruption-error"].table()
+    expected = metrics[metrics["metric"] == "mean_corruption_error"].sort_values("timestep")
+    assert list(mce["value"]) == pytest.approx(list(expected["value"] * 100))
+
+
+def test_every_chart_says_what_its_axes_and_bands_are(metrics: pd.DataFrame) -> None:
+    for chart in charts(metrics):
+        assert chart.x_label
+        assert "%" in chart.y_label
+        assert "95 % interval" in chart.caption
+        table = chart.table()
+        assert (table["ci_low"] <= table["value"]).all()
+        assert (table["value"] <= table["ci_high"]).all()
+
+
+def test_a_feedforward_network_has_one_timestep(metrics: pd.DataFrame, tmp_path: Path) -> None:
+    write_figure("accuracy", metrics[metrics["timestep"] == 0], tmp_path / "figure.svg")
+    assert (tmp_path / "figure.svg").stat().st_size > 1000
+
+
+def test_a_figure_that_is_not_there_is_named(metrics: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="digits-c-accuracy"):
+        write_figure("digits-c-acuracy", metrics, tmp_path / "figure.pdf")
+    with pytest.raises(UsageError, match=r"\.svg, \.pdf, \.png"):
+        write_figure("accuracy", metrics, tmp_path / "figure.jpeg")
