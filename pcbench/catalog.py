@@ -112,7 +112,9 @@ def parse_definition(cls: type[DefinitionType], table: dict[str, Any], path: Pat
     try:
         return cls.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise DefinitionError(path, _first_problem(error.errors()[0], cls)) from None
+        # A misspelt key is both unknown and missing; the unknown one is the better thing to name.
+        worst = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise DefinitionError(path, _first_problem(worst, cls)) from None
 
 
 def _first_problem(problem: ErrorDetails, cls: type[Definition]) -> str:

@@ -8,10 +8,14 @@ from typing import Annotated
 import typer
 
 import pcbench
+from pcbench.cli.baseline import baseline_command
+from pcbench.cli.check import check_command
+from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
 from pcbench.cli.status import status_command
+from pcbench.cli.train import train_command
 from pcbench.errors import PcbenchError
 
 app = typer.Typer(
@@ -25,6 +29,10 @@ app.command("run")(run_command)
 app.command("list")(list_command)
 app.command("report")(report_command)
 app.command("status")(status_command)
+app.command("freeze")(freeze_command)
+app.command("check")(check_command)
+app.command("baseline")(baseline_command)
+app.command("train")(train_command)
 
 # BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer carries.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[2]

@@ -52,10 +52,6 @@ def run_command(
     plain_sweep: Annotated[
         bool, typer.Option("--plain-sweep", help="Attack every image at every ε.", rich_help_panel=_ATTACK)
     ] = False,
-    attack_all_timesteps: Annotated[
-        list[str] | None,
-        typer.Option("--attack-all-timesteps", help="Attack the mean or worst loss too.", rich_help_panel=_ATTACK),
-    ] = None,
     checks: Annotated[
         bool, typer.Option("--checks", help="Collect evidence on the gradients.", rich_help_panel=_ATTACK)
     ] = False,
@@ -91,7 +87,6 @@ def run_command(
     options: dict[str, Any] = dict(locals())
     options["suites"] = tuple(options.pop("suite") or ())
     options["gradient"] = gradient.replace("-", "_")
-    options["attack_all_timesteps"] = tuple(attack_all_timesteps or ())
 
     from pcbench.harness.request import request_from
 

@@ -17,7 +17,7 @@ from pcbench.catalog import KINDS, Kind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check, open_source
-from pcbench.errors import UsageError
+from pcbench.errors import UnknownNameError, UsageError
 from pcbench.harness.request import Request
 from pcbench.models.subject import Subject
 from pcbench.results.environment import folder_hash, versions
@@ -84,6 +84,8 @@ def make_plan(request: Request) -> Plan:
     subject: Subject | None = None
     try:
         subject = _load_model(request, device)
+    except UnknownNameError:
+        raise
     except UsageError as error:
         problems.append(str(error))
     data = request.data if request.data is not None else models.default_data(request.model)
@@ -198,7 +200,6 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             device=subject.device.type,
             threads=torch.get_num_threads(),
             checks=request.checks,
-            attack_all_timesteps=request.attack_all_timesteps,
         ),
         versions=versions(),
     )

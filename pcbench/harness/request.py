@@ -38,7 +38,6 @@ class Request:
         gradient: ``"exact"`` or ``"stop_error"``: how attacks differentiate the error term.
         plain_sweep: Attack every image at every epsilon, and report the success at exactly epsilon.
         epsilons: Epsilons in [0,1] pixel units in place of the suite's.
-        attack_all_timesteps: Besides each timestep, attack the ``"mean"`` or ``"worst"`` loss over all of them.
         checks: Collect the evidence that the attacks' gradients are sound.
         save_adversarials: Keep the adversarial images, lossless.
         adversarials: Score the adversarial images that another run saved, in place of attacking.
@@ -67,7 +66,6 @@ class Request:
     gradient: Literal["exact", "stop_error"] = "exact"
     plain_sweep: bool = False
     epsilons: tuple[float, ...] | None = None
-    attack_all_timesteps: tuple[Literal["mean", "worst"], ...] = ()
     checks: bool = False
     save_adversarials: bool = False
     adversarials: Path | str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import sys
 import time
@@ -14,12 +15,13 @@ from rich.console import Console
 
 from pcbench.harness.attack_suites import attack_units
 from pcbench.harness.corruption_suites import corruption_units
+from pcbench.harness.divergence import watch_growth
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.progress import RunProgress
-from pcbench.reports.report import write_report
 from pcbench.harness.request import Request, request_from
 from pcbench.harness.work import Unit
 from pcbench.metrics.summary import summarise_folder
+from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
 from pcbench.results.environment import machine
 from pcbench.results.schema import write_outcomes
@@ -55,6 +57,7 @@ def run_request(request: Request) -> Run:
     workspace = begin(final, plan.spec, again=request.again)
     started = dt.datetime.now(dt.UTC)
     clock = time.monotonic()
+    growth = watch_growth(plan.subject, plan.suites[0].source, plan.timesteps, plan.batch_size)
     _compute(plan, workspace)
     _summarise(plan, workspace)
     finished = workspace.finish(
@@ -62,21 +65,26 @@ def run_request(request: Request) -> Run:
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 1),
             "machine": machine(),
+            "growth": None if growth is None else dataclasses.asdict(growth),
+            "notes": [growth.sentence] if growth is not None and growth.sentence is not None else [],
         }
     )
     write_report([finished], finished.folder / "report")
     return finished
 
 
-def _units(plan: Plan) -> list[Unit]:
+def _units(plan: Plan, folder: Path) -> list[Unit]:
     units: list[Unit] = []
     for suite in plan.suites:
-        units.extend(corruption_units(plan, suite) if suite.kind == "corruptions" else attack_units(plan, suite))
+        if suite.kind == "corruptions":
+            units.extend(corruption_units(plan, suite))
+        else:
+            units.extend(attack_units(plan, suite, folder))
     return units
 
 
 def _compute(plan: Plan, workspace: Workspace) -> None:
-    units = _units(plan)
+    units = _units(plan, workspace.folder)
     console = Console(file=sys.stderr) if plan.request.progress else None
     with RunProgress(workspace.folder, len(units), sum(unit.passes for unit in units), console) as progress:
         for unit in units:
@@ -94,6 +102,11 @@ def _summarise(plan: Plan, workspace: Workspace) -> None:
         for suite in plan.suites
         if suite.kind == "corruptions" and suite.definition.baseline is not None
     }
-    table = summarise_folder(workspace.folder / "outcomes", model=str(plan.spec.model["name"]), baselines=baselines)
+    table = summarise_folder(
+        workspace.folder / "outcomes",
+        model=str(plan.spec.model["name"]),
+        baselines=baselines,
+        subsets=[suite.name for suite in plan.spec.suites if suite.subset],
+    )
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), workspace.folder / "metrics.parquet")
     table.to_csv(workspace.folder / "metrics.csv", index=False)

@@ -84,11 +84,11 @@ class TimestepRows:
         prediction = np.concatenate([part.prediction for part in self._scores], axis=1)
         confidence = np.concatenate([part.confidence for part in self._scores], axis=1)
         labels = np.concatenate(self._labels)
-        times, images = prediction.shape
+        times, images = len(prediction), len(labels)
         return {
             "image_id": np.tile(np.array(self._ids), times),
             "label": np.tile(labels, times),
-            "timestep": np.repeat(np.arange(times), images),
+            "timestep": np.arange(times).repeat(images),
             "prediction": prediction.ravel(),
             "correct": (prediction == labels).ravel(),
             "confidence": confidence.ravel(),

@@ -18,6 +18,8 @@ def print_summary(run: Run, console: Console | None = None) -> None:
         rows = metrics[metrics["suite"] == suite.name]
         columns = _corruption_columns(rows) if suite.kind == "corruptions" else _attack_columns(rows)
         console.print(_table(f"{run.spec.model['name']} on {_images(suite.name, suite.images, suite.subset)}", columns))
+    for note in run.manifest.get("notes", []):
+        console.print(f"[bold]note:[/bold] {note}", highlight=False)
     console.print(f"wrote {run.folder}", highlight=False, soft_wrap=True)
 
 
@@ -54,7 +56,9 @@ def _attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     attacks = rows[(rows["kind"] == "attack") & (rows["metric"] == "robust_accuracy")]
     for name, part in attacks.groupby("name"):
-        own = part[part["attacked_timestep"] == part["timestep"]]
+        own = part[(part["attacked_timestep"] == part["timestep"]) & (part["epsilon"] > 0)]
+        if own.empty:
+            continue
         epsilon = _telling_epsilon(own)
         shown = own[np.isclose(own["epsilon"].astype(float), epsilon)]
         columns[f"{name}, ε = {_fraction(epsilon)}"] = shown.set_index("timestep")["value"]

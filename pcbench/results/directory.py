@@ -107,7 +107,7 @@ def _refuse_foreign(final: Path, spec: RunSpec, again: bool) -> None:
         return
     if not (final / MANIFEST).is_file():
         raise UsageError(f"{final} exists and is no run of pcbench; give another folder with --out")
-    if open_run(final, verify=False).key != spec.key() and not again:
+    if not again and open_run(final, verify=False).key != spec.key():
         raise UsageError(f"{final} holds another run; give another folder with --out, or --again to replace it")
 
 
@@ -184,11 +184,11 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
         spec = RunSpec.model_validate_json(json.dumps(manifest["spec"]))
         files: dict[str, str] = manifest["files"]
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it again") from error
+        raise DataError(f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it anew with --again") from error
     if verify:
         for name, digest in files.items():
             if not (folder / name).is_file() or file_hash(folder / name) != digest:
-                raise DataError(f"{folder / name}: missing or changed since the run; run it again")
+                raise DataError(f"{folder / name}: missing or changed since the run; run it anew with --again")
     return Run(folder, spec, manifest)
 
 

@@ -68,7 +68,6 @@ class Settings(Definition):
         device: Where the network ran.
         threads: CPU threads (they can change the last bits of a sum).
         checks: Whether the evidence about the gradients was collected.
-        attack_all_timesteps: Losses over all timesteps attacked beside each timestep by itself.
     """
 
     seed: int
@@ -84,7 +83,6 @@ class Settings(Definition):
     device: str
     threads: int
     checks: bool
-    attack_all_timesteps: tuple[Literal["mean", "worst"], ...]
 
 
 class RunSpec(Definition):

@@ -105,7 +105,6 @@ def _spec(seed: int, **changes: Any) -> RunSpec:
         device="cpu",
         threads=1,
         checks=False,
-        attack_all_timesteps=(),
     )
     suites = (
         SuiteSpec(name="made-c", kind="corruptions", version="1", sha256="aa", images=IMAGES, subset=False),

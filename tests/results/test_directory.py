@@ -27,7 +27,6 @@ SETTINGS = Settings(
     device="cpu",
     threads=1,
     checks=False,
-    attack_all_timesteps=(),
 )
 SPEC = RunSpec(
     version=1,

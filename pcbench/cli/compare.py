@@ -1,0 +1,51 @@
+"""`pcbench compare RUN RUN…`: runs, or the timesteps of one run, on the same images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pcbench.results.directory import Run
+
+
+def compare_command(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of finished runs: each is compared with the first; one alone, its timesteps with t = 0.",
+            metavar="RUN...",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write comparison.csv and comparison.md into this folder.")
+    ] = None,
+) -> None:
+    """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
+    from rich.console import Console
+
+    from pcbench.results.comparison import compare_runs, compare_timesteps
+    from pcbench.results.comparison_output import as_frame, markdown, rich_table, sentences
+    from pcbench.results.directory import open_run
+    from pcbench.results.files import write_whole
+
+    first, *others = [open_run(folder) for folder in runs]
+    rows = [] if others else compare_timesteps(first)
+    for other in others:
+        rows += compare_runs(first, other, _names(first, other))
+    console = Console()
+    console.print(rich_table(rows))
+    for sentence in sentences(rows):
+        console.print(f"- {sentence}", highlight=False)
+    if out is not None:
+        write_whole(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
+        write_whole(out / "comparison.md", markdown(rows).encode())
+        console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", highlight=False, soft_wrap=True)
+
+
+def _names(first: Run, second: Run) -> tuple[str, str]:
+    """Call two runs by their models; by their folders where these are called the same."""
+    models = str(first.spec.model["name"]), str(second.spec.model["name"])
+    return models if models[0] != models[1] else (first.folder.name, second.folder.name)

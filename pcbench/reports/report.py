@@ -1,0 +1,24 @@
+"""A run's report: everything that is made from its tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcbench.reports.figures import write_figures
+from pcbench.results.directory import Run
+
+
+def write_report(runs: Sequence[Run], folder: Path) -> Path:
+    """Write the figures of runs; those of a second and later run go into folders named by their keys.
+
+    Args:
+        runs: Finished runs, at least one.
+        folder: Where to write.
+
+    Returns:
+        The folder.
+    """
+    for index, run in enumerate(runs):
+        write_figures(run.metrics, folder if index == 0 else folder / run.key)
+    return folder
