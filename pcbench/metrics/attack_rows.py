@@ -14,9 +14,10 @@ from pcbench.metrics.attack import (
     attack_success_rate_within,
     robust_accuracy,
 )
+from pcbench.metrics.bootstrap import Sample
 from pcbench.metrics.cells import Answers, Cell, SuiteOutcomes
 from pcbench.metrics.rates import Booleans
-from pcbench.metrics.rows import Row, cell_row
+from pcbench.metrics.rows import CHANGE, Row, cell_row
 from pcbench.results.schema import Condition
 
 Sweep = dict[float, tuple[Cell, Answers]]
@@ -27,6 +28,7 @@ def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     """Return all rows of a suite's attacks."""
     clean = {cell.timestep: outcomes.answers(cell).correct for cell in outcomes.cells if cell.condition.kind == "clean"}
     compared = _compared_timesteps(outcomes)
+    yield from _change_rows(outcomes)
     for cells in _sweeps(outcomes):
         sweep = {_epsilon(cell): (cell, outcomes.answers(cell)) for cell in sorted(cells, key=_epsilon)}
         timestep = cells[0].timestep
@@ -66,6 +68,25 @@ def _robust_rows(sweep: Sweep) -> Iterator[Row]:
     for cell, answers in sweep.values():
         survived.append(answers.correct)
         yield cell_row(cell, "robust_accuracy", robust_accuracy(survived))
+
+
+def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
+    """Return the paired change of robust accuracy since the first timestep, each timestep attacked by itself."""
+    survived: dict[Cell, Booleans] = {}
+    for cells in _sweeps(outcomes):
+        if cells[0].condition.attacked_timestep == cells[0].timestep:
+            ordered = sorted(cells, key=_epsilon)
+            kept = np.logical_and.accumulate([outcomes.answers(cell).correct for cell in ordered])
+            survived.update(zip(ordered, kept, strict=True))
+    if not survived:
+        return
+    start = min(cell.timestep for cell in survived)
+    sample = Sample(survived)
+    for cell in survived:
+        before = Cell(dataclasses.replace(cell.condition, attacked_timestep=start), start)
+        if cell.timestep > start and before in survived:
+            change = sample.change(lambda means: means[..., 0], [cell], [before])
+            yield cell_row(cell, "robust_accuracy" + CHANGE, change)
 
 
 def _success_rows(sweep: Sweep, correct_before: Booleans, common: list[Booleans]) -> Iterator[Row]:

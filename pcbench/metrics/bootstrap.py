@@ -72,6 +72,19 @@ class Sample(Generic[KeyType]):
             low, high = bca_interval(float(value), resampled, -statistic(without_one), confidence)
         return Estimate(float(value), low, high, self.images)
 
+    def change(self, statistic: Statistic, keys: Sequence[KeyType], keys_before: Sequence[KeyType]) -> Estimate:
+        """Return the paired difference of a statistic between two sets of columns, the second taken off the first.
+
+        Args:
+            statistic: As for `estimate`.
+            keys: The columns it takes.
+            keys_before: The columns that take their places in what is taken off.
+        """
+        return self.estimate(
+            lambda means: statistic(means[..., : len(keys)]) - statistic(means[..., len(keys) :]),
+            [*keys, *keys_before],
+        )
+
     def _alike(self, chosen: list[int]) -> bool:
         part = self._columns[:, chosen]
         return bool((part == part[0]).all())

@@ -23,7 +23,7 @@ from pcbench.metrics.corruption import (
     relative_corruption_error,
 )
 from pcbench.metrics.rates import Booleans, Estimate, Floats
-from pcbench.metrics.rows import Row, pooled_row
+from pcbench.metrics.rows import CHANGE, Row, pooled_row
 
 Key = tuple[str, int, int]
 """A column of errors: corruption, severity, timestep; clean images are ("clean", 0, timestep)."""
@@ -67,8 +67,12 @@ def pooled_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[
     sample = Sample(columns)
     for timestep in timesteps:
         yield from _severity_rows(sample, columns, names, timestep)
+        yield from _clean_change_rows(sample, columns, timestep, timesteps[0])
         for figure in figures(baseline, timesteps[0]):
-            yield from _figure_rows(sample, figure, _with_baseline(complete, figure, baseline), timestep)
+            with_baseline = _with_baseline(complete, figure, baseline)
+            yield from _figure_rows(sample, figure, with_baseline, timestep)
+            if timestep > timesteps[0] and with_baseline:
+                yield from _mean_change_rows(sample, figure, with_baseline, timestep, timesteps[0])
 
 
 def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
@@ -158,6 +162,27 @@ def _figure_rows(sample: Sample[Key], figure: Figure, names: list[str], timestep
         estimate = _estimate(sample, statistic, [key for name in names for key in figure.keys(name, timestep)])
         if estimate is not None:
             yield pooled_row(metric, timestep, estimate, kind="summary", baseline=figure.baseline)
+
+
+def _mean_change_rows(
+    sample: Sample[Key], figure: Figure, names: list[str], timestep: int, start: int
+) -> Iterator[Row]:
+    metric, statistic = figure_mean(figure, names)
+    now, before = ([key for name in names for key in figure.keys(name, t)] for t in (timestep, start))
+    try:
+        estimate = sample.change(statistic, now, before)
+    except UsageError:
+        return
+    yield pooled_row(metric + CHANGE, timestep, estimate, kind="summary", baseline=figure.baseline)
+
+
+def _clean_change_rows(
+    sample: Sample[Key], columns: Mapping[Key, Booleans], timestep: int, start: int
+) -> Iterator[Row]:
+    now, before = (_CLEAN, 0, timestep), (_CLEAN, 0, start)
+    if timestep > start and now in columns and before in columns:
+        change = sample.change(lambda means: 1 - means[..., 0], [now], [before])
+        yield pooled_row("accuracy" + CHANGE, timestep, change, kind="clean", name=_CLEAN)
 
 
 def _estimate(sample: Sample[Key], statistic: Callable[[Floats], Floats], keys: list[Key]) -> Estimate | None:

@@ -7,6 +7,9 @@ import dataclasses
 from pcbench.metrics.cells import Cell
 from pcbench.metrics.rates import Estimate
 
+CHANGE = "_minus_t0"
+"""What the name of a metric ends with where it is the paired difference to the same images at the first timestep."""
+
 Row = dict[str, object]
 """A row of `metrics.csv` by column, without model and suite; a column that is left out is empty."""
 

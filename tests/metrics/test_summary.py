@@ -144,6 +144,22 @@ def test_corruption_errors_are_those_of_the_definition(corruption_metrics: pd.Da
         assert means["mean_error_relative_to_t0"] == pytest.approx(relative.mean())
 
 
+def test_changes_are_differences_with_narrower_intervals_than_unpaired_ones(corruption_metrics: pd.DataFrame) -> None:
+    """Oracle: the difference of the two rows; pairing must not widen the sum of both half-widths."""
+    pairs = {"mean_corruption_error": corruption_metrics, "robust_accuracy": _metrics(_attacks(plain=False))}
+    keys = ["name", "epsilon"]
+    for metric, table in pairs.items():
+        rows = table[table["metric"] == metric]
+        start = rows[rows["timestep"] == 0].set_index(keys)
+        for _, change in table[table["metric"] == f"{metric}_minus_t0"].iterrows():
+            key = (change["name"], change["epsilon"])
+            before = start.loc[[key]].iloc[0]
+            now = rows[(rows["timestep"] == change["timestep"])].set_index(keys).loc[[key]].iloc[0]
+            assert change["value"] == pytest.approx(now["value"] - before["value"], abs=1e-12)
+            unpaired = (now["ci_high"] - now["ci_low"]) + (before["ci_high"] - before["ci_low"])
+            assert change["ci_high"] - change["ci_low"] < unpaired
+
+
 def test_another_set_of_corruptions_has_no_mce() -> None:
     names = set(_metrics(_corruptions(THE_FIFTEEN[:4]))["metric"])
     assert "mean_corruption_error" not in names
@@ -152,7 +168,7 @@ def test_another_set_of_corruptions_has_no_mce() -> None:
 
 def test_fewer_than_five_severities_have_no_corruption_error() -> None:
     names = set(_metrics(_corruptions(severities=range(1, 4)))["metric"])
-    assert names == {"accuracy", "error"}
+    assert names == {"accuracy", "error", "accuracy_minus_t0"}
 
 
 def test_without_a_baseline_nothing_is_normalised() -> None:
