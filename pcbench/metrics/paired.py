@@ -1,0 +1,82 @@
+"""Paired comparisons: two answers of every image, and whether their difference is real."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom, binomtest
+
+from pcbench.metrics.bootstrap import RESAMPLES, SEED, bca_interval, resampled_means
+from pcbench.metrics.rates import Booleans, Floats
+
+
+class Difference(NamedTuple):
+    """A paired difference of two means over the same images.
+
+    Attributes:
+        value: Second mean minus first.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        p: Two-sided p value of no difference.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def mcnemar(first: Booleans, second: Booleans, *, method: Literal["exact", "midp"] = "exact") -> float:
+    """Return the two-sided p value of McNemar's test.
+
+    Among the images on which the two answers differ, either is as likely to be the right one if there is no
+    difference (Q. McNemar, Psychometrika 12, 1947).
+
+    Args:
+        first: Whether each image is answered rightly, shape (images,).
+        second: The same of the other classifier.
+        method: ``"exact"`` never rejects a true null more often than it says, for few images as for many, and is
+            conservative. ``"midp"`` counts half the probability of what was observed, and keeps its level on
+            average only (M. W. Fagerland et al., BMC Medical Research Methodology 13:91, 2013).
+    """
+    gained = int(np.count_nonzero(second & ~first))
+    lost = int(np.count_nonzero(first & ~second))
+    if gained + lost == 0:
+        return 1.0
+    p = float(binomtest(gained, gained + lost).pvalue)
+    return p - float(binom.pmf(gained, gained + lost, 0.5)) if method == "midp" else p
+
+
+def paired_differences(differences: NDArray[np.floating], *, resamples: int = RESAMPLES) -> list[Difference]:
+    """Return the mean of every column with its BCa interval and p value by the bootstrap over images.
+
+    An image is drawn with all its columns together. The p value is twice the share of resamples on the far side of
+    zero, at least 2 / (resamples + 1): no difference is called more certain than the resamples can tell.
+
+    Args:
+        differences: Second score minus first, shape (images, columns).
+        resamples: How many times the images are drawn.
+    """
+    columns = differences.astype(np.float32)
+    means = resampled_means(columns, resamples, SEED)
+    return [_difference(column.astype(np.float64), means[:, place]) for place, column in enumerate(columns.T)]
+
+
+def _difference(column: Floats, resampled: Floats) -> Difference:
+    value = float(column.mean())
+    if not np.any(column != column[0]):
+        # Every image differs alike: nothing to resample. No image differs, or every image does.
+        return Difference(value, value, value, 1.0 if value == 0 else 2 / (len(resampled) + 1))
+    low, high = bca_interval(value, resampled, column)
+    tail = min(int(np.count_nonzero(resampled <= 0)), int(np.count_nonzero(resampled >= 0)))
+    return Difference(value, low, high, min(1.0, 2 * (tail + 1) / (len(resampled) + 1)))
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Return p values adjusted for all questions of one family (S. Holm, Scand. J. Statist. 6, 1979)."""
+    from statsmodels.stats import multitest  # slow to import
+
+    untyped = cast("Any", multitest)
+    return [float(p) for p in untyped.multipletests(p_values, method="holm")[1]] if p_values else []

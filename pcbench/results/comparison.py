@@ -1,0 +1,177 @@
+"""Comparing runs, and the timesteps of a run, on the same images.
+
+Every figure is a mean of a score that every image has (`pcbench.results.scored`), so every difference is paired:
+McNemar's test where an image's score is right or wrong, else the bootstrap over images; Holm's correction over the
+comparisons of one question (one figure, several timesteps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.errors import UsageError
+from pcbench.metrics.paired import holm, mcnemar, paired_differences
+from pcbench.results.comparability import require_same_images
+from pcbench.results.directory import Run
+from pcbench.results.scored import Figure, ScoredSuite, score
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two things that are compared.
+
+    Attributes:
+        name: What it is called, such as ``"t = 8"`` or ``"pvgg16 at t = 8"``.
+        timestep: The timestep that answers.
+    """
+
+    name: str
+    timestep: int
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """One comparison; values are shares of images, or ratios for mCE.
+
+    Attributes:
+        suite: The suite's name.
+        figure: What is compared.
+        first: The first side.
+        second: The second side.
+        images: Number of images.
+        first_value: The figure of the first.
+        second_value: The figure of the second.
+        difference: second - first.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        test: ``"McNemar"`` or ``"bootstrap"``.
+        p: Two-sided p value.
+        p_holm: The same, corrected for all comparisons of this question.
+        wins: On how many corruptions the second makes fewer errors than the first.
+        corruptions: Of how many; 0 where the suite has none.
+    """
+
+    suite: str
+    figure: Figure
+    first: Side
+    second: Side
+    images: int
+    first_value: float
+    second_value: float
+    difference: float
+    low: float
+    high: float
+    test: str
+    p: float
+    p_holm: float
+    wins: int
+    corruptions: int
+
+
+def compare_timesteps(run: Run) -> list[ComparedRow]:
+    """Compare every timestep of a run with the first, t = 0.
+
+    Raises:
+        UsageError: The run has one timestep only.
+        DataError: Its outcomes are damaged.
+    """
+    rows: list[ComparedRow] = []
+    for suite, scored in score(run).items():
+        start, *later = [Side(f"t = {timestep}", timestep) for timestep in scored.timesteps]
+        rows += _compare(suite, (scored, scored), [(start, side) for side in later])
+    if not rows:
+        raise UsageError(f"{run.folder}: has one timestep only; give two runs, or one with timesteps")
+    return rows
+
+
+def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[ComparedRow]:
+    """Compare two runs at the timesteps they share and, where these differ, at the last timestep of each.
+
+    Args:
+        first: The run that is compared with.
+        second: The run that is compared.
+        names: What the two are called.
+
+    Raises:
+        UsageError: They have no suite in common, or differ in images, preprocessing or suite version.
+        DataError: Outcomes are damaged.
+    """
+    held = {suite.name for suite in second.spec.suites}
+    common = [suite.name for suite in first.spec.suites if suite.name in held]
+    folders = (str(first.folder), str(second.folder))
+    if not common:
+        raise UsageError(f"{folders[0]} and {folders[1]} cannot be compared: they have no suite in common")
+    require_same_images(first.spec, second.spec, common, folders)
+    scored = score(first), score(second)
+    rows: list[ComparedRow] = []
+    for suite in common:
+        both = scored[0][suite], scored[1][suite]
+        rows += _compare(suite, both, _pairs(both[0].timesteps, both[1].timesteps, names))
+    return rows
+
+
+def _pairs(first: list[int], second: list[int], names: tuple[str, str]) -> list[tuple[Side, Side]]:
+    times = [(timestep, timestep) for timestep in first if timestep in second]
+    times += [(first[-1], second[-1])] if first[-1] != second[-1] else []
+    return [(Side(f"{names[0]} at t = {one}", one), Side(f"{names[1]} at t = {two}", two)) for one, two in times]
+
+
+def _compare(
+    suite: str, scored: tuple[ScoredSuite, ScoredSuite], pairs: Sequence[tuple[Side, Side]]
+) -> Iterator[ComparedRow]:
+    for figure in dict.fromkeys(figure for figure, _ in scored[0].scores):
+        asked = [
+            (one, two)
+            for one, two in pairs
+            if (figure, one.timestep) in scored[0].scores and (figure, two.timestep) in scored[1].scores
+        ]
+        if asked:
+            yield from _answer(suite, figure, scored, asked)
+
+
+def _answer(
+    suite: str, figure: Figure, scored: tuple[ScoredSuite, ScoredSuite], asked: Sequence[tuple[Side, Side]]
+) -> Iterator[ComparedRow]:
+    before = np.column_stack([scored[0].scores[figure, one.timestep] for one, _ in asked])
+    after = np.column_stack([scored[1].scores[figure, two.timestep] for _, two in asked])
+    differences = paired_differences(after - before)
+    binary = bool(np.isin(before, (0, 1)).all() and np.isin(after, (0, 1)).all())
+    if binary:
+        p_values = [_mcnemar(before[:, place], after[:, place]) for place in range(len(asked))]
+    else:
+        p_values = [difference.p for difference in differences]
+    corrected = holm(p_values)
+    for place, (one, two) in enumerate(asked):
+        wins, corruptions = _wins(scored, one, two)
+        yield ComparedRow(
+            suite=suite,
+            figure=figure,
+            first=one,
+            second=two,
+            images=len(before),
+            first_value=float(before[:, place].mean()),
+            second_value=float(after[:, place].mean()),
+            difference=differences[place].value,
+            low=differences[place].low,
+            high=differences[place].high,
+            test="McNemar" if binary else "bootstrap",
+            p=p_values[place],
+            p_holm=corrected[place],
+            wins=wins,
+            corruptions=corruptions,
+        )
+
+
+def _mcnemar(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    return mcnemar(first.astype(bool), second.astype(bool))
+
+
+def _wins(scored: tuple[ScoredSuite, ScoredSuite], first: Side, second: Side) -> tuple[int, int]:
+    """Return on how many corruptions the second makes fewer errors, and how many there are."""
+    errors = scored[0].corruption_errors.get(first.timestep, {}), scored[1].corruption_errors.get(second.timestep, {})
+    names = errors[0].keys() & errors[1].keys()
+    return sum(errors[1][name] < errors[0][name] for name in names), len(names)

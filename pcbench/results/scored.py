@@ -1,0 +1,117 @@
+"""Every image's score in the figures that runs are compared by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.catalog import suite_folder
+from pcbench.corruptions.definitions import load_corruption_suite
+from pcbench.errors import UsageError
+from pcbench.metrics.corruption import SEVERITIES, THE_FIFTEEN, Baseline
+from pcbench.metrics.table import SUBSET_NOTE
+from pcbench.results.directory import Run
+from pcbench.results.environment import folder_hash
+from pcbench.results.guarded import guarded_rows, share
+from pcbench.results.run_spec import SuiteSpec
+from pcbench.results.scores import SuiteScores, read_scores
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that is a mean of a score of every image.
+
+    Attributes:
+        name: In words, such as ``"clean accuracy"`` or ``"mCE (alexnet)"``.
+        better: 1 where more is better, -1 where less is.
+    """
+
+    name: str
+    better: int = 1
+
+
+@dataclass(frozen=True)
+class ScoredSuite:
+    """A run's scores in one suite.
+
+    Attributes:
+        scores: For each figure and timestep the images' scores, shape (images,), in the order of sorted image ids.
+        corruption_errors: For each timestep the error under each corruption, over its severities.
+    """
+
+    scores: Mapping[tuple[Figure, int], NDArray[np.float64]]
+    corruption_errors: Mapping[int, Mapping[str, float]]
+
+    @property
+    def timesteps(self) -> list[int]:
+        """The timesteps that answer, in order."""
+        return sorted({timestep for _, timestep in self.scores})
+
+
+def score(run: Run) -> dict[str, ScoredSuite]:
+    """Return the scores of a run by suite.
+
+    Raises:
+        DataError: The run's outcomes are damaged.
+    """
+    specs = {suite.name: suite for suite in run.spec.suites}
+    return {scores.suite: _score_suite(scores, specs[scores.suite]) for scores in read_scores(run)[0]}
+
+
+def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
+    found: dict[tuple[Figure, int], NDArray[np.float64]] = {}
+    for row, cells in guarded_rows(scores, "pooled"):
+        kind = scores.cells[cells[0]].condition.kind
+        name = {"clean": "clean accuracy", "attack": f"robust accuracy under {row.what}"}.get(kind)
+        figure = Figure(name or f"accuracy under {row.what}")
+        found[figure, row.timestep] = share(scores, scores.correct, cells)
+    errors = _errors(scores)
+    means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
+    return ScoredSuite(found | _normalised(errors, spec), means)
+
+
+def _errors(scores: SuiteScores) -> dict[int, dict[str, NDArray[np.float64]]]:
+    """Return, by timestep and corruption, each image's mean error over the five severities."""
+    cells: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
+    for place, cell in enumerate(scores.cells):
+        if cell.condition.kind == "corruption":
+            cells[cell.timestep, cell.condition.name].append(place)
+    errors: defaultdict[int, dict[str, NDArray[np.float64]]] = defaultdict(dict)
+    for (timestep, name), places in cells.items():
+        if len(places) == len(SEVERITIES):
+            errors[timestep][name] = 1 - scores.correct[places].mean(axis=0)
+    return errors
+
+
+def _normalised(
+    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], spec: SuiteSpec
+) -> dict[tuple[Figure, int], NDArray[np.float64]]:
+    """Return each image's share in the mean CE: CE is a ratio of sums, its denominator fixed."""
+    baseline = _baseline(spec) if errors else None
+    if baseline is None:
+        return {}
+    names = sorted(next(iter(errors.values())))
+    denominators = {name: baseline.mean_error(name) for name in names if name in baseline.errors}
+    if len(denominators) != len(names) or not all(denominators.values()):
+        return {}
+    word = "mCE" if set(names) == set(THE_FIFTEEN) else "mean normalised error"
+    figure = Figure(f"{word} ({baseline.name}{SUBSET_NOTE.replace('(', ', ').rstrip(')') if spec.subset else ''})", -1)
+    return {
+        (figure, timestep): np.mean([named[name] / denominators[name] for name in names], axis=0)
+        for timestep, named in errors.items()
+    }
+
+
+def _baseline(spec: SuiteSpec) -> Baseline | None:
+    """Return the baseline of a suite as it was run; None where the catalogue no longer has that suite."""
+    try:
+        kind, folder = suite_folder(spec.name)
+    except UsageError:
+        return None
+    if kind != "corruptions" or folder_hash(folder) != spec.sha256:
+        return None
+    return load_corruption_suite(folder).baseline

@@ -1,0 +1,94 @@
+"""Oracles: statsmodels' McNemar, SciPy's bootstrap, Holm's own example worked by hand, and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom, bootstrap
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from pcbench.metrics.paired import holm, mcnemar, paired_differences
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 1), (3, 9), (10, 10), (120, 80), (700, 900)])
+def test_mcnemar_equals_statsmodels_exact(gained, lost):
+    first = np.repeat([False, True, True, False], [gained, lost, 500, 100])
+    second = np.repeat([True, False, True, False], [gained, lost, 500, 100])
+    oracle = statsmodels_mcnemar([[500, lost], [gained, 100]], exact=True).pvalue
+    assert mcnemar(first, second) == pytest.approx(oracle)
+
+
+def test_midp_is_the_exact_value_less_half_the_observed_on_either_side():
+    first, second = np.repeat([False, True], [3, 9]), np.repeat([True, False], [3, 9])
+    oracle = 2 * binom.cdf(3, 12, 0.5) - binom.pmf(3, 12, 0.5)
+    assert mcnemar(first, second, method="midp") == pytest.approx(oracle)
+
+
+def test_midp_keeps_its_level_on_average_where_exact_is_conservative():
+    random = np.random.default_rng(7)
+    rejected = {"exact": 0, "midp": 0}
+    for _ in range(3000):
+        answers = random.random((2, 60)) < 0.7
+        for method in rejected:
+            rejected[method] += mcnemar(answers[0], answers[1], method=method) <= 0.05
+    assert rejected["exact"] < rejected["midp"] <= binom.isf(0.001, 3000, 0.05)
+
+
+def test_mcnemar_of_equal_answers_is_one():
+    answers = np.array([True, False, True])
+    assert mcnemar(answers, answers) == 1.0
+
+
+def test_mcnemar_rejects_a_true_null_at_most_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    chances = random.beta(2, 1, 300)
+    rejected = sum(mcnemar(random.random(300) < chances, random.random(300) < chances) <= 0.05 for _ in range(2000))
+    assert rejected <= binom.isf(0.001, 2000, 0.05)
+
+
+def test_interval_equals_scipys_but_for_resampling():
+    random = np.random.default_rng(1)
+    differences = random.normal(0.02, 0.2, (400, 1)) + 0.3 * (random.random((400, 1)) < 0.1)
+    (ours,) = paired_differences(differences, resamples=20_000)
+    oracle = bootstrap((differences[:, 0],), np.mean, n_resamples=20_000, rng=np.random.default_rng(2))
+    width = oracle.confidence_interval.high - oracle.confidence_interval.low
+    assert ours.value == pytest.approx(differences.mean())
+    assert abs(ours.low - oracle.confidence_interval.low) < 0.03 * width
+    assert abs(ours.high - oracle.confidence_interval.high) < 0.03 * width
+
+
+def test_95_percent_intervals_cover_and_p_values_keep_their_level():
+    random = np.random.default_rng(3)
+    # 60 columns are 60 tables of independent images; their true difference is zero.
+    covered = rejected = tables = 0
+    for _ in range(25):
+        first = (random.random((5, 200, 60)) < 0.7).mean(axis=0)
+        second = (random.random((5, 200, 60)) < 0.7).mean(axis=0)
+        found = paired_differences(second - first, resamples=1000)
+        covered += sum(difference.low <= 0 <= difference.high for difference in found)
+        rejected += sum(difference.p <= 0.05 for difference in found)
+        tables += len(found)
+    assert 0.93 <= covered / tables <= 0.965
+    assert rejected <= binom.isf(0.001, tables, 0.055)
+
+
+def test_differences_without_spread():
+    same, all_gained = paired_differences(np.column_stack([np.zeros(50), np.ones(50)]), resamples=999)
+    assert same == (0.0, 0.0, 0.0, 1.0)
+    assert all_gained == (1.0, 1.0, 1.0, pytest.approx(0.002))
+
+
+def test_columns_are_resampled_together():
+    """A column and its double must have intervals that are exactly double: the same images were drawn."""
+    random = np.random.default_rng(4)
+    column = random.integers(-1, 2, 300).astype(float)
+    one, two = paired_differences(np.column_stack([column, 2 * column]))
+    assert two.low == pytest.approx(2 * one.low, rel=1e-5)
+    assert two.high == pytest.approx(2 * one.high, rel=1e-5)
+    assert two.p == one.p
+
+
+def test_holm_by_hand():
+    # 4 x 0.01, 3 x 0.013, 2 x 0.02, 1 x 0.9, none smaller than the one before.
+    assert holm([0.02, 0.01, 0.9, 0.013]) == pytest.approx([0.04, 0.04, 0.9, 0.04])
+    assert holm([]) == []

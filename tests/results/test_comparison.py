@@ -1,0 +1,153 @@
+"""Oracles: values by pandas from the outcomes; `metrics.csv`'s own mCE, made by another way; made runs whose true
+difference is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pcbench.catalog import suite_folder
+from pcbench.corruptions.definitions import load_corruption_suite
+from pcbench.errors import UsageError
+from pcbench.metrics.summary import summarise
+from pcbench.results.comparison import compare_runs, compare_timesteps
+from pcbench.results.comparison_output import as_frame, markdown, sentence
+from pcbench.results.directory import begin
+from pcbench.results.environment import folder_hash
+from pcbench.results.run_spec import SuiteSpec
+from pcbench.results.schema import Condition, outcome_table, write_outcomes
+
+NAMES = ("first", "second")
+
+
+def fog_is_harder(condition, _timestep, chance):
+    return chance * (0.5 if condition.name == "fog" else 1)
+
+
+def later_timesteps_are_better(condition, timestep, chance):
+    return chance ** (1 / (1 + 2 * timestep)) if condition.kind != "clean" else chance
+
+
+def by_name(rows):
+    return {(row.suite, row.figure.name, row.second.timestep): row for row in rows}
+
+
+def test_values_and_differences_are_those_of_the_outcomes(make_run):
+    one, two = make_run("one"), make_run("two", seed=1, change=fog_is_harder)
+    rows = by_name(compare_runs(one, two, NAMES))
+    assert len(rows) == 3 * 4
+    tables = [run.outcomes() for run in (one, two)]
+    for timestep in range(3):
+        row = rows["made-c", "accuracy under mean of 2 corruptions", timestep]
+        values = [table[(table.kind == "corruption") & (table.timestep == timestep)].correct.mean() for table in tables]
+        assert (row.first_value, row.second_value) == pytest.approx(values)
+        assert row.difference == pytest.approx(values[1] - values[0])
+        assert row.low < row.difference < row.high
+        assert (row.first.name, row.second.name) == (f"first at t = {timestep}", f"second at t = {timestep}")
+        assert (row.wins, row.corruptions, row.images, row.test) == (row.wins, 2, 240, "bootstrap")
+        assert rows["made-linf", "clean accuracy", timestep].test == "McNemar"
+
+
+def test_a_real_difference_is_found_where_it_is_and_nowhere_else(make_run):
+    rows = compare_runs(make_run("one"), make_run("two", seed=1, change=fog_is_harder), NAMES)
+    for row in rows:
+        assert (row.p_holm < 0.01) == (row.figure.name == "accuracy under mean of 2 corruptions")
+        assert row.p <= row.p_holm
+    row = by_name(rows)["made-c", "accuracy under mean of 2 corruptions", 2]
+    assert sentence(row).startswith("made-c: second at t = 2 is less robust than first at t = 2")
+    clean = by_name(rows)["made-c", "clean accuracy", 0]
+    assert "second at t = 0 and first at t = 0 do not demonstrably differ; clean accuracy" in sentence(clean)
+    assert clean.p == 1.0
+
+
+def test_timesteps_of_a_run(make_run):
+    rows = compare_timesteps(make_run("one", change=later_timesteps_are_better))
+    assert {(row.first.name, row.second.name) for row in rows} == {("t = 0", "t = 1"), ("t = 0", "t = 2")}
+    row = by_name(rows)["made-c", "accuracy under mean of 2 corruptions", 2]
+    text = sentence(row)
+    assert text.startswith("made-c: t = 2 is more robust than t = 0 on 2 of 2 corruptions; accuracy under mean of 2")
+    assert f"{100 * row.first_value:.1f} → {100 * row.second_value:.1f}, difference +" in text
+    attacked = by_name(rows)["made-linf", "robust accuracy under pgd linf exact", 2]
+    assert sentence(attacked).startswith("made-linf: t = 2 is more robust than t = 0; robust accuracy")
+
+
+def test_holm_is_over_the_timesteps_of_one_question(make_run):
+    rows = [row for row in compare_timesteps(make_run("one")) if row.figure.name == "clean accuracy"]
+    rows = [row for row in rows if row.suite == "made-c"]
+    small, large = sorted(rows, key=lambda row: row.p)
+    assert small.p_holm == pytest.approx(min(1, 2 * small.p))
+    assert large.p_holm == pytest.approx(max(large.p, small.p_holm))
+
+
+def test_a_run_equals_itself(make_run):
+    for row in compare_runs(make_run("one"), make_run("two"), NAMES):
+        assert (row.difference, row.low, row.high, row.p_holm, row.wins) == (0, 0, 0, 1, 0)
+
+
+def test_what_cannot_be_compared_is_refused_with_the_field(make_run):
+    one = make_run("one")
+    spec = one.spec
+    data, suites = spec.data, spec.suites
+    refused = {
+        "data.preprocessing: {'resize': None, 'crop': 32, 'interpolation': 'bilinear'} -> {'crop': 28}": {
+            "data": data.model_copy(update={"preprocessing": {"crop": 28}})
+        },
+        "data.fingerprint: cc -> dd": {"data": data.model_copy(update={"fingerprint": "dd"})},
+        "suite made-c version: 1 -> 2": {"suites": (suites[0].model_copy(update={"version": "2"}), suites[1])},
+        "suite made-linf images: 120 -> 60": {"suites": (suites[0], suites[1].model_copy(update={"images": 60}))},
+        "no suite in common": {"suites": (suites[0].model_copy(update={"name": "other"}),)},
+    }
+    for place, (field, change) in enumerate(refused.items()):
+        with pytest.raises(UsageError, match="cannot be compared") as error:
+            compare_runs(one, make_run(f"refused-{place}", **change), NAMES)
+        assert field in str(error.value)
+
+
+@pytest.fixture
+def imagenet_run(make_run, tmp_path):
+    """A run of imagenet-c with its real baseline: 60 images, two timesteps, the second a little better."""
+    kind, folder = suite_folder("imagenet-c")
+    suite = load_corruption_suite(folder)
+    base = make_run("base").spec
+    entry = SuiteSpec(
+        name="imagenet-c", kind=kind, version=str(suite.version), sha256=folder_hash(folder), images=60, subset=False
+    )
+    space = begin(tmp_path / "imagenet", base.model_copy(update={"suites": (entry,)}), again=False)
+    random = np.random.default_rng(0)
+    tables = []
+    for timestep in (0, 1):
+        for condition in [Condition("imagenet-c", "clean", "clean")] + [
+            Condition("imagenet-c", "corruption", corruption.name, severity)
+            for corruption in suite.corruptions
+            for severity in (1, 2, 3, 4, 5)
+        ]:
+            correct = random.random(60) < 0.8 + 0.1 * timestep - 0.1 * (condition.severity or 0)
+            columns = {"image_id": np.array([f"{n:02d}" for n in range(60)]), "correct": correct}
+            columns |= {name: np.zeros(60, dtype=int) for name in ("label", "prediction", "confidence")}
+            tables.append(outcome_table(condition, columns | {"timestep": np.full(60, timestep)}))
+    write_outcomes(pa.concat_tables(tables), space.folder / "outcomes" / "imagenet-c" / "all.parquet")
+    return space.finish({}), suite
+
+
+def test_mce_is_that_of_the_metrics(imagenet_run):
+    run, suite = imagenet_run
+    metrics = summarise(run.outcomes(), model="made", baselines={"imagenet-c": suite.baseline})
+    expected = metrics[metrics.metric == "mean_corruption_error"].set_index("timestep").value
+    (row,) = [row for row in compare_timesteps(run) if row.figure.name.startswith("mCE")]
+    assert row.figure.name == f"mCE ({suite.baseline.name})"
+    assert (row.first_value, row.second_value) == pytest.approx((expected[0], expected[1]), rel=1e-6)
+    wins = f"on {row.wins} of 15 corruptions; mCE ({suite.baseline.name})"
+    assert f"t = 1 is more robust than t = 0 {wins}" in sentence(row)
+    assert row.difference < 0
+    assert f"difference −{-100 * row.difference:.1f} [−" in sentence(row)
+
+
+def test_tables_hold_every_comparison(make_run):
+    rows = compare_timesteps(make_run("one"))
+    frame = as_frame(rows)
+    assert len(frame) == len(rows) == 8
+    np.testing.assert_allclose(frame.difference, frame.second_value - frame.first_value, atol=1e-12)
+    text = markdown(rows)
+    assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {10}
+    assert text.count("\n- ") == len(rows)
