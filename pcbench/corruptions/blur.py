@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
-from pcbench.corruptions.corruption import Corruption, Drawn, as_float
+from pcbench.corruptions.corruption import Corruption, Drawn, as_float, whole_levels
 
 
 class GaussianBlur(Corruption):
@@ -60,12 +62,15 @@ class GlassBlur(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        blurred = filters.gaussian_blur(as_float(images), self.sigma).floor_()
-        flat = blurred.flatten(2)
-        for steps in drawn[0].unbind(1):
-            sources = self._sources(steps)
-            flat = flat.gather(2, sources.unsqueeze(1).expand(-1, 3, -1))
-        return filters.gaussian_blur(flat.reshape(images.shape), self.sigma)
+        blurred = as_float(whole_levels(filters.gaussian_blur(as_float(images), self.sigma)))
+        # Plane after plane, so that one list of places serves every image of a colour.
+        flat = blurred.transpose(0, 1).reshape(3, -1)
+        if self.iterations:
+            visits = [self._sources(steps) for steps in drawn[0].unbind(1)]
+            places = functools.reduce(lambda first, second: first.index_select(0, second), visits)
+            flat = flat.index_select(1, places)
+        shuffled = flat.reshape(3, len(images), *images.shape[-2:]).transpose(0, 1)
+        return filters.gaussian_blur(shuffled, self.sigma)
 
     def _sources(self, steps: torch.Tensor) -> torch.Tensor:
         """Return where each pixel's value comes from after one visit of all pixels.
@@ -74,21 +79,21 @@ class GlassBlur(Corruption):
             steps: (batch, height, width), for each pixel the distance to the pixel it reads, in flat order.
 
         Returns:
-            (batch, height * width) int64, flat indices.
+            (batch * height * width) int32, indices into the flattened batch.
         """
-        batch, height, width = steps.shape
-        here = torch.arange(height * width, dtype=torch.int32, device=steps.device)
-        rows, columns = here // width, here % width
-        inner = (rows > self.reach) & (rows <= height - self.reach)
-        inner &= (columns > self.reach) & (columns <= width - self.reach)
-        read = torch.where(inner, here + steps.reshape(batch, -1), here)
+        inner = torch.zeros(steps.shape, dtype=torch.bool, device=steps.device)
+        inner[:, self.reach + 1 : steps.shape[1] - self.reach + 1, self.reach + 1 : steps.shape[2] - self.reach + 1] = (
+            True
+        )
+        inner = inner.flatten()
+        here = torch.arange(steps.numel(), dtype=torch.int32, device=steps.device)
+        read = torch.where(inner, here + steps.flatten(), here)
         # A later pixel that was itself visited has its new value by now: the chain goes on there.
-        goes_on = (read > here) & inner[read.long()]
-        jump = torch.where(goes_on, read, here).long()
+        jump = torch.where((read > here) & inner.index_select(0, read), read, here)
         while True:
-            further = jump.gather(1, jump)
+            further = jump.index_select(0, jump)
             if torch.equal(further, jump):
-                return read.long().gather(1, jump)
+                return read.index_select(0, jump)
             jump = further
 
 

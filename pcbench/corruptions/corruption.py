@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pcbench.catalog import Definition
 
 Drawn = tuple[NDArray[np.generic], ...]
+ROUNDING_ERROR = 2.0**-10
 
 
 class Corruption(Definition):
@@ -52,6 +53,15 @@ class Corruption(Definition):
 def as_float(images: torch.Tensor) -> torch.Tensor:
     """Return grey levels as float32; float32 images are returned as they are, not copied."""
     return images.to(torch.float32)
+
+
+def whole_levels(levels: torch.Tensor) -> torch.Tensor:
+    """Cut float32 values, which are changed, off to whole grey levels from 0 to 255, uint8.
+
+    A value that the arithmetic of real numbers puts on a whole level may come out a rounding error below it, and
+    then would lose a level by chance: so a thousandth of a level is added first.
+    """
+    return levels.add_(ROUNDING_ERROR).clamp_(0, 255).to(torch.uint8)
 
 
 def per_image(values: torch.Tensor) -> torch.Tensor:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import math
+from typing import cast
 
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, NonNegativeFloat
+from torchvision.io import decode_jpeg, encode_jpeg
 from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
-from pcbench.corruptions.corruption import Corruption, Drawn, as_float
+from pcbench.corruptions.corruption import ROUNDING_ERROR, Corruption, Drawn, as_float
 
 
 class Contrast(Corruption):
@@ -124,8 +124,10 @@ class Pixelate(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         height, width = images.shape[-2:]
-        means = _box_means(_box_means(as_float(images), -1, int(width * self.scale)), -2, int(height * self.scale))
-        return _nearest(_nearest(means, -2, height), -1, width)
+        # Pillow shrinks along the rows first and rounds after each axis; moving whole rows is what torch does fast.
+        narrow = _box_means(as_float(images.transpose(2, 3).contiguous()), int(width * self.scale))
+        small = _box_means(narrow.transpose(2, 3).contiguous(), int(height * self.scale))
+        return F.interpolate(small, (height, width), mode="nearest-exact")
 
 
 class JpegCompression(Corruption):
@@ -153,14 +155,13 @@ def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
         The same shape, uint8, on the images' device.
     """
     whole = images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
-    stored = [_one_jpeg_round_trip(image, quality) for image in whole.permute(0, 2, 3, 1).cpu().numpy()]
-    return torch.from_numpy(np.stack(stored)).permute(0, 3, 1, 2).to(images.device)
+    stored: list[torch.Tensor] = [_jpeg_round_trip(image, quality) for image in whole.cpu()]
+    return torch.stack(stored).to(images.device)
 
 
-def _one_jpeg_round_trip(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    stored = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stored, "JPEG", quality=quality)
-    return np.asarray(Image.open(stored))
+def _jpeg_round_trip(image: torch.Tensor, quality: int) -> torch.Tensor:
+    # Given one image, both return one; their types also allow for lists.
+    return cast("torch.Tensor", decode_jpeg(cast("torch.Tensor", encode_jpeg(image, quality))))
 
 
 def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
@@ -170,24 +171,16 @@ def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDAr
     return np.asarray(cv2.invertAffineTransform(cv2.getAffineTransform(points, points + moves)), np.float32)
 
 
-def _box_means(levels: torch.Tensor, axis: int, count: int) -> torch.Tensor:
-    """Shrink one axis to `count` pixels, each the rounded mean of those whose centres lie in its box."""
-    length = levels.shape[axis]
+def _box_means(levels: torch.Tensor, count: int) -> torch.Tensor:
+    """Shrink images to `count` rows, each the rounded mean of the rows whose centres lie in its box."""
+    length = levels.shape[-2]
     scale = length / count
     centres = (np.arange(count) + 0.5) * scale
-    starts = np.floor(centres - scale / 2 + 0.5).astype(np.int64)
-    stops = np.minimum(np.floor(centres + scale / 2 + 0.5), length).astype(np.int64)
-    edges = torch.zeros_like(levels.select(axis, 0).unsqueeze(axis))
-    sums = torch.cat((edges, levels.cumsum(axis, dtype=torch.float64).float()), axis)
-    upper, lower = (torch.from_numpy(places).to(levels.device) for places in (stops, starts))
-    shape = [1] * levels.ndim
-    shape[axis] = count
-    widths = torch.from_numpy((stops - starts).astype(np.float32)).to(levels.device).reshape(shape)
-    return ((sums.index_select(axis, upper) - sums.index_select(axis, lower)) / widths).add_(0.5).floor_()
-
-
-def _nearest(levels: torch.Tensor, axis: int, length: int) -> torch.Tensor:
-    """Enlarge one axis to `length` pixels, each a copy of the nearest."""
-    count = levels.shape[axis]
-    places = [min(math.floor((place + 0.5) * count / length), count - 1) for place in range(length)]
-    return levels.index_select(axis, torch.tensor(places, device=levels.device))
+    starts = np.floor(centres - scale / 2 + 0.5).astype(np.int32)
+    stops = np.minimum(np.floor(centres + scale / 2 + 0.5), length).astype(np.int32)
+    total = torch.zeros((*levels.shape[:2], count, levels.shape[3]), device=levels.device)
+    for step in range(int((stops - starts).max())):
+        rows = torch.from_numpy(np.minimum(starts + step, length - 1)).to(levels.device)
+        weights = torch.from_numpy((starts + step < stops) / (stops - starts)).float().to(levels.device)
+        total.addcmul_(levels.index_select(-2, rows), weights[:, None])
+    return total.add_(0.5 + ROUNDING_ERROR).floor_()

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcbench.corruptions.corruption import Corruption
+from pcbench.corruptions.corruption import Corruption, whole_levels
 
 
 def corrupt_batch(
@@ -49,7 +49,7 @@ def _corrupt(images: torch.Tensor, corruption: Corruption, generators: Sequence[
     drawn = tuple(_stack(parts).to(images.device) for parts in zip(*draws, strict=True))
     if images.dtype == torch.uint8:
         levels = corruption.apply(images, drawn)
-        return levels if levels.dtype == torch.uint8 else levels.clamp_(0, 255).to(torch.uint8)
+        return levels if levels.dtype == torch.uint8 else whole_levels(levels)
     levels = corruption.apply(images.float() * 255, drawn).to(torch.float32)
     return levels.clamp(0, 255).div_(255).to(images.dtype)
 

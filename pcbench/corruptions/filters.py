@@ -9,7 +9,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 Border = Literal["replicate", "mirror", "reflect"]
 """Beyond the edge: the edge pixel; `dcb|abcd`'s mirror without (reflect101) or with the edge pixel repeated."""
+
+# OpenCV's direct filter is faster than a pair of Fourier transforms up to about this size.
+_LARGEST_DIRECT_KERNEL = 11
 
 _OPENCV_BORDERS = {
     "replicate": cv2.BORDER_REPLICATE,
@@ -58,17 +61,19 @@ def disk_kernel(radius: float, edge_blur: float) -> NDArray[np.float32]:
 
 
 def correlate(images: torch.Tensor, kernel: NDArray[np.float32], border: Border) -> torch.Tensor:
-    """Correlate every plane with one two-dimensional kernel.
+    """Correlate every plane with one symmetric kernel of two dimensions, large ones by Fourier transforms.
 
     Args:
         images: (batch, channels, height, width), float32.
-        kernel: Odd numbers of rows and columns.
+        kernel: As many rows as columns, an odd number; the same after half a turn.
         border: How the image continues beyond its edge.
     """
+    reach = kernel.shape[0] // 2
+    if 2 * reach + 1 > _LARGEST_DIRECT_KERNEL:
+        return _correlate_by_fourier(images, kernel, border)
     if images.device.type == "cpu":
         return _by_plane(images, lambda plane: cv2.filter2D(plane, -1, kernel, borderType=_OPENCV_BORDERS[border]))
-    tall, wide = kernel.shape[0] // 2, kernel.shape[1] // 2
-    return _convolve(pad(images, (tall, tall), (wide, wide), border), torch.from_numpy(kernel))
+    return _convolve(pad(images, (reach, reach), (reach, reach), border), torch.from_numpy(kernel))
 
 
 def gaussian_blur(
@@ -101,6 +106,10 @@ def pad(images: torch.Tensor, rows: tuple[int, int], columns: tuple[int, int], b
         columns: Pixels to add left and right.
         border: How the image continues.
     """
+    if border == "replicate":
+        return F.pad(images, (*columns, *rows), mode="replicate")
+    if border == "mirror" and max(rows) < images.shape[-2] and max(columns) < images.shape[-1]:
+        return F.pad(images, (*columns, *rows), mode="reflect")
     down = _continued(images.shape[-2], rows, border).to(images.device)
     across = _continued(images.shape[-1], columns, border).to(images.device)
     return images.index_select(-2, down).index_select(-1, across)
@@ -197,21 +206,42 @@ def trace(images: torch.Tensor, taps: list[Tap]) -> torch.Tensor:
     return total
 
 
-_NUMPY_BORDERS: dict[Border, Literal["edge", "reflect", "symmetric"]] = {
-    "replicate": "edge",
-    "mirror": "reflect",
-    "reflect": "symmetric",
-}
-
-
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _continued(length: int, beyond: tuple[int, int], border: Border) -> torch.Tensor:
-    return torch.from_numpy(np.pad(np.arange(length, dtype=np.int32), beyond, mode=_NUMPY_BORDERS[border]))
+    mode: Literal["reflect", "symmetric"] = "reflect" if border == "mirror" else "symmetric"
+    return torch.from_numpy(np.pad(np.arange(length, dtype=np.int32), beyond, mode=mode))
 
 
 def _by_plane(images: torch.Tensor, blur: Callable[[NDArray[np.float32]], MatLike]) -> torch.Tensor:
     planes = images.contiguous().numpy().reshape(-1, *images.shape[-2:])
     return torch.from_numpy(np.stack([blur(plane) for plane in planes])).reshape(images.shape)
+
+
+def _correlate_by_fourier(images: torch.Tensor, kernel: NDArray[np.float32], border: Border) -> torch.Tensor:
+    height, width = images.shape[-2:]
+    beyond = kernel.shape[0] - 1
+    before = beyond // 2
+    rows, columns = _fast_length(height + beyond), _fast_length(width + beyond)
+    padded = pad(images, (before, rows - height - before), (before, columns - width - before), border)
+    transfer = _transfer(kernel.tobytes(), kernel.shape[0], (rows, columns)).to(images.device)
+    blurred = cast("torch.Tensor", torch.fft.irfft2(torch.fft.rfft2(padded).mul_(transfer), s=(rows, columns)))
+    # The kernel starts at the origin and not around it: the result lies half its size further down and right.
+    return blurred[..., beyond : beyond + height, beyond : beyond + width]
+
+
+@functools.lru_cache(maxsize=16)
+def _transfer(kernel: bytes, taps: int, size: tuple[int, int]) -> torch.Tensor:
+    weights = torch.frombuffer(bytearray(kernel), dtype=torch.float32).reshape(taps, taps)
+    return cast("torch.Tensor", torch.fft.rfft2(weights, s=size))
+
+
+def _fast_length(length: int) -> int:
+    """Return the next length that is a multiple of 16 without large factors: Fourier transforms are fastest there."""
+    return next(
+        candidate
+        for candidate in range(-(-length // 16) * 16, 4 * length + 16, 16)
+        if candidate in {factor << shift for factor in (1, 3, 5, 9, 15) for shift in range(4, 24)}
+    )
 
 
 def _convolve(padded: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:

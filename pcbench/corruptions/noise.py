@@ -13,8 +13,7 @@ from typing_extensions import override
 
 from pcbench.corruptions import randomness
 from pcbench.corruptions.corruption import Corruption, Drawn, as_float
-
-_LEVELS_16_BIT = 65536
+from pcbench.corruptions.randomness import LEVELS_16_BIT
 
 
 class GaussianNoise(Corruption):
@@ -66,10 +65,10 @@ class ShotNoise(Corruption):
         sixteen_bits = drawn[0].to(torch.int32)
         if images.dtype == torch.uint8:
             table = torch.from_numpy(_poisson_levels(self.photons)).to(images.device)
-            places = images.to(torch.int32).mul_(_LEVELS_16_BIT).add_(sixteen_bits)
+            places = images.to(torch.int32).mul_(LEVELS_16_BIT).add_(sixteen_bits)
             return table.index_select(0, places.flatten()).reshape(images.shape)
         rates = images.to(torch.float64) * (self.photons / 255)
-        return _poisson_counts(rates, (sixteen_bits + 0.5) / _LEVELS_16_BIT).mul_(255 / self.photons).float()
+        return _poisson_counts(rates, (sixteen_bits + 0.5) / LEVELS_16_BIT).mul_(255 / self.photons).float()
 
 
 class ImpulseNoise(Corruption):
@@ -81,13 +80,17 @@ class ImpulseNoise(Corruption):
     @override
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
         drawn = randomness.uniform_16_bit(generator, (3, height, width))
-        replaced = round(self.share * _LEVELS_16_BIT)
-        return drawn < replaced, (drawn < replaced // 2).view(np.uint8) * np.uint8(255)
+        replaced = round(self.share * LEVELS_16_BIT)
+        # Bytes of ones where a value stays, and where it becomes white.
+        stays, white = (drawn >= replaced).view(np.uint8), (drawn < replaced // 2).view(np.uint8)
+        return stays * np.uint8(255), white * np.uint8(255)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        replaced, values = drawn
-        return torch.where(replaced, values.to(images.dtype), images)
+        stays, white = drawn
+        if images.dtype == torch.uint8:
+            return (images & stays) | white
+        return torch.where(stays > 0, images, as_float(white))
 
 
 def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
@@ -95,7 +98,7 @@ def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.T
     counts = torch.zeros_like(rates)
     term = torch.exp(-rates)
     cumulative = term.clone()
-    last = int(scipy.stats.poisson.isf(0.25 / _LEVELS_16_BIT, float(rates.max()))) + 1
+    last = int(scipy.stats.poisson.isf(0.25 / LEVELS_16_BIT, float(rates.max()))) + 1
     for count in range(1, last + 1):
         counts += cumulative < probabilities
         term *= rates / count
@@ -106,14 +109,14 @@ def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.T
 @functools.lru_cache(maxsize=2)
 def _poisson_levels(photons: float) -> NDArray[np.uint8]:
     """Return the noisy grey level for each grey level (slow index) and each 16-bit draw (fast index)."""
-    grid = (np.arange(_LEVELS_16_BIT) + 0.5) / _LEVELS_16_BIT
-    most = int(scipy.stats.poisson.isf(0.25 / _LEVELS_16_BIT, photons)) + 1
+    grid = (np.arange(LEVELS_16_BIT) + 0.5) / LEVELS_16_BIT
+    most = int(scipy.stats.poisson.isf(0.25 / LEVELS_16_BIT, photons)) + 1
     counts = np.arange(most + 1)
     levels = np.floor(np.minimum(counts / photons, 1) * 255).astype(np.uint8)
-    table = np.empty((256, _LEVELS_16_BIT), np.uint8)
+    table = np.empty((256, LEVELS_16_BIT), np.uint8)
     for level in range(256):
         cumulative = scipy.stats.poisson.cdf(counts[:-1], level / 255 * photons)
         table[level] = np.repeat(
-            levels, np.diff(np.searchsorted(grid, cumulative, side="right"), prepend=0, append=_LEVELS_16_BIT)
+            levels, np.diff(np.searchsorted(grid, cumulative, side="right"), prepend=0, append=LEVELS_16_BIT)
         )
     return table.reshape(-1)

@@ -124,11 +124,13 @@ _threads = threading.local()
 
 def _module_of_this_thread() -> Any:
     if not hasattr(_threads, "module"):
-        _threads.module = _repaired_module()
+        _threads.module = repaired_module()
     return _threads.module
 
 
-def _repaired_module() -> Any:
+def repaired_module() -> Any:
+    """Return a private copy of imagecorruptions' functions that works, with a random generator of its own."""
+
     def resource_filename(_: str, name: str) -> str:
         return str(Path(module.__file__).parent / name)
 
@@ -141,8 +143,8 @@ def _repaired_module() -> Any:
     return module
 
 
-def _gaussian(image: NDArray[np.float64], *, multichannel: bool = False, **options: Any) -> Any:
-    return cast("Any", skimage.filters.gaussian)(image, channel_axis=-1 if multichannel else None, **options)
+def _gaussian(image: NDArray[np.float64], sigma: Any, *, multichannel: bool = False, **options: Any) -> Any:
+    return cast("Any", skimage.filters.gaussian)(image, sigma, channel_axis=-1 if multichannel else None, **options)
 
 
 def _seed(module: Any, seed: int) -> None:

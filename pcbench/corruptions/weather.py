@@ -6,6 +6,8 @@ image as a photograph: see `frost_textures`.
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from pcbench.corruptions import filters, randomness
 from pcbench.corruptions.corruption import Corruption, Drawn, as_float, per_image
 from pcbench.corruptions.frost_textures import TEXTURES, frost_texture
 
+_QUARTER = np.float32(0.25)
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV's conversion to grey
 _WATER, _MUD = (175.0, 238.0, 238.0), (63.0, 42.0, 20.0)  # pale turquoise, brown: grey levels of red, green, blue
 
@@ -150,23 +153,37 @@ def plasma_fractal(generator: np.random.Generator, side: int, decay: float) -> N
     Returns:
         (side, side), from 0 to 1.
     """
-    heights = np.zeros((side, side), np.float32)
-    step, amplitude = side, 100.0
-    while step >= 2:
-        half, reach = step // 2, amplitude * amplitude
-        corners = heights[::step, ::step]
-        centres = heights[half::step, half::step]
-        pairs = corners + np.roll(corners, -1, axis=0)
-        centres[:] = (pairs + np.roll(pairs, -1, axis=1)) / 4
-        centres += randomness.uniform(generator, -reach, reach, centres.shape)
-        rows, columns = heights[::step, half::step], heights[half::step, ::step]
-        rows[:] = (centres + np.roll(centres, 1, axis=0) + corners + np.roll(corners, -1, axis=1)) / 4
-        rows += randomness.uniform(generator, -reach, reach, rows.shape)
-        columns[:] = (centres + np.roll(centres, 1, axis=1) + corners + np.roll(corners, -1, axis=0)) / 4
-        columns += randomness.uniform(generator, -reach, reach, columns.shape)
-        step, amplitude = half, amplitude / decay
-    heights -= heights.min()
-    return heights / heights.max()
+    # All roughness is drawn at once, coarsest scale first: in each, the squares' centres, then the two kinds of edges.
+    roughness = iter(np.split(randomness.uniform(generator, -1, 1, (side * side - 1,)), _fractal_parts(side)))
+    corners = np.zeros((1, 1), np.float32)
+    amplitude = 100.0
+    while len(corners) < side:
+        count, reach = len(corners), np.float32(amplitude * amplitude)
+        across, down = corners + _rolled(corners, 1), corners + _rolled(corners, 0)
+        rough: list[NDArray[np.float32]] = [next(roughness).reshape(count, count) * reach for _ in range(3)]
+        centres = (across + _rolled(across, 0)) * _QUARTER + rough[0]
+        above, before = _rolled(centres, 0, back=True), _rolled(centres, 1, back=True)
+        finer = np.empty((count, 2, count, 2), np.float32)
+        finer[:, 0, :, 0], finer[:, 1, :, 1] = corners, centres
+        finer[:, 0, :, 1] = (centres + above + across) * _QUARTER + rough[1]
+        finer[:, 1, :, 0] = (centres + before + down) * _QUARTER + rough[2]
+        corners, amplitude = finer.reshape(2 * count, 2 * count), amplitude / decay
+    lowest, highest = corners.min(), corners.max()
+    return (corners - lowest) / (highest - lowest)
+
+
+def _rolled(array: NDArray[np.float32], axis: int, *, back: bool = False) -> NDArray[np.float32]:
+    """Return the next values along an axis (`back`: those before), the ends joined; faster than numpy.roll."""
+    ends = (array[-1:], array[:-1]) if back else (array[1:], array[:1])
+    if axis == 1:
+        ends = (array[:, -1:], array[:, :-1]) if back else (array[:, 1:], array[:, :1])
+    return np.concatenate(ends, axis=axis)
+
+
+@functools.lru_cache(maxsize=8)
+def _fractal_parts(side: int) -> list[int]:
+    counts = [4**level for level in range(side.bit_length() - 1) for _ in range(3)]
+    return np.cumsum(counts)[:-1].tolist()
 
 
 def _water(drops: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,83 @@
+"""How much faster the fast backend is than the reference: images a second on two threads, one row a corruption.
+
+    uv run python benchmarks/corruptions.py [--side 224] [--batch 32] [--slow 8] [--rounds 3]
+
+Both backends get the same batch, in turns, at severities 1 to 5, so that a busy machine slows both. The reference
+corrupts image by image; of a batch it gets the first `--slow` images only, since glass_blur alone would take
+minutes. A corruption's time is the median over the rounds. The images are smooth random colour fields with grain,
+made here. The last line is the geometric mean of the 15 ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+
+import torch
+import torch.nn.functional as F
+
+from pcbench.catalog import catalog_folder
+from pcbench.corruptions.api import Backend, corrupt
+from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, load_corruption_suite
+
+THREADS = 2
+
+
+def images_like_photographs(batch: int, side: int) -> torch.Tensor:
+    """Return (batch, 3, side, side) uint8 images with colour fields at several scales and some grain."""
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(batch, 3, side, side)
+    for cells in (4, 12, 40):
+        field = torch.rand(batch, 3, cells, cells, generator=generator)
+        total += F.interpolate(field, (side, side), mode="bicubic") * (4 / cells) ** 0.5
+    total += 0.05 * torch.randn(total.shape, generator=generator)
+    low, high = total.amin(dim=(1, 2, 3), keepdim=True), total.amax(dim=(1, 2, 3), keepdim=True)
+    return ((total - low) / (high - low) * 255).to(torch.uint8)
+
+
+def seconds(images: torch.Tensor, definition: CorruptionDefinition, backend: Backend, seed: int) -> float:
+    """Return the seconds an image takes, over the five severities."""
+    start = time.perf_counter()
+    for severity in SEVERITIES:
+        corrupt(images, definition, severity, seed=seed, backend=backend)
+    return (time.perf_counter() - start) / (len(SEVERITIES) * len(images))
+
+
+def measure(images: torch.Tensor, definition: CorruptionDefinition, slow: int, rounds: int) -> tuple[float, float]:
+    """Return the seconds an image takes by the reference and by the fast backend: medians over rounds in turns."""
+    seconds(images, definition, "fast", 0)
+    seconds(images[:1], definition, "reference", 0)
+    reference: list[float] = []
+    fast: list[float] = []
+    for number in range(rounds):
+        reference.append(seconds(images[:slow], definition, "reference", number))
+        fast.append(seconds(images, definition, "fast", number))
+    return statistics.median(reference), statistics.median(fast)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Speed of the corruptions, fast against reference.")
+    parser.add_argument("--side", type=int, default=224, help="pixels")
+    parser.add_argument("--batch", type=int, default=32, help="images")
+    parser.add_argument("--slow", type=int, default=8, help="images of the batch that the reference corrupts")
+    parser.add_argument("--rounds", type=int, default=3, help="of both backends in turns")
+    options = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    images = images_like_photographs(options.batch, options.side)
+    suite = load_corruption_suite(catalog_folder("corruptions") / "imagenet-c")
+    print(f"{'corruption':20s}{'reference images/s':>20s}{'fast images/s':>16s}{'ratio':>9s}")
+    ratios: list[float] = []
+    for definition in suite.corruptions:
+        reference, fast = measure(
+            images, definition, options.slow, 1 if definition.name == "glass_blur" else options.rounds
+        )
+        ratios.append(reference / fast)
+        print(f"{definition.name:20s}{1 / reference:20.1f}{1 / fast:16.1f}{ratios[-1]:9.2f}", flush=True)
+    print(f"ratio {math.exp(math.fsum(map(math.log, ratios)) / len(ratios)):.2f}")
+
+
+if __name__ == "__main__":
+    main()
