@@ -10,6 +10,7 @@ import typer
 import pcbench
 from pcbench.cli.baseline import baseline_command
 from pcbench.cli.check import check_command
+from pcbench.cli.compare import compare_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
 from pcbench.cli.report import report_command
@@ -29,6 +30,7 @@ app.command("run")(run_command)
 app.command("list")(list_command)
 app.command("report")(report_command)
 app.command("status")(status_command)
+app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)
 app.command("check")(check_command)
 app.command("baseline")(baseline_command)

@@ -13,7 +13,7 @@ import torch
 
 from pcbench import models
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
-from pcbench.catalog import KINDS, Kind, suite_folder, suite_names
+from pcbench.catalog import KINDS, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check, open_source
@@ -71,6 +71,27 @@ class Plan:
     spec: RunSpec
 
 
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """A suite that was asked for, read but not yet joined with images."""
+
+    folder: Path
+    definition: CorruptionSuite | AttackSuite
+
+    @classmethod
+    def read(cls, name: str) -> _Named:
+        kind, folder = suite_folder(name)
+        return cls(folder, load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder))
+
+    def plan(self, source: ImageSource, request: Request) -> SuitePlan:
+        wanted = request.images
+        if isinstance(self.definition, CorruptionSuite):
+            return CorruptionPlan(self.definition, self.folder, _part(source, wanted))
+        if wanted is None and self.definition.default_images is not None:
+            wanted = min(self.definition.default_images, len(source))
+        return AttackPlan(self.definition, self.folder, _part(source, wanted))
+
+
 def make_plan(request: Request) -> Plan:
     """Resolve a request.
 
@@ -79,7 +100,7 @@ def make_plan(request: Request) -> Plan:
             Where both images and weights are missing, one message tells of both.
     """
     device = _device(request.device)
-    named = [(*suite_folder(name), name) for name in request.suites]
+    named = [_Named.read(name) for name in request.suites]
     problems: list[str] = []
     subject: Subject | None = None
     try:
@@ -90,14 +111,14 @@ def make_plan(request: Request) -> Plan:
         problems.append(str(error))
     data = request.data if request.data is not None else models.default_data(request.model)
     if data is None:
-        problems.append(_data_needed([name for *_, name in named]))
+        problems.append(_data_needed(named))
     if problems or subject is None:
         raise UsageError("; ".join(problems))
     source = open_source(data, preprocessing=subject.preprocessing, split="test")
     check(source, classes=subject.classes, class_names=subject.class_names)
     if not named:
-        named = [(*suite_folder(name), name) for name in _default_suites(source)]
-    suites = tuple(_suite_plan(kind, folder, source, request) for kind, folder, _ in named)
+        named = [_Named.read(name) for name in _default_suites(source)]
+    suites = tuple(entry.plan(source, request) for entry in named)
     return _finish(request, subject, suites, source)
 
 
@@ -133,8 +154,9 @@ def marked_name(subject: Subject) -> str:
     return "+".join([subject.name, *marks, *([str(ablation)] if ablation else [])])
 
 
-def _data_needed(suites: list[str]) -> str:
-    example = "imagenet:PATH, the folder that holds ImageNet's val/" if "imagenet-c" in suites else "imagefolder:PATH"
+def _data_needed(named: list[_Named]) -> str:
+    imagenet = any(entry.definition.name.startswith("imagenet") for entry in named)
+    example = "imagenet:PATH, the folder that holds ImageNet's val/" if imagenet else "imagefolder:PATH"
     return f"images are needed: give --data {example}"
 
 
@@ -144,16 +166,6 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
         return DEFAULT_SUITES[family]
     known = [name for kind in KINDS for name in suite_names(kind)]
     raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
-
-
-def _suite_plan(kind: Kind, folder: Path, source: ImageSource, request: Request) -> SuitePlan:
-    if kind == "corruptions":
-        return CorruptionPlan(load_corruption_suite(folder), folder, _part(source, request.images))
-    suite = load_attack_suite(folder)
-    wanted = request.images
-    if wanted is None and suite.default_images is not None:
-        wanted = min(suite.default_images, len(source))
-    return AttackPlan(suite, folder, _part(source, wanted))
 
 
 def _part(source: ImageSource, images: int | None) -> ImageSource:

@@ -1,0 +1,92 @@
+"""Oracle: the command line's promise: one line on stderr with the remedy, exit 2 for wrong use, help in no time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pcbench
+from pcbench.cli.main import main
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert len(printed.err.strip().splitlines()) == 1
+    assert printed.err.startswith("pcbench: ")
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "--suite", "imagenetc"), "did you mean 'imagenet-c'"),
+        (("run", "--model", "pdigit"), "did you mean 'pdigits'"),
+        (("run", "--epsilons", "much"), "not 'much'"),
+        (("run", "--epsilons", "300/255", "--suite", "linf"), "between 0 and 1"),
+        (("run", "--data", "digit"), "digits"),
+        (("run", "--device", "abacus"), "no device 'abacus'"),
+        (("run", "--images", "0"), "at least 1"),
+        (("run", "--images", "many"), "--images"),
+        (("run", "--images", "100000"), "holds 360 images"),
+        (("run", "--suit", "x"), "--suite"),
+        (("list", "modles"), "models"),
+        (("report", "nowhere"), "no run of pcbench"),
+        (("rum",), "No such command"),
+    ],
+)
+def test_wrong_use_is_one_line_with_the_remedy(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    assert says in fails(capsys, *arguments)
+
+
+def test_the_users_own_example_parses_and_names_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, "run", "--suite", "imagenet-c", "--model", "pvgg16")
+    assert "--weights FILE" in line
+    assert "--data imagenet:PATH" in line
+
+
+def test_a_broken_definition_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "attacks" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "suite.toml").write_text("title = ")
+    assert str(folder / "suite.toml") in fails(capsys, "run", "--suite", str(folder))
+
+
+def test_an_image_file_that_is_none_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in "0123456789":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "a.png").write_bytes(b"no image")
+    line = fails(capsys, "run", "--data", f"imagefolder:{tmp_path / 'images'}", "--suite", "digits-c")
+    assert "a.png" in line
+
+
+def test_a_folder_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = fails(capsys, "run", "--images", "10", "--suite", "digits-c", "--out", str(tmp_path / "file" / "run"))
+    assert "cannot be written" in line
+
+
+def test_the_version_and_the_lists_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, says in ((["--version"], pcbench.__version__), (["list"], "digits-linf")):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+        assert says in capsys.readouterr().out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """What makes help slow is importing these; a clock in a test would only measure the machine."""
+    heavy = ("torch", "pandas", "matplotlib", "numpy", "pyarrow", "timm", "foolbox", "scipy")
+    code = (
+        "import sys\nfrom pcbench.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")

@@ -1,0 +1,79 @@
+"""A network small enough that a whole run takes seconds, and suites of two corruptions and one attack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import pcbench
+from pcbench.network.network import PredictiveNetwork
+
+CONFIGURATION = {
+    "name": "tiny",
+    "input_size": [3, 32, 32],
+    "gradient_scaling": True,
+    "shared_hyperparameters": False,
+    "pcoders": [
+        {
+            "module": "1",
+            "predictor": "ConvTranspose2d(4, 3, 4, stride=2, padding=1)",
+            "hyperparameters": {"feedforward": 0.4, "feedback": 0.2, "pc": 0.01},
+        },
+        {
+            "module": "3",
+            "predictor": "ConvTranspose2d(6, 4, 4, stride=2, padding=1)",
+            "hyperparameters": {"feedforward": 0.4, "feedback": 0.0, "pc": 0.01},
+        },
+    ],
+}
+
+
+@pytest.fixture
+def network() -> PredictiveNetwork:
+    """A predictive network with two PCoders and seeded, untrained weights."""
+    generator = torch.Generator().manual_seed(0)
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 6, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 10),
+    )
+    made = pcbench.predify(backbone, CONFIGURATION, mean=[0.5] * 3, std=[0.5] * 3)
+    for parameter in made.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return made
+
+
+@pytest.fixture
+def corruption_suite(tmp_path: Path) -> Path:
+    """A suite of the user's own with two corruptions."""
+    folder = tmp_path / "corruptions" / "two"
+    folder.mkdir(parents=True)
+    (folder / "suite.toml").write_text('version = 1\ntitle = "Two"\nsource = "this test"\n')
+    catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
+    for name in ("gaussian_noise", "contrast"):
+        (folder / f"{name}.toml").write_text((catalogue / f"{name}.toml").read_text())
+    return folder
+
+
+@pytest.fixture
+def attack_suite(tmp_path: Path) -> Path:
+    """A suite of the user's own with a single-step and an iterative attack."""
+    folder = tmp_path / "attacks" / "small"
+    folder.mkdir(parents=True)
+    (folder / "suite.toml").write_text('name = "small"\nversion = "1"\ntitle = "Small"\nsource = "this test"\n')
+    common = 'library = "foolbox"\nnorm = "linf"\nepsilons = ["2/255", "8/255", "32/255"]\nsource = "this test"\n'
+    (folder / "fgsm.toml").write_text(
+        f'title = "FGSM"\nattack = "LinfFastGradientAttack"\nsteps = 1\nrelative_step_size = 1.0\n{common}'
+    )
+    (folder / "pgd.toml").write_text(
+        'title = "PGD"\nattack = "LinfProjectedGradientDescentAttack"\nsteps = 4\nrelative_step_size = 0.5\n'
+        f"random_start = true\n{common}"
+    )
+    return folder

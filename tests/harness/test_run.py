@@ -1,0 +1,199 @@
+"""Oracle: what a run promises of itself: the same spec gives the same tables, whole files, the identities between
+clean rows, epsilon 0 and the network's own answers, and monotone success within a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pcbench
+from pcbench.errors import DivergenceError, UsageError
+from pcbench.harness import run as harness
+from pcbench.harness.run import run
+from pcbench.network.network import PredictiveNetwork
+from pcbench.results.directory import Run, open_run, partial_folder
+from pcbench.results.schema import write_outcomes
+
+COLUMNS = [
+    *("model", "suite", "kind", "name", "severity", "norm", "epsilon", "targeted", "gradient", "attacked_timestep"),
+    *("timestep", "baseline", "metric", "value", "ci_low", "ci_high", "n"),
+]
+
+
+def measure(network: nn.Module, folder: Path, *suites: Path, **options: object) -> Run:
+    settings: dict[str, object] = {"images": 12, "timesteps": 2, "data": "digits", "progress": False, **options}
+    return run(network, [str(suite) for suite in suites], out=folder, **settings)
+
+
+def test_two_runs_of_a_spec_give_the_same_bytes(
+    network: PredictiveNetwork, corruption_suite: Path, attack_suite: Path, tmp_path: Path
+) -> None:
+    one = measure(network, tmp_path / "one", corruption_suite, attack_suite)
+    two = measure(network, tmp_path / "two", corruption_suite, attack_suite)
+    assert one.key == two.key
+    assert one.manifest["files"] == two.manifest["files"]
+    assert (one.folder / "metrics.csv").read_bytes() == (two.folder / "metrics.csv").read_bytes()
+    assert list(pd.read_csv(one.folder / "metrics.csv").columns) == COLUMNS
+    assert list((one.folder / "report").rglob("*.svg"))
+
+
+def test_clean_rows_are_the_networks_own_answers(
+    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path
+) -> None:
+    outcomes = measure(network, tmp_path / "run", corruption_suite).outcomes()
+    clean = outcomes[outcomes["kind"] == "clean"]
+    from pcbench.data.preprocessing import Preprocessing
+    from pcbench.data.sources import open_source
+
+    source = open_source("digits", preprocessing=Preprocessing()).take(12)
+    logits = network.classify(source.load(range(12)) / 255, 2)
+    for timestep in range(3):
+        rows = clean[clean["timestep"] == timestep].set_index("image_id").loc[list(source.ids)]
+        assert rows["prediction"].tolist() == logits[timestep].argmax(1).tolist()
+        assert rows["label"].tolist() == source.labels.tolist()
+
+
+def test_the_batch_size_changes_no_outcome(network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path) -> None:
+    columns = ["image_id", "name", "severity", "timestep", "prediction", "correct"]
+    whole = measure(network, tmp_path / "whole", corruption_suite).outcomes()[columns]
+    parts = measure(network, tmp_path / "parts", corruption_suite, batch_size=5).outcomes()[columns]
+    pd.testing.assert_frame_equal(whole, parts)
+
+
+def test_epsilon_zero_is_clean_and_success_grows(
+    network: PredictiveNetwork, attack_suite: Path, tmp_path: Path
+) -> None:
+    metrics = measure(network, tmp_path / "run", attack_suite, images=40).metrics
+    clean = metrics[(metrics["kind"] == "clean") & (metrics["metric"] == "accuracy")].set_index("timestep")["value"]
+    attacks = metrics[metrics["kind"] == "attack"]
+    for (_, timestep), rows in attacks.groupby(["name", "timestep"]):
+        robust = rows[rows["metric"] == "robust_accuracy"].sort_values("epsilon")["value"].tolist()
+        success = rows[rows["metric"] == "attack_success_rate_within"].sort_values("epsilon")["value"].tolist()
+        assert robust[0] == clean[timestep]
+        assert success[0] == 0
+        assert robust == sorted(robust, reverse=True)
+        assert success == sorted(success)
+        assert success[-1] > 0
+    assert "worst_case" in set(attacks["name"].astype(str))
+
+
+def test_a_plain_sweep_reports_success_at_exactly_epsilon(
+    network: PredictiveNetwork, attack_suite: Path, tmp_path: Path
+) -> None:
+    pruned = measure(network, tmp_path / "pruned", attack_suite, images=40).metrics
+    plain = measure(network, tmp_path / "plain", attack_suite, images=40, plain_sweep=True).metrics
+    assert "attack_success_rate" in set(plain["metric"].astype(str))
+    robust = [table[table["metric"] == "robust_accuracy"]["value"].tolist() for table in (pruned, plain)]
+    assert robust[0] == robust[1]
+
+
+def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(
+    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = measure(network, tmp_path / "whole", corruption_suite)
+    written: list[Path] = []
+
+    def stop_after_four(table: object, path: Path) -> None:
+        if len(written) == 4:
+            raise KeyboardInterrupt
+        written.append(path)
+        write_outcomes(table, path)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(harness, "write_outcomes", stop_after_four)
+    with pytest.raises(KeyboardInterrupt):
+        measure(network, tmp_path / "stopped", corruption_suite)
+    assert not (tmp_path / "stopped").exists()
+    times = {path: path.stat().st_mtime_ns for path in written}
+    monkeypatch.undo()
+    resumed = measure(network, tmp_path / "stopped", corruption_suite)
+    assert resumed.manifest["files"] == whole.manifest["files"]
+    after = [resumed.folder / path.relative_to(partial_folder(resumed.folder)) for path in written]
+    assert [path.stat().st_mtime_ns for path in after] == list(times.values())
+
+
+def test_the_same_spec_finds_the_finished_run(
+    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path
+) -> None:
+    first = measure(network, tmp_path / "run", corruption_suite)
+    written = (first.folder / "manifest.json").stat().st_mtime_ns
+    assert measure(network, tmp_path / "run", corruption_suite).key == first.key
+    assert (first.folder / "manifest.json").stat().st_mtime_ns == written
+    with pytest.raises(UsageError, match="another run"):
+        measure(network, tmp_path / "run", corruption_suite, seed=1)
+
+
+def test_a_dropped_in_definition_is_measured_without_touching_python(
+    network: PredictiveNetwork, corruption_suite: Path, attack_suite: Path, tmp_path: Path
+) -> None:
+    fog = (corruption_suite / "contrast.toml").read_text().replace('"Contrast"', '"Half contrast"')
+    (corruption_suite / "half_contrast.toml").write_text(fog)
+    (attack_suite / "bim.toml").write_text(
+        (attack_suite / "pgd.toml").read_text().replace("random_start = true\n", "").replace('"PGD"', '"BIM"')
+    )
+    names = set(measure(network, tmp_path / "run", corruption_suite, attack_suite).outcomes()["name"].astype(str))
+    assert {"half_contrast", "bim"} <= names
+
+
+def test_a_plain_module_is_the_case_of_no_timesteps(corruption_suite: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    outcomes = measure(plain, tmp_path / "run", corruption_suite, timesteps=None).outcomes()
+    assert set(outcomes["timestep"]) == {0}
+
+
+class Exploding(nn.Module):
+    """Logits of two timesteps, the second not finite."""
+
+    input_size = (3, 32, 32)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3 * 32 * 32, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.layer(images.flatten(1))
+        return torch.stack([logits, logits * (torch.inf if bool(images.any()) else 1.0)])
+
+
+def test_logits_that_are_not_finite_are_named_with_timestep_and_image(corruption_suite: Path, tmp_path: Path) -> None:
+    with pytest.raises(DivergenceError, match=r"t = 1 .* image 'digits"):
+        measure(Exploding(), tmp_path / "run", corruption_suite, timesteps=1)
+    with pytest.raises(UsageError, match="unfinished"):
+        open_run(tmp_path / "run")
+
+
+def test_a_network_that_grows_is_named_as_diverging(
+    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path
+) -> None:
+    for predictor in network.predictors:
+        for parameter in predictor.parameters():
+            parameter.data.mul_(40)
+    finished = measure(network, tmp_path / "run", corruption_suite, timesteps=4)
+    assert any(note.startswith("DIVERGING") for note in finished.manifest["notes"])
+    assert finished.manifest["growth"]["diverging"] > 0
+
+
+def test_marks_of_a_null_control_are_in_every_row(tmp_path: Path, corruption_suite: Path) -> None:
+    finished = run(
+        "pdigits",
+        [str(corruption_suite)],
+        out=tmp_path / "run",
+        images=10,
+        timesteps=1,
+        random_predictors=3,
+        ablation="no-feedback",
+        progress=False,
+    )
+    assert set(finished.metrics["model"]) == {"pdigits+random-predictors-3+no-feedback"}
+
+
+def test_an_option_that_there_is_not_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(UsageError, match="did you mean 'timesteps'"):
+        pcbench.run(timestep=3)
+    for wrong in ({"images": 0}, {"seed": -1}, {"epsilons": (2.0,)}, {"gradient": "none"}, {"jpeg_quality": 0}):
+        with pytest.raises(UsageError):
+            pcbench.run(**wrong)
