@@ -46,7 +46,7 @@ def _power(report: GateReport, images: int) -> str:
     if not drops:
         return f"{start} no drop at all: take more images"
     low, high = _points(min(drops)), _points(max(drops))
-    return f"{start} a true drop of {low if low == high else f'{low} to {high}, depending on the row,'} points"
+    return f"{start} a true drop of {low} points" + ("" if low == high else f" in the best row, {high} in the worst")
 
 
 def shown_rows(report: GateReport, *, everything: bool) -> list[CheckedRow]:
