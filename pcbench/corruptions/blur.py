@@ -128,11 +128,6 @@ class ZoomBlur(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        height, width = images.shape[-2:]
         levels = as_float(images)
-        total = levels.clone()
         factors = np.arange(1, self.end, self.step).tolist()
-        for factor in factors:
-            zoomed = filters.zoom(levels, factor)[..., :height, :width]
-            total[..., : zoomed.shape[-2], : zoomed.shape[-1]] += zoomed
-        return total / (len(factors) + 1)
+        return filters.zoom_sum(levels, factors).add_(levels).div_(len(factors) + 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -115,21 +115,41 @@ def pad(images: torch.Tensor, rows: tuple[int, int], columns: tuple[int, int], b
     return images.index_select(-2, down).index_select(-1, across)
 
 
-def zoom(images: torch.Tensor, factor: float) -> torch.Tensor:
-    """Enlarge the middle of images bilinearly, corner pixels onto corner pixels, as scipy.ndimage.zoom does.
+def zoom_sum(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
+    """Add up enlargements of the images' middles.
+
+    An enlargement is bilinear, corner pixels onto corner pixels, as scipy.ndimage.zoom's of order 1. Its two axes
+    are interpolated one after the other, each by moving whole rows, which needs the image turned in between.
 
     Args:
         images: (batch, channels, height, width), float32.
-        factor: At least 1.
-
-    Returns:
-        (batch, channels, at least height, at least width): rounding may leave a pixel too many on each axis.
+        factors: Each at least 1.
     """
-    height, width = images.shape[-2:]
-    rows, columns = math.ceil(height / factor), math.ceil(width / factor)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    middle = images[..., top : top + rows, left : left + columns]
-    return resize(middle, (round(rows * factor), round(columns * factor)))
+    turned_sum = torch.zeros_like(images.transpose(2, 3), memory_format=torch.contiguous_format)
+    for factor in factors:
+        tall = _interpolate_rows(images, factor)
+        turned = _interpolate_rows(tall.transpose(2, 3).contiguous(), factor)
+        turned_sum[:, :, : turned.shape[2], : turned.shape[3]] += turned
+    return turned_sum.transpose(2, 3)
+
+
+def _interpolate_rows(images: torch.Tensor, factor: float) -> torch.Tensor:
+    lower, upper, weights = (part.to(images.device) for part in _zoomed_rows(images.shape[2], factor))
+    return images.index_select(2, lower).lerp_(images.index_select(2, upper), weights)
+
+
+@functools.lru_cache(maxsize=256)
+def _zoomed_rows(length: int, factor: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return which two rows make each row of an enlarged image, and the weight of the second, (rows, 1)."""
+    count = math.ceil(length / factor)
+    zoomed = round(count * factor)
+    # Rounding may leave a row too many, which is cut off, or too few.
+    places = np.arange(min(zoomed, length)) * ((count - 1) / max(zoomed - 1, 1))
+    lower = np.minimum(places.astype(np.int32), count - 1)
+    upper = np.minimum(lower + 1, count - 1)
+    first = (length - count) // 2
+    weights = torch.from_numpy((places - lower).astype(np.float32)[:, None])
+    return torch.from_numpy(lower + first), torch.from_numpy(upper + first), weights
 
 
 def resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -106,7 +106,8 @@ def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.T
     return counts
 
 
-@functools.lru_cache(maxsize=2)
+# A table is 16 MiB: those of one corruption's five severities are kept.
+@functools.lru_cache(maxsize=5)
 def _poisson_levels(photons: float) -> NDArray[np.uint8]:
     """Return the noisy grey level for each grey level (slow index) and each 16-bit draw (fast index)."""
     grid = (np.arange(LEVELS_16_BIT) + 0.5) / LEVELS_16_BIT
