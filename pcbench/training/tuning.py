@@ -1,0 +1,122 @@
+"""`pcbench tune`: new hyperparameters for a trained network, and the configuration file that says how they came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from pcbench.data.image_source import ImageSource
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.errors import ConfigurationError, UsageError
+from pcbench.models.loading import load
+from pcbench.training.descent import descend
+from pcbench.training.hyperparameters import write_configuration
+from pcbench.training.search import Tuned, search
+from pcbench.training.validation import CONDITIONS, Validation
+
+Method = Literal["search", "gradient"]
+
+
+@dataclass(frozen=True)
+class TuningRequest:
+    """What to tune, on which images, how.
+
+    Attributes:
+        model: A name of the zoo, or ``module:function`` of a predictive network.
+        data: A data source. `digits` has a validation split; of any other, `images` images are taken.
+        out: The configuration file that is written.
+        method: ``"search"`` (Optuna) or ``"gradient"``.
+        rounds: Trials of the search, or steps of the descent.
+        timesteps: T; None means the model's own.
+        conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
+        images: Size of the validation part of data without a validation split.
+        backbone_weights: As for a run.
+        weights: Of the predictors, as for a run.
+        seed: Of the noise, the proposals and the choice of validation images.
+    """
+
+    model: str
+    data: str
+    out: Path
+    method: Method = "search"
+    rounds: int = 60
+    timesteps: int | None = None
+    conditions: tuple[int, ...] = CONDITIONS
+    images: int = 1000
+    backbone_weights: Path | None = None
+    weights: Path | None = None
+    seed: int = 0
+
+
+def tune(request: TuningRequest, report: Callable[[int, int, float], None] | None = None) -> Tuned:
+    """Choose hyperparameters on validation images and write a configuration file with them.
+
+    Args:
+        request: What to tune.
+        report: Told of (done, all, best score so far).
+
+    Raises:
+        UsageError, DataError, WeightsError: The request cannot be done.
+        DivergenceError: Everything that was tried diverged over t.
+    """
+    if request.method not in get_args(Method):
+        raise UsageError(f"there is no method {request.method!r}; known: {', '.join(get_args(Method))}")
+    if request.out.suffix != ".toml":
+        raise UsageError(f"{request.out}: the result is a configuration file; let its name end in .toml")
+    subject = load(
+        request.model,
+        timesteps=request.timesteps,
+        backbone_weights=request.backbone_weights,
+        weights=request.weights,
+    )
+    network = subject.network
+    if network is None:
+        raise ConfigurationError(f"{request.model} is feedforward: it has no hyperparameters to tune")
+    source = validation_images(request.data, request.images, request.seed, preprocessing=subject.preprocessing)
+    validation = Validation(source, subject.timesteps, request.conditions, request.seed)
+    if request.method == "search":
+        tuned = search(network, validation, trials=request.rounds, seed=request.seed, report=report)
+    else:
+        tuned = descend(network, validation, steps=request.rounds, report=report)
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+    write_configuration(
+        request.out, network.configuration.table, tuned.hyperparameters, tuned.provenance(request.model, validation)
+    )
+    return tuned
+
+
+def validation_images(data: str, images: int, seed: int, *, preprocessing: Preprocessing) -> ImageSource:
+    """Return the images that decide: the validation split of the digits, a fixed part of any other source.
+
+    Args:
+        data: A data source.
+        images: Size of that part.
+        seed: Another seed is another part.
+        preprocessing: As the model states it.
+    """
+    if data == "digits":
+        return open_source(data, preprocessing=preprocessing, split="validation")
+    source = open_source(data, preprocessing=preprocessing, split="test")
+    if images >= len(source):
+        raise UsageError(
+            f"{data} holds {len(source)} images; take fewer than that for validation (--images), results need the rest"
+        )
+    return source.take(images, seed)
+
+
+def without(source: ImageSource, taken: ImageSource, words: str) -> ImageSource:
+    """Return the images of a source that are not among those taken: what results may be reported on.
+
+    Args:
+        source: The whole.
+        taken: The part that decided hyperparameters.
+        words: How the rest is called in tables.
+    """
+    held = set(taken.ids)
+    rest: Sequence[int] = [place for place, name in enumerate(source.ids) if name not in held]
+    return source.select(np.array(rest, dtype=np.int64), words)
