@@ -25,7 +25,7 @@ from pcbench.attacks.budget import perturbation_norms
 from pcbench.attacks.classify import Judge, check_classes, check_images, classify
 from pcbench.attacks.definitions import Norm
 from pcbench.attacks.ledger import Ledger, Scored
-from pcbench.attacks.sweep import Sweep, as_sweeps
+from pcbench.attacks.sweep import Sweep, as_sweeps, scored_images
 from pcbench.errors import DataError
 
 FORMAT = "pcbench adversarial images, 1"
@@ -177,12 +177,12 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
 
 def _gather(sweeps: Sequence[Sweep], origin: Origin) -> Adversarials:
     """Join batches; of each image the clean one and every other one that differs from the budget before it."""
-    if not sweeps or any(batch.images is None for batch in sweeps):
-        raise DataError("there are no images to save; sweep with keep_images=True")
+    if not sweeps:
+        raise DataError("there is no sweep to save")
     first = sweeps[0]
     if any(batch.epsilons != first.epsilons or batch.attack != first.attack for batch in sweeps):
         raise DataError("images to save together come from one attack at one list of epsilons")
-    images = torch.cat([batch.images for batch in sweeps if batch.images is not None], dim=1)
+    images = torch.cat([scored_images(batch) for batch in sweeps], dim=1)
     pool, index = [images[0]], [torch.arange(images.shape[1])]
     for budget in range(1, len(first.epsilons)):
         changed = (images[budget] != images[budget - 1]).flatten(1).any(dim=1)

@@ -114,6 +114,17 @@ class Sweep:
         return np.where(self.denominator, reached, np.nan)
 
 
+def scored_images(outcome: Sweep) -> Tensor:
+    """Return the images that a sweep kept, (E, N, channels, height, width).
+
+    Raises:
+        DataError: It kept none.
+    """
+    if outcome.images is None:
+        raise DataError("this sweep kept no images; sweep with keep_images=True")
+    return outcome.images
+
+
 def sweep(
     classifier: nn.Module,
     images: Tensor,

@@ -1,7 +1,9 @@
 """AutoAttack and its parts, as pyautoattack implements them (pyautoattack 0.2.0).
 
 Images are attacked one by one, each under its own seed: the library draws random numbers for the whole batch, so
-neighbours would change an image's outcome. The parts run in the order of the version, until one succeeds.
+neighbours would change an image's outcome. `together = true` among the parameters attacks a batch at once, under the
+seed of its first image: many times faster, and an image's outcome then depends on the batch. The parts run in the
+order of the version, each on the images that the earlier ones left standing.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 from pyautoattack.autoattack import AutoAttack
-from torch import Tensor, nn
+from torch import nn
 
 from pcbench.attacks.adapters.base import Counted, Found, Task, frozen, seeded
 from pcbench.attacks.definitions import AttackDefinition
@@ -48,12 +50,14 @@ class AutoAttackAdapter:
     def __init__(self, definition: AttackDefinition) -> None:
         if definition.attack not in _PARTS:
             raise UnknownNameError("attack in pyautoattack", definition.attack, _PARTS)
-        if definition.targeted or definition.parameters or definition.relative_step_size is not None:
+        if definition.targeted or definition.relative_step_size is not None:
             raise UsageError(
-                f"{definition.name}: pyautoattack's attacks take no target, step size or parameters; "
-                "they choose targets and steps by themselves"
+                f"{definition.name}: pyautoattack's attacks take no target or step size; they choose both by themselves"
             )
+        if definition.parameters.keys() - {"together"}:
+            raise UnknownNameError("parameter of pyautoattack", min(definition.parameters.keys()), ["together"])
         self._definition = definition
+        self._together = bool(definition.parameters.get("together", False))
 
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
         """Attack a batch whose images share one radius, image by image."""
@@ -64,22 +68,29 @@ class AutoAttackAdapter:
                 raise UsageError(
                     f"{part} needs at least {_FEWEST_CLASSES[part]} classes; this model has {task.classes_known}"
                 )
-        found = [self._one(classifier, task.one(place), seed) for place, seed in enumerate(task.image_seeds())]
-        return Found(torch.cat([images for images, _ in found]), torch.tensor([queries for _, queries in found]))
+        if self._together:
+            return self._run(classifier, task, task.image_seeds()[0])
+        found = [self._run(classifier, task.one(place), seed) for place, seed in enumerate(task.image_seeds())]
+        return Found(torch.cat([one.images for one in found]), torch.cat([one.queries for one in found]))
 
-    def _one(self, classifier: nn.Module, task: Task, seed: int) -> tuple[Tensor, int]:
+    def _run(self, classifier: nn.Module, task: Task, seed: int) -> Found:
+        """Run the parts on images that share one draw of random numbers."""
         counted = Counted(classifier)
-        library = self._library(counted, task, seed)
-        images = task.images
-        with frozen(classifier), seeded(seed, task.images.device):
+        images = task.images.clone()
+        queries = torch.zeros(len(images), dtype=torch.int64)
+        standing = torch.arange(len(images), device=images.device)
+        with frozen(classifier), seeded(seed, images.device):
             for part in _PARTS[self._definition.attack]:
-                images = _attack(library, part).perturb(task.images, task.classes).detach()
-                spent = counted.images
+                some = task.some([int(place) for place in standing])
+                counted.images = 0
+                images[standing] = _attack(self._library(counted, some, seed), part).perturb(some.images, some.classes)
+                # A batch's queries are shared out evenly; an image by itself has its own count.
+                queries[standing.cpu()] += round(counted.images / len(standing))
                 with torch.no_grad():
-                    if bool((classifier(images).argmax(dim=1) != task.classes).all()):
-                        break
-                counted.images = spent
-        return images, counted.images
+                    standing = standing[classifier(images[standing]).argmax(dim=1) == some.classes]
+                if not len(standing):
+                    break
+        return Found(images, queries)
 
     def _library(self, classifier: nn.Module, task: Task, seed: int) -> Any:
         norm = _NORMS[self._definition.norm]

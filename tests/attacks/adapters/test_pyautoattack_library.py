@@ -12,6 +12,7 @@ from pyautoattack.autoattack import AutoAttack
 
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.starts import image_seed
 from pcbench.attacks.sweep import sweep
 from pcbench.errors import UnknownNameError, UsageError
 
@@ -29,7 +30,8 @@ def first(case: Case, images: int) -> Case:
 
 def test_the_standard_version_says_what_autoattack_says(digits: Case) -> None:
     few, epsilon = first(digits, 16), 28 / 255
-    library = AutoAttack(few.classifier, norm="Linf", eps=epsilon, seed=0)
+    # A copy, for the library leaves gradients at the parameters.
+    library = AutoAttack(copy.deepcopy(few.classifier), norm="Linf", eps=epsilon, seed=0)
     for part in (library.apgd, library.apgd_targeted, library.fab):
         part.n_iter = 25
     library.square.n_queries = 25
@@ -105,6 +107,24 @@ def test_an_image_s_outcome_does_not_depend_on_its_neighbours(digits: Case) -> N
     assert together.queries.max() <= 53  # and three to look at the start
 
 
+def test_a_batch_together_is_the_library_s_batch(digits: Case) -> None:
+    # Oracle: pyautoattack's own call with the seed of the first image.
+    few, epsilon = first(digits, 8), 40 / 255
+    definition = autoattack("apgd-ce", steps=10, parameters={"together": True})
+    outcome = sweep(
+        few.classifier, few.images, few.labels, definition, ids=few.ids, seed=0, epsilons=[epsilon], keep_images=True
+    )
+    kept = torch.from_numpy(outcome.denominator)
+    seed = image_seed(0, few.ids[int(kept.nonzero()[0])], definition.name, 0) % 2**32
+    library = AutoAttack(copy.deepcopy(few.classifier), norm="Linf", eps=epsilon, seed=seed)
+    library.apgd.n_iter, library.apgd.seed, library.apgd.loss = 10, seed, "ce"
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        theirs = library.apgd.perturb(few.images[kept], few.labels[kept])
+    assert outcome.images is not None
+    torch.testing.assert_close(outcome.images[-1][kept], theirs, atol=1e-6, rtol=0)
+
+
 def test_global_generators_are_left_as_they_were(digits: Case) -> None:
     torch.manual_seed(1)
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global generator is the point
@@ -117,5 +137,5 @@ def test_global_generators_are_left_as_they_were(digits: Case) -> None:
 def test_what_autoattack_does_not_have_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="apgd-ce"):
         select(autoattack("apgd-c"))
-    with pytest.raises(UsageError, match="choose targets"):
+    with pytest.raises(UsageError, match="choose both"):
         select(autoattack("square", targeted=True, target_offset=1))

@@ -1,0 +1,69 @@
+"""Paired comparisons: the same images under two attacks at exactly the same epsilon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A rival against the judged attack.
+
+    Attributes:
+        sign: The sign of broken gradients that this comparison looks for, in words.
+        epsilon: The budget of both.
+        n: How many images both attacked.
+        judged_rate: The share that the judged attack broke.
+        rival_rate: The share that the rival broke.
+        rival_only: How many images only the rival broke.
+        judged_only: How many only the judged attack broke.
+        p_value: How likely so many images broken by the rival alone are, if neither were better (one-sided exact
+            McNemar test).
+    """
+
+    sign: str
+    epsilon: float
+    n: int
+    judged_rate: float
+    rival_rate: float
+    rival_only: int
+    judged_only: int
+    p_value: float
+
+
+def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Comparison:
+    """Compare two attacks on the same images, (N,) each: True where broken."""
+    rival_only, judged_only = int((rival & ~judged).sum()), int((judged & ~rival).sum())
+    differing = rival_only + judged_only
+    p_value = binomtest(rival_only, differing, 0.5, alternative="greater").pvalue if differing else 1.0
+    return Comparison(
+        sign=sign,
+        epsilon=epsilon,
+        n=len(judged),
+        judged_rate=float(judged.mean()) if len(judged) else 0.0,
+        rival_rate=float(rival.mean()) if len(rival) else 0.0,
+        rival_only=rival_only,
+        judged_only=judged_only,
+        p_value=float(p_value),
+    )
+
+
+def too_few_broken(sign: str, epsilon: float, broken: NDArray[np.bool_], allowed: float) -> Comparison:
+    """Ask whether more than an allowed share of images stands where nearly all should fall (exact binomial test)."""
+    standing = int((~broken).sum())
+    p_value = binomtest(standing, len(broken), allowed, alternative="greater").pvalue if len(broken) else 1.0
+    rate = float(broken.mean()) if len(broken) else 0.0
+    return Comparison(sign, epsilon, len(broken), rate, 1 - allowed, standing, 0, float(p_value))
+
+
+def holm(comparisons: list[Comparison], level: float) -> list[Comparison]:
+    """Return the comparisons that are significant together at a level (Holm, 1979)."""
+    ordered = sorted(comparisons, key=lambda comparison: comparison.p_value)
+    for place, comparison in enumerate(ordered):
+        if comparison.p_value > level / (len(ordered) - place):
+            return ordered[:place]
+    return ordered

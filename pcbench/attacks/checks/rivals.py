@@ -1,0 +1,126 @@
+"""Attacks that a sound white-box attack beats, or at least equals: what they win is a sign of broken gradients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pcbench.attacks.adapters.base import Adapter, Found, Task
+from pcbench.attacks.adapters.registry import select
+from pcbench.attacks.budget import per_image
+from pcbench.attacks.classify import single
+from pcbench.attacks.definitions import AttackDefinition, Norm
+from pcbench.attacks.starts import unit_starts
+from pcbench.attacks.sweep import Opponent, Sweep, SweepOptions, sweep_opponent
+
+RANDOM_TRIALS = 50
+SQUARE_QUERIES = 300
+
+
+@dataclass(frozen=True)
+class Victims:
+    """The images on which a timestep is judged.
+
+    Attributes:
+        images: (N, channels, height, width), float in [0, 1].
+        labels: (N,), int64.
+        ids: N ids.
+        seed: The run's seed.
+    """
+
+    images: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+    seed: int
+
+    def some(self, mask: NDArray[np.bool_]) -> Victims:
+        """Return the images where a mask (N,) holds."""
+        here = torch.from_numpy(mask).to(self.images.device)
+        ids = tuple(name for name, kept in zip(self.ids, mask, strict=True) if kept)
+        return Victims(self.images[here], self.labels[here], ids, self.seed)
+
+
+class RandomCorners:
+    """Random search: corners of the L∞ ball, or points on the L2 sphere, until one breaks the image.
+
+    The plainest attack there is; one that follows gradients and loses to it follows nothing.
+    """
+
+    mixes_epsilons = True
+
+    def __init__(self, definition: AttackDefinition) -> None:
+        self._norm: Norm = definition.norm
+
+    def perturb(self, classifier: nn.Module, task: Task) -> Found:
+        """Try random perturbations of full length, image by image seeded."""
+        generators = task.generators()
+        best, standing = task.images.clone(), torch.ones(len(task.images), dtype=torch.bool, device=task.images.device)
+        queries = torch.zeros(len(task.images), dtype=torch.int64)
+        for _ in range(RANDOM_TRIALS):
+            trial = (task.images + per_image(task.epsilons, best) * self._directions(task, generators)).clamp(0, 1)
+            queries[standing.cpu()] += 1
+            with torch.no_grad():
+                broken = standing & (classifier(trial).argmax(dim=1) != task.classes)
+            best[broken] = trial[broken]
+            standing = standing & ~broken
+            if not bool(standing.any()):
+                break
+        return Found(best, queries)
+
+    def _directions(self, task: Task, generators: list[torch.Generator]) -> Tensor:
+        points = unit_starts(task.images, self._norm, generators)
+        if self._norm == "linf":
+            return points.sign()
+        return points / per_image(points.flatten(1).square().sum(dim=1).sqrt(), points)
+
+
+def run(
+    classifier: nn.Module,
+    victims: Victims,
+    definition: AttackDefinition,
+    adapter: Adapter,
+    **options: Unpack[SweepOptions],
+) -> Sweep:
+    """Run one attack on one timestep."""
+    opponent = Opponent(classifier, single(classifier), adapter)
+    return sweep_opponent(opponent, victims.images, victims.labels, definition, victims.ids, victims.seed, options)[0]
+
+
+def broken_at(
+    classifier: nn.Module, victims: Victims, definition: AttackDefinition, epsilon: float
+) -> NDArray[np.bool_]:
+    """Return which images an attack breaks at exactly one budget, (N,)."""
+    return run(classifier, victims, definition, select(definition), epsilons=[epsilon]).success[-1]
+
+
+def broken_by_random_search(
+    classifier: nn.Module, victims: Victims, definition: AttackDefinition, epsilon: float
+) -> NDArray[np.bool_]:
+    """Return which images `RANDOM_TRIALS` random perturbations break, (N,)."""
+    return run(classifier, victims, definition, RandomCorners(definition), epsilons=[epsilon]).success[-1]
+
+
+def square(definition: AttackDefinition) -> AttackDefinition:
+    """Return Square in the same ball, on whole batches: an attack that never sees a gradient."""
+    return AttackDefinition(
+        name="square_check",
+        title="Square",
+        library="pyautoattack",
+        attack="square",
+        norm=definition.norm,
+        epsilons=definition.epsilons,
+        white_box=False,
+        steps=SQUARE_QUERIES,
+        parameters={"together": True},
+        source="Andriushchenko et al., ECCV 2020, arXiv:1912.00049",
+    )
+
+
+def with_more_steps(definition: AttackDefinition, factor: int = 2) -> AttackDefinition:
+    """Return the attack with more steps of the same length, from the same starts."""
+    return definition.model_copy(update={"steps": (definition.steps or 1) * factor})
