@@ -118,6 +118,11 @@ class PublishedFiles:
         return digest.hexdigest()
 
 
+def published_images(suite: str) -> int | None:
+    """Return how many images a suite was published with; None for a suite that never was."""
+    return _LAYOUTS[suite].images if suite in _LAYOUTS else None
+
+
 def open_published(
     suite: str, path: Path, *, corruptions: Sequence[str], preprocessing: Preprocessing, subset: bool = False
 ) -> PublishedFiles:

@@ -85,7 +85,8 @@ class ParquetStore:
         """
         group = int(np.searchsorted(self.starts, position, side="right")) - 1
         file, number = self.groups[group]
-        content = _row_group(self.files[file], number, self.column)[position - int(self.starts[group])]
+        path = self.files[file]
+        content = _row_group(path, _stamp(path), number, self.column)[position - int(self.starts[group])]
         if content is None:
             raise DataError(f"{self.locate(position)}: the column {self.column!r} holds no image bytes in this row")
         return content
@@ -96,9 +97,18 @@ class ParquetStore:
         return f"{self.files[self.groups[group][0]]}, row {position}"
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """Return what changes when a file does, so that a group is not taken from a file that has been replaced."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return status.st_mtime_ns, status.st_size
+
+
 # Two groups: the one being read and the one that a neighbouring batch or worker has just left.
 @lru_cache(maxsize=2)
-def _row_group(path: Path, number: int, column: str) -> Sequence[bytes | None]:
+def _row_group(path: Path, _stamp: tuple[int, int], number: int, column: str) -> Sequence[bytes | None]:
     try:
         table = pq.ParquetFile(path).read_row_group(number, columns=[column])
     except (OSError, pa.ArrowException) as error:

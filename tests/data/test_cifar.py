@@ -74,8 +74,17 @@ def test_archive_with_other_contents_is_refused(stand_in):
     archive = dataclasses.replace(cifar.ARCHIVES["CIFAR10"], images={"train": 50_000, "test": 10_000})
     with pytest.raises(DataError, match="holds 4 images of the test split, not 10000"):
         cifar.read_archive(archive, path, Preprocessing(), "test")
-    with pytest.raises(DataError, match=r"train\.bin cannot be read"):
+    with pytest.raises(DataError, match=r"lacks fine_label_names\.txt, train\.bin in cifar-100-binary"):
         cifar.read_archive(cifar.ARCHIVES["CIFAR100"], path, Preprocessing(), "train")
+
+
+def test_truncated_archive_is_refused_although_its_checksum_was_not_asked_for(stand_in):
+    path, *_ = stand_in
+    whole = path.read_bytes()
+    for share in (0.0, 0.3, 0.9):
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(DataError, match="delete the archive and fetch it again"):
+            cifar.read_archive(cifar.ARCHIVES["CIFAR10"], path, Preprocessing(), "test")
 
 
 def test_unknown_names_are_refused():

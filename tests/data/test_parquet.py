@@ -117,6 +117,17 @@ def test_tables_that_are_none_of_images(tmp_path, write_table):
             open_source(f"parquet:{tmp_path}/{name}.parquet", preprocessing=Preprocessing())
 
 
+def test_replaced_file_is_read_anew(tmp_path, write_table):
+    path = write_table(tmp_path / "a.parquet", [0, 1, 2])
+    source = open_source(f"parquet:{path}", preprocessing=Preprocessing())
+    before = source.load([0])
+    pq.write_table(pq.read_table(path).take([2, 1, 0]), path)
+    assert not np.array_equal(before, source.load([0]))
+    path.unlink()
+    with pytest.raises(DataError, match=r"a\.parquet: cannot be read \(No such file"):
+        source.load([0])
+
+
 def test_row_without_bytes_is_named(tmp_path):
     cells = [{"bytes": None, "path": "far/away.png"}]
     pq.write_table(pa.table({"image": pa.array(cells, IMAGE_TYPE), "label": [0]}), tmp_path / "a.parquet")
