@@ -12,7 +12,7 @@ def tune_command(
     model: Annotated[str, typer.Option("--model", "-m", help="A zoo name or module:function.")] = "pdigits",
     data: Annotated[str | None, typer.Option("--data", help="Validation images; the model's own where absent.")] = None,
     method: Annotated[str, typer.Option("--method", help="search (Optuna) or gradient.")] = "search",
-    rounds: Annotated[int, typer.Option("--rounds", help="Trials of the search, steps of the descent.")] = 60,
+    rounds: Annotated[int, typer.Option("--rounds", help="Trials of the search, steps of the descent.")] = 24,
     timesteps: Annotated[int | None, typer.Option("--timesteps", "-T", help="The answers at T count.")] = None,
     images: Annotated[int, typer.Option("--images", help="Validation part of data without a validation split.")] = 1000,
     backbone_weights: Annotated[

@@ -16,7 +16,16 @@ from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.models.backbones import open_backbone
 from pcbench.models.loading import load
-from pcbench.models.weights import file_sha256, fill, save_weights, state_sha256
+from pcbench.models.weights import (
+    BACKBONE,
+    PREDICTORS,
+    file_sha256,
+    fill,
+    part,
+    read_weights,
+    save_weights,
+    state_sha256,
+)
 from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
@@ -59,7 +68,7 @@ class TrainingRequest:
     changes: Mapping[str, Any] | None = None
     images: int | None = None
     backbone_weights: Path | None = None
-    trials: int = 60
+    trials: int = 24
     processes: int = 1
     device: str = "cpu"
     workers: int = 0
@@ -131,12 +140,16 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
 
     First the backbone on labels (the project's own backbones only), then the predictors without labels by
     reconstruction of the layer below at t = 0, with the backbone frozen; then, for the project's own, the
-    hyperparameters on the validation split, which neither has seen. A stopped training goes on from its folder.
+    hyperparameters on the validation split, which neither has seen. A stopped training goes on from its folder, and
+    a finished one is not done again.
 
     Raises:
         UsageError, DataError, WeightsError: The request cannot be done.
         DivergenceError: A training or every hyperparameter diverged.
     """
+    finished = _finished(request)
+    if finished is not None:
+        return finished
     watcher = watcher or Watcher()
     request.folder.mkdir(parents=True, exist_ok=True)
     losses: dict[str, list[list[float]]] = {}
@@ -152,6 +165,29 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
     if request.trains_backbone and request.trials > 0:
         tuned = _tune(request, network, watcher)
     return _write(request, network, tuned, losses)
+
+
+def _finished(request: TrainingRequest) -> Trained | None:
+    """Return what the folder holds, if the same command finished there."""
+    path = request.folder / CARD
+    weights = request.folder / f"{_file_name(request.model)}.safetensors"
+    if not (path.is_file() and weights.is_file()):
+        return None
+    card = json.loads(path.read_text(encoding="utf-8"))
+    same = all(card.get(key) == value for key, value in _metadata(request).items() if key != "versions")
+    if not same or card["weights_sha256"] != file_sha256(weights):
+        return None
+    if request.entry is not None and request.entry.configuration is None:
+        return Trained(weights, card["weights_sha256"], None, None, None)
+    state = read_weights(weights)
+    network = _open_network(request, part(state, BACKBONE) or None)
+    fill(network.predictors, part(state, PREDICTORS), str(weights))
+    network.eval()
+    tuned = None if card["tuned"] is None else Tuned.from_record(card["tuned"])
+    if tuned is not None:
+        network.hyperparameters = tuned.hyperparameters
+    configuration = None if tuned is None else request.folder / f"{request.model}.toml"
+    return Trained(weights, card["weights_sha256"], configuration, network, tuned)
 
 
 def _launch(work: Any, request: TrainingRequest, backbone: State | None, report: Reporter | None) -> Any:

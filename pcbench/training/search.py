@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,16 @@ class Tuned:
     diverged: int
     method: str
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Tuned:
+        """Return what `dataclasses.asdict` made a record of."""
+        scores = {
+            name: Score(tuple(tuple(row) for row in record[name]["accuracies"]), record[name]["diverged"])
+            for name in ("score", "before")
+        }
+        hyperparameters = tuple(Hyperparameters(**entry) for entry in record["hyperparameters"])
+        return cls(**{**record, **scores, "hyperparameters": hyperparameters})
+
     def provenance(self, network: str, validation: Validation) -> list[str]:
         """Return how the hyperparameters came to be, in lines."""
         source = validation.source
@@ -56,7 +66,7 @@ def search(
     network: PredictiveNetwork,
     validation: Validation,
     *,
-    trials: int = 60,
+    trials: int = 24,
     seed: int = 0,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Tuned:
