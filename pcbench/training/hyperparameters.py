@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pcbench.network.configuration import NetworkTable
+from pcbench.network.configuration import HyperparameterTable, NetworkTable
 from pcbench.network.update import Hyperparameters
 
 #: α is sought between these, evenly on a logarithmic scale.
@@ -28,6 +28,15 @@ def from_shares(feedforward: float, share: float, error_weight: float, *, last: 
     """
     feedback = 0.0 if last else share * (1 - feedforward)
     return Hyperparameters(feedforward, feedback, error_weight)
+
+
+def default_hyperparameters(count: int) -> tuple[Hyperparameters, ...]:
+    """Return the reference's default β, λ, α for each of `count` PCoders."""
+    table = HyperparameterTable()
+    return tuple(
+        Hyperparameters(table.feedforward, table.feedback if index < count - 1 else 0.0, table.pc)
+        for index in range(count)
+    )
 
 
 class FreeHyperparameters(nn.Module):

@@ -31,7 +31,7 @@ from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.results.environment import versions
-from pcbench.training.hyperparameters import write_configuration
+from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
 from pcbench.training.loop import Fabric, Plan, Reporter, fit
 from pcbench.training.objectives import Classification, Reconstruction
 from pcbench.training.processes import launch
@@ -273,6 +273,9 @@ def _tune(request: TrainingRequest, network: PredictiveNetwork, watcher: Watcher
     timesteps = 8 if entry is None else entry.timesteps
     source = open_source(request.data, preprocessing=preprocessing_of(request), split="validation")
     validation = Validation(source, timesteps, seed=request.seed)
+    # The search starts from the reference's defaults, not from what the configuration holds: that may be the result of
+    # this very command.
+    network.hyperparameters = default_hyperparameters(len(network.predictors))
     tuned = search(network, validation, trials=request.trials, seed=request.seed, report=watcher.trial)
     network.hyperparameters = tuned.hyperparameters
     path = request.folder / f"{request.model}.toml"

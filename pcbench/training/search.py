@@ -36,12 +36,14 @@ class Tuned:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Tuned:
         """Return what `dataclasses.asdict` made a record of."""
-        scores = {
-            name: Score(tuple(tuple(row) for row in record[name]["accuracies"]), record[name]["diverged"])
-            for name in ("score", "before")
-        }
-        hyperparameters = tuple(Hyperparameters(**entry) for entry in record["hyperparameters"])
-        return cls(**{**record, **scores, "hyperparameters": hyperparameters})
+        return cls(
+            hyperparameters=tuple(Hyperparameters(**entry) for entry in record["hyperparameters"]),
+            score=_score(record["score"]),
+            before=_score(record["before"]),
+            tried=record["tried"],
+            diverged=record["diverged"],
+            method=record["method"],
+        )
 
     def provenance(self, network: str, validation: Validation) -> list[str]:
         """Return how the hyperparameters came to be, in lines."""
@@ -60,6 +62,10 @@ class Tuned:
             f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; the former ones {former}.",
             f"{self.tried} tried, {self.diverged} of them diverged over t and were discarded.",
         ]
+
+
+def _score(record: Mapping[str, Any]) -> Score:
+    return Score(tuple(tuple(row) for row in record["accuracies"]), record["diverged"])
 
 
 def search(
