@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat
-from torchvision.io import decode_jpeg, encode_jpeg
 from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
@@ -155,13 +152,19 @@ def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
         The same shape, uint8, on the images' device.
     """
     whole = images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
-    stored: list[torch.Tensor] = [_jpeg_round_trip(image, quality) for image in whole.cpu()]
-    return torch.stack(stored).to(images.device)
+    stored = [_jpeg_round_trip(image, quality) for image in whole.cpu().numpy()]
+    return torch.from_numpy(np.stack(stored)).to(images.device)
 
 
-def _jpeg_round_trip(image: torch.Tensor, quality: int) -> torch.Tensor:
-    # Given one image, both return one; their types also allow for lists.
-    return cast("torch.Tensor", decode_jpeg(cast("torch.Tensor", encode_jpeg(image, quality))))
+def _jpeg_round_trip(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    # OpenCV lets other threads run while it encodes, which Pillow does not; it keeps colours as blue, green, red.
+    _, stored = cv2.imencode(".jpg", np.ascontiguousarray(image[::-1].transpose(1, 2, 0)), _jpeg_options(quality))
+    read = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(read.transpose(2, 0, 1)[::-1])
+
+
+def _jpeg_options(quality: int) -> list[int]:
+    return [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
 
 
 def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ What is repaired, and why:
 - `scipy.ndimage.interpolation` is deprecated and gone from SciPy 2: `scipy.ndimage` is given in its place.
 - `gaussian(…, multichannel=True)` (glass_blur, gaussian_blur): scikit-image 0.23 calls it `channel_axis`.
 - `np.float_` (fog): gone from NumPy 2.
+- `np.max` (spatter): an image on which no drop falls was divided by zero and came out black.
 - `np.random`: a generator that is seeded for each image.
 - `random_noise` (impulse_noise) ignores NumPy's global generator: it is given that one.
 
@@ -108,12 +109,17 @@ def load_original(repairs: dict[str, types.ModuleType]) -> Any:
 
 
 class _Numpy:
-    """NumPy with a random generator of its own, and the name for float64 that NumPy 2 dropped."""
+    """NumPy with a random generator of its own, the name that NumPy 2 dropped, and a maximum to divide by."""
 
     float_ = np.float64
 
     def __init__(self) -> None:
         self.random = np.random.RandomState(0)
+
+    def max(self, array: Any, axis: tuple[int, ...] | None = None) -> Any:
+        """Return the maximum; along axes, which only spatter asks for, 1 where it is 0."""
+        largest = np.max(array, axis=axis)
+        return largest if axis is None else np.where(largest == 0, 1, largest)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
