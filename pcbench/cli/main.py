@@ -16,7 +16,9 @@ from pcbench.cli.list import list_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
 from pcbench.cli.status import status_command
+from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
+from pcbench.cli.tune import tune_command
 from pcbench.errors import PcbenchError
 
 app = typer.Typer(
@@ -35,6 +37,8 @@ app.command("freeze")(freeze_command)
 app.command("check")(check_command)
 app.command("baseline")(baseline_command)
 app.command("train")(train_command)
+app.command("tune")(tune_command)
+app.command("study")(study_command)
 
 # BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer carries.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,6 +93,8 @@ def run_command(
     from pcbench.harness.request import request_from
 
     options["epsilons"] = _epsilons(epsilons)
+    if not sys.stderr.isatty():
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     request = request_from(options)
 
     from pcbench.harness.run import run_request

@@ -21,7 +21,7 @@ from pcbench.data.image_source import Batch
 from pcbench.harness.corruption_suites import clean_unit
 from pcbench.harness.plan import AttackPlan, Plan
 from pcbench.harness.scoring import to_unit_range
-from pcbench.harness.work import Step, Unit
+from pcbench.harness.work import Meter, Unit
 from pcbench.results.schema import OUTCOMES, Condition, outcome_table, read_outcomes
 
 # Passes through the network that one gradient costs: forward, and backward at about twice that.
@@ -50,14 +50,14 @@ def _unit(plan: Plan, suite: AttackPlan, definition: AttackDefinition, timestep:
     last = plan.timesteps if timestep is None else timestep
     passes_each = (definition.steps or 1) * _PASSES_PER_GRADIENT * (last + 1)
 
-    def compute(step: Step) -> pa.Table:
+    def compute(meter: Meter) -> pa.Table:
         def on_progress(pairs: int) -> None:
-            step(pairs * passes_each, 0)
+            meter.step(pairs * passes_each, 0)
 
         sweeps: list[tuple[Sweep, ...]] = []
         for batch in suite.source.batches(plan.batch_size):
             sweeps.append(_attack(plan, definition, timestep, batch, on_progress))
-            step(0, len(batch.ids))
+            meter.step(0, len(batch.ids))
         if plan.request.save_adversarials:
             origin = _origin(plan, suite, definition, timestep)
             save_adversarials(folder / "adversarials" / f"{path}.safetensors", [scored[0] for scored in sweeps], origin)
@@ -171,7 +171,7 @@ def _worst_case_unit(suite: AttackPlan, attacks: list[AttackDefinition], timeste
     """Return the work of joining a suite's attacks on one timestep, from the files that they left."""
     name = suite.definition.name
 
-    def compute(_: Step) -> pa.Table:
+    def compute(_: Meter) -> pa.Table:
         files = [folder / "outcomes" / f"{_names(name, attack.name, timestep)[0]}.parquet" for attack in attacks]
         outcomes: pd.DataFrame = pa.concat_tables([read_outcomes(file) for file in files]).to_pandas()
         return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)

@@ -16,6 +16,7 @@ from pcbench.attacks.definitions import AttackSuite, load_attack_suite
 from pcbench.catalog import KINDS, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
+from pcbench.data.published import PublishedFiles, open_published, published_images
 from pcbench.data.sources import check, open_source
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.harness.request import Request
@@ -29,11 +30,15 @@ DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
 
 @dataclasses.dataclass(frozen=True)
 class CorruptionPlan:
-    """A suite of corruptions, the folder it was read from, and the images it is run on."""
+    """A suite of corruptions, the folder it was read from, and the images it is run on.
+
+    Where published corrupted files are read, `published` holds them, aligned with the clean images of `source`.
+    """
 
     definition: CorruptionSuite
     folder: Path
     source: ImageSource
+    published: PublishedFiles | None = None
     kind: ClassVar[Literal["corruptions"]] = "corruptions"
 
 
@@ -86,7 +91,8 @@ class _Named:
     def plan(self, source: ImageSource, request: Request) -> SuitePlan:
         wanted = request.images
         if isinstance(self.definition, CorruptionSuite):
-            return CorruptionPlan(self.definition, self.folder, _part(source, wanted))
+            part = _part(source, wanted)
+            return CorruptionPlan(self.definition, self.folder, part, _published(self.definition, part, request))
         if wanted is None and self.definition.default_images is not None:
             wanted = min(self.definition.default_images, len(source))
         return AttackPlan(self.definition, self.folder, _part(source, wanted))
@@ -168,6 +174,21 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
     raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
 
 
+def _published(suite: CorruptionSuite, clean: ImageSource, request: Request) -> PublishedFiles | None:
+    if request.corrupted is None:
+        return None
+    if request.jpeg_quality is not None:
+        raise UsageError("published files are compressed already: --corrupted and --jpeg-quality exclude each other")
+    opened = open_published(
+        suite.name,
+        Path(request.corrupted),
+        corruptions=[corruption.name for corruption in suite.corruptions],
+        preprocessing=clean.preprocessing,
+        subset=request.images is not None,
+    )
+    return opened.align(clean)
+
+
 def _part(source: ImageSource, images: int | None) -> ImageSource:
     return source if images is None else source.take(images)
 
@@ -186,6 +207,7 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             fingerprint=source.fingerprint(),
             available=len(source),
             preprocessing=preprocessing,
+            corrupted=_published_fingerprint(suites),
         ),
         suites=tuple(
             SuiteSpec(
@@ -194,7 +216,7 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
                 version=str(suite.definition.version),
                 sha256=folder_hash(suite.folder),
                 images=len(suite.source),
-                subset=len(suite.source) < len(source),
+                subset=_is_subset(suite, source),
             )
             for suite in suites
         ),
@@ -216,3 +238,14 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
         versions=versions(),
     )
     return Plan(request, subject, timesteps, batch_size, suites, spec)
+
+
+def _is_subset(suite: SuitePlan, source: ImageSource) -> bool:
+    """Tell whether a suite is run on fewer images than its data set, or than it was published with."""
+    published = published_images(suite.definition.name)
+    return len(suite.source) < len(source) or (published is not None and len(suite.source) < published)
+
+
+def _published_fingerprint(suites: tuple[SuitePlan, ...]) -> str | None:
+    opened = [suite.published for suite in suites if suite.kind == "corruptions" and suite.published is not None]
+    return "+".join(files.fingerprint() for files in opened) or None

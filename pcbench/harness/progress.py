@@ -46,7 +46,7 @@ class RunProgress:
         self._folder, self._units, self._work = folder, units, max(work, 1.0)
         self._console = console
         self._count = _Count()
-        self._skipped = 0.0
+        self._skipped = self._waited = self._elapsed = 0.0
         self._start = self._last_file = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -92,6 +92,16 @@ class RunProgress:
         """Count work inside a condition."""
         self._count.images += images
         self._advance(work)
+
+    def wait(self, waited: float, elapsed: float) -> None:
+        """Count the seconds that the network waited for images, out of those that passed."""
+        self._waited += waited
+        self._elapsed += elapsed
+
+    @property
+    def waited_share(self) -> float | None:
+        """The share of the time that the network waited for images; None where none were prepared ahead."""
+        return self._waited / self._elapsed if self._elapsed else None
 
     def _advance(self, work: float) -> None:
         self._count.done += work

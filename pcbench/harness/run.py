@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import logging
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,8 @@ from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
 from pcbench.results.environment import machine
 from pcbench.results.schema import write_outcomes
+
+logger = logging.getLogger("pcbench")
 
 DEFAULT_FOLDER = Path("results") / "runs"
 
@@ -58,12 +61,13 @@ def run_request(request: Request) -> Run:
     started = dt.datetime.now(dt.UTC)
     clock = time.monotonic()
     growth = watch_growth(plan.subject, plan.suites[0].source, plan.timesteps, plan.batch_size)
-    _compute(plan, workspace)
+    waited = _compute(plan, workspace)
     _summarise(plan, workspace)
     finished = workspace.finish(
         {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 1),
+            "waited_for_images": waited,
             "machine": machine(),
             "growth": None if growth is None else dataclasses.asdict(growth),
             "notes": [growth.sentence] if growth is not None and growth.sentence is not None else [],
@@ -83,7 +87,8 @@ def _units(plan: Plan, folder: Path) -> list[Unit]:
     return units
 
 
-def _compute(plan: Plan, workspace: Workspace) -> None:
+def _compute(plan: Plan, workspace: Workspace) -> float | None:
+    """Do all the work that is not done yet; return the share of the time that the network waited for images."""
     units = _units(plan, workspace.folder)
     console = Console(file=sys.stderr) if plan.request.progress else None
     with RunProgress(workspace.folder, len(units), sum(unit.passes for unit in units), console) as progress:
@@ -93,7 +98,10 @@ def _compute(plan: Plan, workspace: Workspace) -> None:
                 progress.skip(unit.passes)
                 continue
             with progress.unit(unit.title, unit.passes):
-                write_outcomes(unit.compute(progress.step), path)
+                write_outcomes(unit.compute(progress), path)
+    if progress.waited_share is not None:
+        logger.info("the network waited for images %.0f %% of the time", 100 * progress.waited_share)
+    return progress.waited_share
 
 
 def _summarise(plan: Plan, workspace: Workspace) -> None:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 
 from pcbench.errors import DivergenceError, RunError
-from pcbench.models.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,26 +31,18 @@ def to_unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Ten
     return images.to(device).to(torch.float32) / 255
 
 
-def score_images(subject: Subject, images: torch.Tensor, timesteps: int, ids: Sequence[str]) -> Scores:
-    """Classify images at every timestep 0..T.
+def scores_of(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequence[str]) -> Scores:
+    """Turn logits of every timestep into scores.
 
     Args:
-        subject: The network.
-        images: Images in [0,1], shape (batch, 3, height, width).
-        timesteps: T.
+        logits: (timesteps + 1, batch, classes).
+        shape: What the logits' shape has to be.
         ids: Names of the images, for messages.
 
     Raises:
-        RunError: The logits have another shape than (T + 1, batch, classes).
+        RunError: The logits have another shape.
         DivergenceError: A logit is not finite; timestep and image are named.
     """
-    with torch.no_grad():
-        logits = subject.logits(images, timesteps)
-    return scores_of(logits, (timesteps + 1, len(images), subject.classes), ids)
-
-
-def scores_of(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequence[str]) -> Scores:
-    """Turn logits of every timestep into scores; raises as `score_images` does."""
     if tuple(logits.shape) != shape:
         raise RunError(f"the model gave logits of shape {tuple(logits.shape)} where {shape} was expected")
     bad = torch.nonzero(~torch.isfinite(logits).all(dim=2))

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Protocol
 
 import pyarrow as pa
 
-Step = Callable[[float, int], None]
+
+class Meter(Protocol):
+    """What a piece of work tells on the way."""
+
+    def step(self, work: float, images: int) -> None:
+        """Count work, in passes of one image through one timestep of the network, and images that are done."""
+        ...
+
+    def wait(self, waited: float, elapsed: float) -> None:
+        """Count the seconds that the network waited for images, out of those that passed."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +29,10 @@ class Unit:
         path: Its file under `outcomes/`, without the ending.
         title: What the progress bar calls it.
         passes: Its estimated work, in passes of one image through one timestep of the network.
-        compute: Does it. Takes a function that is told of the passes and images done on the way, and gives rows.
+        compute: Does it, tells the meter of the work on the way, and gives rows.
     """
 
     path: str
     title: str
     passes: float
-    compute: Callable[[Step], pa.Table]
+    compute: Callable[[Meter], pa.Table]
