@@ -59,12 +59,13 @@ def write_run(folder: Path, images: int, timesteps: int) -> int:
     return len(conditions) * ids.size
 
 
-def summarise_alone(folder: Path, answers: multiprocessing.Queue[tuple[int, float, float]]) -> None:
-    """Summarise, and tell the number of metrics, the seconds and this process's peak memory in GB."""
+def summarise_alone(folder: Path, answers: multiprocessing.Queue[tuple[int, float, float, float]]) -> None:
+    """Summarise, and tell the number of metrics, seconds, CPU seconds and this process's peak memory in GB."""
     start = time.perf_counter()
     table = summarise_folder(folder, model="made-up", baselines={"imagenet-c": ConstantBaseline()})
     seconds = time.perf_counter() - start
-    answers.put((len(table), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    answers.put((len(table), seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6))
 
 
 def main() -> None:
@@ -79,9 +80,10 @@ def main() -> None:
         answers = spawned.Queue()
         process = spawned.Process(target=summarise_alone, args=(Path(name), answers))
         process.start()
-        metrics, seconds, memory = answers.get()
+        metrics, seconds, processor, memory = answers.get()
         process.join()
-    print(f"rows {rows}  metrics {metrics}  seconds {seconds:.1f}  peak memory {memory:.2f} GB")
+    print(f"rows {rows}  metrics {metrics}  peak memory {memory:.2f} GB")
+    print(f"seconds {seconds:.1f}  of processors {processor:.1f} (much less than twice the first: others were at work)")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,6 @@ def pooled_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[
     sample = Sample(columns)
     for timestep in timesteps:
         yield from _severity_rows(sample, columns, names, timestep)
-        yield from _clean_change_rows(sample, columns, timestep, timesteps[0])
         for figure in figures(baseline, timesteps[0]):
             with_baseline = _with_baseline(complete, figure, baseline)
             yield from _figure_rows(sample, figure, with_baseline, timestep)
@@ -176,12 +175,14 @@ def _mean_change_rows(
     yield pooled_row(metric + CHANGE, timestep, estimate, kind="summary", baseline=figure.baseline)
 
 
-def _clean_change_rows(
-    sample: Sample[Key], columns: Mapping[Key, Booleans], timestep: int, start: int
-) -> Iterator[Row]:
-    now, before = (_CLEAN, 0, timestep), (_CLEAN, 0, start)
-    if timestep > start and now in columns and before in columns:
-        change = sample.change(lambda means: 1 - means[..., 0], [now], [before])
+def clean_change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
+    """Return the paired change of the accuracy on clean images since the first timestep."""
+    columns = {t: ~errors for (name, _, t), errors in error_columns(outcomes).items() if name == _CLEAN}
+    if len(columns) < 2:
+        return
+    sample, start = Sample(columns), min(columns)
+    for timestep in sorted(columns)[1:]:
+        change = sample.change(lambda means: means[..., 0], [timestep], [start])
         yield pooled_row("accuracy" + CHANGE, timestep, change, kind="clean", name=_CLEAN)
 
 

@@ -12,7 +12,7 @@ from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import SuiteOutcomes, collect
 from pcbench.metrics.corruption import Baseline
-from pcbench.metrics.pooled import pooled_rows
+from pcbench.metrics.pooled import clean_change_rows, pooled_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.rows import Row, cell_row
 from pcbench.metrics.table import SUBSET_NOTE, metrics_table
@@ -78,5 +78,6 @@ def _suite_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[
             correct = outcomes.answers(cell).correct
             yield cell_row(cell, "accuracy", rate(correct))
             yield cell_row(cell, "error", rate(~correct))
+    yield from clean_change_rows(outcomes)
     yield from pooled_rows(outcomes, baseline)
     yield from attack_rows(outcomes)

@@ -8,7 +8,17 @@ from functools import partial
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, epsilon_label, epsilon_text, lines, norm_symbol, texts, words
+from pcbench.reports.charts import (
+    Chart,
+    Panel,
+    attack_title,
+    epsilon_label,
+    epsilon_text,
+    lines,
+    norm_symbol,
+    texts,
+    words,
+)
 
 _WILSON = "Bands are Wilson's 95 % intervals over images."
 
@@ -79,7 +89,7 @@ def _panels(rows: pd.DataFrame, norm: str, *, by_epsilon: bool) -> Iterator[Pane
     for (name, targeted, gradient), part in rows.groupby(
         ["name", "targeted", "gradient"], dropna=False, sort=False, observed=True
     ):
-        title = words(str(name)).upper() if len(str(name)) <= 4 else words(str(name))
+        title = attack_title(name)
         if len(aims) > 1:
             title += ", targeted" if targeted else ", untargeted"
         if len(gradients) > 1:

@@ -117,6 +117,11 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def attack_title(name: object) -> str:
+    """Return an attack's name as papers write it: short ones are abbreviations."""
+    return words(str(name)).upper() if len(str(name)) <= 4 else words(str(name))
+
+
 def norm_symbol(norm: str | None) -> str:
     """Return the sign of a norm: L∞ or L2."""
     return {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}.get(norm or "", norm or "")

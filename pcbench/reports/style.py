@@ -48,18 +48,26 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
 }
 
-# Perceptually uniform maps that stay ordered for the colour-blind and in grey; their palest part is left out.
-_MAPS: dict[Order, tuple[str, float, float]] = {
-    "timestep": ("viridis", 0.0, 0.85),
-    "epsilon": ("plasma", 0.0, 0.85),
-    "severity": ("cividis", 0.88, 0.0),
-    "none": ("viridis", 0.2, 0.2),
+# Perceptually uniform maps that stay ordered for the colour-blind and in grey. The end that is as pale as paper, or on
+# a dark page as dark as that, is left out.
+_MAPS: dict[Order, tuple[str, tuple[float, float], tuple[float, float]]] = {
+    "timestep": ("viridis", (0.0, 0.85), (0.3, 1.0)),
+    "epsilon": ("plasma", (0.0, 0.85), (0.3, 1.0)),
+    "severity": ("cividis", (0.88, 0.0), (1.0, 0.45)),
+    "none": ("viridis", (0.2, 0.2), (0.7, 0.7)),
 }
 
 
-def colours(order: Order, count: int) -> list[str]:
-    """Return colours for the ordered values of a variable, as hexadecimal."""
-    name, first, last = _MAPS[order]
+def colours(order: Order, count: int, *, dark: bool = False) -> list[str]:
+    """Return colours for the ordered values of a variable, as hexadecimal.
+
+    Args:
+        order: The variable.
+        count: How many values it has.
+        dark: Whether they are for a dark background.
+    """
+    name, on_light, on_dark = _MAPS[order]
+    first, last = on_dark if dark else on_light
     scale = mpl.colormaps[name]
     steps = [first + (last - first) * index / max(count - 1, 1) for index in range(count)]
     return [to_hex(scale(step)) for step in steps]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise
-from pcbench.results.schema import Condition, outcome_table
+from pcbench.results.directory import Run, begin
+from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
+from pcbench.results.schema import Condition, outcome_table, write_outcomes
 
-TIMESTEPS = 5
-EPSILONS = [k / 255 for k in (0, 0.5, 1, 2, 4, 8, 16, 32)]
+TIMESTEPS = 3
+EPSILONS = [k / 255 for k in (0, 1, 4, 16)]
 
 
 class MadeUpBaseline:
@@ -92,3 +98,77 @@ def outcomes() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def metrics(outcomes: pd.DataFrame) -> pd.DataFrame:
     return summarise(outcomes, model="pdigits", baselines={"digits-c": MadeUpBaseline()})
+
+
+def _spec(model: str, seed: int) -> RunSpec:
+    settings = Settings(
+        seed=seed,
+        timesteps=TIMESTEPS - 1,
+        batch_size=32,
+        gradient="exact",
+        plain_sweep=False,
+        epsilons=None,
+        corruption_backend="fast",
+        jpeg_quality=None,
+        precision="float32",
+        compiled=False,
+        device="cpu",
+        threads=1,
+        checks=True,
+    )
+    kinds = {"digits-c": "corruptions", "digits-linf": "attacks"}
+    suites = [
+        SuiteSpec(name=name, kind=kind, version="1", sha256="0" * 64, images=80, subset=False)
+        for name, kind in kinds.items()
+    ]
+    data = DataSpec(
+        name="digits", split="test", fingerprint="f" * 64, available=80, preprocessing={"resize": 32, "crop": None}
+    )
+    return RunSpec(
+        version=1,
+        model={"name": model, "weights": "a" * 64},
+        data=data,
+        suites=tuple(suites),
+        settings=settings,
+        versions={"pcbench": "0", "python": "3"},
+    )
+
+
+def _write_examples(folder: Path) -> None:
+    folder.mkdir()
+    kinds = ["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
+    pictures = []
+    for shade, kind in enumerate(kinds):
+        Image.new("RGB", (32, 32), (50 * shade, 40, 90)).save(folder / f"0-{kind}.png")
+        seen = {str(t): str((3 + t * shade) % 10) for t in range(TIMESTEPS)} if shade < 3 else {}
+        timestep = 2 if kind == "reconstruction" else None
+        picture = {"file": f"0-{kind}.png", "kind": kind, "title": kind, "timestep": timestep, "predictions": seen}
+        pictures.append(picture)
+    example = {"image_id": "image-0000", "label": "3", "pictures": pictures}
+    (folder / "index.json").write_text(json.dumps({"examples_version": 1, "examples": [example]}), encoding="utf-8")
+
+
+def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
+    """Write a finished run of made-up outcomes, the way the harness does."""
+    workspace = begin(folder, _spec(model, seed), again=False)
+    tables = simulated_tables(images, seed)
+    for number, table in enumerate(tables):
+        write_outcomes(table, workspace.folder / "outcomes" / str(table["suite"][0]) / f"{number:03}.parquet")
+    whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    metrics = summarise(whole, model=model, baselines={"digits-c": MadeUpBaseline()})
+    metrics.to_csv(workspace.folder / "metrics.csv", index=False)
+    pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), workspace.folder / "metrics.parquet")
+    checks = [
+        {"timestep": t, "verdict": "suspicious" if t == 1 else "consistent", "reasons": ["made up"] * (t == 1)}
+        for t in range(TIMESTEPS)
+    ]
+    (workspace.folder / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
+    _write_examples(workspace.folder / "examples")
+    return workspace.finish({"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5, "machine": {}})
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Two finished runs of made-up outcomes; the second model's name would be markup if it were not escaped."""
+    folder = tmp_path_factory.mktemp("runs")
+    return [write_run(folder / "one", "pdigits", 0), write_run(folder / "two", "<b>other</b>", 1)]

@@ -1,0 +1,231 @@
+"""What a page shows, as plain values: everything is taken from the folders of finished runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, norm_symbol, texts, words
+from pcbench.reports.figures import charts
+from pcbench.reports.page.examples import data_uri, read_examples, read_verdicts
+from pcbench.reports.page.headline import headline
+from pcbench.reports.style import colours
+from pcbench.results.directory import Run
+
+_MEANS = (
+    ("mean_corruption_error", "corruption_error", "CE", "mCE"),
+    ("mean_normalised_error", "corruption_error", "normalised error", "mean"),
+    ("mean_unnormalised_error", "unnormalised_error", "error", "mean"),
+)
+
+
+def page_content(runs: list[Run]) -> dict[str, Any]:
+    """Return everything that the page's template and script need."""
+    labels = _labels(runs)
+    tables = [run.metrics for run in runs]
+    suites = list(dict.fromkeys(suite for table in tables for suite in texts(table["suite"])))
+    timesteps = sorted({int(t) for table in tables for t in table["timestep"]})
+    return {
+        "title": f"Robustness of {' and '.join(dict.fromkeys(str(run.spec.model['name']) for run in runs))}",
+        "timesteps": timesteps,
+        "chosen": timesteps[-1],
+        "runs": [_run(number, run, label) for number, (run, label) in enumerate(zip(runs, labels, strict=True))],
+        "suites": [
+            {
+                "name": suite,
+                "figures": _figures(suite, tables),
+                "error_tables": list(_error_tables(suite, tables, labels)),
+                "severity_grids": list(_severity_grids(suite, tables, labels)),
+                "attack_tables": list(_attack_tables(suite, tables, labels)),
+            }
+            for suite in suites
+        ],
+    }
+
+
+def _labels(runs: list[Run]) -> list[str]:
+    """Return a name for each run: the model's, with the run's key where several have it."""
+    names = [str(run.spec.model["name"]) for run in runs]
+    return [name if names.count(name) == 1 else f"{name} ({run.key})" for name, run in zip(names, runs, strict=True)]
+
+
+def _run(number: int, run: Run, label: str) -> dict[str, Any]:
+    return {
+        "number": number,
+        "label": label,
+        "headline": [dataclasses.asdict(sentence) for sentence in headline(run.metrics)],
+        "facts": _facts(run),
+        "threats": _threats(run.metrics),
+        "versions": run.spec.versions,
+        "verdicts": [verdict.model_dump() for verdict in read_verdicts(run.folder)],
+        "examples": [
+            {
+                "image_id": example.image_id,
+                "label": example.label,
+                "pictures": [
+                    {**picture.model_dump(), "source": data_uri(run.folder, picture)} for picture in example.pictures
+                ],
+            }
+            for example in read_examples(run.folder)
+        ],
+    }
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    """Return what was run, as pairs of a name and a value."""
+    spec = run.spec
+    facts = [(f"model: {words(name)}", value) for name, value in spec.model.items() if value is not None]
+    facts += [
+        ("images", f"{spec.data.name}, {spec.data.split}"),
+        ("images' fingerprint", spec.data.fingerprint),
+        ("preprocessing", ", ".join(f"{name} {value}" for name, value in spec.data.preprocessing.items())),
+    ]
+    for suite in spec.suites:
+        subset = f", a subset of {spec.data.available}" if suite.subset else ""
+        facts.append((f"suite {suite.name}", f"version {suite.version}, {suite.images} images{subset}"))
+    facts += [(words(name), value) for name, value in spec.settings.model_dump().items() if value is not None]
+    facts += [("key of the run", run.key), ("started", run.manifest.get("started", "")), ("took", _took(run))]
+    return [(str(name), str(value)) for name, value in facts if str(value)]
+
+
+def _took(run: Run) -> str:
+    seconds = run.manifest.get("seconds")
+    return "" if seconds is None else f"{seconds} s"
+
+
+def _threats(metrics: pd.DataFrame) -> list[str]:
+    """Return one line for each attack: what it may do, to what, how much."""
+    lines: list[str] = []
+    attacks = metrics[metrics["kind"] == "attack"]
+    for (suite, name, norm), part in attacks.groupby(["suite", "name", "norm"], sort=False, observed=True):
+        aims = "targeted" if part["targeted"].fillna(False).any() else "untargeted"
+        gradients = " and ".join(words(gradient) for gradient in texts(part["gradient"].dropna()))
+        budgets = ", ".join(epsilon_text(float(value), str(norm)) for value in sorted(part["epsilon"].unique()))
+        knows = f"white-box, {gradients} gradient" if gradients else "black-box"
+        sign = norm_symbol(str(norm))
+        lines.append(f"{suite}, {attack_title(name)}: {knows}, {aims}, {sign}, ε = {budgets}")
+    return lines
+
+
+def _figures(suite: str, tables: list[pd.DataFrame]) -> list[dict[str, Any]]:
+    """Return the figures of one suite, each with the panels of all runs."""
+    figures: dict[str, dict[str, Any]] = {}
+    for number, table in enumerate(tables):
+        for chart in _merged(charts(table[table["suite"] == suite])):
+            figure = figures.setdefault(chart.name, _figure(chart))
+            figure["runs"].append({"run": number, "panels": [dataclasses.asdict(panel) for panel in chart.panels]})
+            figure["panels"] = list(dict.fromkeys([*figure["panels"], *(panel.title for panel in chart.panels)]))
+            figure["rows"] += [{"run": number, **row} for row in chart.table().to_dict("records")]
+    return list(figures.values())
+
+
+def _figure(chart: Chart) -> dict[str, Any]:
+    count = max(len(panel.lines) for panel in chart.panels)
+    of_chart = dataclasses.asdict(chart)
+    of_chart.pop("panels")
+    title = chart.title.replace(f" of {chart.model}", "")
+    return {
+        **of_chart,
+        "title": title,
+        "alt": f"Line chart: {title}. {chart.y_label} against {chart.x_label}"
+        + (f", one line for each {chart.legend_title}" if chart.legend_title else "")
+        + ". The table below it lists every point.",
+        "panels": [],
+        "rows": [],
+        "runs": [],
+        "light": colours(chart.colours, count),
+        "dark": colours(chart.colours, count, dark=True),
+    }
+
+
+def _merged(of_suite: list[Chart]) -> Iterator[Chart]:
+    """Return the charts with the overall panel and those of single corruptions in one, to choose from."""
+    by_name = {chart.name: chart for chart in of_suite}
+    for name, chart in by_name.items():
+        single = by_name.get(f"{name}-by-corruption")
+        if name.endswith("-by-corruption"):
+            continue
+        if single is None:
+            yield chart
+        else:
+            mean = Panel("mean over all corruptions", chart.panels[0].lines)
+            yield dataclasses.replace(single, name=name, title=chart.title, panels=(mean, *single.panels[1:]))
+
+
+def _error_tables(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
+    """Return, for each run, errors by corruption and timestep, with their mean in the last row."""
+    for number, table in enumerate(tables):
+        rows = table[table["suite"] == suite]
+        for mean_metric, metric, title, mean_title in _MEANS:
+            means = rows[rows["metric"] == mean_metric]
+            if not len(means):
+                continue
+            each = rows[(rows["metric"] == metric) & (rows["kind"] == "corruption")]
+            baseline = means["baseline"].iloc[0]
+            body = [(words(name), each[each["name"] == name]) for name in texts(each["name"])]
+            yield {
+                "run": number,
+                "title": f"{title} of {labels[number]} on {suite}, in %"
+                + ("" if pd.isna(baseline) else f" of the errors of {baseline}"),
+                "timesteps": sorted(int(t) for t in means["timestep"]),
+                "rows": [_error_row(name, part) for name, part in body],
+                "mean": _error_row(mean_title, means),
+            }
+            break
+
+
+def _error_row(name: str, part: pd.DataFrame) -> dict[str, Any]:
+    return {"name": name, "cells": [_cell(row) for _, row in part.sort_values("timestep").iterrows()]}
+
+
+def _cell(row: pd.Series) -> dict[str, Any]:
+    return {
+        "timestep": int(row["timestep"]),
+        "value": 100 * float(row["value"]),
+        "low": 100 * float(row["ci_low"]),
+        "high": 100 * float(row["ci_high"]),
+        "n": int(row["n"]),
+    }
+
+
+def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
+    """Return, for each run, accuracy by corruption and severity at every timestep."""
+    for number, table in enumerate(tables):
+        rows = table[(table["suite"] == suite) & (table["kind"] == "corruption") & (table["metric"] == "accuracy")]
+        if len(rows):
+            yield {
+                "run": number,
+                "title": f"Accuracy of {labels[number]} by corruption and severity, in %",
+                "severities": sorted(int(severity) for severity in rows["severity"].unique()),
+                "rows": [
+                    {
+                        "name": words(name),
+                        "cells": [
+                            {"severity": int(row["severity"]), **_cell(row)}
+                            for _, row in rows[rows["name"] == name].sort_values(["severity", "timestep"]).iterrows()
+                        ],
+                    }
+                    for name in texts(rows["name"])
+                ],
+            }
+
+
+def _attack_tables(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
+    """Return, for each run and attack, robust accuracy by ε and timestep."""
+    for number, table in enumerate(tables):
+        rows = table[(table["suite"] == suite) & (table["metric"] == "robust_accuracy")]
+        own = rows[rows["attacked_timestep"] == rows["timestep"]]
+        for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
+            budgets = sorted(float(value) for value in part["epsilon"].unique())
+            yield {
+                "run": number,
+                "title": f"Robust accuracy of {labels[number]} under {attack_title(name)}, in %",
+                "timesteps": sorted(int(t) for t in part["timestep"].unique()),
+                "rows": [
+                    _error_row(epsilon_text(epsilon, str(norm)), part[part["epsilon"] == epsilon])
+                    for epsilon in budgets
+                ],
+            }

@@ -1,0 +1,105 @@
+"""Example images of a run, if it kept some: `examples/index.json` and the PNG files beside it.
+
+    {"examples_version": 1,
+     "examples": [{"image_id": "17", "label": "3",
+                   "pictures": [{"file": "17-clean.png", "kind": "clean", "title": "clean", "timestep": null,
+                                 "predictions": {"0": "3", "8": "3"}}, …]}, …]}
+
+`kind` is one of `KINDS`. `title` is printed under the picture ("gaussian noise, severity 3", "PGD, ε = 8/255",
+"perturbation × 10"). `timestep` is set for reconstructions and for adversarial images and their perturbations (the
+timestep attacked). `predictions` gives the class that each timestep sees in the picture; it is empty for
+perturbations and reconstructions.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from pcbench.catalog import Definition
+from pcbench.errors import DataError
+
+Kind = Literal["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
+
+
+class Picture(Definition):
+    """One picture of an example."""
+
+    file: str
+    kind: Kind
+    title: str
+    timestep: int | None = None
+    predictions: dict[str, str] = Field(default_factory=dict)
+
+
+class Example(Definition):
+    """One image of the run and what was made of it."""
+
+    image_id: str
+    label: str
+    pictures: tuple[Picture, ...]
+
+
+class Examples(Definition):
+    """All examples of a run."""
+
+    examples_version: Literal[1]
+    examples: tuple[Example, ...]
+
+
+def read_examples(run_folder: Path) -> tuple[Example, ...]:
+    """Return the examples a run kept; none if it kept none.
+
+    Raises:
+        DataError: The index is damaged, or names a file outside its folder or one that is not there.
+    """
+    index = run_folder / "examples" / "index.json"
+    if not index.is_file():
+        return ()
+    try:
+        examples = Examples.model_validate_json(index.read_bytes()).examples
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise DataError(f"{index}: {where}: {problem['msg']}; run it again") from None
+    for picture in (picture for example in examples for picture in example.pictures):
+        path = index.parent / picture.file
+        if Path(picture.file).name != picture.file or not path.is_file():
+            raise DataError(f"{index}: there is no picture {picture.file!r} beside it; run it again")
+    return examples
+
+
+def data_uri(run_folder: Path, picture: Picture) -> str:
+    """Return a picture as an address that holds the picture itself."""
+    content = (run_folder / "examples" / picture.file).read_bytes()
+    return "data:image/png;base64," + base64.b64encode(content).decode()
+
+
+class Verdict(Definition):
+    """Whether an attack on a timestep can be believed: a row of `checks.json`."""
+
+    timestep: int
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+def read_verdicts(run_folder: Path) -> list[Verdict]:
+    """Return the verdicts on a run's attacks; none if it was run without checks.
+
+    Raises:
+        DataError: `checks.json` is damaged.
+    """
+    path = run_folder / "checks.json"
+    if not path.is_file():
+        return []
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Verdict(timestep=row["timestep"], verdict=row["verdict"], reasons=tuple(row["reasons"])) for row in rows
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is damaged ({type(error).__name__}); run it again") from error

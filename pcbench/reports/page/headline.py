@@ -1,0 +1,113 @@
+"""The headline of a run in words, timestep by timestep, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pandas as pd
+
+from pcbench.metrics.rows import CHANGE
+from pcbench.reports.charts import attack_title, epsilon_text, texts
+
+_MEANS = {
+    "mean_corruption_error": "mCE",
+    "mean_normalised_error": "mean normalised error",
+    "mean_unnormalised_error": "mean error under corruption",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentence:
+    """One sentence about one timestep.
+
+    Attributes:
+        timestep: Which.
+        text: The sentence.
+    """
+
+    timestep: int
+    text: str
+
+
+def headline(metrics: pd.DataFrame) -> list[Sentence]:
+    """Return what a table of metrics of one run says, a few sentences a timestep."""
+    sentences: list[Sentence] = []
+    for suite in texts(metrics["suite"]):
+        rows = metrics[metrics["suite"] == suite]
+        sentences.extend(_corruption_sentences(suite, rows))
+        sentences.extend(_attack_sentences(suite, rows[rows["kind"] == "attack"]))
+    clean = metrics[metrics["kind"] == "clean"]
+    # Suites of the same images have the same clean accuracy: it is told once.
+    once = clean.drop_duplicates(["metric", "timestep", "value", "n"])
+    for suite in texts(once["suite"]):
+        sentences.extend(_clean_sentences(suite, once[once["suite"] == suite]))
+    return sentences
+
+
+def _clean_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+    for timestep, row in _by_timestep(rows, "accuracy").items():
+        change = _by_timestep(rows, "accuracy" + CHANGE).get(timestep)
+        text = f"{suite}: accuracy on the {row['n']} clean images is {_percent(row)} at t = {timestep}"
+        yield Sentence(timestep, text + _changed(change, 1))
+
+
+def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+    metric = next((metric for metric in _MEANS if (rows["metric"] == metric).any()), None)
+    if metric is None:
+        return
+    changes = _by_timestep(rows, metric + CHANGE)
+    for timestep, row in _by_timestep(rows, metric).items():
+        measure = "" if pd.isna(row["baseline"]) else f" of {row['baseline']}'s"
+        value = _percent(row).replace(" %", f" %{measure}", 1)
+        text = f"{suite}: {_MEANS[metric]} is {value} at t = {timestep}{_changed(changes.get(timestep), -1)}"
+        yield Sentence(timestep, text)
+
+
+def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+    own = rows[rows["attacked_timestep"] == rows["timestep"]]
+    for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
+        robust = part[part["metric"] == "robust_accuracy"]
+        epsilon = telling_epsilon(robust)
+        at_epsilon = part[part["epsilon"] == epsilon]
+        changes = _by_timestep(at_epsilon, "robust_accuracy" + CHANGE)
+        for timestep, row in _by_timestep(at_epsilon, "robust_accuracy").items():
+            text = (
+                f"{suite}: robust accuracy under {attack_title(name)} within ε = {epsilon_text(epsilon, str(norm))} is "
+            )
+            changed = _changed(changes.get(timestep), 1)
+            yield Sentence(timestep, f"{text}{_percent(row)} at t = {timestep}{changed}")
+
+
+def telling_epsilon(robust: pd.DataFrame) -> float:
+    """Return the ε at which robust accuracy at the first timestep is nearest to half the clean one.
+
+    There a difference between timesteps shows most; near 0 and near the clean accuracy all are alike.
+    """
+    start = int(robust["timestep"].min())
+    first = robust[robust["timestep"] == start].sort_values("epsilon")
+    values = {float(epsilon): float(value) for epsilon, value in zip(first["epsilon"], first["value"], strict=True)}
+    half = next(iter(values.values())) / 2
+    attacked = [epsilon for epsilon in values if epsilon > 0] or list(values)
+    return min(attacked, key=lambda epsilon: abs(values[epsilon] - half))
+
+
+def _by_timestep(rows: pd.DataFrame, metric: str) -> dict[int, pd.Series]:
+    chosen = rows[(rows["metric"] == metric) & ((rows["kind"] != "summary") | rows["severity"].isna())]
+    return {int(row["timestep"]): row for _, row in chosen.iterrows()}
+
+
+def _percent(row: pd.Series) -> str:
+    return f"{100 * row['value']:.1f} % [{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
+
+
+def _changed(change: pd.Series | None, better: int) -> str:
+    """Return how a number differs from the one at the first timestep, in words that its interval bears."""
+    if change is None:
+        return "."
+    low, high = 100 * float(change["ci_low"]), 100 * float(change["ci_high"])
+    interval = f"{100 * float(change['value']):+.1f} points [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+    if low <= 0 <= high:
+        return f", not clearly different from t = 0 ({interval})."
+    word = "better" if (low > 0) == (better > 0) else "worse"
+    return f", {word} than at t = 0 ({interval})."

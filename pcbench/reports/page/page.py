@@ -1,0 +1,63 @@
+"""Write the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from pcbench.errors import UsageError
+from pcbench.reports.page.content import page_content
+from pcbench.results.directory import open_run
+
+_FOLDER = Path(__file__).parent
+
+
+def write_page(run_folders: list[Path], out: Path) -> Path:
+    """Make one self-contained page of one or more runs.
+
+    Everything is in the one file: data, script, style, pictures. It loads nothing, and its content security policy
+    forbids it to.
+
+    Args:
+        run_folders: Folders of finished runs.
+        out: The file to write; it has its name only once it is whole.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UsageError: There is no run, a folder holds none, or the file cannot be written.
+        DataError: A run is damaged.
+    """
+    if not run_folders:
+        raise UsageError("a page needs at least one run; give the folder of a finished run")
+    page = _render(page_content([open_run(folder) for folder in run_folders]))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = out.with_name(out.name + ".partial")
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(out)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}); give another with --out") from error
+    return out
+
+
+def _render(content: dict[str, object]) -> str:
+    from plotly.offline import get_plotlyjs  # slow to import
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Markup: three files of this package and of plotly's, no user's words among them.
+    return environment.get_template("page.html").render(
+        **content,
+        plotly=Markup(get_plotlyjs()),  # noqa: S704
+        script=Markup((_FOLDER / "page.js").read_text(encoding="utf-8")),  # noqa: S704
+        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+    )

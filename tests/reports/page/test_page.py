@@ -1,0 +1,218 @@
+"""Oracle: the metrics that the page was made from, read back in a real Chromium; axe-core for accessibility.
+
+Skipped where there is no Chromium (Debian: `apt-get install chromium`); nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pcbench.errors import DataError, UsageError
+from pcbench.reports.page.examples import read_examples
+from pcbench.reports.page.page import write_page
+from pcbench.results.directory import Run
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def html(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page([run.folder for run in runs], tmp_path_factory.mktemp("page") / "index.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, html: Path) -> Page:
+    """The page, opened from disk without a network; every word on the console and every request is kept."""
+    page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+    page.heard = []
+    page.on("console", lambda message: page.heard.append(message.text))
+    page.on("pageerror", lambda error: page.heard.append(str(error)))
+    page.on("request", lambda request: page.heard.append(request.url) if request.url.startswith("http") else None)
+    page.goto(html.as_uri())
+    return page
+
+
+@pytest.fixture(autouse=True)
+def at_the_last_timestep(page: Page) -> None:
+    _choose_timestep(page, 2)
+    for box in page.locator("[data-switch]").all():
+        box.check()
+
+
+def _choose_timestep(page: Page, timestep: int) -> None:
+    page.locator("#timestep").evaluate(
+        "(slider, t) => { slider.value = t; slider.dispatchEvent(new Event('input')); }", timestep
+    )
+
+
+def _matrix(page: Page, title: str) -> dict[tuple[str, int], str]:
+    table = page.locator(f"section:has(> h3:text-is('{title}')) table")
+    cells = table.evaluate(
+        "table => [...table.rows].flatMap(row => [...row.querySelectorAll('td')]"
+        ".map(cell => [row.cells[0].textContent, Number(cell.dataset.timestep), cell.textContent.trim()]))"
+    )
+    return {(name, timestep): text for name, timestep, text in cells}
+
+
+def test_it_loads_without_a_word_on_the_console_or_a_request(page: Page) -> None:
+    assert page.heard == []
+    assert page.title() == "Robustness of pdigits and <b>other</b>"
+    assert page.locator(".plot .main-svg").count() > 0
+
+
+def test_corruption_errors_on_the_page_are_those_of_the_table(page: Page, runs: list[Run]) -> None:
+    metrics = runs[0].metrics
+    cells = _matrix(page, "CE of pdigits on digits-c, in % of the errors of alexnet-made-up")
+    expected = metrics[metrics["metric"].isin(["corruption_error", "mean_corruption_error"])]
+    assert len(cells) == len(expected) == 16 * 3
+    for _, row in expected.iterrows():
+        name = "mCE" if row["kind"] == "summary" else row["name"].replace("_", " ")
+        value, low, high = (f"{100 * row[column]:.1f}" for column in ("value", "ci_low", "ci_high"))
+        assert cells[name, row["timestep"]] == f"{value} [{low}, {high}]"
+
+
+def test_plotted_points_are_those_of_the_table(page: Page, runs: list[Run]) -> None:
+    plotted = page.evaluate(
+        "[...document.querySelectorAll('.plot')][1].data.filter(trace => trace.marker).map(trace => [...trace.y])"
+    )
+    for line, run in zip(plotted, runs, strict=True):
+        rows = run.metrics[run.metrics["metric"] == "mean_corruption_error"].sort_values("timestep")
+        assert line == pytest.approx(list(100 * rows["value"]))
+
+
+def test_choosing_a_timestep_changes_words_grid_and_plots(page: Page, runs: list[Run]) -> None:
+    _choose_timestep(page, 1)
+    assert page.locator("#chosen").text_content() == "t = 1"
+    visible = page.locator("li[data-only]:visible").all_text_contents()
+    assert visible
+    assert all("t = 1" in sentence for sentence in visible)
+    metrics = runs[0].metrics
+    fog = metrics.query("name == 'fog' and severity == 3 and timestep == 1 and metric == 'accuracy'").iloc[0]
+    row = page.locator(".grid").first.locator("tr", has=page.locator("th:text-is('fog')"))
+    assert row.locator("td").nth(2).text_content().startswith(f"{100 * fog['value']:.1f} ")
+    assert page.evaluate("document.querySelector('.plot').layout.shapes[0].x0") == 1
+    assert set(page.locator("td.chosen").evaluate_all("cells => cells.map(cell => cell.dataset.timestep)")) == {"1"}
+
+
+def test_a_timestep_can_be_chosen_by_keyboard(page: Page) -> None:
+    page.locator("#timestep").focus()
+    page.keyboard.press("Home")
+    assert page.locator("#chosen").text_content() == "t = 0"
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#chosen").text_content() == "t = 1"
+
+
+def test_a_run_can_be_switched_off_and_on(page: Page) -> None:
+    switch = page.locator("[data-switch='1']")
+    lines = "document.querySelector('.plot').data.filter(trace => trace.marker).length"
+    both, shown = page.evaluate(lines), page.locator("main .of-run:visible").count()
+    switch.uncheck()
+    assert page.evaluate(lines) == both / 2
+    assert page.locator("[data-run='1']:visible").count() == 0
+    switch.check()
+    assert page.evaluate(lines) == both
+    assert page.locator("main .of-run:visible").count() == shown
+
+
+def test_another_corruption_can_be_plotted(page: Page, runs: list[Run]) -> None:
+    chart = page.locator(".chart").nth(1)
+    chart.locator("select").select_option("fog")
+    plotted = chart.locator(".plot").evaluate("plot => [...plot.data.find(trace => trace.marker).y]")
+    rows = runs[0].metrics.query("name == 'fog' and metric == 'corruption_error'").sort_values("timestep")
+    assert plotted == pytest.approx(list(100 * rows["value"]))
+    chart.locator("select").select_option("mean over all corruptions")
+
+
+def test_hovering_tells_the_value_and_its_interval(page: Page, runs: list[Run]) -> None:
+    page.locator("[data-switch='1']").uncheck()
+    plot = page.locator(".plot").nth(1)
+    plot.scroll_into_view_if_needed()
+    point = plot.locator(".point").nth(1).bounding_box()
+    page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
+    row = runs[0].metrics.query("metric == 'mean_corruption_error' and timestep == 1").iloc[0]
+    text = plot.locator(".hovertext").text_content(timeout=5000)
+    assert f"{100 * row['value']:.1f} % [{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]" in text
+
+
+def test_tables_are_sorted_and_filtered(page: Page) -> None:
+    block = page.locator("section.block", has=page.locator("h3:text-matches('^CE of pdigits')"))
+    button = block.locator("thead button").nth(1)
+    values = "cells => cells.map(cell => Number(cell.dataset.value))"
+    first = block.locator("tbody td[data-timestep='0']")
+    button.click()
+    assert first.evaluate_all(values) == sorted(first.evaluate_all(values))
+    button.click()
+    assert first.evaluate_all(values) == sorted(first.evaluate_all(values), reverse=True)
+    assert block.locator("thead th").nth(1).get_attribute("aria-sort") == "descending"
+    block.locator("[data-filter]").fill("blur")
+    names = block.locator("tbody tr:visible th").all_text_contents()
+    assert sorted(names) == ["defocus blur", "glass blur", "motion blur", "zoom blur"]
+    block.locator("[data-filter]").fill("")
+
+
+def test_examples_and_verdicts_are_shown(page: Page) -> None:
+    pictures = page.locator(".example img").first
+    assert pictures.evaluate("picture => picture.naturalWidth") == 32
+    assert page.locator(".verdict").all_text_contents().count("suspicious") == 2
+    assert page.locator(".seen:visible").first.text_content() == "seen as 3"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_serious_violation(browser: Browser, html: Path, width: int, scheme: str) -> None:
+    page = browser.new_context(offline=True, viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
+    page.goto(html.as_uri())
+    # Nothing is wider than the window, on a phone as on a desk.
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page).response["violations"]
+    serious = [(rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in {"serious", "critical"}]
+    assert serious == []
+
+
+def test_every_figure_has_an_alternative_text_and_a_table_with_all_points(page: Page) -> None:
+    charts = page.locator(".chart").all()
+    assert charts
+    for chart in charts:
+        assert re.match(r"Line chart: .* against ", chart.locator(".plot").get_attribute("aria-label"))
+        assert chart.locator("table tbody tr").count() >= 6
+
+
+def test_the_same_runs_give_the_same_page(runs: list[Run], html: Path, tmp_path: Path) -> None:
+    again = write_page([run.folder for run in runs], tmp_path / "again.html")
+    assert again.read_bytes() == html.read_bytes()
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run of pcbench"):
+        write_page([tmp_path], tmp_path / "page.html")
+    with pytest.raises(UsageError, match="at least one run"):
+        write_page([], tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_damaged_list_of_examples_is_named(runs: list[Run], tmp_path: Path) -> None:
+    shutil.copytree(runs[0].folder / "examples", tmp_path / "examples")
+    index = tmp_path / "examples" / "index.json"
+    index.write_text(index.read_text().replace("0-clean.png", "../0-clean.png"))
+    with pytest.raises(DataError, match="no picture"):
+        read_examples(tmp_path)
+    index.write_text("{}")
+    with pytest.raises(DataError, match="examples_version"):
+        read_examples(tmp_path)
