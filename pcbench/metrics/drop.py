@@ -23,7 +23,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.stats import norm
 
 #: Random sign vectors; with the observed one they make 10,000, so that α = 0.01 is a whole number of them.
@@ -148,14 +147,12 @@ def detectable_drop(images: int, disagreement: float, *, critical: float, tolera
     """
     if images <= critical**2:
         return float("nan")
-    factor = (critical + float(norm.ppf(power))) / np.sqrt(images - critical**2)
-
-    def shortfall(drop: float) -> float:
-        return float(drop - tolerated - factor * np.sqrt(disagreement + drop - drop**2))
-
-    if shortfall(1.0) < 0:
-        return float("nan")
-    return float(brentq(shortfall, tolerated, 1.0)) if shortfall(tolerated) < 0 else tolerated
+    ratio = (critical + float(norm.ppf(power))) ** 2 / (images - critical**2)
+    # (d - m)² = ratio (disagreement + d - d²) is quadratic in d; below its larger root the drop may be missed.
+    linear = 2 * tolerated + ratio
+    constant = tolerated**2 - ratio * disagreement
+    drop = (linear + np.sqrt(linear**2 - 4 * (1 + ratio) * constant)) / (2 * (1 + ratio))
+    return float(drop) if drop <= 1 else float("nan")
 
 
 def _largest(sums: NDArray[np.float32], side: Side) -> NDArray[np.float32]:

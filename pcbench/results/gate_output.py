@@ -12,7 +12,7 @@ from pcbench.results.gate import CheckedRow, GateReport
 if TYPE_CHECKING:
     from rich.table import Table
 
-_HEADINGS = ("suite", "what", "t", "images", "reference %", "run %", "drop", "at least", "found from", "verdict")
+_HEADINGS = ("suite", "what", "t", "n", "was %", "now %", "drop", "at least", "found from", "verdict")
 # GitHub shows ten annotations of a step.
 _ANNOTATIONS = 9
 
@@ -50,24 +50,32 @@ def _power(report: GateReport, images: int) -> str:
 
 
 def shown_rows(report: GateReport, *, everything: bool) -> list[CheckedRow]:
-    """Return the rows of a table: all of them, or those that fail and the last timestep's."""
+    """Return the rows of a table: all of them, or those that fail and the pooled ones of the last timestep."""
     if everything:
         return list(report.rows)
     last = max(row.row.timestep for row in report.rows)
-    return [row for row in report.rows if row.failed or row.row.timestep == last]
+    return [row for row in report.rows if row.failed or (row.row.pooled and row.row.timestep == last)]
 
 
 def rich_table(report: GateReport, *, everything: bool) -> Table:
-    """Return the table for a terminal."""
+    """Return the table for a terminal, 80 columns wide if need be."""
+    from rich import box
     from rich.table import Table
 
     rows = shown_rows(report, everything=everything)
-    part = "" if len(rows) == len(report.rows) else f" (failing rows and the last timestep; {len(report.rows)} in all)"
-    table = Table(title=f"run {report.run} against reference {report.reference}{part}")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="left" if heading in ("suite", "what", "verdict") else "right")
+    part = "" if len(rows) == len(report.rows) else f"; {len(rows)} of {len(report.rows)} rows, see --all-rows"
+    table = Table(
+        title=f"run {report.run} against reference {report.reference}",
+        caption=f"in % of the images{part}\nleast: lower bound of the drop; finds: a drop found with "
+        f"{report.power:.0%} probability",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("guarded accuracy", overflow="fold")
+    for heading in ("t", "was", "now", "drop", "least", "finds", ""):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row), style="bold red" if row.failed else None)
+        suite, what, timestep, _, *numbers = _cells(row)
+        table.add_row(f"{suite}: {what}", timestep, *numbers, style="bold red" if row.failed else None)
     return table
 
 

@@ -27,11 +27,13 @@ class GuardedRow:
         suite: The suite's name.
         what: What was done to the images, in words.
         timestep: Which timestep answers.
+        pooled: Whether it is one of the few rows that sum a suite up, rather than a single corruption.
     """
 
     suite: str
     what: str
     timestep: int
+    pooled: bool
 
     def __str__(self) -> str:
         return f"{self.suite}, {self.what}, t = {self.timestep}"
@@ -51,7 +53,7 @@ def guarded_rows(scores: SuiteScores, guard: Guard) -> Iterator[tuple[GuardedRow
             yield from _pooled(scores, groups, keys)
         if single or guard == "all":
             for key in keys:
-                yield GuardedRow(scores.suite, key[1], key[2]), groups[key]
+                yield GuardedRow(scores.suite, key[1], key[2], pooled=single), groups[key]
 
 
 def _pooled(
@@ -60,7 +62,7 @@ def _pooled(
     names = len({what for _, what, _ in keys})
     for timestep in sorted({timestep for *_, timestep in keys}):
         cells = [index for key in keys if key[2] == timestep for index in groups[key]]
-        yield GuardedRow(scores.suite, f"mean of {names} {keys[0][0]}s", timestep), cells
+        yield GuardedRow(scores.suite, f"mean of {names} {keys[0][0]}s", timestep, pooled=True), cells
 
 
 def _what(cell: Cell) -> str:

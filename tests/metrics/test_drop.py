@@ -149,4 +149,8 @@ def test_detectable_drop_shrinks_with_images_and_solves_its_equation():
     drop = sizes[1]
     spread = np.sqrt((0.05 + drop - drop**2) / (1000 - 9))
     assert drop - 0.01 == pytest.approx((3 + norm.ppf(0.9)) * spread)
+    # Where unchanged runs agree on every image, the drop itself is all there is of spread.
+    ratio = (3 + norm.ppf(0.9)) ** 2 / (1000 - 9)
+    alone = detectable_drop(1000, 0.0, critical=3.0, tolerated=0.0, power=0.9)
+    assert alone == pytest.approx(ratio / (1 + ratio))
     assert np.isnan(detectable_drop(12, 0.5, critical=3.0, tolerated=0.5, power=0.9))

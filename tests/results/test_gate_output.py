@@ -71,12 +71,26 @@ def test_markdown_holds_failing_rows_and_all_rows_folded(failed):
     assert width == {11}
 
 
-def test_terminal_table_shows_what_fails_and_the_last_timestep(failed):
+def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed):
     shown = shown_rows(failed, everything=False)
-    assert {row.row.timestep for row in shown if not row.failed} == {2}
+    assert {(row.row.what, row.row.timestep) for row in shown if not row.failed} == {
+        ("clean", 2),
+        ("pgd linf exact", 2),
+    }
     assert {row for row in failed.rows if row.failed} <= set(shown)
     console = Console(file=io.StringIO(), width=160)
     console.print(rich_table(failed, everything=True))
     text = console.file.getvalue()
     assert text.count("failed") == 6
     assert text.count("pgd linf exact") == 3
+
+
+def test_terminal_table_fits_into_80_columns(failed):
+    console = Console(file=io.StringIO(), width=80)
+    console.print(rich_table(failed, everything=False))
+    text = console.file.getvalue()
+    # Words may be folded, numbers may not.
+    assert max(map(len, text.splitlines())) <= 80
+    for row in shown_rows(failed, everything=False):
+        assert f"{100 * row.reference:.1f}" in text
+        assert f"{100 * row.value:.1f}" in text
