@@ -93,14 +93,23 @@ def run_command(
     from pcbench.harness.request import request_from
 
     options["epsilons"] = _epsilons(epsilons)
-    if not sys.stderr.isatty():
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    _log_progress()
     request = request_from(options)
 
     from pcbench.harness.run import run_request
     from pcbench.harness.table import print_summary
 
     print_summary(run_request(request))
+
+
+def _log_progress() -> None:
+    """Without a terminal, write our own progress (and no other library's) as lines with the time."""
+    logger = logging.getLogger("pcbench")
+    if not sys.stderr.isatty() and not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
 
 
 def _epsilons(text: str | None) -> tuple[float, ...] | None:

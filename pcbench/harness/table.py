@@ -61,7 +61,7 @@ def _attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
             continue
         epsilon = _telling_epsilon(own)
         shown = own[np.isclose(own["epsilon"].astype(float), epsilon)]
-        columns[f"{name}, ε = {_fraction(epsilon)}"] = shown.set_index("timestep")["value"]
+        columns[f"{name} ε={_fraction(epsilon)}"] = shown.set_index("timestep")["value"]
     return columns
 
 
