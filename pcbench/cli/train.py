@@ -46,7 +46,7 @@ def train_command(
     ] = None,
     trials: Annotated[
         int, typer.Option("--trials", help="Hyperparameters to try (pdigits only); 0: none.", rich_help_panel=_HOW)
-    ] = 24,
+    ] = 16,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all randomness.", rich_help_panel=_HOW)] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder; a stopped training goes on from it.", rich_help_panel=_WHERE)
