@@ -33,6 +33,10 @@ def check_command(
         Guarded, typer.Option("--guard", help="all, or pooled: no row for each single corruption.")
     ] = Guarded.all,
     either_way: Annotated[bool, typer.Option("--either-way", help="Fail for gains as well as for drops.")] = False,
+    tolerated_changes: Annotated[
+        float | None,
+        typer.Option("--tolerated-changes", help="Also fail if more than this share of answers differ (same seed)."),
+    ] = None,
     all_rows: Annotated[bool, typer.Option("--all-rows", help="Print every guarded row.")] = False,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown here.")] = None,
@@ -42,7 +46,7 @@ def check_command(
 ) -> None:
     """Check a run against a frozen reference: exit code 1 where an accuracy demonstrably dropped.
 
-    0: no guarded accuracy dropped by more than is tolerated. 1: one did. 2: the two cannot be compared.
+    0: no guarded accuracy demonstrably dropped by more than is tolerated. 1: one did. 2: they cannot be compared.
     """
     from pcbench.results.directory import open_run
     from pcbench.results.files import write_whole
@@ -58,6 +62,7 @@ def check_command(
         alpha=alpha,
         guard=guard.value,
         side="change" if either_way else "drop",
+        tolerated_changes=tolerated_changes,
     )
     _print(report, all_rows=all_rows)
     if junit is not None:
@@ -66,7 +71,7 @@ def check_command(
         write_whole(markdown, as_markdown(report).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github:
         typer.echo(github_annotations(report), nl=False)
-    if report.failed:
+    if not report.passed:
         raise typer.Exit(1)
 
 
@@ -79,4 +84,4 @@ def _print(report: GateReport, *, all_rows: bool) -> None:
     console.print(rich_table(report, everything=all_rows))
     for note in notes(report):
         console.print(f"- {note}", highlight=False)
-    console.print(verdict(report), style="bold red" if report.failed else "bold green", highlight=False)
+    console.print(verdict(report), style="bold green" if report.passed else "bold red", highlight=False)

@@ -3,6 +3,9 @@
 A row is an accuracy that is guarded: clean accuracy, accuracy under a corruption (over its severities) and over all
 corruptions, robust accuracy under an attack (over its budgets), each at one timestep. The test is
 `pcbench.metrics.drop`'s: one test over all rows together.
+
+At the reference's own seed a second question can be asked, which needs no statistics: the same program gives the same
+answers again, so the share of answers that differ is what a change of the code has done, for better or worse.
 """
 
 from __future__ import annotations
@@ -62,6 +65,7 @@ class GateReport:
         side: Whether only losses fail, or gains as well.
         changed: Number of single answers that differ from the reference's.
         answers: Number of answers compared.
+        tolerated_changes: The share of them that may differ; None where this is not asked.
         differences: Fields of the two descriptions that differ, as far as they may.
         run: The run's key.
         reference: The reference's key.
@@ -74,14 +78,25 @@ class GateReport:
     side: Side
     changed: int
     answers: int
+    tolerated_changes: float | None
     differences: tuple[Difference, ...]
     run: str
     reference: str
 
     @property
     def failed(self) -> tuple[CheckedRow, ...]:
-        """The rows that fail; the check passes if there are none."""
+        """The rows that fail."""
         return tuple(row for row in self.rows if row.failed)
+
+    @property
+    def changed_too_much(self) -> bool:
+        """Whether more answers differ than may."""
+        return self.tolerated_changes is not None and self.changed > self.tolerated_changes * self.answers
+
+    @property
+    def passed(self) -> bool:
+        """Whether no row fails and no more answers differ than may."""
+        return not self.failed and not self.changed_too_much
 
 
 def check_run(
@@ -92,6 +107,7 @@ def check_run(
     alpha: float = 0.01,
     guard: Guard = "all",
     side: Side = "drop",
+    tolerated_changes: float | None = None,
 ) -> GateReport:
     """Check a run against a reference.
 
@@ -102,6 +118,8 @@ def check_run(
         alpha: Probability of any false alarm, over all rows.
         guard: ``"all"`` rows, or only the ``"pooled"`` ones: clean, all corruptions together, each attack.
         side: ``"drop"`` fails for losses, ``"change"`` for gains as well.
+        tolerated_changes: Fail as well where more than this share of single answers differ from the reference's,
+            0 to 1; the run must have the reference's seed. Another machine's rounding changes a few.
 
     Raises:
         UsageError: The two are not comparable, or a number is out of range.
@@ -111,11 +129,13 @@ def check_run(
         raise UsageError(f"the tolerated drop is a share of images from 0 to 1, not {tolerated}")
     if not 1 / (FLIPS + 1) <= alpha <= 0.5:
         raise UsageError(f"alpha must be from {1 / (FLIPS + 1)} to 0.5, not {alpha}")
+    if tolerated_changes is not None:
+        _check_changes(tolerated_changes, reference.spec.settings.seed, run.spec.settings.seed)
     suites = [suite.suite for suite in reference.suites]
     require_same_images(reference.spec, run.spec, suites, ("the reference", "the run"))
     scores, ids = read_scores(run)
     aligned = [_align(old, {new.suite: new for new in scores}) for old in reference.suites]
-    return _report(run, reference, aligned, ids, _Choice(tolerated, alpha, guard, side))
+    return _report(run, reference, aligned, ids, _Choice(tolerated, alpha, guard, side, tolerated_changes))
 
 
 @dataclass(frozen=True)
@@ -124,7 +144,18 @@ class _Choice:
     alpha: float
     guard: Guard
     side: Side
+    tolerated_changes: float | None
     power: float = 0.9
+
+
+def _check_changes(tolerated: float, reference_seed: int, seed: int) -> None:
+    if not 0 <= tolerated < 1:
+        raise UsageError(f"the tolerated share of changed answers is from 0 to 1, not {tolerated}")
+    if reference_seed != seed:
+        raise UsageError(
+            f"answers repeat only at the same seed, but the reference has seed {reference_seed} and the run {seed}; "
+            f"run with --seed {reference_seed}"
+        )
 
 
 def _align(old: SuiteScores, new: dict[str, SuiteScores]) -> tuple[SuiteScores, NDArray[np.bool_]]:
@@ -187,6 +218,7 @@ def _report(
         side=choice.side,
         changed=sum(int((old.correct != correct).sum()) for old, correct in aligned),
         answers=sum(correct.size for _, correct in aligned),
+        tolerated_changes=choice.tolerated_changes,
         differences=tuple(other_differences(reference.spec, run.spec)),
         run=run.key,
         reference=reference.key,

@@ -21,8 +21,10 @@ def verdict(report: GateReport) -> str:
     """Return the result in one sentence."""
     condition = f"{_points(report.tolerated)} points (α = {report.alpha:g} over all {len(report.rows)} rows)"
     change = "changed" if report.side == "change" else "dropped"
-    if not report.failed:
+    if report.passed:
         return f"passed: no guarded accuracy {change} by demonstrably more than {condition}"
+    if not report.failed:
+        return f"failed: no guarded accuracy demonstrably {change} by more than is tolerated, but {_changes(report)}"
     worst = max(report.failed, key=lambda row: abs(row.drop))
     return (
         f"failed: {len(report.failed)} guarded accuracies {change} by demonstrably more than {condition}; "
@@ -32,12 +34,18 @@ def verdict(report: GateReport) -> str:
 
 def notes(report: GateReport) -> list[str]:
     """Return what else is to be known: how many answers changed, what could have been found, what differs."""
-    unchanged = f"all {report.answers:,} answers are the reference's"
-    changed = f"{report.changed:,} of {report.answers:,} answers differ from the reference's"
     sizes = sorted({row.images for row in report.rows})
     found = [_power(report, size) for size in sizes]
     differences = [f"differs from the reference: {difference}" for difference in report.differences]
-    return [unchanged if report.changed == 0 else changed, *found, *differences]
+    return [_changes(report), *found, *differences]
+
+
+def _changes(report: GateReport) -> str:
+    if report.changed == 0:
+        return f"all {report.answers:,} answers are the reference's"
+    share = f"{100 * report.changed / report.answers:.2g} %"
+    allowed = "" if report.tolerated_changes is None else f"; tolerated: {100 * report.tolerated_changes:.2g} %"
+    return f"{report.changed:,} of {report.answers:,} answers ({share}) differ from the reference's{allowed}"
 
 
 def _power(report: GateReport, images: int) -> str:
@@ -81,7 +89,7 @@ def rich_table(report: GateReport, *, everything: bool) -> Table:
 
 def markdown(report: GateReport) -> str:
     """Return the result for a pull request."""
-    lines = [f"### pcbench check: {'failed' if report.failed else 'passed'}", "", _capital(verdict(report)) + ".", ""]
+    lines = [f"### pcbench check: {'passed' if report.passed else 'failed'}", "", _capital(verdict(report)) + ".", ""]
     lines += [f"- {_capital(note)}" for note in notes(report)]
     lines += ["", *_markdown_table(shown_rows(report, everything=False)), ""]
     lines += [f"<details><summary>All {len(report.rows)} guarded rows</summary>", ""]
@@ -92,8 +100,9 @@ def markdown(report: GateReport) -> str:
 def junit_xml(report: GateReport) -> str:
     """Return the result as JUnit XML, one test case a guarded row."""
     root = Element("testsuites", name="pcbench check")
-    suite = SubElement(root, "testsuite", name="pcbench check", tests=str(len(report.rows)))
-    suite.set("failures", str(len(report.failed)))
+    asked = report.tolerated_changes is not None
+    suite = SubElement(root, "testsuite", name="pcbench check", tests=str(len(report.rows) + asked))
+    suite.set("failures", str(len(report.failed) + report.changed_too_much))
     suite.set("errors", "0")
     properties = SubElement(suite, "properties")
     for name, value in (("run", report.run), ("reference", report.reference), ("verdict", verdict(report))):
@@ -106,13 +115,17 @@ def junit_xml(report: GateReport) -> str:
         if row.failed:
             SubElement(case, "failure", message=_sentence(row, report), type="regression")
         SubElement(case, "system-out").text = _sentence(row, report)
+    if asked:
+        case = SubElement(suite, "testcase", classname="pcbench", name="answers repeat")
+        if report.changed_too_much:
+            SubElement(case, "failure", message=_changes(report), type="change")
     indent(root)
     return tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def github_annotations(report: GateReport) -> str:
     """Return workflow commands that mark a failing step; nothing but a notice where the check passes."""
-    lines = [_command("error" if report.failed else "notice", verdict(report))]
+    lines = [_command("notice" if report.passed else "error", verdict(report))]
     failed = sorted(report.failed, key=lambda row: -abs(row.drop))
     lines += [_command("error", _sentence(row, report)) for row in failed[:_ANNOTATIONS]]
     return "\n".join(lines) + "\n"

@@ -117,6 +117,22 @@ def test_missing_conditions_and_other_images_are_refused(make_run, reference):
         check_run(run, reference, tolerated=0.01)
 
 
+def test_changed_answers_at_the_same_seed(make_run, reference):
+    """A few answers differ at one timestep: too few for an accuracy to tell, but they can be counted."""
+    weaker = make_run("weaker", change=lambda cond, t, chance: chance * (0.97 if (cond.name, t) == ("fog", 1) else 1))
+    share = check_run(weaker, reference, tolerated=0.05).changed / (3 * (11 * 240 + 4 * 120))
+    assert 0 < share < 0.01
+    assert check_run(weaker, reference, tolerated=0.05, tolerated_changes=share).passed
+    report = check_run(weaker, reference, tolerated=0.05, tolerated_changes=share * 0.9)
+    assert not report.failed
+    assert report.changed_too_much
+    assert not report.passed
+    with pytest.raises(UsageError, match=r"the reference has seed 0 and the run 1; run with --seed 0"):
+        check_run(make_run("other", seed=1), reference, tolerated=0, tolerated_changes=0.01)
+    with pytest.raises(UsageError, match="share of changed answers"):
+        check_run(make_run("same"), reference, tolerated=0, tolerated_changes=1.5)
+
+
 def test_numbers_out_of_range_are_refused(make_run, reference):
     run = make_run("run")
     for tolerated in (-0.1, 1.0, float("nan")):

@@ -71,6 +71,19 @@ def test_markdown_holds_failing_rows_and_all_rows_folded(failed):
     assert width == {11}
 
 
+def test_changed_answers_fail_in_every_output(make_run):
+    weaker = make_run("weaker", change=lambda cond, _, chance: chance * (0.97 if cond.name == "fog" else 1))
+    report = check_run(weaker, freeze(make_run("reference")), tolerated=0.05, tolerated_changes=0)
+    assert not report.failed
+    assert "failed: no guarded accuracy demonstrably dropped" in verdict(report)
+    assert f"but {report.changed} of {report.answers:,} answers" in verdict(report)
+    assert markdown(report).startswith("### pcbench check: failed")
+    assert github_annotations(report).startswith("::error")
+    root = ElementTree.fromstring(junit_xml(report))  # noqa: S314 - made here
+    assert root.find("testsuite").get("failures") == "1"
+    assert root.find("testsuite/testcase/failure").get("type") == "change"
+
+
 def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed):
     shown = shown_rows(failed, everything=False)
     assert {(row.row.what, row.row.timestep) for row in shown if not row.failed} == {
