@@ -92,3 +92,15 @@ class PlainNetwork:
                 if timestep < timesteps:
                     self._decode(images)
         return torch.stack(logits)
+
+    def reconstruction_loss(self, images: Tensor) -> Tensor:
+        """Return the sum of all decoders' mean squared errors at t = 0, from which their weights learn."""
+        self.representations, self.predictions, self.gradients = [], [], []
+        self._new = []
+        with torch.no_grad():
+            self.backbone(images)
+        below = [images, *self._new]
+        return sum(
+            (decoder(representation) - target).square().mean()
+            for decoder, representation, target in zip(self.decoders, self._new, below[:-1], strict=True)
+        )

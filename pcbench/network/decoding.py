@@ -8,11 +8,14 @@ operation, so that it can be differentiated again like any other; other modules 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pcbench.network.transposed_convolution import adjoint, suits, transposed
 
 Pullback = Callable[[Tensor], Tensor]
 Decoded = tuple[Tensor, Pullback]
@@ -83,6 +86,8 @@ def _decode_any(module: nn.Module, value: Tensor) -> Decoded:
 
 
 def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -> Decoded:
+    if frozen and suits(layer, value):
+        return transposed(layer, value), partial(adjoint, layer)
     kernel, bias = layer.weight.detach() if frozen else layer.weight, _constant(layer.bias, frozen)
     padding = _pair(layer.padding)
     extra = _pair(layer.output_padding)
@@ -117,7 +122,7 @@ def _decode_relu(_: nn.ReLU, value: Tensor, frozen: bool) -> Decoded:
     del frozen
     prediction = F.relu(value)
     # Where the input is 0 the derivative is 0, as PyTorch has it.
-    return prediction, lambda cotangent: cotangent * (prediction > 0)
+    return prediction, lambda cotangent: torch.ops.aten.threshold_backward(cotangent, prediction, 0)
 
 
 def _decode_upsample(layer: nn.Upsample, value: Tensor, frozen: bool) -> Decoded:

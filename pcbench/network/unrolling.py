@@ -101,6 +101,7 @@ class _Pass:
     magnitudes: list[Tensor] = field(default_factory=list[Tensor])
     representations: list[tuple[Tensor, ...]] = field(default_factory=list[tuple[Tensor, ...]])
     predictions: list[Predictions] = field(default_factory=list[Predictions])
+    cells: dict[int, int] = field(default_factory=dict[int, int])
 
     def run(self, timesteps: int) -> Unrolled:
         shared = self.dynamics.backbone.prepare(self.images)
@@ -124,41 +125,44 @@ class _Pass:
         return self._result()
 
     def _advance(self, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:
-        predictions, corrections = self._feed_back(state)
+        predictions, gradients = self._feed_back(state)
         new: list[Tensor] = []
 
         def replace(n: int, drive: Tensor) -> Tensor:
             feedback = predictions[n + 1] if self._feeds_back(n + 1) else None
             weights = self.dynamics.hyperparameters[n]
-            new.append(updated(drive, state[n], feedback, corrections[n], weights))
+            new.append(updated(drive, state[n], feedback, gradients[n], self._scale(n), weights))
             return new[n]
 
         logits = self.dynamics.backbone.sweep(shared, replace)
         return logits, new, [prediction for n, prediction in enumerate(predictions) if self._kept(n)]
 
     def _feed_back(self, state: Sequence[Tensor]) -> tuple[Predictions, Predictions]:
-        """Return every prediction and every error term that something needs, None for the others."""
+        """Return every prediction and every error gradient that something needs, None for the others."""
         predictions: Predictions = []
-        corrections: Predictions = []
+        gradients: Predictions = []
         for n, weights in enumerate(self.dynamics.hyperparameters):
             corrected = not is_zero(weights.error_weight)
             if not (corrected or self._feeds_back(n) or self._kept(n)):
                 predictions.append(None)
-                corrections.append(None)
+                gradients.append(None)
                 continue
             prediction, pullback = self._decode(n, state)
             predictions.append(prediction)
-            corrections.append(self._correction(n, prediction, pullback, state) if corrected else None)
-        return predictions, corrections
+            gradients.append(self._gradient(n, prediction, pullback, state) if corrected else None)
+        return predictions, gradients
 
-    def _correction(self, n: int, prediction: Tensor, pullback: Pullback, state: Sequence[Tensor]) -> Tensor:
-        """Return α_n s_n ∇ε_n, where ∇ε_n = 2/K J^T (d_n - e_{n-1})."""
+    def _gradient(self, n: int, prediction: Tensor, pullback: Pullback, state: Sequence[Tensor]) -> Tensor:
+        """Return J^T (d_n - e_{n-1}), which is K/2 ∇ε_n."""
         below = state[n - 1] if n else self.images
-        cells = prediction[0].numel()
-        scale = 2 / cells * error_gradient_scale(cells, self.dynamics.error_windows[n])
+        self.cells[n] = prediction[0].numel()
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.dynamics.gradient == "exact"):
-            gradient = pullback(prediction - below)
-        return gradient * (scale * self.dynamics.hyperparameters[n].error_weight)
+            return pullback(prediction - below)
+
+    def _scale(self, n: int) -> float:
+        """Return what makes s_n ∇ε_n of `_gradient`."""
+        cells = self.cells.get(n)
+        return 0.0 if cells is None else 2 / cells * error_gradient_scale(cells, self.dynamics.error_windows[n])
 
     def _decode(self, n: int, state: Sequence[Tensor]) -> Decoded:
         return decode(self.dynamics.predictors[n], state[n], frozen=self.dynamics.frozen)

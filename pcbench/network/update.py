@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import cast
 
+import torch
 from torch import Tensor
 
 
@@ -36,21 +38,33 @@ def is_zero(weight: float | Tensor) -> bool:
 
 
 def updated(
-    drive: Tensor, memory: Tensor, feedback: Tensor | None, correction: Tensor | None, weights: Hyperparameters
+    drive: Tensor,
+    memory: Tensor,
+    feedback: Tensor | None,
+    error_gradient: Tensor | None,
+    scale: float,
+    weights: Hyperparameters,
 ) -> Tensor:
-    """Return e_n(t+1) = β F_n + λ D_{n+1}(e_{n+1}(t)) + (1 - β - λ) e_n(t) - correction.
+    """Return e_n(t+1) = β F_n + λ D_{n+1}(e_{n+1}(t)) + (1 - β - λ) e_n(t) - α_n s_n ∇ε_n(t).
 
     Args:
         drive: F_n(e_{n-1}(t+1)), what the layer below makes of its new representation.
         memory: e_n(t).
         feedback: D_{n+1}(e_{n+1}(t)), or None where λ is 0.
-        correction: α_n s_n ∇ε_n(t), or None where α is 0.
+        error_gradient: What `scale` makes s_n ∇ε_n(t) of, or None where α is 0.
+        scale: See `error_gradient`.
         weights: β, λ, α of this PCoder.
     """
-    new = drive * weights.feedforward + memory * (1 - weights.feedforward - weights.feedback)
+    new = memory * (1 - weights.feedforward - weights.feedback)
+    new = _plus(new, drive, weights.feedforward)
     if feedback is not None:
-        new = new + feedback * weights.feedback
-    return new if correction is None else new - correction
+        new = _plus(new, feedback, weights.feedback)
+    return new if error_gradient is None else _plus(new, error_gradient, -scale * weights.error_weight)
+
+
+def _plus(total: Tensor, term: Tensor, weight: float | Tensor) -> Tensor:
+    # In place where the weight is a number: `total` is no one else's, and large ones cost a pass over memory each.
+    return total + term * weight if isinstance(weight, Tensor) else total.add_(term, alpha=weight)
 
 
 def error_gradient_scale(prediction_cells: int, error_window: float | None) -> float:
@@ -66,4 +80,6 @@ def prediction_error(prediction: Tensor, target: Tensor) -> Tensor:
 def magnitude(representation: Tensor) -> Tensor:
     """Return the root mean square of each image's representation, shape (batch,), outside any graph."""
     flat = representation.detach().flatten(1)
-    return flat.square().mean(1).sqrt()
+    # PyTorch leaves this function untyped.
+    norm = cast("Tensor", torch.linalg.vector_norm(flat, dim=1))
+    return norm / sqrt(flat.shape[1])

@@ -1,0 +1,125 @@
+"""Large transposed convolutions by tiles. Oracle: PyTorch's own, in float64, and `torch.autograd` through it."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pcbench.network import transposed_convolution
+from pcbench.network.decoding import decode
+from pcbench.network.fourier_tiles import kernel_transform, tile_transforms
+from pcbench.network.transposed_convolution import TiledTransposedConvolution, adjoint, suits, transposed
+
+
+def layer(channels_in=32, channels_out=33, kernel=14, seed=0):
+    torch.manual_seed(seed)
+    return nn.ConvTranspose2d(channels_in, channels_out, kernel, stride=2, padding=kernel // 2 - 1)
+
+
+def exact(module, value):
+    wide = copy.deepcopy(module).double()
+    return F.conv_transpose2d(value.double(), wide.weight, wide.bias, stride=2, padding=module.padding)
+
+
+def close(found, expected):
+    # float32 keeps 24 bits; sums over thousands of products lose a few of them.
+    return float((found - expected).detach().abs().max() / expected.detach().abs().max()) < 5e-6
+
+
+@pytest.mark.parametrize("pixels", [7, 14])
+@pytest.mark.parametrize("kernel", [5, 7])
+def test_tiles_give_the_same_as_convolving(pixels, kernel):
+    # Oracle: convolution and correlation of one tile by conv2d.
+    generator = torch.Generator().manual_seed(1)
+    side = pixels + kernel - 1
+    tile, weight = (torch.randn(size, size, generator=generator) for size in (side, kernel))
+    spectrum = (kernel_transform(pixels, kernel) @ weight.flatten())[:, None]
+    for is_adjoint, turned in ((False, weight.flip(0, 1)), (True, weight)):
+        transforms = tile_transforms(pixels, kernel, adjoint=is_adjoint)
+        numbers, found = torch.empty(transforms.numbers, 1), torch.empty(pixels, pixels, 1)
+        transforms.forward(tile[..., None].contiguous(), torch.empty(side * side), numbers)
+        transforms.inverse(numbers * spectrum, torch.empty(side * pixels), found)
+        expected = F.conv2d(tile[None, None].double(), turned[None, None].double())[0, 0]
+        assert close(found[..., 0], expected)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (9, 20), (14, 7), (56, 57), (30, 100)])
+@pytest.mark.parametrize("kernel", [10, 14])
+def test_layer_and_adjoint_at_any_size(kernel, size):
+    module = layer(kernel=kernel)
+    value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(2))
+    assert suits(module, value)
+    assert close(transposed(module, value), exact(module, value))
+    cotangent = torch.randn(3, 33, 2 * size[0], 2 * size[1], generator=torch.Generator().manual_seed(3))
+    expected = F.conv2d(cotangent.double(), module.weight.double(), stride=2, padding=module.padding)
+    assert close(adjoint(module, cotangent), expected)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 1000])
+def test_how_many_tiles_are_worked_on_at_once_changes_nothing(at_once, monkeypatch):
+    monkeypatch.setattr(transposed_convolution, "_TILES_AT_ONCE", at_once)
+    module = layer()
+    value = torch.randn(5, 32, 15, 22, generator=torch.Generator().manual_seed(4))
+    assert close(transposed(module, value), exact(module, value))
+
+
+def test_products_are_the_same_without_onednn(monkeypatch):
+    module = layer(64, 64)
+    value = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(5))
+    fast = transposed(module, value)
+    monkeypatch.setattr(transposed_convolution, "_WORTH_ONEDNN", 10**9)
+    assert close(fast, exact(module, value))
+    assert close(transposed(module, value), exact(module, value))
+
+
+def test_gradients_of_any_order_are_the_layer_s_own():
+    module = layer()
+    value = torch.randn(1, 32, 8, 8, generator=torch.Generator().manual_seed(6)).requires_grad_()
+    target = torch.randn(1, 33, 16, 16, generator=torch.Generator().manual_seed(7))
+    gradients = []
+    for run in (lambda x: decode(module, x), lambda x: decode(copy.deepcopy(module).double(), x.double())):
+        prediction, pullback = run(value)
+        error_gradient = pullback(prediction - target)
+        gradients.append(torch.autograd.grad(error_gradient.square().sum() + prediction.sin().sum(), value)[0])
+    assert close(gradients[0], gradients[1])
+
+
+def test_new_weights_are_noticed():
+    module, other = layer(seed=0), layer(seed=1)
+    value = torch.randn(1, 32, 7, 7, generator=torch.Generator().manual_seed(8))
+    transposed(module, value)
+    module.load_state_dict(other.state_dict())
+    assert close(transposed(module, value), exact(other, value))
+    with torch.no_grad():
+        module.weight.mul_(2)
+    assert close(transposed(module, value), exact(module, value))
+    module.weight = nn.Parameter(other.weight.detach().clone())
+    assert close(transposed(module, value), exact(other, value))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
+        nn.ConvTranspose2d(32, 32, 12, stride=2, padding=5),
+        nn.ConvTranspose2d(32, 32, 14, stride=2, padding=5),
+        nn.ConvTranspose2d(32, 32, 14, stride=1, padding=6),
+        nn.ConvTranspose2d(32, 32, 14, stride=2, padding=6, groups=2),
+        nn.ConvTranspose2d(32, 32, 14, stride=2, padding=6, output_padding=1),
+        nn.ConvTranspose2d(32, 3, 14, stride=2, padding=6),
+        layer().double(),
+    ],
+)
+def test_other_layers_are_left_to_pytorch(module):
+    value = torch.rand(1, 32, 8, 8, dtype=module.weight.dtype)
+    assert not suits(module, value)
+    assert torch.equal(decode(module, value)[0], module(value))
+
+
+def test_kernels_are_kept_once_for_a_size_of_tiles():
+    plan = TiledTransposedConvolution(layer(32, 40).weight, 7)
+    assert plan.kernels.shape == (253, 32, 160)
