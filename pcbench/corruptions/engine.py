@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcbench.corruptions.corruption import Corruption, whole_levels
+from pcbench.corruptions.corruption import Corruption, Drawn, whole_levels
 
 
 def corrupt_batch(
@@ -34,18 +34,29 @@ def corrupt_batch(
         Shape, type and device of `images`. uint8 values are cut off, not rounded, as NumPy does for ImageNet-C.
     """
     if images.device.type != "cpu":
-        return _corrupt(images, corruption, generators)
+        return corrupt_whole_batch(images, corruption, generators)
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
 
     def one(index: int) -> None:
-        result[index] = _corrupt(images[index : index + 1].contiguous(), corruption, generators[index : index + 1])[0]
+        result[index] = corrupt_whole_batch(
+            images[index : index + 1].contiguous(), corruption, generators[index : index + 1]
+        )[0]
 
     _for_each(one, len(images))
     return result
 
 
-def _corrupt(images: torch.Tensor, corruption: Corruption, generators: Sequence[np.random.Generator]) -> torch.Tensor:
-    draws = [corruption.draw(generator, *images.shape[-2:]) for generator in generators]
+def corrupt_whole_batch(
+    images: torch.Tensor, corruption: Corruption, generators: Sequence[np.random.Generator]
+) -> torch.Tensor:
+    """Corrupt images as one batch, on their device; the arguments and the result are those of `corrupt_batch`."""
+    height, width = images.shape[-2:]
+    draws: list[Drawn] = [()] * len(generators)
+
+    def draw(index: int) -> None:
+        draws[index] = corruption.draw(generators[index], height, width)
+
+    _for_each(draw, len(generators))
     drawn = tuple(_stack(parts).to(images.device) for parts in zip(*draws, strict=True))
     if images.dtype == torch.uint8:
         levels = corruption.apply(images, drawn)

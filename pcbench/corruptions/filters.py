@@ -71,7 +71,7 @@ def correlate(images: torch.Tensor, kernel: NDArray[np.float32], border: Border)
     reach = kernel.shape[0] // 2
     if 2 * reach + 1 > _LARGEST_DIRECT_KERNEL:
         return _correlate_by_fourier(images, kernel, border)
-    if images.device.type == "cpu":
+    if _opencv_can(images):
         return _by_plane(images, lambda plane: cv2.filter2D(plane, -1, kernel, borderType=_OPENCV_BORDERS[border]))
     return _convolve(pad(images, (reach, reach), (reach, reach), border), torch.from_numpy(kernel))
 
@@ -89,7 +89,7 @@ def gaussian_blur(
     """
     down, across = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     column, row = gaussian_kernel(down, truncate), gaussian_kernel(across, truncate)
-    if images.device.type == "cpu":
+    if _opencv_can(images):
         edge = _OPENCV_BORDERS[border]
         return _by_plane(images, lambda plane: cv2.sepFilter2D(plane, -1, row, column, borderType=edge))
     tall, wide = len(column) // 2, len(row) // 2
@@ -224,6 +224,10 @@ def trace(images: torch.Tensor, taps: list[Tap]) -> torch.Tensor:
         top, left = above - tap.down, before - tap.right
         total.add_(padded[..., top : top + height, left : left + width], alpha=tap.weight)
     return total
+
+
+def _opencv_can(images: torch.Tensor) -> bool:
+    return images.device.type == "cpu"
 
 
 @functools.lru_cache(maxsize=64)
