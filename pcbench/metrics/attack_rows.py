@@ -71,10 +71,10 @@ def _robust_rows(sweep: Sweep) -> Iterator[Row]:
 
 
 def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
-    """Return the paired change of robust accuracy since the first timestep, each timestep attacked by itself."""
+    """Return the paired change of robust accuracy since the first timestep, each attacked by itself or all at once."""
     survived: dict[Cell, Booleans] = {}
     for cells in _sweeps(outcomes):
-        if cells[0].condition.attacked_timestep == cells[0].timestep:
+        if cells[0].condition.attacked_timestep in {None, cells[0].timestep}:
             ordered = sorted(cells, key=_epsilon)
             kept = np.logical_and.accumulate([outcomes.answers(cell).correct for cell in ordered])
             survived.update(zip(ordered, kept, strict=True))
@@ -83,7 +83,8 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     start = min(cell.timestep for cell in survived)
     sample = Sample(survived)
     for cell in survived:
-        before = Cell(dataclasses.replace(cell.condition, attacked_timestep=start), start)
+        against = None if cell.condition.attacked_timestep is None else start
+        before = Cell(dataclasses.replace(cell.condition, attacked_timestep=against), start)
         if cell.timestep > start and before in survived:
             change = sample.change(lambda means: means[..., 0], [cell], [before])
             yield cell_row(cell, "robust_accuracy" + CHANGE, change)

@@ -16,10 +16,12 @@ from pcbench.reports.charts import (
     epsilon_text,
     lines,
     norm_symbol,
+    own_timestep,
     texts,
     words,
 )
 
+_ALONE = "Every timestep is attacked by itself unless the attack's name says otherwise."
 _WILSON = "Bands are Wilson's 95 % intervals over images."
 
 
@@ -51,9 +53,9 @@ _QUANTITIES = (
 def attack_charts(rows: pd.DataFrame) -> Iterator[Chart]:
     """Return the charts of the rows of one model on one attack suite.
 
-    Each timestep is attacked by itself; rows of an attack on one timestep scored at another are left out.
+    Each timestep is attacked by itself, or all at once; an attack on one timestep scored at another is left out.
     """
-    own = rows[(rows["kind"] == "attack") & (rows["attacked_timestep"] == rows["timestep"])]
+    own = own_timestep(rows[rows["kind"] == "attack"])
     for quantity in _QUANTITIES:
         chosen = own[own["metric"] == quantity.metric]
         norms = texts(chosen["norm"])
@@ -73,7 +75,7 @@ def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, a
         suite=suite,
         model=model,
         title=f"{what.capitalize()} of {model} under {suite} against {'ε' if by_epsilon else 't'}",
-        caption=f"{quantity.caption} Every timestep is attacked by itself. {_WILSON}",
+        caption=f"{quantity.caption} {_ALONE} {_WILSON}",
         x_label=epsilon_label(norm) if by_epsilon else "timestep t (number of updates)",
         y_label=quantity.y_label,
         x="epsilon" if by_epsilon else "timestep",

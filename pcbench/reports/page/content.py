@@ -10,16 +10,11 @@ import pandas as pd
 
 from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, norm_symbol, texts, words
 from pcbench.reports.figures import charts
+from pcbench.reports.matrices import entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples, read_verdicts
 from pcbench.reports.page.headline import headline
 from pcbench.reports.style import colours
 from pcbench.results.directory import Run
-
-_MEANS = (
-    ("mean_corruption_error", "corruption_error", "CE", "mCE"),
-    ("mean_normalised_error", "corruption_error", "normalised error", "mean"),
-    ("mean_unnormalised_error", "unnormalised_error", "error", "mean"),
-)
 
 
 def page_content(runs: list[Run]) -> dict[str, Any]:
@@ -37,9 +32,8 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
             {
                 "name": suite,
                 "figures": _figures(suite, tables),
-                "error_tables": list(_error_tables(suite, tables, labels)),
+                "matrices": _matrices(suite, tables, labels),
                 "severity_grids": list(_severity_grids(suite, tables, labels)),
-                "attack_tables": list(_attack_tables(suite, tables, labels)),
             }
             for suite in suites
         ],
@@ -155,40 +149,13 @@ def _merged(of_suite: list[Chart]) -> Iterator[Chart]:
             yield dataclasses.replace(single, name=name, title=chart.title, panels=(mean, *single.panels[1:]))
 
 
-def _error_tables(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
-    """Return, for each run, errors by corruption and timestep, with their mean in the last row."""
-    for number, table in enumerate(tables):
-        rows = table[table["suite"] == suite]
-        for mean_metric, metric, title, mean_title in _MEANS:
-            means = rows[rows["metric"] == mean_metric]
-            if not len(means):
-                continue
-            each = rows[(rows["metric"] == metric) & (rows["kind"] == "corruption")]
-            baseline = means["baseline"].iloc[0]
-            body = [(words(name), each[each["name"] == name]) for name in texts(each["name"])]
-            yield {
-                "run": number,
-                "title": f"{title} of {labels[number]} on {suite}, in %"
-                + ("" if pd.isna(baseline) else f" of the errors of {baseline}"),
-                "timesteps": sorted(int(t) for t in means["timestep"]),
-                "rows": [_error_row(name, part) for name, part in body],
-                "mean": _error_row(mean_title, means),
-            }
-            break
-
-
-def _error_row(name: str, part: pd.DataFrame) -> dict[str, Any]:
-    return {"name": name, "cells": [_cell(row) for _, row in part.sort_values("timestep").iterrows()]}
-
-
-def _cell(row: pd.Series) -> dict[str, Any]:
-    return {
-        "timestep": int(row["timestep"]),
-        "value": 100 * float(row["value"]),
-        "low": 100 * float(row["ci_low"]),
-        "high": 100 * float(row["ci_high"]),
-        "n": int(row["n"]),
-    }
+def _matrices(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> list[dict[str, Any]]:
+    """Return, for each run, its tables with a column for each timestep."""
+    return [
+        {"run": number, **dataclasses.asdict(matrix)}
+        for number, table in enumerate(tables)
+        for matrix in matrices(table[table["suite"] == suite], labels[number])
+    ]
 
 
 def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
@@ -204,28 +171,10 @@ def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -
                     {
                         "name": words(name),
                         "cells": [
-                            {"severity": int(row["severity"]), **_cell(row)}
+                            {"severity": int(row["severity"]), **dataclasses.asdict(entry(row))}
                             for _, row in rows[rows["name"] == name].sort_values(["severity", "timestep"]).iterrows()
                         ],
                     }
                     for name in texts(rows["name"])
-                ],
-            }
-
-
-def _attack_tables(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
-    """Return, for each run and attack, robust accuracy by ε and timestep."""
-    for number, table in enumerate(tables):
-        rows = table[(table["suite"] == suite) & (table["metric"] == "robust_accuracy")]
-        own = rows[rows["attacked_timestep"] == rows["timestep"]]
-        for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
-            budgets = sorted(float(value) for value in part["epsilon"].unique())
-            yield {
-                "run": number,
-                "title": f"Robust accuracy of {labels[number]} under {attack_title(name)}, in %",
-                "timesteps": sorted(int(t) for t in part["timestep"].unique()),
-                "rows": [
-                    _error_row(epsilon_text(epsilon, str(norm)), part[part["epsilon"] == epsilon])
-                    for epsilon in budgets
                 ],
             }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.metrics.rows import CHANGE
-from pcbench.reports.charts import attack_title, epsilon_text, texts
+from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, texts
 
 _MEANS = {
     "mean_corruption_error": "mCE",
@@ -65,7 +65,7 @@ def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
 
 
 def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
-    own = rows[rows["attacked_timestep"] == rows["timestep"]]
+    own = own_timestep(rows)
     for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
         robust = part[part["metric"] == "robust_accuracy"]
         epsilon = telling_epsilon(robust)

@@ -1,0 +1,220 @@
+"""Hand a run's results to other tools: plain tables, RobustBench's kind of JSON, a Hugging Face model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from pcbench.errors import UnknownNameError, UsageError
+from pcbench.reports.charts import epsilon_text, own_timestep, texts
+from pcbench.reports.matrices import matrices
+from pcbench.reports.page.headline import headline
+from pcbench.reports.paper_tables import as_markdown
+from pcbench.results.directory import Run
+from pcbench.results.schema import OUTCOMES, read_outcomes
+
+Format = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+
+def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
+    """Write a run's results in another format.
+
+    Args:
+        run: A finished run.
+        format_name: ``"csv"`` and ``"parquet"``: `metrics` and `outcomes`, one file each. ``"json"``: the same with
+            one JSON object a line, `.jsonl`. ``"robustbench-like"``: `robustbench.json`, one entry for each timestep
+            and threat model. ``"huggingface-card"``: `README.md`, a model card with the results as metadata.
+        out: The folder to write to; it is made if need be.
+
+    Returns:
+        The files.
+
+    Raises:
+        UnknownNameError: No such format.
+        UsageError: The folder cannot be written.
+        DataError: The run is damaged.
+    """
+    if format_name not in FORMATS:
+        raise UnknownNameError("format", format_name, FORMATS)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _write(run, format_name, out)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}); give another with --out") from error
+
+
+def _write(run: Run, format_name: str, out: Path) -> list[Path]:
+    if format_name == "robustbench-like":
+        entries = list(robustbench_entries(run))
+        return [_text(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]
+    if format_name == "huggingface-card":
+        return [_text(out / "README.md", model_card(run))]
+    ending, metrics, outcomes = _TABLES[format_name]
+    tables = (read_outcomes(path) for path in run.outcome_files())
+    return [
+        _whole(out / f"metrics.{ending}", lambda path: metrics(run.metrics, path)),
+        _whole(out / f"outcomes.{ending}", lambda path: outcomes(tables, path)),
+    ]
+
+
+def _whole(path: Path, write: Callable[[Path], None]) -> Path:
+    """Write a file that has its name only once it is whole."""
+    unfinished = path.with_name(path.name + ".partial")
+    write(unfinished)
+    return unfinished.replace(path)
+
+
+def _text(path: Path, content: str) -> Path:
+    def write(unfinished: Path) -> None:
+        unfinished.write_text(content, encoding="utf-8")
+
+    return _whole(path, write)
+
+
+def _metrics_csv(metrics: pd.DataFrame, path: Path) -> None:
+    metrics.to_csv(path, index=False)
+
+
+def _metrics_parquet(metrics: pd.DataFrame, path: Path) -> None:
+    metrics.to_parquet(path, index=False)
+
+
+def _metrics_json(metrics: pd.DataFrame, path: Path) -> None:
+    metrics.to_json(path, orient="records", lines=True, double_precision=15)
+
+
+def _outcomes_csv(tables: Iterator[pa.Table], path: Path) -> None:
+    plain = _plain_schema()
+    with path.open("wb") as stream, pacsv.CSVWriter(stream, plain) as writer:
+        for table in tables:
+            writer.write_table(table.cast(plain))
+
+
+def _outcomes_parquet(tables: Iterator[pa.Table], path: Path) -> None:
+    with pq.ParquetWriter(path, OUTCOMES, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+
+
+def _outcomes_json(tables: Iterator[pa.Table], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        for table in tables:
+            frame: pd.DataFrame = table.cast(_plain_schema()).to_pandas()
+            frame.to_json(stream, orient="records", lines=True, double_precision=15)
+
+
+def _plain_schema() -> pa.Schema:
+    """Return the outcomes' schema with words as words, which text formats need."""
+    fields: list[Any] = list(OUTCOMES)
+    return pa.schema(
+        [field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in fields]
+    )
+
+
+_TABLES: dict[str, tuple[str, Callable[[pd.DataFrame, Path], None], Callable[[Iterator[pa.Table], Path], None]]] = {
+    "csv": ("csv", _metrics_csv, _outcomes_csv),
+    "parquet": ("parquet", _metrics_parquet, _outcomes_parquet),
+    "json": ("jsonl", _metrics_json, _outcomes_json),
+}
+"""How the plain formats end and are written: first metrics, then outcomes table by table."""
+
+
+def robustbench_entries(run: Run) -> Iterator[dict[str, Any]]:
+    """Yield one entry for each timestep and threat model, with the keys of RobustBench's model files.
+
+    Numbers are percent, as there. `autoattack_acc` is only there for AutoAttack itself; other attacks have `robust_acc`
+    and are named. What is not comparable with the leaderboard says so in `footnote`.
+    """
+    metrics = run.metrics
+    clean = metrics[(metrics["kind"] == "clean") & (metrics["metric"] == "accuracy")]
+    for suite in texts(metrics["suite"]):
+        of_suite = clean[clean["suite"] == suite]
+        for timestep, accuracy in zip(of_suite["timestep"], of_suite["value"], strict=True):
+            common = {
+                "name": f"{run.spec.model['name']}, t = {timestep}",
+                "dataset": run.spec.data.name,
+                "number_forward_passes": int(timestep) + 1,
+                "clean_acc": _percent(accuracy),
+                "footnote": f"measured by pcbench, suite {suite}, timestep {timestep} of a predictive network",
+            }
+            rows = metrics[(metrics["suite"] == suite) & (metrics["timestep"] == int(timestep))]
+            yield from (common | entry for entry in _threat_entries(rows))
+
+
+def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    robust = own_timestep(rows[(rows["metric"] == "robust_accuracy") & (rows["epsilon"] > 0)])
+    for name, norm, epsilon, value in zip(
+        robust["name"], robust["norm"], robust["epsilon"], robust["value"], strict=True
+    ):
+        key = "autoattack_acc" if name == "autoattack" else "robust_acc"
+        yield {
+            "threat_model": {"linf": "Linf", "l2": "L2"}.get(norm, norm),
+            "eps": epsilon_text(epsilon, norm),
+            "attack": name,
+            key: _percent(value),
+        }
+    pooled = rows[(rows["kind"] == "summary") & rows["severity"].isna()]
+    accuracy = pooled[pooled["metric"] == "accuracy"]["value"]
+    if len(accuracy):
+        entry = {"threat_model": "corruptions", "corruptions_acc": _percent(accuracy.iloc[0])}
+        mce = pooled[pooled["metric"] == "mean_corruption_error"]
+        if len(mce):
+            entry |= {"corruptions_mce": _percent(mce["value"].iloc[0]), "mce_baseline": mce["baseline"].iloc[0]}
+        yield entry
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.2f}"
+
+
+def model_card(run: Run) -> str:
+    """Return a model card in the Hugging Face hub's form: results as metadata, then words and tables."""
+    from huggingface_hub import EvalResult, ModelCardData  # slow to import
+
+    metrics = run.metrics
+    name = str(run.spec.model["name"])
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=run.spec.data.name,
+            dataset_name=f"{row['suite']} ({run.spec.data.name}, {run.spec.data.split})",
+            metric_type=row["metric"],
+            metric_name=_metric_name(row),
+            metric_value=round(float(row["value"]), 6),
+        )
+        for _, row in _headline_rows(metrics).iterrows()
+    ]
+    data = ModelCardData(model_name=name, eval_results=results, library_name="pcbench")
+    last = int(metrics["timestep"].max())
+    said = "\n".join(f"- {sentence.text}" for sentence in headline(metrics) if sentence.timestep == last)
+    tables = "\n".join(
+        as_markdown(matrix)
+        for suite in texts(metrics["suite"])
+        for matrix in matrices(metrics[metrics["suite"] == suite], name)
+    )
+    how = f"Measured by pcbench, run {run.key}; every timestep is a classifier of its own, on the same images."
+    return f"---\n{data.to_yaml()}\n---\n\n# Robustness of {name}\n\n{how}\n\n{said}\n\n{tables}"
+
+
+def _headline_rows(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that a card's metadata holds: clean accuracy, the means over corruptions, robust accuracy."""
+    clean = (metrics["kind"] == "clean") & (metrics["metric"] == "accuracy")
+    pooled = (metrics["kind"] == "summary") & metrics["severity"].isna()
+    means = pooled & metrics["metric"].isin(["accuracy", "mean_corruption_error"])
+    robust = (metrics["metric"] == "robust_accuracy") & (metrics["epsilon"] > 0)
+    return own_timestep(metrics[clean | means | robust])
+
+
+def _metric_name(row: pd.Series) -> str:
+    budget = "" if pd.isna(row["epsilon"]) else f", {row['name']}, ε = {epsilon_text(row['epsilon'], row['norm'])}"
+    baseline = "" if pd.isna(row["baseline"]) else f", of {row['baseline']}"
+    what = {"clean": "clean ", "summary": "mean over corruptions: "}.get(row["kind"], "")
+    return f"{what}{row['metric']} at t = {row['timestep']}{budget}{baseline}"

@@ -1,0 +1,122 @@
+"""Tables with a column for each timestep: corruption errors with their mean, robust accuracy by ε."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pandas as pd
+
+from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, texts, words
+
+_MEANS = (
+    ("mean_corruption_error", "corruption_error", "CE", "mCE"),
+    ("mean_normalised_error", "corruption_error", "normalised error", "mean"),
+    ("mean_unnormalised_error", "unnormalised_error", "error", "mean"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A number in percent with its 95 % interval.
+
+    Attributes:
+        timestep: Whose it is.
+        value: In percent.
+        low: Lower end.
+        high: Upper end.
+        n: Number of images.
+    """
+
+    timestep: int
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def text(self) -> str:
+        """The number and its interval with one decimal."""
+        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixRow:
+    """A named row, its entries in the order of the timesteps."""
+
+    name: str
+    cells: tuple[Entry, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Matrix:
+    """A table with a column for each timestep.
+
+    Attributes:
+        name: What files call it.
+        title: One line that says what the numbers are and in which unit.
+        first: The heading of the rows' names.
+        timesteps: The columns.
+        rows: The rows.
+        mean: The mean of the rows, if there is one.
+    """
+
+    name: str
+    title: str
+    first: str
+    timesteps: tuple[int, ...]
+    rows: tuple[MatrixRow, ...]
+    mean: MatrixRow | None = None
+
+
+def matrices(rows: pd.DataFrame, label: str) -> list[Matrix]:
+    """Return the tables of one run on one suite.
+
+    Args:
+        rows: The rows of the tidy table.
+        label: What the run is called in titles.
+    """
+    return [*_error_matrices(rows, label), *_attack_matrices(rows, label)]
+
+
+def entry(row: pd.Series) -> Entry:
+    """Return a row of the tidy table as an entry; ratios become percent."""
+    value, low, high = (100 * float(row[column]) for column in ("value", "ci_low", "ci_high"))
+    return Entry(int(row["timestep"]), value, low, high, int(row["n"]))
+
+
+def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
+    for mean_metric, metric, title, mean_title in _MEANS:
+        means = rows[rows["metric"] == mean_metric]
+        if not len(means):
+            continue
+        each = rows[(rows["metric"] == metric) & (rows["kind"] == "corruption")]
+        baseline, suite = means["baseline"].iloc[0], str(rows["suite"].iloc[0])
+        unit = "in %" if pd.isna(baseline) else f"in % of the errors of {baseline}"
+        yield Matrix(
+            f"{suite}-corruption-error",
+            f"{title} of {label} on {suite}, {unit}",
+            "corruption",
+            tuple(sorted(int(t) for t in means["timestep"])),
+            tuple(_row(words(name), each[each["name"] == name]) for name in texts(each["name"])),
+            _row(mean_title, means),
+        )
+        return
+
+
+def _attack_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
+    own = own_timestep(rows[rows["metric"] == "robust_accuracy"])
+    for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
+        suite = str(part["suite"].iloc[0])
+        budgets = sorted(float(value) for value in part["epsilon"].unique())
+        yield Matrix(
+            f"{suite}-{name}-{norm}-robust-accuracy",
+            f"Robust accuracy of {label} under {attack_title(name)}, in %",
+            "ε",
+            tuple(sorted(int(t) for t in part["timestep"].unique())),
+            tuple(_row(epsilon_text(epsilon, str(norm)), part[part["epsilon"] == epsilon]) for epsilon in budgets),
+        )
+
+
+def _row(name: str, part: pd.DataFrame) -> MatrixRow:
+    return MatrixRow(name, tuple(entry(row) for _, row in part.sort_values("timestep").iterrows()))

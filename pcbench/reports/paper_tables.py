@@ -1,0 +1,94 @@
+"""Tables for papers and pull requests: LaTeX (booktabs) and Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from pcbench.reports.charts import texts
+from pcbench.reports.matrices import Entry, Matrix, matrices
+
+Format = Literal["latex", "markdown"]
+
+_ENDINGS: dict[Format, str] = {"latex": ".tex", "markdown": ".md"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "ε": r"$\varepsilon$",
+    "∞": r"$\infty$",
+}
+
+
+def write_tables(metrics: pd.DataFrame, folder: Path, format_name: Format) -> list[Path]:
+    """Write every table with a column for each timestep.
+
+    Args:
+        metrics: The tidy table of one run.
+        folder: Where the files go; it is made if need be.
+        format_name: LaTeX needs the package booktabs.
+
+    Returns:
+        The files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    for suite in texts(metrics["suite"]):
+        rows = metrics[metrics["suite"] == suite]
+        for matrix in matrices(rows, str(rows["model"].iloc[0])):
+            path = folder / f"{matrix.name}{_ENDINGS[format_name]}"
+            path.write_text(as_latex(matrix) if format_name == "latex" else as_markdown(matrix), encoding="utf-8")
+            made.append(path)
+    return made
+
+
+def as_markdown(matrix: Matrix) -> str:
+    """Return a table in Markdown, its title as a line above it."""
+    body = [*matrix.rows, *([] if matrix.mean is None else [matrix.mean])]
+    lines = [
+        [matrix.first, *(f"t = {t}" for t in matrix.timesteps)],
+        ["---", *("---:" for _ in matrix.timesteps)],
+        *([row.name, *(cell.text for cell in row.cells)] for row in body),
+    ]
+    table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
+    return f"{matrix.title}. Square brackets: 95 % intervals.\n\n{table}\n"
+
+
+def as_latex(matrix: Matrix) -> str:
+    """Return a table environment in LaTeX, with booktabs' rules and the title as caption."""
+    head = " & ".join([_escape(matrix.first), *(f"$t={t}$" for t in matrix.timesteps)])
+    body = [_latex_row(row.name, row.cells) for row in matrix.rows]
+    mean = [] if matrix.mean is None else [r"\midrule", _latex_row(matrix.mean.name, matrix.mean.cells)]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{_escape(matrix.title)}. Square brackets: 95\,\% intervals.}}",
+        rf"\label{{tab:{matrix.name}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(matrix.timesteps)}}}",
+        r"\toprule",
+        head + r" \\",
+        r"\midrule",
+        *body,
+        *mean,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_row(name: str, cells: tuple[Entry, ...]) -> str:
+    entries = (rf"{cell.value:.1f} {{\scriptsize [{cell.low:.1f}, {cell.high:.1f}]}}" for cell in cells)
+    return " & ".join([_escape(name), *entries]) + r" \\"
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,58 @@
+"""Oracle: the schemas in the code for what docs/tables.md says, and its own examples for one another."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pcbench.metrics.table import METRICS_COLUMNS
+from pcbench.results.directory import Run
+from pcbench.results.schema import OUTCOMES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
+
+
+def _example(word: str, run: Path) -> dict[str, Any]:
+    """Run the one code block of the page that imports a library, with `run` being the folder of a run."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    chosen = [block for block in blocks if word in block]
+    assert len(chosen) == 1
+    names: dict[str, Any] = {"run": run}
+    exec(compile(chosen[0], str(PAGE), "exec"), names)  # noqa: S102 (the documentation's own lines are what is tested)
+    return names
+
+
+def _documented(title: str) -> set[str]:
+    section = PAGE.read_text(encoding="utf-8").split(f"## {title}")[1].split("\n## ")[0].split("\n\n")[1]
+    cells = [line.split("|")[1] for line in section.splitlines()[2:]]
+    return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+
+
+def test_every_column_is_documented() -> None:
+    assert _documented("`outcomes/<suite>/*.parquet`") == set(OUTCOMES.names)
+    assert _documented("`metrics.csv` and `metrics.parquet`") == set(METRICS_COLUMNS)
+
+
+def test_every_metric_is_documented(metrics: pd.DataFrame) -> None:
+    documented = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
+    assert set(metrics["metric"].str.removesuffix("_minus_t0")) <= documented
+
+
+def test_pandas_duckdb_and_polars_agree(runs: list[Run]) -> None:
+    folder = runs[0].folder
+    by_pandas = _example("outcomes = pd.read_parquet", folder)["accuracy"]
+    by_duckdb = _example("duckdb", folder)["accuracy"]
+    by_polars = _example("polars", folder)["accuracy"].to_dicts()
+    assert len(by_duckdb) == len(by_polars) == 15 * 5 * 3
+    for row, other in zip(by_duckdb.to_dict("records"), by_polars, strict=True):
+        expected = by_pandas[row["name"], row["severity"], row["timestep"]]
+        assert row["accuracy"] == pytest.approx(expected)
+        assert other["accuracy"] == pytest.approx(expected)
+
+
+def test_the_example_of_metrics_runs(runs: list[Run]) -> None:
+    assert len(_example("metrics = pd.read_parquet", runs[0].folder)["mce"]) == 3
