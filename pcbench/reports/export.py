@@ -16,11 +16,11 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.reports.charts import epsilon_text, own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
-from pcbench.reports.paper_tables import as_markdown
+from pcbench.reports.paper_tables import as_markdown, write_tables
 from pcbench.results.directory import Run
 from pcbench.results.schema import OUTCOMES, read_outcomes
 
-Format = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card"]
+Format = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -32,6 +32,7 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
         format_name: ``"csv"`` and ``"parquet"``: `metrics` and `outcomes`, one file each. ``"json"``: the same with
             one JSON object a line, `.jsonl`. ``"robustbench-like"``: `robustbench.json`, one entry for each timestep
             and threat model. ``"huggingface-card"``: `README.md`, a model card with the results as metadata.
+            ``"latex"`` and ``"markdown"``: a file for each table with a column for each timestep.
         out: The folder to write to; it is made if need be.
 
     Returns:
@@ -57,6 +58,8 @@ def _write(run: Run, format_name: str, out: Path) -> list[Path]:
         return [_text(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]
     if format_name == "huggingface-card":
         return [_text(out / "README.md", model_card(run))]
+    if format_name in {"latex", "markdown"}:
+        return write_tables(run.metrics, out, "latex" if format_name == "latex" else "markdown")
     ending, metrics, outcomes = _TABLES[format_name]
     tables = (read_outcomes(path) for path in run.outcome_files())
     return [

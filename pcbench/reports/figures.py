@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pandas as pd
 
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.reports.attack_charts import attack_charts
-from pcbench.reports.charts import Chart, texts
+from pcbench.reports.charts import Chart, Panel, texts
 from pcbench.reports.corruption_charts import corruption_charts, noise_charts
 from pcbench.reports.drawing import draw
+from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import FORMATS, save, style
+from pcbench.results.directory import Run
 
 
 def charts(metrics: pd.DataFrame) -> list[Chart]:
@@ -49,33 +52,48 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
             figure = draw(chart)
             for kind in FORMATS:
                 path = home / f"{chart.suite}-{chart.name}.{kind}"
-                save(figure, path)
+                save(figure, path, f"{chart.title}. {chart.caption}")
                 made.append(path)
     return made
 
 
-def write_figure(name: str, metrics: pd.DataFrame, out: Path) -> str:
-    """Redraw one figure.
+def write_figure(name: str, runs: list[Run], out: Path) -> str:
+    """Redraw one figure, of one run or of several side by side.
 
     Args:
         name: Its name as `write_figures` gives it: `<suite>-<name>`, or `<name>` where one suite has it.
-        metrics: The tidy table of one model.
-        out: The file; its ending (.svg, .pdf, .png) chooses the format.
+        runs: Finished runs that have this figure.
+        out: The file; its ending (.svg, .pdf, .png) chooses the format. The caption is written into it.
 
     Returns:
         The caption, which says how the figure was made.
 
     Raises:
-        UnknownNameError: The table gives no such figure.
+        UnknownNameError: A run has no such figure.
         UsageError: The name means several figures, or the format is none of the three.
     """
     if out.suffix.removeprefix(".") not in FORMATS:
         raise UsageError(f"{out}: a figure is written as {', '.join('.' + kind for kind in FORMATS)}; choose one")
-    chart = _choose(name, charts(metrics))
+    chosen = [_choose(name, charts(run.metrics)) for run in runs]
+    chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
+    keys = " and ".join(run.key for run in runs)
+    caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
     out.parent.mkdir(parents=True, exist_ok=True)
     with style():
-        save(draw(chart), out)
-    return f"{chart.title}. {chart.caption}"
+        save(draw(chart), out, caption)
+    return caption
+
+
+def _side_by_side(of_runs: list[Chart], labels: list[str]) -> Chart:
+    """Return one chart with the panels of all runs, one run after the other."""
+    panels = [
+        Panel(": ".join(part for part in (label, panel.title) if part), panel.lines)
+        for label, chart in zip(labels, of_runs, strict=True)
+        for panel in chart.panels
+    ]
+    first = of_runs[0]
+    title = first.title.replace(f" of {first.model}", f" of {', '.join(labels)}")
+    return dataclasses.replace(first, title=title, panels=tuple(panels))
 
 
 def _choose(name: str, known: list[Chart]) -> Chart:
@@ -84,6 +102,6 @@ def _choose(name: str, known: list[Chart]) -> Chart:
     if not matching:
         raise UnknownNameError("figure", name, full)
     if len(matching) > 1:
-        names = " or ".join(f"{chart.suite}-{chart.name} of {chart.model}" for chart in matching)
-        raise UsageError(f"{name!r} is several figures: {names}; give one run and the full name")
+        names = " or ".join(f"{chart.suite}-{chart.name}" for chart in matching)
+        raise UsageError(f"{name!r} is several figures: {names}; give the full name")
     return matching[0]

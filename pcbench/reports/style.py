@@ -48,6 +48,8 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
 }
 
+_CAPTION = {"svg": "Description", "pdf": "Subject", "png": "Description"}
+
 # Perceptually uniform maps that stay ordered for the colour-blind and in grey. The end that is as pale as paper, or on
 # a dark page as dark as that, is left out.
 _MAPS: dict[Order, tuple[str, tuple[float, float], tuple[float, float]]] = {
@@ -82,12 +84,12 @@ def style() -> Generator[None]:
         yield
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, caption: str) -> None:
     """Write a figure, in the format that the file's ending names; the same figure gives the same bytes.
 
-    The file has its name only once it is whole.
+    The file has its name only once it is whole, and the caption among its metadata.
     """
     kind = path.suffix.removeprefix(".")
     unfinished = path.with_name(path.name + ".partial")
-    figure.savefig(unfinished, format=kind, metadata=_METADATA[kind])
+    figure.savefig(unfinished, format=kind, metadata=_METADATA[kind] | {_CAPTION[kind]: caption})
     unfinished.replace(path)

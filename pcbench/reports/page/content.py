@@ -13,13 +13,14 @@ from pcbench.reports.figures import charts
 from pcbench.reports.matrices import entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples, read_verdicts
 from pcbench.reports.page.headline import headline
+from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
 from pcbench.results.directory import Run
 
 
 def page_content(runs: list[Run]) -> dict[str, Any]:
     """Return everything that the page's template and script need."""
-    labels = _labels(runs)
+    labels = run_labels(runs)
     tables = [run.metrics for run in runs]
     suites = list(dict.fromkeys(suite for table in tables for suite in texts(table["suite"])))
     timesteps = sorted({int(t) for table in tables for t in table["timestep"]})
@@ -38,12 +39,6 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
             for suite in suites
         ],
     }
-
-
-def _labels(runs: list[Run]) -> list[str]:
-    """Return a name for each run: the model's, with the run's key where several have it."""
-    names = [str(run.spec.model["name"]) for run in runs]
-    return [name if names.count(name) == 1 else f"{name} ({run.key})" for name, run in zip(names, runs, strict=True)]
 
 
 def _run(number: int, run: Run, label: str) -> dict[str, Any]:

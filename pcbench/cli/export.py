@@ -1,0 +1,24 @@
+"""`pcbench export RUN`: hand a run's results to other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="csv, parquet, json, robustbench-like, huggingface-card, latex or markdown.")
+    ] = "csv",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to; RUN-<format> if not given.")] = None,
+) -> None:
+    """Write a run's tables in another format."""
+    from pcbench.reports.export import export_run
+    from pcbench.results.directory import open_run
+
+    folder = out or run.with_name(f"{run.name}-{format_name}")
+    for path in export_run(open_run(run), format_name, folder):
+        typer.echo(f"wrote {path}")
