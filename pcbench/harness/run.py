@@ -17,6 +17,8 @@ from rich.console import Console
 from pcbench.harness.attack_suites import attack_units
 from pcbench.harness.corruption_suites import corruption_units
 from pcbench.harness.divergence import watch_growth
+from pcbench.harness.evidence import refuse_unchecked, write_checks
+from pcbench.harness.examples import write_examples
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import Request, request_from
@@ -54,6 +56,8 @@ def run(model: Any = "pdigits", suites: tuple[str, ...] | list[str] = (), **opti
 def run_request(request: Request) -> Run:
     """Do what a request asks for; see `run`."""
     plan = make_plan(request)
+    if request.checks:
+        refuse_unchecked(plan)
     final = Path(request.out) if request.out is not None else DEFAULT_FOLDER / plan.spec.name()
     if not request.again and (final / MANIFEST).is_file() and open_run(final, verify=False).key == plan.spec.key():
         return open_run(final)
@@ -63,6 +67,9 @@ def run_request(request: Request) -> Run:
     growth = watch_growth(plan.subject, plan.suites[0].source, plan.timesteps, plan.batch_size)
     waited = _compute(plan, workspace)
     _summarise(plan, workspace)
+    write_examples(plan, workspace.folder)
+    if plan.request.checks:
+        write_checks(plan, workspace.folder)
     finished = workspace.finish(
         {
             "started": started.isoformat(timespec="seconds"),

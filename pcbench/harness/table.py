@@ -16,7 +16,7 @@ def print_summary(run: Run, console: Console | None = None) -> None:
     metrics = run.metrics
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
-        columns = _corruption_columns(rows) if suite.kind == "corruptions" else _attack_columns(rows)
+        columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else _attack_columns(rows)
         console.print(_table(f"{run.spec.model['name']} on {_images(suite.name, suite.images, suite.subset)}", columns))
     for note in run.manifest.get("notes", []):
         console.print(f"[bold]note:[/bold] {note}", highlight=False)
@@ -42,13 +42,13 @@ def _percent(value: object) -> str:
     return "" if not isinstance(value, int | float) or np.isnan(value) else f"{100 * value:.1f}"
 
 
-def _corruption_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+def _corruption_columns(rows: pd.DataFrame, subset: bool) -> dict[str, pd.Series]:
     corrupted = rows[rows["kind"] == "corruption"]
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     per_severity = corrupted[(corrupted["metric"] == "accuracy") & corrupted["severity"].notna()]
     for severity, part in per_severity.groupby("severity"):
         columns[f"severity {int(str(severity))}"] = part.groupby("timestep")["value"].mean()
-    columns["mCE"] = _by_timestep(rows, "mean_corruption_error")
+    columns["mCE (subset, not comparable)" if subset else "mCE"] = _by_timestep(rows, "mean_corruption_error")
     return {name: series for name, series in columns.items() if len(series)}
 
 
