@@ -1,0 +1,105 @@
+"""The same PGD by two libraries: do they break the same images?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from pcbench.attacks.definitions import AttackDefinition, Library
+from pcbench.attacks.sweep import sweep
+
+#: Of the intervals.
+CONFIDENCE = 0.95
+_CLASSES: dict[Library, str] = {"foolbox": "LinfProjectedGradientDescentAttack", "torchattacks": "PGD"}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two libraries at one budget, over the images that are right from the start.
+
+    Attributes:
+        epsilon: The budget.
+        n: How many images were attacked.
+        rates: The share broken by foolbox and by torchattacks.
+        intervals: Wilson intervals of both.
+        foolbox_only: Images only foolbox broke.
+        torchattacks_only: Images only torchattacks broke.
+        p_value: Of the two-sided exact McNemar test.
+        agrees: Whether each rate lies in the other's interval.
+    """
+
+    epsilon: float
+    n: int
+    rates: tuple[float, float]
+    intervals: tuple[tuple[float, float], tuple[float, float]]
+    foolbox_only: int
+    torchattacks_only: int
+    p_value: float
+    agrees: bool
+
+
+def library_agreement(
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilons: tuple[float, ...],
+    steps: int = 20,
+    random_start: bool = True,
+) -> list[Agreement]:
+    """Run the same L∞ PGD through foolbox's own code and through torchattacks', at every budget.
+
+    Both take `steps` steps of 2.5 epsilon / steps. Random starts are seeded by image in both, but drawn differently.
+
+    Args:
+        classifier: Images in [0, 1] -> logits, in evaluation mode.
+        images: (N, channels, height, width).
+        labels: (N,).
+        epsilons: Budgets, in (0, 1], ascending.
+        steps: Of both attacks.
+        random_start: Without it both are deterministic, and should find the same images up to float rounding.
+
+    Raises:
+        MissingExtraError: torchattacks is not installed.
+        UsageError: As for `sweep`.
+    """
+    ids = [str(place) for place in range(len(images))]
+    broken: list[np.ndarray] = []
+    denominator = np.zeros(len(images), dtype=np.bool_)
+    for library in ("foolbox", "torchattacks"):
+        definition = AttackDefinition(
+            name="pgd",
+            title="PGD",
+            library=library,
+            attack=_CLASSES[library],
+            norm="linf",
+            epsilons=epsilons,
+            steps=steps,
+            relative_step_size=2.5 / steps,
+            random_start=random_start,
+            source="Madry et al., ICLR 2018, arXiv:1706.06083",
+        )
+        outcome = sweep(classifier, images, labels, definition, ids=ids, seed=0, plain=True, library_only=True)
+        broken.append(outcome.success[1:])
+        denominator = outcome.denominator
+    return [
+        _agreement(epsilon, broken[0][row][denominator], broken[1][row][denominator])
+        for row, epsilon in enumerate(epsilons)
+    ]
+
+
+def _agreement(epsilon: float, foolbox: np.ndarray, torchattacks: np.ndarray) -> Agreement:
+    intervals = (_interval(foolbox), _interval(torchattacks))
+    rates = (float(foolbox.mean()), float(torchattacks.mean()))
+    only = (int((foolbox & ~torchattacks).sum()), int((torchattacks & ~foolbox).sum()))
+    p_value = float(binomtest(only[0], sum(only), 0.5).pvalue) if sum(only) else 1.0
+    inside = all(low <= rate <= high for rate, (low, high) in zip(rates, reversed(intervals), strict=True))
+    return Agreement(epsilon, len(foolbox), rates, intervals, *only, p_value=p_value, agrees=inside)
+
+
+def _interval(broken: np.ndarray) -> tuple[float, float]:
+    found = binomtest(int(broken.sum()), len(broken)).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)

@@ -1,0 +1,54 @@
+"""Oracle: a file of random weights that goes through RobustBench's own loader; its published weights were not tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pcbench.attacks.adapters.extras import is_installed
+from pcbench.attacks.adapters.robustbench_models import open_robustbench
+from pcbench.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
+
+installed = pytest.mark.skipif(
+    not is_installed("robustbench"), reason="the extra robustbench is not installed in this environment"
+)
+
+
+@pytest.mark.skipif(is_installed("robustbench"), reason="the extra robustbench is installed")
+def test_without_the_extra_one_line_says_what_to_install() -> None:
+    with pytest.raises(MissingExtraError, match="robustbench is not installed"):
+        open_robustbench("cifar10/Linf/Standard")
+
+
+def test_a_name_has_three_parts() -> None:
+    with pytest.raises(UsageError, match="cifar10/Linf/Standard"):
+        open_robustbench("Standard")
+
+
+@installed
+@pytest.mark.filterwarnings("ignore")  # robustbench and what it imports warn of many things
+def test_a_local_file_goes_through_its_loader(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'cifar10'"):
+        open_robustbench("cifar/Linf/Engstrom2019Robustness")
+    with pytest.raises(UnknownNameError, match="threat model"):
+        open_robustbench("cifar10/L1/Engstrom2019Robustness")
+    with pytest.raises(UnknownNameError, match="Engstrom2019Robustness"):
+        open_robustbench("cifar10/Linf/Engstrom2019")
+    from robustbench.model_zoo.models import model_dicts
+
+    tables = {key.value: value for key, value in model_dicts.items()}
+    threats = {key.value: value for key, value in tables["cifar10"].items()}
+    torch.manual_seed(0)
+    made = threats["Linf"]["Engstrom2019Robustness"]["model"]().eval()
+    path = tmp_path / "cifar10" / "Linf" / "Engstrom2019Robustness.pt"
+    path.parent.mkdir(parents=True)
+    torch.save({"state_dict": made.state_dict()}, path)
+    loaded = open_robustbench("cifar10/Linf/Engstrom2019Robustness", tmp_path)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(images), made(images))
+    path.write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match="no usable weights"):
+        open_robustbench("cifar10/Linf/Engstrom2019Robustness", tmp_path)

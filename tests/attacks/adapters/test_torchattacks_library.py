@@ -1,0 +1,115 @@
+"""Oracle: foolbox's PGD on the same network; runs where the extra `torchattacks` is installed."""
+
+# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pcbench.attacks.adapters.extras import is_installed
+from pcbench.attacks.adapters.registry import select
+from pcbench.attacks.agreement import library_agreement
+from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.sweep import sweep
+from pcbench.errors import MissingExtraError, UnknownNameError, UsageError
+
+from ..conftest import Case, attack
+
+installed = pytest.mark.skipif(
+    not is_installed("torchattacks"), reason="the extra torchattacks is not installed in this environment"
+)
+
+
+def theirs(name: str, **changes: object) -> AttackDefinition:
+    return attack("pgd", **{"library": "torchattacks", "attack": name, **changes})
+
+
+@pytest.mark.skipif(is_installed("torchattacks"), reason="the extra torchattacks is installed")
+def test_without_the_extra_one_line_says_what_to_install() -> None:
+    with pytest.raises(MissingExtraError, match="torchattacks is not installed"):
+        select(theirs("PGD"))
+
+
+@installed
+def test_the_same_pgd_agrees_within_its_interval(digits: Case) -> None:
+    for found in library_agreement(digits.classifier, digits.images, digits.labels, epsilons=(0.05, 0.1, 0.2)):
+        assert found.agrees, found
+        assert found.p_value > 0.01
+
+
+@installed
+def test_without_random_starts_the_same_images_are_broken(digits: Case) -> None:
+    found = library_agreement(
+        digits.classifier, digits.images, digits.labels, epsilons=(0.05, 0.1, 0.2), random_start=False
+    )
+    assert all(one.foolbox_only + one.torchattacks_only <= 1 for one in found)
+    assert 0 < found[0].rates[0] < found[2].rates[0]
+
+
+@installed
+def test_images_are_seeded_and_epsilon_zero_is_clean(digits: Case) -> None:
+    def run(places: slice) -> torch.Tensor:
+        outcome = sweep(
+            digits.classifier,
+            digits.images[places],
+            digits.labels[places],
+            theirs("PGD", steps=5, relative_step_size=0.5),
+            ids=digits.ids[places],
+            seed=0,
+            epsilons=[0.1],
+            keep_images=True,
+        )
+        assert outcome.images is not None
+        np.testing.assert_array_equal(outcome.linf[0], 0)
+        return outcome.images
+
+    assert torch.equal(run(slice(0, 6))[:, 4:], run(slice(4, 6)))
+
+
+@installed
+def test_steps_scale_with_epsilon_so_that_a_large_ball_is_crossed(digits: Case) -> None:
+    outcome = sweep(
+        digits.classifier,
+        digits.images[:20],
+        digits.labels[:20],
+        theirs("PGD", random_start=False),
+        ids=digits.ids[:20],
+        seed=0,
+        epsilons=[1.0],
+    )
+    assert (outcome.linf[-1][outcome.denominator] > 0.9).all()
+    assert outcome.queries[-1].max() == 20
+
+
+@installed
+def test_the_number_of_classes_is_the_model_s(digits: Case) -> None:
+    class Five(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return digits.classifier(images).reshape(len(images), 5, 2).sum(dim=2)
+
+    labels = Five()(digits.images[:2]).argmax(dim=1)
+    definition = theirs("APGDT", relative_step_size=None, steps=5, random_start=False)
+    outcome = sweep(Five().eval(), digits.images[:2], labels, definition, ids="ab", seed=0, epsilons=[0.3])
+    assert outcome.success_within[-1].all()
+
+
+@installed
+def test_targets_are_reached(digits: Case) -> None:
+    definition = theirs("PGD", targeted=True, target_offset=3, random_start=False)
+    outcome = sweep(
+        digits.classifier, digits.images, digits.labels, definition, ids=digits.ids, seed=0, epsilons=["48/255"]
+    )
+    assert outcome.targets is not None
+    np.testing.assert_array_equal(outcome.success_within[-1], (outcome.prediction[-1] == outcome.targets))
+    assert outcome.success_within[-1].mean() > 0.5
+
+
+@installed
+def test_what_torchattacks_does_not_have_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="'PGD'"):
+        select(theirs("PGDD"))
+    with pytest.raises(UsageError, match="takes no alpha"):
+        select(theirs("APGD"))
+    with pytest.raises(UnknownNameError, match="momentum"):
+        select(theirs("PGD", parameters={"momentum": 1.0}))
