@@ -291,7 +291,7 @@ def _write(
 ) -> Trained:
     path = request.folder / f"{_file_name(request.model)}.safetensors"
     backbone = network.backbone.module if request.trains_backbone else None
-    sha256 = save_weights(path, backbone=backbone, predictors=list(network.predictors), metadata=_metadata(request))
+    sha256 = save_weights(path, backbone=backbone, predictors=list(network.predictors), metadata=_header(request))
     _write_card(request, path, losses, tuned)
     network.eval()
     configuration = None if tuned is None else request.folder / f"{request.model}.toml"
@@ -305,7 +305,7 @@ def _write_feedforward(request: TrainingRequest, backbone: State | None, losses:
     module = open_backbone(entry.backbone)
     fill(module, backbone, "the training")
     path = request.folder / f"{_file_name(request.model)}.safetensors"
-    sha256 = save_weights(path, backbone=module, predictors=[], metadata=_metadata(request))
+    sha256 = save_weights(path, backbone=module, predictors=[], metadata=_header(request))
     _write_card(request, path, losses, None)
     return Trained(path, sha256, None, None, None)
 
@@ -314,7 +314,7 @@ def _file_name(model: str) -> str:
     return model.replace(":", "-")
 
 
-def _metadata(request: TrainingRequest) -> dict[str, str]:
+def _metadata(request: TrainingRequest) -> dict[str, Any]:
     """Return what is written beside the tensors: nothing that another run of the same command would change."""
     found = versions()
     kept = {name: found[name] for name in ("pcbench", "python", "torch", "numpy", "scikit-learn") if name in found}
@@ -325,8 +325,13 @@ def _metadata(request: TrainingRequest) -> dict[str, str]:
         "seed": str(request.seed),
         "data": source.name,
         "data_fingerprint": source.fingerprint(),
-        "versions": json.dumps(kept, sort_keys=True),
+        "versions": kept,
     }
+
+
+def _header(request: TrainingRequest) -> dict[str, str]:
+    # One key: safetensors writes several in any order, and the same training is to give the same bytes.
+    return {"training": json.dumps(_metadata(request), sort_keys=True)}
 
 
 def _write_card(request: TrainingRequest, weights: Path, losses: Mapping[str, Any], tuned: Tuned | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pcbench.errors import MissingExtraError, UsageError
@@ -33,4 +34,9 @@ def launch(work: Callable[..., Any], *arguments: Any, processes: int = 1, device
         raise MissingExtraError("Lightning Fabric", "training") from None
     several = processes > 1
     fabric = Fabric(accelerator=device, devices=processes, strategy="ddp_spawn" if several else "auto")
-    return fabric.launch(work, *arguments) if several else work(fabric, *arguments)
+    # Handed over as one function, for Fabric would take frozen arguments apart to look for tensors in them.
+    return fabric.launch(partial(_call, work=work, arguments=arguments)) if several else work(fabric, *arguments)
+
+
+def _call(fabric: Any, *, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return work(fabric, *arguments)

@@ -1,0 +1,123 @@
+"""Oracles: one process; the files' own hashes; the shipped weights' record; the same command run twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from pcbench.errors import UnknownNameError, UsageError
+from pcbench.models import load
+from pcbench.models.weights import file_sha256, read_weights, state_sha256
+from pcbench.models.zoo import zoo_entry
+from pcbench.training import job
+from pcbench.training.job import CARD, TrainingRequest, train
+from pcbench.training.processes import launch
+
+OWN_NETWORK = textwrap.dedent(
+    """
+    import torch
+    from torch import nn
+    import pcbench
+
+    def network():
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            layers = [nn.Conv2d(3, 4, 3, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10)]
+        predictor = "ConvTranspose2d(4, 3, kernel_size=4, stride=4)"
+        configuration = {"input_size": [3, 32, 32], "pcoders": [{"module": "2", "predictor": predictor}]}
+        return pcbench.predify(nn.Sequential(*layers), configuration)
+    """
+)
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingRequest:
+    (tmp_path / "own_network.py").write_text(OWN_NETWORK)
+    monkeypatch.chdir(tmp_path)
+    changes = {"epochs": 2, "batch_size": 30, "optimizer": "adam", "learning_rate": 0.01}
+    return TrainingRequest("own_network:network", "digits", tmp_path / "out", changes=changes, images=62)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's process groups warn of what they do
+def test_two_processes_train_as_one(own: TrainingRequest) -> None:
+    # Oracle: the same training in one process; 62 images in steps of 30 leave two for the last step.
+    alone, losses = launch(job._fit_predictors, own, None, None)
+    shared = dataclasses.replace(own, folder=own.folder / "shared")
+    together, losses_together = launch(job._fit_predictors, shared, None, None, processes=2, device="cpu")
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=1e-4, atol=1e-6)
+    assert [row[0] for row in losses_together] == pytest.approx([row[0] for row in losses], rel=1e-4)
+
+
+def test_a_network_of_ones_own_is_trained_and_its_weights_load(own: TrainingRequest) -> None:
+    # Oracle: the file's own sha256, and the predictors that a run would load from it.
+    trained = train(own)
+    assert trained.sha256 == file_sha256(trained.weights)
+    subject = load(own.model, weights=trained.weights)
+    assert subject.network is not None
+    assert trained.network is not None
+    assert state_sha256(subject.network.predictors) == state_sha256(trained.network.predictors)
+    assert not any(name.startswith("backbone.") for name in read_weights(trained.weights))
+    card = json.loads((own.folder / CARD).read_text())
+    assert card["weights_sha256"] == trained.sha256
+    assert card["made_by"].startswith("pcbench train --model own_network:network --data digits --seed 0 --epochs 2")
+
+
+def test_the_digits_network_is_trained_from_the_start_and_tuned(tmp_path: Path) -> None:
+    # Oracle: the same command run again gives the same bytes; what is written is what a run would load.
+    request = TrainingRequest("pdigits", "digits", tmp_path / "one", changes={"epochs": 1}, images=64, trials=1)
+    trained = train(request)
+    again = train(dataclasses.replace(request, folder=tmp_path / "two"))
+    assert trained.sha256 == again.sha256
+    assert trained.configuration is not None
+    assert again.configuration is not None
+    assert trained.configuration.read_bytes() == again.configuration.read_bytes()
+    subject = load("pdigits", weights=trained.weights)
+    assert subject.network is not None
+    assert trained.network is not None
+    assert state_sha256(subject.network.backbone.module) == state_sha256(trained.network.backbone.module)
+    text = trained.configuration.read_text()
+    assert "digits:validation" in text
+    written = [entry["hyperparameters"] for entry in tomllib.loads(text)["pcoders"]]
+    used = trained.network.hyperparameters
+    assert [row["feedforward"] for row in written] == [float(entry.feedforward) for entry in used]
+    finished = train(request)
+    assert finished.tuned == trained.tuned
+    assert finished.sha256 == trained.sha256
+
+
+@pytest.mark.parametrize("name", ["pdigits", "alexnet_digits"])
+def test_shipped_weights_say_which_command_made_them(name: str) -> None:
+    # Oracle: the metadata that the trainer writes into the file, and the zoo's entry.
+    from safetensors import safe_open
+
+    entry = zoo_entry(name)
+    assert entry.weights_path is not None
+    assert file_sha256(entry.weights_path) == entry.weights_sha256
+    assert entry.weights_path.stat().st_size < 400_000
+    with safe_open(entry.weights_path, framework="pt") as file:
+        metadata = json.loads(file.metadata()["training"])
+    assert metadata["made_by"] == entry.made_by == f"pcbench train --model {name} --data digits --seed 0"
+    assert metadata["data"] == "digits:train"
+    assert {"pcbench", "torch"} <= metadata["versions"].keys()
+
+
+def test_a_feedforward_network_has_nothing_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        "import torch\n\ndef plain():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))\n"
+    )
+    (tmp_path / "plain_network.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no predictors"):
+        train(TrainingRequest("plain_network:plain", "digits", tmp_path / "out", images=64))
+
+
+def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'pdigits'"):
+        train(TrainingRequest("pdigit", "digits", tmp_path / "out"))
