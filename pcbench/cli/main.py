@@ -11,6 +11,8 @@ import pcbench
 from pcbench.cli.baseline import baseline_command
 from pcbench.cli.check import check_command
 from pcbench.cli.compare import compare_command
+from pcbench.cli.export import export_command
+from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
 from pcbench.cli.report import report_command
@@ -31,6 +33,8 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("list")(list_command)
 app.command("report")(report_command)
+app.command("figure")(figure_command)
+app.command("export")(export_command)
 app.command("status")(status_command)
 app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)
