@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pcbench.network.transposed_convolution import adjoint, suits, transposed
+from pcbench.network import phase_convolution, transposed_convolution
 
 Pullback = Callable[[Tensor], Tensor]
 Decoded = tuple[Tensor, Pullback]
@@ -86,12 +86,15 @@ def _decode_any(module: nn.Module, value: Tensor) -> Decoded:
 
 
 def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -> Decoded:
-    if frozen and suits(layer, value):
-        return transposed(layer, value), partial(adjoint, layer)
+    if frozen and transposed_convolution.suits(layer, value):
+        return transposed_convolution.transposed(layer, value), partial(transposed_convolution.adjoint, layer)
     kernel, bias = layer.weight.detach() if frozen else layer.weight, _constant(layer.bias, frozen)
     padding = _pair(layer.padding)
     extra = _pair(layer.output_padding)
-    prediction = F.conv_transpose2d(value, kernel, bias, layer.stride, padding, extra, layer.groups, layer.dilation)
+    if frozen and phase_convolution.suits(layer, value):
+        prediction = phase_convolution.transposed(layer, value)
+    else:
+        prediction = F.conv_transpose2d(value, kernel, bias, layer.stride, padding, extra, layer.groups, layer.dilation)
 
     def pullback(cotangent: Tensor) -> Tensor:
         return F.conv2d(cotangent, kernel, None, layer.stride, padding, layer.dilation, layer.groups)

@@ -7,21 +7,22 @@ gradient of a prediction error takes, uses the same transformed kernels. PVGG16'
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from pcbench.network.fourier_tiles import TileTransforms, kernel_transform, tile_transforms
+from pcbench.network.weight_cache import WeightCache
 
 # Below these sizes the direct form is as fast.
 _LEAST_KERNEL, _LEAST_CHANNELS, _LEAST_SIDE = 8, 32, 7
 # Tiles worked on at once: many make the products efficient, few keep the work within the processor's caches.
 _TILES_AT_ONCE = 64
 _LARGE_SIDE = 56
+# Products of fewer numbers than this go to PyTorch's own library: calling another costs more than it gains.
+_WORTH_ONEDNN = 2**14
 
 
 def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
@@ -188,9 +189,6 @@ def _multiply(frequencies: Tensor, kernels: Tensor, out: Tensor) -> None:
         target.copy_(product(part, kernel.t(), None, "none", [], ""))
 
 
-_WORTH_ONEDNN = 2**14
-
-
 class _Transposed(torch.autograd.Function):
     """The layer; its derivative is its adjoint."""
 
@@ -225,19 +223,10 @@ def _apply(
     return function.apply(value, plan, constant)  # pyright: ignore[reportUnknownMemberType, reportReturnType]
 
 
-_PLANS: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], TiledTransposedConvolution]] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+_PLANS: WeightCache[TiledTransposedConvolution] = WeightCache()
 
 
 def _plan(layer: nn.ConvTranspose2d, value: Tensor) -> TiledTransposedConvolution:
     """Return the layer with its kernels transformed; done once, and again when the weights have changed."""
     pixels = 14 if min(value.shape[-2:]) >= _LARGE_SIDE else 7
-    weight = layer.weight
-    state = (pixels, weight.data_ptr(), weight._version)  # noqa: SLF001  # PyTorch has no public way to ask
-    with _LOCK:
-        known = _PLANS.get(layer)
-        if known is None or known[0] != state:
-            with torch.no_grad():
-                known = (state, TiledTransposedConvolution(weight, pixels))
-            _PLANS[layer] = known
-        return known[1]
+    return _PLANS.get(layer, layer.weight, pixels, lambda: TiledTransposedConvolution(layer.weight, pixels))

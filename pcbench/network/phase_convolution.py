@@ -1,0 +1,91 @@
+"""Small transposed convolutions as ordinary ones, on the CPU.
+
+A transposed convolution of stride s is s x s ordinary convolutions, one for each phase of the output's rows and
+columns. Laid out as one convolution with s x s times the channels, kernels filled up with zeros, it has more
+multiplications than the transposed form; with few channels it is still several times faster, for PyTorch has no fast
+transposed form there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pcbench.network.weight_cache import WeightCache
+
+_MOST_CHANNELS = 16
+
+
+def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+    """Tell whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
+    square = len({*layer.kernel_size}) == len({*layer.stride}) == len({*layer.padding}) == 1
+    return (
+        value.device.type == "cpu"
+        and max(layer.in_channels, layer.out_channels) <= _MOST_CHANNELS
+        and square
+        and layer.stride[0] <= layer.kernel_size[0]
+        and layer.groups == 1
+        and layer.dilation == (1, 1)
+        and layer.output_padding == (0, 0)
+        and not layer.weight.is_inference()
+    )
+
+
+def transposed(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:
+    """Return what the layer makes of (batch, channels, height, width), its parameters taken as constants."""
+    plan = _PLANS.get(layer, layer.weight, None, lambda: _Plan.of(layer))
+    height, width = (_transposed_side(layer, side) for side in value.shape[-2:])
+    bias = None if layer.bias is None else layer.bias.detach().repeat_interleave(plan.stride**2)
+    ends = [-(-made // plan.stride) - 1 + plan.last - (side - 1) for made, side in _sides(value, height, width)]
+    if ends == [-plan.first, -plan.first]:
+        phases = F.conv2d(value, plan.kernels, bias, padding=ends[0])
+    else:
+        phases = F.conv2d(F.pad(value, (-plan.first, ends[1], -plan.first, ends[0])), plan.kernels, bias)
+    if plan.stride == 1:
+        return phases
+    return F.pixel_shuffle(phases, plan.stride)[..., :height, :width]
+
+
+def _transposed_side(layer: nn.ConvTranspose2d, side: int) -> int:
+    return (side - 1) * layer.stride[0] - 2 * int(layer.padding[0]) + layer.kernel_size[0]
+
+
+def _sides(value: Tensor, height: int, width: int) -> list[tuple[int, int]]:
+    return [(height, value.shape[-2]), (width, value.shape[-1])]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The kernels of all phases, (channels_out s s, channels_in, window, window).
+
+    Position p of every phase sees the inputs p + first .. p + last.
+    """
+
+    kernels: Tensor
+    stride: int
+    first: int
+    last: int
+
+    @staticmethod
+    def of(layer: nn.ConvTranspose2d) -> _Plan:
+        size, stride, padding = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
+        # Output s p + a takes kernel element s u + (a + padding) mod s from input p + (a + padding) div s - u.
+        taps = [
+            (phase, (phase + padding) // stride - step, stride * step + (phase + padding) % stride)
+            for phase in range(stride)
+            for step in range(-(-(size - (phase + padding) % stride) // stride))
+        ]
+        first, last = min(tap[1] for tap in taps), max(tap[1] for tap in taps)
+        window = last - first + 1
+        # (phase, window, kernel): which element of the kernel stands where, the same for rows and columns.
+        places = torch.zeros(stride, window, size, dtype=layer.weight.dtype, device=layer.weight.device)
+        for phase, offset, element in taps:
+            places[phase, offset - first, element] = 1
+        kernels = torch.einsum("ajk,blm,iokm->oabijl", places, places, layer.weight.detach())
+        return _Plan(kernels.flatten(0, 2).contiguous(), stride, first, last)
+
+
+_PLANS: WeightCache[_Plan] = WeightCache()

@@ -1,0 +1,37 @@
+"""What was computed from a layer's weights, kept until they change."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+Kept = TypeVar("Kept")
+
+
+class WeightCache(Generic[Kept]):
+    """Keeps one value for each layer; threads can share it.
+
+    A value is made anew where the weights were replaced, changed in place, or moved, or where another `variant` of the
+    value is asked for.
+    """
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], Kept]] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def get(self, layer: nn.Module, weight: Tensor, variant: object, make: Callable[[], Kept]) -> Kept:
+        """Return the layer's value, from `make` where it is not known yet."""
+        version = weight._version  # noqa: SLF001  # PyTorch has no public way to ask
+        state = (variant, weight.data_ptr(), version, weight.dtype, weight.device)
+        with self._lock:
+            known = self._kept.get(layer)
+            if known is None or known[0] != state:
+                with torch.no_grad():
+                    known = (state, make())
+                self._kept[layer] = known
+            return known[1]

@@ -1,0 +1,59 @@
+"""Small transposed convolutions as ordinary ones. Oracle: PyTorch's own, in float64, and its derivatives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from pcbench.network.decoding import decode
+from pcbench.network.phase_convolution import suits, transposed
+
+
+@pytest.mark.parametrize("size", [(2, 2), (5, 6), (8, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"),
+    [(3, 1, 1), (5, 1, 0), (4, 2, 1), (3, 2, 0), (2, 2, 0), (6, 2, 2), (5, 3, 2), (7, 4, 3), (4, 4, 0)],
+)
+def test_it_is_the_transposed_convolution(kernel, stride, padding, size):
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(4, 3, kernel, stride=stride, padding=padding).double()
+    value = torch.randn(2, 4, *size, dtype=torch.float64)
+    assert suits(layer, value)
+    torch.testing.assert_close(transposed(layer, value), layer(value))
+
+
+def test_new_weights_are_noticed():
+    layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
+    value = torch.rand(1, 4, 5, 5)
+    transposed(layer, value)
+    nn.init.normal_(layer.weight)
+    torch.testing.assert_close(transposed(layer, value), layer(value))
+
+
+def test_derivatives():
+    layer = nn.ConvTranspose2d(2, 1, 4, stride=2, padding=1).double()
+    value = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+
+    def error_gradient(representation):
+        prediction, pullback = decode(layer, representation)
+        return pullback(prediction.sin())
+
+    assert torch.autograd.gradcheck(error_gradient, value)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose2d(4, 32, 3),
+        nn.ConvTranspose2d(4, 4, 3, groups=2),
+        nn.ConvTranspose2d(4, 4, 3, dilation=2),
+        nn.ConvTranspose2d(4, 4, (3, 5)),
+        nn.ConvTranspose2d(4, 4, 3, stride=2, output_padding=1),
+        nn.ConvTranspose2d(4, 4, 2, stride=3),
+    ],
+)
+def test_other_layers_are_left_to_pytorch(layer):
+    value = torch.rand(1, 4, 5, 5)
+    assert not suits(layer, value)
+    assert torch.equal(decode(layer, value)[0], layer(value))
