@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.data.image_source import ImageSource
@@ -40,6 +42,7 @@ from pcbench.training.settings import TrainingSettings, backbone_settings, predi
 from pcbench.training.validation import Validation
 
 State = dict[str, Tensor]
+Arrays = dict[str, NDArray[Any]]
 CARD = "training.json"
 # Clean images, and the middle and the strongest noise of the suite `gaussian-noise`: σ = 0.75 and 2.
 _TUNED_FOR = (0, 3, 5)
@@ -192,17 +195,20 @@ def _finished(request: TrainingRequest) -> Trained | None:
     return Trained(weights, card["weights_sha256"], configuration, network, tuned)
 
 
-def _launch(work: Any, request: TrainingRequest, backbone: State | None, report: Reporter | None) -> Any:
+def _launch(
+    work: Any, request: TrainingRequest, backbone: State | None, report: Reporter | None
+) -> tuple[State, list[list[float]]]:
     # A bar cannot be sent to another process.
     alone = request.processes == 1
-    return launch(
+    arrays, losses = launch(
         work, request, backbone, report if alone else None, processes=request.processes, device=request.device
     )
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}, losses
 
 
 def _fit_backbone(
     fabric: Fabric, request: TrainingRequest, backbone: State | None, report: Reporter | None
-) -> tuple[State, list[list[float]]]:
+) -> tuple[Arrays, list[list[float]]]:
     del backbone
     entry = request.entry
     if entry is None:
@@ -217,7 +223,7 @@ def _fit_backbone(
 
 def _fit_predictors(
     fabric: Fabric, request: TrainingRequest, backbone: State | None, report: Reporter | None
-) -> tuple[State, list[list[float]]]:
+) -> tuple[Arrays, list[list[float]]]:
     network = _open_network(request, backbone)
     source = training_images(request)
     plan = _plan(request, "predictors", source, report, backbone_sha256=state_sha256(network.backbone.module))
@@ -225,8 +231,9 @@ def _fit_predictors(
     return _plain(network.predictors), losses
 
 
-def _plain(module: nn.Module) -> State:
-    return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+def _plain(module: nn.Module) -> Arrays:
+    # As arrays: a tensor of another process is gone when that process ends.
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
 
 
 def _plan(request: TrainingRequest, stage: str, source: ImageSource, report: Reporter | None, **identity: str) -> Plan:
