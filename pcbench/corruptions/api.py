@@ -18,6 +18,9 @@ from pcbench.errors import DataError, UnknownNameError, UsageError
 
 Backend = Literal["fast", "reference"]
 
+SMALLEST_SIDE = 8
+"""Pixels: below, blurs and reduced images have nothing to work on."""
+
 _IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra")
 
 
@@ -132,6 +135,10 @@ def _image_names(images: torch.Tensor, ids: Sequence[str] | None) -> Sequence[st
 def _check_images(images: torch.Tensor) -> None:
     if images.ndim != 4 or images.shape[1] != 3:
         raise DataError(f"images have the shape (batch, 3, height, width), not {tuple(images.shape)}")
+    if min(images.shape[2:]) < SMALLEST_SIDE:
+        raise DataError(
+            f"images have at least {SMALLEST_SIDE} px a side to be corrupted, not {tuple(images.shape[2:])}"
+        )
     if images.dtype == torch.uint8:
         return
     if not images.is_floating_point():

@@ -122,8 +122,8 @@ class Pixelate(Corruption):
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         height, width = images.shape[-2:]
         # Pillow shrinks along the rows first and rounds after each axis; moving whole rows is what torch does fast.
-        narrow = _box_means(as_float(images.transpose(2, 3).contiguous()), int(width * self.scale))
-        small = _box_means(narrow.transpose(2, 3).contiguous(), int(height * self.scale))
+        narrow = _box_means(as_float(images.transpose(2, 3).contiguous()), max(1, int(width * self.scale)))
+        small = _box_means(narrow.transpose(2, 3).contiguous(), max(1, int(height * self.scale)))
         return F.interpolate(small, (height, width), mode="nearest-exact")
 
 

@@ -70,6 +70,17 @@ def test_the_images_given_are_not_changed(small_images: torch.Tensor) -> None:
             assert torch.equal(images, before), name
 
 
+@pytest.mark.parametrize("size", [(8, 8), (9, 300), (299, 31)])
+def test_images_of_any_size_and_one_colour_are_corrupted(
+    suites: dict[str, CorruptionSuite], size: tuple[int, int]
+) -> None:
+    for colour in (0.0, 1.0):
+        images = torch.full((1, 3, *size), colour)
+        for suite in ("imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c"):
+            for definition in suites[suite].corruptions:
+                assert corrupt(images, definition, 5).isfinite().all(), definition.name
+
+
 def test_no_image_is_none(small_images: torch.Tensor) -> None:
     assert corrupt(small_images[:0], "fog", 1).shape == (0, 3, 33, 40)
 
@@ -86,6 +97,7 @@ def test_jpeg_quality_stores_the_result(small_images: torch.Tensor) -> None:
     [
         (torch.zeros(3, 32, 32), "shape"),
         (torch.zeros(1, 1, 32, 32), "shape"),
+        (torch.zeros(1, 3, 32, 7), "at least 8 px"),
         (torch.zeros(1, 3, 32, 32, dtype=torch.int64), "uint8 or floating point"),
         (torch.full((1, 3, 32, 32), -0.1), "do not normalise"),
         (torch.full((1, 3, 32, 32), float("nan")), "do not normalise"),
