@@ -60,9 +60,6 @@ def run_command(
     save_adversarials: Annotated[
         bool, typer.Option("--save-adversarials", help="Keep adversarial images, lossless.", rich_help_panel=_ATTACK)
     ] = False,
-    adversarials: Annotated[
-        Path | None, typer.Option("--adversarials", help="Score another run's images.", rich_help_panel=_ATTACK)
-    ] = None,
     backend: Annotated[str, typer.Option("--backend", help="fast or reference.", rich_help_panel=_CORRUPTION)] = "fast",
     corrupted: Annotated[
         Path | None, typer.Option("--corrupted", help="Published corrupted files.", rich_help_panel=_CORRUPTION)

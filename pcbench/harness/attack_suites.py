@@ -22,6 +22,7 @@ from pcbench.harness.corruption_suites import clean_unit
 from pcbench.harness.plan import AttackPlan, Plan
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.work import Meter, Unit
+from pcbench.models.subject import Subject
 from pcbench.results.schema import OUTCOMES, Condition, outcome_table, read_outcomes
 
 # Passes through the network that one gradient costs: forward, and backward at about twice that.
@@ -56,7 +57,7 @@ def _unit(plan: Plan, suite: AttackPlan, definition: AttackDefinition, timestep:
 
         sweeps: list[tuple[Sweep, ...]] = []
         for batch in suite.source.batches(plan.batch_size):
-            sweeps.append(_attack(plan, definition, timestep, batch, on_progress))
+            sweeps.append(_attack(plan, suite.subject, definition, timestep, batch, on_progress))
             meter.step(0, len(batch.ids))
         if plan.request.save_adversarials:
             origin = _origin(plan, suite, definition, timestep)
@@ -73,10 +74,15 @@ def _names(suite: str, attack: str, timestep: int | None) -> tuple[str, str]:
 
 
 def _attack(
-    plan: Plan, definition: AttackDefinition, timestep: int | None, batch: Batch, on_progress: Callable[[int], None]
+    plan: Plan,
+    subject: Subject,
+    definition: AttackDefinition,
+    timestep: int | None,
+    batch: Batch,
+    on_progress: Callable[[int], None],
 ) -> tuple[Sweep, ...]:
     """Attack one batch; one sweep for each timestep that is scored."""
-    subject, request = plan.subject, plan.request
+    request = plan.request
     images = to_unit_range(batch.images, subject.device)
     labels = batch.labels.to(images.device)
     options = SweepOptions(

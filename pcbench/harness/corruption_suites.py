@@ -15,6 +15,7 @@ from pcbench.data.image_source import Batch, ImageSource
 from pcbench.harness.plan import CorruptionPlan, Plan, SuitePlan
 from pcbench.harness.scoring import TimestepRows, scores_of, to_unit_range
 from pcbench.harness.work import Meter, Unit
+from pcbench.models.subject import Subject
 from pcbench.results.schema import Condition, outcome_table
 
 
@@ -34,7 +35,7 @@ def corruption_units(plan: Plan, suite: CorruptionPlan) -> Iterator[Unit]:
         for severity in SEVERITIES:
             condition = Condition(definition.name, "corruption", corruption.name, severity=severity)
             if suite.published is not None:
-                source, way = suite.published.source(corruption.name, severity), _plain(plan)
+                source, way = suite.published.source(corruption.name, severity), _plain(plan, plan.subject)
             elif definition.applied_to == "network_input":
                 source, way = suite.source, _noisy(plan, corruption, severity)
             else:
@@ -44,16 +45,17 @@ def corruption_units(plan: Plan, suite: CorruptionPlan) -> Iterator[Unit]:
 
 def clean_unit(plan: Plan, suite: SuitePlan) -> Unit:
     """Return the work of scoring a suite's images as they are."""
-    return _unit(plan, suite.source, Condition(suite.definition.name, "clean", "clean"), _plain(plan))
+    subject = suite.subject if suite.kind == "attacks" else plan.subject
+    return _unit(plan, suite.source, Condition(suite.definition.name, "clean", "clean"), _plain(plan, subject))
 
 
-def _plain(plan: Plan) -> _Way:
-    return _Way(lambda batch: batch.images, _answer_pixels(plan))
+def _plain(plan: Plan, subject: Subject) -> _Way:
+    return _Way(lambda batch: batch.images, _answer_pixels(plan, subject))
 
 
-def _answer_pixels(plan: Plan) -> Callable[[torch.Tensor], torch.Tensor]:
+def _answer_pixels(plan: Plan, subject: Subject) -> Callable[[torch.Tensor], torch.Tensor]:
     def answer(images: torch.Tensor) -> torch.Tensor:
-        return plan.subject.logits(to_unit_range(images, plan.subject.device), plan.timesteps)
+        return subject.logits(to_unit_range(images, subject.device), plan.timesteps)
 
     return answer
 
@@ -70,7 +72,7 @@ def _corrupted(plan: Plan, corruption: CorruptionDefinition, severity: int) -> _
             jpeg_quality=plan.request.jpeg_quality,
         )
 
-    return _Way(prepare, _answer_pixels(plan))
+    return _Way(prepare, _answer_pixels(plan, plan.subject))
 
 
 def _noisy(plan: Plan, corruption: CorruptionDefinition, severity: int) -> _Way:

@@ -53,6 +53,6 @@ def _suite_checks(plan: Plan, suite: AttackPlan) -> Iterator[dict[str, Any]]:
     batch = next(source.batches(len(source)))
     images = to_unit_range(batch.images, plan.subject.device)
     victims = Victims(images, batch.labels.to(images.device), batch.ids, plan.request.seed)
-    checks = run_checks(plan.subject, victims, suite.definition.attacks, timesteps=range(plan.timesteps + 1))
+    checks = run_checks(suite.subject, victims, suite.definition.attacks, timesteps=range(plan.timesteps + 1))
     for entry in checks_table(checks):
         yield {"suite": suite.definition.name, "images": len(source), **entry}

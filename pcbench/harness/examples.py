@@ -107,7 +107,7 @@ def _attacked(plan: Plan, suite: AttackPlan, batch: Batch) -> Iterator[list[_Sho
     clean = to_unit_range(batch.images, plan.subject.device)
     for timestep in sorted({0, plan.timesteps}):
         result = sweep(
-            plan.subject.at(timestep, plan.request.gradient),
+            suite.subject.at(timestep, plan.request.gradient),
             clean,
             batch.labels.to(clean.device),
             definition,

@@ -20,7 +20,9 @@ from pcbench.data.published import PublishedFiles, open_published, published_ima
 from pcbench.data.sources import check, open_source
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.harness.request import Request
+from pcbench.harness.selection import always_correct
 from pcbench.models.subject import Subject
+from pcbench.network.update import Hyperparameters
 from pcbench.results.environment import folder_hash, versions
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 
@@ -44,11 +46,12 @@ class CorruptionPlan:
 
 @dataclasses.dataclass(frozen=True)
 class AttackPlan:
-    """A suite of attacks, the folder it was read from, and the images it is run on."""
+    """A suite of attacks, the folder it was read from, its images, and the network as the suite sets it."""
 
     definition: AttackSuite
     folder: Path
     source: ImageSource
+    subject: Subject
     kind: ClassVar[Literal["attacks"]] = "attacks"
 
 
@@ -88,14 +91,22 @@ class _Named:
         kind, folder = suite_folder(name)
         return cls(folder, load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder))
 
-    def plan(self, source: ImageSource, request: Request) -> SuitePlan:
-        wanted = request.images
-        if isinstance(self.definition, CorruptionSuite):
+    def plan(self, source: ImageSource, request: Request, subject: Subject) -> SuitePlan:
+        wanted, suite = request.images, self.definition
+        if isinstance(suite, CorruptionSuite):
             part = _part(source, wanted)
-            return CorruptionPlan(self.definition, self.folder, part, _published(self.definition, part, request))
-        if wanted is None and self.definition.default_images is not None:
-            wanted = min(self.definition.default_images, len(source))
-        return AttackPlan(self.definition, self.folder, _part(source, wanted))
+            return CorruptionPlan(suite, self.folder, part, _published(suite, part, request))
+        if wanted is None and suite.default_images is not None:
+            wanted = min(suite.default_images, len(source))
+        part = _part(source, wanted)
+        if suite.network is not None and subject.network is not None:
+            settings = suite.network
+            subject = subject.with_hyperparameters(
+                Hyperparameters(settings.feedforward, settings.feedback, settings.error)
+            )
+        if suite.images == "correct_at_every_timestep":
+            part = always_correct(subject, part, _timesteps(request, subject), _batch_size(request, source))
+        return AttackPlan(suite, self.folder, part, subject)
 
 
 def make_plan(request: Request) -> Plan:
@@ -124,7 +135,7 @@ def make_plan(request: Request) -> Plan:
     check(source, classes=subject.classes, class_names=subject.class_names)
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
-    suites = tuple(entry.plan(source, request) for entry in named)
+    suites = tuple(entry.plan(source, request, subject) for entry in named)
     return _finish(request, subject, suites, source)
 
 
@@ -194,8 +205,7 @@ def _part(source: ImageSource, images: int | None) -> ImageSource:
 
 
 def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
-    timesteps = subject.timesteps if request.timesteps is None else request.timesteps
-    batch_size = request.batch_size or (128 if source.load([0]).shape[-1] <= 64 else 32)
+    timesteps, batch_size = _timesteps(request, subject), _batch_size(request, source)
     preprocessing = dataclasses.asdict(source.preprocessing)
     name, _, split = source.name.partition(":")
     spec = RunSpec(
@@ -238,6 +248,14 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
         versions=versions(),
     )
     return Plan(request, subject, timesteps, batch_size, suites, spec)
+
+
+def _timesteps(request: Request, subject: Subject) -> int:
+    return subject.timesteps if request.timesteps is None else request.timesteps
+
+
+def _batch_size(request: Request, source: ImageSource) -> int:
+    return request.batch_size or (128 if source.load([0]).shape[-1] <= 64 else 32)
 
 
 def _is_subset(suite: SuitePlan, source: ImageSource) -> bool:

@@ -40,7 +40,6 @@ class Request:
         epsilons: Epsilons in [0,1] pixel units in place of the suite's.
         checks: Collect the evidence that the attacks' gradients are sound.
         save_adversarials: Keep the adversarial images, lossless.
-        adversarials: Score the adversarial images that another run saved, in place of attacking.
         backend: ``"fast"`` or ``"reference"`` corruptions.
         corrupted: Folder of published corrupted files, read in place of corrupting.
         jpeg_quality: Recompress on-the-fly images at this JPEG quality, as the published files were (85).
@@ -68,7 +67,6 @@ class Request:
     epsilons: tuple[float, ...] | None = None
     checks: bool = False
     save_adversarials: bool = False
-    adversarials: Path | str | None = None
     backend: Literal["fast", "reference"] = "fast"
     corrupted: Path | str | None = None
     jpeg_quality: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.answers import AnswerAt, Answers, CompiledAnswers, LowPrecisionAnswers, PredictiveAnswers
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.unrolling import Gradient
+from pcbench.network.update import Hyperparameters
 
 Described = str | int | float | bool | None
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -117,6 +119,19 @@ class Subject:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
         answers = LowPrecisionAnswers(self.answers) if precision == "bfloat16" else self.answers
         return replace(self, answers=CompiledAnswers(answers).eval() if compiled else answers.eval())
+
+    def with_hyperparameters(self, weights: Hyperparameters) -> Subject:
+        """Return this predictive network with the same β, λ and α for every PCoder (λ = 0 for the last).
+
+        Raises:
+            UsageError: The model is no predictive network, or runs in another precision or compiled.
+        """
+        network = self.network
+        if network is None or not isinstance(self.answers, PredictiveAnswers):
+            raise UsageError(f"{self.name} is no predictive network in plain float32: it has no hyperparameters to set")
+        changed = copy.copy(network)
+        changed.hyperparameters = (*[weights] * (len(network.predictors) - 1), weights.without("feedback"))
+        return replace(self, answers=PredictiveAnswers(changed).eval())
 
     def _steps(self, timesteps: int | None) -> int:
         return self.timesteps if timesteps is None else timesteps
