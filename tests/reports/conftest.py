@@ -158,8 +158,17 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
     metrics = summarise(whole, model=model, baselines={"digits-c": MadeUpBaseline()})
     metrics.to_csv(workspace.folder / "metrics.csv", index=False)
     pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), workspace.folder / "metrics.parquet")
+    rival = {"sign": "random search", "n": 70, "judged_rate": 0.5, "rival_rate": 0.25, "p_value": 0.9, "rival_only": 0}
     checks = [
-        {"timestep": t, "verdict": "suspicious" if t == 1 else "consistent", "reasons": ["made up"] * (t == 1)}
+        {
+            "suite": "digits-linf",
+            "timestep": t,
+            "verdict": "suspicious" if t == 1 else "consistent",
+            "reasons": ["made up"] * (t == 1),
+            "attack": "pgd",
+            "epsilon": 0.03,
+            "comparisons": [rival],
+        }
         for t in range(TIMESTEPS)
     ]
     (workspace.folder / "checks.json").write_text(json.dumps(checks), encoding="utf-8")

@@ -11,8 +11,9 @@ import pandas as pd
 from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, norm_symbol, texts, words
 from pcbench.reports.figures import charts
 from pcbench.reports.matrices import entry, matrices
-from pcbench.reports.page.examples import data_uri, read_examples, read_verdicts
+from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.headline import headline
+from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
 from pcbench.results.directory import Run

@@ -14,7 +14,6 @@ perturbations and reconstructions.
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -77,29 +76,3 @@ def data_uri(run_folder: Path, picture: Picture) -> str:
     """Return a picture as an address that holds the picture itself."""
     content = (run_folder / "examples" / picture.file).read_bytes()
     return "data:image/png;base64," + base64.b64encode(content).decode()
-
-
-class Verdict(Definition):
-    """Whether an attack on a timestep can be believed: a row of `checks.json`."""
-
-    timestep: int
-    verdict: str
-    reasons: tuple[str, ...]
-
-
-def read_verdicts(run_folder: Path) -> list[Verdict]:
-    """Return the verdicts on a run's attacks; none if it was run without checks.
-
-    Raises:
-        DataError: `checks.json` is damaged.
-    """
-    path = run_folder / "checks.json"
-    if not path.is_file():
-        return []
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            Verdict(timestep=row["timestep"], verdict=row["verdict"], reasons=tuple(row["reasons"])) for row in rows
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is damaged ({type(error).__name__}); run it again") from error

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pcbench.errors import DataError, UsageError
 from pcbench.reports.page.examples import read_examples
 from pcbench.reports.page.page import write_page
+from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.directory import Run
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -169,6 +170,9 @@ def test_tables_are_sorted_and_filtered(page: Page) -> None:
 
 
 def test_examples_and_verdicts_are_shown(page: Page) -> None:
+    rivals = page.locator("details:has-text('rest on') tbody tr").all_text_contents()
+    assert len(rivals) == 2 * 3
+    assert "50.0" in rivals[0]
     pictures = page.locator(".example img").first
     assert pictures.evaluate("picture => picture.naturalWidth") == 32
     assert page.locator(".verdict").all_text_contents().count("suspicious") == 2
@@ -216,3 +220,9 @@ def test_a_damaged_list_of_examples_is_named(runs: list[Run], tmp_path: Path) ->
     index.write_text("{}")
     with pytest.raises(DataError, match="examples_version"):
         read_examples(tmp_path)
+
+
+def test_damaged_checks_are_named(tmp_path: Path) -> None:
+    (tmp_path / "checks.json").write_text('[{"timestep": 0, "verdict": "consistent"}]')
+    with pytest.raises(DataError, match="reasons"):
+        read_verdicts(tmp_path)

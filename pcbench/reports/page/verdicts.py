@@ -1,0 +1,54 @@
+"""Whether a run's attacks can be believed: `checks.json`, if the run was made with checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from pcbench.errors import DataError
+
+
+class _Known(BaseModel):
+    """Takes the keys that a page shows and leaves the rest of the evidence alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Comparison(_Known):
+    """The judged attack against a rival on the same images; the rates are ratios."""
+
+    sign: str
+    n: int
+    judged_rate: float
+    rival_rate: float
+    p_value: float
+
+
+class Verdict(_Known):
+    """The verdict on the attacks on one timestep."""
+
+    timestep: int
+    verdict: str
+    reasons: tuple[str, ...]
+    suite: str = ""
+    attack: str = ""
+    epsilon: float | None = None
+    comparisons: tuple[Comparison, ...] = ()
+
+
+def read_verdicts(run_folder: Path) -> list[Verdict]:
+    """Return the verdicts on a run's attacks; none if it was run without checks.
+
+    Raises:
+        DataError: `checks.json` is damaged.
+    """
+    path = run_folder / "checks.json"
+    if not path.is_file():
+        return []
+    try:
+        return TypeAdapter(list[Verdict]).validate_json(path.read_bytes())
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise DataError(f"{path}: {where}: {problem['msg']}; run it again") from None
