@@ -48,18 +48,18 @@ class Tuned:
     def provenance(self, network: str, validation: Validation) -> list[str]:
         """Return how the hyperparameters came to be, in lines."""
         source = validation.source
-        levels = ", ".join(
-            "clean" if condition == CLEAN else f"{standard_deviation(condition):g}"
+        kinds = [
+            "clean" if condition == CLEAN else f"noise of standard deviation {standard_deviation(condition):g} on e_0"
             for condition in validation.conditions
-        )
+        ]
         part = "" if source.subset is None else f" ({source.subset})"
-        score = f"accuracy at t = {validation.timesteps}, mean over noise of standard deviation {levels} on e_0"
-        former = "diverge" if self.before.diverged else f"reach {self.before.value:.4f}"
+        score = f"accuracy at t = {validation.timesteps}, mean of: {', '.join(kinds)}"
+        first = "diverge" if self.before.diverged else f"reach {self.before.value:.4f}"
         return [
             f"Hyperparameters of {network} chosen by pcbench: {self.method}.",
             f"Validation images: {source.name}{part}, fingerprint {source.fingerprint()[:16]}.",
             f"Score: {score}; noise seed {validation.seed}.",
-            f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; the former ones {former}.",
+            f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; those it began with {first}.",
             f"{self.tried} tried, {self.diverged} of them diverged over t and were discarded.",
         ]
 

@@ -61,7 +61,7 @@ def test_a_search_never_ends_worse_than_it_began(network: PredictiveNetwork, val
     assert tuned.score.value >= tuned.before.value
     assert tuned == search(network, validation, trials=6, seed=1)
     text = "\n".join(tuned.provenance("net", validation))
-    assert "clean, 2" in text
+    assert "mean of: clean, noise of standard deviation 2 on e_0" in text
     assert "6 tried" in text
 
 
