@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat
 from typing_extensions import override
@@ -124,7 +125,11 @@ class Pixelate(Corruption):
         # Pillow shrinks along the rows first and rounds after each axis; moving whole rows is what torch does fast.
         narrow = _box_means(as_float(images.transpose(2, 3).contiguous()), max(1, int(width * self.scale)))
         small = _box_means(narrow.transpose(2, 3).contiguous(), max(1, int(height * self.scale)))
-        return F.interpolate(small, (height, width), mode="nearest-exact")
+        down, across = (
+            _nearest(count, length).to(images.device)
+            for count, length in zip(small.shape[2:], (height, width), strict=True)
+        )
+        return small.index_select(2, down).index_select(3, across)
 
 
 class JpegCompression(Corruption):
@@ -176,14 +181,33 @@ def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDAr
 
 def _box_means(levels: torch.Tensor, count: int) -> torch.Tensor:
     """Shrink images to `count` rows, each the rounded mean of the rows whose centres lie in its box."""
-    length = levels.shape[-2]
+    total = torch.zeros((*levels.shape[:2], count, levels.shape[3]), device=levels.device)
+    for rows, weights in _boxes(levels.shape[2], count):
+        total.addcmul_(levels.index_select(2, rows.to(levels.device)), weights.to(levels.device))
+    return total.add_(0.5 + ROUNDING_ERROR).floor_()
+
+
+@functools.lru_cache(maxsize=64)
+def _boxes(length: int, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return the rows that are added up, and their weights (count, 1): first each box's first row, then its second.
+
+    Whether a centre on the edge of a box lies in it is decided by double precision, as in Pillow's Resample.c.
+    """
     scale = length / count
     centres = (np.arange(count) + 0.5) * scale
-    starts = np.floor(centres - scale / 2 + 0.5).astype(np.int32)
-    stops = np.minimum(np.floor(centres + scale / 2 + 0.5), length).astype(np.int32)
-    total = torch.zeros((*levels.shape[:2], count, levels.shape[3]), device=levels.device)
-    for step in range(int((stops - starts).max())):
-        rows = torch.from_numpy(np.minimum(starts + step, length - 1)).to(levels.device)
-        weights = torch.from_numpy((starts + step < stops) / (stops - starts)).float().to(levels.device)
-        total.addcmul_(levels.index_select(-2, rows), weights[:, None])
-    return total.add_(0.5 + ROUNDING_ERROR).floor_()
+    starts = (centres - scale / 2 + 0.5).astype(np.int32)
+    stops = np.minimum((centres + scale / 2 + 0.5).astype(np.int32), length)
+    steps = np.arange(int((stops - starts).max()))[:, None]
+    places = (starts + steps - centres + 0.5) * (1 / scale)
+    inside = (starts + steps < stops) & (places > -0.5) & (places <= 0.5)
+    weights = torch.from_numpy((inside / inside.sum(axis=0)).astype(np.float32))
+    rows = torch.from_numpy(np.minimum(starts + steps, length - 1).astype(np.int32))
+    return [(rows[step], weights[step][:, None]) for step in range(len(steps))]
+
+
+@functools.lru_cache(maxsize=64)
+def _nearest(count: int, length: int) -> torch.Tensor:
+    """Return for each of `length` pixels the nearest of `count`; ties fall as in Pillow, which adds up the steps."""
+    steps = np.full(length, count / length)
+    steps[0] *= 0.5
+    return torch.from_numpy(np.minimum(np.add.accumulate(steps).astype(np.int32), count - 1))
