@@ -17,6 +17,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError, UnknownNameError, UsageError, WeightsError
 from pcbench.models.answers import Answers, FeedforwardAnswers, PredictiveAnswers, RecurrentAnswers
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
+from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.subject import Described, Subject
 from pcbench.models.weights import (
     BACKBONE,
@@ -28,7 +29,7 @@ from pcbench.models.weights import (
     read_weights,
     state_sha256,
 )
-from pcbench.models.zoo import CONTROL, ZooEntry, zoo_entry
+from pcbench.models.zoo import CONTROL, ZooEntry, zoo_entry, zoo_names
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
@@ -61,8 +62,8 @@ def load(
     """Load a model.
 
     Args:
-        model: A zoo name; ``"module:function"``, a function without arguments that returns a network; or a
-            `torch.nn.Module`: a predictive network, a classifier (batch, classes), or any network that gives logits
+        model: A zoo name; ``"CONFIG.toml@BACKBONE"`` (see `converted_entry`); ``"module:function"``, a function
+            without arguments that returns a network; or a `torch.nn.Module`: a predictive network, a classifier (batch, classes), or any network that gives logits
             (T+1, batch, classes) for images in [0,1]. A module may say more in its attributes `preprocessing`,
             `class_names`, `input_size` (channels, height, width) and `timesteps`. A module is copied.
         timesteps: T; None means the model's own.
@@ -91,21 +92,23 @@ def load(
     )
     if isinstance(model, nn.Module):
         return _load_own(model, type(model).__name__, {}, options)
+    if SEPARATOR in model:
+        return _load_entry(model, converted_entry(model), options)
     if ":" in model:
         made = call_function(model)
         if not isinstance(made, nn.Module):
             raise UsageError(f"{model} returns {type(made).__name__}; a model is a torch.nn.Module")
         return _load_own(made, model, {"code_sha256": _code_sha256(made)}, options)
-    return _load_from_zoo(model, options)
+    return _load_entry(model, zoo_entry(model), options)
 
 
-def _load_from_zoo(name: str, options: _Options) -> Subject:
-    entry = zoo_entry(name)
+def _load_entry(name: str, entry: ZooEntry, options: _Options) -> Subject:
     timesteps = entry.timesteps if options.timesteps is None else options.timesteps
     _check_zoo_options(name, entry, timesteps, options)
     state = _predictor_state(entry, options)
     backbone = open_backbone(entry.backbone)
-    fill(backbone, *_backbone_state(name, entry, state, options))
+    if options.backbone_weights is not None or not entry.backbone_has_weights:
+        fill(backbone, *_backbone_state(name, entry, state, options))
     description: dict[str, Described] = {
         "model": name,
         "backbone": entry.backbone,
@@ -124,7 +127,7 @@ def _load_from_zoo(name: str, options: _Options) -> Subject:
         name=name,
         timesteps=timesteps,
         classes=entry.classes,
-        class_names=class_names(entry.class_names),
+        class_names=None if entry.class_names is None else class_names(entry.class_names),
         preprocessing=Preprocessing(**entry.preprocessing.model_dump()),
         default_data=entry.data,
         description=description,
@@ -140,7 +143,7 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: _Opt
     if entry.configuration is None and (timesteps > 0 or any(option is not None for option in feedback)):
         raise UsageError(f"{name} is a feedforward network: it has no predictors and answers at t = 0 only")
     if timesteps > 0 and entry.weights is None and options.weights is None and options.random_predictors is None:
-        control = f"--model {name.removesuffix(CONTROL)}{CONTROL}"
+        control = f"--model {name}{CONTROL}" if name in zoo_names() else f"its backbone {entry.backbone}"
         raise WeightsError(
             f"{name} has no trained predictors here: give them with --weights FILE, take untrained ones with "
             f"--random-predictors SEED, or run the feedforward control with --timesteps 0 (or {control})"

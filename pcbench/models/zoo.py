@@ -37,13 +37,14 @@ class ZooEntry(Definition):
         configuration: File name in `configurations/`; none where the model is feedforward only.
         timesteps: T where the user names none.
         classes: How many classes the logits have.
-        class_names: Whose names the classes carry.
+        class_names: Whose names the classes carry; none where the backbone does not say.
         mean: Per channel, subtracted from images in [0,1].
         std: Per channel, what the difference is divided by.
         preprocessing: What happens to an image before the model sees it.
         data: The data source that the model was made for, where it is always at hand.
         pretrained: Which of the library's published weights the backbone takes where the user gives none.
         backbone_weights_from: Where the backbone's weights come from, where no library publishes them.
+        backbone_has_weights: The backbone comes with its weights, from a function of the user's own.
         weights: File name in `weights/` that holds backbone and predictors.
         weights_sha256: Hash of that file.
         made_by: The command that made that file.
@@ -55,13 +56,14 @@ class ZooEntry(Definition):
     configuration: str | None = None
     timesteps: int = Field(default=0, ge=0)
     classes: int = Field(ge=2)
-    class_names: Literal["imagenet", "cifar10", "digits"]
+    class_names: Literal["imagenet", "cifar10", "digits"] | None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     preprocessing: PreprocessingTable = PreprocessingTable()
     data: str | None = None
     pretrained: str | None = None
     backbone_weights_from: str | None = None
+    backbone_has_weights: bool = False
     weights: str | None = None
     weights_sha256: str | None = None
     made_by: str | None = None
@@ -106,7 +108,7 @@ def zoo_listing() -> Iterator[tuple[str, str, str]]:
     for name in zoo_names():
         entry = zoo_entry(name)
         control = f"feedforward control (T = 0) of {name.removesuffix(CONTROL)}"
-        yield name, entry.data or entry.class_names, control if name.endswith(CONTROL) else entry.title
+        yield name, entry.data or entry.class_names or "", control if name.endswith(CONTROL) else entry.title
 
 
 def default_data(model: Any) -> str | None:

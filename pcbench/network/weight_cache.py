@@ -31,7 +31,8 @@ class WeightCache(Generic[Kept]):
         with self._lock:
             known = self._kept.get(layer)
             if known is None or known[0] != state:
-                with torch.no_grad():
+                # What is kept must not depend on who asks first: neither on gradients nor on autocast.
+                with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
                     known = (state, make())
                 self._kept[layer] = known
             return known[1]

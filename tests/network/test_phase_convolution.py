@@ -31,6 +31,14 @@ def test_new_weights_are_noticed():
     torch.testing.assert_close(transposed(layer, value), layer(value))
 
 
+def test_what_is_kept_does_not_depend_on_who_asks_first():
+    layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
+    value = torch.rand(1, 4, 5, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert transposed(layer, value).dtype == torch.bfloat16
+    torch.testing.assert_close(transposed(layer, value), layer(value))
+
+
 def test_derivatives():
     layer = nn.ConvTranspose2d(2, 1, 4, stride=2, padding=1).double()
     value = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)

@@ -1,0 +1,185 @@
+"""Networks made from a configuration and a backbone that the user names: ``CONFIG.toml@BACKBONE``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.errors import UsageError
+from pcbench.models.backbones import open_backbone
+from pcbench.models.zoo import PreprocessingTable, ZooEntry
+from pcbench.network.backbone import TracedBackbone
+from pcbench.network.configuration import read_configuration
+from pcbench.network.conversion import predify
+
+SEPARATOR = ".toml@"
+_TIMESTEPS = 8
+
+
+@dataclass(frozen=True)
+class PCoderFacts:
+    """One PCoder of a converted network.
+
+    Attributes:
+        number: n, from 1.
+        module: Where it sits in the backbone.
+        representation: Shape of e_n for one image.
+        prediction: Shape of d_n, which is that of e_{n-1}.
+        predictor: D_n in PyTorch's words, on one line.
+        parameters: How many weights D_n has.
+        hyperparameters: β, λ and α.
+        error_window: C of the gradient scale; None where errors are not scaled.
+    """
+
+    number: int
+    module: str
+    representation: tuple[int, ...]
+    prediction: tuple[int, ...]
+    predictor: str
+    parameters: int
+    hyperparameters: tuple[float, float, float]
+    error_window: float | None
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """A converted network.
+
+    Attributes:
+        name: From the configuration.
+        backbone: As the user named it.
+        classes: How many classes the logits have.
+        traced: What no PCoder changes is computed once for all timesteps; otherwise the whole backbone runs at each.
+        pcoders: From the first to the last.
+    """
+
+    name: str
+    backbone: str
+    classes: int
+    traced: bool
+    pcoders: tuple[PCoderFacts, ...]
+
+
+def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
+    """Convert a backbone as a configuration says, and tell what came of it: the verb `pcbench predify`.
+
+    Args:
+        config: A TOML file in the reference's format.
+        backbone: ``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``; its weights don't matter here.
+
+    Raises:
+        UsageError: The configuration and the backbone do not fit; the message names the PCoder and the fix.
+    """
+    network = predify(open_backbone(backbone), config)
+    size = network.configuration.table.input_size
+    images = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        out = network.unroll(images, 0, keep=("representations", "predictions"))
+    facts = tuple(
+        PCoderFacts(
+            number + 1,
+            table.module,
+            tuple(out.representations[0][number].shape[1:]),
+            tuple(out.predictions[0][number].shape[1:]),
+            " ".join(str(predictor).split()),
+            sum(parameter.numel() for parameter in predictor.parameters()),
+            (float(weights.feedforward), float(weights.feedback), float(weights.error_weight)),
+            window,
+        )
+        for number, (table, predictor, weights, window) in enumerate(
+            zip(
+                network.configuration.table.pcoders,
+                network.predictors,
+                network.hyperparameters,
+                network.error_windows,
+                strict=True,
+            )
+        )
+    )
+    traced = isinstance(network.backbone, TracedBackbone)
+    return NetworkFacts(network.configuration.table.name, backbone, int(out.logits.shape[-1]), traced, facts)
+
+
+def converted_entry(model: str) -> ZooEntry:
+    """Describe the network that ``CONFIG.toml@BACKBONE`` names, as if the zoo held it.
+
+    Normalisation, preprocessing and published weights are those that torchvision or timm state. A function's backbone
+    brings its own weights, and may state more in attributes `mean`, `std`, `preprocessing` and `class_names`.
+
+    Raises:
+        UsageError: The file or the backbone is not there.
+    """
+    head, _, backbone = model.partition(SEPARATOR)
+    path = Path(f"{head}.toml").resolve()
+    size = read_configuration(path).table.input_size
+    if not backbone:
+        raise UsageError(
+            f"{model!r} names no backbone; write CONFIG.toml@torchvision:NAME, @timm:NAME or @module:function"
+        )
+    library, _, name = backbone.partition(":")
+    describe = {"torchvision": _from_torchvision, "timm": _from_timm}.get(library, _from_function)
+    stated = describe(name if describe is not _from_function else backbone, size)
+    return ZooEntry(
+        title=model,
+        source="the user's own",
+        backbone=backbone,
+        configuration=str(path),
+        timesteps=_TIMESTEPS,
+        **stated,
+    )
+
+
+def _from_torchvision(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
+    from torchvision import models
+
+    open_backbone(f"torchvision:{name}")
+    # torchvision leaves a type of its own open.
+    group = cast("Callable[[str], Any]", models.get_model_weights)  # pyright: ignore[reportUnknownMemberType]
+    weights = next(iter(group(name)))
+    transforms = weights.transforms()
+    return {
+        "classes": len(weights.meta["categories"]),
+        "class_names": "imagenet",
+        "mean": tuple(transforms.mean),
+        "std": tuple(transforms.std),
+        "preprocessing": PreprocessingTable(
+            resize=max(transforms.resize_size[0], size[1]), crop=size[1], interpolation=transforms.interpolation.value
+        ),
+        "pretrained": weights.name,
+    }
+
+
+def _from_timm(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
+    module: Any = open_backbone(f"timm:{name}")
+    stated: dict[str, Any] = dict(module.default_cfg)
+    return {
+        "classes": int(module.num_classes),
+        "class_names": "imagenet" if module.num_classes == 1000 else None,
+        "mean": tuple(stated["mean"]),
+        "std": tuple(stated["std"]),
+        "preprocessing": PreprocessingTable(
+            resize=int(size[1] / stated["crop_pct"]), crop=size[1], interpolation=stated["interpolation"]
+        ),
+        "pretrained": stated.get("tag"),
+    }
+
+
+def _from_function(backbone: str, size: tuple[int, int, int]) -> dict[str, Any]:
+    module = open_backbone(backbone).eval()
+    with torch.no_grad():
+        logits = module(torch.zeros(1, *size))
+    stated: dict[str, Any] = {"classes": int(logits.shape[-1]), "backbone_has_weights": True, "class_names": None}
+    for key in ("mean", "std"):
+        value: Any = getattr(module, key, None)
+        stated[key] = None if value is None or isinstance(value, (torch.Tensor, nn.Module)) else tuple(value)
+    preprocessing: Any = getattr(module, "preprocessing", None)
+    if isinstance(preprocessing, Preprocessing):
+        stated["preprocessing"] = PreprocessingTable(**dataclasses.asdict(preprocessing))
+    return stated
