@@ -63,9 +63,10 @@ def load(
 
     Args:
         model: A zoo name; ``"CONFIG.toml@BACKBONE"`` (see `converted_entry`); ``"module:function"``, a function
-            without arguments that returns a network; or a `torch.nn.Module`: a predictive network, a classifier (batch, classes), or any network that gives logits
-            (T+1, batch, classes) for images in [0,1]. A module may say more in its attributes `preprocessing`,
-            `class_names`, `input_size` (channels, height, width) and `timesteps`. A module is copied.
+            without arguments that returns a network; or a `torch.nn.Module`: a predictive network, a classifier
+            (batch, classes), or any network that gives logits (T+1, batch, classes) for images in [0,1]. A module may
+            say more in its attributes `preprocessing`, `class_names`, `input_size` (channels, height, width) and
+            `timesteps`. A module is copied.
         timesteps: T; None means the model's own.
         backbone_weights: File of the backbone's weights, safetensors or a PyTorch checkpoint of tensors.
         weights: File of the predictors' weights, or the reference's checkpoints (see `read_predictor_weights`).
