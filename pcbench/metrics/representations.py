@@ -1,0 +1,84 @@
+"""What noise does to representations: distances between a network's states for a clean and for a noisy image.
+
+Source: Choksi et al., NeurIPS 2021 (arXiv 2106.02749), where timesteps move the representation of a noisy image towards
+that of the clean one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.metrics.bootstrap import bca_interval, resampled_means
+from pcbench.metrics.rates import CONFIDENCE, Estimate, Floats
+
+CORRELATION_DISTANCE = "correlation_distance"
+"""Between e_n(t) of the clean and of the noisy image, both at the same t."""
+
+CORRELATION_DISTANCE_TO_START = "correlation_distance_to_clean_t0"
+"""Between e_n(t) of the noisy image and e_n(0) of the clean one: what the plain backbone makes of it."""
+
+RECONSTRUCTION_ERROR = "reconstruction_error"
+"""Mean squared difference between d_1(t) of the noisy image and the clean e_0."""
+
+
+def correlation_distance(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> Floats:
+    """Return 1 - r of each image, r being Pearson's correlation over all cells of a representation.
+
+    Args:
+        first: (batch, …).
+        second: The same shape.
+
+    Returns:
+        (batch,), 0 to 2; not a number where one of the two is constant, for r is not defined there.
+    """
+    centred = [_centred(values) for values in (first, second)]
+    norms = [np.sqrt((values**2).sum(1)) for values in centred]
+    defined = (norms[0] > 0) & (norms[1] > 0)
+    product = np.where(defined, norms[0] * norms[1], 1.0)
+    correlation = (centred[0] * centred[1]).sum(1) / product
+    return np.where(defined, 1 - np.clip(correlation, -1, 1), np.nan)
+
+
+def _centred(values: NDArray[np.floating[Any]]) -> Floats:
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    constant = (flat == flat[:, :1]).all(1)
+    # The mean of equal numbers may differ from them by a rounding error, which is no variation.
+    return np.where(constant[:, None], 0.0, flat - flat.mean(1, keepdims=True))
+
+
+def reconstruction_error(reconstruction: NDArray[np.floating[Any]], clean: NDArray[np.floating[Any]]) -> Floats:
+    """Return the mean squared difference of each image over its cells, shape (batch,), in squared units of e_0.
+
+    Args:
+        reconstruction: d_1, the prediction of e_0, (batch, …).
+        clean: e_0 of the clean image, the same shape.
+    """
+    difference = reconstruction.astype(np.float64) - clean.astype(np.float64)
+    return (difference**2).reshape(len(difference), -1).mean(1)
+
+
+def mean_over_images(values: Floats) -> Estimate:
+    """Return the mean of one number an image with its BCa bootstrap interval over the images.
+
+    Images for which the number is not defined (NaN) take no part and are not counted.
+
+    Args:
+        values: (images,).
+
+    Returns:
+        Not a number, with no images, where it is defined for none of them.
+    """
+    defined = values[~np.isnan(values)]
+    count = len(defined)
+    if count == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    mean = float(defined.mean())
+    if count == 1 or bool((defined == defined[0]).all()):
+        return Estimate(mean, mean, mean, count)
+    resampled = resampled_means(defined[:, None].astype(np.float32))[:, 0]
+    without_one = (defined.sum() - defined) / (count - 1)
+    low, high = bca_interval(mean, resampled, -without_one, CONFIDENCE)
+    return Estimate(mean, low, high, count)
