@@ -1,0 +1,108 @@
+"""Oracle: mistakes put into the shipped network on purpose. The gate must see them in its answers to real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+import pcbench
+from pcbench import models
+from pcbench.data.image_source import ImageSource
+from pcbench.data.sources import open_source
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.update import Hyperparameters
+from pcbench.results.directory import Run, begin
+from pcbench.results.gate import check_run
+from pcbench.results.reference import freeze
+from pcbench.results.run_spec import RunSpec
+from pcbench.results.schema import Condition, outcome_table, write_outcomes
+
+TIMESTEPS = 8
+CORRUPTIONS = ("shot_noise", "defocus_blur")
+SEVERITIES = (3, 5)
+# Fixed here, so that the test does not depend on how the shipped network is tuned.
+WEIGHTS = (
+    Hyperparameters(feedforward=0.1183, feedback=0.5642, error_weight=0.003),
+    Hyperparameters(feedforward=0.9447, feedback=0.0289, error_weight=0.0234),
+    Hyperparameters(feedforward=0.2646, feedback=0.0, error_weight=0.3596),
+)
+
+
+@pytest.fixture
+def network() -> PredictiveNetwork:
+    network = models.load("pdigits").network
+    assert network is not None
+    network.hyperparameters = WEIGHTS
+    return network
+
+
+@pytest.fixture
+def images() -> ImageSource:
+    return open_source("digits", preprocessing=models.load("pdigits").preprocessing)
+
+
+@pytest.fixture
+def answer(network: PredictiveNetwork, images: ImageSource, make_run: Callable[..., Run], tmp_path: Path):
+    """Let the network answer, and leave the answers as a finished run."""
+    spec = make_run("spec").spec
+
+    def run(name: str, seed: int = 0) -> Run:
+        settings = spec.settings.model_copy(update={"seed": seed, "timesteps": TIMESTEPS})
+        suite = spec.suites[0].model_copy(update={"images": len(images)})
+        described: RunSpec = spec.model_copy(update={"suites": (suite,), "settings": settings})
+        space = begin(tmp_path / name, described, again=False)
+        tables = [_table(network, images, "clean", None, images.load(range(len(images))))]
+        for corruption in CORRUPTIONS:
+            for severity in SEVERITIES:
+                clean = images.load(range(len(images)))
+                corrupted = pcbench.corrupt(clean, corruption, severity, seed=seed, ids=images.ids)
+                tables.append(_table(network, images, corruption, severity, corrupted))
+        write_outcomes(pa.concat_tables(tables), space.folder / "outcomes" / "made-c" / "all.parquet")
+        return space.finish({})
+
+    return run
+
+
+def _table(
+    network: PredictiveNetwork, images: ImageSource, name: str, severity: int | None, pixels: torch.Tensor
+) -> pa.Table:
+    with torch.no_grad():
+        predictions = network.classify(pixels.float() / 255, TIMESTEPS).argmax(2).numpy().ravel()
+    labels = np.tile(images.labels, TIMESTEPS + 1)
+    columns = {
+        "image_id": np.tile(np.array(images.ids), TIMESTEPS + 1),
+        "label": labels,
+        "timestep": np.repeat(np.arange(TIMESTEPS + 1), len(images)),
+        "prediction": predictions,
+        "correct": predictions == labels,
+        "confidence": np.zeros(len(labels)),
+    }
+    return outcome_table(Condition("made-c", "corruption" if severity else "clean", name, severity), columns)
+
+
+def test_a_wrong_sign_in_the_error_term_is_caught(network, answer):
+    reference = freeze(answer("reference"))
+    other_seed = check_run(answer("other", seed=1), reference, tolerated=0.005)
+    assert other_seed.passed
+    assert other_seed.changed > 0
+    # A wrong sign is a negative α.
+    network.hyperparameters = tuple(replace(weights, error_weight=-weights.error_weight) for weights in WEIGHTS)
+    report = check_run(answer("wrong sign"), reference, tolerated=0.005)
+    # t = 0 knows nothing of errors; the mistake grows with every update.
+    assert {row.row.timestep for row in report.failed} >= {TIMESTEPS}
+    assert all(row.drop == 0 for row in report.rows if row.row.timestep == 0)
+
+
+def test_a_forgotten_feedback_is_caught_by_its_answers(network, answer):
+    reference = freeze(answer("reference"))
+    assert check_run(answer("again"), reference, tolerated=0, tolerated_changes=0).passed
+    network.hyperparameters = tuple(replace(weights, feedback=0.0) for weights in WEIGHTS)
+    report = check_run(answer("no feedback"), reference, tolerated=0.05, tolerated_changes=0.005)
+    assert not report.failed
+    assert report.changed_too_much
