@@ -86,12 +86,15 @@ def _decode_any(module: nn.Module, value: Tensor) -> Decoded:
 
 
 def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -> Decoded:
-    if frozen and transposed_convolution.suits(layer, value):
+    tiled = transposed_convolution.suits(layer, value)
+    if frozen and tiled:
         return transposed_convolution.transposed(layer, value), partial(transposed_convolution.adjoint, layer)
     kernel, bias = layer.weight.detach() if frozen else layer.weight, _constant(layer.bias, frozen)
     padding = _pair(layer.padding)
     extra = _pair(layer.output_padding)
-    if frozen and phase_convolution.suits(layer, value):
+    if tiled:
+        prediction = transposed_convolution.trained(layer, value)
+    elif frozen and phase_convolution.suits(layer, value):
         prediction = phase_convolution.transposed(layer, value)
     else:
         prediction = F.conv_transpose2d(value, kernel, bias, layer.stride, padding, extra, layer.groups, layer.dilation)

@@ -63,15 +63,30 @@ class TileTransforms:
             workspace: At least as many values as `tiles`.
             out: (numbers, values), written.
         """
-        side, values = self.side, tiles.shape[-1]
-        by_row = workspace[: tiles.numel()].view(side, side * values)
-        torch.mm(self.rows, tiles.view(side, side * values), out=by_row)
-        split, parts = 3 * side * self.complex_rows, 2 * self.complex_rows
-        columns = self.columns.expand(self.complex_rows, -1, -1)
-        target = out[:split].view(self.complex_rows, 3 * side, values)
-        torch.bmm(columns, by_row[:parts].view(self.complex_rows, 2 * side, values), out=target)
+        self._analyse((self.rows, self.columns, self.columns_of_real), tiles, workspace, out)
+
+    def transposed_inverse(self, pixels: Tensor, workspace: Tensor, out: Tensor) -> None:
+        """Apply the transposed matrix of `inverse`: cotangents of pixels become cotangents of products.
+
+        Args:
+            pixels: (m, m, values), contiguous.
+            workspace: At least N x m x values.
+            out: (numbers, values), written.
+        """
+        matrices = (self.inverse_rows.t(), self.inverse_columns.t(), self.inverse_columns_of_real.t())
+        self._analyse(matrices, pixels, workspace, out)
+
+    def _analyse(self, matrices: tuple[Tensor, Tensor, Tensor], square: Tensor, workspace: Tensor, out: Tensor) -> None:
+        rows, columns, columns_of_real = matrices
+        given, values = square.shape[0], square.shape[-1]
+        by_row = workspace[: self.side * given * values].view(self.side, given * values)
+        torch.mm(rows, square.view(given, given * values), out=by_row)
+        split, parts = 3 * self.side * self.complex_rows, 2 * self.complex_rows
+        target = out[:split].view(self.complex_rows, 3 * self.side, values)
+        grouped = by_row[:parts].view(self.complex_rows, 2 * given, values)
+        torch.bmm(columns.expand(self.complex_rows, -1, -1), grouped, out=target)
         for row, part in zip(by_row[parts:], out[split:].chunk(self.real_rows), strict=True):
-            torch.mm(self.columns_of_real, row.view(side, values), out=part)
+            torch.mm(columns_of_real, row.view(given, values), out=part)
 
     def inverse(self, products: Tensor, workspace: Tensor, out: Tensor) -> None:
         """Turn products into pixels.

@@ -8,10 +8,11 @@ gradient of a prediction error takes, uses the same transformed kernels. PVGG16'
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from pcbench.network.fourier_tiles import TileTransforms, kernel_transform, tile_transforms
 from pcbench.network.weight_cache import WeightCache
@@ -20,6 +21,7 @@ from pcbench.network.weight_cache import WeightCache
 _LEAST_KERNEL, _LEAST_CHANNELS, _LEAST_SIDE = 8, 32, 7
 # Tiles worked on at once: many make the products efficient, few keep the work within the processor's caches.
 _TILES_AT_ONCE = 64
+_TILES_LEARNED_FROM = 256
 _LARGE_SIDE = 56
 # Products of fewer numbers than this go to PyTorch's own library: calling another costs more than it gains.
 _WORTH_ONEDNN = 2**14
@@ -55,6 +57,12 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
 def transposed(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:
     """Return what the layer makes of (batch, channels, height, width), its parameters taken as constants."""
     return _apply(_Transposed, value, _plan(layer, value), layer.bias)
+
+
+def trained(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:
+    """Return what the layer makes of (batch, channels, height, width), differentiable in its parameters too."""
+    bias = layer.bias if layer.bias is not None else layer.weight.new_zeros(layer.out_channels)
+    return cast("Tensor", _Trained.apply(value, layer.weight, bias))  # pyright: ignore[reportUnknownMemberType]
 
 
 def adjoint(layer: nn.ConvTranspose2d, cotangent: Tensor) -> Tensor:
@@ -143,6 +151,48 @@ class TiledTransposedConvolution:
                 write(pixels, slice(first, first + images), slice(row, row + rows))
 
 
+def weight_gradient(value: Tensor, cotangent: Tensor, size: int) -> Tensor:
+    """Return the gradient of a layer's weight, (channels_in, channels_out, k, k).
+
+    Args:
+        value: The layer's input, (batch, channels_in, height, width).
+        cotangent: Of the layer's output, (batch, channels_out, 2 height, 2 width).
+        size: k.
+    """
+    kernel, pixels = size // 2, _pixels(value)
+    transforms = tile_transforms(pixels, kernel, adjoint=False)
+    batch, channels_in, height, width = value.shape
+    channels_out = cotangent.shape[1]
+    tiles = _tiles(value.permute(0, 2, 3, 1), transforms, kernel // 2)
+    phases = cotangent.reshape(batch, channels_out, height, 2, width, 2).permute(0, 2, 4, 3, 5, 1)
+    answers = _cells(phases, pixels)
+    down, across = tiles.shape[3:5]
+    images = max(1, _TILES_LEARNED_FROM // (down * across))
+    total = value.new_zeros(transforms.numbers, channels_in, 4 * channels_out)
+    for first in range(0, batch, images):
+        given = tiles[:, :, first : first + images].reshape(transforms.side, transforms.side, -1)
+        made = answers[:, :, first : first + images].reshape(pixels, pixels, -1)
+        work = value.new_empty(transforms.side * max(given[0].numel(), made[0].numel()))
+        inputs = value.new_empty(transforms.numbers, given.shape[-1])
+        outputs = value.new_empty(transforms.numbers, made.shape[-1])
+        transforms.forward(given, work, inputs)
+        transforms.transposed_inverse(made, work, outputs)
+        by_tile = inputs.view(transforms.numbers, -1, channels_in).transpose(1, 2)
+        total.baddbmm_(by_tile, outputs.view(transforms.numbers, -1, 4 * channels_out))
+    rows = kernel_transform(pixels, kernel).t() @ total.flatten(1)
+    phased = rows.view(kernel, kernel, channels_in, 2, 2, channels_out)
+    return phased.permute(2, 5, 0, 3, 1, 4).reshape(channels_in, channels_out, size, size)
+
+
+def _cells(image: Tensor, side: int) -> Tensor:
+    """Return (m, m, batch, cells down, cells across, channels) of an image (batch, height, width, channels…)."""
+    batch, height, width = image.shape[:3]
+    down, across = -(-height // side), -(-width // side)
+    padded = image.new_zeros(batch, down * side, across * side, *image.shape[3:])
+    padded[:, :height, :width] = image
+    return padded.reshape(batch, down, side, across, side, -1).permute(2, 4, 0, 1, 3, 5)
+
+
 class _Room:
     """The memory that the work on some tiles needs, taken once for a whole image."""
 
@@ -189,6 +239,24 @@ def _multiply(frequencies: Tensor, kernels: Tensor, out: Tensor) -> None:
         target.copy_(product(part, kernel.t(), None, "none", [], ""))
 
 
+class _Trained(torch.autograd.Function):
+    """The layer as it learns: its kernels are transformed anew, and their gradient is made of tiles as well."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.save_for_backward(value, weight)
+        return TiledTransposedConvolution(weight, _pixels(value)).transposed(value, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        value, weight = cast("tuple[Tensor, Tensor]", ctx.saved_tensors)
+        below = None
+        if ctx.needs_input_grad[0]:
+            below = TiledTransposedConvolution(weight, _pixels(value)).adjoint(cotangent)
+        return below, weight_gradient(value, cotangent, weight.shape[-1]), cotangent.sum((0, 2, 3))
+
+
 class _Transposed(torch.autograd.Function):
     """The layer; its derivative is its adjoint."""
 
@@ -223,10 +291,14 @@ def _apply(
     return function.apply(value, plan, constant)  # pyright: ignore[reportUnknownMemberType, reportReturnType]
 
 
+def _pixels(value: Tensor) -> int:
+    return 14 if min(value.shape[-2:]) >= _LARGE_SIDE else 7
+
+
 _PLANS: WeightCache[TiledTransposedConvolution] = WeightCache()
 
 
 def _plan(layer: nn.ConvTranspose2d, value: Tensor) -> TiledTransposedConvolution:
     """Return the layer with its kernels transformed; done once, and again when the weights have changed."""
-    pixels = 14 if min(value.shape[-2:]) >= _LARGE_SIDE else 7
+    pixels = _pixels(value)
     return _PLANS.get(layer, layer.weight, pixels, lambda: TiledTransposedConvolution(layer.weight, pixels))

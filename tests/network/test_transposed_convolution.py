@@ -123,3 +123,19 @@ def test_other_layers_are_left_to_pytorch(module):
 def test_kernels_are_kept_once_for_a_size_of_tiles():
     plan = TiledTransposedConvolution(layer(32, 40).weight, 7)
     assert plan.kernels.shape == (253, 32, 160)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (9, 20), (56, 57)])
+@pytest.mark.parametrize("kernel", [10, 14])
+def test_a_layer_that_learns_gets_its_own_gradients(kernel, size, monkeypatch):
+    monkeypatch.setattr(transposed_convolution, "_TILES_LEARNED_FROM", 20)
+    module, wide = layer(kernel=kernel), layer(kernel=kernel).double()
+    value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(9))
+    gradients = []
+    for network, inputs in ((module, value.clone()), (wide, value.double())):
+        inputs.requires_grad_()
+        prediction = decode(network, inputs, frozen=False)[0]
+        prediction.sin().sum().backward()
+        gradients.append([inputs.grad, network.weight.grad, network.bias.grad])
+    for found, expected in zip(*gradients, strict=True):
+        assert close(found, expected)
