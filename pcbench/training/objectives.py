@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pcbench.network.decoding import decode
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import prediction_error
 
@@ -56,7 +57,9 @@ class Reconstruction(Objective):
             representations = self.network.unroll(below, 0, keep=("representations",)).representations[0]
         errors: list[Tensor] = []
         for predictor, representation in zip(self.network.predictors, representations, strict=True):
-            errors.append(prediction_error(predictor(representation), below))
+            # The same numbers as predictor(representation), by the faster ways of the unrolled pass.
+            prediction, _ = decode(predictor, representation, frozen=False)
+            errors.append(prediction_error(prediction, below))
             below = representation
         return torch.stack(errors)
 
