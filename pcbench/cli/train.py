@@ -68,10 +68,12 @@ def train_command(
     changes = {name: given[name] for name in names if given[name] is not None}
 
     from pcbench.errors import UsageError
-    from pcbench.models.zoo import default_data
+    from pcbench.models.zoo import default_data, zoo_entry
     from pcbench.training.job import TrainingRequest, train
     from pcbench.training.watching import Bars
 
+    if ":" not in model:
+        zoo_entry(model)  # an unknown name is refused before anything else is asked for
     data = data or default_data(model)
     if data is None:
         raise UsageError(f"{model}: say with --data what to train on, such as imagefolder:PATH")

@@ -152,6 +152,9 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
         UsageError, DataError, WeightsError: The request cannot be done.
         DivergenceError: A training or every hyperparameter diverged.
     """
+    # Settings that train nothing are refused before a folder is made.
+    for stage in ("backbone", "predictors"):
+        request.settings(stage)
     finished = _finished(request)
     if finished is not None:
         return finished

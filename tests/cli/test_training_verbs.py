@@ -1,0 +1,67 @@
+"""Oracles: what the user was promised: files by name, one line on stderr, exit code 2 for wrong use."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pcbench.cli.main import main
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("train", "--model", "pdigit"), "did you mean 'pdigits'"),
+        (("train", "--model", "pvgg16"), "say with --data what to train on"),
+        (("train", "--optimizer", "lion"), "no optimizer 'lion'"),
+        (("train", "--learning-rate", "-1"), "the learning rate is above 0"),
+        (("train", "--epochs", "0"), "epochs and batch size are at least 1"),
+        (("train", "--seed", "-1"), "seed are at least 0"),
+        (("tune", "--method", "guess"), "no method 'guess'"),
+        (("tune", "--model", "alexnet_digits"), "feedforward"),
+        (("tune", "--rounds", "0"), "at least 1"),
+        (("baseline", "--suite", "digits-linf", "--model", "alexnet_digits"), "suite of attacks"),
+        (("baseline", "--suite", "digits-d", "--model", "alexnet_digits"), "did you mean 'digits-c'"),
+        (("study", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...],
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run(*arguments) == 2
+    message = capsys.readouterr().err.strip()
+    assert problem in message
+    assert len(message.splitlines()) == 1
+
+
+def test_train_writes_the_weights_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Oracle: the file's own sha256.
+    out = tmp_path / "out"
+    assert _run("train", "--model", "alexnet_digits", "--images", "32", "--epochs", "1", "--out", str(out)) == 0
+    content = (out / "alexnet_digits.safetensors").read_bytes()
+    assert f"sha256 {hashlib.sha256(content).hexdigest()}" in capsys.readouterr().out
+    assert (out / "backbone" / "losses.csv").is_file()
+
+
+def test_tune_writes_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "tuned.toml"
+    arguments = ("tune", "--method", "gradient", "--rounds", "1", "-T", "1", "--out", str(out))
+    assert _run(*arguments) == 0
+    assert "accuracy at T" in capsys.readouterr().out
+    text = out.read_text()
+    assert "gradient descent through 1 timesteps" in text
+    assert len(tomllib.loads(text)["pcoders"]) == 3
