@@ -62,11 +62,13 @@ def features(corrupted: torch.Tensor, clean: torch.Tensor) -> NDArray[np.float64
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_the_backends_draw_from_one_distribution(photographs: torch.Tensor, name: str) -> None:
-    clean = photographs[2:3, :, 60 : 60 + SIDE, 60 : 60 + SIDE].expand(DRAWS, -1, -1, -1).contiguous()
+    # The package's glass blur is a loop over pixels in Python.
+    draws = DRAWS // 2 if name == "glass_blur" else DRAWS
+    clean = photographs[2:3, :, 60 : 60 + SIDE, 60 : 60 + SIDE].expand(draws, -1, -1, -1).contiguous()
     backends: tuple[Backend, Backend] = ("fast", "reference")
     ours, theirs = (features(corrupt(clean, name, 3, seed=11, backend=backend), clean) for backend in backends)
     difference = ours.mean(0) - theirs.mean(0)
-    error = np.sqrt((ours.var(0, ddof=1) + theirs.var(0, ddof=1)) / DRAWS)
+    error = np.sqrt((ours.var(0, ddof=1) + theirs.var(0, ddof=1)) / draws)
     assert (np.abs(difference) <= STANDARD_ERRORS * error + 1e-6).all(), (difference / (error + 1e-12)).round(1)
 
 
@@ -128,7 +130,7 @@ def test_a_classifier_errs_as_often(
 ) -> None:
     # McNemar's test, exact where few images differ: images right under one backend only are as often right under
     # either. 3.3 standard errors is one test in a thousand.
-    images, labels = cifar
+    images, labels = (part[:40] if name == "glass_blur" else part for part in cifar)
     ours = is_right(classifier, corrupt(images, name, 1), labels)
     theirs = is_right(classifier, corrupt(images, name, 1, backend="reference"), labels)
     only_ours, only_theirs = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
