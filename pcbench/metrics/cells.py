@@ -128,13 +128,21 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
     images, image_of_row = _encoded(table, "image_id")
     index = pd.Index(images, dtype=object)
     answers = np.stack([_answer(table, name) for name in _ANSWERS])
+    # Most tables hold one suite, and every cell of it all its images: these are looked up once.
+    places_of_all: dict[str, npt.NDArray[np.int32]] = {}
     for values, rows in _groups(table):
         condition = Condition(**{name: values[name] for name in _KEYS})
         outcomes = suites.setdefault(condition.suite, SuiteOutcomes(condition.suite))
         used = image_of_row[rows]
-        here = np.unique(used)
-        places = np.full(len(index), _ABSENT, dtype=np.int32)
-        places[here] = outcomes.places(index if len(here) == len(index) else index[here])
+        present = np.zeros(len(index), dtype=bool)
+        present[used] = True
+        if present.all():
+            if condition.suite not in places_of_all:
+                places_of_all[condition.suite] = outcomes.places(index)
+            places = places_of_all[condition.suite]
+        else:
+            places = np.full(len(index), _ABSENT, dtype=np.int32)
+            places[present] = outcomes.places(index[present])
         outcomes.add(Cell(condition, int(values["timestep"])), places[used], answers[:, rows])
 
 
