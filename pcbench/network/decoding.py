@@ -86,13 +86,12 @@ def _decode_any(module: nn.Module, value: Tensor) -> Decoded:
 
 
 def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -> Decoded:
-    tiled = transposed_convolution.suits(layer, value)
-    if frozen and tiled:
+    if frozen and transposed_convolution.suits(layer, value):
         return transposed_convolution.transposed(layer, value), partial(transposed_convolution.adjoint, layer)
     kernel, bias = layer.weight.detach() if frozen else layer.weight, _constant(layer.bias, frozen)
     padding = _pair(layer.padding)
     extra = _pair(layer.output_padding)
-    if tiled:
+    if not frozen and transposed_convolution.suits_learning(layer, value):
         prediction = transposed_convolution.trained(layer, value)
     elif frozen and phase_convolution.suits(layer, value):
         prediction = phase_convolution.transposed(layer, value)

@@ -22,6 +22,7 @@ _LEAST_KERNEL, _LEAST_CHANNELS, _LEAST_SIDE = 8, 32, 7
 # Tiles worked on at once: many make the products efficient, few keep the work within the processor's caches.
 _TILES_AT_ONCE = 64
 _TILES_LEARNED_FROM = 256
+_LEAST_TILES_TO_LEARN = 96
 _LARGE_SIDE = 56
 # Products of fewer numbers than this go to PyTorch's own library: calling another costs more than it gains.
 _WORTH_ONEDNN = 2**14
@@ -52,6 +53,13 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
         and min(layer.in_channels, layer.out_channels) >= _LEAST_CHANNELS
         and min(value.shape[-2:]) >= _LEAST_SIDE
     )
+
+
+def suits_learning(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+    """Tell whether a layer that learns is faster by tiles; its kernels change at every step, so tiles must be many."""
+    pixels = _pixels(value)
+    tiles = value.shape[0] * -(-value.shape[-2] // pixels) * -(-value.shape[-1] // pixels)
+    return tiles >= _LEAST_TILES_TO_LEARN and suits(layer, value)
 
 
 def transposed(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:

@@ -12,7 +12,13 @@ from torch import nn
 from pcbench.network import transposed_convolution
 from pcbench.network.decoding import decode
 from pcbench.network.fourier_tiles import kernel_transform, tile_transforms
-from pcbench.network.transposed_convolution import TiledTransposedConvolution, adjoint, suits, transposed
+from pcbench.network.transposed_convolution import (
+    TiledTransposedConvolution,
+    adjoint,
+    suits,
+    suits_learning,
+    transposed,
+)
 
 
 def layer(channels_in=32, channels_out=33, kernel=14, seed=0):
@@ -129,8 +135,10 @@ def test_kernels_are_kept_once_for_a_size_of_tiles():
 @pytest.mark.parametrize("kernel", [10, 14])
 def test_a_layer_that_learns_gets_its_own_gradients(kernel, size, monkeypatch):
     monkeypatch.setattr(transposed_convolution, "_TILES_LEARNED_FROM", 20)
+    monkeypatch.setattr(transposed_convolution, "_LEAST_TILES_TO_LEARN", 3)
     module, wide = layer(kernel=kernel), layer(kernel=kernel).double()
     value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(9))
+    assert suits_learning(module, value)
     gradients = []
     for network, inputs in ((module, value.clone()), (wide, value.double())):
         inputs.requires_grad_()
