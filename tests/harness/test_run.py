@@ -24,11 +24,20 @@ COLUMNS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Leave out figures, page and example images, which take longer than these small runs, but for one test."""
+    if "with_pictures" not in request.keywords:
+        monkeypatch.setattr(harness, "write_report", lambda *_: None)
+        monkeypatch.setattr(harness, "write_examples", lambda *_: None)
+
+
 def measure(network: nn.Module, folder: Path, *suites: Path, **options: object) -> Run:
     settings: dict[str, object] = {"images": 12, "timesteps": 2, "data": "digits", "progress": False, **options}
     return run(network, [str(suite) for suite in suites], out=folder, **settings)
 
 
+@pytest.mark.with_pictures
 def test_two_runs_of_a_spec_give_the_same_bytes(
     network: PredictiveNetwork, corruption_suite: Path, attack_suite: Path, tmp_path: Path
 ) -> None:
@@ -38,7 +47,10 @@ def test_two_runs_of_a_spec_give_the_same_bytes(
     assert one.manifest["files"] == two.manifest["files"]
     assert (one.folder / "metrics.csv").read_bytes() == (two.folder / "metrics.csv").read_bytes()
     assert list(pd.read_csv(one.folder / "metrics.csv").columns) == COLUMNS
-    assert list((one.folder / "report").rglob("*.svg"))
+    figures = sorted(path.relative_to(one.folder) for path in (one.folder / "report").iterdir())
+    assert {path.suffix for path in figures} == {".svg", ".png", ".pdf", ".html"}
+    for path in figures:
+        assert path.suffix == ".html" or (one.folder / path).read_bytes() == (two.folder / path).read_bytes()
 
 
 def test_clean_rows_are_the_networks_own_answers(
@@ -108,7 +120,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(
         measure(network, tmp_path / "stopped", corruption_suite)
     assert not (tmp_path / "stopped").exists()
     times = {path: path.stat().st_mtime_ns for path in written}
-    monkeypatch.undo()
+    monkeypatch.setattr(harness, "write_outcomes", write_outcomes)
     resumed = measure(network, tmp_path / "stopped", corruption_suite)
     assert resumed.manifest["files"] == whole.manifest["files"]
     after = [resumed.folder / path.relative_to(partial_folder(resumed.folder)) for path in written]
@@ -197,3 +209,42 @@ def test_an_option_that_there_is_not_is_answered_with_the_nearest_one() -> None:
     for wrong in ({"images": 0}, {"seed": -1}, {"epsilons": (2.0,)}, {"gradient": "none"}, {"jpeg_quality": 0}):
         with pytest.raises(UsageError):
             pcbench.run(**wrong)
+
+
+def test_a_suite_may_ask_for_images_that_are_right_at_every_timestep(attack_suite: Path, tmp_path: Path) -> None:
+    header = attack_suite / "suite.toml"
+    header.write_text(
+        header.read_text() + 'images = "correct_at_every_timestep"\n'
+        "[network]\nfeedforward = 0.8\nfeedback = 0.1\nerror = 0.01\n"
+    )
+    finished = run("pdigits", [str(attack_suite)], out=tmp_path / "run", images=60, timesteps=1, progress=False)
+    clean = finished.outcomes()[lambda table: table["kind"] == "clean"]
+    assert clean["correct"].all()
+    assert 0 < clean["image_id"].nunique() < 60
+
+
+def test_kept_adversarial_images_are_those_that_were_scored(
+    network: PredictiveNetwork, attack_suite: Path, tmp_path: Path
+) -> None:
+    from pcbench.attacks.saved import load_adversarials
+
+    finished = measure(network, tmp_path / "run", attack_suite, images=40, save_adversarials=True)
+    kept = load_adversarials(finished.folder / "adversarials" / "small" / "pgd-t2.safetensors")
+    outcomes = finished.outcomes("small")
+    rows = outcomes[(outcomes["name"] == "pgd") & (outcomes["timestep"] == 2)]
+    for budget, epsilon in enumerate(kept.epsilons):
+        scored = rows[rows["epsilon"] == epsilon].set_index("image_id").loc[list(kept.ids)]
+        assert network.at(2)(kept.images(budget)).argmax(1).tolist() == scored["prediction"].tolist()
+
+
+def test_checks_leave_a_verdict_for_every_timestep(
+    network: PredictiveNetwork, attack_suite: Path, corruption_suite: Path, tmp_path: Path
+) -> None:
+    import json
+
+    finished = measure(network, tmp_path / "run", attack_suite, images=60, timesteps=1, checks=True)
+    checks = json.loads((finished.folder / "checks.json").read_text())
+    assert [entry["timestep"] for entry in checks] == [0, 1]
+    assert {entry["verdict"] for entry in checks} <= {"consistent", "suspicious"}
+    with pytest.raises(UsageError, match="--checks needs a suite"):
+        measure(network, tmp_path / "none", corruption_suite, checks=True)
