@@ -13,7 +13,6 @@ from pcbench.catalog import suite_folder
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.corruption import SEVERITIES, THE_FIFTEEN, Baseline
-from pcbench.metrics.table import SUBSET_NOTE
 from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
 from pcbench.results.guarded import guarded_rows, share
@@ -99,7 +98,8 @@ def _normalised(
     if len(denominators) != len(names) or not all(denominators.values()):
         return {}
     word = "mCE" if set(names) == set(THE_FIFTEEN) else "mean normalised error"
-    figure = Figure(f"{word} ({baseline.name}{SUBSET_NOTE.replace('(', ', ').rstrip(')') if spec.subset else ''})", -1)
+    note = ", subset, not comparable" if spec.subset else ""
+    figure = Figure(f"{word} ({baseline.name}{note})", -1)
     return {
         (figure, timestep): np.mean([named[name] / denominators[name] for name in names], axis=0)
         for timestep, named in errors.items()
