@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
+
+from pcbench.metrics.corruption import THE_FIFTEEN
+from pcbench.metrics.table import SUBSET_NOTE
 
 Order = Literal["timestep", "epsilon", "severity", "none"]
 
@@ -142,6 +145,18 @@ def epsilon_label(norm: str | None) -> str:
     if norm == "linf":
         return "ε (L∞, in 1/255 of the pixel range)"
     return f"ε ({norm_symbol(norm)}, pixel values in [0, 1])"
+
+
+def in_order(names: Iterable[object]) -> list[str]:
+    """Return the distinct names of corruptions, ImageNet-C's fifteen in its paper's order, then the others."""
+    fifteen = {name: place for place, name in enumerate(THE_FIFTEEN)}
+    return sorted(texts(names), key=lambda name: fifteen.get(name, len(fifteen)))
+
+
+def split_baseline(baseline: Any) -> tuple[str, str]:
+    """Return the name of a baseline, and the note that marks what is not comparable, either may be empty."""
+    name = "" if pd.isna(baseline) else str(baseline)
+    return name.removesuffix(SUBSET_NOTE), SUBSET_NOTE if name.endswith(SUBSET_NOTE) else ""
 
 
 def texts(values: Iterable[object]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, line, lines, texts, words
+from pcbench.reports.charts import Chart, Panel, in_order, line, lines, split_baseline, texts, words
 
 _BAND = "Bands are 95 % intervals: "
 _WILSON = "Wilson's over images."
@@ -67,7 +67,7 @@ def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single
     panels = [Panel("mean", lines(pooled, "timestep", "severity", _severity))] if len(pooled) else []
     panels += [
         Panel(words(name), lines(single[single["name"] == name], "timestep", "severity", _severity))
-        for name in texts(single["name"])
+        for name in in_order(single["name"])
     ]
     return Chart(
         name="accuracy-by-corruption",
@@ -89,23 +89,23 @@ def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single
 def _errors(
     model: str, suite: str, title: str, mean: pd.DataFrame, each: pd.DataFrame, *, by_corruption: bool
 ) -> Chart:
-    baseline = mean["baseline"].iloc[0]
-    unit = "%" if pd.isna(baseline) else f"% of {baseline}'s"
+    baseline, note = split_baseline(mean["baseline"].iloc[0])
+    unit = f"% of the errors of {baseline}" if baseline else "%"
     panels = [Panel(title if by_corruption else "", (line(mean, "timestep", title),))]
     if by_corruption:
         panels += [
             Panel(words(name), (line(each[each["name"] == name], "timestep", words(name)),))
-            for name in texts(each["name"])
+            for name in in_order(each["name"])
         ]
     return Chart(
         name="corruption-error-by-corruption" if by_corruption else "corruption-error",
         suite=suite,
         model=model,
-        title=f"{title if not by_corruption else 'Corruption errors'} of {model} on {suite} at every timestep",
+        title=f"{'Corruption errors' if by_corruption else title}{note} of {model} on {suite} at every timestep",
         caption=f"Errors summed over the five severities of each corruption of {suite}, in {unit}; {title} is their "
         f"mean. Lower is more robust. {_BAND}{_BOOTSTRAP}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
-        y_label=f"error ({unit})" if by_corruption else f"{title} ({unit} error)".replace("(% error)", "(%)"),
+        y_label=f"{'error' if by_corruption else title} (%)",
         x="timestep",
         norm=None,
         legend_title="",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, texts, words
+from pcbench.reports.charts import attack_title, epsilon_text, in_order, own_timestep, words
 
 _MEANS = (
     ("mean_corruption_error", "corruption_error", "CE", "mCE"),
@@ -98,7 +98,7 @@ def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
             f"{title} of {label} on {suite}, {unit}",
             "corruption",
             tuple(sorted(int(t) for t in means["timestep"])),
-            tuple(_row(words(name), each[each["name"] == name]) for name in texts(each["name"])),
+            tuple(_row(words(name), each[each["name"] == name]) for name in in_order(each["name"])),
             _row(mean_title, means),
         )
         return

@@ -96,6 +96,11 @@ def outcomes() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
+def baseline() -> MadeUpBaseline:
+    return MadeUpBaseline()
+
+
+@pytest.fixture(scope="session")
 def metrics(outcomes: pd.DataFrame) -> pd.DataFrame:
     return summarise(outcomes, model="pdigits", baselines={"digits-c": MadeUpBaseline()})
 

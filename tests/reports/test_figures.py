@@ -10,8 +10,12 @@ import pandas as pd
 import pytest
 
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.metrics.corruption import Baseline
+from pcbench.metrics.summary import summarise
 from pcbench.metrics.table import read_metrics
 from pcbench.reports.figures import charts, write_figure, write_figures
+from pcbench.reports.matrices import matrices
+from pcbench.reports.page.headline import headline
 from pcbench.results.directory import Run
 
 
@@ -95,3 +99,13 @@ def test_a_figure_that_is_not_there_is_named(runs: list[Run], tmp_path: Path) ->
         write_figure("digits-c-acuracy", runs[:1], tmp_path / "figure.pdf")
     with pytest.raises(UsageError, match=r"\.svg, \.pdf, \.png"):
         write_figure("accuracy", runs[:1], tmp_path / "figure.jpeg")
+
+
+def test_a_subset_is_named_wherever_an_mce_is(outcomes: pd.DataFrame, baseline: Baseline) -> None:
+    corruptions = outcomes[outcomes["suite"] == "digits-c"]
+    marked = summarise(corruptions, model="m", baselines={"digits-c": baseline}, subsets={"digits-c"})
+    said = [chart.title for chart in charts(marked) if chart.name == "corruption-error"]
+    said += [matrix.title for matrix in matrices(marked, "m")]
+    said += [sentence.text for sentence in headline(marked) if "mCE" in sentence.text]
+    assert len(said) == 1 + 1 + 3
+    assert all("(subset, not comparable)" in text for text in said)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, norm_symbol, texts, words
+from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, in_order, norm_symbol, texts, words
 from pcbench.reports.figures import charts
 from pcbench.reports.matrices import entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples
@@ -171,6 +171,6 @@ def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -
                             for _, row in rows[rows["name"] == name].sort_values(["severity", "timestep"]).iterrows()
                         ],
                     }
-                    for name in texts(rows["name"])
+                    for name in in_order(rows["name"])
                 ],
             }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.metrics.rows import CHANGE
-from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, texts
+from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, split_baseline, texts
 
 _MEANS = {
     "mean_corruption_error": "mCE",
@@ -58,10 +58,10 @@ def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
         return
     changes = _by_timestep(rows, metric + CHANGE)
     for timestep, row in _by_timestep(rows, metric).items():
-        measure = "" if pd.isna(row["baseline"]) else f" of {row['baseline']}'s"
-        value = _percent(row).replace(" %", f" %{measure}", 1)
-        text = f"{suite}: {_MEANS[metric]} is {value} at t = {timestep}{_changed(changes.get(timestep), -1)}"
-        yield Sentence(timestep, text)
+        baseline, note = split_baseline(row["baseline"])
+        measure = f" ({baseline} has 100 %)" if baseline else ""
+        text = f"{suite}: {_MEANS[metric]}{note} is {_percent(row)} at t = {timestep}{measure}"
+        yield Sentence(timestep, text + _changed(changes.get(timestep), -1))
 
 
 def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
@@ -106,6 +106,8 @@ def _changed(change: pd.Series | None, better: int) -> str:
     if change is None:
         return "."
     low, high = 100 * float(change["ci_low"]), 100 * float(change["ci_high"])
+    if low == high == 0:
+        return ", the same as at t = 0."
     interval = f"{100 * float(change['value']):+.1f} points [{low:+.1f}, {high:+.1f}]".replace("-", "−")
     if low <= 0 <= high:
         return f", not clearly different from t = 0 ({interval})."
