@@ -22,22 +22,25 @@ class Answers:
     Attributes:
         predictions: The most likely class, (S, batch), int64.
         confidences: Its softmax probability, (S, batch), float32.
+        gaps: By how much its logit leads the next one, (S, batch), float32.
         classes: How many classes the logits have.
     """
 
     predictions: Tensor
     confidences: Tensor
+    gaps: Tensor
     classes: int
 
     def at(self, places: Tensor) -> Answers:
         """Return the answers to some of the images."""
-        return Answers(self.predictions[:, places], self.confidences[:, places], self.classes)
+        return Answers(self.predictions[:, places], self.confidences[:, places], self.gaps[:, places], self.classes)
 
     def where(self, mask: Tensor, other: Answers) -> Answers:
         """Return these answers where the mask (batch,) holds, the other ones elsewhere."""
         return Answers(
             torch.where(mask, self.predictions, other.predictions),
             torch.where(mask, self.confidences, other.confidences),
+            torch.where(mask, self.gaps, other.gaps),
             self.classes,
         )
 
@@ -94,7 +97,8 @@ def classify(judge: Judge, images: Tensor, batch_size: int) -> Answers:
         raise RunError("the classifier's logits hold NaN or infinity; check its weights, or its growth over timesteps")
     predictions = logits.argmax(dim=2)
     confidences = logits.float().softmax(dim=2).gather(2, predictions[..., None])[..., 0]
-    return Answers(predictions, confidences, logits.shape[2])
+    leading = logits.float().topk(min(2, logits.shape[2]), dim=2).values
+    return Answers(predictions, confidences, leading[..., 0] - leading[..., -1], logits.shape[2])
 
 
 def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> Tensor:

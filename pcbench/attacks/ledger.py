@@ -51,6 +51,8 @@ class Ledger:
         self.prediction[:] = clean.predictions.cpu().numpy()[:, None]
         self.confidence = np.empty(shape, np.float32)
         self.confidence[:] = clean.confidences.cpu().numpy()[:, None]
+        self.gap = np.empty(shape, np.float32)
+        self.gap[:] = clean.gaps.cpu().numpy()[:, None]
         self.linf, self.l2 = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.queries = np.zeros(shape, np.int32)
         self.attacked, self.success = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
@@ -60,7 +62,8 @@ class Ledger:
     def record(self, budgets: NDArray[np.intp], places: NDArray[np.intp], scored: Scored) -> None:
         """Enter a batch: what was attacked at which budget, and what came of it; a restart adds to earlier ones.
 
-        The first adversarial image found is carried on to all larger budgets; a failed attempt stands for its own.
+        The adversarial image of the smallest budget is carried on to all larger ones, in whichever order they come;
+        a failed attempt stands for its own budget.
         """
         images = scored.images.cpu()
         for timestep in range(len(self.denominator)):
@@ -70,6 +73,7 @@ class Ledger:
                     scored.success[timestep],
                     scored.answers.predictions[timestep],
                     scored.answers.confidences[timestep],
+                    scored.answers.gaps[timestep],
                     scored.linf,
                     scored.l2,
                     scored.queries,
@@ -81,7 +85,7 @@ class Ledger:
 
     def _enter(self, where: tuple[int, int, int], values: list[np.generic], image: Tensor) -> None:
         timestep, budget, place = where
-        success, prediction, confidence, linf, l2, queries = values
+        success, prediction, confidence, gap, linf, l2, queries = values
         self.attacked[where] = True
         self.success[where] |= success
         self.queries[where] += queries
@@ -89,7 +93,7 @@ class Ledger:
             return
         reach = (timestep, slice(budget, None if success else budget + 1), place)
         self.prediction[reach], self.confidence[reach] = prediction, confidence
-        self.linf[reach], self.l2[reach] = linf, l2
+        self.gap[reach], self.linf[reach], self.l2[reach] = gap, linf, l2
         self.success_within[reach] = success
         if self.images is not None:
             self.images[reach] = image

@@ -1,8 +1,9 @@
 """One attack over all its budgets against one classifier, without attacking what is already broken.
 
 An image broken at some epsilon stays broken at every larger one, because its adversarial image lies in the larger ball
-too; so budgets are tried in ascending order and a broken image leaves the queue. Images that are wrong from the start
-are not attacked and count as errors. `plain=True` attacks every image at every budget.
+too, so it is not attacked there. An image that an iterative attack fails to break by far at some epsilon is not
+attacked at much smaller ones, and a share of these is attacked all the same, to see that this holds. Images that are
+wrong from the start are not attacked and count as errors. `plain=True` attacks every image at every budget.
 
 The attack is not trusted: its images are clipped to the ball and to [0, 1], classified again, and measured.
 """
@@ -35,6 +36,8 @@ class SweepOptions(TypedDict, total=False):
     Attributes:
         epsilons: Budgets instead of the definition's, numbers or text such as ``"8/255"``.
         plain: Attack every image at every budget.
+        exhaustive: Attack every image at every budget up to the one that breaks it; otherwise an iterative attack is
+            spared budgets that are far out of its reach (`pcbench.attacks.order.Bracketing`).
         batch_size: Images attacked at a time (default 128).
         library_only: Run the library's own code even where pcbench has an equal, faster loop.
         keep_images: Keep the image scored at every budget, in `Sweep.images`.
@@ -43,6 +46,7 @@ class SweepOptions(TypedDict, total=False):
 
     epsilons: Iterable[float | str] | None
     plain: bool
+    exhaustive: bool
     batch_size: int
     library_only: bool
     keep_images: bool
@@ -206,6 +210,7 @@ def sweep_opponent(
         seed=seed,
         epsilons=(0.0, *(epsilon for epsilon in epsilons if epsilon > 0)),
         plain=options.get("plain", False),
+        exhaustive=options.get("exhaustive", False) or options.get("plain", False),
         batch_size=batch_size,
         on_progress=options.get("on_progress"),
     )

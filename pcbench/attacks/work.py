@@ -15,7 +15,10 @@ from pcbench.attacks.adapters.base import Adapter, Task
 from pcbench.attacks.budget import perturbation_norms, within_budget
 from pcbench.attacks.classify import Answers, Judge, classify
 from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.descent import GradientDescent, linear_reach
 from pcbench.attacks.ledger import Ledger, Scored, positions
+from pcbench.attacks.order import Ascending, Bracketing, Order, Pair
+from pcbench.attacks.starts import image_seed
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Work:
         seed: The run's seed.
         epsilons: Budgets, ascending, 0 first.
         plain: Attack every image at every budget.
+        exhaustive: Attack at every budget below the one that breaks the image.
         batch_size: Images at a time.
         on_progress: Called with the number of pairs settled.
     """
@@ -49,9 +53,11 @@ class Work:
     seed: int
     epsilons: tuple[float, ...]
     plain: bool
+    exhaustive: bool
     batch_size: int
     on_progress: Callable[[int], None] | None = None
-    _queue: deque[tuple[int, int]] = field(default_factory=deque[tuple[int, int]], init=False)
+    _queue: deque[Pair] = field(default_factory=deque[Pair], init=False)
+    _reported: list[int] = field(default_factory=lambda: [0], init=False)
 
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""
@@ -59,13 +65,40 @@ class Work:
         kept = self.images if keep_images else None
         ledger = Ledger(self.clean, denominator.cpu().numpy(), len(self.epsilons), kept)
         to_attack = positions(denominator.any(dim=0))
-        self._report((len(self.images) - len(to_attack)) * len(self.epsilons))
-        self._queue.extend((0, int(place)) for place in to_attack)
+        order = self._order(to_attack)
+        self._queue.extend(order.start(to_attack.tolist()))
         while self._queue:
             budgets, places = self._take()
             self._attack(budgets, places, ledger)
-            self._put_back(budgets, places, ledger.broken(budgets, places, within=True))
+            broken = ledger.broken(budgets, places, within=True)
+            for budget, place, done in zip(budgets.tolist(), places.tolist(), broken.tolist(), strict=True):
+                gap = None if done else float(ledger.gap[0, budget, place])
+                self._queue.extend(order.after((budget, place), gap))
+            self._report(len(places))
+            if not self._queue:
+                self._queue.extend(order.last())
+        self._report(len(self.epsilons) * len(self.images) - self._reported[0])
         return ledger
+
+    def _order(self, to_attack: NDArray[np.intp]) -> Order:
+        """Look for the smallest budget from both sides where the attack follows gradients; else try all from below.
+
+        One step may overshoot, so FGSM tries all; so does an attack on all timesteps, whose images have many gaps.
+        """
+        iterative = isinstance(self.adapter, GradientDescent) and (self.definition.steps or 1) > 1
+        if self.exhaustive or not iterative or self.definition.targeted or self.definition.over_timesteps:
+            return Ascending(len(self.epsilons), plain=self.plain)
+        guesses = np.zeros(len(self.images))
+        for start in range(0, len(to_attack), self.batch_size):
+            chosen = to_attack[start : start + self.batch_size]
+            here = torch.from_numpy(chosen).to(self.images.device)
+            reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.norm)
+            guesses[chosen] = reach.double().cpu().numpy()
+        return Bracketing(self.epsilons, guesses, self.clean.gaps[0].double().cpu().numpy(), self._draw)
+
+    def _draw(self, pair: Pair) -> float:
+        budget, place = pair
+        return image_seed(self.seed, self.ids[place], f"audit of {self.definition.name}", budget) / 2**63
 
     def _reached(self, predictions: Tensor, classes: Tensor) -> Tensor:
         """Return whether predictions (S, batch) are the goal: the target, or anything but the label."""
@@ -73,7 +106,7 @@ class Work:
         return at_class if self.definition.targeted else ~at_class
 
     def _take(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Take the next batch; pairs come in ascending order of budget, which only some adapters can mix."""
+        """Take the next batch; only some adapters can mix budgets."""
         taken = [self._queue.popleft()]
         while self._queue and len(taken) < self.batch_size:
             if not self.adapter.mixes_epsilons and self._queue[0][0] != taken[0][0]:
@@ -81,18 +114,6 @@ class Work:
             taken.append(self._queue.popleft())
         pairs = np.asarray(taken, dtype=np.intp)
         return pairs[:, 0], pairs[:, 1]
-
-    def _put_back(self, budgets: NDArray[np.intp], places: NDArray[np.intp], broken: NDArray[np.bool_]) -> None:
-        last = len(self.epsilons) - 1
-        settled = 0
-        for budget, place, done in zip(budgets.tolist(), places.tolist(), broken.tolist(), strict=True):
-            if done and not self.plain:
-                settled += last - budget + 1
-            else:
-                settled += 1
-                if budget < last:
-                    self._queue.append((budget + 1, place))
-        self._report(settled)
 
     def _attack(self, budgets: NDArray[np.intp], places: NDArray[np.intp], ledger: Ledger) -> None:
         """Run all restarts, each on the images that the earlier ones did not break at this budget."""
@@ -121,5 +142,6 @@ class Work:
         return Scored(images, answers, success, linf, l2, found.queries.to(device))
 
     def _report(self, settled: int) -> None:
-        if self.on_progress is not None:
+        self._reported[0] += settled
+        if self.on_progress is not None and settled:
             self.on_progress(settled)
