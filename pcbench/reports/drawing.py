@@ -20,7 +20,7 @@ _TICKS = 8
 def draw(chart: Chart) -> Figure:
     """Draw a chart; call it, and `save`, within `style()`."""
     panels = len(chart.panels)
-    columns = min(panels, 3 if panels <= 6 else _COLUMNS)
+    columns = 2 if panels == 4 else min(panels, 3 if panels <= 6 else _COLUMNS)
     rows = math.ceil(panels / columns)
     small = columns == _COLUMNS
     size = (COLUMN_WIDTH + 0.9, 2.9) if panels == 1 else (PAGE_WIDTH, 0.5 + rows * (1.45 if small else 2.3))
