@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -12,14 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pcbench.training.job import Watcher
 from pcbench.training.loop import Reporter
 
-logger = logging.getLogger("pcbench")
-
 
 class Bars(Watcher):
-    """Draws a bar for each stage; where there is no terminal it logs a line at each tenth of the way."""
+    """Draws a bar for each stage; where there is no terminal it prints a line at each tenth of the way."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        self._console = console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -61,4 +58,4 @@ class Bars(Watcher):
 
     def _log(self, stage: str, done: int, total: int, note: str) -> None:
         if self._progress.disable and done * 10 // total > (done - 1) * 10 // total:
-            logger.info("%s: %d of %d, %s", stage, done, total, note)
+            self._console.print(f"{stage}: {done} of {total}, {note}", highlight=False)

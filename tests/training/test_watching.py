@@ -1,0 +1,18 @@
+"""Oracle: what a log without a terminal should hold, line by line."""
+
+from __future__ import annotations
+
+import pytest
+
+from pcbench.training.watching import Bars
+
+
+def test_without_a_terminal_each_tenth_of_the_way_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with Bars() as bars:
+        report = bars.steps("predictors")
+        for done in range(1, 41):
+            report(done, 40, {"pcoder1": 0.5})
+        bars.trial(1, 1, 0.9)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "predictors: 4 of 40, pcoder1 0.5"
+    assert lines[9:] == ["predictors: 40 of 40, pcoder1 0.5", "hyperparameters: 1 of 1, best 0.9000"]
