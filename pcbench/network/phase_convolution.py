@@ -31,6 +31,7 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
         and layer.dilation == (1, 1)
         and layer.output_padding == (0, 0)
         and not layer.weight.is_inference()
+        and not torch.compiler.is_compiling()
     )
 
 
