@@ -15,6 +15,7 @@ from pcbench.cli.export import export_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
+from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
 from pcbench.cli.status import status_command
@@ -31,6 +32,7 @@ app = typer.Typer(
     help="How robust is a network at every timestep of its thinking?",
 )
 app.command("run")(run_command)
+app.command("predify")(predify_command)
 app.command("list")(list_command)
 app.command("report")(report_command)
 app.command("figure")(figure_command)

@@ -1,0 +1,42 @@
+"""`pcbench predify CONFIG.toml --backbone SPEC`: try a configuration on a CNN and tell what it makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predify_command(
+    configuration: Annotated[Path, typer.Argument(help="The configuration, as Predify writes it.", metavar="CONFIG")],
+    backbone: Annotated[str, typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME or module:function.")],
+) -> None:
+    """Check that a configuration fits a CNN, and tell its PCoders; nothing is trained."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from pcbench.models.conversions import inspect_network
+
+    facts = inspect_network(configuration, backbone)
+    table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
+    for column in ("PCoder", "module", "representation", "predicts", "predictor", "weights", "β", "λ", "α", "window"):
+        table.add_column(column, overflow="fold")
+    for pcoder in facts.pcoders:
+        table.add_row(
+            str(pcoder.number),
+            pcoder.module,
+            "x".join(map(str, pcoder.representation)),
+            "x".join(map(str, pcoder.prediction)),
+            pcoder.predictor,
+            f"{pcoder.parameters:,}",
+            *(f"{value:g}" for value in pcoder.hyperparameters),
+            "" if pcoder.error_window is None else f"{pcoder.error_window:g}",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"run it with: pcbench run --model {configuration}@{backbone} --random-predictors 0 (or --weights FILE)",
+        highlight=False,
+        soft_wrap=True,
+    )
