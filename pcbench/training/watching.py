@@ -58,4 +58,4 @@ class Bars(Watcher):
 
     def _log(self, stage: str, done: int, total: int, note: str) -> None:
         if self._progress.disable and done * 10 // total > (done - 1) * 10 // total:
-            self._console.print(f"{stage}: {done} of {total}, {note}", highlight=False)
+            self._console.print(f"{stage}: {done} of {total}, {note}", highlight=False, soft_wrap=True)
