@@ -20,21 +20,22 @@ def predify_command(
 
     facts = inspect_network(configuration, backbone)
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
-    for column in ("PCoder", "module", "representation", "predicts", "predictor", "weights", "β", "λ", "α", "window"):
-        table.add_column(column, overflow="fold")
+    for column in ("PCoder", "module", "representation", "predicts", "weights", "β", "λ", "α", "window"):
+        table.add_column(column, no_wrap=True)
     for pcoder in facts.pcoders:
         table.add_row(
             str(pcoder.number),
             pcoder.module,
             "x".join(map(str, pcoder.representation)),
             "x".join(map(str, pcoder.prediction)),
-            pcoder.predictor,
             f"{pcoder.parameters:,}",
             *(f"{value:g}" for value in pcoder.hyperparameters),
             "" if pcoder.error_window is None else f"{pcoder.error_window:g}",
         )
     console = Console()
     console.print(table)
+    for pcoder in facts.pcoders:
+        console.print(f"D_{pcoder.number} = {pcoder.predictor}", highlight=False, markup=False)
     console.print(
         f"run it with: pcbench run --model {configuration}@{backbone} --random-predictors 0 (or --weights FILE)",
         highlight=False,
