@@ -20,7 +20,7 @@ def predify_command(
 
     facts = inspect_network(configuration, backbone)
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
-    for column in ("PCoder", "module", "representation", "predicts", "weights", "β", "λ", "α", "window"):
+    for column in ("n", "module", "e_n", "predicts", "weights", "β", "λ", "α", "C"):
         table.add_column(column, no_wrap=True)
     for pcoder in facts.pcoders:
         table.add_row(
