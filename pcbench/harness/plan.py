@@ -195,7 +195,7 @@ def _published(suite: CorruptionSuite, clean: ImageSource, request: Request) -> 
         Path(request.corrupted),
         corruptions=[corruption.name for corruption in suite.corruptions],
         preprocessing=clean.preprocessing,
-        subset=request.images is not None,
+        subset=request.images is not None or clean.subset is not None,
     )
     return opened.align(clean)
 
