@@ -18,6 +18,8 @@ def print_summary(run: Run, console: Console | None = None) -> None:
         rows = metrics[metrics["suite"] == suite.name]
         columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else _attack_columns(rows)
         console.print(_table(f"{run.spec.model['name']} on {_images(suite.name, suite.images, suite.subset)}", columns))
+        if "mCE*" in columns:
+            console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
         console.print(f"[bold]note:[/bold] {note}", highlight=False)
     console.print(f"wrote {run.folder}", highlight=False, soft_wrap=True)
@@ -48,7 +50,7 @@ def _corruption_columns(rows: pd.DataFrame, subset: bool) -> dict[str, pd.Series
     per_severity = corrupted[(corrupted["metric"] == "accuracy") & corrupted["severity"].notna()]
     for severity, part in per_severity.groupby("severity"):
         columns[f"severity {int(str(severity))}"] = part.groupby("timestep")["value"].mean()
-    columns["mCE (subset, not comparable)" if subset else "mCE"] = _by_timestep(rows, "mean_corruption_error")
+    columns["mCE*" if subset else "mCE"] = _by_timestep(rows, "mean_corruption_error")
     return {name: series for name, series in columns.items() if len(series)}
 
 
