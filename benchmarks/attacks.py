@@ -92,7 +92,9 @@ def run_plain(subject: object, images: Images, attacks: list[AttackDefinition]) 
     return time.perf_counter() - start, np.logical_or.accumulate(np.array(outcomes), axis=2)
 
 
-def run_sweep(subject: object, images: Images, attacks: list[AttackDefinition]) -> tuple[float, NDArray[np.bool_]]:
+def run_sweep(
+    subject: object, images: Images, attacks: list[AttackDefinition], *, bracketing: bool
+) -> tuple[float, NDArray[np.bool_]]:
     """Return the sweep's seconds, and which images are wrong within each epsilon (timesteps, attacks, E, N)."""
     start = time.perf_counter()
     wrong: list[list[NDArray[np.bool_]]] = []
@@ -108,6 +110,7 @@ def run_sweep(subject: object, images: Images, attacks: list[AttackDefinition]) 
                 ids=images.ids,
                 seed=SEED,
                 batch_size=len(images.ids),
+                bracketing=bracketing,
             )
             row.append(~outcome.correct[1:])
         wrong.append(row)
@@ -130,6 +133,7 @@ def main() -> None:
     parser.add_argument("--data", help="default: the model's own, or CIFAR-10 of PCBENCH_TEST_DATA")
     parser.add_argument("--backbone-weights", type=Path, help="default for CIFAR-10: of PCBENCH_TEST_DATA")
     parser.add_argument("--random-predictors", type=int, help="seed of untrained predictors")
+    parser.add_argument("--bracketing", action="store_true", help="the faster search that is not exact")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -142,7 +146,7 @@ def main() -> None:
     images = load_images(source, subject, options.images)
     attacks = definitions(options.steps)
 
-    seconds, wrong = run_sweep(subject, images, attacks)
+    seconds, wrong = run_sweep(subject, images, attacks, bracketing=options.bracketing)
     plain_seconds, plain_wrong = run_plain(subject, images, attacks)
     for place, timestep in enumerate(TIMESTEPS):
         rates = "  ".join(

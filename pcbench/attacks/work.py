@@ -37,7 +37,7 @@ class Work:
         seed: The run's seed.
         epsilons: Budgets, ascending, 0 first.
         plain: Attack every image at every budget.
-        exhaustive: Attack at every budget below the one that breaks the image.
+        bracketing: Look for the smallest budget that breaks an image from both sides.
         batch_size: Images at a time.
         on_progress: Called with the number of pairs settled.
     """
@@ -53,7 +53,7 @@ class Work:
     seed: int
     epsilons: tuple[float, ...]
     plain: bool
-    exhaustive: bool
+    bracketing: bool
     batch_size: int
     on_progress: Callable[[int], None] | None = None
     _queue: deque[Pair] = field(default_factory=deque[Pair], init=False)
@@ -81,12 +81,12 @@ class Work:
         return ledger
 
     def _order(self, to_attack: NDArray[np.intp]) -> Order:
-        """Look for the smallest budget from both sides where the attack follows gradients; else try all from below.
+        """Try all budgets from below; or, if asked to, look from both sides where the attack follows gradients.
 
         One step may overshoot, so FGSM tries all; so does an attack on all timesteps, whose images have many gaps.
         """
         iterative = isinstance(self.adapter, GradientDescent) and (self.definition.steps or 1) > 1
-        if self.exhaustive or not iterative or self.definition.targeted or self.definition.over_timesteps:
+        if not self.bracketing or not iterative or self.definition.targeted or self.definition.over_timesteps:
             return Ascending(len(self.epsilons), plain=self.plain)
         guesses = np.zeros(len(self.images))
         for start in range(0, len(to_attack), self.batch_size):
