@@ -119,9 +119,13 @@ class RunProgress:
             self._bar.update(
                 self._task,
                 completed=self._count.done,
-                description=f"{self._count.units + 1 if self._count.title else 0}/{self._units} {self._count.title}",
+                description=f"{self._number()}/{self._units} {self._count.title}",
                 rate=f"{self._images_per_second():.0f} images/s",
             )
+
+    def _number(self) -> int:
+        """Return which condition is under way, from 1."""
+        return min(self._count.units + 1, self._units)
 
     def _images_per_second(self) -> float:
         return self._count.images / max(time.monotonic() - self._start, 1e-3)
@@ -138,7 +142,7 @@ class RunProgress:
         remaining = "" if left is None else f", about {left:.0f} s left"
         share = self._count.done / self._work
         return (
-            f"{share:.0%} done, condition {min(self._count.units + 1, self._units)} of {self._units} "
+            f"{share:.0%} done, condition {self._number()} of {self._units} "
             f"({self._count.title}), {self._images_per_second():.0f} images/s{remaining}"
         )
 

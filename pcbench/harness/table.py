@@ -17,7 +17,9 @@ def print_summary(run: Run, console: Console | None = None) -> None:
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
         columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else _attack_columns(rows)
-        console.print(_table(f"{run.spec.model['name']} on {_images(suite.name, suite.images, suite.subset)}", columns))
+        what = "accuracy by severity, and mCE" if suite.kind == "corruptions" else "robust accuracy"
+        images = _images(suite.name, suite.images, suite.subset)
+        console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns))
         if "mCE*" in columns:
             console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
@@ -26,7 +28,7 @@ def print_summary(run: Run, console: Console | None = None) -> None:
 
 
 def _images(suite: str, images: int, subset: bool) -> str:
-    return f"{suite} ({images} images{', a subset' if subset else ''}; rates in %)"
+    return f"{suite}, {images} images{', a subset' if subset else ''}"
 
 
 def _table(title: str, columns: dict[str, pd.Series]) -> Table:
