@@ -244,6 +244,7 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             device=subject.device.type,
             threads=torch.get_num_threads(),
             checks=request.checks,
+            save_adversarials=request.save_adversarials,
         ),
         versions=versions(),
     )

@@ -60,7 +60,7 @@ def run_request(request: Request) -> Run:
         refuse_unchecked(plan)
     final = Path(request.out) if request.out is not None else DEFAULT_FOLDER / plan.spec.name()
     if not request.again and (final / MANIFEST).is_file() and open_run(final, verify=False).key == plan.spec.key():
-        return open_run(final)
+        return _reported(open_run(final))
     workspace = begin(final, plan.spec, again=request.again)
     started = dt.datetime.now(dt.UTC)
     clock = time.monotonic()
@@ -80,7 +80,14 @@ def run_request(request: Request) -> Run:
             "notes": [growth.sentence] if growth is not None and growth.sentence is not None else [],
         }
     )
-    write_report([finished], finished.folder / "report")
+    return _reported(finished)
+
+
+def _reported(finished: Run) -> Run:
+    """Make the report of a finished run where it is not there, as after a stop between the two."""
+    folder = finished.folder / "report"
+    if not (folder / "index.html").is_file():
+        write_report([finished], folder)
     return finished
 
 

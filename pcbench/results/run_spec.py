@@ -68,6 +68,8 @@ class Settings(Definition):
         device: Where the network ran.
         threads: CPU threads (they can change the last bits of a sum).
         checks: Whether the evidence about the gradients was collected.
+        save_adversarials: Whether adversarial images were kept: no number depends on it, but a finished run without
+            them must not be taken for one that has them.
     """
 
     seed: int
@@ -83,6 +85,7 @@ class Settings(Definition):
     device: str
     threads: int
     checks: bool
+    save_adversarials: bool = False
 
 
 class RunSpec(Definition):

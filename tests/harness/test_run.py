@@ -134,8 +134,9 @@ def test_the_same_spec_finds_the_finished_run(
     written = (first.folder / "manifest.json").stat().st_mtime_ns
     assert measure(network, tmp_path / "run", corruption_suite).key == first.key
     assert (first.folder / "manifest.json").stat().st_mtime_ns == written
-    with pytest.raises(UsageError, match="another run"):
-        measure(network, tmp_path / "run", corruption_suite, seed=1)
+    for other in ({"seed": 1}, {"save_adversarials": True}):
+        with pytest.raises(UsageError, match="another run"):
+            measure(network, tmp_path / "run", corruption_suite, **other)
 
 
 def test_a_dropped_in_definition_is_measured_without_touching_python(
