@@ -29,6 +29,10 @@ def run_command(
     images: Annotated[
         int | None, typer.Option("--images", help="Only this many images, named in the tables.", rich_help_panel=_MODEL)
     ] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option("--leave-out", help="N or N:SEED: not the images pcbench tune chose by.", rich_help_panel=_MODEL),
+    ] = None,
     timesteps: Annotated[
         int | None, typer.Option("--timesteps", "-T", help="Updates T; 0..T are scored.", rich_help_panel=_MODEL)
     ] = None,
@@ -60,6 +64,10 @@ def run_command(
     save_adversarials: Annotated[
         bool, typer.Option("--save-adversarials", help="Keep adversarial images, lossless.", rich_help_panel=_ATTACK)
     ] = False,
+    adversarials: Annotated[
+        Path | None,
+        typer.Option("--adversarials", help="A run's kept images, to score by this model.", rich_help_panel=_ATTACK),
+    ] = None,
     backend: Annotated[str, typer.Option("--backend", help="fast or reference.", rich_help_panel=_CORRUPTION)] = "fast",
     corrupted: Annotated[
         Path | None, typer.Option("--corrupted", help="Published corrupted files.", rich_help_panel=_CORRUPTION)

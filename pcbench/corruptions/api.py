@@ -79,7 +79,7 @@ def network_input_noise(
     """Draw the noise of a suite that is applied to the network's input, after normalisation and without clipping.
 
     Args:
-        definition: Of a suite whose `applied_to` is `network_input`; its function is `gaussian_noise`, its standard
+        definition: Of a suite whose `applied_to` is not `pixels`; its function is `gaussian_noise`, its standard
             deviation is in units of the normalised input.
         severity: 1 to 5.
         shape: (batch, 3, height, width).
@@ -92,9 +92,7 @@ def network_input_noise(
     Raises:
         UsageError: Another function than `gaussian_noise`, or a shape that does not fit the ids.
     """
-    function = definition.at(severity)
-    if not isinstance(function, GaussianNoise):
-        raise UsageError(f"only gaussian_noise can be added to a network's input, not {definition.function}")
+    function = _input_noise(definition, severity)
     if len(shape) != 4 or shape[1] != 3 or shape[0] != len(ids):
         raise UsageError(
             f"the noise for {len(ids)} images has the shape ({len(ids)}, 3, height, width), not {tuple(shape)}"
@@ -104,6 +102,22 @@ def network_input_noise(
         for generator in (randomness.image_generator(seed, name, definition.name, severity) for name in ids)
     ]
     return torch.stack(drawn) * function.standard_deviation
+
+
+def input_noise_deviation(definition: CorruptionDefinition, severity: int) -> float:
+    """Return the standard deviation of `network_input_noise`, in units of the normalised input.
+
+    Raises:
+        UsageError: Another function than `gaussian_noise`.
+    """
+    return float(_input_noise(definition, severity).standard_deviation)
+
+
+def _input_noise(definition: CorruptionDefinition, severity: int) -> GaussianNoise:
+    function = definition.at(severity)
+    if not isinstance(function, GaussianNoise):
+        raise UsageError(f"only gaussian_noise can be added to a network's input, not {definition.function}")
+    return function
 
 
 def imagenet_definition(name: str) -> CorruptionDefinition:

@@ -28,6 +28,7 @@ FAMILIES = ("noise", "blur", "weather", "digital", "extra")
 _MEAN_TOLERANCE = 2e-5
 _SUITE_FILE, _BASELINE_FILE = "suite.toml", "baseline.toml"
 
+AppliedTo = Literal["pixels", "network_input", "representations"]
 Parameter = float | int | bool
 FiveParameters = Annotated[tuple[Parameter, ...], Field(min_length=5, max_length=5)]
 Error = Annotated[float, Field(ge=0, le=1)]
@@ -117,8 +118,8 @@ class CorruptionSuite(Definition):
         version: Raised when a definition changes, so that results are not compared across the change.
         title: What tables and figures print.
         source: Where the suite comes from.
-        applied_to: `pixels` (images in [0, 1], the result too), or `network_input` (the image after normalisation,
-            not clipped).
+        applied_to: `pixels` (images in [0, 1], the result too), `network_input` (the image after normalisation, not
+            clipped), or `representations`: as `network_input`, but what is measured are the network's inner states.
         corruptions: In the suite's order.
         baseline: What corruption errors are divided by; None where there is nothing yet.
     """
@@ -127,7 +128,7 @@ class CorruptionSuite(Definition):
     version: int = Field(ge=1)
     title: str
     source: str
-    applied_to: Literal["pixels", "network_input"] = "pixels"
+    applied_to: AppliedTo = "pixels"
     corruptions: tuple[CorruptionDefinition, ...]
     baseline: Baseline | None
 
@@ -147,7 +148,7 @@ class _SuiteFile(Definition):
     version: int = Field(ge=1)
     title: str
     source: str
-    applied_to: Literal["pixels", "network_input"] = "pixels"
+    applied_to: AppliedTo = "pixels"
     order: tuple[str, ...] = ()
 
 
@@ -170,7 +171,8 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
         then those it does not name, by name.
 
     Raises:
-        DefinitionError: A file is missing or wrong; the message names file, key and remedy.
+        DefinitionError: A file is missing or wrong, or its corruption is not one for what the suite is applied to;
+            the message names file, key and remedy.
     """
     head = load_definition(_SuiteFile, folder / _SUITE_FILE)
     files = {
@@ -184,10 +186,18 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
                 folder / f"{name}.toml", f"there is no such file, but 'order' in {_SUITE_FILE} names it"
             )
     names = [*head.order, *(name for name in files if name not in head.order)]
+    corruptions = tuple(load_corruption(files[name]) for name in names)
+    for corruption in corruptions:
+        if head.applied_to != "pixels" and corruption.function != "gaussian_noise":
+            raise DefinitionError(
+                files[corruption.name],
+                f"function: only gaussian_noise can be added to a network's input, not {corruption.function}; "
+                f'or say applied_to = "pixels" in {_SUITE_FILE}',
+            )
     path = folder / _BASELINE_FILE
     return CorruptionSuite(
         name=folder.name,
-        corruptions=tuple(load_corruption(files[name]) for name in names),
+        corruptions=corruptions,
         baseline=load_definition(Baseline, path) if path.is_file() else None,
         **head.model_dump(exclude={"order"}),
     )

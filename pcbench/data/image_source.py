@@ -157,6 +157,20 @@ class ImageSource:
         words = f"{count} of {len(self)} images, spread over the classes, seed {seed}"
         return self.select(np.sort(order[:count]), words)
 
+    def without(self, taken: ImageSource, words: str) -> ImageSource:
+        """Return the images that are not among others, in the order of this source.
+
+        Args:
+            taken: The others, such as those that decided hyperparameters.
+            words: How the rest is called in tables.
+
+        Raises:
+            DataError: None is left.
+        """
+        held = set(taken.ids)
+        rest = [place for place, name in enumerate(self.ids) if name not in held]
+        return self.select(np.array(rest, dtype=np.int64), words)
+
     def select(self, indices: ArrayLike, subset: str | None) -> ImageSource:
         """Return the images at these places, in this order.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,12 +135,22 @@ def _rows(
         gradient=plan.request.gradient,
         attacked_timestep=timestep,
     )
+    return sweep_table(condition, sweeps, range(plan.timesteps + 1) if timestep is None else [timestep])
+
+
+def sweep_table(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps: Iterable[int]) -> pa.Table:
+    """Return the outcomes of one attack.
+
+    Args:
+        condition: What the attack is, apart from its budgets.
+        sweeps: For each batch of images one sweep a timestep that is scored.
+        timesteps: These timesteps.
+    """
     tables: list[pa.Table] = []
-    for place in range(len(sweeps[0])):
+    for place, timestep in enumerate(timesteps):
         parts = [sweep_columns(scored[place]) for scored in sweeps]
         columns = {key: _joined([part[key] for part in parts]) for key in parts[0]}
-        scored_at = place if timestep is None else timestep
-        columns["timestep"] = np.full(len(columns["image_id"]), scored_at)
+        columns["timestep"] = np.full(len(columns["image_id"]), timestep)
         tables.append(outcome_table(condition, columns))
     return pa.concat_tables(tables).unify_dictionaries()
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 import torch
 
-from pcbench.corruptions.api import corrupt, network_input_noise
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition
+from pcbench.corruptions.api import corrupt, input_noise_deviation, network_input_noise
+from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite
 from pcbench.corruptions.prefetch import LookAhead
 from pcbench.data.image_source import Batch, ImageSource
 from pcbench.harness.plan import CorruptionPlan, Plan, SuitePlan
@@ -33,7 +33,7 @@ def corruption_units(plan: Plan, suite: CorruptionPlan) -> Iterator[Unit]:
     yield clean_unit(plan, suite)
     for corruption in definition.corruptions:
         for severity in SEVERITIES:
-            condition = Condition(definition.name, "corruption", corruption.name, severity=severity)
+            condition = _condition(definition, corruption, severity)
             if suite.published is not None:
                 source, way = suite.published.source(corruption.name, severity), _plain(plan, plan.subject)
             elif definition.applied_to == "network_input":
@@ -41,6 +41,13 @@ def corruption_units(plan: Plan, suite: CorruptionPlan) -> Iterator[Unit]:
             else:
                 source, way = suite.source, _corrupted(plan, corruption, severity)
             yield _unit(plan, source, condition, way)
+
+
+def _condition(suite: CorruptionSuite, corruption: CorruptionDefinition, severity: int) -> Condition:
+    if suite.applied_to == "pixels":
+        return Condition(suite.name, "corruption", corruption.name, severity=severity)
+    deviation = input_noise_deviation(corruption, severity)
+    return Condition(suite.name, "noise", corruption.name, severity=severity, epsilon=deviation)
 
 
 def clean_unit(plan: Plan, suite: SuitePlan) -> Unit:

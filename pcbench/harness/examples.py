@@ -66,7 +66,7 @@ def _shown(plan: Plan, batch: Batch) -> Iterator[list[_Shown]]:
     for suite in plan.suites:
         if suite.kind == "corruptions":
             yield from _corrupted(plan, suite, batch)
-        elif can_be_checked(suite):
+        elif suite.kind == "attacks" and can_be_checked(suite):
             yield from _attacked(plan, suite, batch)
     yield from _reconstructed(plan, batch)
 

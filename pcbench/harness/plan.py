@@ -13,13 +13,15 @@ import torch
 
 from pcbench import models
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
+from pcbench.attacks.saved_suite import SavedSuite, open_saved
 from pcbench.catalog import KINDS, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published, published_images
 from pcbench.data.sources import check, open_source
-from pcbench.errors import UnknownNameError, UsageError
+from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.request import Request
+from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.selection import always_correct
 from pcbench.models.subject import Subject
 from pcbench.network.update import Hyperparameters
@@ -43,6 +45,10 @@ class CorruptionPlan:
     published: PublishedFiles | None = None
     kind: ClassVar[Literal["corruptions"]] = "corruptions"
 
+    def sha256(self) -> str:
+        """Return a hash over the suite's definition."""
+        return folder_hash(self.folder)
+
 
 @dataclasses.dataclass(frozen=True)
 class AttackPlan:
@@ -54,8 +60,25 @@ class AttackPlan:
     subject: Subject
     kind: ClassVar[Literal["attacks"]] = "attacks"
 
+    def sha256(self) -> str:
+        """Return a hash over the suite's definition."""
+        return folder_hash(self.folder)
 
-SuitePlan = CorruptionPlan | AttackPlan
+
+@dataclasses.dataclass(frozen=True)
+class SavedPlan:
+    """Adversarial images that an earlier run kept, and the clean images they were made of."""
+
+    definition: SavedSuite
+    source: ImageSource
+    kind: ClassVar[Literal["saved"]] = "saved"
+
+    def sha256(self) -> str:
+        """Return a hash over the saved files."""
+        return self.definition.sha256()
+
+
+SuitePlan = CorruptionPlan | AttackPlan | SavedPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +117,8 @@ class _Named:
     def plan(self, source: ImageSource, request: Request, subject: Subject) -> SuitePlan:
         wanted, suite = request.images, self.definition
         if isinstance(suite, CorruptionSuite):
+            if suite.applied_to == "representations":
+                subject.predictive_network(f"the suite {suite.name}")
             part = _part(source, wanted)
             return CorruptionPlan(suite, self.folder, part, _published(suite, part, request))
         if wanted is None and suite.default_images is not None:
@@ -117,6 +142,8 @@ def make_plan(request: Request) -> Plan:
             Where both images and weights are missing, one message tells of both.
     """
     device = _device(request.device)
+    if request.adversarials is not None:
+        return _plan_of_saved(request, _load_model(request, device))
     named = [_Named.read(name) for name in request.suites]
     problems: list[str] = []
     subject: Subject | None = None
@@ -133,10 +160,52 @@ def make_plan(request: Request) -> Plan:
         raise UsageError("; ".join(problems))
     source = open_source(data, preprocessing=subject.preprocessing, split="test")
     check(source, classes=subject.classes, class_names=subject.class_names)
+    source = _left(source, request.leave_out)
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
     suites = tuple(entry.plan(source, request, subject) for entry in named)
     return _finish(request, subject, suites, source)
+
+
+def _left(source: ImageSource, leave_out: str | None) -> ImageSource:
+    """Return the images that tuning did not see."""
+    if leave_out is None:
+        return source
+    count, _, seed = leave_out.partition(":")
+    if int(count) >= len(source):
+        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves nothing to measure")
+    taken = source.take(int(count), int(seed or 0))
+    rest = len(source) - len(taken)
+    return source.without(taken, f"the {rest} images that tuning on {count} (seed {seed or 0}) did not see")
+
+
+def _plan_of_saved(request: Request, subject: Subject) -> Plan:
+    """Plan the scoring of saved images, which are a suite and its data in one."""
+    for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons"):
+        if getattr(request, option):
+            raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
+    suites: list[SavedPlan] = []
+    for saved in open_saved(Path(str(request.adversarials))):
+        check(saved.source, classes=subject.classes)
+        _refuse_other_sizes(subject, saved.source, _timesteps(request, subject))
+        suites.append(SavedPlan(saved, saved.source))
+    first = suites[0].source
+    if any(suite.source.ids != first.ids for suite in suites):
+        raise DataError(f"{request.adversarials}: its suites are of different images; score one folder at a time")
+    return _finish(request, subject, tuple(suites), first)
+
+
+def _refuse_other_sizes(subject: Subject, source: ImageSource, timesteps: int) -> None:
+    image = to_unit_range(source.load([0]), subject.device)
+    try:
+        with torch.no_grad():
+            subject.logits(image, timesteps)
+    except RuntimeError as error:
+        size = " x ".join(str(side) for side in image.shape[2:])
+        raise UsageError(
+            f"{source.name}: {subject.name} does not take images of {size} px ({str(error).splitlines()[0]}); "
+            "score them by a model of their size"
+        ) from None
 
 
 def _device(name: str) -> str:
@@ -222,9 +291,9 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
         suites=tuple(
             SuiteSpec(
                 name=suite.definition.name,
-                kind=suite.kind,
+                kind="corruptions" if suite.kind == "corruptions" else "attacks",
                 version=str(suite.definition.version),
-                sha256=folder_hash(suite.folder),
+                sha256=suite.sha256(),
                 images=len(suite.source),
                 subset=_is_subset(suite, source),
             )
@@ -262,7 +331,8 @@ def _batch_size(request: Request, source: ImageSource) -> int:
 def _is_subset(suite: SuitePlan, source: ImageSource) -> bool:
     """Tell whether a suite is run on fewer images than its data set, or than it was published with."""
     published = published_images(suite.definition.name)
-    return len(suite.source) < len(source) or (published is not None and len(suite.source) < published)
+    part = len(suite.source) < len(source) or suite.source.subset is not None
+    return part or (published is not None and len(suite.source) < published)
 
 
 def _published_fingerprint(suites: tuple[SuitePlan, ...]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ class Request:
             the model's own data set.
         images: Run every suite on this many images, chosen by a fixed permutation; none means all (or as many as
             the suite states).
+        leave_out: How many images of the data `pcbench tune` took to choose hyperparameters, and its seed:
+            ``"1000"`` or ``"1000:3"``. The rest is measured, and called a subset.
         timesteps: T, the number of updates; none means the model's own.
         seed: Seed of all randomness.
         batch_size: Images in one pass; none means 128 up to 64 px, else 32.
@@ -40,6 +43,7 @@ class Request:
         epsilons: Epsilons in [0,1] pixel units in place of the suite's.
         checks: Collect the evidence that the attacks' gradients are sound.
         save_adversarials: Keep the adversarial images, lossless.
+        adversarials: Folder of a run that kept its adversarial images: they are scored, in place of suites and data.
         backend: ``"fast"`` or ``"reference"`` corruptions.
         corrupted: Folder of published corrupted files, read in place of corrupting.
         jpeg_quality: Recompress on-the-fly images at this JPEG quality, as the published files were (85).
@@ -50,6 +54,7 @@ class Request:
     suites: tuple[str, ...] = ()
     data: Any = None
     images: int | None = None
+    leave_out: str | None = None
     timesteps: int | None = None
     seed: int = 0
     batch_size: int | None = None
@@ -67,6 +72,7 @@ class Request:
     epsilons: tuple[float, ...] | None = None
     checks: bool = False
     save_adversarials: bool = False
+    adversarials: Path | str | None = None
     backend: Literal["fast", "reference"] = "fast"
     corrupted: Path | str | None = None
     jpeg_quality: int | None = None
@@ -88,6 +94,10 @@ class Request:
         for epsilon in self.epsilons or ():
             if not 0 <= epsilon <= 1:
                 raise UsageError(f"an epsilon lies between 0 and 1, in units of the pixel range (got {epsilon!r})")
+        if self.leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", self.leave_out):
+            raise UsageError(
+                f"leave_out is a number of images, or that and tune's seed: 1000:0 (got {self.leave_out!r})"
+            )
         if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
             raise UsageError(f"jpeg_quality lies between 1 and 100 (got {self.jpeg_quality!r})")
 

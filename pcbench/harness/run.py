@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
@@ -19,15 +20,17 @@ from pcbench.harness.corruption_suites import corruption_units
 from pcbench.harness.divergence import watch_growth
 from pcbench.harness.evidence import refuse_unchecked, write_checks
 from pcbench.harness.examples import write_examples
+from pcbench.harness.manifold import manifold_units
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import Request, request_from
+from pcbench.harness.saved_suites import saved_units
 from pcbench.harness.work import Unit
-from pcbench.metrics.summary import summarise_folder
+from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
 from pcbench.results.environment import machine
-from pcbench.results.schema import write_outcomes
+from pcbench.results.schema import write_outcomes, write_representations
 
 logger = logging.getLogger("pcbench")
 
@@ -94,10 +97,14 @@ def _reported(finished: Run) -> Run:
 def _units(plan: Plan, folder: Path) -> list[Unit]:
     units: list[Unit] = []
     for suite in plan.suites:
-        if suite.kind == "corruptions":
-            units.extend(corruption_units(plan, suite))
-        else:
+        if suite.kind == "attacks":
             units.extend(attack_units(plan, suite, folder))
+        elif suite.kind == "saved":
+            units.extend(saved_units(plan, suite, folder))
+        elif suite.definition.applied_to == "representations":
+            units.extend(manifold_units(plan, suite))
+        else:
+            units.extend(corruption_units(plan, suite))
     return units
 
 
@@ -107,15 +114,22 @@ def _compute(plan: Plan, workspace: Workspace) -> float | None:
     console = Console(file=sys.stderr) if plan.request.progress else None
     with RunProgress(workspace.folder, len(units), sum(unit.passes for unit in units), console) as progress:
         for unit in units:
-            path = workspace.folder / "outcomes" / f"{unit.path}.parquet"
+            path = workspace.folder / unit.table / f"{unit.path}.parquet"
             if path.is_file():
                 progress.skip(unit.passes)
                 continue
             with progress.unit(unit.title, unit.passes):
-                write_outcomes(unit.compute(progress), path)
+                _write(unit, unit.compute(progress), path)
     if progress.waited_share is not None:
         logger.info("the network waited for images %.0f %% of the time", 100 * progress.waited_share)
     return progress.waited_share
+
+
+def _write(unit: Unit, table: pa.Table, path: Path) -> None:
+    if unit.table == "outcomes":
+        write_outcomes(table, path)
+    else:
+        write_representations(table, path)
 
 
 def _summarise(plan: Plan, workspace: Workspace) -> None:
@@ -124,11 +138,15 @@ def _summarise(plan: Plan, workspace: Workspace) -> None:
         for suite in plan.suites
         if suite.kind == "corruptions" and suite.definition.baseline is not None
     }
+    model = str(plan.spec.model["name"])
     table = summarise_folder(
         workspace.folder / "outcomes",
-        model=str(plan.spec.model["name"]),
+        model=model,
         baselines=baselines,
         subsets=[suite.name for suite in plan.spec.suites if suite.subset],
     )
+    measured = workspace.folder / "representations"
+    if measured.is_dir():
+        table = pd.concat([table, summarise_representations(measured, model=model)], ignore_index=True)
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), workspace.folder / "metrics.parquet")
     table.to_csv(workspace.folder / "metrics.csv", index=False)

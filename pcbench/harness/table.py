@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from pcbench.metrics.representations import CORRELATION_DISTANCE
 from pcbench.results.directory import Run
+from pcbench.results.schema import CORRUPTED
 
 
 def print_summary(run: Run, console: Console | None = None) -> None:
@@ -17,9 +21,13 @@ def print_summary(run: Run, console: Console | None = None) -> None:
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
         columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else _attack_columns(rows)
-        what = "accuracy by severity, and mCE" if suite.kind == "corruptions" else "robust accuracy"
+        what = _what(suite.kind, columns)
         images = _images(suite.name, suite.images, suite.subset)
-        console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns))
+        console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns, _percent))
+        distances = _distance_columns(rows)
+        if distances:
+            title = f"1 − r between clean and noisy representations, σ = {_middle(rows):.3g}"
+            console.print(_table(title, distances, _plain))
         if "mCE*" in columns:
             console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
@@ -27,18 +35,24 @@ def print_summary(run: Run, console: Console | None = None) -> None:
     console.print(f"wrote {run.folder}", highlight=False, soft_wrap=True)
 
 
+def _what(kind: str, columns: dict[str, pd.Series]) -> str:
+    if kind == "attacks":
+        return "robust accuracy"
+    return "accuracy by severity, and mCE" if any(name.startswith("mCE") for name in columns) else "accuracy"
+
+
 def _images(suite: str, images: int, subset: bool) -> str:
     return f"{suite}, {images} images{', a subset' if subset else ''}"
 
 
-def _table(title: str, columns: dict[str, pd.Series]) -> Table:
+def _table(title: str, columns: dict[str, pd.Series], form: Callable[[object], str]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("t", justify="right")
     for name in columns:
         table.add_column(name, justify="right")
     times = sorted({int(timestep) for series in columns.values() for timestep in series.index})
     for timestep in times:
-        table.add_row(str(timestep), *(_percent(series.get(timestep)) for series in columns.values()))
+        table.add_row(str(timestep), *(form(series.get(timestep)) for series in columns.values()))
     return table
 
 
@@ -46,12 +60,33 @@ def _percent(value: object) -> str:
     return "" if not isinstance(value, int | float) or np.isnan(value) else f"{100 * value:.1f}"
 
 
+def _plain(value: object) -> str:
+    return "" if not isinstance(value, int | float) or np.isnan(value) else f"{value:.3f}"
+
+
+def _distance_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return the correlation distance of every PCoder at the middle one of the noises."""
+    distances = rows[rows["metric"].str.fullmatch(rf"{CORRELATION_DISTANCE}_pcoder\d+")]
+    shown = distances[distances["epsilon"] == _middle(rows)]
+    return {
+        metric.removeprefix(f"{CORRELATION_DISTANCE}_").replace("pcoder", "PCoder "): _by_timestep(shown, metric)
+        for metric in dict.fromkeys(str(name) for name in shown["metric"])
+    }
+
+
+def _middle(rows: pd.DataFrame) -> float:
+    deviations = sorted(float(value) for value in rows["epsilon"].dropna().unique())
+    return deviations[len(deviations) // 2] if deviations else float("nan")
+
+
 def _corruption_columns(rows: pd.DataFrame, subset: bool) -> dict[str, pd.Series]:
-    corrupted = rows[rows["kind"] == "corruption"]
+    corrupted = rows[rows["kind"].isin(CORRUPTED)]
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     per_severity = corrupted[(corrupted["metric"] == "accuracy") & corrupted["severity"].notna()]
     for severity, part in per_severity.groupby("severity"):
-        columns[f"severity {int(str(severity))}"] = part.groupby("timestep")["value"].mean()
+        deviation = part["epsilon"].iloc[0]
+        name = f"severity {int(str(severity))}" if np.isnan(deviation) else f"σ = {deviation:.3g}"
+        columns[name] = part.groupby("timestep")["value"].mean()
     columns["mCE*" if subset else "mCE"] = _by_timestep(rows, "mean_corruption_error")
     return {name: series for name, series in columns.items() if len(series)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -26,13 +26,15 @@ class Unit:
     """A piece of work that is done whole or not at all.
 
     Attributes:
-        path: Its file under `outcomes/`, without the ending.
+        path: Its file in the folder of its table, without the ending.
         title: What the progress bar calls it.
         passes: Its estimated work, in passes of one image through one timestep of the network.
         compute: Does it, tells the meter of the work on the way, and gives rows.
+        table: What the rows are, and the folder of their file.
     """
 
     path: str
     title: str
     passes: float
     compute: Callable[[Meter], pa.Table]
+    table: Literal["outcomes", "representations"] = "outcomes"

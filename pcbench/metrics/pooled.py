@@ -24,6 +24,7 @@ from pcbench.metrics.corruption import (
 )
 from pcbench.metrics.rates import Booleans, Estimate, Floats
 from pcbench.metrics.rows import CHANGE, Row, pooled_row
+from pcbench.results.schema import CORRUPTED
 
 Key = tuple[str, int, int]
 """A column of errors: corruption, severity, timestep; clean images are ("clean", 0, timestep)."""
@@ -65,11 +66,12 @@ def pooled_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[
     timesteps = sorted({timestep for _, _, timestep in columns})
     complete = [name for name in names if all(key in columns for key in _five(name, timesteps[0]))]
     sample = Sample(columns)
+    kind = next(cell.condition.kind for cell in outcomes.cells if cell.condition.kind in CORRUPTED)
     for timestep in timesteps:
         yield from _severity_rows(sample, columns, names, timestep)
         for figure in figures(baseline, timesteps[0]):
             with_baseline = _with_baseline(complete, figure, baseline)
-            yield from _figure_rows(sample, figure, with_baseline, timestep)
+            yield from _figure_rows(sample, figure, with_baseline, timestep, kind)
             if timestep > timesteps[0] and with_baseline:
                 yield from _mean_change_rows(sample, figure, with_baseline, timestep, timesteps[0])
 
@@ -79,7 +81,7 @@ def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
     columns: dict[Key, Booleans] = {}
     for cell in outcomes.cells:
         condition = cell.condition
-        if condition.kind == "corruption" and condition.severity is not None:
+        if condition.kind in CORRUPTED and condition.severity is not None:
             columns[condition.name, condition.severity, cell.timestep] = ~outcomes.answers(cell).correct
         elif condition.kind == "clean":
             columns[_CLEAN, 0, cell.timestep] = ~outcomes.answers(cell).correct
@@ -151,11 +153,11 @@ def figure_mean(figure: Figure, names: list[str]) -> tuple[str, Callable[[Floats
     return (figure.mean_of_fifteen if fifteen else figure.mean_of_others), statistic
 
 
-def _figure_rows(sample: Sample[Key], figure: Figure, names: list[str], timestep: int) -> Iterator[Row]:
+def _figure_rows(sample: Sample[Key], figure: Figure, names: list[str], timestep: int, kind: str) -> Iterator[Row]:
     for name in names:
         estimate = _estimate(sample, partial(figure.value, name), figure.keys(name, timestep))
         if estimate is not None:
-            yield pooled_row(figure.metric, timestep, estimate, kind="corruption", name=name, baseline=figure.baseline)
+            yield pooled_row(figure.metric, timestep, estimate, kind=kind, name=name, baseline=figure.baseline)
     if names:
         metric, statistic = figure_mean(figure, names)
         estimate = _estimate(sample, statistic, [key for name in names for key in figure.keys(name, timestep)])

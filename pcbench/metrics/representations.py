@@ -6,13 +6,16 @@ that of the clean one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pcbench.metrics.bootstrap import bca_interval, resampled_means
 from pcbench.metrics.rates import CONFIDENCE, Estimate, Floats
+from pcbench.metrics.rows import CHANGE, Row, pooled_row
 
 CORRELATION_DISTANCE = "correlation_distance"
 """Between e_n(t) of the clean and of the noisy image, both at the same t."""
@@ -82,3 +85,28 @@ def mean_over_images(values: Floats) -> Estimate:
     without_one = (defined.sum() - defined) / (count - 1)
     low, high = bca_interval(mean, resampled, -without_one, CONFIDENCE)
     return Estimate(mean, low, high, count)
+
+
+def representation_rows(measured: pd.DataFrame) -> Iterator[Row]:
+    """Yield the rows of the tidy table, without the model: means over images with BCa intervals.
+
+    The metric of a PCoder carries its number (`correlation_distance_pcoder2`); its paired change since the first
+    timestep ends in `_minus_t0`.
+
+    Args:
+        measured: One row an image x noise x timestep x metric x PCoder, with the columns of
+            `pcbench.results.schema.REPRESENTATIONS`.
+    """
+    keys = ["suite", "name", "severity", "epsilon", "metric", "pcoder"]
+    for key, group in measured.groupby(keys, sort=True, dropna=False, observed=True):
+        columns: dict[str, Any] = dict(zip(keys, key, strict=True))
+        metric, pcoder = str(columns.pop("metric")), columns.pop("pcoder")
+        name = metric if pd.isna(pcoder) else f"{metric}_pcoder{int(pcoder)}"
+        by_timestep = group.pivot(index="image_id", columns="timestep", values="value")
+        start = by_timestep[by_timestep.columns[0]].to_numpy(dtype=np.float64)
+        for place, timestep in enumerate(by_timestep.columns):
+            values = by_timestep[timestep].to_numpy(dtype=np.float64)
+            yield pooled_row(name, int(timestep), mean_over_images(values), kind="noise", **columns)
+            if place:
+                change = mean_over_images(values - start)
+                yield pooled_row(name + CHANGE, int(timestep), change, kind="noise", **columns)

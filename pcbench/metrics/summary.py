@@ -14,9 +14,10 @@ from pcbench.metrics.cells import SuiteOutcomes, collect
 from pcbench.metrics.corruption import Baseline
 from pcbench.metrics.pooled import clean_change_rows, pooled_rows
 from pcbench.metrics.rates import rate
+from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
 from pcbench.metrics.table import SUBSET_NOTE, metrics_table
-from pcbench.results.schema import read_outcomes
+from pcbench.results.schema import read_outcomes, read_representations
 
 
 def summarise(
@@ -51,6 +52,19 @@ def summarise_folder(
         DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
     """
     return _summary(outcome_tables(folder), model, baselines, subsets)
+
+
+def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
+    """Turn a folder of Parquet files about representations into rows of the tidy table; see `representation_rows`.
+
+    Raises:
+        DataError: There are none, or a file is damaged.
+    """
+    tables = [read_representations(path) for path in sorted(folder.rglob("*.parquet"))]
+    if not tables:
+        raise DataError(f"{folder}: there are no representations to summarise; run a suite that measures them")
+    rows = representation_rows(pa.concat_tables(tables).unify_dictionaries().to_pandas())
+    return metrics_table([{"model": model, **row} for row in rows])
 
 
 def outcome_tables(folder: Path) -> Iterator[pa.Table]:

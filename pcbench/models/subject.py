@@ -57,6 +57,19 @@ class Subject:
             inner = inner.answers
         return inner.network if isinstance(inner, PredictiveAnswers) else None
 
+    def predictive_network(self, purpose: str) -> PredictiveNetwork:
+        """Return the predictive network, computed as it is.
+
+        Args:
+            purpose: What it is needed for, for the message.
+
+        Raises:
+            UsageError: The model is no predictive network, or runs in bfloat16 or compiled.
+        """
+        if not isinstance(self.answers, PredictiveAnswers):
+            raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is none")
+        return self.answers.network
+
     def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of every timestep.
 
@@ -126,9 +139,7 @@ class Subject:
         Raises:
             UsageError: The model is no predictive network, or runs in another precision or compiled.
         """
-        network = self.network
-        if network is None or not isinstance(self.answers, PredictiveAnswers):
-            raise UsageError(f"{self.name} is no predictive network in plain float32: it has no hyperparameters to set")
+        network = self.predictive_network("setting hyperparameters")
         changed = copy.copy(network)
         changed.hyperparameters = (*[weights] * (len(network.predictors) - 1), weights.without("feedback"))
         return replace(self, answers=PredictiveAnswers(changed).eval())

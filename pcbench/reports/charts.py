@@ -20,13 +20,13 @@ Order = Literal["timestep", "epsilon", "severity", "none"]
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Points with intervals, in percent on the y axis.
+    """Points with intervals, in the unit of the chart's y axis.
 
     Attributes:
         label: What the legend calls it.
         x: Where the points are: timesteps, or ε in [0,1] pixel units.
-        y: Their values in percent.
-        low: Lower ends of their 95 % intervals in percent.
+        y: Their values.
+        low: Lower ends of their 95 % intervals.
         high: Upper ends.
         n: How many images each is about.
     """
@@ -64,6 +64,7 @@ class Chart:
         caption: How it was made: what the points, lines and bands are.
         x_label: With its unit.
         y_label: With its unit.
+        percent: Whether y is in percent.
         x: What the x axis is.
         norm: The norm of ε, where ε is on an axis or in the legend.
         legend_title: What the lines differ in; empty where there is one line.
@@ -83,6 +84,7 @@ class Chart:
     legend_title: str
     colours: Order
     panels: tuple[Panel, ...]
+    percent: bool = True
 
     def table(self) -> pd.DataFrame:
         """Return all points as a table: panel, line, x, value, ends of the interval, images."""
@@ -95,24 +97,31 @@ class Chart:
         return pd.DataFrame(rows, columns=["panel", "line", "x", "value", "ci_low", "ci_high", "n"])
 
 
-def line(rows: pd.DataFrame, x: str, label: str) -> Line:
-    """Return rows of the tidy table as one line, sorted by the column on the x axis; ratios become percent."""
+def line(rows: pd.DataFrame, x: str, label: str, scale: float = 100.0) -> Line:
+    """Return rows of the tidy table as one line, sorted by the column on the x axis.
+
+    Args:
+        rows: The points.
+        x: The column on the x axis.
+        label: What the legend calls the line.
+        scale: What values are multiplied by: 100 makes percent of ratios.
+    """
     ordered = rows.sort_values(x)
-    percent = {name: tuple(float(value) * 100 for value in ordered[name]) for name in ("value", "ci_low", "ci_high")}
+    scaled = {name: tuple(float(value) * scale for value in ordered[name]) for name in ("value", "ci_low", "ci_high")}
     return Line(
         label,
         tuple(float(value) for value in ordered[x]),
-        percent["value"],
-        percent["ci_low"],
-        percent["ci_high"],
+        scaled["value"],
+        scaled["ci_low"],
+        scaled["ci_high"],
         tuple(int(value) for value in ordered["n"]),
     )
 
 
-def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str]) -> tuple[Line, ...]:
-    """Return one line for each value of a column, in its order."""
+def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], scale: float = 100.0) -> tuple[Line, ...]:
+    """Return one line for each value of a column, in its order; see `line`."""
     values = sorted(float(value) for value in rows[by].unique())
-    return tuple(line(rows[rows[by] == value], x, label(value)) for value in values)
+    return tuple(line(rows[rows[by] == value], x, label(value), scale) for value in values)
 
 
 def own_timestep(rows: pd.DataFrame) -> pd.DataFrame:

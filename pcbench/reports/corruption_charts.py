@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, in_order, line, lines, split_baseline, texts, words
+from pcbench.reports.charts import Chart, Panel, in_order, line, lines, split_baseline, words
 
 _BAND = "Bands are 95 % intervals: "
-_WILSON = "Wilson's over images."
 _BOOTSTRAP = "BCa bootstrap over images, all conditions of an image together."
 _TIMESTEP = "timestep t (number of updates)"
 
@@ -27,6 +26,8 @@ def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
     accuracy = rows[rows["metric"] == "accuracy"]
     pooled = accuracy[(accuracy["kind"] == "summary") & accuracy["severity"].notna()]
     single = accuracy[accuracy["kind"] == "corruption"]
+    if (rows["kind"] == "noise").any():
+        return  # drawn by the noise's standard deviation elsewhere
     if len(pooled):
         yield _accuracy(model, suite, accuracy[accuracy["kind"] == "clean"], pooled)
     if len(single):
@@ -110,31 +111,5 @@ def _errors(
         norm=None,
         legend_title="",
         colours="none",
-        panels=tuple(panels),
-    )
-
-
-def noise_charts(rows: pd.DataFrame) -> Iterator[Chart]:
-    """Return the chart of the rows of one model under noise added to the network's own input."""
-    noise = rows[(rows["kind"] == "noise") & (rows["metric"] == "accuracy")]
-    if not len(noise):
-        return
-    model, suite = str(rows["model"].iloc[0]), str(rows["suite"].iloc[0])
-    panels = [
-        Panel(words(name), lines(noise[noise["name"] == name], "timestep", "epsilon", "{:.3g}".format))
-        for name in texts(noise["name"])
-    ]
-    yield Chart(
-        name="accuracy-under-noise",
-        suite=suite,
-        model=model,
-        title=f"Accuracy of {model} under noise at every timestep",
-        caption=f"Top-1 accuracy at every timestep, by the noise's standard deviation σ. {_BAND}{_WILSON}",
-        x_label=_TIMESTEP,
-        y_label="accuracy (%)",
-        x="timestep",
-        norm=None,
-        legend_title="σ",
-        colours="epsilon",
         panels=tuple(panels),
     )

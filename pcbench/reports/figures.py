@@ -11,8 +11,9 @@ import pandas as pd
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.reports.attack_charts import attack_charts
 from pcbench.reports.charts import Chart, Panel, texts
-from pcbench.reports.corruption_charts import corruption_charts, noise_charts
+from pcbench.reports.corruption_charts import corruption_charts
 from pcbench.reports.drawing import draw
+from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import FORMATS, save, style
 from pcbench.results.directory import Run

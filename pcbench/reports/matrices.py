@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.reports.charts import attack_title, epsilon_text, in_order, own_timestep, words
+from pcbench.results.schema import CORRUPTED
 
 _MEANS = (
     ("mean_corruption_error", "corruption_error", "CE", "mCE"),
@@ -90,7 +91,7 @@ def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
         means = rows[rows["metric"] == mean_metric]
         if not len(means):
             continue
-        each = rows[(rows["metric"] == metric) & (rows["kind"] == "corruption")]
+        each = rows[(rows["metric"] == metric) & rows["kind"].isin(CORRUPTED)]
         baseline, suite = means["baseline"].iloc[0], str(rows["suite"].iloc[0])
         unit = "in %" if pd.isna(baseline) else f"in % of the errors of {baseline}"
         yield Matrix(

@@ -2,6 +2,7 @@
 
     <folder>/manifest.json       the RunSpec as resolved, its key, versions, times, a hash of every file
     <folder>/outcomes/<suite>/   Parquet, one row an image x condition x timestep
+    <folder>/representations/    likewise, where a suite measures the network's inner states
     <folder>/metrics.parquet     the tidy table of numbers, and the same as metrics.csv
     <folder>/report/             figures and the page
 
@@ -25,7 +26,7 @@ from pydantic import ValidationError
 
 from pcbench.errors import DataError, UsageError
 from pcbench.results.run_spec import RunSpec
-from pcbench.results.schema import read_outcomes
+from pcbench.results.schema import REPRESENTATIONS, read_outcomes, read_representations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,6 +151,13 @@ class Run:
     def outcomes(self, suite: str | None = None) -> pd.DataFrame:
         """Return one row an image x condition x timestep, of one suite or of all."""
         tables = [read_outcomes(path) for path in self.outcome_files(suite)]
+        table: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+        return table
+
+    def representations(self) -> pd.DataFrame:
+        """Return one row an image x noise x timestep x metric x PCoder; no rows where nothing measured them."""
+        files = sorted((self.folder / "representations").glob("*/*.parquet"))
+        tables = [read_representations(path) for path in files] or [REPRESENTATIONS.empty_table()]
         table: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
         return table
 

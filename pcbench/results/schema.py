@@ -19,7 +19,12 @@ from pcbench.errors import DataError
 
 SCHEMA_VERSION = 1
 
-_COLUMNS: dict[str, tuple[pa.DataType, Literal["always", "where it applies"]]] = {
+CORRUPTED = ("corruption", "noise")
+"""The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
+
+_Column = tuple[pa.DataType, Literal["always", "where it applies"]]
+
+_COLUMNS: dict[str, _Column] = {
     "image_id": (pa.string(), "always"),
     "label": (pa.int32(), "always"),
     "suite": (pa.string(), "always"),
@@ -44,15 +49,35 @@ _COLUMNS: dict[str, tuple[pa.DataType, Literal["always", "where it applies"]]] =
 }
 
 
-def _schema() -> pa.Schema:
+def _version_key(what: str) -> str:
+    return f"pcbench_{what}_version"
+
+
+def _schema(columns: Mapping[str, _Column], what: str, version: int) -> pa.Schema:
     fields: list[pa.Field[Any]] = []
-    for name, (kind, presence) in _COLUMNS.items():
+    for name, (kind, presence) in columns.items():
         stored = pa.dictionary(pa.int32(), pa.string()) if kind == pa.string() else kind
         fields.append(pa.field(name, stored, nullable=presence != "always"))
-    return pa.schema(fields, metadata={"pcbench_outcomes_version": str(SCHEMA_VERSION)})
+    return pa.schema(fields, metadata={_version_key(what): str(version)})
 
 
-OUTCOMES = _schema()
+OUTCOMES = _schema(_COLUMNS, "outcomes", SCHEMA_VERSION)
+"""One row an image x condition x timestep: what the network answered."""
+
+_REPRESENTATION_COLUMNS: dict[str, _Column] = {
+    "image_id": (pa.string(), "always"),
+    "suite": (pa.string(), "always"),
+    "name": (pa.string(), "always"),
+    "severity": (pa.int8(), "always"),
+    "epsilon": (pa.float64(), "always"),
+    "timestep": (pa.int16(), "always"),
+    "metric": (pa.string(), "always"),
+    "pcoder": (pa.int16(), "where it applies"),
+    "value": (pa.float64(), "always"),
+}
+
+REPRESENTATIONS = _schema(_REPRESENTATION_COLUMNS, "representations", 1)
+"""One row an image x noise x timestep x metric x PCoder: what noise did to the network's states."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +130,23 @@ def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]])
     return pa.table(arrays).cast(OUTCOMES)
 
 
+def representation_table(columns: Mapping[str, object]) -> pa.Table:
+    """Return rows about representations.
+
+    Args:
+        columns: Every column of `REPRESENTATIONS` by name: an array of shape (rows,), or one value for all rows.
+    """
+    rows = len(np.asarray(columns["value"]))
+    arrays: dict[str, Any] = {}
+    for name, (kind, _) in _REPRESENTATION_COLUMNS.items():
+        values: Any = columns[name]
+        arrays[name] = pa.array(values if np.ndim(values) else [values] * rows, type=kind)
+    return pa.table(arrays).cast(REPRESENTATIONS)
+
+
 def write_outcomes(table: pa.Table, path: Path) -> None:
     """Write a table of outcomes; the file has its name only once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".partial")
-    pq.write_table(table.cast(OUTCOMES), unfinished, compression="zstd")
-    unfinished.replace(path)
+    write_table(table.cast(OUTCOMES), path)
 
 
 def read_outcomes(path: Path) -> pa.Table:
@@ -119,16 +155,51 @@ def read_outcomes(path: Path) -> pa.Table:
     Raises:
         DataError: The file is damaged, has no version or one that this pcbench does not know, or other columns.
     """
+    return read_table(path, OUTCOMES, "outcomes")
+
+
+def write_representations(table: pa.Table, path: Path) -> None:
+    """Write a table about representations; the file has its name only once it is whole."""
+    write_table(table.cast(REPRESENTATIONS), path)
+
+
+def read_representations(path: Path) -> pa.Table:
+    """Read one file about representations, checking its version and columns.
+
+    Raises:
+        DataError: As for outcomes.
+    """
+    return read_table(path, REPRESENTATIONS, "representations")
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table as Parquet; the file has its name only once it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".partial")
+    pq.write_table(table, unfinished, compression="zstd")
+    unfinished.replace(path)
+
+
+def read_table(path: Path, schema: pa.Schema, what: str) -> pa.Table:
+    """Read one Parquet file of a run, checking its version and columns.
+
+    Args:
+        path: The file.
+        schema: What its columns have to be.
+        what: What its rows are called, here and in the file's metadata.
+
+    Raises:
+        DataError: The file is damaged, has no version or one that this pcbench does not know, or other columns.
+    """
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
-    metadata = table.schema.metadata or {}
-    version = metadata.get(b"pcbench_outcomes_version", b"none").decode()
-    if version != str(SCHEMA_VERSION):
-        raise DataError(
-            f"{path}: outcomes of version {version}, this pcbench reads version {SCHEMA_VERSION}; run it again"
-        )
-    if table.schema.names != OUTCOMES.names:
-        raise DataError(f"{path}: its columns are not those of outcomes version {SCHEMA_VERSION}; run it again")
-    return table.cast(OUTCOMES)
+    key = _version_key(what)
+    known = (schema.metadata or {})[key.encode()].decode()
+    version = (table.schema.metadata or {}).get(key.encode(), b"none").decode()
+    if version != known:
+        raise DataError(f"{path}: {what} of version {version}, this pcbench reads version {known}; run it again")
+    if table.schema.names != schema.names:
+        raise DataError(f"{path}: its columns are not those of {what} version {known}; run it again")
+    return table.cast(schema)

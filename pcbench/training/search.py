@@ -58,6 +58,11 @@ class Tuned:
         return [
             f"Hyperparameters of {network} chosen by pcbench: {self.method}.",
             f"Validation images: {source.name}{part}, fingerprint {source.fingerprint()[:16]}.",
+            *(
+                []
+                if source.subset is None
+                else [f"Leave them out of results: pcbench run --leave-out {len(source)}:{validation.seed}."]
+            ),
             f"Score: {score}; noise seed {validation.seed}.",
             f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; those it began with {first}.",
             f"{self.tried} tried, {self.diverged} of them diverged over t and were discarded.",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
-
-import numpy as np
 
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
@@ -107,16 +105,3 @@ def validation_images(data: str, images: int, seed: int, *, preprocessing: Prepr
             f"{data} holds {len(source)} images; take fewer than that for validation (--images), results need the rest"
         )
     return source.take(images, seed)
-
-
-def without(source: ImageSource, taken: ImageSource, words: str) -> ImageSource:
-    """Return the images of a source that are not among those taken: what results may be reported on.
-
-    Args:
-        source: The whole.
-        taken: The part that decided hyperparameters.
-        words: How the rest is called in tables.
-    """
-    held = set(taken.ids)
-    rest: Sequence[int] = [place for place, name in enumerate(source.ids) if name not in held]
-    return source.select(np.array(rest, dtype=np.int64), words)

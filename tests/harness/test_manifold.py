@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.spatial.distance import correlation
 from torch import nn
 
 import pcbench
+from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import network_input_noise
+from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
-from pcbench.harness.manifold import ManifoldRequest, manifold_metrics, measure_manifold
+from pcbench.errors import UsageError
+from pcbench.harness import manifold
+from pcbench.harness.manifold import ManifoldRequest, measure_manifold
+from pcbench.harness.run import run
+from pcbench.metrics.representations import representation_rows
+from pcbench.network.network import PredictiveNetwork
 from pcbench.training.validation import noise_definition
 
 
@@ -31,13 +41,14 @@ def request_for_five() -> ManifoldRequest:
     network = pcbench.predify(backbone, configuration, mean=(0.5,) * 3, std=(0.5,) * 3)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     source = open_source((images, np.zeros(5, int)), preprocessing=Preprocessing())
-    return ManifoldRequest(network, source, noise_definition(), timesteps=2, seed=3, batch_size=2)
+    return ManifoldRequest(network, source, "manifold", noise_definition(), timesteps=2, seed=3, batch_size=2)
 
 
 def test_each_number_is_what_one_image_alone_gives(request_for_five: ManifoldRequest) -> None:
     # Oracle: one image, two passes, scipy.
     request = request_for_five
-    measured = measure_manifold(request).set_index(["image_id", "severity", "timestep", "metric", "pcoder"])["value"]
+    table = measure_manifold(request).to_pandas().fillna({"pcoder": 0})
+    measured = table.set_index(["image_id", "severity", "timestep", "metric", "pcoder"])["value"]
     assert len(measured) == 5 * 5 * 3 * (2 * 2 + 1)
     name = request.source.ids[3]
     clean_input = request.network.normalise(request.source.load([3]).float() / 255)
@@ -58,14 +69,65 @@ def test_each_number_is_what_one_image_alone_gives(request_for_five: ManifoldReq
     assert measured[(name, 4, 2, "reconstruction_error", 0)] == pytest.approx(error, rel=1e-5)
 
 
-def test_the_table_holds_means_over_images(request_for_five: ManifoldRequest) -> None:
-    # Oracle: pandas' own mean of the per-image table.
-    measured = measure_manifold(request_for_five)
-    table = manifold_metrics(measured, model="small", noise="gaussian_noise")
-    row = table[(table.metric == "correlation_distance_pcoder2") & (table.severity == 5) & (table.timestep == 1)]
-    part = measured[(measured.metric == "correlation_distance") & (measured.pcoder == 2)]
-    expected = part[(part.severity == 5) & (part.timestep == 1)]["value"].mean()
-    assert row["value"].item() == pytest.approx(expected)
-    assert row["n"].item() == 5
-    assert (row["ci_low"] <= row["value"]).all()
-    assert set(table["suite"]) == {"manifold"}
+def test_the_rows_hold_means_over_images_and_paired_changes(request_for_five: ManifoldRequest) -> None:
+    # Oracle: pandas' own means of the per-image table.
+    measured = measure_manifold(request_for_five).to_pandas()
+    table = pd.DataFrame(representation_rows(measured))
+    part = measured[(measured.metric == "correlation_distance") & (measured.pcoder == 2) & (measured.severity == 5)]
+    by_timestep = part.pivot(index="image_id", columns="timestep", values="value")
+    rows = table[(table.severity == 5) & (table.timestep == 1)].set_index("metric")
+    row = rows.loc["correlation_distance_pcoder2"]
+    assert row["value"] == pytest.approx(by_timestep[1].mean())
+    change = rows.loc["correlation_distance_pcoder2_minus_t0"]
+    assert change["value"] == pytest.approx((by_timestep[1] - by_timestep[0]).mean())
+    assert row["n"] == change["n"] == 5
+    assert row["epsilon"] == 2.0
+    assert (table["ci_low"] <= table["value"]).all()
+    assert set(table["kind"]) == {"noise"}
+
+
+def test_a_run_of_the_suite_writes_representations_and_rows(
+    network: PredictiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Oracle: the same measured without a run; blocks smaller than the images change nothing.
+    monkeypatch.setattr(manifold, "_IMAGES_PER_UNIT", 5)
+    options = {"data": "digits", "images": 12, "timesteps": 2, "progress": False}
+    made = run(network, ["manifold"], out=tmp_path / "run", **options)
+    monkeypatch.undo()
+    found = made.representations()
+    assert len(list((made.folder / "representations" / "manifold").iterdir())) == 3
+    source = open_source("digits", preprocessing=Preprocessing()).take(12)
+    definition = load_corruption_suite(suite_folder("manifold")[1]).corruptions[0]
+    request = ManifoldRequest(network, source, "manifold", definition, timesteps=2)
+    keys = ["image_id", "severity", "timestep", "metric", "pcoder"]
+    expected = measure_manifold(request).to_pandas()
+    for table in (found, expected):
+        table["image_id"] = table["image_id"].astype(str)
+        table["metric"] = table["metric"].astype(str)
+    both = found.merge(expected, on=keys, suffixes=("", "_alone"))
+    assert len(both) == len(found) == 12 * 5 * 3 * 5
+    np.testing.assert_allclose(both["value"], both["value_alone"], atol=1e-5)
+    metrics = made.metrics
+    assert set(metrics["suite"]) == {"manifold"}
+    assert {"accuracy", "correlation_distance_pcoder1", "reconstruction_error"} <= set(metrics["metric"])
+    names = {path.stem for path in (made.folder / "report").glob("*.svg")}
+    assert names == {
+        "manifold-correlation-distance",
+        "manifold-correlation-distance-to-clean-t0",
+        "manifold-reconstruction-error",
+    }
+
+
+def test_a_plain_network_has_no_representations_to_measure() -> None:
+    plain = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    with pytest.raises(UsageError, match="the suite manifold needs a predictive network"):
+        run(plain, ["manifold"], data="digits", images=4, progress=False)
+
+
+def test_noise_suites_carry_their_standard_deviations(network: PredictiveNetwork, tmp_path: Path) -> None:
+    # Oracle: the paper's five values.
+    made = run(network, ["gaussian-noise"], out=tmp_path / "run", data="digits", images=12, progress=False, timesteps=1)
+    noise = made.outcomes().query("kind == 'noise'")
+    pairs = sorted(set(zip(noise["severity"], noise["epsilon"], strict=True)))
+    assert pairs == [(1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0), (5, 2.0)]
+    assert {path.stem for path in (made.folder / "report").glob("*.svg")} >= {"gaussian-noise-accuracy-under-noise"}

@@ -11,7 +11,7 @@ import pytest
 
 from pcbench.metrics.table import METRICS_COLUMNS
 from pcbench.results.directory import Run
-from pcbench.results.schema import OUTCOMES
+from pcbench.results.schema import OUTCOMES, REPRESENTATIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
 
@@ -34,6 +34,7 @@ def _documented(title: str) -> set[str]:
 
 def test_every_column_is_documented() -> None:
     assert _documented("`outcomes/<suite>/*.parquet`") == set(OUTCOMES.names)
+    assert _documented("`representations/<suite>/*.parquet`") >= set(REPRESENTATIONS.names)
     assert _documented("`metrics.csv` and `metrics.parquet`") == set(METRICS_COLUMNS)
 
 

@@ -57,6 +57,20 @@ def test_a_resumed_training_ends_with_the_same_weights(
         assert torch.equal(tensor, states(resumed)[name]), name
 
 
+def test_what_is_dropped_depends_on_no_foreign_random_numbers(source: ImageSource) -> None:
+    # Oracle: the same training after other random numbers were drawn, bit for bit; another seed drops others.
+    ended: list[dict[str, torch.Tensor]] = []
+    for foreign, seed in ((1, 4), (2, 4), (1, 5)):
+        objective = dropping()
+        settings = SETTINGS.changed(seed=seed, batch_size=len(source), shift=0)
+        with torch.random.fork_rng():
+            torch.manual_seed(foreign)
+            launch(lambda fabric, o=objective, s=settings: fit(o, source, s, fabric))
+        ended.append(states(objective))
+    assert all(torch.equal(tensor, ended[1][name]) for name, tensor in ended[0].items())
+    assert not torch.allclose(ended[0]["backbone.5.weight"], ended[2]["backbone.5.weight"], atol=1e-4)
+
+
 def test_one_step_of_sgd_is_gradient_descent(network: PredictiveNetwork, source: ImageSource) -> None:
     # Oracle: w - rate (dL/dw + decay w), the sum of all predictors' mean errors differentiated by autograd.
     settings = TrainingSettings(epochs=1, batch_size=12, optimizer="sgd", learning_rate=0.1, weight_decay=0.01)

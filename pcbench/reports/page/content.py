@@ -17,6 +17,7 @@ from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
 from pcbench.results.directory import Run
+from pcbench.results.schema import CORRUPTED
 
 
 def page_content(runs: list[Run]) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def _matrices(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> list
 def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
     """Return, for each run, accuracy by corruption and severity at every timestep."""
     for number, table in enumerate(tables):
-        rows = table[(table["suite"] == suite) & (table["kind"] == "corruption") & (table["metric"] == "accuracy")]
+        rows = table[(table["suite"] == suite) & table["kind"].isin(CORRUPTED) & (table["metric"] == "accuracy")]
         if len(rows):
             yield {
                 "run": number,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.metrics.rows import CHANGE
 from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, split_baseline, texts
 
@@ -36,6 +37,7 @@ def headline(metrics: pd.DataFrame) -> list[Sentence]:
     for suite in texts(metrics["suite"]):
         rows = metrics[metrics["suite"] == suite]
         sentences.extend(_corruption_sentences(suite, rows))
+        sentences.extend(_representation_sentences(suite, rows))
         sentences.extend(_attack_sentences(suite, rows[rows["kind"] == "attack"]))
     clean = metrics[metrics["kind"] == "clean"]
     # Suites of the same images have the same clean accuracy: it is told once.
@@ -62,6 +64,34 @@ def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
         measure = f" ({baseline} has 100 %)" if baseline else ""
         text = f"{suite}: {_MEANS[metric]}{note} is {_percent(row)} at t = {timestep}{measure}"
         yield Sentence(timestep, text + _changed(changes.get(timestep), -1))
+
+
+def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+    of_suite = rows[rows["metric"].str.fullmatch(rf"{CORRELATION_DISTANCE_TO_START}_pcoder\d+")]
+    if not len(of_suite):
+        return
+    deviations = sorted(float(value) for value in of_suite["epsilon"].unique())
+    deviation = deviations[len(deviations) // 2]
+    at_deviation = rows[rows["epsilon"] == deviation]
+    for metric in texts(of_suite["metric"]):
+        changes = _by_timestep(at_deviation, metric + CHANGE)
+        for timestep, row in _by_timestep(at_deviation, metric).items():
+            text = (
+                f"{suite}: under noise of σ = {deviation:.3g} the correlation distance of PCoder "
+                f"{metric.rpartition('pcoder')[2]} to what it makes of the clean image at t = 0 is "
+                f"{row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}] at t = {timestep}"
+            )
+            yield Sentence(timestep, text + _moved(changes.get(timestep)))
+
+
+def _moved(change: pd.Series | None) -> str:
+    """Return how a distance differs from the one at the first timestep, in words that its interval bears."""
+    if change is None:
+        return "."
+    low, high = float(change["ci_low"]), float(change["ci_high"])
+    word = "not clearly different from" if low <= 0 <= high else ("nearer than" if high < 0 else "farther than")
+    interval = f"{float(change['value']):+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
+    return f", {word} at t = 0 ({interval})."
 
 
 def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:

@@ -23,8 +23,8 @@
     return `rgba(${red},${green},${blue},${alpha})`;
   }
 
-  function number(value) {
-    return value.toFixed(1);
+  function number(value, digits = 1) {
+    return value.toFixed(digits);
   }
 
   // A budget grows by doubling and starts at none: evenly spaced steps, labelled with the budgets themselves.
@@ -40,6 +40,7 @@
     const steps = budgets(figure);
     const place = (x) => (figure.x === "epsilon" ? steps.indexOf(x) : x);
     const colours = palette(figure);
+    const [digits, unit] = figure.percent ? [1, " %"] : [3, ""];
     const made = [];
     for (const { run, panels } of figure.runs) {
       const panel = panels.find((one) => one.title === panelTitle);
@@ -56,9 +57,9 @@
           opacity: stands ? 1 : 0.45,
           line: { color: colours[index], width: stands ? 2.5 : 1.2, dash: dashes[run % dashes.length] },
           marker: { size: stands ? 6 : 4, color: colours[index] },
-          customdata: line.y.map((_, at) => [number(line.low[at]), number(line.high[at]), line.n[at],
+          customdata: line.y.map((_, at) => [number(line.low[at], digits), number(line.high[at], digits), line.n[at],
             figure.x === "epsilon" ? `ε = ${budgetText(figure, line.x[at])}` : `t = ${line.x[at]}`]),
-          hovertemplate: "%{customdata[3]}: %{y:.1f} % [%{customdata[0]}, %{customdata[1]}], n = %{customdata[2]}",
+          hovertemplate: `%{customdata[3]}: %{y:.${digits}f}${unit} [%{customdata[0]}, %{customdata[1]}], n = %{customdata[2]}`,
         });
       });
     }
