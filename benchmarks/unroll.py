@@ -113,7 +113,7 @@ def _training_steps(
 
     def theirs() -> list[Tensor]:
         network.predictors.zero_grad()
-        plain.reconstruction_loss(images).backward()
+        plain.reconstruction_loss(network.normalise(pixels)).backward()
         return [parameter.grad for parameter in network.predictors.parameters()]
 
     for found, expected in zip([each.clone() for each in ours()], theirs(), strict=True):

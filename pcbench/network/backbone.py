@@ -56,6 +56,21 @@ class Backbone(nn.Module):
         """Run everything that depends on a PCoder, and return the logits."""
         raise NotImplementedError
 
+    def start(self, images: Tensor) -> list[Tensor]:
+        """Return each PCoder's first drive, e_n(0); what comes after the last one need not be computed."""
+        drives: list[Tensor] = []
+
+        def note(_: int, drive: Tensor) -> Tensor:
+            drives.append(drive)
+            return drive
+
+        self._sweep_to_last(self.prepare(images), note)
+        return drives
+
+    def _sweep_to_last(self, shared: Values, replace: Replace) -> None:
+        """Do what `sweep` does, at least as far as the last PCoder."""
+        self.sweep(shared, replace)
+
     def forward(self, images: Tensor) -> Tensor:
         """Run the backbone as it is, replacing nothing."""
         return self.sweep(self.prepare(images), lambda _, drive: drive)
@@ -245,8 +260,15 @@ class TracedBackbone(Backbone):
 
     def sweep(self, shared: Values, replace: Replace) -> Tensor:
         """Run the part that depends on PCoders, forgetting each value after its last use."""
+        return self._run(self._each_time, shared, replace)[self._output]
+
+    def _sweep_to_last(self, shared: Values, replace: Replace) -> None:
+        last = max(place for place, operation in enumerate(self._each_time) if operation.pcoder is not None)
+        self._run(self._each_time[: last + 1], shared, replace)
+
+    def _run(self, operations: Sequence[_Operation], shared: Values, replace: Replace) -> Values:
         values = {name: self._handed_on(name, value) for name, value in shared.items()}
-        for operation in self._each_time:
+        for operation in operations:
             if operation.pcoder is None:
                 values[operation.name] = operation.run(values)
             else:
@@ -254,7 +276,7 @@ class TracedBackbone(Backbone):
                 values[operation.name] = self._replaced(operation.pcoder, values[drive], replace)
             for name in operation.last_uses:
                 del values[name]
-        return values[self._output]
+        return values
 
 
 def _first(value: Any) -> Any:

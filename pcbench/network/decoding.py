@@ -93,8 +93,8 @@ def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -
     extra = _pair(layer.output_padding)
     if not frozen and transposed_convolution.suits_learning(layer, value):
         prediction = transposed_convolution.trained(layer, value)
-    elif frozen and phase_convolution.suits(layer, value):
-        prediction = phase_convolution.transposed(layer, value)
+    elif (phase_convolution.suits if frozen else phase_convolution.suits_learning)(layer, value):
+        prediction = phase_convolution.transposed(layer, value, frozen=frozen)
     else:
         prediction = F.conv_transpose2d(value, kernel, bias, layer.stride, padding, extra, layer.groups, layer.dilation)
 

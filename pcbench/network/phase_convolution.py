@@ -8,6 +8,7 @@ transposed form there.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from pcbench.network.weight_cache import WeightCache
 
 _MOST_CHANNELS = 16
+_LEAST_PIXELS_TO_LEARN = 8192
 
 
 def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
@@ -35,11 +37,27 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     )
 
 
-def transposed(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:
-    """Return what the layer makes of (batch, channels, height, width), its parameters taken as constants."""
-    plan = _PLANS.get(layer, layer.weight, None, lambda: _Plan.of(layer))
+def suits_learning(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+    """Tell whether a layer that learns is faster so; its kernels are laid out at every step, so inputs must be large."""
+    pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
+    return pixels >= _LEAST_PIXELS_TO_LEARN and suits(layer, value)
+
+
+def transposed(layer: nn.ConvTranspose2d, value: Tensor, *, frozen: bool = True) -> Tensor:
+    """Return what the layer makes of (batch, channels, height, width).
+
+    Args:
+        layer: One that suits.
+        value: Its input.
+        frozen: Its parameters are taken as constants; otherwise the result is differentiable in them too.
+    """
+    if frozen:
+        plan = _PLANS.get(layer, layer.weight, None, lambda: _Plan.of(layer, layer.weight.detach()))
+        bias = None if layer.bias is None else layer.bias.detach()
+    else:
+        plan, bias = _Plan.of(layer, layer.weight), layer.bias
     height, width = (_transposed_side(layer, side) for side in value.shape[-2:])
-    bias = None if layer.bias is None else layer.bias.detach().repeat_interleave(plan.stride**2)
+    bias = None if bias is None else bias.repeat_interleave(plan.stride**2)
     ends = [-(-made // plan.stride) - 1 + plan.last - (side - 1) for made, side in _sides(value, height, width)]
     if ends == [-plan.first, -plan.first]:
         phases = F.conv2d(value, plan.kernels, bias, padding=ends[0])
@@ -71,22 +89,31 @@ class _Plan:
     last: int
 
     @staticmethod
-    def of(layer: nn.ConvTranspose2d) -> _Plan:
-        size, stride, padding = layer.kernel_size[0], layer.stride[0], int(layer.padding[0])
-        # Output s p + a takes kernel element s u + (a + padding) mod s from input p + (a + padding) div s - u.
-        taps = [
-            (phase, (phase + padding) // stride - step, stride * step + (phase + padding) % stride)
-            for phase in range(stride)
-            for step in range(-(-(size - (phase + padding) % stride) // stride))
-        ]
-        first, last = min(tap[1] for tap in taps), max(tap[1] for tap in taps)
-        window = last - first + 1
-        # (phase, window, kernel): which element of the kernel stands where, the same for rows and columns.
-        places = torch.zeros(stride, window, size, dtype=layer.weight.dtype, device=layer.weight.device)
-        for phase, offset, element in taps:
-            places[phase, offset - first, element] = 1
-        kernels = torch.einsum("ajk,blm,iokm->oabijl", places, places, layer.weight.detach())
+    def of(layer: nn.ConvTranspose2d, weight: Tensor) -> _Plan:
+        stride = layer.stride[0]
+        places, first, last = _places(layer.kernel_size[0], stride, int(layer.padding[0]))
+        places = places.to(weight)
+        kernels = torch.einsum("ajk,blm,iokm->oabijl", places, places, weight)
         return _Plan(kernels.flatten(0, 2).contiguous(), stride, first, last)
+
+
+@functools.cache
+def _places(size: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
+    """Return which element of the kernel stands where, (phase, window, kernel), the same for rows and columns.
+
+    Two more numbers say where the window begins and ends, counted from a phase's own position.
+    """
+    # Output s p + a takes kernel element s u + (a + padding) mod s from input p + (a + padding) div s - u.
+    taps = [
+        (phase, (phase + padding) // stride - step, stride * step + (phase + padding) % stride)
+        for phase in range(stride)
+        for step in range(-(-(size - (phase + padding) % stride) // stride))
+    ]
+    first, last = min(tap[1] for tap in taps), max(tap[1] for tap in taps)
+    places = torch.zeros(stride, last - first + 1, size)
+    for phase, offset, element in taps:
+        places[phase, offset - first, element] = 1
+    return places, first, last
 
 
 _PLANS: WeightCache[_Plan] = WeightCache()

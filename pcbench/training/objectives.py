@@ -54,7 +54,7 @@ class Reconstruction(Objective):
         del labels
         with torch.no_grad():
             below = self.network.normalise(images)
-            representations = self.network.unroll(below, 0, keep=("representations",)).representations[0]
+            representations = self.network.backbone.start(below)
         errors: list[Tensor] = []
         for predictor, representation in zip(self.network.predictors, representations, strict=True):
             # The same numbers as predictor(representation), by the faster ways of the unrolled pass.

@@ -39,6 +39,16 @@ def test_what_is_kept_does_not_depend_on_who_asks_first():
     torch.testing.assert_close(transposed(layer, value), layer(value))
 
 
+def test_a_layer_that_learns_gets_the_gradients_of_pytorch():
+    layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1).double()
+    value = torch.randn(2, 4, 5, 5, dtype=torch.float64, requires_grad=True)
+    wanted = [value, layer.weight, layer.bias]
+    expected = torch.autograd.grad(layer(value).sin().sum(), wanted)
+    found = torch.autograd.grad(transposed(layer, value, frozen=False).sin().sum(), wanted)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_derivatives():
     layer = nn.ConvTranspose2d(2, 1, 4, stride=2, padding=1).double()
     value = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
