@@ -25,7 +25,8 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Tell whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
     square = len({*layer.kernel_size}) == len({*layer.stride}) == len({*layer.padding}) == 1
     return (
-        value.device.type == "cpu"
+        not torch.compiler.is_compiling()
+        and value.device.type == "cpu"
         and max(layer.in_channels, layer.out_channels) <= _MOST_CHANNELS
         and square
         and layer.stride[0] <= layer.kernel_size[0]
@@ -33,12 +34,11 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
         and layer.dilation == (1, 1)
         and layer.output_padding == (0, 0)
         and not layer.weight.is_inference()
-        and not torch.compiler.is_compiling()
     )
 
 
 def suits_learning(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Tell whether a layer that learns is faster so; its kernels are laid out at every step, so inputs must be large."""
+    """Tell whether a layer that learns is faster so: its kernels are laid out anew at every step."""
     pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
     return pixels >= _LEAST_PIXELS_TO_LEARN and suits(layer, value)
 

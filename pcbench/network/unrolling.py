@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -84,7 +84,11 @@ class Dynamics:
 
     def unroll(self, images: Tensor, timesteps: int, keep: Sequence[Keep] = ()) -> Unrolled:
         """Run t = 0..T; see `PredictiveNetwork.unroll`."""
-        return _Pass(self, images, frozenset(keep)).run(timesteps)
+        # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
+        made = _Pass(
+            self, images, frozenset(keep), logits=[], magnitudes=[], representations=[], predictions=[], cells={}
+        )
+        return made.run(timesteps)
 
 
 Predictions = list[Tensor | None]
@@ -97,11 +101,11 @@ class _Pass:
     dynamics: Dynamics
     images: Tensor
     keep: frozenset[Keep]
-    logits: list[Tensor] = field(default_factory=list[Tensor])
-    magnitudes: list[Tensor] = field(default_factory=list[Tensor])
-    representations: list[tuple[Tensor, ...]] = field(default_factory=list[tuple[Tensor, ...]])
-    predictions: list[Predictions] = field(default_factory=list[Predictions])
-    cells: dict[int, int] = field(default_factory=dict[int, int])
+    logits: list[Tensor]
+    magnitudes: list[Tensor]
+    representations: list[tuple[Tensor, ...]]
+    predictions: list[Predictions]
+    cells: dict[int, int]
 
     def run(self, timesteps: int) -> Unrolled:
         shared = self.dynamics.backbone.prepare(self.images)

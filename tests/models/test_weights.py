@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,6 +148,36 @@ def test_published_weights_come_through_the_library_s_own_store(tmp_path, monkey
     monkeypatch.setattr(weights.value, "url", f"https://invalid.invalid/standin-{digest}.pth", raising=False)
     found = published_weights("torchvision:resnet18", "IMAGENET1K_V1")
     assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_timm_s_published_weights_come_through_its_own_store(tmp_path):
+    # A local stand-in for the download: the file lies in the store of the hub, and the network is switched off. It is
+    # read in a process of its own, for the hub's library looks at these variables when it is imported.
+    import timm
+
+    network = timm.create_model("mobilenetv3_small_050", pretrained=False)
+    home = tmp_path / "models--timm--mobilenetv3_small_050.lamb_in1k"
+    snapshot = home / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
+    snapshot.mkdir(parents=True)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(snapshot.name)
+    save_file(network.state_dict(), snapshot / "model.safetensors")
+    script = (
+        "import sys, torch\nfrom safetensors.torch import save_file\n"
+        "from pcbench.models.backbones import published_weights\n"
+        "save_file(dict(published_weights('timm:mobilenetv3_small_050', 'lamb_in1k')), sys.argv[1])\n"
+    )
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    made = tmp_path / "read.safetensors"
+    subprocess.run([sys.executable, "-c", script, str(made)], env=environment, check=True)
+    found = load_file(made)
+    assert found.keys() == network.state_dict().keys()
+    assert all(torch.equal(found[name], value) for name, value in network.state_dict().items())
+    nothing = script.replace("lamb_in1k", "other_in1k")
+    failed = subprocess.run(
+        [sys.executable, "-c", nothing, str(made)], env=environment, capture_output=True, check=False
+    )
+    assert b"--backbone-weights FILE" in failed.stderr
 
 
 def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch):

@@ -209,3 +209,11 @@ def test_divergence_is_told_from_magnitudes():
     magnitudes = torch.ones(2, 1, 2)
     magnitudes[0, 0, 0] = 0
     assert diverged(magnitudes).tolist() == [False, False]
+
+
+@pytest.mark.parametrize("timesteps", [0, 2])
+def test_torch_compile_takes_the_whole_pass_as_one_graph(network, timesteps):
+    # Oracle: the pass that is not compiled; `fullgraph` refuses a graph that breaks.
+    inputs = torch.rand(2, *network.configuration.table.input_size)
+    compiled = torch.compile(lambda images: network.unroll(images, timesteps).logits, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(inputs), network.unroll(inputs, timesteps).logits)
