@@ -56,7 +56,10 @@ def _join(group: pd.DataFrame) -> pd.DataFrame:
         joined[column] = grouped[column].max()
     joined["queries"] = grouped["queries"].sum()
     joined["name"] = NAME
-    return joined.reset_index().drop(columns="_first")
+    joined = joined.reset_index().drop(columns="_first")
+    smallest = rows.groupby("image_id", observed=True)["smallest_broken_epsilon"].min()
+    joined["smallest_broken_epsilon"] = joined["image_id"].map(smallest.to_dict()).astype(float)
+    return joined
 
 
 def _carry(part: pd.DataFrame, epsilons: list[float], name: Hashable) -> pd.DataFrame:

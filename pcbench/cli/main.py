@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import pcbench
+from pcbench.cli.agreement import agreement_command
 from pcbench.cli.baseline import baseline_command
 from pcbench.cli.check import check_command
 from pcbench.cli.compare import compare_command
@@ -42,6 +43,7 @@ app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)
 app.command("check")(check_command)
 app.command("baseline")(baseline_command)
+app.command("agreement")(agreement_command)
 app.command("train")(train_command)
 app.command("tune")(tune_command)
 app.command("study")(study_command)

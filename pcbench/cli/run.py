@@ -59,8 +59,13 @@ def run_command(
         bool, typer.Option("--plain-sweep", help="Attack every image at every ε.", rich_help_panel=_ATTACK)
     ] = False,
     checks: Annotated[
-        bool, typer.Option("--checks", help="Collect evidence on the gradients.", rich_help_panel=_ATTACK)
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--checks/--no-checks",
+            help="Collect evidence on the gradients; by default on all of the data, not on a part.",
+            rich_help_panel=_ATTACK,
+        ),
+    ] = None,
     save_adversarials: Annotated[
         bool, typer.Option("--save-adversarials", help="Keep adversarial images, lossless.", rich_help_panel=_ATTACK)
     ] = False,

@@ -167,6 +167,7 @@ def sweep_columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:
     shape = result.prediction.shape
     epsilons = np.asarray(result.epsilons)[:, None]
     outside = np.broadcast_to(~result.denominator, shape)
+    smallest = np.broadcast_to(result.smallest_broken_epsilon, shape)
     return {
         "image_id": np.broadcast_to(np.array(result.ids), shape),
         "label": np.broadcast_to(result.labels, shape),
@@ -177,6 +178,7 @@ def sweep_columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:
         "attacked": result.attacked,
         "success": np.ma.array(result.success, mask=~result.attacked),
         "success_within": np.ma.array(result.success_within, mask=outside),
+        "smallest_broken_epsilon": np.ma.array(smallest, mask=np.isnan(smallest)),
         "perturbation_linf": result.linf,
         "perturbation_l2": result.l2,
         "queries": result.queries,

@@ -14,8 +14,7 @@ from pcbench.attacks.checks.verdict import judged_attack
 from pcbench.attacks.sweep import sweep
 from pcbench.corruptions.api import corrupt
 from pcbench.data.image_source import Batch
-from pcbench.harness.evidence import can_be_checked
-from pcbench.harness.plan import AttackPlan, CorruptionPlan, Plan
+from pcbench.harness.plan import AttackPlan, CorruptionPlan, Plan, can_be_checked
 from pcbench.harness.scoring import to_unit_range
 from pcbench.reports.page.examples import Example, Examples, Picture
 from pcbench.results.directory import write_json

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 import torch
 
 from pcbench import models
+from pcbench.attacks.checks.verdict import judged_attack
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
 from pcbench.attacks.saved_suite import SavedSuite, open_saved
 from pcbench.catalog import KINDS, suite_folder, suite_names
@@ -27,6 +28,9 @@ from pcbench.models.subject import Subject
 from pcbench.network.update import Hyperparameters
 from pcbench.results.environment import folder_hash, versions
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
+
+# Enough to tell a broken gradient from a sound one; more only cost time.
+CHECKED_IMAGES = 128
 
 # The suites that `pcbench run` measures where the user names none: those made for the model's own data set.
 DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
@@ -91,6 +95,7 @@ class Plan:
         timesteps: T.
         batch_size: Images in one pass.
         suites: What is measured on which images.
+        checks: Whether the evidence about the attacks' gradients is collected.
         spec: The frozen description of all this.
     """
 
@@ -99,6 +104,7 @@ class Plan:
     timesteps: int
     batch_size: int
     suites: tuple[SuitePlan, ...]
+    checks: bool
     spec: RunSpec
 
 
@@ -276,6 +282,7 @@ def _part(source: ImageSource, images: int | None) -> ImageSource:
 def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
     timesteps, batch_size = _timesteps(request, subject), _batch_size(request, source)
     preprocessing = dataclasses.asdict(source.preprocessing)
+    checks = _checks(request, suites, source)
     name, _, split = source.name.partition(":")
     spec = RunSpec(
         version=SPEC_VERSION,
@@ -312,12 +319,33 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             compiled=request.compiled,
             device=subject.device.type,
             threads=torch.get_num_threads(),
-            checks=request.checks,
+            checks=checks,
             save_adversarials=request.save_adversarials,
         ),
         versions=versions(),
     )
-    return Plan(request, subject, timesteps, batch_size, suites, spec)
+    return Plan(request, subject, timesteps, batch_size, suites, checks, spec)
+
+
+def can_be_checked(suite: SuitePlan) -> bool:
+    """Tell whether a suite has an attack whose gradients can be judged."""
+    if suite.kind != "attacks":
+        return False
+    try:
+        judged_attack(suite.definition.attacks)
+    except UsageError:
+        return False
+    return True
+
+
+def _checks(request: Request, suites: tuple[SuitePlan, ...], source: ImageSource) -> bool:
+    """Tell whether the gradients are checked: as asked for, else where a result on all images could be published."""
+    able = [suite for suite in suites if can_be_checked(suite)]
+    if request.checks and not able:
+        raise UsageError("--checks needs a suite with an untargeted iterative white-box attack, such as linf")
+    if request.checks is not None:
+        return request.checks
+    return any(len(suite.source) >= CHECKED_IMAGES and not _is_subset(suite, source) for suite in able)
 
 
 def _timesteps(request: Request, subject: Subject) -> int:

@@ -41,7 +41,8 @@ class Request:
         gradient: ``"exact"`` or ``"stop_error"``: how attacks differentiate the error term.
         plain_sweep: Attack every image at every epsilon, and report the success at exactly epsilon.
         epsilons: Epsilons in [0,1] pixel units in place of the suite's.
-        checks: Collect the evidence that the attacks' gradients are sound.
+        checks: Collect the evidence that the attacks' gradients are sound; None does so where a suite of attacks is
+            run on all images of the data, as results are that are to be published.
         save_adversarials: Keep the adversarial images, lossless.
         adversarials: Folder of a run that kept its adversarial images: they are scored, in place of suites and data.
         backend: ``"fast"`` or ``"reference"`` corruptions.
@@ -70,7 +71,7 @@ class Request:
     gradient: Literal["exact", "stop_error"] = "exact"
     plain_sweep: bool = False
     epsilons: tuple[float, ...] | None = None
-    checks: bool = False
+    checks: bool | None = None
     save_adversarials: bool = False
     adversarials: Path | str | None = None
     backend: Literal["fast", "reference"] = "fast"

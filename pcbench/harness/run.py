@@ -18,7 +18,7 @@ from rich.console import Console
 from pcbench.harness.attack_suites import attack_units
 from pcbench.harness.corruption_suites import corruption_units
 from pcbench.harness.divergence import watch_growth
-from pcbench.harness.evidence import refuse_unchecked, write_checks
+from pcbench.harness.evidence import write_checks
 from pcbench.harness.examples import write_examples
 from pcbench.harness.manifold import manifold_units
 from pcbench.harness.plan import Plan, make_plan
@@ -27,6 +27,8 @@ from pcbench.harness.request import Request, request_from
 from pcbench.harness.saved_suites import saved_units
 from pcbench.harness.work import Unit
 from pcbench.metrics.summary import summarise_folder, summarise_representations
+from pcbench.metrics.table import metrics_table
+from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
 from pcbench.results.environment import machine
@@ -59,8 +61,6 @@ def run(model: Any = "pdigits", suites: tuple[str, ...] | list[str] = (), **opti
 def run_request(request: Request) -> Run:
     """Do what a request asks for; see `run`."""
     plan = make_plan(request)
-    if request.checks:
-        refuse_unchecked(plan)
     final = Path(request.out) if request.out is not None else DEFAULT_FOLDER / plan.spec.name()
     if not request.again and (final / MANIFEST).is_file() and open_run(final, verify=False).key == plan.spec.key():
         return _reported(open_run(final))
@@ -69,10 +69,9 @@ def run_request(request: Request) -> Run:
     clock = time.monotonic()
     growth = watch_growth(plan.subject, plan.suites[0].source, plan.timesteps, plan.batch_size)
     waited = _compute(plan, workspace)
-    _summarise(plan, workspace)
+    checks = write_checks(plan, workspace.folder) if plan.checks else []
+    _summarise(plan, workspace, checks)
     write_examples(plan, workspace.folder)
-    if plan.request.checks:
-        write_checks(plan, workspace.folder)
     finished = workspace.finish(
         {
             "started": started.isoformat(timespec="seconds"),
@@ -132,7 +131,7 @@ def _write(unit: Unit, table: pa.Table, path: Path) -> None:
         write_representations(table, path)
 
 
-def _summarise(plan: Plan, workspace: Workspace) -> None:
+def _summarise(plan: Plan, workspace: Workspace, checks: list[dict[str, Any]]) -> None:
     baselines = {
         suite.definition.name: suite.definition.baseline
         for suite in plan.suites
@@ -148,5 +147,8 @@ def _summarise(plan: Plan, workspace: Workspace) -> None:
     measured = workspace.folder / "representations"
     if measured.is_dir():
         table = pd.concat([table, summarise_representations(measured, model=model)], ignore_index=True)
+    if checks:
+        transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
+        table = pd.concat([table, transfer], ignore_index=True)
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), workspace.folder / "metrics.parquet")
     table.to_csv(workspace.folder / "metrics.csv", index=False)

@@ -8,9 +8,10 @@ compared between timesteps is robust accuracy, or the success rate over the imag
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import binom
 
 from pcbench.errors import UsageError
-from pcbench.metrics.rates import Booleans, Estimate, rate
+from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats, rate
 
 
 def attack_success_rate(success: Booleans, attacked: Booleans, correct_before: Booleans) -> Estimate:
@@ -56,6 +57,28 @@ def attack_success_rate_common(success_within: Booleans, correct_before: list[Bo
         UsageError: No image is correct at all of them.
     """
     return rate(success_within, np.logical_and.reduce(correct_before))
+
+
+def median_distance(distances: Floats) -> Estimate:
+    """Return the median distance from images to the nearest adversarial images that an attack found.
+
+    It is the measure of minimal-norm attacks; of an attack with fixed budgets it is the distance found at the first
+    budget that broke the image, and so an upper bound.
+
+    Args:
+        distances: Shape (images,), at least one; infinite where none was found.
+
+    Returns:
+        The median (the lower one of an even number of images) with the distribution-free 95 % interval of order
+        statistics; an end is infinite where too few images were broken to say, or too few images are there.
+    """
+    ordered = np.sort(distances)
+    images = len(ordered)
+    # The number of images below the true median is binomial; at most 2.5 % lies beyond either end.
+    last_below = int(binom.ppf((1 - CONFIDENCE) / 2, images, 0.5)) - 1
+    low = ordered[last_below] if last_below >= 0 else 0.0
+    high = ordered[images - 1 - last_below] if last_below >= 0 else np.inf
+    return Estimate(float(ordered[(images - 1) // 2]), float(low), float(high), images)
 
 
 def robust_accuracy(correct: list[Booleans]) -> Estimate:

@@ -12,6 +12,7 @@ from pcbench.metrics.attack import (
     attack_success_rate,
     attack_success_rate_common,
     attack_success_rate_within,
+    median_distance,
     robust_accuracy,
 )
 from pcbench.metrics.bootstrap import Sample
@@ -35,6 +36,7 @@ def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
         common = [clean[other] for other in compared[_attack(cells[0])]]
         yield from _robust_rows(sweep)
         yield from _success_rows(sweep, clean[timestep], common)
+        yield from _distance_rows(sweep, clean[timestep])
 
 
 def _epsilon(cell: Cell) -> float:
@@ -88,6 +90,18 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
         if cell.timestep > start and before in survived:
             change = sample.change(lambda means: means[..., 0], [cell], [before])
             yield cell_row(cell, "robust_accuracy" + CHANGE, change)
+
+
+def _distance_rows(sweep: Sweep, correct_before: Booleans) -> Iterator[Row]:
+    """Return the median distance to the adversarial images; none where fewer than half of the images have one."""
+    cell, answers = sweep[max(sweep)]
+    if cell.condition.targeted or not correct_before.any() or np.isnan(answers.perturbation).any():
+        return
+    distance = np.where(answers.success_within, answers.perturbation, np.inf)[correct_before]
+    estimate = median_distance(distance)
+    if np.isfinite(estimate.value):
+        condition = dataclasses.replace(cell.condition, epsilon=None)
+        yield cell_row(Cell(condition, cell.timestep), "median_distance", estimate)
 
 
 def _success_rows(sweep: Sweep, correct_before: Booleans, common: list[Booleans]) -> Iterator[Row]:

@@ -22,7 +22,8 @@ from pcbench.results.schema import Condition
 
 _KEYS = [field.name for field in dataclasses.fields(Condition)]
 _ANSWERS = ["correct", "attacked", "success", "success_within"]
-COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS]
+_NORMS = {"linf": "perturbation_linf", "l2": "perturbation_l2"}
+COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_NORMS.values()]
 """The columns of outcomes that metrics need."""
 
 _ABSENT = -1
@@ -45,12 +46,18 @@ class Answers:
         attacked: Whether the attack ran on the image at this ε; False where it did not or where there is none.
         success: Whether it reached its goal at exactly this ε.
         success_within: Whether it reached its goal at this ε or a smaller one.
+        perturbation: How far the scored image lies from the clean one in the attack's norm; not a number where there
+            is no attack.
     """
 
     correct: Booleans
     attacked: Booleans
     success: Booleans
     success_within: Booleans
+    perturbation: npt.NDArray[np.float32]
+
+
+_Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], npt.NDArray[np.float32] | None]
 
 
 class SuiteOutcomes:
@@ -63,7 +70,7 @@ class SuiteOutcomes:
     def __init__(self, suite: str) -> None:
         self.suite = suite
         self._ids = pd.Index([], dtype=object)
-        self._rows: dict[Cell, list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int8]]]] = {}
+        self._rows: dict[Cell, list[_Part]] = {}
 
     @property
     def image_ids(self) -> list[str]:
@@ -75,9 +82,15 @@ class SuiteOutcomes:
         """All cells, in the order in which they came."""
         return list(self._rows)
 
-    def add(self, cell: Cell, places: npt.NDArray[np.int32], answers: npt.NDArray[np.int8]) -> None:
-        """Take in rows of one cell: the images' places and their answers, shape (4, rows), -1 where empty."""
-        self._rows.setdefault(cell, []).append((places, answers))
+    def add(self, cell: Cell, part: _Part) -> None:
+        """Take in rows of one cell.
+
+        Args:
+            cell: The cell.
+            part: The images' places, their answers, shape (4, rows), -1 where empty, and the norms of their
+                perturbations, shape (rows,), or None where there is no attack.
+        """
+        self._rows.setdefault(cell, []).append(part)
 
     def places(self, image_ids: pd.Index) -> npt.NDArray[np.int32]:
         """Return the places of images in the vectors, making room for those not seen before."""
@@ -95,13 +108,16 @@ class SuiteOutcomes:
         images = len(self._ids)
         table = np.full((len(_ANSWERS), images), _ABSENT, dtype=np.int8)
         seen = np.zeros(images, dtype=np.int64)
-        for places, answers in self._rows[cell]:
+        perturbation = np.full(images, np.nan, dtype=np.float32)
+        for places, answers, norms in self._rows[cell]:
             seen += np.bincount(places, minlength=images)
             table[:, places] = answers
+            if norms is not None:
+                perturbation[places] = norms
         if not (seen == 1).all():
             self._refuse(cell, seen)
         correct, attacked, success, success_within = table == 1
-        return Answers(correct, attacked, success, success_within)
+        return Answers(correct, attacked, success, success_within, perturbation)
 
     def _refuse(self, cell: Cell, seen: npt.NDArray[np.int64]) -> None:
         image = self._ids[int(np.flatnonzero(seen != 1)[0])]
@@ -128,6 +144,7 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
     images, image_of_row = _encoded(table, "image_id")
     index = pd.Index(images, dtype=object)
     answers = np.stack([_answer(table, name) for name in _ANSWERS])
+    norms = {norm: _norms(table, column) for norm, column in _NORMS.items()}
     # Most tables hold one suite, and every cell of it all its images: these are looked up once.
     places_of_all: dict[str, npt.NDArray[np.int32]] = {}
     for values, rows in _groups(table):
@@ -143,7 +160,9 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
         else:
             places = np.full(len(index), _ABSENT, dtype=np.int32)
             places[present] = outcomes.places(index[present])
-        outcomes.add(Cell(condition, int(values["timestep"])), places[used], answers[:, rows])
+        measured = norms.get(condition.norm or "")
+        part = (places[used], answers[:, rows], None if measured is None else measured[rows])
+        outcomes.add(Cell(condition, int(values["timestep"])), part)
 
 
 def _groups(table: pa.Table) -> Iterator[tuple[dict[str, Any], npt.NDArray[np.int64]]]:
@@ -169,6 +188,14 @@ def _encoded(table: pa.Table, name: str) -> tuple[list[Any], npt.NDArray[np.int6
     array = column.unify_dictionaries().combine_chunks()
     codes = array.indices.fill_null(_ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
     return array.dictionary.to_pylist(), codes
+
+
+def _norms(table: pa.Table, name: str) -> npt.NDArray[np.float32] | None:
+    """Return a column of numbers, not a number where it is empty; None where it is empty throughout."""
+    column: Any = table.column(name)
+    if column.null_count == table.num_rows:
+        return None
+    return np.asarray(column.cast(pa.float32()).to_numpy(), dtype=np.float32)
 
 
 def _answer(table: pa.Table, name: str) -> npt.NDArray[np.int8]:

@@ -36,6 +36,7 @@ from pcbench.network.predictors import initialise
 
 #: Ablations of a run, and the hyperparameter that each sets to 0.
 ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
+ROBUSTBENCH = "robustbench:"
 _PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
 
 
@@ -62,7 +63,8 @@ def load(
     """Load a model.
 
     Args:
-        model: A zoo name; ``"CONFIG.toml@BACKBONE"`` (see `converted_entry`); ``"module:function"``, a function
+        model: A zoo name; ``"CONFIG.toml@BACKBONE"`` (see `converted_entry`); ``"robustbench:cifar10/Linf/Standard"``
+            (weights in, or downloaded to, RobustBench's folder `models`); ``"module:function"``, a function
             without arguments that returns a network; or a `torch.nn.Module`: a predictive network, a classifier
             (batch, classes), or any network that gives logits (T+1, batch, classes) for images in [0,1]. A module may
             say more in its attributes `preprocessing`, `class_names`, `input_size` (channels, height, width) and
@@ -93,6 +95,11 @@ def load(
     )
     if isinstance(model, nn.Module):
         return _load_own(model, type(model).__name__, {}, options)
+    if model.startswith(ROBUSTBENCH):
+        # Imported here: attacks import this module.
+        from pcbench.attacks.adapters.robustbench_models import open_robustbench
+
+        return _load_own(open_robustbench(model.removeprefix(ROBUSTBENCH)), model, {}, options)
     if SEPARATOR in model:
         return _load_entry(model, converted_entry(model), options)
     if ":" in model:

@@ -16,11 +16,13 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.reports.charts import epsilon_text, own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
+from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.paper_tables import as_markdown, write_tables
 from pcbench.results.directory import Run
 from pcbench.results.schema import OUTCOMES, read_outcomes
 
 Format = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
+NOT_CHECKED = "not checked"
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 
@@ -134,9 +136,11 @@ def robustbench_entries(run: Run) -> Iterator[dict[str, Any]]:
     """Yield one entry for each timestep and threat model, with the keys of RobustBench's model files.
 
     Numbers are percent, as there. `autoattack_acc` is only there for AutoAttack itself; other attacks have `robust_acc`
-    and are named. What is not comparable with the leaderboard says so in `footnote`.
+    and are named, with the verdict on their gradients. What is not comparable with the leaderboard says so in
+    `footnote`.
     """
     metrics = run.metrics
+    verdicts = {(verdict.suite, verdict.timestep): verdict.verdict for verdict in read_verdicts(run.folder)}
     clean = metrics[(metrics["kind"] == "clean") & (metrics["metric"] == "accuracy")]
     for suite in texts(metrics["suite"]):
         of_suite = clean[clean["suite"] == suite]
@@ -149,7 +153,9 @@ def robustbench_entries(run: Run) -> Iterator[dict[str, Any]]:
                 "footnote": f"measured by pcbench, suite {suite}, timestep {timestep} of a predictive network",
             }
             rows = metrics[(metrics["suite"] == suite) & (metrics["timestep"] == int(timestep))]
-            yield from (common | entry for entry in _threat_entries(rows))
+            checked = {"gradients": verdicts.get((suite, int(timestep)), NOT_CHECKED)}
+            for entry in _threat_entries(rows):
+                yield common | entry | (checked if "attack" in entry else {})
 
 
 def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -204,7 +210,20 @@ def model_card(run: Run) -> str:
         for matrix in matrices(metrics[metrics["suite"] == suite], name)
     )
     how = f"Measured by pcbench, run {run.key}; every timestep is a classifier of its own, on the same images."
+    said += _on_gradients(run)
     return f"---\n{data.to_yaml()}\n---\n\n# Robustness of {name}\n\n{how}\n\n{said}\n\n{tables}"
+
+
+def _on_gradients(run: Run) -> str:
+    """Return what a card says of the attacks' gradients; nothing where nothing was attacked."""
+    if not (run.metrics["kind"] == "attack").any():
+        return ""
+    verdicts = read_verdicts(run.folder)
+    if not verdicts:
+        return f"\n- The gradients that the attacks took were {NOT_CHECKED} (pcbench run --checks does)."
+    bad = [str(verdict.timestep) for verdict in verdicts if verdict.verdict == "suspicious"]
+    found = f"suspicious at t = {', '.join(bad)}" if bad else "consistent at every timestep"
+    return f"\n- The gradients that the attacks took are {found}."
 
 
 def _headline_rows(metrics: pd.DataFrame) -> pd.DataFrame:

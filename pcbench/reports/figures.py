@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.reports.attack_charts import attack_charts
-from pcbench.reports.charts import Chart, Panel, texts
+from pcbench.reports.charts import Chart, texts
 from pcbench.reports.corruption_charts import corruption_charts
 from pcbench.reports.drawing import draw
+from pcbench.reports.heat_maps import HeatMap, draw_heat_map, heat_maps
 from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import FORMATS, save, style
@@ -34,6 +36,13 @@ def _charts(metrics: pd.DataFrame) -> Iterator[Chart]:
             yield from attack_charts(rows)
 
 
+def matrices_of_transfer(metrics: pd.DataFrame) -> list[HeatMap]:
+    """Return all heat maps that a table of metrics gives, model by model and suite by suite."""
+    return [
+        chart for _, rows in metrics.groupby(["model", "suite"], sort=False, observed=True) for chart in heat_maps(rows)
+    ]
+
+
 def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
     """Write every figure of a table of metrics as SVG, PDF and PNG; the same table gives the same bytes.
 
@@ -47,10 +56,10 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
     made: list[Path] = []
     several = metrics["model"].nunique() > 1
     with style():
-        for chart in charts(metrics):
+        for chart in [*charts(metrics), *matrices_of_transfer(metrics)]:
             home = folder / chart.model if several else folder
             home.mkdir(parents=True, exist_ok=True)
-            figure = draw(chart)
+            figure = _drawn(chart)
             for kind in FORMATS:
                 path = home / f"{chart.suite}-{chart.name}.{kind}"
                 save(figure, path, f"{chart.title}. {chart.caption}")
@@ -75,20 +84,24 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
     """
     if out.suffix.removeprefix(".") not in FORMATS:
         raise UsageError(f"{out}: a figure is written as {', '.join('.' + kind for kind in FORMATS)}; choose one")
-    chosen = [_choose(name, charts(run.metrics)) for run in runs]
+    chosen = [_choose(name, [*charts(run.metrics), *matrices_of_transfer(run.metrics)]) for run in runs]
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
     caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
     out.parent.mkdir(parents=True, exist_ok=True)
     with style():
-        save(draw(chart), out, caption)
+        save(_drawn(chart), out, caption)
     return caption
 
 
-def _side_by_side(of_runs: list[Chart], labels: list[str]) -> Chart:
+def _drawn(chart: Chart | HeatMap) -> Figure:
+    return draw(chart) if isinstance(chart, Chart) else draw_heat_map(chart)
+
+
+def _side_by_side(of_runs: list[Chart | HeatMap], labels: list[str]) -> Chart | HeatMap:
     """Return one chart with the panels of all runs, one run after the other."""
     panels = [
-        Panel(": ".join(part for part in (label, panel.title) if part), panel.lines)
+        dataclasses.replace(panel, title=": ".join(part for part in (label, panel.title) if part))
         for label, chart in zip(labels, of_runs, strict=True)
         for panel in chart.panels
     ]
@@ -97,7 +110,7 @@ def _side_by_side(of_runs: list[Chart], labels: list[str]) -> Chart:
     return dataclasses.replace(first, title=title, panels=tuple(panels))
 
 
-def _choose(name: str, known: list[Chart]) -> Chart:
+def _choose(name: str, known: list[Chart | HeatMap]) -> Chart | HeatMap:
     full = {f"{chart.suite}-{chart.name}": chart for chart in known}
     matching = [full[name]] if name in full else [chart for chart in known if chart.name == name]
     if not matching:

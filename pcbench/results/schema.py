@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from pcbench.errors import DataError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 CORRUPTED = ("corruption", "noise")
 """The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
@@ -43,6 +43,7 @@ _COLUMNS: dict[str, _Column] = {
     "attacked": (pa.bool_(), "where it applies"),
     "success": (pa.bool_(), "where it applies"),
     "success_within": (pa.bool_(), "where it applies"),
+    "smallest_broken_epsilon": (pa.float64(), "where it applies"),
     "perturbation_linf": (pa.float32(), "where it applies"),
     "perturbation_l2": (pa.float32(), "where it applies"),
     "queries": (pa.int32(), "where it applies"),
@@ -114,8 +115,8 @@ def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]])
         condition: What the rows have in common.
         columns: The other columns by name, each of shape (rows,): `image_id`, `label`, `timestep`, `prediction`,
             `correct`, `confidence`, and where they apply `attacked`, `success`, `success_within`,
-            `perturbation_linf`, `perturbation_l2`, `queries`. A masked array is empty where it is masked; a column
-            that is left out is empty throughout.
+            `smallest_broken_epsilon`, `perturbation_linf`, `perturbation_l2`, `queries`. A masked array is empty
+            where it is masked; a column that is left out is empty throughout.
     """
     rows = len(columns["image_id"])
     common = dataclasses.asdict(condition)

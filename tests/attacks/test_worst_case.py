@@ -32,6 +32,7 @@ def rows(name: str, epsilon: float, **broken: bool | None) -> list[dict[str, obj
             "attacked": within is not None,
             "success": within,
             "success_within": within,
+            "smallest_broken_epsilon": epsilon if within else float("nan"),
             "queries": 10,
         }
         for image_id, within in broken.items()
@@ -60,6 +61,8 @@ def test_an_image_is_broken_where_any_attack_breaks_it() -> None:
     assert last.loc["a", "prediction"] == hash(("bim", 0.1)) % 7
     assert last.loc["b", "prediction"] == hash(("pgd", 0.1)) % 7
     assert last["queries"].tolist() == [20, 20, 20]
+    assert last["smallest_broken_epsilon"].tolist()[:2] == [0.1, 0.1]
+    assert pd.isna(last.loc["c", "smallest_broken_epsilon"])
     first = joined[joined["epsilon"] == 0.0].set_index("image_id")
     assert first.loc["a", "success_within"] == False  # noqa: E712 - a nullable boolean
 

@@ -15,6 +15,8 @@ from PIL import Image
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise
+from pcbench.metrics.table import metrics_table
+from pcbench.metrics.transfer import transfer_rows
 from pcbench.results.directory import Run, begin
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import Condition, outcome_table, write_outcomes
@@ -139,6 +141,13 @@ def _spec(model: str, seed: int) -> RunSpec:
     )
 
 
+def _pair(attacked: int, scored: int) -> dict[str, object]:
+    """A cell of the transfer matrix: images made at one timestep carry over the less, the farther the other is."""
+    rate = 0.8 - 0.2 * abs(attacked - scored)
+    pair = {"attacked_timestep": attacked, "timestep": scored, "attack_success_rate": rate, "n": 60}
+    return {"attack": "pgd", "norm": "linf", "epsilon": 8 / 255, **pair}
+
+
 def _write_examples(folder: Path) -> None:
     folder.mkdir()
     kinds = ["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
@@ -161,8 +170,6 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
         write_outcomes(table, workspace.folder / "outcomes" / str(table["suite"][0]) / f"{number:03}.parquet")
     whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     metrics = summarise(whole, model=model, baselines={"digits-c": MadeUpBaseline()})
-    metrics.to_csv(workspace.folder / "metrics.csv", index=False)
-    pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), workspace.folder / "metrics.parquet")
     rival = {"sign": "random search", "n": 70, "judged_rate": 0.5, "rival_rate": 0.25, "p_value": 0.9, "rival_only": 0}
     checks = [
         {
@@ -173,10 +180,15 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
             "attack": "pgd",
             "epsilon": 0.03,
             "comparisons": [rival],
+            "transfer": [_pair(t, scored) for scored in range(TIMESTEPS)],
         }
         for t in range(TIMESTEPS)
     ]
     (workspace.folder / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
+    transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
+    metrics = pd.concat([metrics, transfer], ignore_index=True)
+    metrics.to_csv(workspace.folder / "metrics.csv", index=False)
+    pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), workspace.folder / "metrics.parquet")
     _write_examples(workspace.folder / "examples")
     return workspace.finish({"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5, "machine": {}})
 

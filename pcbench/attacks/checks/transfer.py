@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pcbench.attacks.classify import Judge, classify
+from pcbench.attacks.definitions import Norm
 from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE, Sweep, scored_images
 
 
@@ -19,6 +20,7 @@ class TransferMatrix:
 
     Attributes:
         attack: The attack's name.
+        norm: The ball's norm.
         epsilon: The budget.
         timesteps: The timesteps attacked (rows) and scored (columns), ascending.
         broken: ``broken[a, e, i]``: image i, made against timestep a, is misclassified at timestep e; (T, T, N).
@@ -26,6 +28,7 @@ class TransferMatrix:
     """
 
     attack: str
+    norm: Norm
     epsilon: float
     timesteps: tuple[int, ...]
     broken: NDArray[np.bool_]
@@ -45,6 +48,7 @@ class TransferMatrix:
         return [
             {
                 "attack": self.attack,
+                "norm": self.norm,
                 "epsilon": self.epsilon,
                 "attacked_timestep": made,
                 "timestep": scored,
@@ -76,6 +80,7 @@ def transfer_matrix(
         broken.append((answers.predictions.cpu()[chosen] != labels).numpy())
     return TransferMatrix(
         attack=sweeps[0].attack,
+        norm=sweeps[0].norm,
         epsilon=sweeps[0].epsilons[-1],
         timesteps=tuple(timesteps),
         broken=np.stack(broken),

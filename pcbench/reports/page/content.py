@@ -10,6 +10,7 @@ import pandas as pd
 
 from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, in_order, norm_symbol, texts, words
 from pcbench.reports.figures import charts
+from pcbench.reports.heat_maps import heat_maps, matrix
 from pcbench.reports.matrices import entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.headline import headline
@@ -37,6 +38,7 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
                 "figures": _figures(suite, tables),
                 "matrices": _matrices(suite, tables, labels),
                 "severity_grids": list(_severity_grids(suite, tables, labels)),
+                "heat_maps": list(_heat_maps(suite, tables, labels)),
             }
             for suite in suites
         ],
@@ -153,6 +155,24 @@ def _matrices(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> list
         for number, table in enumerate(tables)
         for matrix in matrices(table[table["suite"] == suite], labels[number])
     ]
+
+
+def _heat_maps(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:
+    """Return, for each run, the success of images made against one timestep at every other."""
+    for number, table in enumerate(tables):
+        for chart in heat_maps(table[table["suite"] == suite]):
+            for panel in chart.panels:
+                attacked, scored, _ = matrix(panel)
+                yield {
+                    "run": number,
+                    "title": f"Transfer between the timesteps of {labels[number]}: {panel.title}",
+                    "caption": chart.caption,
+                    "scored": scored,
+                    "rows": [
+                        [dataclasses.asdict(cell) for cell in panel.cells if cell.attacked == timestep]
+                        for timestep in attacked
+                    ],
+                }
 
 
 def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Iterator[dict[str, Any]]:

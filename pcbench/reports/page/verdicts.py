@@ -35,6 +35,7 @@ class Verdict(_Known):
     attack: str = ""
     epsilon: float | None = None
     comparisons: tuple[Comparison, ...] = ()
+    shown: tuple[Comparison, ...] = ()
 
 
 def read_verdicts(run_folder: Path) -> list[Verdict]:

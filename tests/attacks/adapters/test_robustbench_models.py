@@ -10,6 +10,7 @@ import torch
 from pcbench.attacks.adapters.extras import is_installed
 from pcbench.attacks.adapters.robustbench_models import open_robustbench
 from pcbench.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
+from pcbench.models import load
 
 installed = pytest.mark.skipif(
     not is_installed("robustbench"), reason="the extra robustbench is not installed in this environment"
@@ -29,7 +30,7 @@ def test_a_name_has_three_parts() -> None:
 
 @installed
 @pytest.mark.filterwarnings("ignore")  # robustbench and what it imports warn of many things
-def test_a_local_file_goes_through_its_loader(tmp_path: Path) -> None:
+def test_a_local_file_goes_through_its_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'cifar10'"):
         open_robustbench("cifar/Linf/Engstrom2019Robustness")
     with pytest.raises(UnknownNameError, match="threat model"):
@@ -49,6 +50,12 @@ def test_a_local_file_goes_through_its_loader(tmp_path: Path) -> None:
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(loaded(images), made(images))
+    monkeypatch.chdir(tmp_path)
+    path.parent.parent.parent.joinpath("models").symlink_to(tmp_path)
+    subject = load("robustbench:cifar10/Linf/Engstrom2019Robustness")
+    assert (subject.classes, subject.timesteps) == (10, 0)
+    with torch.no_grad():
+        torch.testing.assert_close(subject.logits(images)[0], made(images))
     path.write_bytes(b"nonsense")
     with pytest.raises(WeightsError, match="no usable weights"):
         open_robustbench("cifar10/Linf/Engstrom2019Robustness", tmp_path)

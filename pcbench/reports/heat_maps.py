@@ -1,0 +1,168 @@
+"""The transfer matrix as a heat map: images made against one timestep, scored at every timestep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from pcbench.metrics.transfer import TRANSFER
+from pcbench.reports.charts import attack_title, epsilon_text, texts
+from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH
+
+WITHIN = "attack_success_rate_within"
+_DARK = 55
+# Numbers are written into cells as long as there is room for them.
+_MOST_LABELLED = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A rate with its interval, in percent.
+
+    Attributes:
+        attacked: The timestep that the images were made against.
+        scored: The timestep that they were scored at.
+        value: Their success rate.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        n: How many images it is about.
+    """
+
+    attacked: int
+    scored: int
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclasses.dataclass(frozen=True)
+class HeatMapPanel:
+    """One matrix.
+
+    Attributes:
+        title: What it is about; empty where there is only one.
+        cells: Row after row.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class HeatMap:
+    """A figure of matrices before it is drawn; its attributes are those of `pcbench.reports.charts.Chart`."""
+
+    name: str
+    suite: str
+    model: str
+    title: str
+    caption: str
+    panels: tuple[HeatMapPanel, ...]
+
+    def table(self) -> pd.DataFrame:
+        """Return all cells as a table."""
+        return pd.DataFrame(
+            [{"panel": panel.title, **dataclasses.asdict(cell)} for panel in self.panels for cell in panel.cells]
+        )
+
+
+def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
+    """Return the heat map of the rows of one model on one attack suite, where images were scored across timesteps."""
+    panels = list(_panels(rows))
+    if panels:
+        model, suite = str(rows["model"].iloc[0]), str(rows["suite"].iloc[0])
+        checked = (rows["metric"] == TRANSFER).any()
+        over = "right at both timesteps" if checked else "that this model gets right at the timestep scored"
+        yield HeatMap(
+            name="transfer",
+            suite=suite,
+            model=model,
+            title=f"Transfer between the timesteps of {model} under {suite}",
+            caption="Success rate in % of images made against the timestep of the row, scored at the timestep of the "
+            f"column, over the images {over} when clean. Intervals (Wilson, 95 %) are in the table.",
+            panels=tuple(panels),
+        )
+
+
+def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
+    transfer = rows[rows["metric"] == TRANSFER]
+    if not len(transfer):
+        within = rows[(rows["metric"] == WITHIN) & rows["attacked_timestep"].notna()]
+        crossed = within[within["attacked_timestep"] != within["timestep"]]
+        transfer = within[within["name"].isin(texts(crossed["name"]))]
+    for (name, norm), part in transfer.groupby(["name", "norm"], sort=False, observed=True):
+        epsilon = _telling_epsilon(part)
+        shown = part[part["epsilon"] == epsilon].sort_values(["attacked_timestep", "timestep"])
+        yield HeatMapPanel(
+            f"{attack_title(name)}, ε = {epsilon_text(epsilon, str(norm))}",
+            tuple(
+                Cell(
+                    int(row["attacked_timestep"]),
+                    int(row["timestep"]),
+                    *(100 * float(row[column]) for column in ("value", "ci_low", "ci_high")),
+                    n=int(row["n"]),
+                )
+                for _, row in shown.iterrows()
+            ),
+        )
+
+
+def _telling_epsilon(part: pd.DataFrame) -> float:
+    """Return the budget at which the mean success is nearest to one half."""
+    means = part[part["epsilon"] > 0].groupby("epsilon")["value"].mean()
+    return float((means - 0.5).abs().idxmin())
+
+
+def draw_heat_map(chart: HeatMap) -> Figure:
+    """Draw a heat map; call it, and `save`, within `style()`."""
+    panels = len(chart.panels)
+    columns = min(panels, 3)
+    rows = -(-panels // columns)
+    size = (COLUMN_WIDTH, 3.1) if panels == 1 else (PAGE_WIDTH, 0.4 + rows * 2.6)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    flat: list[Axes] = list(grid.flat)
+    images = [_draw_panel(axes, panel) for axes, panel in zip(flat, chart.panels, strict=False)]
+    for axes in flat[panels:]:
+        axes.set_visible(False)
+    bar = figure.colorbar(images[0], ax=flat[:panels], fraction=0.05)
+    bar.set_label("attack success rate (%)")
+    figure.supxlabel("scored at timestep t", fontsize=8)
+    figure.supylabel("made against timestep t", fontsize=8)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: HeatMapPanel) -> AxesImage:
+    attacked, scored, values = matrix(panel)
+    image = axes.imshow(values, cmap="cividis", vmin=0, vmax=100)
+    axes.set_title(panel.title, pad=3)
+    axes.grid(visible=False)
+    step = -(-max(len(scored), len(attacked)) // _MOST_LABELLED)
+    axes.set_xticks(range(0, len(scored), step), [str(t) for t in scored[::step]])
+    axes.set_yticks(range(0, len(attacked), step), [str(t) for t in attacked[::step]])
+    if len(scored) <= _MOST_LABELLED:
+        for (row, column), value in np.ndenumerate(values):
+            if not np.isnan(value):
+                shade = "white" if value < _DARK else "black"
+                axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=shade, fontsize=6)
+    return image
+
+
+def matrix(panel: HeatMapPanel) -> tuple[list[int], list[int], NDArray[np.float64]]:
+    """Return the timesteps attacked and scored, and the rates in percent, (attacked, scored), NaN where none is."""
+    attacked = sorted({cell.attacked for cell in panel.cells})
+    scored = sorted({cell.scored for cell in panel.cells})
+    values = np.full((len(attacked), len(scored)), np.nan)
+    for cell in panel.cells:
+        values[attacked.index(cell.attacked), scored.index(cell.scored)] = cell.value
+    return attacked, scored, values
