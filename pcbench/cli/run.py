@@ -89,6 +89,9 @@ def run_command(
         str, typer.Option("--precision", help="float32, tf32 or bfloat16.", rich_help_panel=_RUN)
     ] = "float32",
     compiled: Annotated[bool, typer.Option("--compile", help="Use torch.compile.", rich_help_panel=_RUN)] = False,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Attacks with less memory, more time.", rich_help_panel=_RUN)
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.", rich_help_panel=_RUN)] = None,
     again: Annotated[bool, typer.Option("--again", help="Compute anew.", rich_help_panel=_RUN)] = False,
 ) -> None:

@@ -236,7 +236,7 @@ def _load_model(request: Request, device: str) -> Subject:
         ablation=request.ablation,
         device=device,
     )
-    return subject.configured(precision=request.precision, compiled=request.compiled)
+    return subject.configured(precision=request.precision, compiled=request.compiled, recompute=request.recompute)
 
 
 def marked_name(subject: Subject) -> str:
@@ -317,6 +317,7 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             jpeg_quality=request.jpeg_quality,
             precision=request.precision,
             compiled=request.compiled,
+            recompute=request.recompute,
             device=subject.device.type,
             threads=torch.get_num_threads(),
             checks=checks,

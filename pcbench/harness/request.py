@@ -34,6 +34,7 @@ class Request:
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; ``"auto"`` takes a GPU where there is one.
         precision: ``"float32"``, ``"tf32"`` or ``"bfloat16"``.
         compiled: Send the network through `torch.compile`.
+        recompute: Build the graphs of attacks one timestep at a time: less memory, more time.
         backbone_weights: Safetensors file of the backbone.
         weights: Safetensors file of the predictors.
         random_predictors: Seed for untrained predictors: the null control, marked in the results.
@@ -64,6 +65,7 @@ class Request:
     device: str = "auto"
     precision: str = "float32"
     compiled: bool = False
+    recompute: bool = False
     backbone_weights: Path | str | None = None
     weights: Path | str | None = None
     random_predictors: int | None = None

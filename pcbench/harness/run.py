@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from pcbench.harness.attack_suites import attack_units
@@ -27,7 +26,7 @@ from pcbench.harness.request import Request, request_from
 from pcbench.harness.saved_suites import saved_units
 from pcbench.harness.work import Unit
 from pcbench.metrics.summary import summarise_folder, summarise_representations
-from pcbench.metrics.table import metrics_table
+from pcbench.metrics.table import metrics_table, write_metrics
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
@@ -150,5 +149,4 @@ def _summarise(plan: Plan, workspace: Workspace, checks: list[dict[str, Any]]) -
     if checks:
         transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
         table = pd.concat([table, transfer], ignore_index=True)
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), workspace.folder / "metrics.parquet")
-    table.to_csv(workspace.folder / "metrics.csv", index=False)
+    write_metrics(table, workspace.folder)

@@ -15,8 +15,8 @@ from pcbench.metrics.attack import (
     median_distance,
     robust_accuracy,
 )
-from pcbench.metrics.bootstrap import Sample
 from pcbench.metrics.cells import Answers, Cell, SuiteOutcomes
+from pcbench.metrics.paired import paired_rate_change
 from pcbench.metrics.rates import Booleans
 from pcbench.metrics.rows import CHANGE, Row, cell_row
 from pcbench.results.schema import Condition
@@ -83,12 +83,11 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     if not survived:
         return
     start = min(cell.timestep for cell in survived)
-    sample = Sample(survived)
-    for cell in survived:
+    for cell, standing in survived.items():
         against = None if cell.condition.attacked_timestep is None else start
         before = Cell(dataclasses.replace(cell.condition, attacked_timestep=against), start)
         if cell.timestep > start and before in survived:
-            change = sample.change(lambda means: means[..., 0], [cell], [before])
+            change = paired_rate_change(survived[before], standing)
             yield cell_row(cell, "robust_accuracy" + CHANGE, change)
 
 

@@ -22,6 +22,7 @@ from pcbench.metrics.corruption import (
     mean_over_severities,
     relative_corruption_error,
 )
+from pcbench.metrics.paired import paired_rate_change
 from pcbench.metrics.rates import Booleans, Estimate, Floats
 from pcbench.metrics.rows import CHANGE, Row, pooled_row
 from pcbench.results.schema import CORRUPTED
@@ -180,11 +181,8 @@ def _mean_change_rows(
 def clean_change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     """Return the paired change of the accuracy on clean images since the first timestep."""
     columns = {t: ~errors for (name, _, t), errors in error_columns(outcomes).items() if name == _CLEAN}
-    if len(columns) < 2:
-        return
-    sample, start = Sample(columns), min(columns)
     for timestep in sorted(columns)[1:]:
-        change = sample.change(lambda means: means[..., 0], [timestep], [start])
+        change = paired_rate_change(columns[min(columns)], columns[timestep])
         yield pooled_row("accuracy" + CHANGE, timestep, change, kind="clean", name=_CLEAN)
 
 

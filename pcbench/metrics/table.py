@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pcbench.errors import DataError
 
 METRICS_VERSION = 1
+_VERSION_KEY = b"pcbench_metrics_version"
 
 METRICS_COLUMNS: dict[str, str] = {
     "model": "str",
@@ -54,6 +57,31 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"a table of metrics with a value of the wrong type ({problem}); run again") from problem
 
 
+def write_metrics(table: pd.DataFrame, folder: Path) -> None:
+    """Write a table of metrics as `metrics.parquet`, with its version, and the same as `metrics.csv`."""
+    write_metrics_parquet(table, folder / "metrics.parquet")
+    table.to_csv(folder / "metrics.csv", index=False)
+
+
+def write_metrics_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table of metrics as Parquet, its version in the metadata (`pcbench_metrics_version`)."""
+    made = pa.Table.from_pandas(table, preserve_index=False)
+    metadata: dict[bytes, bytes] = dict(made.schema.metadata or {})
+    stamped = made.replace_schema_metadata(metadata | {_VERSION_KEY: str(METRICS_VERSION).encode()})
+    pq.write_table(stamped, path)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    made = pq.read_table(path)
+    version = (made.schema.metadata or {}).get(_VERSION_KEY, b"none").decode()
+    if version != str(METRICS_VERSION):
+        raise DataError(
+            f"{path}: metrics of version {version}, this pcbench reads version {METRICS_VERSION}; run it again"
+        )
+    table: pd.DataFrame = made.to_pandas()
+    return table
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     # Only an empty field is an empty field: a model may be called "None".
     return pd.read_csv(path, keep_default_na=False, na_values=[""])
@@ -63,10 +91,10 @@ def read_metrics(path: Path) -> pd.DataFrame:
     """Read `metrics.csv` or `metrics.parquet`.
 
     Raises:
-        DataError: It is missing, damaged, or has other columns.
+        DataError: It is missing, damaged, of an unknown version, or has other columns.
     """
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file; is {path.parent} a finished run?") from None
     except (OSError, ValueError) as problem:

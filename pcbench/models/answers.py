@@ -46,11 +46,17 @@ class Answers(nn.Module):
 
 
 class PredictiveAnswers(Answers):
-    """A predictive network."""
+    """A predictive network.
 
-    def __init__(self, network: PredictiveNetwork) -> None:
+    Args:
+        network: The network.
+        recompute: Trade time for memory where an attack's graph is built; see `PredictiveNetwork.unroll`.
+    """
+
+    def __init__(self, network: PredictiveNetwork, *, recompute: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.recompute = recompute
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0 for images in [0,1]."""
@@ -58,7 +64,7 @@ class PredictiveAnswers(Answers):
 
     def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps from one unrolled pass."""
-        return self.network.unroll(inputs, timesteps, gradient).logits
+        return self.network.unroll(inputs, timesteps, gradient, recompute=self.recompute).logits
 
 
 class FeedforwardAnswers(Answers):

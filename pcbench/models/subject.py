@@ -110,8 +110,8 @@ class Subject:
         self.answers.check(timestep)
         return AnswerAt(self.answers, timestep, gradient)
 
-    def configured(self, *, precision: str = "float32", compiled: bool = False) -> Subject:
-        """Return this model computed with another precision, or compiled; the weights are shared.
+    def configured(self, *, precision: str = "float32", compiled: bool = False, recompute: bool = False) -> Subject:
+        """Return this model computed with another precision, compiled, or with less memory; the weights are shared.
 
         On a GPU, ``"float32"`` means full float32 products: TF32 is switched off for this process, and
         ``"tf32"`` switches it on.
@@ -119,6 +119,8 @@ class Subject:
         Args:
             precision: ``"float32"``, ``"tf32"`` (GPU only) or ``"bfloat16"`` (autocast).
             compiled: Send the model through `torch.compile`.
+            recompute: Build an attack's graph one timestep at a time: less memory, more time, the same gradients. It
+                changes predictive networks only.
 
         Raises:
             UsageError: The precision is unknown, or needs a GPU.
@@ -130,7 +132,11 @@ class Subject:
             raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
         if on_gpu:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-        answers = LowPrecisionAnswers(self.answers) if precision == "bfloat16" else self.answers
+        answers = self.answers
+        if recompute and isinstance(answers, PredictiveAnswers):
+            answers = PredictiveAnswers(answers.network, recompute=True)
+        if precision == "bfloat16":
+            answers = LowPrecisionAnswers(answers)
         return replace(self, answers=CompiledAnswers(answers).eval() if compiled else answers.eval())
 
     def with_hyperparameters(self, weights: Hyperparameters) -> Subject:
@@ -142,7 +148,8 @@ class Subject:
         network = self.predictive_network("setting hyperparameters")
         changed = copy.copy(network)
         changed.hyperparameters = (*[weights] * (len(network.predictors) - 1), weights.without("feedback"))
-        return replace(self, answers=PredictiveAnswers(changed).eval())
+        recompute = isinstance(self.answers, PredictiveAnswers) and self.answers.recompute
+        return replace(self, answers=PredictiveAnswers(changed, recompute=recompute).eval())
 
     def _steps(self, timesteps: int | None) -> int:
         return self.timesteps if timesteps is None else timesteps

@@ -13,6 +13,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.metrics.table import write_metrics_parquet
 from pcbench.reports.charts import epsilon_text, own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
@@ -88,10 +89,6 @@ def _metrics_csv(metrics: pd.DataFrame, path: Path) -> None:
     metrics.to_csv(path, index=False)
 
 
-def _metrics_parquet(metrics: pd.DataFrame, path: Path) -> None:
-    metrics.to_parquet(path, index=False)
-
-
 def _metrics_json(metrics: pd.DataFrame, path: Path) -> None:
     metrics.to_json(path, orient="records", lines=True, double_precision=15)
 
@@ -126,7 +123,7 @@ def _plain_schema() -> pa.Schema:
 
 _TABLES: dict[str, tuple[str, Callable[[pd.DataFrame, Path], None], Callable[[Iterator[pa.Table], Path], None]]] = {
     "csv": ("csv", _metrics_csv, _outcomes_csv),
-    "parquet": ("parquet", _metrics_parquet, _outcomes_parquet),
+    "parquet": ("parquet", write_metrics_parquet, _outcomes_parquet),
     "json": ("jsonl", _metrics_json, _outcomes_json),
 }
 """How the plain formats end and are written: first metrics, then outcomes table by table."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.errors import UsageError
-from pcbench.metrics.paired import holm, mcnemar, paired_differences
+from pcbench.metrics.paired import Difference, holm, mcnemar, paired_differences, paired_rate_change
 from pcbench.results.comparability import require_same_images
 from pcbench.results.directory import Run
 from pcbench.results.scored import Figure, ScoredSuite, score
@@ -138,13 +138,12 @@ def _answer(
 ) -> Iterator[ComparedRow]:
     before = np.column_stack([scored[0].scores[figure, one.timestep] for one, _ in asked])
     after = np.column_stack([scored[1].scores[figure, two.timestep] for _, two in asked])
-    differences = paired_differences(after - before)
     binary = bool(np.isin(before, (0, 1)).all() and np.isin(after, (0, 1)).all())
     if binary:
-        p_values = [_mcnemar(before[:, place], after[:, place]) for place in range(len(asked))]
+        differences = [_of_rates(*pair) for pair in zip(before.T.astype(bool), after.T.astype(bool), strict=True)]
     else:
-        p_values = [difference.p for difference in differences]
-    corrected = holm(p_values)
+        differences = paired_differences(after - before)
+    corrected = holm([difference.p for difference in differences])
     for place, (one, two) in enumerate(asked):
         wins, corruptions = _wins(scored, one, two)
         yield ComparedRow(
@@ -159,15 +158,16 @@ def _answer(
             low=differences[place].low,
             high=differences[place].high,
             test="McNemar" if binary else "bootstrap",
-            p=p_values[place],
+            p=differences[place].p,
             p_holm=corrected[place],
             wins=wins,
             corruptions=corruptions,
         )
 
 
-def _mcnemar(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    return mcnemar(first.astype(bool), second.astype(bool))
+def _of_rates(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
+    change = paired_rate_change(first, second)
+    return Difference(change.value, change.low, change.high, mcnemar(first, second))
 
 
 def _wins(scored: tuple[ScoredSuite, ScoredSuite], first: Side, second: Side) -> tuple[int, int]:

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pcbench.errors import DataError, UsageError
@@ -140,9 +139,14 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """The tidy table of numbers, one a row (the columns are those of `metrics.csv`)."""
-        table: pd.DataFrame = pq.read_table(self.folder / "metrics.parquet").to_pandas()
-        return table
+        """The tidy table of numbers, one a row (the columns are those of `metrics.csv`).
+
+        Raises:
+            DataError: The file is damaged or of an unknown version.
+        """
+        from pcbench.metrics.table import read_metrics  # pandas is slow to import
+
+        return read_metrics(self.folder / "metrics.parquet")
 
     def outcome_files(self, suite: str | None = None) -> list[Path]:
         """Return the Parquet files with one row an image x condition x timestep, of one suite or of all."""

@@ -65,6 +65,7 @@ class Settings(Definition):
         jpeg_quality: Recompress on-the-fly images as the published files were.
         precision: Floating-point type of the network.
         compiled: Whether the network went through torch.compile.
+        recompute: Whether the graphs of attacks were built one timestep at a time.
         device: Where the network ran.
         threads: CPU threads (they can change the last bits of a sum).
         checks: Whether the evidence about the gradients was collected.
@@ -86,6 +87,7 @@ class Settings(Definition):
     threads: int
     checks: bool
     save_adversarials: bool = False
+    recompute: bool = False
 
 
 class RunSpec(Definition):

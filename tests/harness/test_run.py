@@ -103,6 +103,24 @@ def test_a_plain_sweep_reports_success_at_exactly_epsilon(
     assert robust[0] == robust[1]
 
 
+def test_images_that_tuning_took_are_left_out_and_the_rest_is_called_a_subset(
+    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path
+) -> None:
+    # Oracle: the images that `take`, by which tune chooses, gives for the same number and seed.
+    from pcbench.data.preprocessing import Preprocessing
+    from pcbench.data.sources import open_source
+
+    source = open_source("digits", preprocessing=Preprocessing())
+    made = measure(network, tmp_path / "rest", corruption_suite, images=None, leave_out="340:3", timesteps=0)
+    measured = set(made.outcomes()["image_id"].astype(str))
+    assert measured == set(source.ids) - set(source.take(340, 3).ids)
+    assert made.spec.suites[0].subset
+    with pytest.raises(UsageError, match="leaves nothing"):
+        measure(network, tmp_path / "none", corruption_suite, images=None, leave_out="360")
+    with pytest.raises(UsageError, match="1000:0"):
+        measure(network, tmp_path / "none", corruption_suite, leave_out="many")
+
+
 def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(
     network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from scipy.stats import binom, bootstrap
+from scipy.stats import binom, bootstrap, norm
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from pcbench.metrics.paired import holm, mcnemar, paired_differences
+from pcbench.metrics.paired import holm, mcnemar, paired_differences, paired_rate_change
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 1), (3, 9), (10, 10), (120, 80), (700, 900)])
@@ -44,6 +46,45 @@ def test_mcnemar_rejects_a_true_null_at_most_as_often_as_it_says():
     chances = random.beta(2, 1, 300)
     rejected = sum(mcnemar(random.random(300) < chances, random.random(300) < chances) <= 0.05 for _ in range(2000))
     assert rejected <= binom.isf(0.001, 2000, 0.05)
+
+
+def test_the_interval_of_a_changed_rate_is_bonett_and_price_s():
+    # Oracle: the formula written out for 5 gained and 2 lost of 60.
+    first = np.array([True] * 40 + [False] * 20)
+    second = first.copy()
+    second[38:40], second[40:45] = False, True
+    up, down = 6 / 62, 3 / 62
+    half = 1.959964 * np.sqrt((up + down - (up - down) ** 2) / 62)
+    expected = (3 / 60, up - down - half, up - down + half, 60)
+    assert paired_rate_change(first, second) == pytest.approx(expected, abs=1e-6)
+
+
+def test_equal_answers_claim_no_certainty_and_opposite_ones_stay_within_bounds():
+    same = paired_rate_change(np.ones(100, bool), np.ones(100, bool))
+    assert same.value == 0
+    assert same.low == -same.high == pytest.approx(-1.96 * np.sqrt(2) / 102, abs=1e-4)
+    all_gained = paired_rate_change(np.zeros(30, bool), np.ones(30, bool))
+    assert all_gained.value == all_gained.high == 1.0
+    assert all_gained.low > 0.8
+
+
+def test_intervals_of_changed_rates_cover():
+    """95 % intervals cover, averaged over rates and sizes, in 94 to 96 % of made tables, and nowhere under 92 %.
+
+    Oracle: the normal distribution. An image is right at t where its ease plus a draw of its own exceeds a hardness.
+    """
+    random = np.random.default_rng(6)
+    covered = []
+    made = itertools.product((100, 300, 1000, 10_000), (-1.8, -0.9, 0.0, 0.9, 1.8), (-0.3, 0.1))
+    for images, hardness, harder in made:
+        tables = 4000 if images < 10_000 else 1000
+        ease = random.normal(size=(tables, images))
+        first, second = (ease + 0.5 * random.normal(size=ease.shape) > h for h in (hardness, hardness + harder))
+        truth = norm.sf((hardness + harder) / np.sqrt(1.25)) - norm.sf(hardness / np.sqrt(1.25))
+        found = [paired_rate_change(*pair) for pair in zip(first, second, strict=True)]
+        covered.append(np.mean([change.low <= truth <= change.high for change in found]))
+    assert 0.94 <= np.mean(covered) <= 0.96
+    assert min(covered) >= 0.92
 
 
 def test_interval_equals_scipys_but_for_resampling():

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pcbench.errors import DataError
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise, summarise_folder
-from pcbench.metrics.table import METRICS_COLUMNS, read_metrics
+from pcbench.metrics.table import METRICS_COLUMNS, read_metrics, write_metrics
 from pcbench.results.schema import Condition, outcome_table, write_outcomes
 
 IMAGES, TIMESTEPS = 40, 3
@@ -239,6 +240,18 @@ def test_a_folder_of_files_gives_the_same_table_in_any_order(tmp_path: Path) -> 
 def test_the_table_is_the_same_after_a_csv(corruption_metrics: pd.DataFrame, tmp_path: Path) -> None:
     corruption_metrics.to_csv(tmp_path / "metrics.csv", index=False)
     pd.testing.assert_frame_equal(read_metrics(tmp_path / "metrics.csv"), corruption_metrics)
+
+
+def test_metrics_of_another_version_are_refused_with_the_remedy(
+    corruption_metrics: pd.DataFrame, tmp_path: Path
+) -> None:
+    write_metrics(corruption_metrics, tmp_path)
+    pd.testing.assert_frame_equal(read_metrics(tmp_path / "metrics.parquet"), corruption_metrics)
+    table = pq.read_table(tmp_path / "metrics.parquet")
+    old = table.replace_schema_metadata({**table.schema.metadata, b"pcbench_metrics_version": b"0"})
+    pq.write_table(old, tmp_path / "metrics.parquet")
+    with pytest.raises(DataError, match="metrics of version 0, this pcbench reads version 1; run it again"):
+        read_metrics(tmp_path / "metrics.parquet")
 
 
 def test_a_missing_image_is_named() -> None:

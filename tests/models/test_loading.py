@@ -248,6 +248,17 @@ def test_a_network_whose_images_nobody_knows_says_what_to_state():
         models.load(nn.Sequential(nn.Flatten(), nn.Linear(77, 3)))
 
 
+def test_recomputing_changes_no_gradient(images):
+    # Oracle: the graph that is kept whole.
+    gradients = []
+    for recompute in (False, True):
+        subject = models.load("pdigits").configured(recompute=recompute)
+        asked = images[:2].clone().requires_grad_()
+        subject.at(3)(asked).square().sum().backward()
+        gradients.append(asked.grad)
+    torch.testing.assert_close(*gradients)
+
+
 def test_precision_is_an_option(resnet_weights, images):
     subject = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
     low = subject.configured(precision="bfloat16")

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise
-from pcbench.metrics.table import metrics_table
+from pcbench.metrics.table import metrics_table, write_metrics
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.results.directory import Run, begin
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
@@ -187,8 +186,7 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
     (workspace.folder / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
     transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
     metrics = pd.concat([metrics, transfer], ignore_index=True)
-    metrics.to_csv(workspace.folder / "metrics.csv", index=False)
-    pq.write_table(pa.Table.from_pandas(metrics, preserve_index=False), workspace.folder / "metrics.parquet")
+    write_metrics(metrics, workspace.folder)
     _write_examples(workspace.folder / "examples")
     return workspace.finish({"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5, "machine": {}})
 

@@ -82,7 +82,8 @@ def test_holm_is_over_the_timesteps_of_one_question(make_run):
 
 def test_a_run_equals_itself(make_run):
     for row in compare_runs(make_run("one"), make_run("two"), NAMES):
-        assert (row.difference, row.low, row.high, row.p_holm, row.wins) == (0, 0, 0, 1, 0)
+        assert (row.difference, row.p_holm, row.wins) == (0, 1, 0)
+        assert row.low <= 0 <= row.high
 
 
 def test_what_cannot_be_compared_is_refused_with_the_field(make_run):
