@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--data", help="default: the model's own, or CIFAR-10 of PCBENCH_TEST_DATA")
     parser.add_argument("--backbone-weights", type=Path, help="default for CIFAR-10: of PCBENCH_TEST_DATA")
     parser.add_argument("--random-predictors", type=int, help="seed of untrained predictors")
-    parser.add_argument("--bracketing", action="store_true", help="the faster search that is not exact")
+    parser.add_argument("--no-bracketing", action="store_true", help="attack at every budget up to the breaking one")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -146,7 +146,7 @@ def main() -> None:
     images = load_images(source, subject, options.images)
     attacks = definitions(options.steps)
 
-    seconds, wrong = run_sweep(subject, images, attacks, bracketing=options.bracketing)
+    seconds, wrong = run_sweep(subject, images, attacks, bracketing=not options.no_bracketing)
     plain_seconds, plain_wrong = run_plain(subject, images, attacks)
     for place, timestep in enumerate(TIMESTEPS):
         rates = "  ".join(

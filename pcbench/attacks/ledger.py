@@ -56,6 +56,7 @@ class Ledger:
         self.linf, self.l2 = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.queries = np.zeros(shape, np.int32)
         self.attacked, self.success = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+        self.audited = np.zeros(shape[1:], np.bool_)
         self.success_within = np.zeros(shape, np.bool_)
         self.images = None if kept is None else kept.cpu().repeat(timesteps, epsilons, 1, 1, 1, 1)
 

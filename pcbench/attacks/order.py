@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,11 @@ Pair = tuple[int, int]
 
 class Order(Protocol):
     """What a sweep attacks next."""
+
+    @property
+    def audited(self) -> Set[Pair]:
+        """What was attacked only to see whether leaving it out would have been right."""
+        ...
 
     def start(self, places: Iterable[int]) -> list[Pair]:
         """Return what to attack first, for the images that can be attacked."""
@@ -43,6 +48,11 @@ class Ascending:
 
     def __init__(self, epsilons: int, *, plain: bool) -> None:
         self._last, self._plain = epsilons - 1, plain
+
+    @property
+    def audited(self) -> Set[Pair]:
+        """Nothing: nothing is left out."""
+        return frozenset()
 
     def start(self, places: Iterable[int]) -> list[Pair]:
         """Return the smallest budget of every image."""
@@ -91,6 +101,11 @@ class Bracketing:
         self._lowest_broken = [len(epsilons)] * len(guesses)
         self._audited: set[Pair] = set()
         self._trusted = True
+
+    @property
+    def audited(self) -> Set[Pair]:
+        """The share of what is out of reach that is attacked all the same."""
+        return self._audited
 
     def start(self, places: Iterable[int]) -> list[Pair]:
         """Return epsilon 0, and the largest budget below the guess, of every image."""

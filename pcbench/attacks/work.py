@@ -77,11 +77,13 @@ class Work:
             self._report(len(places))
             if not self._queue:
                 self._queue.extend(order.last())
+        for pair in order.audited:
+            ledger.audited[pair] = True
         self._report(len(self.epsilons) * len(self.images) - self._reported[0])
         return ledger
 
     def _order(self, to_attack: NDArray[np.intp]) -> Order:
-        """Try all budgets from below; or, if asked to, look from both sides where the attack follows gradients.
+        """Look from both sides where the attack follows gradients; else, or if asked to, try all budgets from below.
 
         One step may overshoot, so FGSM tries all; so does an attack on all timesteps, whose images have many gaps.
         """
@@ -106,10 +108,11 @@ class Work:
         return at_class if self.definition.targeted else ~at_class
 
     def _take(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Take the next batch; only some adapters can mix budgets."""
+        """Take the next batch; only some adapters can mix budgets, and a budget of nothing costs nothing alone."""
         taken = [self._queue.popleft()]
         while self._queue and len(taken) < self.batch_size:
-            if not self.adapter.mixes_epsilons and self._queue[0][0] != taken[0][0]:
+            budget = self._queue[0][0]
+            if budget != taken[0][0] and (not self.adapter.mixes_epsilons or 0 in (budget, taken[0][0])):
                 break
             taken.append(self._queue.popleft())
         pairs = np.asarray(taken, dtype=np.intp)

@@ -58,6 +58,14 @@ def run_command(
     plain_sweep: Annotated[
         bool, typer.Option("--plain-sweep", help="Attack every image at every ε.", rich_help_panel=_ATTACK)
     ] = False,
+    bracketing: Annotated[
+        bool,
+        typer.Option(
+            "--bracketing/--no-bracketing",
+            help="Spare budgets far out of reach, and audit a tenth of them.",
+            rich_help_panel=_ATTACK,
+        ),
+    ] = True,
     checks: Annotated[
         bool | None,
         typer.Option(

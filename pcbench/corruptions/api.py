@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
 
-from pcbench.catalog import catalog_folder
 from pcbench.corruptions import randomness
-from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.digital import jpeg_round_trip
 from pcbench.corruptions.engine import corrupt_batch
+from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.corruptions.noise import GaussianNoise
 from pcbench.errors import DataError, UnknownNameError, UsageError
 
@@ -20,8 +19,6 @@ Backend = Literal["fast", "reference"]
 
 SMALLEST_SIDE = 8
 """Pixels: below, blurs and reduced images have nothing to work on."""
-
-_IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra")
 
 
 def corrupt(
@@ -118,24 +115,6 @@ def _input_noise(definition: CorruptionDefinition, severity: int) -> GaussianNoi
     if not isinstance(function, GaussianNoise):
         raise UsageError(f"only gaussian_noise can be added to a network's input, not {definition.function}")
     return function
-
-
-def imagenet_definition(name: str) -> CorruptionDefinition:
-    """Return one of ImageNet-C's 19 corruptions by its name.
-
-    Raises:
-        UnknownNameError: There is no such corruption.
-    """
-    known = _imagenet_definitions()
-    if name not in known:
-        raise UnknownNameError("corruption", name, known)
-    return known[name]
-
-
-@functools.lru_cache(maxsize=1)
-def _imagenet_definitions() -> dict[str, CorruptionDefinition]:
-    suites = (load_corruption_suite(catalog_folder("corruptions") / name) for name in _IMAGENET_SUITES)
-    return {definition.name: definition for suite in suites for definition in suite.corruptions}
 
 
 def _image_names(images: torch.Tensor, ids: Sequence[str] | None) -> Sequence[str]:

@@ -40,6 +40,7 @@ from PIL import Image
 
 from pcbench.corruptions import randomness
 from pcbench.corruptions.definitions import CorruptionDefinition
+from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.errors import DataError, UsageError
 
 SMALLEST_SIDE = 32
@@ -164,9 +165,6 @@ def _seed(module: Any, seed: int) -> None:
 
 
 def _check(images: torch.Tensor, definition: CorruptionDefinition) -> None:
-    # Imported here: the two modules need each other.
-    from pcbench.corruptions.api import imagenet_definition
-
     if definition.parameters != imagenet_definition(definition.function).parameters:
         raise UsageError(
             f"the reference backend knows ImageNet-C's constants only, not those of this {definition.name!r}; "

@@ -88,6 +88,7 @@ def _attack(
     options = SweepOptions(
         epsilons=request.epsilons,
         plain=request.plain_sweep,
+        bracketing=request.bracketing,
         batch_size=plan.batch_size,
         keep_images=request.save_adversarials,
         on_progress=on_progress,
@@ -176,6 +177,7 @@ def sweep_columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:
         "correct": result.correct,
         "confidence": result.confidence,
         "attacked": result.attacked,
+        "audited": result.audited,
         "success": np.ma.array(result.success, mask=~result.attacked),
         "success_within": np.ma.array(result.success_within, mask=outside),
         "smallest_broken_epsilon": np.ma.array(smallest, mask=np.isnan(smallest)),

@@ -312,6 +312,7 @@ def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], s
             batch_size=batch_size,
             gradient=request.gradient,
             plain_sweep=request.plain_sweep,
+            bracketing=request.bracketing,
             epsilons=request.epsilons,
             corruption_backend=request.backend,
             jpeg_quality=request.jpeg_quality,

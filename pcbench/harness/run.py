@@ -24,6 +24,7 @@ from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import Request, request_from
 from pcbench.harness.saved_suites import saved_units
+from pcbench.harness.sparing import sparing
 from pcbench.harness.work import Unit
 from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.table import metrics_table, write_metrics
@@ -71,6 +72,8 @@ def run_request(request: Request) -> Run:
     checks = write_checks(plan, workspace.folder) if plan.checks else []
     _summarise(plan, workspace, checks)
     write_examples(plan, workspace.folder)
+    spared = sparing(workspace.folder / "outcomes") if plan.request.bracketing and _sweeps(plan) else None
+    notes = [None if growth is None else growth.sentence, None if spared is None else spared.sentence]
     finished = workspace.finish(
         {
             "started": started.isoformat(timespec="seconds"),
@@ -78,10 +81,15 @@ def run_request(request: Request) -> Run:
             "waited_for_images": waited,
             "machine": machine(),
             "growth": None if growth is None else dataclasses.asdict(growth),
-            "notes": [growth.sentence] if growth is not None and growth.sentence is not None else [],
+            "spared": None if spared is None else dataclasses.asdict(spared),
+            "notes": [note for note in notes if note is not None],
         }
     )
     return _reported(finished)
+
+
+def _sweeps(plan: Plan) -> bool:
+    return any(suite.kind == "attacks" for suite in plan.suites)
 
 
 def _reported(finished: Run) -> Run:

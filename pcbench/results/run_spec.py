@@ -60,6 +60,7 @@ class Settings(Definition):
         batch_size: Images in one pass (changes no image, but the last bits of logits).
         gradient: How attacks differentiate the error term.
         plain_sweep: Attack every image at every epsilon.
+        bracketing: Whether budgets far out of an attack's reach were spared, and a tenth of them audited.
         epsilons: Overrides the suite's epsilons.
         corruption_backend: ``"fast"`` or ``"reference"``.
         jpeg_quality: Recompress on-the-fly images as the published files were.
@@ -88,6 +89,7 @@ class Settings(Definition):
     checks: bool
     save_adversarials: bool = False
     recompute: bool = False
+    bracketing: bool = False
 
 
 class RunSpec(Definition):

@@ -41,6 +41,7 @@ _COLUMNS: dict[str, _Column] = {
     "correct": (pa.bool_(), "always"),
     "confidence": (pa.float32(), "always"),
     "attacked": (pa.bool_(), "where it applies"),
+    "audited": (pa.bool_(), "where it applies"),
     "success": (pa.bool_(), "where it applies"),
     "success_within": (pa.bool_(), "where it applies"),
     "smallest_broken_epsilon": (pa.float64(), "where it applies"),
@@ -114,7 +115,8 @@ def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]])
     Args:
         condition: What the rows have in common.
         columns: The other columns by name, each of shape (rows,): `image_id`, `label`, `timestep`, `prediction`,
-            `correct`, `confidence`, and where they apply `attacked`, `success`, `success_within`,
+            `correct`, `confidence`, and where they apply `attacked`, `audited`, `success`,
+            `success_within`,
             `smallest_broken_epsilon`, `perturbation_linf`, `perturbation_l2`, `queries`. A masked array is empty
             where it is masked; a column that is left out is empty throughout.
     """

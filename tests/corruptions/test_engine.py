@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from pcbench.corruptions import engine, filters, randomness
-from pcbench.corruptions.api import corrupt, imagenet_definition
+from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.functions import FUNCTIONS
+from pcbench.corruptions.imagenet import imagenet_definition
 
 IDS = [str(index) for index in range(6)]
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcbench.corruptions import randomness, reference
-from pcbench.corruptions.api import imagenet_definition
 from pcbench.corruptions.engine import corrupt_batch
+from pcbench.corruptions.imagenet import imagenet_definition
 
 SIDE = 224
 

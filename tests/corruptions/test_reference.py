@@ -21,9 +21,10 @@ import skimage.util
 import torch
 
 from pcbench.corruptions import reference
-from pcbench.corruptions.api import corrupt, imagenet_definition
+from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.corruptions.functions import FUNCTIONS
+from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.errors import DataError, UsageError
 
 

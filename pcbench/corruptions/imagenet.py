@@ -1,0 +1,29 @@
+"""ImageNet-C's 19 corruptions by name."""
+
+from __future__ import annotations
+
+import functools
+
+from pcbench.catalog import catalog_folder
+from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
+from pcbench.errors import UnknownNameError
+
+_IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra")
+
+
+def imagenet_definition(name: str) -> CorruptionDefinition:
+    """Return one of ImageNet-C's 19 corruptions by its name.
+
+    Raises:
+        UnknownNameError: There is no such corruption.
+    """
+    known = _imagenet_definitions()
+    if name not in known:
+        raise UnknownNameError("corruption", name, known)
+    return known[name]
+
+
+@functools.lru_cache(maxsize=1)
+def _imagenet_definitions() -> dict[str, CorruptionDefinition]:
+    suites = (load_corruption_suite(catalog_folder("corruptions") / name) for name in _IMAGENET_SUITES)
+    return {definition.name: definition for suite in suites for definition in suite.corruptions}

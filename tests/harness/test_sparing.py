@@ -1,0 +1,53 @@
+"""Oracle: rows written by hand, and scipy's exact binomial interval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from pcbench.harness.sparing import Sparing, sparing
+from pcbench.results.schema import Condition, outcome_table, write_outcomes
+
+
+def write(path: Path, name: str, **columns: list[bool | None]) -> None:
+    images = len(next(iter(columns.values())))
+    given = {
+        key: np.ma.array([bool(value) for value in values], mask=[value is None for value in values])
+        for key, values in columns.items()
+    }
+    answers = {
+        "image_id": np.array([str(place) for place in range(images)]),
+        "label": np.zeros(images, int),
+        "timestep": np.zeros(images, int),
+        "prediction": np.zeros(images, int),
+        "confidence": np.ones(images),
+    }
+    condition = Condition("s", "attack", name, norm="linf", epsilon=0.1, targeted=False, attacked_timestep=0)
+    write_outcomes(outcome_table(condition, answers | given), path)
+
+
+def test_what_was_spared_and_audited_is_counted(tmp_path: Path) -> None:
+    # In order: spared, audited and standing, audited and broken, attacked, broken at a smaller ε, wrong from the start.
+    columns = {
+        "correct": [True, True, False, True, False, False],
+        "attacked": [False, True, True, True, False, False],
+        "audited": [False, True, True, False, False, False],
+        "success": [None, False, True, False, None, None],
+        "success_within": [False, False, True, False, True, None],
+    }
+    write(tmp_path / "s" / "pgd-t0.parquet", "pgd", **columns)
+    write(tmp_path / "s" / "worst_case-t0.parquet", "worst_case", **columns)
+    found = sparing(tmp_path)
+    assert found == Sparing(1, 2, 1)
+    assert "1 broke" in str(found.sentence)
+
+
+def test_the_bound_is_the_exact_one() -> None:
+    for audited in (1, 30, 569):
+        expected = binomtest(0, audited, alternative="less").proportion_ci(0.95).high
+        assert Sparing(5000, audited, 0).largest_share == pytest.approx(expected)
+    assert "at most 0.53% of them" in str(Sparing(5120, 569, 0).sentence)
+    assert Sparing(0, 0, 0).sentence is None
