@@ -12,8 +12,8 @@ from pcbench.results.schema import CORRUPTED
 
 _MEANS = (
     ("mean_corruption_error", "corruption_error", "CE", "mCE"),
-    ("mean_normalised_error", "corruption_error", "normalised error", "mean"),
-    ("mean_unnormalised_error", "unnormalised_error", "error", "mean"),
+    ("mean_normalised_error", "corruption_error", "Normalised error", "mean"),
+    ("mean_unnormalised_error", "unnormalised_error", "Error", "mean"),
 )
 
 
