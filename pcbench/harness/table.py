@@ -93,14 +93,17 @@ def _corruption_columns(rows: pd.DataFrame, subset: bool) -> dict[str, pd.Series
 
 def _attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
-    attacks = rows[(rows["kind"] == "attack") & (rows["metric"] == "robust_accuracy")]
+    robust = (rows["metric"] == "robust_accuracy") & rows["targeted"].ne(other=True)
+    reached = (rows["metric"] == "attack_success_rate_within") & rows["targeted"].eq(other=True)
+    attacks = rows[(rows["kind"] == "attack") & (robust | reached).fillna(value=False)]
     for name, part in attacks.groupby("name"):
         own = part[(part["attacked_timestep"] == part["timestep"]) & (part["epsilon"] > 0)]
         if own.empty:
             continue
         epsilon = _telling_epsilon(own)
         shown = own[np.isclose(own["epsilon"].astype(float), epsilon)]
-        columns[f"{name} ε={_fraction(epsilon)}"] = shown.set_index("timestep")["value"]
+        goal = "target reached, " if bool(shown["targeted"].iloc[0]) else ""
+        columns[f"{goal}{name} ε={_fraction(epsilon)}"] = shown.set_index("timestep")["value"]
     return columns
 
 

@@ -33,6 +33,11 @@ def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     for cells in _sweeps(outcomes):
         sweep = {_epsilon(cell): (cell, outcomes.answers(cell)) for cell in sorted(cells, key=_epsilon)}
         timestep = cells[0].timestep
+        if cells[0].condition.targeted:
+            # Reaching a class is no measure of how many images stay right; the rate is over images not yet there.
+            counted = sweep[min(sweep)][1].counted
+            yield from _success_rows(sweep, counted, [])
+            continue
         common = [clean[other] for other in compared[_attack(cells[0])]]
         yield from _robust_rows(sweep)
         yield from _success_rows(sweep, clean[timestep], common)
@@ -76,7 +81,8 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     """Return the paired change of robust accuracy since the first timestep, each attacked by itself or all at once."""
     survived: dict[Cell, Booleans] = {}
     for cells in _sweeps(outcomes):
-        if cells[0].condition.attacked_timestep in {None, cells[0].timestep}:
+        condition = cells[0].condition
+        if not condition.targeted and condition.attacked_timestep in {None, cells[0].timestep}:
             ordered = sorted(cells, key=_epsilon)
             kept = np.logical_and.accumulate([outcomes.answers(cell).correct for cell in ordered])
             survived.update(zip(ordered, kept, strict=True))
@@ -94,7 +100,7 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
 def _distance_rows(sweep: Sweep, correct_before: Booleans) -> Iterator[Row]:
     """Return the median distance to the adversarial images; none where fewer than half of the images have one."""
     cell, answers = sweep[max(sweep)]
-    if cell.condition.targeted or not correct_before.any() or np.isnan(answers.perturbation).any():
+    if not correct_before.any() or np.isnan(answers.perturbation).any():
         return
     distance = np.where(answers.success_within, answers.perturbation, np.inf)[correct_before]
     estimate = median_distance(distance)
@@ -104,12 +110,12 @@ def _distance_rows(sweep: Sweep, correct_before: Booleans) -> Iterator[Row]:
 
 
 def _success_rows(sweep: Sweep, correct_before: Booleans, common: list[Booleans]) -> Iterator[Row]:
-    """Return rates over images correct before; none where there is no such image."""
+    """Return rates over images correct before (not at their target); none where there is no such image."""
     if not correct_before.any():
         return
     budgets = [answers for epsilon, (_, answers) in sweep.items() if epsilon > 0]
     plain = all(bool(answers.attacked[correct_before].all()) for answers in budgets)
-    shared = bool(np.logical_and.reduce(common).any())
+    shared = bool(common) and bool(np.logical_and.reduce(common).any())
     for cell, answers in sweep.values():
         yield cell_row(
             cell, "attack_success_rate_within", attack_success_rate_within(answers.success_within, correct_before)

@@ -46,6 +46,8 @@ class Answers:
         attacked: Whether the attack ran on the image at this ε; False where it did not or where there is none.
         success: Whether it reached its goal at exactly this ε.
         success_within: Whether it reached its goal at this ε or a smaller one.
+        counted: Whether a rate of success is over the image: it was right (or, under a targeted attack, not at its
+            target) before.
         perturbation: How far the scored image lies from the clean one in the attack's norm; not a number where there
             is no attack.
     """
@@ -54,6 +56,7 @@ class Answers:
     attacked: Booleans
     success: Booleans
     success_within: Booleans
+    counted: Booleans
     perturbation: npt.NDArray[np.float32]
 
 
@@ -117,7 +120,7 @@ class SuiteOutcomes:
         if not (seen == 1).all():
             self._refuse(cell, seen)
         correct, attacked, success, success_within = table == 1
-        return Answers(correct, attacked, success, success_within, perturbation)
+        return Answers(correct, attacked, success, success_within, table[-1] != _ABSENT, perturbation)
 
     def _refuse(self, cell: Cell, seen: npt.NDArray[np.int64]) -> None:
         image = self._ids[int(np.flatnonzero(seen != 1)[0])]

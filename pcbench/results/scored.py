@@ -65,7 +65,9 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
     found: dict[tuple[Figure, int], NDArray[np.float64]] = {}
     for row, cells in guarded_rows(scores, "pooled"):
         kind = scores.cells[cells[0]].condition.kind
-        name = {"clean": "clean accuracy", "attack": f"robust accuracy under {row.what}"}.get(kind)
+        targeted = bool(scores.cells[cells[0]].condition.targeted)
+        attacked = f"{'accuracy' if targeted else 'robust accuracy'} under {row.what}"
+        name = {"clean": "clean accuracy", "attack": attacked}.get(kind)
         figure = Figure(name or f"accuracy under {row.what}")
         found[figure, row.timestep] = share(scores, scores.correct, cells)
     errors = _errors(scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -208,6 +209,28 @@ def test_attacks_by_hand() -> None:
         assert len(rows) == len(values)
         for _, row in rows.iterrows():
             assert row["value"] == pytest.approx(values[row["timestep"], row["epsilon"]])
+
+
+def test_a_targeted_attack_is_counted_over_images_not_yet_at_their_target_and_leaves_robust_accuracy_empty() -> None:
+    # Oracle: counts by hand. Of five images one is at its target from the start; two of the others reach it.
+    ids = np.array([f"image-{place}" for place in range(5)])
+    common = {"image_id": ids, "label": np.zeros(5, int), "timestep": np.zeros(5, int), "confidence": np.ones(5)}
+    clean = {**common, "prediction": np.array([0, 0, 0, 3, 5]), "correct": np.array([True, True, True, False, False])}
+    within = np.ma.array([True, False, False, True, False], mask=[False, False, False, False, True])
+    attacked = {**clean, "attacked": ~within.mask, "success": within, "success_within": within}
+    nothing = {**clean, "success_within": np.ma.array(np.zeros(5, bool), mask=within.mask)}
+    condition = Condition("a", "attack", "bim", norm="linf", epsilon=0.0, targeted=True, attacked_timestep=0)
+    tables = [
+        outcome_table(Condition("a", "clean", "clean"), clean),
+        outcome_table(condition, nothing),
+        outcome_table(dataclasses.replace(condition, epsilon=0.1), attacked),
+    ]
+    metrics = _metrics(tables)
+    of_attack = metrics[metrics["kind"] == "attack"]
+    assert set(of_attack["metric"]) <= {"attack_success_rate_within", "attack_success_rate"}
+    rows = of_attack[of_attack["metric"] == "attack_success_rate_within"].sort_values("epsilon")
+    assert rows["value"].tolist() == [0.0, 0.5]
+    assert rows["n"].tolist() == [4, 4]
 
 
 def test_an_early_stopping_sweep_has_no_rate_at_exactly_epsilon() -> None:

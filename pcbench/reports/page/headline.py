@@ -98,6 +98,8 @@ def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
     own = own_timestep(rows)
     for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
         robust = part[part["metric"] == "robust_accuracy"]
+        if not len(robust):
+            continue  # a targeted attack leaves none
         epsilon = telling_epsilon(robust)
         at_epsilon = part[part["epsilon"] == epsilon]
         changes = _by_timestep(at_epsilon, "robust_accuracy" + CHANGE)
