@@ -19,12 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import network_input_noise
-from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 from pcbench.data.sources import open_source
 from pcbench.models.loading import load
 from pcbench.models.subject import Subject
+from pcbench.training.validation import noise_definition
 
 SEVERITY = 3
 COMPILED = "torch.compile"
@@ -75,16 +74,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _noise() -> CorruptionDefinition:
-    return load_corruption_suite(suite_folder("gaussian-noise")[1]).corruptions[0]
-
-
 def _inputs(subject: Subject, data: str, images: int | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return e_0 of the clean images, then of the noisy ones, and the labels of both."""
     source = open_source(data, preprocessing=subject.preprocessing, split="test")
     source = source if images is None else source.take(images)
     clean = subject.normalise(source.load(range(len(source))).to(subject.device).float() / 255)
-    noise = network_input_noise(_noise(), SEVERITY, clean.shape, seed=0, ids=source.ids)
+    noise = network_input_noise(noise_definition(), SEVERITY, clean.shape, seed=0, ids=source.ids)
     labels = torch.from_numpy(source.labels)
     return torch.cat([clean, clean + noise.to(clean)]), torch.cat([labels, labels])
 

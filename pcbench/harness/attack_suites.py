@@ -193,8 +193,13 @@ def _worst_case_unit(suite: AttackPlan, attacks: list[AttackDefinition], timeste
 
     def compute(_: Meter) -> pa.Table:
         files = [folder / "outcomes" / f"{_names(name, attack.name, timestep)[0]}.parquet" for attack in attacks]
-        outcomes: pd.DataFrame = pa.concat_tables([read_outcomes(file) for file in files]).to_pandas()
-        return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
+        return worst_case_table(files)
 
     path, title = _names(name, WORST_CASE, timestep)
     return Unit(path, title, 0.0, compute)
+
+
+def worst_case_table(files: Iterable[Path]) -> pa.Table:
+    """Return the union of the attacks whose outcomes lie in these files; see `pcbench.attacks.worst_case`."""
+    outcomes: pd.DataFrame = pa.concat_tables([read_outcomes(file) for file in files]).to_pandas()
+    return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 
 from pcbench.attacks.saved import Adversarials, load_adversarials, score_adversarials
 from pcbench.attacks.worst_case import NAME as WORST_CASE
-from pcbench.attacks.worst_case import worst_case
-from pcbench.harness.attack_suites import sweep_table
+from pcbench.harness.attack_suites import sweep_table, worst_case_table
 from pcbench.harness.corruption_suites import clean_unit
 from pcbench.harness.plan import Plan, SavedPlan
 from pcbench.harness.work import Meter, Unit
-from pcbench.results.schema import OUTCOMES, Condition, read_outcomes
+from pcbench.results.schema import Condition
 
 
 def saved_units(plan: Plan, suite: SavedPlan, folder: Path) -> Iterator[Unit]:
@@ -64,7 +62,6 @@ def _worst_case_unit(suite: SavedPlan, folder: Path) -> Unit:
 
     def compute(_: Meter) -> pa.Table:
         files = [folder / "outcomes" / name / f"{path.stem}.parquet" for path in suite.definition.files]
-        outcomes: pd.DataFrame = pa.concat_tables([read_outcomes(file) for file in files]).to_pandas()
-        return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
+        return worst_case_table(files)
 
     return Unit(f"{name}/{WORST_CASE}", f"{name}: {WORST_CASE}", 0.0, compute)

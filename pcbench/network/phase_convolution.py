@@ -110,9 +110,10 @@ def _places(size: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
         for step in range(-(-(size - (phase + padding) % stride) // stride))
     ]
     first, last = min(tap[1] for tap in taps), max(tap[1] for tap in taps)
-    places = torch.zeros(stride, last - first + 1, size)
-    for phase, offset, element in taps:
-        places[phase, offset - first, element] = 1
+    with torch.inference_mode(mode=False):  # it is kept for all, gradients among them
+        places = torch.zeros(stride, last - first + 1, size)
+        for phase, offset, element in taps:
+            places[phase, offset - first, element] = 1
     return places, first, last
 
 

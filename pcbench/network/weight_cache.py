@@ -31,8 +31,10 @@ class WeightCache(Generic[Kept]):
         with self._lock:
             known = self._kept.get(layer)
             if known is None or known[0] != state:
-                # What is kept must not depend on who asks first: neither on gradients nor on autocast.
-                with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+                # What is kept must not depend on who asks first: on gradients, on autocast, or on inference mode, whose
+                # tensors no later gradient may pass through.
+                autocast = torch.autocast(weight.device.type, enabled=False)
+                with torch.inference_mode(mode=False), torch.no_grad(), autocast:
                     known = (state, make())
                 self._kept[layer] = known
             return known[1]

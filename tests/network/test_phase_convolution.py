@@ -49,6 +49,17 @@ def test_a_layer_that_learns_gets_the_gradients_of_pytorch():
         torch.testing.assert_close(one, other)
 
 
+def test_what_inference_mode_asked_for_first_serves_gradients_too():
+    # A layer of a size that no other test has, so that nothing of it is kept yet.
+    layer = nn.ConvTranspose2d(3, 5, 6, stride=3, padding=1)
+    value = torch.rand(1, 3, 4, 4, requires_grad=True)
+    with torch.inference_mode():
+        transposed(layer, value.detach())
+    transposed(layer, value).sum().backward()
+    transposed(layer, value, frozen=False).sum().backward()
+    assert layer.weight.grad is not None
+
+
 def test_derivatives():
     layer = nn.ConvTranspose2d(2, 1, 4, stride=2, padding=1).double()
     value = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
