@@ -21,7 +21,8 @@ import numpy as np
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise_folder
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import outcome_table, write_outcomes
 
 
 class ConstantBaseline:

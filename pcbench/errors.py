@@ -79,5 +79,13 @@ class RunError(PcbenchError):
     """A run that started and could not be finished."""
 
 
+class WriteError(RunError):
+    """A file or folder could not be made, replaced or removed; what was there before is still there."""
+
+
+class HeldError(UsageError):
+    """Another process is at work on the same run."""
+
+
 class DivergenceError(RunError):
     """The representations of a network grow without bound over its timesteps."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pcbench.results.gate import GateReport
+    from pcbench.comparison.gate import GateReport
 
 
 class Guarded(StrEnum):
@@ -48,12 +48,12 @@ def check_command(
 
     0: no guarded accuracy demonstrably dropped by more than is tolerated. 1: one did. 2: they cannot be compared.
     """
+    from pcbench.comparison.gate import check_run
+    from pcbench.comparison.gate_output import github_annotations, junit_xml
+    from pcbench.comparison.gate_output import markdown as as_markdown
+    from pcbench.comparison.reference import read_reference
+    from pcbench.files import write_whole
     from pcbench.results.directory import open_run
-    from pcbench.results.files import write_whole
-    from pcbench.results.gate import check_run
-    from pcbench.results.gate_output import github_annotations, junit_xml
-    from pcbench.results.gate_output import markdown as as_markdown
-    from pcbench.results.reference import read_reference
 
     report = check_run(
         open_run(run),
@@ -78,7 +78,7 @@ def check_command(
 def _print(report: GateReport, *, all_rows: bool) -> None:
     from rich.console import Console
 
-    from pcbench.results.gate_output import notes, rich_table, verdict
+    from pcbench.comparison.gate_output import notes, rich_table, verdict
 
     console = Console()
     console.print(rich_table(report, everything=all_rows))

@@ -26,10 +26,10 @@ def compare_command(
     """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
     from rich.console import Console
 
-    from pcbench.results.comparison import compare_runs, compare_timesteps
-    from pcbench.results.comparison_output import as_frame, markdown, rich_table, sentences
+    from pcbench.comparison.compare import compare_runs, compare_timesteps
+    from pcbench.comparison.compare_output import as_frame, markdown, rich_table, sentences
+    from pcbench.files import write_whole
     from pcbench.results.directory import open_run
-    from pcbench.results.files import write_whole
 
     first, *others = [open_run(folder) for folder in runs]
     rows = [] if others else compare_timesteps(first)

@@ -15,8 +15,8 @@ def freeze_command(
     ] = None,
 ) -> None:
     """Freeze a run's answers as a reference for `pcbench check`."""
+    from pcbench.comparison.reference import freeze, write_reference
     from pcbench.results.directory import open_run
-    from pcbench.results.reference import freeze, write_reference
 
     opened = open_run(run)
     names = [str(opened.spec.model["name"]), *(suite.name for suite in opened.spec.suites)]

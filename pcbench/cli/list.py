@@ -24,7 +24,7 @@ def list_command(
     """List the models, suites, attacks, corruptions and data that can be named."""
     from rich.console import Console
 
-    from pcbench.harness.listing import listing
+    from pcbench.cli.listing import listing
 
     console = Console()
     for kind in [what] if what else list(What):

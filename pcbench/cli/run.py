@@ -117,8 +117,8 @@ def run_command(
     _log_progress()
     request = request_from(options)
 
+    from pcbench.cli.run_table import print_summary
     from pcbench.harness.run import run_request
-    from pcbench.harness.table import print_summary
 
     print_summary(run_request(request))
 

@@ -23,7 +23,8 @@ from pcbench.harness.plan import AttackPlan, Plan
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.work import Meter, Unit
 from pcbench.models.subject import Subject
-from pcbench.results.schema import OUTCOMES, Condition, outcome_table, read_outcomes
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import OUTCOMES, outcome_table, read_outcomes
 
 # Passes through the network that one gradient costs: forward, and backward at about twice that.
 _PASSES_PER_GRADIENT = 3

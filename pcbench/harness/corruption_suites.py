@@ -10,13 +10,14 @@ import torch
 
 from pcbench.corruptions.api import corrupt, input_noise_deviation, network_input_noise
 from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite
-from pcbench.corruptions.prefetch import LookAhead
 from pcbench.data.image_source import Batch, ImageSource
+from pcbench.data.prefetch import LookAhead
 from pcbench.harness.plan import CorruptionPlan, Plan, SuitePlan
 from pcbench.harness.scoring import TimestepRows, scores_of, to_unit_range
 from pcbench.harness.work import Meter, Unit
 from pcbench.models.subject import Subject
-from pcbench.results.schema import Condition, outcome_table
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import outcome_table
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,11 +27,11 @@ from pcbench.harness.saved_suites import saved_units
 from pcbench.harness.sparing import sparing
 from pcbench.harness.work import Unit
 from pcbench.metrics.summary import summarise_folder, summarise_representations
-from pcbench.metrics.table import metrics_table, write_metrics
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
 from pcbench.results.environment import machine
+from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.schema import write_outcomes, write_representations
 
 logger = logging.getLogger("pcbench")

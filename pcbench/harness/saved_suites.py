@@ -13,7 +13,7 @@ from pcbench.harness.attack_suites import sweep_table, worst_case_table
 from pcbench.harness.corruption_suites import clean_unit
 from pcbench.harness.plan import Plan, SavedPlan
 from pcbench.harness.work import Meter, Unit
-from pcbench.results.schema import Condition
+from pcbench.results.conditions import Condition
 
 
 def saved_units(plan: Plan, suite: SavedPlan, folder: Path) -> Iterator[Unit]:

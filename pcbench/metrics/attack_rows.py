@@ -19,7 +19,7 @@ from pcbench.metrics.cells import Answers, Cell, SuiteOutcomes
 from pcbench.metrics.paired import paired_rate_change
 from pcbench.metrics.rates import Booleans
 from pcbench.metrics.rows import CHANGE, Row, cell_row
-from pcbench.results.schema import Condition
+from pcbench.results.conditions import Condition
 
 Sweep = dict[float, tuple[Cell, Answers]]
 """One attack against one timestep, scored at one timestep: what became of each image, by ε from the smallest."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pcbench.errors import DataError
 from pcbench.metrics.rates import Booleans
-from pcbench.results.schema import Condition
+from pcbench.results.conditions import Condition
 
 _KEYS = [field.name for field in dataclasses.fields(Condition)]
 _ANSWERS = ["correct", "attacked", "success", "success_within"]

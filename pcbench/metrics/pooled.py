@@ -25,7 +25,7 @@ from pcbench.metrics.corruption import (
 from pcbench.metrics.paired import paired_rate_change
 from pcbench.metrics.rates import Booleans, Estimate, Floats
 from pcbench.metrics.rows import CHANGE, Row, pooled_row
-from pcbench.results.schema import CORRUPTED
+from pcbench.results.conditions import CORRUPTED
 
 Key = tuple[str, int, int]
 """A column of errors: corruption, severity, timestep; clean images are ("clean", 0, timestep)."""

@@ -16,7 +16,7 @@ from pcbench.metrics.pooled import clean_change_rows, pooled_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
-from pcbench.metrics.table import SUBSET_NOTE, metrics_table
+from pcbench.results.metrics_table import SUBSET_NOTE, metrics_table
 from pcbench.results.schema import read_outcomes, read_representations
 
 
@@ -33,8 +33,8 @@ def summarise(
             "subset, not comparable".
 
     Returns:
-        The columns `pcbench.metrics.table.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0), epsilon in
-        [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where conditions
+        The columns `pcbench.results.metrics_table.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0),
+        epsilon in [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where conditions
         are pooled. `n` is the number of images in the denominator.
 
     Raises:

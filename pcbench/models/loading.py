@@ -96,8 +96,7 @@ def load(
     if isinstance(model, nn.Module):
         return _load_own(model, type(model).__name__, {}, options)
     if model.startswith(ROBUSTBENCH):
-        # Imported here: attacks import this module.
-        from pcbench.attacks.adapters.robustbench_models import open_robustbench
+        from pcbench.models.robustbench_models import open_robustbench
 
         return _load_own(open_robustbench(model.removeprefix(ROBUSTBENCH)), model, {}, options)
     if SEPARATOR in model:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from pcbench.metrics.corruption import THE_FIFTEEN
-from pcbench.metrics.table import SUBSET_NOTE
+from pcbench.results.metrics_table import SUBSET_NOTE
 
 Order = Literal["timestep", "epsilon", "severity", "none"]
 

@@ -13,13 +13,13 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from pcbench.errors import UnknownNameError, UsageError
-from pcbench.metrics.table import write_metrics_parquet
 from pcbench.reports.charts import epsilon_text, own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.paper_tables import as_markdown, write_tables
 from pcbench.results.directory import Run
+from pcbench.results.metrics_table import write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
 
 Format = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]

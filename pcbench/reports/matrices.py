@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.reports.charts import attack_title, epsilon_text, in_order, own_timestep, words
-from pcbench.results.schema import CORRUPTED
+from pcbench.results.conditions import CORRUPTED
 
 _MEANS = (
     ("mean_corruption_error", "corruption_error", "CE", "mCE"),

@@ -144,7 +144,7 @@ class Run:
         Raises:
             DataError: The file is damaged or of an unknown version.
         """
-        from pcbench.metrics.table import read_metrics  # pandas is slow to import
+        from pcbench.results.metrics_table import read_metrics  # pandas is slow to import
 
         return read_metrics(self.folder / "metrics.parquet")
 

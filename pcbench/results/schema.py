@@ -16,11 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcbench.errors import DataError
+from pcbench.results.conditions import Condition
 
 SCHEMA_VERSION = 2
-
-CORRUPTED = ("corruption", "noise")
-"""The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
 
 _Column = tuple[pa.DataType, Literal["always", "where it applies"]]
 
@@ -80,33 +78,6 @@ _REPRESENTATION_COLUMNS: dict[str, _Column] = {
 
 REPRESENTATIONS = _schema(_REPRESENTATION_COLUMNS, "representations", 1)
 """One row an image x noise x timestep x metric x PCoder: what noise did to the network's states."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """What was done to the images, apart from who is asked: the columns that are the same in a block of rows.
-
-    Attributes:
-        suite: Name of the suite.
-        kind: ``"clean"``, ``"corruption"``, ``"noise"`` or ``"attack"``.
-        name: Name of the corruption or attack; ``"clean"`` for clean images.
-        severity: 1 to 5 for corruptions.
-        norm: Norm of an attack's budget, such as ``"linf"``.
-        epsilon: An attack's budget in [0,1] pixel units, or the standard deviation of a noise.
-        targeted: Whether an attack aims at a class.
-        gradient: ``"exact"`` or ``"stop_error"``, the gradient an attack takes.
-        attacked_timestep: The timestep whose loss an attack takes.
-    """
-
-    suite: str
-    kind: str
-    name: str
-    severity: int | None = None
-    norm: str | None = None
-    epsilon: float | None = None
-    targeted: bool | None = None
-    gradient: str | None = None
-    attacked_timestep: int | None = None
 
 
 def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:

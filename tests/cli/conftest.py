@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pcbench.cli.main import main
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import begin
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.schema import outcome_table, write_outcomes
 
 IMAGES = 200
 

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import binomtest
 
 from pcbench.harness.sparing import Sparing, sparing
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import outcome_table, write_outcomes
 
 
 def write(path: Path, name: str, **columns: list[bool | None]) -> None:

@@ -15,8 +15,9 @@ import pytest
 from pcbench.errors import DataError
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise, summarise_folder
-from pcbench.metrics.table import METRICS_COLUMNS, read_metrics, write_metrics
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.conditions import Condition
+from pcbench.results.metrics_table import METRICS_COLUMNS, read_metrics, write_metrics
+from pcbench.results.schema import outcome_table, write_outcomes
 
 IMAGES, TIMESTEPS = 40, 3
 EPSILONS = (0.0, 0.01, 0.02, 0.04)

@@ -14,11 +14,12 @@ from PIL import Image
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise
-from pcbench.metrics.table import metrics_table, write_metrics
 from pcbench.metrics.transfer import transfer_rows
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run, begin
+from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.schema import outcome_table, write_outcomes
 
 TIMESTEPS = 3
 EPSILONS = [k / 255 for k in (0, 1, 4, 16)]

@@ -10,12 +10,12 @@ import pytest
 from huggingface_hub import ModelCard
 
 from pcbench.errors import UnknownNameError, UsageError
-from pcbench.metrics.table import read_metrics
 from pcbench.reports.export import export_run
 from pcbench.reports.figures import charts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.paper_tables import as_latex, as_markdown, write_tables
 from pcbench.results.directory import Run
+from pcbench.results.metrics_table import read_metrics
 
 
 @pytest.mark.parametrize("format_name", ["csv", "parquet"])

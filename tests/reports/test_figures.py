@@ -12,11 +12,11 @@ import pytest
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.metrics.corruption import Baseline
 from pcbench.metrics.summary import summarise
-from pcbench.metrics.table import read_metrics
 from pcbench.reports.figures import charts, write_figure, write_figures
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.results.directory import Run
+from pcbench.results.metrics_table import read_metrics
 
 
 @pytest.fixture(scope="module")

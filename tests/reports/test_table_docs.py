@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pcbench.metrics.table import METRICS_COLUMNS
 from pcbench.results.directory import Run
+from pcbench.results.metrics_table import METRICS_COLUMNS
 from pcbench.results.schema import OUTCOMES, REPRESENTATIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"

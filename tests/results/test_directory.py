@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pcbench.errors import DataError, UsageError
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run, begin, open_run, partial_folder
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import Condition, outcome_table, read_outcomes, write_outcomes
+from pcbench.results.schema import outcome_table, read_outcomes, write_outcomes
 
 SETTINGS = Settings(
     seed=0,

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from pcbench.attacks.adapters.base import Counted, Found, Task, frozen, seeded
-from pcbench.attacks.adapters.extras import require
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.extras import require
 
 # These draw nothing where they do not start at random, so a batch may hold any images.
 _DETERMINISTIC = {"FGSM", "BIM", "PGD", "PGDL2", "MIFGSM", "NIFGSM", "DeepFool", "CW"}

@@ -17,8 +17,8 @@ from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
+from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
-from pcbench.results.schema import CORRUPTED
 
 
 def page_content(runs: list[Run]) -> dict[str, Any]:

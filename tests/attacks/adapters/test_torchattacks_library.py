@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from pcbench.attacks.adapters.extras import is_installed
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.agreement import library_agreement
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import sweep
 from pcbench.errors import MissingExtraError, UnknownNameError, UsageError
+from pcbench.extras import is_installed
 
 from ..conftest import Case, attack
 

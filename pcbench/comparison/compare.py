@@ -1,6 +1,6 @@
 """Comparing runs, and the timesteps of a run, on the same images.
 
-Every figure is a mean of a score that every image has (`pcbench.results.scored`), so every difference is paired:
+Every figure is a mean of a score that every image has (`pcbench.comparison.scored`), so every difference is paired:
 McNemar's test where an image's score is right or wrong, else the bootstrap over images; Holm's correction over the
 comparisons of one question (one figure, several timesteps).
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench.comparison.comparability import require_same_images
+from pcbench.comparison.scored import Figure, ScoredSuite, score
 from pcbench.errors import UsageError
 from pcbench.metrics.paired import Difference, holm, mcnemar, paired_differences, paired_rate_change
-from pcbench.results.comparability import require_same_images
 from pcbench.results.directory import Run
-from pcbench.results.scored import Figure, ScoredSuite, score
 
 
 @dataclass(frozen=True)

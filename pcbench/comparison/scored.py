@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.catalog import suite_folder
+from pcbench.comparison.guarded import guarded_rows, share
+from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.corruption import SEVERITIES, THE_FIFTEEN, Baseline
 from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
-from pcbench.results.guarded import guarded_rows, share
 from pcbench.results.run_spec import SuiteSpec
-from pcbench.results.scores import SuiteScores, read_scores
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,17 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from pcbench.results.gate import GateReport, check_run
-from pcbench.results.gate_output import github_annotations, junit_xml, markdown, notes, rich_table, shown_rows, verdict
-from pcbench.results.reference import freeze
+from pcbench.comparison.gate import GateReport, check_run
+from pcbench.comparison.gate_output import (
+    github_annotations,
+    junit_xml,
+    markdown,
+    notes,
+    rich_table,
+    shown_rows,
+    verdict,
+)
+from pcbench.comparison.reference import freeze
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from pcbench.attacks.adapters.extras import require
 from pcbench.errors import UnknownNameError, UsageError, WeightsError
+from pcbench.extras import require
 
 
 def open_robustbench(name: str, folder: Path | str = "models") -> nn.Module:

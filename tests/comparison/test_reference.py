@@ -9,8 +9,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from pcbench.comparison.reference import freeze, read_reference, write_reference
 from pcbench.errors import DataError, UsageError
-from pcbench.results.reference import freeze, read_reference, write_reference
 
 
 def test_every_answer_comes_back(make_run, tmp_path):

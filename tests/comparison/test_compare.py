@@ -8,15 +8,16 @@ import pyarrow as pa
 import pytest
 
 from pcbench.catalog import suite_folder
+from pcbench.comparison.compare import compare_runs, compare_timesteps
+from pcbench.comparison.compare_output import as_frame, markdown, sentence
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.summary import summarise
-from pcbench.results.comparison import compare_runs, compare_timesteps
-from pcbench.results.comparison_output import as_frame, markdown, sentence
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import begin
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.schema import outcome_table, write_outcomes
 
 NAMES = ("first", "second")
 

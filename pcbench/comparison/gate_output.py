@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from pcbench.results.gate import CheckedRow, GateReport
+from pcbench.comparison.gate import CheckedRow, GateReport
 
 if TYPE_CHECKING:
     from rich.table import Table

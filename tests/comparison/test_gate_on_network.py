@@ -13,15 +13,16 @@ import torch
 
 import pcbench
 from pcbench import models
+from pcbench.comparison.gate import check_run
+from pcbench.comparison.reference import freeze
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import open_source
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run, begin
-from pcbench.results.gate import check_run
-from pcbench.results.reference import freeze
 from pcbench.results.run_spec import RunSpec
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.schema import outcome_table, write_outcomes
 
 TIMESTEPS = 8
 CORRUPTIONS = ("shot_noise", "defocus_blur")

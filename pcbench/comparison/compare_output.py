@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pcbench.results.comparison import ComparedRow
+from pcbench.comparison.compare import ComparedRow
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pcbench.catalog import Definition
+from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError
+from pcbench.files import write_whole
 from pcbench.metrics.cells import Cell
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
-from pcbench.results.files import write_whole
 from pcbench.results.run_spec import RunSpec
-from pcbench.results.schema import Condition
-from pcbench.results.scores import SuiteScores, read_scores
 
 REFERENCE_VERSION = 1
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench.comparison.comparability import Difference, other_differences, require_same_images
+from pcbench.comparison.guarded import Guard, GuardedRow, guarded_rows, share
+from pcbench.comparison.reference import Reference
+from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
 from pcbench.metrics.drop import FLIPS, Side, find_drops
-from pcbench.results.comparability import Difference, other_differences, require_same_images
 from pcbench.results.directory import Run
-from pcbench.results.guarded import Guard, GuardedRow, guarded_rows, share
-from pcbench.results.reference import Reference
-from pcbench.results.scores import SuiteScores, read_scores
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pcbench.corruptions.prefetch import LookAhead
+from pcbench.data.prefetch import LookAhead
 
 
 def numbers(made: list[int], count: int) -> Iterator[int]:

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run, begin
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import Condition, outcome_table, write_outcomes
+from pcbench.results.schema import outcome_table, write_outcomes
 
 TIMESTEPS = 3
 CORRUPTIONS = ("fog", "snow")

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench.comparison.scores import SuiteScores
 from pcbench.metrics.cells import Cell
-from pcbench.results.scores import SuiteScores
 
 Guard = Literal["all", "pooled"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pcbench.attacks.adapters.extras import is_installed
-from pcbench.attacks.adapters.robustbench_models import open_robustbench
 from pcbench.errors import MissingExtraError, UnknownNameError, UsageError, WeightsError
+from pcbench.extras import is_installed
 from pcbench.models import load
+from pcbench.models.robustbench_models import open_robustbench
 
 installed = pytest.mark.skipif(
     not is_installed("robustbench"), reason="the extra robustbench is not installed in this environment"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pcbench.comparison.gate import check_run
+from pcbench.comparison.reference import freeze
 from pcbench.errors import UsageError
-from pcbench.results.gate import check_run
-from pcbench.results.reference import freeze
 
 
 def fog_is_harder(condition, _timestep, chance):

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pcbench.metrics.representations import CORRELATION_DISTANCE
+from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
-from pcbench.results.schema import CORRUPTED
 
 
 def print_summary(run: Run, console: Console | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pcbench.attacks.adapters import extras
+from pcbench import extras
 from pcbench.errors import MissingExtraError, UsageError
 
 

@@ -1,0 +1,236 @@
+"""The one place where files are made, replaced and removed: a file is whole under its name, or it is not there.
+
+A file is written under another name, brought to the disk, and then renamed, so that a process that is killed at any
+moment leaves either the old file or the new one. Every step has a named point before and after it (`Point`), at which
+a test can stop the process or let the step fail.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pcbench.errors import UsageError, WriteError
+
+Step = Literal["mkdir", "write", "fsync", "rename", "unlink", "rmdir", "copy"]
+Content = bytes | str | Callable[[Path], object]
+"""What a file holds: bytes, text (UTF-8), or a function that writes it to the path that it is given."""
+
+UNFINISHED = ".partial"
+_REMEDIES = {
+    errno.ENOSPC: "free some space on this disk",
+    errno.EDQUOT: "free some space of your quota",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder on a disk that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "its links lead round in a circle; choose another folder",
+    errno.ENOTDIR: "a part of this path is a file; choose another folder",
+    errno.ENOENT: "its folder is gone",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A moment before or after a step.
+
+    Attributes:
+        moment: ``"before"`` the step is tried, or ``"after"`` it was done.
+        step: What is done.
+        path: The file or folder that it is done to.
+    """
+
+    moment: Literal["before", "after"]
+    step: Step
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.moment} {self.step} {self.path.name}"
+
+
+_watchers: list[Callable[[Point], None]] = []
+
+
+@contextmanager
+def watched(watcher: Callable[[Point], None]) -> Generator[None]:
+    """Call a function at every point while this lasts; an `OSError` that it raises before a step is the step's own."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+@contextmanager
+def _step(step: Step, path: Path) -> Generator[None]:
+    try:
+        for watcher in _watchers:
+            watcher(Point("before", step, path))
+        yield
+        for watcher in _watchers:
+            watcher(Point("after", step, path))
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({reason(error)})") from error
+
+
+def reason(error: OSError) -> str:
+    """Return what went wrong and what to do, for the end of a message."""
+    text = error.strerror or str(error) or type(error).__name__
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{text}; {remedy}" if remedy else text
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        WriteError: It cannot be made.
+    """
+    missing: list[Path] = []
+    above = folder
+    while not above.is_dir():
+        missing.append(above)
+        if above.parent == above:
+            break
+        above = above.parent
+    for path in reversed(missing):
+        with _step("mkdir", path):
+            path.mkdir(exist_ok=True)
+
+
+def write(path: Path, content: Content) -> Path:
+    """Write a file, whole or not at all; missing folders are made.
+
+    Args:
+        path: The file.
+        content: What it holds.
+
+    Returns:
+        The file.
+
+    Raises:
+        WriteError: It cannot be written; the message says why, with a remedy.
+    """
+    make_folder(path.parent)
+    unfinished = path.with_name(path.name + UNFINISHED)
+    with _step("write", path):
+        if callable(content):
+            content(unfinished)
+        else:
+            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+    with _step("fsync", path):
+        _to_disk(unfinished)
+    with _step("rename", path):
+        unfinished.replace(path)
+        _to_disk(path.parent)
+    return path
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a file or folder another name on the same disk.
+
+    Raises:
+        WriteError: It cannot be done.
+    """
+    with _step("rename", target):
+        source.replace(target)
+        _to_disk(target.parent)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Put a file's content under a second name, without copying bytes where the file system can.
+
+    Raises:
+        WriteError: It cannot be done.
+    """
+    make_folder(target.parent)
+    with _step("copy", target):
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copy2(source, target)
+            _to_disk(target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        WriteError: It cannot be removed.
+    """
+    with _step("unlink", path):
+        path.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path, *, last: str | None = None) -> None:
+    """Remove a folder with everything in it; links are removed, not followed.
+
+    Args:
+        folder: The folder; nothing is done where it is not there.
+        last: The name of a file in it that goes last: as long as it is there, the folder says whose it is.
+
+    Raises:
+        WriteError: Something cannot be removed.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == last):
+        if path.is_dir() and not path.is_symlink():
+            remove_folder(path)
+        else:
+            remove(path)
+    with _step("rmdir", folder):
+        folder.rmdir()
+
+
+def try_folder(folder: Path, remedy: str) -> None:
+    """Try out whether files can be written in a folder: write, bring to the disk, rename, remove.
+
+    Args:
+        folder: The folder; it is made if need be.
+        remedy: What to do otherwise, for the message.
+
+    Raises:
+        UsageError: They cannot.
+    """
+    trial = folder / ".trial"
+    try:
+        write(trial, b"pcbench tries whether it may write here\n")
+        remove(trial)
+    except WriteError as error:
+        raise UsageError(f"{error}; {remedy}") from error
+
+
+def real_path(path: Path) -> Path:
+    """Return a path with all links followed, so that what is written lands where they lead.
+
+    Raises:
+        UsageError: The links lead round in a circle, or a name is too long.
+    """
+    try:
+        found = path.expanduser().resolve()
+        found.lstat()
+    except FileNotFoundError:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{path}: cannot be used ({why}); give another folder with --out") from error
+    return found
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

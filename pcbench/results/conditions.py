@@ -1,0 +1,53 @@
+"""A condition: what was done to images. The same value goes from the plan to the outcomes, the metrics and figures."""
+
+from __future__ import annotations
+
+import dataclasses
+
+CORRUPTED = ("corruption", "noise")
+"""The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """What was done to the images, apart from who is asked: the columns that are the same in a block of rows.
+
+    Attributes:
+        suite: Name of the suite.
+        kind: ``"clean"``, ``"corruption"``, ``"noise"`` or ``"attack"``.
+        name: Name of the corruption or attack; ``"clean"`` for clean images.
+        severity: 1 to 5 for corruptions.
+        norm: Norm of an attack's budget, such as ``"linf"``.
+        epsilon: An attack's budget in [0,1] pixel units, or the standard deviation of a noise.
+        targeted: Whether an attack aims at a class.
+        gradient: ``"exact"`` or ``"stop_error"``, the gradient an attack takes.
+        attacked_timestep: The timestep whose loss an attack takes.
+    """
+
+    suite: str
+    kind: str
+    name: str
+    severity: int | None = None
+    norm: str | None = None
+    epsilon: float | None = None
+    targeted: bool | None = None
+    gradient: str | None = None
+    attacked_timestep: int | None = None
+
+    @property
+    def path(self) -> str:
+        """Its place in a folder of tables, without an ending: ``digits-c/fog-3``, ``linf/pgd-t8``."""
+        if self.severity is not None:
+            return f"{self.suite}/{self.name}-{self.severity}"
+        if self.attacked_timestep is not None:
+            return f"{self.suite}/{self.name}-t{self.attacked_timestep}"
+        return f"{self.suite}/{self.name}"
+
+    @property
+    def title(self) -> str:
+        """What a progress bar and messages call it."""
+        if self.severity is not None:
+            return f"{self.suite}: {self.name} {self.severity}"
+        if self.attacked_timestep is not None:
+            return f"{self.suite}: {self.name}, t = {self.attacked_timestep}"
+        return f"{self.suite}: {self.name}{', all t' if self.kind == 'attack' else ''}"
