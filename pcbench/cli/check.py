@@ -52,7 +52,7 @@ def check_command(
     from pcbench.comparison.gate_output import github_annotations, junit_xml
     from pcbench.comparison.gate_output import markdown as as_markdown
     from pcbench.comparison.reference import read_reference
-    from pcbench.files import write_whole
+    from pcbench.files import write
     from pcbench.results.directory import open_run
 
     report = check_run(
@@ -66,9 +66,9 @@ def check_command(
     )
     _print(report, all_rows=all_rows)
     if junit is not None:
-        write_whole(junit, junit_xml(report).encode())
+        write(junit, junit_xml(report).encode())
     if markdown is not None:
-        write_whole(markdown, as_markdown(report).encode())
+        write(markdown, as_markdown(report).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github:
         typer.echo(github_annotations(report), nl=False)
     if not report.passed:

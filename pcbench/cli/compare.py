@@ -28,7 +28,7 @@ def compare_command(
 
     from pcbench.comparison.compare import compare_runs, compare_timesteps
     from pcbench.comparison.compare_output import as_frame, markdown, rich_table, sentences
-    from pcbench.files import write_whole
+    from pcbench.files import write
     from pcbench.results.directory import open_run
 
     first, *others = [open_run(folder) for folder in runs]
@@ -40,8 +40,8 @@ def compare_command(
     for sentence in sentences(rows):
         console.print(f"- {sentence}", highlight=False)
     if out is not None:
-        write_whole(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
-        write_whole(out / "comparison.md", markdown(rows).encode())
+        write(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
+        write(out / "comparison.md", markdown(rows).encode())
         console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", highlight=False, soft_wrap=True)
 
 

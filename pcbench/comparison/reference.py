@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from pcbench.catalog import Definition
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError
-from pcbench.files import write_whole
+from pcbench.files import write
 from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
@@ -85,7 +85,7 @@ def write_reference(reference: Reference, path: Path) -> None:
     entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **entries)
-    write_whole(path, buffer.getvalue())
+    write(path, buffer.getvalue())
 
 
 def read_reference(path: Path) -> Reference:

@@ -34,8 +34,8 @@ def summarise(
 
     Returns:
         The columns `pcbench.results.metrics_table.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0),
-        epsilon in [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where conditions
-        are pooled. `n` is the number of images in the denominator.
+        epsilon in [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where
+        conditions are pooled. `n` is the number of images in the denominator.
 
     Raises:
         DataError: There are no outcomes, or a condition lacks an image that others have.
