@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pcbench.attacks.api import attack as attack
     from pcbench.corruptions.api import corrupt as corrupt
-    from pcbench.harness.run import run as run
+    from pcbench.harness.start import run as run
     from pcbench.network.conversion import predify as predify
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ _HOMES = {
     "attack": "pcbench.attacks.api",
     "corrupt": "pcbench.corruptions.api",
     "predify": "pcbench.network.conversion",
-    "run": "pcbench.harness.run",
+    "run": "pcbench.harness.start",
 }
 
 

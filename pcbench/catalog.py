@@ -8,6 +8,7 @@ An installed pcbench carries the folders inside the package, a checkout has them
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import tomllib
 from pathlib import Path
@@ -28,6 +29,11 @@ class Definition(BaseModel):
     """The base of everything read from a TOML file: frozen, strict about types, refusing unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def identity(content: object) -> str:
+    """Return the SHA-256 of plain values: of what in a definition can change a number, as parsed."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 DefinitionType = TypeVar("DefinitionType", bound=Definition)

@@ -23,6 +23,7 @@ Content = bytes | str | Callable[[Path], object]
 """What a file holds: bytes, text (UTF-8), or a function that writes it to the path that it is given."""
 
 UNFINISHED = ".partial"
+TRIAL = ".trial"
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk",
     errno.EDQUOT: "free some space of your quota",
@@ -200,7 +201,7 @@ def try_folder(folder: Path, remedy: str) -> None:
     Raises:
         UsageError: They cannot.
     """
-    trial = folder / ".trial"
+    trial = folder / f"{TRIAL}-{os.getpid()}"
     try:
         write(trial, b"pcbench tries whether it may write here\n")
         remove(trial)

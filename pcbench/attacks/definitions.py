@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pcbench.catalog import Definition, load_definition, parse_definition, read_table
+from pcbench.catalog import Definition, identity, load_definition, parse_definition, read_table
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 Norm = Literal["linf", "l2"]
@@ -174,6 +174,12 @@ class AttackSuite(SuiteHeader):
             if definition.name == name:
                 return definition
         raise UnknownNameError("attack", name, [definition.name for definition in self.attacks])
+
+    def identity(self) -> str:
+        """Return a hash of what in the suite can change a number: not its titles, sources and notes."""
+        attacks = [definition.model_dump(mode="json", exclude={"title", "source"}) for definition in self.attacks]
+        network = None if self.network is None else self.network.model_dump(mode="json")
+        return identity({"images": self.images, "network": network, "attacks": attacks})
 
 
 def load_attack(path: Path) -> AttackDefinition:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from typing import Annotated
 
@@ -19,6 +21,7 @@ from pcbench.cli.list import list_command
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
+from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
 from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
@@ -67,12 +70,14 @@ def global_options(
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with its exit code.
 
-    0: done. 1: a run that failed, or a regression found. 2: wrong use. 130: stopped by the user.
+    0: done. 1: a run that failed, or a regression found. 2: wrong use. 130, 143, 129: stopped by the user (Ctrl-C), by
+    SIGTERM, by a closed terminal.
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     try:
-        code = app(args=[word for word in given if word != "--debug"], prog_name="pcbench", standalone_mode=False)
+        with stoppable():
+            code = app(args=[word for word in given if word != "--debug"], prog_name="pcbench", standalone_mode=False)
     except PcbenchError as error:
         if debug:
             raise
@@ -80,12 +85,32 @@ def main(arguments: list[str] | None = None) -> None:
     except _ParserError as error:
         describe = getattr(error, "format_message", error.__str__)
         sys.exit(_fail(describe(), 2))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_fail("stopped; the same command goes on from here", 130))
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        sys.exit(_fail(_stopped(stop), 130))
+    except Stopped as stop:
+        sys.exit(_fail(_stopped(stop), stop.exit_code))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: end without a word
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_fail(f"{_words(error)}; this is a fault of pcbench: --debug shows where", 1))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stopped(stop: BaseException) -> str:
+    """Say what is kept; whoever was at work has noted it on the exception."""
+    kept = "".join(f"{note}; " for note in getattr(stop, "__notes__", [])[:1])
+    return f"stopped; {kept}the same command goes on from here"
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
     return code

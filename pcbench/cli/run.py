@@ -101,7 +101,28 @@ def run_command(
         bool, typer.Option("--recompute", help="Attacks with less memory, more time.", rich_help_panel=_RUN)
     ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.", rich_help_panel=_RUN)] = None,
-    again: Annotated[bool, typer.Option("--again", help="Compute anew.", rich_help_panel=_RUN)] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compute anew; discards unfinished work.", rich_help_panel=_RUN)
+    ] = False,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that share the work.", rich_help_panel=_RUN)] = 1,
+    threads: Annotated[
+        int, typer.Option("--threads", help="CPU threads of each worker; in the key.", rich_help_panel=_RUN)
+    ] = 2,
+    block_size: Annotated[
+        int | None,
+        typer.Option("--block-size", help="Images in one unit of work, a multiple of the batch.", rich_help_panel=_RUN),
+    ] = None,
+    mixed_machines: Annotated[
+        bool,
+        typer.Option("--mixed-machines", help="Go on with another kind of machine's work.", rich_help_panel=_RUN),
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Finish without what cannot be computed.", rich_help_panel=_RUN)
+    ] = False,
+    model_version: Annotated[
+        str | None,
+        typer.Option("--model-version", help="Your name for a model of unreadable source.", rich_help_panel=_MODEL),
+    ] = None,
 ) -> None:
     """Measure how robust a network is at every timestep.
 
@@ -112,15 +133,15 @@ def run_command(
     options["gradient"] = gradient.replace("-", "_")
 
     from pcbench.harness.request import request_from
+    from pcbench.harness.start import start
 
     options["epsilons"] = _epsilons(epsilons)
     _log_progress()
-    request = request_from(options)
+    finished = start(request_from(options))
 
     from pcbench.cli.run_table import print_summary
-    from pcbench.harness.run import run_request
 
-    print_summary(run_request(request))
+    print_summary(finished)
 
 
 def _log_progress() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pcbench.metrics.representations import CORRELATION_DISTANCE
@@ -22,7 +23,8 @@ def print_summary(run: Run, console: Console | None = None) -> None:
         rows = metrics[metrics["suite"] == suite.name]
         columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else _attack_columns(rows)
         what = _what(suite.kind, columns)
-        images = _images(suite.name, suite.images, suite.subset)
+        kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
+        images = _images(suite.name, kept, suite.subset)
         console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns, _percent))
         distances = _distance_columns(rows)
         if distances:
@@ -31,8 +33,12 @@ def print_summary(run: Run, console: Console | None = None) -> None:
         if "mCE*" in columns:
             console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
-        console.print(f"[bold]note:[/bold] {note}", highlight=False)
-    console.print(f"wrote {run.folder}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]note:[/bold] {escape(note)}", highlight=False)
+    for entry in run.missing:
+        what = f"{entry['condition']}, {entry['images']}: {entry['reason']}"
+        console.print(f"[bold]missing:[/bold] {escape(what)}", highlight=False, soft_wrap=True)
+    done = f"found {run.folder}, computed on {run.manifest['started']}" if run.found else f"wrote {run.folder}"
+    console.print(done, highlight=False, markup=False, soft_wrap=True)
 
 
 def _what(kind: str, columns: dict[str, pd.Series]) -> str:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from pcbench.catalog import Definition
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError
-from pcbench.files import write
+from pcbench.files import try_folder, write
 from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
@@ -73,7 +73,8 @@ def write_reference(reference: Reference, path: Path) -> None:
     """Write a reference; the file has its name only once it is whole.
 
     Raises:
-        UsageError: The file cannot be written.
+        UsageError: Files cannot be written there.
+        WriteError: The file could not be written after all.
     """
     header = _Header(
         pcbench_reference=REFERENCE_VERSION,
@@ -85,6 +86,7 @@ def write_reference(reference: Reference, path: Path) -> None:
     entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **entries)
+    try_folder(path.parent, "give another with --out")
     write(path, buffer.getvalue())
 
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pcbench.catalog import Definition, load_definition, parse_definition
+from pcbench.catalog import Definition, identity, load_definition, parse_definition
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.files import try_folder, write
 
 if TYPE_CHECKING:
     from pcbench.corruptions.corruption import Corruption
@@ -143,6 +144,14 @@ class CorruptionSuite(Definition):
                 return definition
         raise UnknownNameError(f"corruption in {self.name}", name, [known.name for known in self.corruptions])
 
+    def identity(self) -> str:
+        """Return a hash of what in the suite can change an image: not its titles, sources, order and baseline."""
+        corruptions = [
+            {"name": known.name, "function": known.function, "parameters": known.parameters}
+            for known in sorted(self.corruptions, key=lambda known: known.name)
+        ]
+        return identity({"applied_to": self.applied_to, "corruptions": corruptions})
+
 
 class _SuiteFile(Definition):
     version: int = Field(ge=1)
@@ -227,21 +236,16 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
         The file that was written.
 
     Raises:
-        UsageError: The baseline lacks a corruption of the suite, or the file cannot be written.
+        UsageError: The baseline lacks a corruption of the suite, or files cannot be written there.
+        WriteError: The file could not be written after all.
     """
     missing = [known.name for known in load_corruption_suite(folder).corruptions if not baseline.errors.get(known.name)]
     if missing:
         raise UsageError(
             f"this baseline lacks the errors of {', '.join(missing)}; measure the whole suite {folder.name}"
         )
-    path = folder / _BASELINE_FILE
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_text(_baseline_text(baseline), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from error
-    return path
+    try_folder(folder, "choose a folder that can")
+    return write(folder / _BASELINE_FILE, _baseline_text(baseline))
 
 
 def _baseline_text(baseline: Baseline) -> str:

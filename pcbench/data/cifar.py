@@ -19,7 +19,8 @@ from pcbench.data.cache import cache_folder
 from pcbench.data.image_source import ImageSource, as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
-from pcbench.errors import DataError, UnknownNameError
+from pcbench.errors import DataError, UnknownNameError, WriteError
+from pcbench.files import make_folder
 
 _PIXELS = 3 * 32 * 32
 
@@ -103,9 +104,9 @@ def fetch(archive: CifarArchive, folder: Path) -> Path:
 
     path = folder / archive.url.rpartition("/")[2]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         download_url(archive.url, str(folder), md5=archive.md5)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, WriteError) as error:
         raise DataError(
             f"{archive.url} cannot be downloaded whole ({error}); fetch it yourself and put it at {path}"
         ) from error

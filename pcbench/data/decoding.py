@@ -32,6 +32,15 @@ def decode(content: bytes, name: str) -> Image.Image:
     return image
 
 
+def header_size(content: bytes, name: str) -> tuple[int, int]:
+    """Return width and height of an image file, from its header alone.
+
+    Raises:
+        DataError: The bytes are not an image.
+    """
+    return _open(content, name).size
+
+
 def verify(content: bytes, name: str) -> None:
     """Refuse bytes that are not one whole image, without decoding where the format allows it.
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from pcbench.data.decoding import decode, verify
+from pcbench.data.decoding import decode, header_size, verify
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.selection import stratified_order
 from pcbench.data.stores import ImageStore
 from pcbench.errors import DataError, UsageError
+
+Seen = Callable[[int, bytes], None]
+"""Called with an image's place and the sha256 of what was read of it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,6 @@ class ImageSource:
     classes: int | None = None
     subset: str | None = None
     _positions: NDArray[np.int64] | None = None
-    _fingerprints: list[str] = field(default_factory=list[str], repr=False)
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -78,11 +80,12 @@ class ImageSource:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def load(self, indices: ArrayLike) -> torch.Tensor:
+    def load(self, indices: ArrayLike, *, seen: Seen | None = None) -> torch.Tensor:
         """Decode and preprocess some images.
 
         Args:
             indices: Places of the images in `ids`, 0 to len - 1.
+            seen: Called with each image's place and the sha256 of what was read of it.
 
         Returns:
             uint8 tensor, shape (batch, 3, height, width), 0 to 255.
@@ -91,7 +94,7 @@ class ImageSource:
             DataError: A file is damaged, an image is smaller than the crop, or sizes differ within the batch.
         """
         chosen = _places(indices)
-        images = [self._prepare(int(index)) for index in chosen]
+        images = [self._prepare(int(index), seen) for index in chosen]
         for index, image in zip(chosen, images, strict=True):
             if image.shape != images[0].shape:
                 raise DataError(
@@ -100,12 +103,15 @@ class ImageSource:
                 )
         return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 
-    def batches(self, batch_size: int, indices: ArrayLike | None = None) -> Iterator[Batch]:
+    def batches(
+        self, batch_size: int, indices: ArrayLike | None = None, *, seen: Seen | None = None
+    ) -> Iterator[Batch]:
         """Yield the images in order, `batch_size` at a time; the last batch may be smaller.
 
         Args:
             batch_size: Images a batch, at least 1.
             indices: Places of the images in `ids`; all of them by default.
+            seen: As for `load`.
 
         Raises:
             UsageError: The batch size is smaller than 1.
@@ -117,24 +123,54 @@ class ImageSource:
         for start in range(0, len(chosen), batch_size):
             part = chosen[start : start + batch_size]
             ids = tuple(self.ids[int(index)] for index in part)
-            yield Batch(ids, self.load(part), torch.from_numpy(self.labels[part]))
+            yield Batch(ids, self.load(part, seen=seen), torch.from_numpy(self.labels[part]))
 
-    def fingerprint(self) -> str:
-        """Return the sha256 over ids, labels, stored bytes and preprocessing, as hexadecimal digits.
-
-        The bytes of every image are read once, and on the way each file is checked to be whole; the result is
-        kept, so only the first call costs time. The name, the place on disk and the order of storage do not count.
+    def size(self, index: int = 0) -> tuple[int, int]:
+        """Return height and width of a prepared image, from its header alone: nothing is decoded.
 
         Raises:
-            DataError: A file is missing, truncated or no image; it is named.
+            DataError: The file is missing or is not an image.
         """
-        if not self._fingerprints:
-            digest = hashlib.sha256(self.preprocessing.as_text().encode())
-            for index, (name, label) in enumerate(zip(self.ids, self.labels, strict=True)):
-                digest.update(f"\n{name}\n{label}\n".encode())
-                digest.update(self._digest_image(index))
-            self._fingerprints.append(digest.hexdigest())
-        return self._fingerprints[0]
+        content = self.store.read(self._position(index))
+        if isinstance(content, bytes):
+            width, height = header_size(content, self._locate(index))
+        else:
+            height, width = content.shape[:2]
+        return self.preprocessing.size_of(height, width)
+
+    def digests(self) -> NDArray[np.uint8]:
+        """Return the sha256 of each image's stored bytes, shape (images, 32).
+
+        The bytes of every image are read once, and on the way each file is checked to be whole.
+
+        Raises:
+            DataError: A file is missing, truncated or not an image; it is named.
+        """
+        found = np.empty((len(self), 32), dtype=np.uint8)
+        for index in range(len(self)):
+            content = self.store.read(self._position(index))
+            if isinstance(content, bytes):
+                verify(content, self._locate(index))
+            found[index] = np.frombuffer(_digest(content), dtype=np.uint8)
+        return found
+
+    def fingerprint(self, digests: NDArray[np.uint8] | None = None) -> str:
+        """Return the sha256 over ids, labels, stored bytes and preprocessing, as hexadecimal digits.
+
+        The name, the place on disk and the order of storage do not count.
+
+        Args:
+            digests: What `digests` returned; None reads the images.
+
+        Raises:
+            DataError: As `digests`.
+        """
+        found = self.digests() if digests is None else digests
+        whole = hashlib.sha256(self.preprocessing.as_text().encode())
+        for name, label, digest in zip(self.ids, self.labels, found, strict=True):
+            whole.update(f"\n{name}\n{label}\n".encode())
+            whole.update(digest.tobytes())
+        return whole.hexdigest()
 
     def take(self, count: int, seed: int = 0) -> ImageSource:
         """Return a part of the images, spread evenly over the classes.
@@ -186,7 +222,6 @@ class ImageSource:
             labels=self.labels[chosen],
             subset=subset,
             _positions=positions,
-            _fingerprints=[],
         )
 
     def _position(self, index: int) -> int:
@@ -195,17 +230,18 @@ class ImageSource:
     def _locate(self, index: int) -> str:
         return self.store.locate(self._position(index))
 
-    def _prepare(self, index: int) -> NDArray[np.uint8]:
+    def _prepare(self, index: int, seen: Seen | None) -> NDArray[np.uint8]:
         content = self.store.read(self._position(index))
+        if seen is not None:
+            seen(index, _digest(content))
         image = decode(content, self._locate(index)) if isinstance(content, bytes) else Image.fromarray(content)
         return self.preprocessing.apply(image, self._locate(index))
 
-    def _digest_image(self, index: int) -> bytes:
-        content = self.store.read(self._position(index))
-        if isinstance(content, bytes):
-            verify(content, self._locate(index))
-            return hashlib.sha256(content).digest()
-        return hashlib.sha256(f"{content.shape}".encode() + content.tobytes()).digest()
+
+def _digest(content: bytes | NDArray[np.uint8]) -> bytes:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).digest()
+    return hashlib.sha256(f"{content.shape}".encode() + content.tobytes()).digest()
 
 
 def _places(indices: ArrayLike) -> NDArray[np.int64]:

@@ -66,6 +66,15 @@ class Preprocessing:
         """Return the contract as one line of JSON with sorted keys, the form that is hashed and recorded."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    def size_of(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of what `apply` makes of an image of this size."""
+        if self.crop is not None:
+            return self.crop, self.crop
+        if self.resize is None or min(height, width) == self.resize:
+            return height, width
+        long_side = int(self.resize * max(height, width) / min(height, width))
+        return (long_side, self.resize) if width <= height else (self.resize, long_side)
+
     def apply(self, image: Image.Image, name: str) -> NDArray[np.uint8]:
         """Prepare one decoded image.
 

@@ -79,7 +79,6 @@ class PublishedFiles:
             self.images,
             name=f"{self.suite}:{corruption}:{severity}",
             store=self._conditions.store(corruption, severity),
-            _fingerprints=[],
         )
 
     def align(self, clean: ImageSource) -> PublishedFiles:

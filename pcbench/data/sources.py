@@ -34,7 +34,7 @@ def open_source(source: str | Any, *, preprocessing: Preprocessing, split: str =
         DataError: The data is missing, damaged, or not in the expected layout.
     """
     if isinstance(source, ImageSource):
-        return replace(source, preprocessing=preprocessing, _fingerprints=[])
+        return replace(source, preprocessing=preprocessing)
     if not isinstance(source, str):
         return open_object(source, preprocessing)
     scheme, _, place = source.partition(":")

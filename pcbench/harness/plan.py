@@ -1,88 +1,43 @@
-"""From a request to a plan: names become definitions, images and a network, and all of it one frozen RunSpec.
+"""From a request to a plan: names become definitions, images and a network's facts, and all of it one frozen RunSpec.
 
-Everything that can be wrong with a request is found here, before anything is computed.
+Everything that can be wrong with a request is found here, before a network is run or an image decoded. A plan says
+what is run, where things lie, and which units of work that makes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import ClassVar, Literal
 
+import pyarrow as pa
 import torch
 
+import pcbench
 from pcbench import models
-from pcbench.attacks.checks.verdict import judged_attack
-from pcbench.attacks.definitions import AttackSuite, load_attack_suite
-from pcbench.attacks.saved_suite import SavedSuite, open_saved
-from pcbench.catalog import KINDS, suite_folder, suite_names
-from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
+from pcbench.attacks.adapters.registry import adapter_module
+from pcbench.attacks.definitions import AttackSuite
+from pcbench.catalog import KINDS, Kind, suite_folder, suite_names
+from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
-from pcbench.data.published import PublishedFiles, open_published, published_images
+from pcbench.data.published import published_images
 from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, UnknownNameError, UsageError
+from pcbench.harness.blocks import Unit, default_block_size
+from pcbench.harness.context import CHECKED_IMAGES
+from pcbench.harness.digests import Digests
+from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import Request
-from pcbench.harness.scoring import to_unit_range
-from pcbench.harness.selection import always_correct
-from pcbench.models.subject import Subject
-from pcbench.network.update import Hyperparameters
-from pcbench.results.environment import folder_hash, versions
+from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
+from pcbench.harness.units import can_be_checked, question, units_of
+from pcbench.models.facts import ModelFacts
+from pcbench.models.loading import model_facts
+from pcbench.models.subject import PRECISIONS, Subject
+from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, library_versions
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
-
-# Enough to tell a broken gradient from a sound one; more only cost time.
-CHECKED_IMAGES = 128
+from pcbench.results.saved_suite import open_saved
 
 # The suites that `pcbench run` measures where the user names none: those made for the model's own data set.
 DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
-
-
-@dataclasses.dataclass(frozen=True)
-class CorruptionPlan:
-    """A suite of corruptions, the folder it was read from, and the images it is run on.
-
-    Where published corrupted files are read, `published` holds them, aligned with the clean images of `source`.
-    """
-
-    definition: CorruptionSuite
-    folder: Path
-    source: ImageSource
-    published: PublishedFiles | None = None
-    kind: ClassVar[Literal["corruptions"]] = "corruptions"
-
-    def sha256(self) -> str:
-        """Return a hash over the suite's definition."""
-        return folder_hash(self.folder)
-
-
-@dataclasses.dataclass(frozen=True)
-class AttackPlan:
-    """A suite of attacks, the folder it was read from, its images, and the network as the suite sets it."""
-
-    definition: AttackSuite
-    folder: Path
-    source: ImageSource
-    subject: Subject
-    kind: ClassVar[Literal["attacks"]] = "attacks"
-
-    def sha256(self) -> str:
-        """Return a hash over the suite's definition."""
-        return folder_hash(self.folder)
-
-
-@dataclasses.dataclass(frozen=True)
-class SavedPlan:
-    """Adversarial images that an earlier run kept, and the clean images they were made of."""
-
-    definition: SavedSuite
-    source: ImageSource
-    kind: ClassVar[Literal["saved"]] = "saved"
-
-    def sha256(self) -> str:
-        """Return a hash over the saved files."""
-        return self.definition.sha256()
-
-
-SuitePlan = CorruptionPlan | AttackPlan | SavedPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,54 +45,65 @@ class Plan:
     """A request with every name resolved.
 
     Attributes:
-        request: What was asked for.
-        subject: The network.
-        timesteps: T.
-        batch_size: Images in one pass.
-        suites: What is measured on which images.
-        checks: Whether the evidence about the attacks' gradients is collected.
-        spec: The frozen description of all this.
+        spec: What is run.
+        locations: Where things lie.
+        objects: What the user gave as Python objects.
+        units: The work, in order.
+        images: The images of the run with their hashes, as the table `images`.
+        facts: What is known of the network; it is the network itself where that had to be loaded.
+        question: The unit that asks a network of the user's own about a few images, so that it is known again.
     """
 
-    request: Request
-    subject: Subject
-    timesteps: int
-    batch_size: int
-    suites: tuple[SuitePlan, ...]
-    checks: bool
     spec: RunSpec
+    locations: Locations
+    objects: Objects
+    units: tuple[Unit, ...]
+    images: pa.Table
+    facts: ModelFacts
+    question: Unit | None
+
+    @property
+    def subject(self) -> Subject | None:
+        """The network, where it is loaded already."""
+        return self.facts if isinstance(self.facts, Subject) else None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Named:
     """A suite that was asked for, read but not yet joined with images."""
 
+    kind: Kind
     folder: Path
     definition: CorruptionSuite | AttackSuite
 
     @classmethod
     def read(cls, name: str) -> _Named:
         kind, folder = suite_folder(name)
-        return cls(folder, load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder))
+        return cls(kind, folder, read_definition(kind, folder))
 
-    def plan(self, source: ImageSource, request: Request, subject: Subject) -> SuitePlan:
+    def measured(self, source: ImageSource, request: Request, facts: ModelFacts) -> MeasuredSuite:
+        """Return the suite with the images that it is run on."""
         wanted, suite = request.images, self.definition
-        if isinstance(suite, CorruptionSuite):
-            if suite.applied_to == "representations":
-                subject.predictive_network(f"the suite {suite.name}")
-            part = _part(source, wanted)
-            return CorruptionPlan(suite, self.folder, part, _published(suite, part, request))
-        if wanted is None and suite.default_images is not None:
-            wanted = min(suite.default_images, len(source))
-        part = _part(source, wanted)
-        if suite.network is not None and subject.network is not None:
-            settings = suite.network
-            subject = subject.with_hyperparameters(
-                Hyperparameters(settings.feedforward, settings.feedback, settings.error)
+        if isinstance(suite, AttackSuite):
+            if wanted is None and suite.default_images is not None:
+                wanted = min(suite.default_images, len(source))
+            return MeasuredSuite(suite, _part(source, wanted))
+        if suite.applied_to == "representations" and not _plainly_predictive(facts, request):
+            raise UsageError(
+                f"the suite {suite.name} needs a predictive network, in float32 and not compiled; {facts.name} is none"
             )
-        if suite.images == "correct_at_every_timestep":
-            part = always_correct(subject, part, _timesteps(request, subject), _batch_size(request, source))
-        return AttackPlan(suite, self.folder, part, subject)
+        part = _part(source, wanted)
+        if request.corrupted is not None and request.jpeg_quality is not None:
+            raise UsageError(
+                "published files are compressed already: --corrupted and --jpeg-quality exclude each other"
+            )
+        folder = None if request.corrupted is None else Path(request.corrupted)
+        subset = wanted is not None or part.subset is not None
+        return MeasuredSuite(suite, part, open_corrupted(suite, folder, part, subset=subset))
+
+
+def _plainly_predictive(facts: ModelFacts, request: Request) -> bool:
+    return facts.predictive and request.precision == "float32" and not request.compiled
 
 
 def make_plan(request: Request) -> Plan:
@@ -147,14 +113,17 @@ def make_plan(request: Request) -> Plan:
         UsageError: A name is unknown, a definition broken, images or weights missing or not made for each other.
             Where both images and weights are missing, one message tells of both.
     """
+    objects = _objects(request)
+    objects.refuse_workers(request.workers)
     device = _device(request.device)
+    _check_precision(request.precision, device)
     if request.adversarials is not None:
-        return _plan_of_saved(request, _load_model(request, device))
+        return _plan_of_saved(request, objects, _facts(request, device))
     named = [_Named.read(name) for name in request.suites]
     problems: list[str] = []
-    subject: Subject | None = None
+    facts: ModelFacts | None = None
     try:
-        subject = _load_model(request, device)
+        facts = _facts(request, device)
     except UnknownNameError:
         raise
     except UsageError as error:
@@ -162,56 +131,60 @@ def make_plan(request: Request) -> Plan:
     data = request.data if request.data is not None else models.default_data(request.model)
     if data is None:
         problems.append(_data_needed(named))
-    if problems or subject is None:
+    if problems or facts is None:
         raise UsageError("; ".join(problems))
-    source = open_source(data, preprocessing=subject.preprocessing, split="test")
-    check(source, classes=subject.classes, class_names=subject.class_names)
-    source = _left(source, request.leave_out)
+    source = open_source(data, preprocessing=facts.preprocessing, split="test")
+    check(source, classes=facts.classes, class_names=facts.class_names)
+    source = without_tuned(source, request.leave_out)
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
-    suites = tuple(entry.plan(source, request, subject) for entry in named)
-    return _finish(request, subject, suites, source)
+    _refuse_repeated([entry.definition.name for entry in named])
+    suites = [entry.measured(source, request, facts) for entry in named]
+    locations = dataclasses.replace(
+        _locations(request, device),
+        data=data if isinstance(data, str) else None,
+        suites=tuple((entry.definition.name, entry.folder) for entry in named),
+    )
+    former = [folder_hash(entry.folder) for entry in named]
+    return _finish(_Draft(request, device, facts, objects, locations, suites, former), source)
 
 
-def _left(source: ImageSource, leave_out: str | None) -> ImageSource:
-    """Return the images that tuning did not see."""
-    if leave_out is None:
-        return source
-    count, _, seed = leave_out.partition(":")
-    if int(count) >= len(source):
-        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves nothing to measure")
-    taken = source.take(int(count), int(seed or 0))
-    rest = len(source) - len(taken)
-    return source.without(taken, f"the {rest} images that tuning on {count} (seed {seed or 0}) did not see")
-
-
-def _plan_of_saved(request: Request, subject: Subject) -> Plan:
+def _plan_of_saved(request: Request, objects: Objects, facts: ModelFacts) -> Plan:
     """Plan the scoring of saved images, which are a suite and its data in one."""
     for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons"):
         if getattr(request, option):
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
-    suites: list[SavedPlan] = []
+    suites: list[MeasuredSuite] = []
     for saved in open_saved(Path(str(request.adversarials))):
-        check(saved.source, classes=subject.classes)
-        _refuse_other_sizes(subject, saved.source, _timesteps(request, subject))
-        suites.append(SavedPlan(saved, saved.source))
+        check(saved.source, classes=facts.classes)
+        suites.append(MeasuredSuite(saved, saved.source))
     first = suites[0].source
     if any(suite.source.ids != first.ids for suite in suites):
         raise DataError(f"{request.adversarials}: its suites are of different images; score one folder at a time")
-    return _finish(request, subject, tuple(suites), first)
+    device = _device(request.device)
+    draft = _Draft(request, device, facts, objects, _locations(request, device), suites, [None] * len(suites))
+    return _finish(draft, first)
 
 
-def _refuse_other_sizes(subject: Subject, source: ImageSource, timesteps: int) -> None:
-    image = to_unit_range(source.load([0]), subject.device)
-    try:
-        with torch.no_grad():
-            subject.logits(image, timesteps)
-    except RuntimeError as error:
-        size = " x ".join(str(side) for side in image.shape[2:])
-        raise UsageError(
-            f"{source.name}: {subject.name} does not take images of {size} px ({str(error).splitlines()[0]}); "
-            "score them by a model of their size"
-        ) from None
+def _objects(request: Request) -> Objects:
+    model = None if isinstance(request.model, str) else request.model
+    if model is not None and not isinstance(model, torch.nn.Module):
+        raise UsageError(f"a model is a name or a torch.nn.Module, not {type(model).__name__}")
+    return Objects(model, None if isinstance(request.data, str) else request.data)
+
+
+def _locations(request: Request, device: str) -> Locations:
+    def path(value: Path | str | None) -> Path | None:
+        return None if value is None else Path(value).absolute()
+
+    return Locations(
+        model=request.model if isinstance(request.model, str) else None,
+        device=device,
+        backbone_weights=path(request.backbone_weights),
+        weights=path(request.weights),
+        corrupted=path(request.corrupted),
+        adversarials=path(request.adversarials),
+    )
 
 
 def _device(name: str) -> str:
@@ -226,8 +199,15 @@ def _device(name: str) -> str:
     return name
 
 
-def _load_model(request: Request, device: str) -> Subject:
-    subject = models.load(
+def _check_precision(precision: str, device: str) -> None:
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if precision == "tf32" and not device.startswith("cuda"):
+        raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
+
+
+def _facts(request: Request, device: str) -> ModelFacts:
+    return model_facts(
         request.model,
         timesteps=request.timesteps,
         backbone_weights=request.backbone_weights,
@@ -235,15 +215,14 @@ def _load_model(request: Request, device: str) -> Subject:
         random_predictors=request.random_predictors,
         ablation=request.ablation,
         device=device,
+        model_version=request.model_version,
     )
-    return subject.configured(precision=request.precision, compiled=request.compiled, recompute=request.recompute)
 
 
-def marked_name(subject: Subject) -> str:
-    """Return the model's name as every row carries it: with untrained predictors and ablations marked."""
-    seed, ablation = (subject.description.get(key) for key in ("random_predictors", "ablation"))
-    marks = [] if seed is None else [f"random-predictors-{seed}"]
-    return "+".join([subject.name, *marks, *([str(ablation)] if ablation else [])])
+def _refuse_repeated(names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"the suite {name} is named twice; name it once")
 
 
 def _data_needed(named: list[_Named]) -> str:
@@ -260,111 +239,132 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
     raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
 
 
-def _published(suite: CorruptionSuite, clean: ImageSource, request: Request) -> PublishedFiles | None:
-    if request.corrupted is None:
-        return None
-    if request.jpeg_quality is not None:
-        raise UsageError("published files are compressed already: --corrupted and --jpeg-quality exclude each other")
-    opened = open_published(
-        suite.name,
-        Path(request.corrupted),
-        corruptions=[corruption.name for corruption in suite.corruptions],
-        preprocessing=clean.preprocessing,
-        subset=request.images is not None or clean.subset is not None,
-    )
-    return opened.align(clean)
-
-
 def _part(source: ImageSource, images: int | None) -> ImageSource:
     return source if images is None else source.take(images)
 
 
-def _finish(request: Request, subject: Subject, suites: tuple[SuitePlan, ...], source: ImageSource) -> Plan:
-    timesteps, batch_size = _timesteps(request, subject), _batch_size(request, source)
-    preprocessing = dataclasses.asdict(source.preprocessing)
+@dataclasses.dataclass(frozen=True)
+class _Draft:
+    """What a plan is made of, once all names are resolved."""
+
+    request: Request
+    device: str
+    facts: ModelFacts
+    objects: Objects
+    locations: Locations
+    suites: list[MeasuredSuite]
+    former: list[str | None] | list[str]
+
+
+def _finish(draft: _Draft, source: ImageSource) -> Plan:
+    request, facts, suites = draft.request, draft.facts, draft.suites
+    digests = Digests.read(source, suites)
     checks = _checks(request, suites, source)
-    name, _, split = source.name.partition(":")
+    settings = _settings(draft, source, checks=checks)
     spec = RunSpec(
         version=SPEC_VERSION,
-        model={"name": marked_name(subject), **subject.description},
-        data=DataSpec(
-            name=name,
-            split=split,
-            fingerprint=source.fingerprint(),
-            available=len(source),
-            preprocessing=preprocessing,
-            corrupted=_published_fingerprint(suites),
-        ),
-        suites=tuple(
-            SuiteSpec(
-                name=suite.definition.name,
-                kind="corruptions" if suite.kind == "corruptions" else "attacks",
-                version=str(suite.definition.version),
-                sha256=suite.sha256(),
-                images=len(suite.source),
-                subset=_is_subset(suite, source),
-            )
-            for suite in suites
-        ),
-        settings=Settings(
-            seed=request.seed,
-            timesteps=timesteps,
-            batch_size=batch_size,
-            gradient=request.gradient,
-            plain_sweep=request.plain_sweep,
-            bracketing=request.bracketing,
-            epsilons=request.epsilons,
-            corruption_backend=request.backend,
-            jpeg_quality=request.jpeg_quality,
-            precision=request.precision,
-            compiled=request.compiled,
-            recompute=request.recompute,
-            device=subject.device.type,
-            threads=torch.get_num_threads(),
-            checks=checks,
-            save_adversarials=request.save_adversarials,
-        ),
-        versions=versions(),
+        model={"name": facts.marked_name, **facts.description},
+        data=_data(request, source, digests),
+        suites=tuple(_suite_spec(suite, source, former) for suite, former in zip(suites, draft.former, strict=True)),
+        settings=settings,
+        versions={
+            "pcbench": pcbench.__version__,
+            "pcbench_code": code_hash(PARTS_CODE),
+            **library_versions(_modules(draft)),
+        },
     )
-    return Plan(request, subject, timesteps, batch_size, suites, checks, spec)
+    units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
+    asked = question(spec, suites, digests) if facts.own_code else None
+    if isinstance(facts, Subject):
+        facts = facts.configured(precision=request.precision, compiled=request.compiled, recompute=request.recompute)
+    return Plan(spec, draft.locations, draft.objects, units, digests.table(), facts, asked)
 
 
-def can_be_checked(suite: SuitePlan) -> bool:
-    """Tell whether a suite has an attack whose gradients can be judged."""
-    if suite.kind != "attacks":
-        return False
-    try:
-        judged_attack(suite.definition.attacks)
-    except UsageError:
-        return False
-    return True
+def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
+    request = draft.request
+    batch_size = request.batch_size or (128 if max(source.size()) <= 64 else 32)
+    block_size = request.block_size or default_block_size(batch_size)
+    if block_size % batch_size:
+        raise UsageError(
+            f"block_size is a multiple of the batch size, so that batches fit in (got {block_size} and {batch_size})"
+        )
+    return Settings(
+        seed=request.seed,
+        timesteps=draft.facts.timesteps if request.timesteps is None else request.timesteps,
+        batch_size=batch_size,
+        block_size=block_size,
+        gradient=request.gradient,
+        plain_sweep=request.plain_sweep,
+        bracketing=request.bracketing,
+        epsilons=request.epsilons,
+        corruption_backend=request.backend,
+        jpeg_quality=request.jpeg_quality,
+        precision=request.precision,
+        compiled=request.compiled,
+        recompute=request.recompute,
+        device=torch.device(draft.device).type,
+        threads=request.threads,
+        checks=checks,
+        save_adversarials=request.save_adversarials,
+    )
 
 
-def _checks(request: Request, suites: tuple[SuitePlan, ...], source: ImageSource) -> bool:
+def _data(request: Request, source: ImageSource, digests: Digests) -> DataSpec:
+    name, _, split = source.name.partition(":")
+    return DataSpec(
+        name=name,
+        split=split,
+        fingerprint=digests.fingerprint,
+        available=len(source),
+        preprocessing=dataclasses.asdict(source.preprocessing),
+        corrupted=digests.corrupted,
+        leave_out=request.leave_out,
+        former_fingerprint=digests.fingerprint if digests.whole else None,
+    )
+
+
+def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None) -> SuiteSpec:
+    definition = suite.definition
+    attacks = not isinstance(definition, CorruptionSuite)
+    sha256 = definition.identity() if isinstance(definition, CorruptionSuite | AttackSuite) else definition.sha256()
+    return SuiteSpec(
+        name=definition.name,
+        kind="attacks" if attacks else "corruptions",
+        version=str(definition.version),
+        sha256=sha256,
+        images=len(suite.source),
+        subset=is_subset(suite, source),
+        rule=suite.rule,
+        former_sha256=former,
+    )
+
+
+def _modules(draft: _Draft) -> list[str]:
+    """Return the modules that do this run's work; the libraries that they import are those that it uses."""
+    found = ["pcbench.harness.context", "pcbench.harness.work.scores", *draft.facts.modules]
+    for suite in draft.suites:
+        if isinstance(suite.definition, AttackSuite):
+            found.append("pcbench.harness.work.attacks")
+            found += [adapter_module(attack) for attack in suite.definition.attacks]
+        elif not isinstance(suite.definition, CorruptionSuite):
+            found.append("pcbench.harness.work.saved")
+    if draft.request.backend == "reference":
+        found.append("pcbench.corruptions.reference")
+    return found
+
+
+def _checks(request: Request, suites: list[MeasuredSuite], source: ImageSource) -> bool:
     """Tell whether the gradients are checked: as asked for, else where a result on all images could be published."""
     able = [suite for suite in suites if can_be_checked(suite)]
     if request.checks and not able:
         raise UsageError("--checks needs a suite with an untargeted iterative white-box attack, such as linf")
     if request.checks is not None:
         return request.checks
-    return any(len(suite.source) >= CHECKED_IMAGES and not _is_subset(suite, source) for suite in able)
+    return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source) for suite in able)
 
 
-def _timesteps(request: Request, subject: Subject) -> int:
-    return subject.timesteps if request.timesteps is None else request.timesteps
-
-
-def _batch_size(request: Request, source: ImageSource) -> int:
-    return request.batch_size or (128 if source.load([0]).shape[-1] <= 64 else 32)
-
-
-def _is_subset(suite: SuitePlan, source: ImageSource) -> bool:
+def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:
     """Tell whether a suite is run on fewer images than its data set, or than it was published with."""
-    published = published_images(suite.definition.name)
-    part = len(suite.source) < len(source) or suite.source.subset is not None
+    published = published_images(suite.name)
+    part = len(suite.source) < len(source) or suite.source.subset is not None or suite.rule is not None
     return part or (published is not None and len(suite.source) < published)
-
-
-def _published_fingerprint(suites: tuple[SuitePlan, ...]) -> str | None:
-    opened = [suite.published for suite in suites if suite.kind == "corruptions" and suite.published is not None]
-    return "+".join(files.fingerprint() for files in opened) or None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from pcbench.errors import WriteError
 from pcbench.results.directory import PROGRESS, write_json
 
 logger = logging.getLogger("pcbench")
@@ -23,10 +23,16 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 @dataclasses.dataclass
 class _Count:
-    done: float = 0.0
+    ended: float = 0.0
+    inside: float = 0.0
     images: int = 0
     units: int = 0
     title: str = ""
+
+    @property
+    def done(self) -> float:
+        """Work of the units that are done, and what was told of in those under way."""
+        return self.ended + self.inside
 
 
 class RunProgress:
@@ -40,9 +46,13 @@ class RunProgress:
         units: How many conditions there are.
         work: The work of all of them, in passes.
         console: Where to draw; a console that is no terminal gets log lines; None is silent.
+        several: Whether several units are under way at a time.
     """
 
-    def __init__(self, folder: Path, units: int, work: float, console: Console | None) -> None:
+    def __init__(
+        self, folder: Path, units: int, work: float, console: Console | None, *, several: bool = False
+    ) -> None:
+        self._several = several
         self._folder, self._units, self._work = folder, units, max(work, 1.0)
         self._console = console
         self._count = _Count()
@@ -70,28 +80,34 @@ class RunProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        self._write_file()
+        # A disk that is full must not hide the error that stopped the run.
+        with contextlib.suppress(WriteError):
+            self._write_file()
 
     def skip(self, work: float) -> None:
-        """Count a condition that an earlier, stopped run has already finished."""
+        """Count a unit that an earlier, stopped run has already finished."""
         self._count.units += 1
+        self._count.ended += work
         self._skipped += work
-        self._advance(work)
+        self._advance()
 
-    @contextmanager
-    def unit(self, title: str, work: float) -> Generator[None]:
-        """Show one condition; whatever of its work was not counted by `step` counts when it is done."""
+    def begin(self, title: str) -> None:
+        """Show a unit that is begun."""
         self._count.title = title
-        before = self._count.done
         self._show()
-        yield
-        self._count.units += 1
-        self._advance(before + work - self._count.done)
 
     def step(self, work: float, images: int) -> None:
-        """Count work inside a condition."""
+        """Count work inside a unit that is under way."""
         self._count.images += images
-        self._advance(work)
+        self._count.inside += work
+        self._advance()
+
+    def end(self, work: float) -> None:
+        """Count a unit that is done, with the work that was estimated for it, whatever was counted inside it."""
+        self._count.units += 1
+        self._count.inside = max(0.0, self._count.inside - work) if self._several else 0.0
+        self._count.ended += work
+        self._advance()
 
     def wait(self, waited: float, elapsed: float) -> None:
         """Count the seconds that the network waited for images, out of those that passed."""
@@ -103,8 +119,7 @@ class RunProgress:
         """The share of the time that the network waited for images; None where none were prepared ahead."""
         return self._waited / self._elapsed if self._elapsed else None
 
-    def _advance(self, work: float) -> None:
-        self._count.done += work
+    def _advance(self) -> None:
         self._show()
         now = time.monotonic()
         if now - self._last_file > _SECONDS_BETWEEN_FILES:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pcbench.errors import UnknownNameError, UsageError
 
 GRADIENTS = ("exact", "stop_error")
+_LEAST = {"images": 1, "timesteps": 0, "seed": 0, "batch_size": 1, "workers": 1, "threads": 1, "block_size": 1}
 BACKENDS = ("fast", "reference")
 
 
@@ -50,6 +51,13 @@ class Request:
         backend: ``"fast"`` or ``"reference"`` corruptions.
         corrupted: Folder of published corrupted files, read in place of corrupting.
         jpeg_quality: Recompress on-the-fly images at this JPEG quality, as the published files were (85).
+        workers: How many processes share the work; one works in this process.
+        threads: CPU threads of each worker; they can change the last bits of a number, so they are in the key.
+        block_size: Images in one unit of work, a multiple of the batch size; none means the smallest one of at least
+            512.
+        mixed_machines: Go on with work that another kind of CPU or GPU has begun.
+        allow_missing: Finish without the units that cannot be computed; tables say what is missing.
+        model_version: What you call this state of a model whose source cannot be read.
         progress: Show progress.
     """
 
@@ -81,6 +89,12 @@ class Request:
     backend: Literal["fast", "reference"] = "fast"
     corrupted: Path | str | None = None
     jpeg_quality: int | None = None
+    workers: int = 1
+    threads: int = 2
+    block_size: int | None = None
+    mixed_machines: bool = False
+    allow_missing: bool = False
+    model_version: str | None = None
     progress: bool = True
 
     def __post_init__(self) -> None:
@@ -89,7 +103,7 @@ class Request:
         Raises:
             UsageError: A number is out of its range, or a word is none of those known.
         """
-        for name, least in (("images", 1), ("timesteps", 0), ("seed", 0), ("batch_size", 1)):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise UsageError(f"{name} is a whole number of at least {least} (got {value!r})")
@@ -102,6 +116,11 @@ class Request:
         if self.leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", self.leave_out):
             raise UsageError(
                 f"leave_out is a number of images, or that and tune's seed: 1000:0 (got {self.leave_out!r})"
+            )
+        if self.block_size is not None and self.batch_size is not None and self.block_size % self.batch_size:
+            raise UsageError(
+                f"block_size is a multiple of batch_size, so that batches fit in (got {self.block_size} and "
+                f"{self.batch_size})"
             )
         if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
             raise UsageError(f"jpeg_quality lies between 1 and 100 (got {self.jpeg_quality!r})")

@@ -1,4 +1,4 @@
-"""Run suites on a network and leave a folder of results."""
+"""Run the units of a plan, and make the finished folder from their parts."""
 
 from __future__ import annotations
 
@@ -7,89 +7,151 @@ import datetime as dt
 import logging
 import sys
 import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-import pyarrow as pa
 from rich.console import Console
 
-from pcbench.harness.attack_suites import attack_units
-from pcbench.harness.corruption_suites import corruption_units
-from pcbench.harness.divergence import watch_growth
-from pcbench.harness.evidence import write_checks
-from pcbench.harness.examples import write_examples
-from pcbench.harness.manifold import manifold_units
-from pcbench.harness.plan import Plan, make_plan
+from pcbench.errors import RunError, UsageError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Inputs, Job, SilentMeter
+from pcbench.harness.engines.base import Engine, Failure
+from pcbench.harness.finish import Measured, finish, is_current, remake
+from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
-from pcbench.harness.request import Request, request_from
-from pcbench.harness.saved_suites import saved_units
-from pcbench.harness.sparing import sparing
-from pcbench.harness.work import Unit
-from pcbench.metrics.summary import summarise_folder, summarise_representations
-from pcbench.metrics.transfer import transfer_rows
+from pcbench.harness.request import Request
+from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.reports.report import write_report
-from pcbench.results.directory import MANIFEST, Run, Workspace, begin, open_run
-from pcbench.results.environment import machine
-from pcbench.results.metrics_table import metrics_table, write_metrics
-from pcbench.results.schema import write_outcomes, write_representations
+from pcbench.results.directory import MANIFEST, Run, open_run, partial_folder
+from pcbench.results.environment import machine_kind
+from pcbench.results.parts import Part, PartError
+from pcbench.results.schema import ANSWERS, read_table
+from pcbench.results.workspace import Workspace, begin, read_state, settle
 
 logger = logging.getLogger("pcbench")
 
-DEFAULT_FOLDER = Path("results") / "runs"
+_TOLD_FAILURES = 3
+ANSWERS_FILE = "answers.parquet"
 
 
-def run(model: Any = "pdigits", suites: tuple[str, ...] | list[str] = (), **options: Any) -> Run:
-    """Measure how robust a network is at every timestep.
+def execute(request: Request, plan: Plan, final: Path) -> Run:
+    """Do what a plan says, or find that it is done.
 
     Args:
-        model: A zoo name, ``"module:function"``, or a `torch.nn.Module` that gives logits (batch, classes) or
-            (T + 1, batch, classes) for images in [0,1].
-        suites: Names of suites, or folders of suites of your own.
-        **options: See `pcbench.harness.request.Request`: `data`, `images`, `timesteps`, `seed`, `out`, ….
-
-    Returns:
-        The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything.
+        request: How it is to be done.
+        plan: What is to be done.
+        final: The folder that the run shall end in, which this process holds.
 
     Raises:
-        UsageError: Something asked for cannot be done; nothing was computed.
+        UsageError: The folder holds something else, or work that cannot be gone on with.
         RunError: The run failed on the way; what was finished is kept and taken up again.
     """
-    return run_request(request_from({"model": model, "suites": tuple(suites), **options}))
+    state = read_state(partial_folder(final))
+    completed = state is not None and state.published
+    settle(final)
+    engine = _Lazy(plan, request.workers)
+    try:
+        if not request.again or completed:
+            found = _found(request, plan, final, engine)
+            if found is not None:
+                return found
+        workspace = begin(final, plan.spec, again=request.again, say=logger.warning)
+        return _compute(request, plan, workspace, engine)
+    finally:
+        engine.close()
 
 
-def run_request(request: Request) -> Run:
-    """Do what a request asks for; see `run`."""
-    plan = make_plan(request)
-    final = Path(request.out) if request.out is not None else DEFAULT_FOLDER / plan.spec.name()
-    if not request.again and (final / MANIFEST).is_file() and open_run(final, verify=False).key == plan.spec.key():
-        return _reported(open_run(final))
-    workspace = begin(final, plan.spec, again=request.again)
-    started = dt.datetime.now(dt.UTC)
-    clock = time.monotonic()
-    growth = watch_growth(plan.subject, plan.suites[0].source, plan.timesteps, plan.batch_size)
-    waited = _compute(plan, workspace)
-    checks = write_checks(plan, workspace.folder) if plan.checks else []
-    _summarise(plan, workspace, checks)
-    write_examples(plan, workspace.folder)
-    spared = sparing(workspace.folder / "outcomes") if plan.request.bracketing and _sweeps(plan) else None
-    notes = [None if growth is None else growth.sentence, None if spared is None else spared.sentence]
-    finished = workspace.finish(
-        {
-            "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - clock, 1),
-            "waited_for_images": waited,
-            "machine": machine(),
-            "growth": None if growth is None else dataclasses.asdict(growth),
-            "spared": None if spared is None else dataclasses.asdict(spared),
-            "notes": [note for note in notes if note is not None],
-        }
-    )
-    return _reported(finished)
+class _Lazy:
+    """An engine that is made when it is first needed.
+
+    Args:
+        plan: What is run.
+        workers: How many work at the same time.
+    """
+
+    def __init__(self, plan: Plan, workers: int) -> None:
+        self._plan, self._workers = plan, workers
+        self._made: Engine | None = None
+
+    def get(self) -> Engine:
+        """Return the engine."""
+        if self._made is None:
+            job = Job(self._plan.spec, self._plan.locations, self._plan.objects)
+            module = import_module("pcbench.harness.engines.local")
+            self._made = module.make(job, workers=self._workers, subject=self._plan.subject)
+        return self._made
+
+    def close(self) -> None:
+        """End it, if it was made."""
+        if self._made is not None:
+            self._made.close()
 
 
-def _sweeps(plan: Plan) -> bool:
-    return any(suite.kind == "attacks" for suite in plan.suites)
+def _found(request: Request, plan: Plan, final: Path, engine: _Lazy) -> Run | None:
+    """Return the finished run of this plan, where it lies there."""
+    if not (final / MANIFEST).is_file():
+        return None
+    held = open_run(final, verify=False)
+    if held.key != plan.spec.key() or (held.missing and not request.allow_missing):
+        return None
+    held = open_run(final)
+    if plan.question is not None:
+        _refuse_unreadable(plan)
+        stored = final / ANSWERS_FILE
+        if stored.is_file():
+            refuse_other_answers(read_table(stored, "answers"), _ask(plan.question, engine.get()).table)
+    if not is_current(held, plan):
+        held = remake(held, plan)
+    return dataclasses.replace(_reported(held), found=True)
+
+
+def _refuse_unreadable(plan: Plan) -> None:
+    """Refuse to take work for this network's where its source cannot be read.
+
+    Raises:
+        UsageError: It cannot, and the user stated no version for it.
+    """
+    if plan.facts.unreadable is not None:
+        raise UsageError(
+            f"the source of {plan.facts.unreadable} cannot be read, so nobody can tell whether this work is of the "
+            "same network; state model_version=… if it is, or compute anew with --again"
+        )
+
+
+class _Asked(SilentMeter):
+    """Listens to the one unit that asks a network about a few images."""
+
+    def __init__(self) -> None:
+        self.outcome: Part | Failure | None = None
+
+    def begun(self, unit: Unit) -> None:
+        """Do nothing."""
+
+    def done(self, unit: Unit, part: Part) -> None:
+        """Keep the answers."""
+        del unit
+        self.outcome = part
+
+    def failed(self, unit: Unit, failure: Failure) -> None:
+        """Keep the reason."""
+        del unit
+        self.outcome = failure
+
+
+def _ask(question: Unit, engine: Engine) -> Part:
+    """Return what the network answers to a few images.
+
+    Raises:
+        RunError: It fails; the user's own exception is the cause.
+    """
+    asked = _Asked()
+    engine.run([question], lambda _: {}, asked)
+    if isinstance(asked.outcome, Part):
+        return asked.outcome
+    failure = asked.outcome or Failure("no worker answered")
+    raise RunError(f"the model cannot be run: {failure.reason}") from failure.error
 
 
 def _reported(finished: Run) -> Run:
@@ -100,61 +162,138 @@ def _reported(finished: Run) -> Run:
     return finished
 
 
-def _units(plan: Plan, folder: Path) -> list[Unit]:
-    units: list[Unit] = []
-    for suite in plan.suites:
-        if suite.kind == "attacks":
-            units.extend(attack_units(plan, suite, folder))
-        elif suite.kind == "saved":
-            units.extend(saved_units(plan, suite, folder))
-        elif suite.definition.applied_to == "representations":
-            units.extend(manifold_units(plan, suite))
-        else:
-            units.extend(corruption_units(plan, suite))
-    return units
-
-
-def _compute(plan: Plan, workspace: Workspace) -> float | None:
-    """Do all the work that is not done yet; return the share of the time that the network waited for images."""
-    units = _units(plan, workspace.folder)
-    console = Console(file=sys.stderr) if plan.request.progress else None
-    with RunProgress(workspace.folder, len(units), sum(unit.passes for unit in units), console) as progress:
-        for unit in units:
-            path = workspace.folder / unit.table / f"{unit.path}.parquet"
-            if path.is_file():
-                progress.skip(unit.passes)
-                continue
-            with progress.unit(unit.title, unit.passes):
-                _write(unit, unit.compute(progress), path)
-    if progress.waited_share is not None:
-        logger.info("the network waited for images %.0f %% of the time", 100 * progress.waited_share)
-    return progress.waited_share
-
-
-def _write(unit: Unit, table: pa.Table, path: Path) -> None:
-    if unit.table == "outcomes":
-        write_outcomes(table, path)
-    else:
-        write_representations(table, path)
-
-
-def _summarise(plan: Plan, workspace: Workspace, checks: list[dict[str, Any]]) -> None:
-    baselines = {
-        suite.definition.name: suite.definition.baseline
-        for suite in plan.suites
-        if suite.kind == "corruptions" and suite.definition.baseline is not None
-    }
-    model = str(plan.spec.model["name"])
-    table = summarise_folder(
-        workspace.folder / "outcomes",
-        model=model,
-        baselines=baselines,
-        subsets=[suite.name for suite in plan.spec.suites if suite.subset],
+def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
+    started, clock = dt.datetime.now(dt.UTC), time.monotonic()
+    console = Console(file=sys.stderr) if request.progress else None
+    todo = _left(request, plan, workspace)
+    if workspace.is_finished() and not todo:
+        return _reported(workspace.publish())
+    work = sum(unit.cost for unit in plan.units)
+    several = request.workers > 1
+    with (
+        _kept_noted(plan, workspace),
+        RunProgress(workspace.folder, len(plan.units), work, console, several=several) as progress,
+    ):
+        for unit in set(plan.units) - set(todo):
+            progress.skip(unit.cost)
+        if plan.question is not None and todo:
+            _recognise(plan, workspace, plan.question, engine.get())
+        listener = _Keeper(workspace, progress)
+        if todo:
+            engine.get().run(todo, _Reader(workspace), listener)
+    if listener.failures and not request.allow_missing:
+        raise _failed(plan, workspace, listener.failures)
+    measured = Measured(
+        started=started.isoformat(timespec="seconds"),
+        seconds=round(time.monotonic() - clock, 1),
+        waited=progress.waited_share,
+        failures=listener.failures,
     )
-    measured = workspace.folder / "representations"
-    if measured.is_dir():
-        table = pd.concat([table, summarise_representations(measured, model=model)], ignore_index=True)
-    if checks:
-        transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
-        table = pd.concat([table, transfer], ignore_index=True)
-    write_metrics(table, workspace.folder)
+    return _reported(finish(plan, workspace, measured))
+
+
+@contextmanager
+def _kept_noted(plan: Plan, workspace: Workspace) -> Generator[None]:
+    """Note on what stops the process how much of its work is kept."""
+    try:
+        yield
+    except BaseException as stop:
+        kept = sum(workspace.part_file(unit.path).is_file() for unit in plan.units)
+        stop.add_note(f"{kept} of {len(plan.units)} units are kept in {workspace.folder}")
+        raise
+
+
+def _left(request: Request, plan: Plan, workspace: Workspace) -> list[Unit]:
+    """Return the units whose parts are not there yet; a damaged part is named and computed anew."""
+    left: list[Unit] = []
+    machines: set[str] = set()
+    for unit in plan.units:
+        if not workspace.part_file(unit.path).is_file():
+            left.append(unit)
+            continue
+        try:
+            machines.add(workspace.read_part(unit.path).machine)
+        except PartError as error:
+            logger.warning("%s; it is computed anew", error)
+            left.append(unit)
+    own = machine_kind(plan.locations.device)
+    others = sorted(machines - {own})
+    if left and others and not request.mixed_machines:
+        raise UsageError(
+            f"{workspace.folder} was begun on another kind of machine ({', '.join(others)}; this is {own}), where the "
+            "last bits of numbers differ: go on there, or here with --mixed-machines, which the results will say"
+        )
+    return left
+
+
+def _recognise(plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> None:
+    """Ask a network of the user's own about a few images, and compare with what this work was begun with."""
+    answers = _ask(question, engine)
+    if workspace.part_file(question.path).is_file():
+        _refuse_unreadable(plan)
+        refuse_other_answers(workspace.read_part(question.path, ANSWERS).table, answers.table)
+    else:
+        workspace.write_part(question.path, answers)
+
+
+class _Reader:
+    """Reads the parts that a unit comes after."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def __call__(self, unit: Unit) -> Inputs:
+        return {path: self._workspace.read_part(path).table for path in unit.after}
+
+
+class _Keeper:
+    """Keeps what units made, and counts.
+
+    Args:
+        workspace: Receives the parts.
+        progress: Told of the work.
+    """
+
+    def __init__(self, workspace: Workspace, progress: RunProgress) -> None:
+        self._workspace, self._progress = workspace, progress
+        self.failures: list[tuple[Unit, Failure]] = []
+
+    def begun(self, unit: Unit) -> None:
+        """Show what is being worked on."""
+        self._progress.begin(unit.title)
+
+    def step(self, work: float, images: int) -> None:
+        """Count work inside a unit."""
+        self._progress.step(work, images)
+
+    def wait(self, waited: float, elapsed: float) -> None:
+        """Count the time that a network waited for images."""
+        self._progress.wait(waited, elapsed)
+
+    def done(self, unit: Unit, part: Part) -> None:
+        """Keep a part."""
+        self._workspace.write_part(unit.path, part)
+        self._progress.end(unit.cost)
+
+    def failed(self, unit: Unit, failure: Failure) -> None:
+        """Note what failed, and say so at once."""
+        self.failures.append((unit, failure))
+        logger.warning("%s (%s) failed: %s", unit.condition.title, unit.block.words, failure.reason)
+        logger.debug("%s", failure.trace)
+        self._progress.end(unit.cost)
+
+
+def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Failure]]) -> RunError:
+    """Return the error of a run some of whose units failed, with the first one's own exception as its cause."""
+    told = "; ".join(
+        f"{unit.condition.title}, {unit.block.words}: {failure.reason}" for unit, failure in failures[:_TOLD_FAILURES]
+    )
+    more = f" (and {len(failures) - _TOLD_FAILURES} more)" if len(failures) > _TOLD_FAILURES else ""
+    error = RunError(
+        f"{len(failures)} of {len(plan.units)} units failed: {told}{more}; the others are kept in {workspace.folder}, "
+        "the same command tries these again, --allow-missing finishes without them"
+    )
+    error.__cause__ = failures[0][1].error
+    if failures[0][1].trace and failures[0][1].error is None:
+        error.add_note(failures[0][1].trace)  # from another process: shown with --debug
+    return error

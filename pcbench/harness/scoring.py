@@ -70,14 +70,21 @@ class TimestepRows:
         self._labels.append(labels)
         self._scores.append(scores)
 
-    def columns(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the columns, all images of t = 0 first."""
+    def columns(self, *, always_right: bool = False) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns, all images of t = 0 first.
+
+        Args:
+            always_right: Keep only the images that are right at every timestep, which may be none.
+        """
         prediction = np.concatenate([part.prediction for part in self._scores], axis=1)
         confidence = np.concatenate([part.confidence for part in self._scores], axis=1)
-        labels = np.concatenate(self._labels)
+        labels, ids = np.concatenate(self._labels), np.array(self._ids)
+        if always_right:
+            kept = (prediction == labels).all(axis=0)
+            prediction, confidence, labels, ids = prediction[:, kept], confidence[:, kept], labels[kept], ids[kept]
         times, images = len(prediction), len(labels)
         return {
-            "image_id": np.tile(np.array(self._ids), times),
+            "image_id": np.tile(ids, times),
             "label": np.tile(labels, times),
             "timestep": np.arange(times).repeat(images),
             "prediction": prediction.ravel(),

@@ -74,11 +74,21 @@ class SuiteOutcomes:
         self.suite = suite
         self._ids = pd.Index([], dtype=object)
         self._rows: dict[Cell, list[_Part]] = {}
+        self._kept: Booleans | None = None
 
     @property
     def image_ids(self) -> list[str]:
         """The images, in the order of all vectors."""
-        return [str(image) for image in self._ids]
+        ids = self._ids if self._kept is None else self._ids[self._kept]
+        return [str(image) for image in ids]
+
+    def keep_common(self) -> bool:
+        """Leave out the images that a cell lacks, so that comparisons stay paired; return whether there are any."""
+        kept = np.ones(len(self._ids), dtype=np.bool_)
+        for parts in self._rows.values():
+            kept &= sum(np.bincount(places, minlength=len(kept)) for places, _, _ in parts) == 1
+        self._kept = kept
+        return not bool(kept.all())
 
     @property
     def cells(self) -> list[Cell]:
@@ -117,6 +127,8 @@ class SuiteOutcomes:
             table[:, places] = answers
             if norms is not None:
                 perturbation[places] = norms
+        if self._kept is not None:
+            table, perturbation, seen = table[:, self._kept], perturbation[self._kept], seen[self._kept]
         if not (seen == 1).all():
             self._refuse(cell, seen)
         correct, attacked, success, success_within = table == 1

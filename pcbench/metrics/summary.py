@@ -17,7 +17,7 @@ from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
 from pcbench.results.metrics_table import SUBSET_NOTE, metrics_table
-from pcbench.results.schema import read_outcomes, read_representations
+from pcbench.results.schema import read_outcomes, read_table
 
 
 def summarise(
@@ -44,14 +44,27 @@ def summarise(
 
 
 def summarise_folder(
-    folder: Path, *, model: str, baselines: Mapping[str, Baseline], subsets: Collection[str] = ()
+    folder: Path,
+    *,
+    model: str,
+    baselines: Mapping[str, Baseline],
+    subsets: Collection[str] = (),
+    incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
     """Turn a folder of Parquet files of outcomes into the tidy table, file by file; see `summarise`.
+
+    Args:
+        folder: Holds the files.
+        model: As for `summarise`.
+        baselines: As for `summarise`.
+        subsets: As for `summarise`.
+        incomplete: Suites some of whose work could not be done: images that a condition lacks are left out of all
+            conditions, and the suite is marked as a subset.
 
     Raises:
         DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
     """
-    return _summary(outcome_tables(folder), model, baselines, subsets)
+    return _summary(outcome_tables(folder), model, baselines, {*subsets, *incomplete}, incomplete)
 
 
 def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
@@ -60,7 +73,7 @@ def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
     Raises:
         DataError: There are none, or a file is damaged.
     """
-    tables = [read_representations(path) for path in sorted(folder.rglob("*.parquet"))]
+    tables = [read_table(path, "representations") for path in sorted(folder.rglob("*.parquet"))]
     if not tables:
         raise DataError(f"{folder}: there are no representations to summarise; run a suite that measures them")
     rows = representation_rows(pa.concat_tables(tables).unify_dictionaries().to_pandas())
@@ -73,10 +86,16 @@ def outcome_tables(folder: Path) -> Iterator[pa.Table]:
 
 
 def _summary(
-    tables: Iterator[pa.Table], model: str, baselines: Mapping[str, Baseline], subsets: Collection[str]
+    tables: Iterator[pa.Table],
+    model: str,
+    baselines: Mapping[str, Baseline],
+    subsets: Collection[str],
+    incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for suite, outcomes in collect(tables).items():
+        if suite in incomplete:
+            outcomes.keep_common()
         for row in _suite_rows(outcomes, baselines.get(suite)):
             if row.get("baseline") is not None and suite in subsets:
                 row["baseline"] = f"{row['baseline']}{SUBSET_NOTE}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 
-from pcbench.errors import UnknownNameError, UsageError, WeightsError
+from pcbench.errors import PcbenchError, UnknownNameError, UsageError, WeightsError
 
 
 def open_backbone(spec: str) -> nn.Module:
@@ -44,27 +45,47 @@ def call_function(spec: str) -> Any:
     """Import ``"module:function"``, from the working folder as well, and return what the function returns.
 
     Raises:
-        UsageError: The text has no such form, or the module or the function is not there.
+        UsageError: The text has no such form, the module or the function is not there, or either fails; what the
+            user's own code raised is the error's cause.
     """
     module_name, colon, function_name = spec.partition(":")
     if not (colon and module_name and function_name):
         raise UsageError(f"{spec!r} is no model; write a zoo name, torchvision:NAME, timm:NAME or module:function")
+    with working_folder_on_path():
+        try:
+            function = getattr(importlib.import_module(module_name), function_name)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"{spec}: there is no module {error.name!r} here or among the installed ones") from error
+        except AttributeError as error:
+            raise UsageError(f"{spec}: the module {module_name!r} has no function {function_name!r}") from error
+        except Exception as error:
+            raise UsageError(f"{spec}: importing {module_name!r} fails: {_words(error)}; mend the module") from error
+        if not callable(function):
+            raise UsageError(f"{spec}: {function_name!r} is no function")
+        try:
+            return function()
+        except PcbenchError:
+            raise
+        except Exception as error:
+            raise UsageError(f"{spec}: {function_name!r} fails: {_words(error)}; mend the function") from error
+
+
+@contextmanager
+def working_folder_on_path() -> Generator[None]:
+    """Let modules be imported from the working folder, as `python -m` does."""
     here = os.getcwd()  # noqa: PTH109  # sys.path holds text
     added = here not in sys.path
     if added:
         sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{spec}: there is no module {error.name!r} here or among the installed ones") from None
-    except AttributeError:
-        raise UsageError(f"{spec}: the module {module_name!r} has no function {function_name!r}") from None
+        yield
     finally:
         if added:
             sys.path.remove(here)
-    if not callable(function):
-        raise UsageError(f"{spec}: {function_name!r} is no function")
-    return function()
+
+
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _open_torchvision(name: str) -> nn.Module:

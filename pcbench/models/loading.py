@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import ConfigurationError, UnknownNameError, UsageError, WeightsError
+from pcbench.errors import ConfigurationError, PcbenchError, UnknownNameError, UsageError, WeightsError
 from pcbench.models.answers import Answers, FeedforwardAnswers, PredictiveAnswers, RecurrentAnswers
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
-from pcbench.models.subject import Described, Subject
+from pcbench.models.facts import Described, LoadOptions, ModelFacts
+from pcbench.models.identity import model_identity
+from pcbench.models.subject import Subject
 from pcbench.models.weights import (
     BACKBONE,
     PREDICTORS,
@@ -28,8 +30,10 @@ from pcbench.models.weights import (
     read_predictor_weights,
     read_weights,
     state_sha256,
+    tensors_sha256,
 )
 from pcbench.models.zoo import CONTROL, ZooEntry, zoo_entry, zoo_names
+from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
@@ -38,28 +42,21 @@ from pcbench.network.predictors import initialise
 ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
 ROBUSTBENCH = "robustbench:"
 _PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
+_LIBRARIES = ("torchvision", "timm")
 
 
 @dataclass(frozen=True)
 class _Options:
-    timesteps: int | None
-    backbone_weights: Path | None
-    weights: Path | None
-    random_predictors: int | None
-    ablation: str | None
-    device: torch.device
+    timesteps: int | None = None
+    backbone_weights: Path | None = None
+    weights: Path | None = None
+    random_predictors: int | None = None
+    ablation: str | None = None
+    device: torch.device = dataclasses.field(default_factory=lambda: torch.device("cpu"))
+    model_version: str | None = None
 
 
-def load(
-    model: str | nn.Module,
-    *,
-    timesteps: int | None = None,
-    backbone_weights: Path | str | None = None,
-    weights: Path | str | None = None,
-    random_predictors: int | None = None,
-    ablation: str | None = None,
-    device: str | torch.device = "cpu",
-) -> Subject:
+def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Subject:
     """Load a model.
 
     Args:
@@ -69,68 +66,109 @@ def load(
             (batch, classes), or any network that gives logits (T+1, batch, classes) for images in [0,1]. A module may
             say more in its attributes `preprocessing`, `class_names`, `input_size` (channels, height, width) and
             `timesteps`. A module is copied.
-        timesteps: T; None means the model's own.
-        backbone_weights: File of the backbone's weights, safetensors or a PyTorch checkpoint of tensors.
-        weights: File of the predictors' weights, or the reference's checkpoints (see `read_predictor_weights`).
-        random_predictors: Seed of untrained predictors: the null control.
-        ablation: ``"no-feedback"`` (λ = 0 everywhere) or ``"no-error"`` (α = 0 everywhere).
-        device: Where the model computes.
+        **options: See `LoadOptions`.
 
     Raises:
         UnknownNameError: There is no such model or ablation.
         WeightsError: Weights are missing, damaged, or another network's; the message says how to give them.
         UsageError: Options that don't go together.
     """
-    if ablation is not None and ablation not in ABLATIONS:
-        raise UnknownNameError("ablation", ablation, ABLATIONS)
-    if weights is not None and random_predictors is not None:
-        raise UsageError("trained weights and random predictors exclude each other; give one of the two")
-    options = _Options(
-        timesteps,
-        None if backbone_weights is None else Path(backbone_weights),
-        None if weights is None else Path(weights),
-        random_predictors,
-        ablation,
-        torch.device(device),
-    )
+    checked = _checked(options)
     if isinstance(model, nn.Module):
-        return _load_own(model, type(model).__name__, {}, options)
+        return _load_own(model, type(model).__name__, {}, checked)
     if model.startswith(ROBUSTBENCH):
         from pcbench.models.robustbench_models import open_robustbench
 
-        return _load_own(open_robustbench(model.removeprefix(ROBUSTBENCH)), model, {}, options)
+        return _load_own(open_robustbench(model.removeprefix(ROBUSTBENCH)), model, {}, checked)
     if SEPARATOR in model:
-        return _load_entry(model, converted_entry(model), options)
+        return _load_entry(_gather(_without_folder(model), converted_entry(model), checked))
     if ":" in model:
         made = call_function(model)
         if not isinstance(made, nn.Module):
             raise UsageError(f"{model} returns {type(made).__name__}; a model is a torch.nn.Module")
-        return _load_own(made, model, {"code_sha256": _code_sha256(made)}, options)
-    return _load_entry(model, zoo_entry(model), options)
+        return _load_own(made, model, {"function": model}, checked)
+    return _load_entry(_gather(model, zoo_entry(model), checked))
 
 
-def _load_entry(name: str, entry: ZooEntry, options: _Options) -> Subject:
+def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> ModelFacts:
+    """Return what is known of a model; networks of the zoo, and those made from a configuration, are not built or run.
+
+    Others are loaded, for only they say how many classes and timesteps they have: what comes back is a `Subject`.
+
+    Args:
+        model: As for `load`.
+        **options: As for `load`.
+
+    Raises:
+        UnknownNameError, WeightsError, UsageError: As `load`.
+    """
+    checked = _checked(options)
+    if isinstance(model, str) and SEPARATOR in model:
+        return _gather(_without_folder(model), converted_entry(model), checked).facts
+    if isinstance(model, str) and ":" not in model:
+        return _gather(model, zoo_entry(model), checked).facts
+    return load(model, **options)
+
+
+def _checked(options: LoadOptions) -> _Options:
+    ablation = options.get("ablation")
+    if ablation is not None and ablation not in ABLATIONS:
+        raise UnknownNameError("ablation", ablation, ABLATIONS)
+    if options.get("weights") is not None and options.get("random_predictors") is not None:
+        raise UsageError("trained weights and random predictors exclude each other; give one of the two")
+    paths = {
+        name: None if (given := options.get(name)) is None else Path(str(given))
+        for name in ("backbone_weights", "weights")
+    }
+    others = {key: value for key, value in options.items() if key not in (*paths, "device")}
+    return _Options(**paths, **others, device=torch.device(options.get("device", "cpu")))  # pyright: ignore[reportArgumentType] (checked by LoadOptions)
+
+
+def _without_folder(model: str) -> str:
+    head, _, backbone = model.partition(SEPARATOR)
+    return f"{Path(head).name}{SEPARATOR}{backbone}"
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """A model of the zoo with all its weights at hand, not yet built."""
+
+    entry: ZooEntry
+    options: _Options
+    facts: ModelFacts
+    backbone: nn.Module | None
+    backbone_state: Mapping[str, Tensor] | None
+    state: Mapping[str, Tensor]
+    source: str
+
+
+def _gather(name: str, entry: ZooEntry, options: _Options) -> _Gathered:
+    """Read the weights of a model of the zoo and say what is known of it; nothing of the zoo's own is built."""
     timesteps = entry.timesteps if options.timesteps is None else options.timesteps
     _check_zoo_options(name, entry, timesteps, options)
     state = _predictor_state(entry, options)
-    backbone = open_backbone(entry.backbone)
-    if options.backbone_weights is not None or not entry.backbone_has_weights:
-        fill(backbone, *_backbone_state(name, entry, state, options))
+    own_code = entry.backbone_has_weights
+    backbone = open_backbone(entry.backbone) if own_code else None
+    identity = {} if backbone is None else _identity(backbone, entry.backbone, options)
+    filled, source = None, entry.backbone
+    if options.backbone_weights is not None or backbone is None:
+        filled, source = _backbone_state(name, entry, state, options)
+    held = backbone.state_dict() if filled is None and backbone is not None else filled or {}
     description: dict[str, Described] = {
         "model": name,
         "backbone": entry.backbone,
-        "backbone_sha256": state_sha256(backbone),
+        "backbone_sha256": tensors_sha256(held),
         "mean": None if entry.mean is None else str(entry.mean),
         "std": None if entry.std is None else str(entry.std),
         "feedforward": True,
+        **identity,
     }
-    answers: Answers = FeedforwardAnswers(backbone, entry.mean, entry.std)
-    if entry.configuration_path is not None and (timesteps > 0 or options.random_predictors is not None or state):
-        network = predify(backbone, entry.configuration_path, mean=entry.mean, std=entry.std)
-        _fill_predictors(network, state, entry, options)
-        answers = PredictiveAnswers(_ablated(network, options.ablation))
-        description.update(_described(network, options), feedforward=False)
-    return Subject(
+    predictive = entry.configuration_path is not None and bool(
+        timesteps > 0 or options.random_predictors is not None or state
+    )
+    if predictive:
+        description.update(_described(entry, state, options), feedforward=False)
+    facts = ModelFacts(
         name=name,
         timesteps=timesteps,
         classes=entry.classes,
@@ -138,9 +176,23 @@ def _load_entry(name: str, entry: ZooEntry, options: _Options) -> Subject:
         preprocessing=Preprocessing(**entry.preprocessing.model_dump()),
         default_data=entry.data,
         description=description,
-        answers=answers.eval().to(options.device),
-        device=options.device,
+        predictive=predictive,
+        modules=_modules(entry.backbone),
     )
+    return _Gathered(entry, options, facts, backbone, filled, state, source)
+
+
+def _load_entry(gathered: _Gathered) -> Subject:
+    entry, options = gathered.entry, gathered.options
+    backbone = gathered.backbone or open_backbone(entry.backbone)
+    if gathered.backbone_state is not None:
+        fill(backbone, gathered.backbone_state, gathered.source)
+    answers: Answers = FeedforwardAnswers(backbone, entry.mean, entry.std)
+    if gathered.facts.predictive and entry.configuration_path is not None:
+        network = predify(backbone, entry.configuration_path, mean=entry.mean, std=entry.std)
+        _fill_predictors(network, gathered.state, entry, options)
+        answers = PredictiveAnswers(_ablated(network, options.ablation))
+    return Subject.of(gathered.facts, answers.eval().to(options.device), options.device)
 
 
 def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: _Options) -> None:
@@ -160,19 +212,13 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: _Opt
 def _predictor_state(entry: ZooEntry, options: _Options) -> Mapping[str, Tensor]:
     """Return what the file of predictors holds, the backbone's part too: the user's file, or the one in the zoo."""
     if options.weights is not None and entry.configuration_path is not None:
-        return read_predictor_weights(options.weights, _pcoders(entry.configuration_path))
+        return read_predictor_weights(options.weights, len(read_configuration(entry.configuration_path).table.pcoders))
     path = entry.weights_path
     if path is None:
         return {}
     if not path.is_file() or file_sha256(path) != entry.weights_sha256:
         raise WeightsError(f"{path}: is missing or changed since it was published; install pcbench again")
     return read_weights(path)
-
-
-def _pcoders(path: Path) -> int:
-    from pcbench.network.configuration import read_configuration
-
-    return len(read_configuration(path).table.pcoders)
 
 
 def _backbone_state(
@@ -184,15 +230,11 @@ def _backbone_state(
     if part(state, BACKBONE):
         return part(state, BACKBONE), str(options.weights or entry.weights_path)
     if entry.weights_path is not None:
-        return part(_predictor_state(entry, _without_weights(options)), BACKBONE), str(entry.weights_path)
+        return part(_predictor_state(entry, _Options()), BACKBONE), str(entry.weights_path)
     if entry.pretrained is not None:
         return published_weights(entry.backbone, entry.pretrained), f"{entry.backbone} ({entry.pretrained})"
     source = f" ({entry.backbone_weights_from})" if entry.backbone_weights_from else ""
     raise WeightsError(f"the backbone of {name} has no weights here: give them with --backbone-weights FILE{source}")
-
-
-def _without_weights(options: _Options) -> _Options:
-    return _Options(options.timesteps, None, None, None, options.ablation, options.device)
 
 
 def _fill_predictors(
@@ -210,19 +252,47 @@ def _ablated(network: PredictiveNetwork, ablation: str | None) -> PredictiveNetw
     return network
 
 
-def _described(network: PredictiveNetwork, options: _Options) -> dict[str, Described]:
-    table = network.configuration.table
+def _described(entry: ZooEntry, state: Mapping[str, Tensor], options: _Options) -> dict[str, Described]:
+    """Return what the description says of a predictive network's configuration and predictors."""
+    if entry.configuration_path is None:
+        return {}
+    table = read_configuration(entry.configuration_path).table
+    random = options.random_predictors is not None
     return {
         "configuration": table.name,
         "configuration_sha256": hashlib.sha256(table.model_dump_json().encode()).hexdigest(),
-        "predictors_sha256": state_sha256(network.predictors),
+        # Random ones follow from their seed and the configuration, and are not drawn to be described.
+        "predictors_sha256": None if random else tensors_sha256(part(state, PREDICTORS)),
         "random_predictors": options.random_predictors,
         "ablation": options.ablation,
     }
 
 
+def _modules(backbone: str) -> tuple[str, ...]:
+    """Return the modules whose libraries make a backbone."""
+    library = backbone.partition(":")[0]
+    return ("pcbench.network.conversion", library if library in _LIBRARIES else "torch")
+
+
+def _identity(module: nn.Module, function: str | None, options: _Options) -> dict[str, Described]:
+    """Return what the description says of a network that the user's own code makes, before it is first run."""
+    home = function.partition(":")[0] if function is not None and ":" in function else None
+    if home is not None and (home in _LIBRARIES or home.partition(".")[0] == "pcbench"):
+        home = None
+    found = model_identity(module, home)
+    return {
+        "code_sha256": found.code_sha256,
+        "attributes_sha256": found.attributes_sha256,
+        "code_packages": ", ".join(f"{name} {version}" for name, version in sorted(found.packages.items())),
+        **({"code_unreadable": ", ".join(found.unreadable)} if found.unreadable else {}),
+        **({} if options.model_version is None else {"model_version": options.model_version}),
+    }
+
+
 def _load_own(module: nn.Module, name: str, described: dict[str, Described], options: _Options) -> Subject:
     """Load a network of the user's own."""
+    function = described.pop("function", None)
+    described = {**described, **_identity(module, None if function is None else str(function), options)}
     module = copy.deepcopy(module).eval()
     if isinstance(module, PredictiveNetwork):
         return _load_own_predictive(module, name, described, options)
@@ -230,6 +300,7 @@ def _load_own(module: nn.Module, name: str, described: dict[str, Described], opt
         raise UsageError(f"{name} is no predictive network: it has no predictors to load, randomise or ablate")
     if options.backbone_weights is not None:
         fill(module, read_weights(options.backbone_weights), str(options.backbone_weights))
+    described = {"model": name, **described, "weights_sha256": state_sha256(module)}
     logits = _probe(module, name)
     answers: Answers = FeedforwardAnswers(module)
     own = 0
@@ -238,8 +309,8 @@ def _load_own(module: nn.Module, name: str, described: dict[str, Described], opt
         answers = RecurrentAnswers(module, len(logits) - 1)
     timesteps = own if options.timesteps is None else options.timesteps
     answers.check(timesteps)
-    described = {"model": name, **described, "weights_sha256": state_sha256(module), "feedforward": logits.dim() == 2}
-    return _own_subject(module, name, described, answers, (timesteps, int(logits.shape[-1])), options)
+    described["feedforward"] = logits.dim() == 2
+    return _own_subject(module, described, answers, (timesteps, int(logits.shape[-1])), options)
 
 
 def _load_own_predictive(
@@ -254,25 +325,28 @@ def _load_own_predictive(
     if options.random_predictors is not None:
         initialise(list(network.predictors), options.random_predictors)
     network = _ablated(network, options.ablation)
-    name = network.configuration.table.name if name == type(network).__name__ else name
+    table = network.configuration.table
     described = {
-        "model": name,
+        "model": table.name if name == type(network).__name__ else name,
         **described,
         "backbone_sha256": state_sha256(network.backbone.module),
         "mean": _channels(network.mean),
         "std": _channels(network.std),
         "feedforward": False,
         "hyperparameters": str(network.hyperparameters),
-        **_described(network, options),
+        "configuration": table.name,
+        "configuration_sha256": hashlib.sha256(table.model_dump_json().encode()).hexdigest(),
+        "predictors_sha256": state_sha256(network.predictors),
+        "random_predictors": options.random_predictors,
+        "ablation": options.ablation,
     }
     with torch.no_grad():
         first = next(network.parameters())
-        size = network.configuration.table.input_size
-        logits = network.unroll(torch.zeros(1, *size, dtype=first.dtype, device=first.device), 0).logits
+        black = torch.zeros(1, *table.input_size, dtype=first.dtype, device=first.device)
+        logits = network.unroll(black, 0).logits
     timesteps = int(getattr(network, "timesteps", 8)) if options.timesteps is None else options.timesteps
-    return _own_subject(
-        network, name, described, PredictiveAnswers(network), (timesteps, int(logits.shape[-1])), options
-    )
+    sizes = (timesteps, int(logits.shape[-1]))
+    return _own_subject(network, described, PredictiveAnswers(network), sizes, options)
 
 
 def _channels(values: Tensor | None) -> str | None:
@@ -280,18 +354,14 @@ def _channels(values: Tensor | None) -> str | None:
 
 
 def _own_subject(
-    module: nn.Module,
-    name: str,
-    described: dict[str, Described],
-    answers: Answers,
-    sizes: tuple[int, int],
-    options: _Options,
+    module: nn.Module, described: dict[str, Described], answers: Answers, sizes: tuple[int, int], options: _Options
 ) -> Subject:
+    name = str(described["model"])
     preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
     if not isinstance(preprocessing, Preprocessing):
         raise UsageError(f"{name}: its attribute 'preprocessing' is no pcbench.data.preprocessing.Preprocessing")
     names: Any = getattr(module, "class_names", None)
-    return Subject(
+    facts = ModelFacts(
         name=name,
         timesteps=sizes[0],
         classes=sizes[1],
@@ -299,29 +369,29 @@ def _own_subject(
         preprocessing=preprocessing,
         default_data=None,
         description=described,
-        answers=answers.eval().to(options.device),
-        device=options.device,
+        predictive=isinstance(answers, PredictiveAnswers),
+        modules=_modules(""),
     )
+    return Subject.of(facts, answers.eval().to(options.device), options.device)
 
 
 def _probe(module: nn.Module, name: str) -> Tensor:
     """Return what the module makes of two black images, to learn the number of classes and timesteps."""
     stated: Any = getattr(module, "input_size", None)
     first = next(module.parameters(), torch.empty(0))
+    reason = ""
     for size in (tuple(stated),) if stated is not None else _PROBE_SIZES:
         try:
             with torch.no_grad():
                 logits: Any = module(torch.zeros(2, *size, dtype=first.dtype, device=first.device))
-        except (RuntimeError, ValueError):
+        except PcbenchError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is told
+            reason = f" (with {'x'.join(map(str, size))}: {' '.join(f'{type(error).__name__}: {error}'.split())})"
             continue
         if isinstance(logits, Tensor) and logits.dim() in (2, 3) and logits.shape[-2] == 2:
             return logits
         raise UsageError(f"{name} gives no logits: (batch, classes), or (T+1, batch, classes) for every timestep")
-    raise ConfigurationError(f"{name}: state the size of its images in an attribute input_size = (3, height, width)")
-
-
-def _code_sha256(module: nn.Module) -> str | None:
-    try:
-        return hashlib.sha256(inspect.getsource(type(module)).encode()).hexdigest()
-    except (OSError, TypeError):
-        return None
+    raise ConfigurationError(
+        f"{name}: state the size of its images in an attribute input_size = (3, height, width){reason}"
+    )

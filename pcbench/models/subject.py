@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
 
-from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.answers import AnswerAt, Answers, CompiledAnswers, LowPrecisionAnswers, PredictiveAnswers
+from pcbench.models.facts import ModelFacts
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.unrolling import Gradient
 from pcbench.network.update import Hyperparameters
 
-Described = str | int | float | bool | None
 PRECISIONS = ("float32", "tf32", "bfloat16")
 # Rounding may carry an image of 8-bit values this far past its range.
 _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A model under test.
+class Subject(ModelFacts):
+    """A model under test: what is known of it, and the model itself.
 
     Attributes:
-        name: Its name in results.
-        timesteps: T where the user names none.
-        classes: The number of classes.
-        class_names: Their names in label order, where the model says.
-        preprocessing: What happens to an image before the model sees it; normalisation is inside the model.
-        default_data: The data source that it is measured on where the user names none.
-        description: Everything about the model that can change a number: hashes of weights and configuration,
-            random predictors, ablation, normalisation.
         answers: The model itself.
         device: Where it lies.
     """
 
-    name: str
-    timesteps: int
-    classes: int
-    class_names: tuple[str, ...] | None
-    preprocessing: Preprocessing
-    default_data: str | None
-    description: Mapping[str, Described]
     answers: Answers
     device: torch.device
+
+    @classmethod
+    def of(cls, facts: ModelFacts, answers: Answers, device: torch.device) -> Subject:
+        """Return the subject of which these facts are known."""
+        known = {field.name: getattr(facts, field.name) for field in fields(ModelFacts)}
+        return cls(**known, answers=answers, device=device)
 
     @property
     def network(self) -> PredictiveNetwork | None:

@@ -14,10 +14,11 @@ import torch
 from safetensors import SafetensorError
 
 # safetensors leaves a path's type open.
-from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
+from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
 from pcbench.errors import WeightsError
+from pcbench.files import write
 
 StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
@@ -33,8 +34,13 @@ def file_sha256(path: Path) -> str:
 
 def state_sha256(module: nn.Module) -> str:
     """Return the sha256 over names, types, shapes and bytes of a module's state, in the order of their names."""
+    return tensors_sha256(module.state_dict())
+
+
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """Return the sha256 over names, types, shapes and bytes of tensors, in the order of their names."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -163,13 +169,15 @@ def save_weights(
 
     Returns:
         The file's sha256.
+
+    Raises:
+        WriteError: It cannot be written.
     """
     state: StateDict = {}
     if backbone is not None:
         state.update({f"{BACKBONE}{name}": tensor for name, tensor in backbone.state_dict().items()})
     for number, predictor in enumerate(predictors):
         state.update({f"{PREDICTORS}{number}.{name}": tensor for name, tensor in predictor.state_dict().items()})
-    unfinished = path.with_name(path.name + ".unfinished")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, unfinished, dict(metadata))
-    unfinished.replace(path)
-    return file_sha256(path)
+    # As bytes first: safetensors' own writer raises an error of its own when the disk is full.
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, dict(metadata))
+    return file_sha256(write(path, content))

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from pcbench.errors import UnknownNameError, UsageError
+from pcbench.errors import UnknownNameError
+from pcbench.files import try_folder, write
 from pcbench.reports.charts import epsilon_text, own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
@@ -45,44 +46,24 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
         UnknownNameError: No such format.
         UsageError: The folder cannot be written.
         DataError: The run is damaged.
+        WriteError: A file could not be written after all.
     """
     if format_name not in FORMATS:
         raise UnknownNameError("format", format_name, FORMATS)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return _write(run, format_name, out)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}); give another with --out") from error
-
-
-def _write(run: Run, format_name: str, out: Path) -> list[Path]:
+    try_folder(out, "give another with --out")
     if format_name == "robustbench-like":
         entries = list(robustbench_entries(run))
-        return [_text(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]
+        return [write(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]
     if format_name == "huggingface-card":
-        return [_text(out / "README.md", model_card(run))]
+        return [write(out / "README.md", model_card(run))]
     if format_name in {"latex", "markdown"}:
         return write_tables(run.metrics, out, "latex" if format_name == "latex" else "markdown")
     ending, metrics, outcomes = _TABLES[format_name]
     tables = (read_outcomes(path) for path in run.outcome_files())
     return [
-        _whole(out / f"metrics.{ending}", lambda path: metrics(run.metrics, path)),
-        _whole(out / f"outcomes.{ending}", lambda path: outcomes(tables, path)),
+        write(out / f"metrics.{ending}", lambda path: metrics(run.metrics, path)),
+        write(out / f"outcomes.{ending}", lambda path: outcomes(tables, path)),
     ]
-
-
-def _whole(path: Path, write: Callable[[Path], None]) -> Path:
-    """Write a file that has its name only once it is whole."""
-    unfinished = path.with_name(path.name + ".partial")
-    write(unfinished)
-    return unfinished.replace(path)
-
-
-def _text(path: Path, content: str) -> Path:
-    def write(unfinished: Path) -> None:
-        unfinished.write_text(content, encoding="utf-8")
-
-    return _whole(path, write)
 
 
 def _metrics_csv(metrics: pd.DataFrame, path: Path) -> None:

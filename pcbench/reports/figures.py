@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.files import try_folder
 from pcbench.reports.attack_charts import attack_charts
 from pcbench.reports.charts import Chart, texts
 from pcbench.reports.corruption_charts import corruption_charts
@@ -52,13 +53,15 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
 
     Returns:
         The files, `<suite>-<name>.<format>`, in a fixed order.
+
+    Raises:
+        WriteError: A file cannot be written.
     """
     made: list[Path] = []
     several = metrics["model"].nunique() > 1
     with style():
         for chart in [*charts(metrics), *matrices_of_transfer(metrics)]:
             home = folder / chart.model if several else folder
-            home.mkdir(parents=True, exist_ok=True)
             figure = _drawn(chart)
             for kind in FORMATS:
                 path = home / f"{chart.suite}-{chart.name}.{kind}"
@@ -80,7 +83,8 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
 
     Raises:
         UnknownNameError: A run has no such figure.
-        UsageError: The name means several figures, or the format is none of the three.
+        UsageError: The name means several figures, the format is none of the three, or files cannot be written there.
+        WriteError: The file could not be written after all.
     """
     if out.suffix.removeprefix(".") not in FORMATS:
         raise UsageError(f"{out}: a figure is written as {', '.join('.' + kind for kind in FORMATS)}; choose one")
@@ -88,7 +92,7 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
     caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try_folder(out.parent, "give another with --out")
     with style():
         save(_drawn(chart), out, caption)
     return caption

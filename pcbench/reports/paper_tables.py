@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from pcbench.files import write
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import Entry, Matrix, matrices
 
@@ -39,15 +40,16 @@ def write_tables(metrics: pd.DataFrame, folder: Path, format_name: Format) -> li
 
     Returns:
         The files.
+
+    Raises:
+        WriteError: A file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
     for suite in texts(metrics["suite"]):
         rows = metrics[metrics["suite"] == suite]
         for matrix in matrices(rows, str(rows["model"].iloc[0])):
-            path = folder / f"{matrix.name}{_ENDINGS[format_name]}"
-            path.write_text(as_latex(matrix) if format_name == "latex" else as_markdown(matrix), encoding="utf-8")
-            made.append(path)
+            text = as_latex(matrix) if format_name == "latex" else as_markdown(matrix)
+            made.append(write(folder / f"{matrix.name}{_ENDINGS[format_name]}", text))
     return made
 
 

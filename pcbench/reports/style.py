@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from pcbench.files import write
 from pcbench.reports.charts import Order
 
 PAGE_WIDTH = 7.0
@@ -88,8 +89,10 @@ def save(figure: Figure, path: Path, caption: str) -> None:
     """Write a figure, in the format that the file's ending names; the same figure gives the same bytes.
 
     The file has its name only once it is whole, and the caption among its metadata.
+
+    Raises:
+        WriteError: It cannot be written.
     """
     kind = path.suffix.removeprefix(".")
-    unfinished = path.with_name(path.name + ".partial")
-    figure.savefig(unfinished, format=kind, metadata=_METADATA[kind] | {_CAPTION[kind]: caption})
-    unfinished.replace(path)
+    metadata = _METADATA[kind] | {_CAPTION[kind]: caption}
+    write(path, lambda unfinished: figure.savefig(unfinished, format=kind, metadata=metadata))

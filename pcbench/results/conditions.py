@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 CORRUPTED = ("corruption", "noise")
 """The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
+
+
+def slug(name: str) -> str:
+    """Return a name as it may stand in the name of a file or folder."""
+    return re.sub(r"[^\w.+-]+", "-", name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +43,12 @@ class Condition:
     @property
     def path(self) -> str:
         """Its place in a folder of tables, without an ending: ``digits-c/fog-3``, ``linf/pgd-t8``."""
+        suite, name = slug(self.suite), slug(self.name)
         if self.severity is not None:
-            return f"{self.suite}/{self.name}-{self.severity}"
+            return f"{suite}/{name}-{self.severity}"
         if self.attacked_timestep is not None:
-            return f"{self.suite}/{self.name}-t{self.attacked_timestep}"
-        return f"{self.suite}/{self.name}"
+            return f"{suite}/{name}-t{self.attacked_timestep}"
+        return f"{suite}/{name}"
 
     @property
     def title(self) -> str:

@@ -1,12 +1,14 @@
-"""The folder of a run: written under another name until it is whole, checked when it is read.
+"""The folder of a finished run: what lies in it, and how it is read and checked.
 
     <folder>/manifest.json       the RunSpec as resolved, its key, versions, times, a hash of every file
+    <folder>/images.parquet      the images that it is on, with a hash of each
     <folder>/outcomes/<suite>/   Parquet, one row an image x condition x timestep
     <folder>/representations/    likewise, where a suite measures the network's inner states
+    <folder>/checks/             what the verdicts on the attacks' gradients were made of, and `checks.json` beside it
     <folder>/metrics.parquet     the tidy table of numbers, and the same as metrics.csv
     <folder>/report/             figures and the page
 
-While a run is under way its folder is called `<folder>.partial`; a run that was stopped goes on from there.
+While a run is under way its parts lie in `<folder>.partial` (`pcbench.results.workspace`).
 """
 
 from __future__ import annotations
@@ -15,107 +17,26 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import ValidationError
 
+from pcbench import files
 from pcbench.errors import DataError, UsageError
-from pcbench.results.run_spec import RunSpec
-from pcbench.results.schema import REPRESENTATIONS, read_outcomes, read_representations
+from pcbench.results.run_spec import RunSpec, read_spec
+from pcbench.results.schema import joined, read_outcomes, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+_READ_VERSIONS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
-_SPEC = "run_spec.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Workspace:
-    """The unfinished folder of a run.
-
-    Attributes:
-        final: The name that the folder gets when the run is whole.
-        spec: What is being run.
-    """
-
-    final: Path
-    spec: RunSpec
-
-    @property
-    def folder(self) -> Path:
-        """The folder that is written to."""
-        return partial_folder(self.final)
-
-    def finish(self, manifest: Mapping[str, Any]) -> Run:
-        """Write the manifest with a hash of every file, and give the folder its name."""
-        for leftover in (PROGRESS, _SPEC):
-            (self.folder / leftover).unlink(missing_ok=True)
-        files = {path.relative_to(self.folder).as_posix(): file_hash(path) for path in _files(self.folder)}
-        content = {
-            "manifest_version": MANIFEST_VERSION,
-            "key": self.spec.key(),
-            "spec": self.spec.model_dump(mode="json"),
-            **manifest,
-            "files": files,
-        }
-        write_json(self.folder / MANIFEST, content)
-        if self.final.exists():
-            shutil.rmtree(self.final)
-        self.folder.replace(self.final)
-        return open_run(self.final)
-
-
-def partial_folder(final: Path) -> Path:
-    """Return what a run's folder is called while the run is under way."""
-    return final.with_name(final.name + ".partial")
-
-
-def begin(final: Path, spec: RunSpec, *, again: bool) -> Workspace:
-    """Make, or take up again, the unfinished folder of a run.
-
-    Args:
-        final: The folder the run shall end in.
-        spec: What is run. Work left over from a stopped run of the same key is kept.
-        again: Compute anew even where work is left over or `final` holds a finished run.
-
-    Raises:
-        UsageError: The folder cannot be written, or `final` holds something else.
-    """
-    space = Workspace(final, spec)
-    _refuse_foreign(final, spec, again)
-    try:
-        if space.folder.exists() and (again or _left_key(space.folder) != spec.key()):
-            shutil.rmtree(space.folder)
-        space.folder.mkdir(parents=True, exist_ok=True)
-        (space.folder / _SPEC).write_text(spec.model_dump_json(indent=1), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"the folder {space.folder} cannot be written ({error.strerror}); give another with --out"
-        ) from error
-    return space
-
-
-def _refuse_foreign(final: Path, spec: RunSpec, again: bool) -> None:
-    if not final.exists() or (final.is_dir() and not any(final.iterdir())):
-        return
-    if not (final / MANIFEST).is_file():
-        raise UsageError(f"{final} exists and is no run of pcbench; give another folder with --out")
-    if not again and open_run(final, verify=False).key != spec.key():
-        raise UsageError(f"{final} holds another run; give another folder with --out, or --again to replace it")
-
-
-def _left_key(folder: Path) -> str | None:
-    try:
-        return RunSpec.model_validate_json((folder / _SPEC).read_text(encoding="utf-8")).key()
-    except (OSError, ValidationError):
-        return None
+MARKER = ".pcbench.json"
+"""The file by which a folder is known as one that pcbench made: no other folder is ever replaced or removed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,16 +47,23 @@ class Run:
         folder: Where it lies.
         spec: What was run.
         manifest: The whole manifest: versions, times, notes, hashes of the files.
+        found: Whether it had been computed before, and was found again.
     """
 
     folder: Path
     spec: RunSpec
     manifest: dict[str, Any]
+    found: bool = False
 
     @property
     def key(self) -> str:
         """The key of the run: it differs whenever anything that can change a number does."""
         return str(self.manifest["key"])
+
+    @property
+    def missing(self) -> list[dict[str, Any]]:
+        """What could not be computed: one entry a condition and block of images, with the reason."""
+        return list(self.manifest.get("missing", []))
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -160,14 +88,32 @@ class Run:
 
     def representations(self) -> pd.DataFrame:
         """Return one row an image x noise x timestep x metric x PCoder; no rows where nothing measured them."""
-        files = sorted((self.folder / "representations").glob("*/*.parquet"))
-        tables = [read_representations(path) for path in files] or [REPRESENTATIONS.empty_table()]
-        table: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+        paths = sorted((self.folder / "representations").glob("*/*.parquet"))
+        tables = [read_table(path, "representations") for path in paths]
+        table: pd.DataFrame = joined(tables, "representations").to_pandas()
         return table
 
     def __repr__(self) -> str:
         suites = ", ".join(suite.name for suite in self.spec.suites)
         return f"Run({self.spec.model['name']} on {suites}, key {self.key}, in {str(self.folder)!r})"
+
+
+def partial_folder(final: Path) -> Path:
+    """Return what a run's folder is called while the run is under way."""
+    return final.with_name(final.name + ".partial")
+
+
+def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any]) -> None:
+    """Write the manifest of a folder whose other files are all there, with a hash of each of them."""
+    hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in _listed(folder)}
+    table = {
+        "manifest_version": MANIFEST_VERSION,
+        "key": spec.key(),
+        "spec": spec.model_dump(mode="json"),
+        **content,
+        "files": hashes,
+    }
+    write_json(folder / MANIFEST, table)
 
 
 def open_run(folder: Path | str, *, verify: bool = True) -> Run:
@@ -189,26 +135,31 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         version = manifest["manifest_version"]
-        if version != MANIFEST_VERSION:
+        if version not in _READ_VERSIONS:
             raise DataError(
                 f"{folder}: a run of version {version}, this pcbench reads {MANIFEST_VERSION}; run it again"
             )
-        spec = RunSpec.model_validate_json(json.dumps(manifest["spec"]))
-        files: dict[str, str] = manifest["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        spec = read_spec(manifest["spec"])
+        hashes: dict[str, str] = manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it anew with --again") from error
     if verify:
-        for name, digest in files.items():
+        for name, digest in hashes.items():
             if not (folder / name).is_file() or file_hash(folder / name) != digest:
                 raise DataError(f"{folder / name}: missing or changed since the run; run it anew with --again")
     return Run(folder, spec, manifest)
 
 
+def foreign_files(run: Run) -> list[str]:
+    """Return the files in a run's folder that the run did not make, beside its report."""
+    known = {*run.manifest["files"], MANIFEST, MARKER}
+    found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))
+    return [name for name in found if name not in known]
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file that has its name only once it is whole."""
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    """Write a JSON file, whole or not at all."""
+    files.write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def file_hash(path: Path) -> str:
@@ -217,6 +168,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
+def _listed(folder: Path) -> list[Path]:
+    """Return the files that a manifest lists: all but the report, which can be made again."""
     found = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if "report" not in path.relative_to(folder).parts)
+    return sorted(path for path in found if path.relative_to(folder).parts[0] not in ("report", MARKER))

@@ -7,17 +7,40 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pcbench
+from pcbench.source_code import distributions, normalised, reached
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "foolbox", "timm", "pillow", "pyautoattack", "scikit-learn")
 OPTIONAL_LIBRARIES = ("torchattacks", "robustbench", "imagecorruptions")
 
+# The parts of the package that compute a run's outcomes, and those that compute its tables from the outcomes.
+PARTS_CODE = (
+    "data",
+    "network",
+    "corruptions",
+    "models",
+    "attacks",
+    "harness/work",
+    "harness/context.py",
+    "harness/blocks.py",
+    "results/schema.py",
+    "results/conditions.py",
+)
+METRICS_CODE = (
+    "metrics",
+    "results/metrics_table.py",
+    "attacks/worst_case.py",
+    "attacks/checks",
+    "harness/joining.py",
+)
+
 
 def versions() -> dict[str, str]:
     """Return the versions of everything that computes: pcbench, its code, Python and the libraries."""
-    found = {"python": platform.python_version(), "pcbench": pcbench.__version__, "pcbench_code": code_hash()}
+    found = {"python": platform.python_version(), "pcbench": pcbench.__version__, "pcbench_code": code_hash(PARTS_CODE)}
     for library in (*LIBRARIES, *OPTIONAL_LIBRARIES):
         try:
             found[library] = importlib.metadata.version(library)
@@ -26,14 +49,39 @@ def versions() -> dict[str, str]:
     return found
 
 
+def library_versions(modules: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of the distributions that modules need when they are imported.
+
+    The imports are followed through pcbench's own modules and through the user's, not through installed libraries.
+    Imports inside functions do not count; where one matters, name what it imports among the modules.
+
+    Args:
+        modules: Dotted names; none of them is imported.
+    """
+    found = reached(modules, everywhere=False, through_pcbench=True)
+    return {"python": platform.python_version(), **distributions(found)}
+
+
+def code_hash(parts: Sequence[str]) -> str:
+    """Return a hash over what pcbench's own Python files say; docstrings and comments do not count.
+
+    Args:
+        parts: Folders and files of the package, such as ``"network"`` and ``"results/schema.py"``. What does not
+            exist is ignored.
+    """
+    return _code_hash(Path(pcbench.__file__).resolve().parent, tuple(parts))
+
+
 @functools.cache
-def code_hash() -> str:
-    """Return a hash over pcbench's own Python files, so that a changed checkout is another version."""
-    package = Path(pcbench.__file__).resolve().parent
+def _code_hash(package: Path, parts: tuple[str, ...]) -> str:
+    files: set[Path] = set()
+    for part in parts:
+        files.update((package / part).rglob("*.py") if (package / part).is_dir() else [package / part])
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode())
-        digest.update(path.read_bytes())
+    for path in sorted(path for path in files if path.is_file()):
+        # UTF-8 with or without a mark at its start, and no other coding: these are our own files.
+        code = normalised(path.read_text(encoding="utf-8-sig"))
+        digest.update(f"{path.relative_to(package).as_posix()}\0{len(code)}\0".encode() + code)
     return digest.hexdigest()[:16]
 
 
@@ -52,3 +100,28 @@ def machine() -> dict[str, str | int]:
         "processor": platform.machine(),
         "cores": os.cpu_count() or 1,
     }
+
+
+def machine_kind(device: str) -> str:
+    """Return the kind of processor that computes, as far as it can change a result's last bits.
+
+    Args:
+        device: The name of a PyTorch device, such as ``"cpu"`` or ``"cuda:0"``.
+    """
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_name(device)
+    if kind == "cpu":
+        return f"{platform.machine()} {_vendor()} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{platform.machine()} {_vendor()} {kind}"
+
+
+def _vendor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id"))
+    return next(named, "") or platform.processor() or "unknown vendor"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import re
-from typing import Literal
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
 
 from pcbench.catalog import Definition
+from pcbench.results.conditions import slug
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
+_FORMER_SUITES = Path(__file__).with_name("former_suites.json")
 
 
 class SuiteSpec(Definition):
@@ -18,9 +24,11 @@ class SuiteSpec(Definition):
         name: The suite's name.
         kind: The folder of the catalogue it comes from.
         version: The version its definition states.
-        sha256: Hash over all its definition files.
-        images: How many images it is run on.
+        sha256: Hash of what in its definition can change a number.
+        images: How many images it is run on, before a rule that needs the network.
         subset: Whether these are fewer than the data source holds.
+        rule: ``"correct_at_every_timestep"`` where the network's answers choose among these images.
+        former_sha256: Hash over its definition files, by which pcbench's specs of version 1 named a suite.
     """
 
     name: str
@@ -29,6 +37,8 @@ class SuiteSpec(Definition):
     sha256: str
     images: int
     subset: bool
+    rule: str | None = None
+    former_sha256: str | None = None
 
 
 class DataSpec(Definition):
@@ -41,6 +51,9 @@ class DataSpec(Definition):
         available: How many images the source holds.
         preprocessing: How files become images of the network's size.
         corrupted: Hash over the published corrupted files, where these are read instead of made.
+        leave_out: How many images were left out because hyperparameters were tuned on them, and the seed.
+        former_fingerprint: The same hash over all images that the source holds, as specs of version 1 had it; None
+            where the run is on a part of them, for then the others are not read.
     """
 
     name: str
@@ -49,6 +62,8 @@ class DataSpec(Definition):
     available: int
     preprocessing: dict[str, str | int | None]
     corrupted: str | None = None
+    leave_out: str | None = None
+    former_fingerprint: str | None = None
 
 
 class Settings(Definition):
@@ -58,6 +73,7 @@ class Settings(Definition):
         seed: Seed of all randomness.
         timesteps: T, the number of updates; every t of 0..T is scored.
         batch_size: Images in one pass (changes no image, but the last bits of logits).
+        block_size: Images in one unit of work; batches are cut inside a block. None in specs of version 1.
         gradient: How attacks differentiate the error term.
         plain_sweep: Attack every image at every epsilon.
         bracketing: Whether budgets far out of an attack's reach were spared, and a tenth of them audited.
@@ -90,18 +106,20 @@ class Settings(Definition):
     save_adversarials: bool = False
     recompute: bool = False
     bracketing: bool = False
+    block_size: int | None = None
 
 
 class RunSpec(Definition):
-    """Everything that can change a number of a run.
+    """What is run: everything that can change a number, and nothing about where things lie.
 
     Attributes:
         version: Version of this description.
-        model: The model's own description: name, hashes of weights and configuration, normalisation, marks.
+        model: The model's own description: name, hashes of weights, code and configuration, normalisation, marks.
         data: The images.
         suites: What is measured.
         settings: The choices.
-        versions: Versions of this package (with a hash of its code), of Python and of the libraries that compute.
+        versions: Versions of this package (with a hash of the code that makes parts), of Python and of the libraries
+            that this run uses.
     """
 
     version: int
@@ -112,10 +130,101 @@ class RunSpec(Definition):
     versions: dict[str, str]
 
     def key(self) -> str:
-        """Return twelve hexadecimal digits that differ whenever anything in the description does."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """Return twelve hexadecimal digits that differ whenever anything that can change a number does."""
+        return hashlib.sha256(json.dumps(self.counting(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def counting(self) -> dict[str, Any]:
+        """Return the fields that the key is made of: without names of folders, stated versions and former hashes."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "data": {"name", "split", "former_fingerprint"},
+                "suites": {"__all__": {"version", "former_sha256"}},
+                "versions": {"pcbench"},
+            },
+        )
 
     def name(self) -> str:
         """Return the name of the run's folder: ``<model>-<suites>-<key>``, fit for every file system."""
-        name = "-".join([str(self.model["name"]), *(suite.name for suite in self.suites), self.key()])
-        return re.sub(r"[^\w.+-]+", "-", name)
+        name = "-".join([str(self.model["name"]), *(suite.name for suite in self.suites)])
+        # A file's name has at most 255 bytes everywhere, and the folder of an unfinished run adds to it.
+        return f"{slug(name)[:180]}-{self.key()}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field of two descriptions that differs.
+
+    Attributes:
+        field: Its path, such as ``settings.seed``.
+        first: Its value in the first run (or the reference).
+        second: Its value in the second.
+    """
+
+    field: str
+    first: Any
+    second: Any
+
+    def __str__(self) -> str:
+        return f"{self.field}: {_short(self.first)} -> {_short(self.second)}"
+
+
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
+    """Return every field that differs between two descriptions, such as `RunSpec.counting` gives."""
+    return list(_walk("", first, second))
+
+
+def read_spec(table: Mapping[str, Any]) -> RunSpec:
+    """Read a description of this version or of version 1.
+
+    Args:
+        table: As `RunSpec.model_dump` or a JSON file gives it.
+
+    Raises:
+        ValidationError: It is something else.
+    """
+    content = {**table}
+    if content.get("version") == 1:
+        suites: list[dict[str, Any]] = [{**suite} for suite in content["suites"]]
+        for suite in suites:
+            suite["former_sha256"] = suite["sha256"]
+            suite["sha256"] = former_suites().get(suite["sha256"], suite["sha256"])
+        whole = max((suite["images"] for suite in suites), default=0) == content["data"]["available"]
+        content["suites"] = suites
+        former = content["data"]["fingerprint"]
+        content["data"] = {**content["data"], "fingerprint": former if whole else "", "former_fingerprint": former}
+    return RunSpec.model_validate_json(json.dumps(content))
+
+
+@functools.cache
+def former_suites() -> Mapping[str, str]:
+    """Return the hash that each shipped suite has, by the hash over its files that specs of version 1 held."""
+    return cast("dict[str, str]", json.loads(_FORMER_SUITES.read_text(encoding="utf-8")))
+
+
+def _walk(path: str, first: Any, second: Any) -> Iterator[Difference]:
+    if first == second:
+        return
+    if isinstance(first, dict) and isinstance(second, dict):
+        one, other = cast("dict[str, Any]", first), cast("dict[str, Any]", second)
+        for key in dict.fromkeys([*one, *other]):
+            yield from _walk(f"{path}.{key}" if path else key, one.get(key), other.get(key))
+    elif isinstance(first, list) and isinstance(second, list) and path == "suites":
+        yield from _walk_suites(cast("list[dict[str, Any]]", first), cast("list[dict[str, Any]]", second))
+    else:
+        yield Difference(path, first, second)
+
+
+def _walk_suites(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Iterator[Difference]:
+    one, other = ({suite["name"]: suite for suite in suites} for suites in (first, second))
+    for name in dict.fromkeys([*one, *other]):
+        if name in one and name in other:
+            yield from _walk(f"suite {name}", one[name], other[name])
+        else:
+            yield Difference(f"suite {name}", *("run" if name in suites else "not run" for suites in (one, other)))
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    # A hash is recognised by its first digits.
+    return text[:12] if len(text) == 64 and " " not in text else text

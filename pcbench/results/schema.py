@@ -1,20 +1,22 @@
-"""The table of outcomes: one row an image x condition x timestep. Its columns, types and version.
+"""The tables that units of work make: their columns, types and versions.
 
-Every Parquet file under a run's `outcomes/` has exactly this schema, with the version in its metadata.
+The first of them is that of outcomes, one row an image x condition x timestep: every Parquet file under a run's
+`outcomes/` has exactly this schema, with the version in its metadata. The others are likewise.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pcbench import files
 from pcbench.errors import DataError
 from pcbench.results.conditions import Condition
 
@@ -64,20 +66,96 @@ def _schema(columns: Mapping[str, _Column], what: str, version: int) -> pa.Schem
 OUTCOMES = _schema(_COLUMNS, "outcomes", SCHEMA_VERSION)
 """One row an image x condition x timestep: what the network answered."""
 
-_REPRESENTATION_COLUMNS: dict[str, _Column] = {
-    "image_id": (pa.string(), "always"),
-    "suite": (pa.string(), "always"),
-    "name": (pa.string(), "always"),
-    "severity": (pa.int8(), "always"),
-    "epsilon": (pa.float64(), "always"),
-    "timestep": (pa.int16(), "always"),
-    "metric": (pa.string(), "always"),
-    "pcoder": (pa.int16(), "where it applies"),
-    "value": (pa.float64(), "always"),
-}
-
-REPRESENTATIONS = _schema(_REPRESENTATION_COLUMNS, "representations", 1)
+REPRESENTATIONS = _schema(
+    {
+        "image_id": (pa.string(), "always"),
+        "suite": (pa.string(), "always"),
+        "name": (pa.string(), "always"),
+        "severity": (pa.int8(), "always"),
+        "epsilon": (pa.float64(), "always"),
+        "timestep": (pa.int16(), "always"),
+        "metric": (pa.string(), "always"),
+        "pcoder": (pa.int16(), "where it applies"),
+        "value": (pa.float64(), "always"),
+    },
+    "representations",
+    1,
+)
 """One row an image x noise x timestep x metric x PCoder: what noise did to the network's states."""
+
+EVIDENCE = _schema(
+    {
+        "image_id": (pa.string(), "always"),
+        "suite": (pa.string(), "always"),
+        "check": (pa.string(), "always"),
+        "attacked_timestep": (pa.int16(), "always"),
+        "timestep": (pa.int16(), "always"),
+        "metric": (pa.string(), "always"),
+        "value": (pa.float64(), "always"),
+        "epsilon": (pa.float64(), "always"),
+    },
+    "evidence",
+    1,
+)
+"""One row an image x check x timestep x metric: what the verdict on an attack's gradients is made of."""
+
+GROWTH = _schema(
+    {
+        "image_id": (pa.string(), "always"),
+        "timestep": (pa.int16(), "always"),
+        "pcoder": (pa.int16(), "always"),
+        "magnitude": (pa.float64(), "always"),
+    },
+    "growth",
+    1,
+)
+"""One row an image x timestep x PCoder: the root mean square of a representation of the clean image."""
+
+PICTURES = _schema(
+    {
+        "image_id": (pa.string(), "always"),
+        "label": (pa.string(), "always"),
+        "number": (pa.int16(), "always"),
+        "kind": (pa.string(), "always"),
+        "title": (pa.string(), "always"),
+        "timestep": (pa.int16(), "where it applies"),
+        "predictions": (pa.string(), "always"),
+        "png": (pa.binary(), "always"),
+    },
+    "pictures",
+    1,
+)
+"""One row an example image x picture of it, with the file itself; `predictions` is JSON."""
+
+ANSWERS = _schema(
+    {
+        "image_id": (pa.string(), "always"),
+        "timestep": (pa.int16(), "always"),
+        "class": (pa.int32(), "always"),
+        "logit": (pa.float64(), "always"),
+    },
+    "answers",
+    1,
+)
+"""One row an image x timestep x class: by these a network of the user's own is recognised."""
+
+IMAGES = _schema(
+    {"image_id": (pa.string(), "always"), "label": (pa.int32(), "always"), "sha256": (pa.binary(), "always")},
+    "images",
+    1,
+)
+"""One row an image that a run is on, with the hash of its stored bytes, in the source's order."""
+
+TABLES = {
+    "outcomes": OUTCOMES,
+    "representations": REPRESENTATIONS,
+    "evidence": EVIDENCE,
+    "growth": GROWTH,
+    "pictures": PICTURES,
+    "answers": ANSWERS,
+    "images": IMAGES,
+}
+"""All schemas, by the name that stands in a file's metadata."""
 
 
 def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
@@ -91,36 +169,46 @@ def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]])
             `smallest_broken_epsilon`, `perturbation_linf`, `perturbation_l2`, `queries`. A masked array is empty
             where it is masked; a column that is left out is empty throughout.
     """
-    rows = len(columns["image_id"])
-    common = dataclasses.asdict(condition)
-    arrays: dict[str, Any] = {}
-    for name, (kind, _) in _COLUMNS.items():
-        if name in columns:
-            values = columns[name]
-            mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
-            arrays[name] = pa.array(np.asarray(values), mask=mask).cast(kind)
-        else:
-            arrays[name] = pa.array([common.get(name)] * rows, type=kind)
-    return pa.table(arrays).cast(OUTCOMES)
+    common = {name: value for name, value in dataclasses.asdict(condition).items() if name not in columns}
+    return made_table("outcomes", {**common, **columns})
 
 
-def representation_table(columns: Mapping[str, object]) -> pa.Table:
-    """Return rows about representations.
+def made_table(what: str, columns: Mapping[str, Any]) -> pa.Table:
+    """Return a table with the schema of its kind.
 
     Args:
-        columns: Every column of `REPRESENTATIONS` by name: an array of shape (rows,), or one value for all rows.
+        what: A name in `TABLES`.
+        columns: By name, an array or list with a value for each row (masked where empty), or one value for all rows;
+            a column that is left out is empty.
     """
-    rows = len(np.asarray(columns["value"]))
+    schema = TABLES[what]
+    rows = next(len(values) for values in columns.values() if _is_column(values))
     arrays: dict[str, Any] = {}
-    for name, (kind, _) in _REPRESENTATION_COLUMNS.items():
-        values: Any = columns[name]
-        arrays[name] = pa.array(values if np.ndim(values) else [values] * rows, type=kind)
-    return pa.table(arrays).cast(REPRESENTATIONS)
+    for name in schema.names:
+        values: Any = columns.get(name)
+        kind: Any = cast("Any", schema.field(name)).type
+        plain = pa.string() if pa.types.is_dictionary(kind) else kind
+        if isinstance(values, np.ndarray):
+            mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+            arrays[name] = pa.array(np.asarray(values), mask=mask).cast(plain)
+        else:
+            arrays[name] = pa.array(values if _is_column(values) else [values] * rows, type=plain)
+    return pa.table(arrays).cast(schema)
+
+
+def _is_column(values: object) -> bool:
+    return isinstance(values, (np.ndarray, list, tuple))
+
+
+def joined(tables: Sequence[pa.Table], what: str) -> pa.Table:
+    """Return tables of one kind as one, in their order."""
+    schema = TABLES[what]
+    return pa.concat_tables([table.cast(schema) for table in tables] or [schema.empty_table()]).unify_dictionaries()
 
 
 def write_outcomes(table: pa.Table, path: Path) -> None:
-    """Write a table of outcomes; the file has its name only once it is whole."""
-    write_table(table.cast(OUTCOMES), path)
+    """Write a table of outcomes, whole or not at all."""
+    write_table(table, path, "outcomes")
 
 
 def read_outcomes(path: Path) -> pa.Table:
@@ -129,42 +217,32 @@ def read_outcomes(path: Path) -> pa.Table:
     Raises:
         DataError: The file is damaged, has no version or one that this pcbench does not know, or other columns.
     """
-    return read_table(path, OUTCOMES, "outcomes")
+    return read_table(path, "outcomes")
 
 
-def write_representations(table: pa.Table, path: Path) -> None:
-    """Write a table about representations; the file has its name only once it is whole."""
-    write_table(table.cast(REPRESENTATIONS), path)
+def write_table(table: pa.Table, path: Path, what: str) -> None:
+    """Write a table as Parquet, whole or not at all.
 
-
-def read_representations(path: Path) -> pa.Table:
-    """Read one file about representations, checking its version and columns.
-
-    Raises:
-        DataError: As for outcomes.
+    Args:
+        table: The table.
+        path: The file.
+        what: Its kind, a name in `TABLES`.
     """
-    return read_table(path, REPRESENTATIONS, "representations")
+    made = table.cast(TABLES[what])
+    files.write(path, lambda unfinished: pq.write_table(made, unfinished, compression="zstd"))
 
 
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table as Parquet; the file has its name only once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".partial")
-    pq.write_table(table, unfinished, compression="zstd")
-    unfinished.replace(path)
-
-
-def read_table(path: Path, schema: pa.Schema, what: str) -> pa.Table:
+def read_table(path: Path, what: str) -> pa.Table:
     """Read one Parquet file of a run, checking its version and columns.
 
     Args:
         path: The file.
-        schema: What its columns have to be.
-        what: What its rows are called, here and in the file's metadata.
+        what: What its rows are, a name in `TABLES`.
 
     Raises:
         DataError: The file is damaged, has no version or one that this pcbench does not know, or other columns.
     """
+    schema = TABLES[what]
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

@@ -15,6 +15,7 @@ from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, Co
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UsageError
+from pcbench.files import try_folder, write
 from pcbench.models.loading import load
 from pcbench.models.subject import Subject
 from pcbench.results.environment import versions
@@ -138,7 +139,8 @@ def write_baseline(
         The file.
 
     Raises:
-        UsageError, DataError, WeightsError: What was asked for cannot be measured.
+        UsageError, DataError, WeightsError: What was asked for cannot be measured, or not be written there.
+        WriteError: The file could not be written after all.
     """
     kind, folder = suite_folder(suite_name)
     if kind != "corruptions":
@@ -149,12 +151,10 @@ def write_baseline(
     if wanted is None:
         raise UsageError(f"{model}: say with --data on which images to measure")
     source = open_source(wanted, preprocessing=subject.preprocessing)
-    measured = measure_baseline(subject, suite, source, report=report)
     path = out or folder / BASELINE
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(baseline_text(model, _source(suite, subject, source), measured), encoding="utf-8")
-    unfinished.replace(path)
-    return path
+    try_folder(path.parent, "give another with --out")
+    measured = measure_baseline(subject, suite, source, report=report)
+    return write(path, baseline_text(model, _source(suite, subject, source), measured))
 
 
 def _source(suite: CorruptionSuite, subject: Subject, source: ImageSource) -> str:

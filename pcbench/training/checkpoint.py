@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]  # its path is a bare PathLike
+from safetensors.torch import save
 from torch import Tensor, nn, optim
 
 from pcbench.errors import UsageError, WeightsError
+from pcbench.files import write
 from pcbench.training.settings import TrainingSettings
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
@@ -44,6 +45,9 @@ def save_checkpoint(
         optimizer: Its state is saved too.
         progress: Where the training stands.
         identity: What is being trained, from what and how; a checkpoint is only taken up by the same training.
+
+    Raises:
+        WriteError: It cannot be written; the one before is still there.
     """
     tensors = {_MODEL + name: tensor for name, tensor in _learned(learner).items()}
     state = optimizer.state_dict()
@@ -59,9 +63,8 @@ def save_checkpoint(
         "optimizer": json.dumps({"plain": plain, "groups": state["param_groups"]}),
         "identity": json.dumps(identity, sort_keys=True),
     }
-    unfinished = path.with_name(path.name + ".unfinished")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, unfinished, header)
-    unfinished.replace(path)
+    # As bytes first: safetensors' own writer raises an error of its own when the disk is full.
+    write(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header))
 
 
 def load_checkpoint(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pcbench.files import write
 from pcbench.network.configuration import HyperparameterTable, NetworkTable
 from pcbench.network.update import Hyperparameters
 
@@ -117,7 +118,9 @@ def configuration_text(
 def write_configuration(
     path: Path, table: NetworkTable, hyperparameters: Sequence[Hyperparameters], provenance: Sequence[str]
 ) -> None:
-    """Write a configuration file, whole or not at all; see `configuration_text`."""
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(configuration_text(table, hyperparameters, provenance), encoding="utf-8")
-    unfinished.replace(path)
+    """Write a configuration file, whole or not at all; see `configuration_text`.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    write(path, configuration_text(table, hyperparameters, provenance))

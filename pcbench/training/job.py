@@ -16,6 +16,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
+from pcbench.files import try_folder, write
 from pcbench.models.backbones import open_backbone
 from pcbench.models.loading import load
 from pcbench.models.weights import (
@@ -149,8 +150,9 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
     a finished one is not done again.
 
     Raises:
-        UsageError, DataError, WeightsError: The request cannot be done.
+        UsageError, DataError, WeightsError: The request cannot be done, or files cannot be written there.
         DivergenceError: A training or every hyperparameter diverged.
+        WriteError: A file could not be written after all; the same request goes on from the folder.
     """
     # Settings that train nothing are refused before a folder is made.
     for stage in ("backbone", "predictors"):
@@ -159,7 +161,7 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
     if finished is not None:
         return finished
     watcher = watcher or Watcher()
-    request.folder.mkdir(parents=True, exist_ok=True)
+    try_folder(request.folder, "give another with --out (a study's with --work)")
     losses: dict[str, list[list[float]]] = {}
     backbone: State | None = None
     if request.trains_backbone:
@@ -355,7 +357,4 @@ def _write_card(request: TrainingRequest, weights: Path, losses: Mapping[str, An
         "final_losses": {stage: losses[stage][-1] for stage in stages},
         "tuned": None if tuned is None else asdict(tuned),
     }
-    path = request.folder / CARD
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write(request.folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")

@@ -12,6 +12,7 @@ from torch import Tensor, nn, optim
 
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import DivergenceError
+from pcbench.files import make_folder
 from pcbench.training.checkpoint import Progress, describe, load_checkpoint, save_checkpoint
 from pcbench.training.losses import LossLog
 from pcbench.training.objectives import Objective
@@ -81,11 +82,15 @@ class _Training:
         last = steps if self.plan.stop_after is None else min(steps, self.plan.stop_after)
         learner, optimizer = self.fabric.setup(self.objective, self.optimizer)
         span = range(self.progress.step, last)
-        for step, images, labels in load_steps(source, self.order, span, self.plan.workers):
-            for group in optimizer.param_groups:
-                group["lr"] = self.settings.rate(step.number, steps)
-            sums = self._learn(learner, optimizer, step, images, labels)
-            self._note(step, sums, steps)
+        try:
+            for step, images, labels in load_steps(source, self.order, span, self.plan.workers):
+                for group in optimizer.param_groups:
+                    group["lr"] = self.settings.rate(step.number, steps)
+                sums = self._learn(learner, optimizer, step, images, labels)
+                self._note(step, sums, steps)
+        finally:
+            if self.log is not None:
+                self.log.close()
         if self.log is not None:
             self.log.finish(self.progress.losses)
         return self.progress.losses
@@ -149,6 +154,7 @@ def fit(
     Raises:
         DivergenceError: A loss is no finite number.
         UsageError: The folder holds the checkpoint of another training.
+        WriteError: A file cannot be written; the same training goes on from its last checkpoint.
     """
     plan = plan or Plan()
     objective.to(fabric.device)
@@ -163,7 +169,7 @@ def fit(
         if path.is_file():
             progress = load_checkpoint(path, objective, optimizer, _identity(settings, plan))
         if fabric.global_rank == 0:
-            plan.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(plan.folder)
             log = LossLog(plan.folder, objective.terms, progress.step)
         fabric.barrier()
     return _Training(objective, settings, order, fabric, plan, optimizer, progress, log).run(source)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pcbench.errors import WriteError
+from pcbench.files import reason, write
 
 logger = logging.getLogger("pcbench")
 
@@ -19,30 +23,48 @@ class LossLog:
         folder: Receives `losses.csv`, `losses.svg` and `losses.png`, and TensorBoard's files in `tensorboard/`.
         terms: The name of each loss.
         first_step: Where the training takes up; what TensorBoard holds from there on is forgotten.
+
+    Raises:
+        WriteError: By all methods: a file cannot be written.
     """
 
     def __init__(self, folder: Path, terms: Sequence[str], first_step: int) -> None:
         self._folder, self._terms = folder, tuple(terms)
-        self._writer = _tensorboard(folder / "tensorboard", first_step)
+        with _one_error(folder):
+            self._writer = _tensorboard(folder / "tensorboard", first_step)
 
     def step(self, number: int, losses: Sequence[float], learning_rate: float) -> None:
         """Note the mean losses of one step."""
         if self._writer is None:
             return
-        for term, loss in zip(self._terms, losses, strict=True):
-            self._writer.add_scalar(f"loss/{term}", loss, number)
-        self._writer.add_scalar("learning_rate", learning_rate, number)
+        with _one_error(self._folder):
+            for term, loss in zip(self._terms, losses, strict=True):
+                self._writer.add_scalar(f"loss/{term}", loss, number)
+            self._writer.add_scalar("learning_rate", learning_rate, number)
+
+    def close(self) -> None:
+        """End TensorBoard's file, whether the training ended or failed; a second time does nothing."""
+        if self._writer is not None:
+            with _one_error(self._folder):
+                self._writer.close()
 
     def finish(self, losses: Sequence[Sequence[float]]) -> None:
         """Write table and figure of the mean losses, one row an epoch."""
-        if self._writer is not None:
-            self._writer.close()
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["epoch", *self._terms])
         rows.writerows([number + 1, *row] for number, row in enumerate(losses))
-        (self._folder / "losses.csv").write_text(table.getvalue(), encoding="utf-8")
+        write(self._folder / "losses.csv", table.getvalue())
         _plot(self._folder, self._terms, losses)
+
+
+@contextmanager
+def _one_error(folder: Path) -> Generator[None]:
+    """Turn what TensorBoard's own writer raises into our error; it writes its files itself, piece by piece."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{folder / 'tensorboard'}: cannot be written ({reason(error)})") from error
 
 
 def _tensorboard(folder: Path, first_step: int) -> Any | None:
@@ -67,4 +89,7 @@ def _plot(folder: Path, terms: Sequence[str], losses: Sequence[Sequence[float]])
     axes.legend()
     for ending in ("svg", "png"):
         # A date in the file would make the same training give other bytes.
-        figure.savefig(folder / f"losses.{ending}", metadata={"Date": None} if ending == "svg" else None)
+        metadata = {"Date": None} if ending == "svg" else None
+        content = io.BytesIO()
+        figure.savefig(content, format=ending, metadata=metadata)
+        write(folder / f"losses.{ending}", content.getvalue())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pcbench.catalog import Definition, load_definition
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import open_source
 from pcbench.errors import DivergenceError, UsageError
+from pcbench.files import try_folder, write
 from pcbench.metrics.bootstrap import Sample
 from pcbench.metrics.rates import CONFIDENCE, Floats
 from pcbench.models.zoo import zoo_entry
@@ -87,11 +88,13 @@ def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = No
         The folder.
 
     Raises:
-        UsageError, DataError: The study cannot be done as described.
+        UsageError, DataError: The study cannot be done as described, or files cannot be written there.
+        WriteError: A file could not be written after all.
     """
     study = load_definition(StudyTable, path)
     if zoo_entry(study.model).data != study.data:
         raise UsageError(f"{path}: {study.model} is not trained on {study.data} by this project")
+    try_folder(folder, "give another with --out")
     answers: list[Answers] = []
     trainings: list[dict[str, Any]] = []
     for seed in study.training_seeds:
@@ -231,20 +234,12 @@ def student_interval(values: Floats) -> tuple[float, float]:
 def _write(
     folder: Path, path: Path, study: StudyTable, tables: dict[str, pd.DataFrame], trainings: list[dict[str, Any]]
 ) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        _replace(folder / f"{name}.csv", lambda file, table=table: table.to_csv(file, index=False, float_format="%.6g"))
+        write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
     record = {
         "made_by": f"pcbench study studies/{path.name}",
         "study": study.model_dump(),
         "versions": versions(),
         "trainings": trainings,
     }
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    _replace(folder / "study.json", lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    unfinished = path.with_name(path.name + ".unfinished")
-    write(unfinished)
-    unfinished.replace(path)
+    write(folder / "study.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")

@@ -11,6 +11,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
+from pcbench.files import try_folder
 from pcbench.models.loading import load
 from pcbench.training.descent import descend
 from pcbench.training.hyperparameters import write_configuration
@@ -59,8 +60,9 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
         report: Told of (done, all, best score so far).
 
     Raises:
-        UsageError, DataError, WeightsError: The request cannot be done.
+        UsageError, DataError, WeightsError: The request cannot be done, or files cannot be written there.
         DivergenceError: Everything that was tried diverged over t.
+        WriteError: The file could not be written after all.
     """
     if request.method not in get_args(Method):
         raise UsageError(f"there is no method {request.method!r}; known: {', '.join(get_args(Method))}")
@@ -77,11 +79,11 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
         raise ConfigurationError(f"{request.model} is feedforward: it has no hyperparameters to tune")
     source = validation_images(request.data, request.images, request.seed, preprocessing=subject.preprocessing)
     validation = Validation(source, subject.timesteps, request.conditions, request.seed)
+    try_folder(request.out.parent, "give another with --out")
     if request.method == "search":
         tuned = search(network, validation, trials=request.rounds, seed=request.seed, report=report)
     else:
         tuned = descend(network, validation, steps=request.rounds, report=report)
-    request.out.parent.mkdir(parents=True, exist_ok=True)
     write_configuration(
         request.out, network.configuration.table, tuned.hyperparameters, tuned.provenance(request.model, validation)
     )

@@ -32,6 +32,12 @@ def _run(*arguments: str) -> int:
         (("baseline", "--suite", "digits-linf", "--model", "alexnet_digits"), "suite of attacks"),
         (("baseline", "--suite", "digits-d", "--model", "alexnet_digits"), "did you mean 'digits-c'"),
         (("study", "nowhere.toml"), "nowhere.toml"),
+        (("train", "--out", "file/out"), "file: cannot be written (File exists); give another with --out"),
+        (("tune", "--out", "file/out.toml"), "file: cannot be written (File exists); give another with --out"),
+        (
+            ("baseline", "--suite", "digits-c", "--model", "alexnet_digits", "--out", "file/out.toml"),
+            "file: cannot be written (File exists); give another with --out",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
@@ -42,6 +48,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
     assert _run(*arguments) == 2
     message = capsys.readouterr().err.strip()
     assert problem in message

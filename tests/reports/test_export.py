@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
 
-from pcbench.errors import UnknownNameError, UsageError
+from pcbench.errors import UnknownNameError, UsageError, WriteError
+from pcbench.files import Point, watched
 from pcbench.reports.export import export_run
 from pcbench.reports.figures import charts
 from pcbench.reports.matrices import matrices
@@ -72,6 +75,21 @@ def test_unknown_formats_and_folders_are_refused(runs: list[Run], tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         export_run(runs[0], "csv", tmp_path / "file")
+
+
+@pytest.mark.parametrize("format_name", ["csv", "markdown"])
+def test_a_full_disk_in_the_middle_is_a_run_that_failed(runs: list[Run], tmp_path: Path, format_name: str) -> None:
+    def full(point: Point) -> None:
+        if point.step == "fsync" and point.path.suffix in {".csv", ".md"}:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        pytest.raises(WriteError, match="No space left on device; free some space on this disk") as raised,
+        watched(full),
+    ):
+        export_run(runs[0], format_name, tmp_path)
+    assert raised.value.exit_code == 1
+    assert not [path for path in tmp_path.iterdir() if path.suffix in {".csv", ".md"}]
 
 
 def test_paper_tables_hold_the_numbers_of_the_table(metrics: pd.DataFrame, tmp_path: Path) -> None:

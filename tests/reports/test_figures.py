@@ -101,6 +101,12 @@ def test_a_figure_that_is_not_there_is_named(runs: list[Run], tmp_path: Path) ->
         write_figure("accuracy", runs[:1], tmp_path / "figure.jpeg")
 
 
+def test_a_place_that_cannot_be_written_is_wrong_use(runs: list[Run], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cannot be written .*; give another with --out"):
+        write_figure("corruption-error", runs[:1], tmp_path / "file" / "figure.svg")
+
+
 def test_a_subset_is_named_wherever_an_mce_is(outcomes: pd.DataFrame, baseline: Baseline) -> None:
     corruptions = outcomes[outcomes["suite"] == "digits-c"]
     marked = summarise(corruptions, model="m", baselines={"digits-c": baseline}, subsets={"digits-c"})

@@ -60,4 +60,4 @@ def test_a_written_configuration_is_read_back(network: PredictiveNetwork, tmp_pa
     assert [pcoder.predictor for pcoder in read.table.pcoders] == [pcoder.predictor for pcoder in table.pcoders]
     assert (read.table.input_size, read.table.gradient_scaling) == (table.input_size, table.gradient_scaling)
     assert path.read_text().splitlines()[:3] == ["# Made by a test: \u03b2, \u03bb.", "# Two", "# lines."]
-    assert not list(tmp_path.glob("*.unfinished"))
+    assert not list(tmp_path.glob("*.partial"))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 
 from pcbench.data.image_source import ImageSource
-from pcbench.errors import DivergenceError, UsageError, WeightsError
+from pcbench.errors import DivergenceError, UsageError, WeightsError, WriteError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.training.checkpoint import load_checkpoint
 from pcbench.training.loop import CHECKPOINT, Plan, fit
@@ -96,7 +99,18 @@ def test_losses_are_written_drawn_and_checkpointed(
     assert (tmp_path / "losses.svg").read_text().startswith("<?xml")
     assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
     assert list((tmp_path / "tensorboard").glob("events.*"))
-    assert not list(tmp_path.glob("*.unfinished"))
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_tensorboard_on_a_full_disk_is_told_in_our_words(
+    network: PredictiveNetwork, source: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SummaryWriter, "add_scalar", full)
+    with pytest.raises(WriteError, match=r"tensorboard: cannot be written \(No space .*; free some space"):
+        launch(lambda fabric: fit(Reconstruction(network), source, SETTINGS, fabric, Plan(folder=tmp_path)))
 
 
 def test_a_checkpoint_of_another_training_is_refused(

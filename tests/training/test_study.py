@@ -87,6 +87,16 @@ def test_a_study_writes_its_tables_and_names_what_diverged(tmp_path: Path, monke
     assert len(pd.read_csv(folder / "summary.csv")) == 2
 
 
+def test_where_nothing_can_be_written_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "train", lambda *_: pytest.fail("trained"))
+    description = tmp_path / "small.toml"
+    description.write_text(
+        'title = "small"\nmodel = "pdigits"\ndata = "digits"\ntraining_seeds = [0]\nnoise_draws = [0]\ntimestep = 1\n'
+    )
+    with pytest.raises(UsageError, match=r"cannot be written .*; give another with --out"):
+        run_study(description, description / "out", tmp_path / "work")
+
+
 def test_a_model_that_is_not_trained_here_is_refused(tmp_path: Path) -> None:
     description = tmp_path / "other.toml"
     description.write_text(

@@ -38,10 +38,15 @@ def select(definition: AttackDefinition, *, library_only: bool = False) -> Adapt
     """
     if definition.over_timesteps is not None:
         raise UsageError(f"{definition.name} attacks all timesteps at once; it needs them all, not one classifier")
-    adapter: Adapter = import_module(_HOMES[definition.library]).make(definition)
+    adapter: Adapter = import_module(adapter_module(definition)).make(definition)
     if definition.search == "minimal_norm":
         return MinimalNorm(adapter)
     return adapter if library_only or not is_descent(definition) else GradientDescent(definition)
+
+
+def adapter_module(definition: AttackDefinition) -> str:
+    """Return the module whose `make` turns a definition into its adapter."""
+    return _HOMES[definition.library]
 
 
 def is_descent(definition: AttackDefinition) -> bool:

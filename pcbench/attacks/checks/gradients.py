@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pcbench.attacks.checks.rivals import Victims
 from pcbench.attacks.descent import cross_entropy, loss_gradient
 from pcbench.attacks.starts import image_generator
 from pcbench.errors import UsageError
@@ -14,8 +18,14 @@ from pcbench.errors import UsageError
 DIRECTIONS = 8
 # Half-widths of the difference quotients, in pixel units along ±1 patterns: small enough for curvature, large enough
 # for float32; the better one counts.
-STEPS = (2e-4, 1e-3)
-_BATCH = 64
+STEPS = {"narrow": 2e-4, "wide": 1e-3}
+METRICS = (
+    "exists",
+    "finite",
+    "zero",
+    "predicted_squares",
+    *(f"{sums}_{name}" for name in STEPS for sums in ("seen_squares", "products")),
+)
 
 
 @dataclass(frozen=True)
@@ -38,54 +48,59 @@ class GradientEvidence:
     agreement: float | None
 
 
-def gradient_evidence(
-    classifier: nn.Module, images: Tensor, labels: Tensor, *, ids: tuple[str, ...], seed: int
-) -> GradientEvidence:
-    """Look at the gradients at some images.
+def gradient_numbers(classifier: nn.Module, victims: Victims) -> dict[str, NDArray[np.float64]]:
+    """Look at the gradients at a batch of images.
 
     Agreement is measured on the margin, the label's logit less the largest other one: a saturated cross-entropy
     changes by less than float32 can tell, and would look broken where only the loss is flat.
 
     Args:
         classifier: Images in [0, 1] -> logits.
-        images: (N, channels, height, width).
-        labels: (N,), int64.
-        ids: N ids; with `seed` they determine the random directions.
-        seed: The run's seed.
+        victims: The images; their ids and seed determine the random directions.
+
+    Returns:
+        `METRICS`, (N,) each: `exists`, `finite` and `zero`, 1 or 0; and the sums over directions that a correlation is
+        made of, 0 where there is no gradient: `predicted_squares` of slopes by gradient, `seen_squares_narrow` and
+        `seen_squares_wide` of difference quotients, `products_narrow` and `products_wide` of both.
     """
-    finite, zero = 0, 0
-    predicted: list[Tensor] = []
-    seen: list[list[Tensor]] = [[] for _ in STEPS]
-    for start in range(0, len(images), _BATCH):
-        here = slice(start, start + _BATCH)
-        try:
-            gradient = loss_gradient(classifier, images[here], labels[here], cross_entropy)
-        except UsageError:
-            return GradientEvidence(len(images), exist=False, finite_share=0.0, zero_share=1.0, agreement=None)
-        finite += int(torch.isfinite(gradient).flatten(1).all(dim=1).sum())
-        zero += int((gradient == 0).flatten(1).all(dim=1).sum())
-        generators = [image_generator(seed, image_id, "directions", 0) for image_id in ids[here]]
-        _follow(classifier, (images[here], labels[here]), generators, predicted, seen)
-    slopes = torch.cat(predicted)
-    agreement = max(_correlation(slopes, torch.cat(quotients)) for quotients in seen)
+    ones = np.ones(len(victims.images))
+    try:
+        gradient = loss_gradient(classifier, victims.images, victims.labels, cross_entropy).flatten(1).cpu()
+    except UsageError:
+        return {**dict.fromkeys(METRICS, 0 * ones), "zero": ones}
+    predicted, seen = _slopes(classifier, victims)
+    numbers = {
+        "finite": torch.isfinite(gradient).all(dim=1).double(),
+        "zero": (gradient == 0).all(dim=1).double(),
+        "predicted_squares": predicted.square().sum(dim=0),
+    }
+    for name, quotients in seen.items():
+        numbers[f"seen_squares_{name}"] = quotients.square().sum(dim=0)
+        numbers[f"products_{name}"] = (predicted * quotients).sum(dim=0)
+    return {"exists": ones, **{name: values.numpy() for name, values in numbers.items()}}
+
+
+def pooled_gradients(numbers: Mapping[str, NDArray[np.float64]]) -> GradientEvidence:
+    """Return what `gradient_numbers` says of all images together, from the numbers of any batches joined."""
+    exists = numbers["exists"]
+    if not exists.all():
+        return GradientEvidence(len(exists), exist=False, finite_share=0.0, zero_share=1.0, agreement=None)
     return GradientEvidence(
-        n=len(images),
+        n=len(exists),
         exist=True,
-        finite_share=finite / len(images),
-        zero_share=zero / len(images),
-        agreement=agreement,
+        finite_share=float(numbers["finite"].mean()),
+        zero_share=float(numbers["zero"].mean()),
+        agreement=max(_correlation(numbers, name) for name in STEPS),
     )
 
 
-def _follow(
-    classifier: nn.Module,
-    batch: tuple[Tensor, Tensor],
-    generators: list[torch.Generator],
-    predicted: list[Tensor],
-    seen: list[list[Tensor]],
-) -> None:
-    """Add, for each direction, the slopes of the margin by gradient and by difference quotients."""
-    images, labels = batch
+def _slopes(classifier: nn.Module, victims: Victims) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the slopes of the margin by gradient, and by difference quotients of each width.
+
+    Returns:
+        (directions, N) each, in double precision, on the CPU: not every device has double precision.
+    """
+    images, labels = victims.images, victims.labels
     with torch.no_grad():
         rivals = classifier(images).scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
 
@@ -94,21 +109,27 @@ def _follow(
         return pairs[:, 0] - pairs[:, 1]
 
     gradient = loss_gradient(classifier, images, labels, margin)
+    generators = [image_generator(victims.seed, image_id, "directions", 0) for image_id in victims.ids]
+    predicted: list[Tensor] = []
+    seen: dict[str, list[Tensor]] = {name: [] for name in STEPS}
     for _ in range(DIRECTIONS):
         signs = [torch.randint(0, 2, images.shape[1:], generator=generator) * 2.0 - 1 for generator in generators]
         direction = torch.stack(signs).to(images)
         predicted.append((gradient * direction).flatten(1).sum(dim=1))
         with torch.no_grad():
-            for step, quotients in zip(STEPS, seen, strict=True):
+            for name, step in STEPS.items():
                 ahead = margin(classifier(images + step * direction), labels)
                 behind = margin(classifier(images - step * direction), labels)
-                quotients.append((ahead - behind) / (2 * step))
+                seen[name].append((ahead - behind) / (2 * step))
+    return torch.stack(predicted).cpu().double(), {
+        name: torch.stack(quotients).cpu().double() for name, quotients in seen.items()
+    }
 
 
-def _correlation(predicted: Tensor, seen: Tensor) -> float:
+def _correlation(numbers: Mapping[str, NDArray[np.float64]], name: str) -> float:
     """Return the uncentred correlation of slopes, 0 where either side is zero throughout or not finite."""
-    predicted, seen = predicted.double(), seen.double()
-    scale = float((predicted.square().sum() * seen.square().sum()).sqrt())
+    squares = float(numbers["predicted_squares"].sum()) * float(numbers[f"seen_squares_{name}"].sum())
+    scale = squares**0.5
     if not 0 < scale < float("inf"):
         return 0.0
-    return float((predicted * seen).sum()) / scale
+    return float(numbers[f"products_{name}"].sum()) / scale

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -11,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Found, Task
-from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.budget import per_image
 from pcbench.attacks.classify import single
 from pcbench.attacks.definitions import AttackDefinition, Norm
@@ -43,6 +44,12 @@ class Victims:
         here = torch.from_numpy(mask).to(self.images.device)
         ids = tuple(name for name, kept in zip(self.ids, mask, strict=True) if kept)
         return Victims(self.images[here], self.labels[here], ids, self.seed)
+
+    def batches(self, size: int) -> Iterator[Victims]:
+        """Yield the images in their order, at most `size` at a time."""
+        for start in range(0, len(self.ids), size):
+            here = slice(start, start + size)
+            yield Victims(self.images[here], self.labels[here], self.ids[here], self.seed)
 
 
 class RandomCorners:
@@ -91,22 +98,22 @@ def run(
     return sweep_opponent(opponent, victims.images, victims.labels, definition, victims.ids, victims.seed, options)[0]
 
 
-def broken_at(
-    classifier: nn.Module, victims: Victims, definition: AttackDefinition, epsilon: float
-) -> NDArray[np.bool_]:
-    """Return which images an attack breaks at exactly one budget, (N,)."""
-    return run(classifier, victims, definition, select(definition), epsilons=[epsilon]).success[-1]
+def widest_epsilon(definition: AttackDefinition, shape: Sequence[int]) -> float:
+    """Return a budget in which any sound attack breaks nearly every image: L∞ 1, or half the diagonal under L2.
 
-
-def broken_by_random_search(
-    classifier: nn.Module, victims: Victims, definition: AttackDefinition, epsilon: float
-) -> NDArray[np.bool_]:
-    """Return which images `RANDOM_TRIALS` random perturbations break, (N,)."""
-    return run(classifier, victims, definition, RandomCorners(definition), epsilons=[epsilon]).success[-1]
+    Args:
+        definition: The attack, for its norm.
+        shape: The images' (channels, height, width).
+    """
+    return 1.0 if definition.norm == "linf" else 0.5 * math.prod(shape) ** 0.5
 
 
 def square(definition: AttackDefinition) -> AttackDefinition:
-    """Return Square in the same ball, on whole batches: an attack that never sees a gradient."""
+    """Return Square in the same ball, on whole batches: an attack that never sees a gradient.
+
+    One draw of random numbers serves a batch, so the outcome depends on which images are in it. That is accepted:
+    image by image it would take many times as long, and each batch is as fair a trial as any other.
+    """
     return AttackDefinition(
         name="square_check",
         title="Square",

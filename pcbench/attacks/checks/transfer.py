@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pcbench.attacks.classify import Judge, classify
-from pcbench.attacks.definitions import Norm
-from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE, Sweep, scored_images
+from pcbench.attacks.checks.rows import Numbers, is_true
+from pcbench.attacks.definitions import AttackDefinition, Norm
+from pcbench.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -61,28 +60,36 @@ class TransferMatrix:
 
 
 def transfer_matrix(
-    judge: Judge, sweeps: Sequence[Sweep], timesteps: Sequence[int], device: torch.device
+    numbers: Numbers, definition: AttackDefinition, epsilon: float, timesteps: Sequence[int]
 ) -> TransferMatrix:
-    """Score the images of one attack at one budget at every timestep.
+    """Join the evidence of kind `transfer` of all timesteps.
 
     Args:
-        judge: Images in [0, 1] -> logits (T+1, batch, classes) of all timesteps.
-        sweeps: For each of the timesteps, the attack against it on the same images: one budget above 0, with
-            `keep_images=True`.
+        numbers: All evidence.
+        definition: The attack.
+        epsilon: The budget.
         timesteps: The timesteps that were attacked, and are scored.
-        device: Where the judge computes.
+
+    Raises:
+        DataError: An image was not attacked, or not scored, at one of the timesteps.
     """
-    chosen = torch.tensor(list(timesteps))
-    labels = torch.from_numpy(sweeps[0].labels)
-    broken: list[NDArray[np.bool_]] = []
-    for outcome in sweeps:
-        answers = classify(judge, scored_images(outcome)[-1].to(device), DEFAULT_BATCH_SIZE)
-        broken.append((answers.predictions.cpu()[chosen] != labels).numpy())
+    ids = tuple(numbers.of("transfer", timesteps[0], "right"))
+
+    def complete(attacked: int, metric: str, scored: int) -> NDArray[np.bool_]:
+        found = numbers.of("transfer", attacked, metric, scored)
+        if not ids or tuple(found) != ids:
+            raise DataError(
+                f"the evidence 'transfer' at t = {attacked}, scored at t = {scored}, is of {len(found)} images and "
+                f"not of the same {len(ids)} as at t = {timesteps[0]}; gather it again"
+            )
+        return is_true(found, ids)
+
     return TransferMatrix(
-        attack=sweeps[0].attack,
-        norm=sweeps[0].norm,
-        epsilon=sweeps[0].epsilons[-1],
+        attack=definition.name,
+        norm=definition.norm,
+        epsilon=epsilon,
         timesteps=tuple(timesteps),
-        broken=np.stack(broken),
-        correct=np.stack([outcome.denominator for outcome in sweeps]),
+        broken=np.stack([[complete(made, "broken", scored) for scored in timesteps] for made in timesteps]),
+        # Where an image was attacked it was asked whether it can be; that answer counts.
+        correct=np.stack([complete(made, "right", made) for made in timesteps]),
     )

@@ -6,32 +6,24 @@ section 3.1, and Carlini et al., On evaluating adversarial robustness, 2019 (arX
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from pcbench.attacks.adapters.registry import is_descent, select
+from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.checks.comparison import Comparison, compare, holm, too_few_broken
-from pcbench.attacks.checks.gradients import GradientEvidence, gradient_evidence
-from pcbench.attacks.checks.rivals import (
-    RANDOM_TRIALS,
-    SQUARE_QUERIES,
-    Victims,
-    broken_at,
-    broken_by_random_search,
-    run,
-    square,
-    with_more_steps,
-)
+from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
+from pcbench.attacks.checks.gradients import METRICS, GradientEvidence, pooled_gradients
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, Victims, run, widest_epsilon
+from pcbench.attacks.checks.rows import Numbers, is_true
 from pcbench.attacks.checks.transfer import TransferMatrix, transfer_matrix
 from pcbench.attacks.definitions import AttackDefinition
-from pcbench.attacks.sweep import Sweep
-from pcbench.errors import UsageError
-from pcbench.network.unrolling import Gradient
+from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE
+from pcbench.errors import DataError, UsageError
 
 #: The chance that a sound timestep is called suspicious by its comparisons, if its attacks were equally strong.
 LEVEL = 0.01
@@ -43,18 +35,6 @@ LEAST_AGREEMENT = 0.9
 ALLOWED_STANDING = 0.02
 
 Verdict = Literal["consistent", "suspicious"]
-
-
-class Checked(Protocol):
-    """What is checked; a `pcbench.models.Subject` is one."""
-
-    def at(self, timestep: int, gradient: Gradient = "exact") -> nn.Module:
-        """Return the classifier of one timestep."""
-        ...
-
-    def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
-        """Return the logits of all timesteps, (T+1, batch, classes)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -85,17 +65,57 @@ class TimestepChecks:
     transfer: tuple[dict[str, float | int | str | None], ...]
 
 
-def judged_attack(definitions: Sequence[AttackDefinition]) -> AttackDefinition:
-    """Return a suite's strongest iterative white-box attack, by the number of its gradients.
+def telling_epsilon(epsilons: Sequence[float], broken: Mapping[int, NDArray[np.bool_]]) -> float:
+    """Return the budget at which the attack breaks nearest to half of the images: there, differences show best.
+
+    Args:
+        epsilons: The budgets of the judged attack's sweep, ascending; 0 is left out.
+        broken: For each timestep, (budgets, N): whether an image is broken within a budget. N may differ between
+            timesteps: only images that count are in it, those right at the timestep.
 
     Raises:
-        UsageError: The suite has none.
+        UsageError: No image counts at some timestep, or there is no budget above 0.
     """
-    able = [one for one in definitions if is_descent(one) and (one.steps or 1) > 1 and not one.targeted]
-    able = [one for one in able if one.over_timesteps is None]
-    if not able:
-        raise UsageError("checks need an untargeted iterative white-box attack in the suite, such as PGD")
-    return max(able, key=lambda one: (one.steps or 1) * one.restarts)
+    budgets = np.asarray(epsilons, dtype=np.float64)
+    above = budgets > 0
+    if not above.any():
+        raise UsageError("checks need a budget above 0")
+    for timestep, within in broken.items():
+        if not within.shape[1]:
+            raise _nothing_right(timestep)
+    mean = np.mean([within[above].mean(axis=1) for within in broken.values()], axis=0)
+    # Where nothing is ever broken the largest budget tells most, where everything always is the smallest.
+    best = len(mean) - 1 if (mean < 0.5).all() else int(np.argmin(np.abs(mean - 0.5)))
+    return float(budgets[above][best])
+
+
+def judge(
+    rows: pd.DataFrame,
+    definitions: Sequence[AttackDefinition],
+    *,
+    epsilon: float,
+    timesteps: Sequence[int],
+    widest: float,
+) -> list[TimestepChecks]:
+    """Judge every timestep by the evidence that was gathered about it; no model is asked.
+
+    Args:
+        rows: All rows of `gather` about one suite, in any order: every kind, timestep and batch.
+        definitions: The suite's attacks.
+        epsilon: The budget that the evidence was gathered at.
+        timesteps: The timesteps checked, ascending.
+        widest: The budget of the kind ``"widest"``, from `widest_epsilon`.
+
+    Returns:
+        One entry a timestep, in order.
+
+    Raises:
+        UsageError: There is no attack to judge, or no image is right at some timestep.
+        DataError: Evidence is missing, or there twice.
+    """
+    judged, numbers = judged_attack(definitions), Numbers(rows)
+    matrix = transfer_matrix(numbers, judged, epsilon, timesteps)
+    return [_Evidence(numbers, definitions, matrix, timestep, widest).judge() for timestep in timesteps]
 
 
 def run_checks(
@@ -104,32 +124,38 @@ def run_checks(
     definitions: Sequence[AttackDefinition],
     *,
     timesteps: Sequence[int],
+    batch_size: int | None = None,
 ) -> list[TimestepChecks]:
-    """Gather the evidence on every timestep and judge it.
+    """Gather the evidence on every timestep and judge it, in one go.
 
     Args:
         subject: The model.
         victims: The images, at least a few dozen; each comparison is over those right at the timesteps compared.
         definitions: A suite's attacks; the strongest iterative one is judged, one-step ones are shown.
         timesteps: The timesteps to check, ascending.
+        batch_size: Images in one pass (default 128).
 
     Returns:
         One entry a timestep, in order.
 
     Raises:
-        UsageError: There is no attack to judge.
+        UsageError: There is no attack to judge, or the model is wrong on all images at some timestep.
     """
-    judged = judged_attack(definitions)
-    epsilon = _telling_epsilon(subject, victims, judged, timesteps)
-    sweeps = [_judged(subject.at(timestep), victims, judged, epsilon) for timestep in timesteps]
-    last = max(timesteps)
-    matrix = transfer_matrix(lambda images: subject.logits(images, last), sweeps, timesteps, victims.images.device)
-    one_step = [one for one in definitions if is_descent(one) and one.steps == 1 and not one.targeted]
-    checks: list[TimestepChecks] = []
-    for place in range(len(timesteps)):
-        evidence = _Evidence(subject, victims, judged, epsilon, matrix, place, sweeps[place])
-        checks.append(evidence.judge(one_step))
-    return checks
+    judged, size = judged_attack(definitions), batch_size or DEFAULT_BATCH_SIZE
+    sweeps = {
+        timestep: run(subject.at(timestep), victims, judged, select(judged), batch_size=size) for timestep in timesteps
+    }
+    broken = {timestep: outcome.success_within[:, outcome.denominator] for timestep, outcome in sweeps.items()}
+    epsilon = telling_epsilon(sweeps[timesteps[0]].epsilons, broken)
+    rows = [
+        row
+        for batch in victims.batches(size)
+        for timestep in timesteps
+        for kind in evidence_kinds(definitions, timestep)
+        for row in gather(kind, subject, batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=timesteps)
+    ]
+    widest = widest_epsilon(judged, victims.images.shape[1:])
+    return judge(pd.DataFrame(rows), definitions, epsilon=epsilon, timesteps=timesteps, widest=widest)
 
 
 def checks_table(checks: Sequence[TimestepChecks]) -> list[dict[str, Any]]:
@@ -137,101 +163,102 @@ def checks_table(checks: Sequence[TimestepChecks]) -> list[dict[str, Any]]:
     return [asdict(one) for one in checks]
 
 
-def _judged(classifier: nn.Module, victims: Victims, definition: AttackDefinition, epsilon: float) -> Sweep:
-    return run(classifier, victims, definition, select(definition), epsilons=[epsilon], keep_images=True)
+def _nothing_right(timestep: int) -> UsageError:
+    return UsageError(f"the model is wrong on all images at t = {timestep}: nothing to check")
 
 
-def _telling_epsilon(
-    subject: Checked, victims: Victims, definition: AttackDefinition, timesteps: Sequence[int]
-) -> float:
-    """Return the budget at which the attack breaks nearest to half of the images: there, differences show best."""
-    rates: list[NDArray[np.float64]] = []
-    for timestep in timesteps:
-        outcome = run(subject.at(timestep), victims, definition, select(definition))
-        if not outcome.denominator.any():
-            raise UsageError(f"the model is wrong on all {len(outcome.ids)} images at t = {timestep}: nothing to check")
-        rates.append(outcome.success_within[1:, outcome.denominator].mean(axis=1))
-    mean = np.mean(rates, axis=0)
-    # Where nothing is ever broken the largest budget tells most, where everything always is the smallest.
-    order = np.argsort(np.abs(mean - 0.5), kind="stable")
-    best = order[0]
-    if (mean < 0.5).all():
-        best = len(mean) - 1
-    return definition.epsilons[-len(mean) :][int(best)]
-
-
-@dataclass(frozen=True)
 class _Evidence:
-    subject: Checked
-    victims: Victims
-    definition: AttackDefinition
-    epsilon: float
-    matrix: TransferMatrix
-    place: int
-    judged: Sweep
+    """The evidence on one timestep.
 
-    def judge(self, one_step: Sequence[AttackDefinition]) -> TimestepChecks:
-        timestep = self.matrix.timesteps[self.place]
-        classifier = self.subject.at(timestep)
-        right = self.judged.denominator
-        attacked = self.victims.some(right)
-        gradients = gradient_evidence(
-            classifier, attacked.images, attacked.labels, ids=attacked.ids, seed=attacked.seed
-        )
-        comparisons = (*self._rivals(classifier, attacked), *self._transfers())
+    Args:
+        numbers: All evidence.
+        definitions: The suite's attacks.
+        matrix: How images carry over from timestep to timestep.
+        timestep: t.
+        widest: The budget of the kind ``"widest"``.
+
+    Raises:
+        UsageError: No image is right at this timestep.
+    """
+
+    def __init__(
+        self,
+        numbers: Numbers,
+        definitions: Sequence[AttackDefinition],
+        matrix: TransferMatrix,
+        timestep: int,
+        widest: float,
+    ) -> None:
+        self._numbers, self._definitions, self._matrix = numbers, definitions, matrix
+        self._timestep, self._widest = timestep, widest
+        self._success = numbers.of("transfer", timestep, "success")
+        if not self._success:
+            raise _nothing_right(timestep)
+
+    def judge(self) -> TimestepChecks:
+        """Join the evidence, and name the signs in it."""
+        gradients, comparisons = self._gradients(), tuple(self._comparisons())
         reasons = (*_gradient_signs(gradients), *_signs(comparisons))
         return TimestepChecks(
-            timestep=timestep,
+            timestep=self._timestep,
             verdict="suspicious" if reasons else "consistent",
             reasons=reasons,
-            attack=self.definition.name,
-            epsilon=self.epsilon,
+            attack=self._matrix.attack,
+            epsilon=self._matrix.epsilon,
             gradients=gradients,
             comparisons=comparisons,
-            shown=tuple(self._shown(classifier, attacked, one_step)),
-            transfer=tuple(row for row in self.matrix.rows() if row["attacked_timestep"] == timestep),
+            shown=tuple(self._shown()),
+            transfer=tuple(row for row in self._matrix.rows() if row["attacked_timestep"] == self._timestep),
         )
 
-    def _rivals(self, classifier: nn.Module, attacked: Victims) -> Iterator[Comparison]:
-        epsilon, success = self.epsilon, self._success()
-        rival = broken_by_random_search(classifier, attacked, self.definition, epsilon)
-        yield compare(f"random search with {RANDOM_TRIALS} trials", epsilon, success, rival)
-        rival = broken_at(classifier, attacked, square(self.definition), epsilon)
-        yield compare(f"Square with {SQUARE_QUERIES} queries", epsilon, success, rival)
-        more = broken_at(classifier, attacked, with_more_steps(self.definition), epsilon)
+    def _gradients(self) -> GradientEvidence:
+        """Pool what was seen of the gradients."""
+        ids = self._images("gradients", "exists")
+        found = {metric: self._numbers.of("gradients", self._timestep, metric) for metric in METRICS}
+        return pooled_gradients(
+            {metric: np.array([values[image_id] for image_id in ids]) for metric, values in found.items()}
+        )
+
+    def _comparisons(self) -> Iterator[Comparison]:
+        """Yield what is judged: the attack against its rivals, and against images made at other timesteps."""
+        epsilon = self._matrix.epsilon
+        yield compare(f"random search with {RANDOM_TRIALS} trials", epsilon, *self._paired("random_search"))
+        yield compare(f"Square with {SQUARE_QUERIES} queries", epsilon, *self._paired("square"))
+        success, more = self._paired("more_steps")
         # Here the rival is the weaker attack: it should not break what twice the steps cannot.
         yield compare("the same attack with half the steps", epsilon, more, success)
-        widest = _widest(self.definition, self.victims.images)
-        broken = broken_at(classifier, attacked, self.definition, widest)
-        yield too_few_broken("success at the widest epsilon", widest, broken, ALLOWED_STANDING)
+        broken = self._paired("widest")[1]
+        yield too_few_broken("success at the widest epsilon", self._widest, broken, ALLOWED_STANDING)
+        yield from self._transfers()
+
+    def _shown(self) -> Iterator[Comparison]:
+        """Yield what is shown and not judged."""
+        for kind, definition in shown_attacks(self._definitions).items():
+            yield compare(definition.title, self._matrix.epsilon, *self._paired(kind))
+        if "stop_error" in evidence_kinds(self._definitions, self._timestep):
+            paired = self._paired("stop_error")
+            yield compare("the gradient that holds the error terms constant", self._matrix.epsilon, *paired)
 
     def _transfers(self) -> Iterator[Comparison]:
-        for other, made in enumerate(self.matrix.timesteps):
-            if other == self.place:
-                continue
-            both = self.matrix.correct[other] & self.matrix.correct[self.place]
-            direct, transferred = self.matrix.broken[:, self.place][[self.place, other]][:, both]
-            yield compare(f"transfer from t = {made}", self.epsilon, direct, transferred)
+        matrix, place = self._matrix, self._matrix.timesteps.index(self._timestep)
+        for other, made in enumerate(matrix.timesteps):
+            if other != place:
+                both = matrix.correct[other] & matrix.correct[place]
+                direct, transferred = matrix.broken[[place, other], place][:, both]
+                yield compare(f"transfer from t = {made}", matrix.epsilon, direct, transferred)
 
-    def _shown(
-        self, classifier: nn.Module, attacked: Victims, one_step: Sequence[AttackDefinition]
-    ) -> Iterator[Comparison]:
-        for definition in one_step:
-            rival = broken_at(classifier, attacked, definition, self.epsilon)
-            yield compare(definition.title, self.epsilon, self._success(), rival)
-        timestep = self.matrix.timesteps[self.place]
-        if timestep > 0:
-            cut = self.subject.at(timestep, "stop_error")
-            rival = broken_at(cut, attacked, self.definition, self.epsilon)
-            yield compare("the gradient that holds the error terms constant", self.epsilon, self._success(), rival)
+    def _paired(self, kind: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return what the judged attack and a rival break of the same images."""
+        # An image on the edge may count as right in one unit and not in another that ran on other hardware.
+        ids = [image_id for image_id in self._images(kind, "broken") if image_id in self._success]
+        rival = self._numbers.of(kind, self._timestep, "broken")
+        return is_true(self._success, ids), is_true(rival, ids)
 
-    def _success(self) -> NDArray[np.bool_]:
-        return self.judged.success[-1][self.judged.denominator]
-
-
-def _widest(definition: AttackDefinition, images: Tensor) -> float:
-    """Return a budget in which any sound attack breaks nearly every image: L∞ 1, or half the diagonal under L2."""
-    return 1.0 if definition.norm == "linf" else 0.5 * images[0].numel() ** 0.5
+    def _images(self, kind: str, metric: str) -> tuple[str, ...]:
+        ids = tuple(self._numbers.of(kind, self._timestep, metric))
+        if not ids:
+            raise DataError(f"the evidence {kind!r} at t = {self._timestep} is missing; gather it")
+        return ids
 
 
 def _gradient_signs(evidence: GradientEvidence) -> Iterator[str]:

@@ -8,6 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from pcbench.errors import UsageError
+from pcbench.files import try_folder, write
 from pcbench.reports.page.content import page_content
 from pcbench.results.directory import open_run
 
@@ -28,20 +29,15 @@ def write_page(run_folders: list[Path], out: Path) -> Path:
         `out`.
 
     Raises:
-        UsageError: There is no run, a folder holds none, or the file cannot be written.
+        UsageError: There is no run, a folder holds none, or files cannot be written there.
         DataError: A run is damaged.
+        WriteError: The file could not be written after all.
     """
     if not run_folders:
         raise UsageError("a page needs at least one run; give the folder of a finished run")
     page = _render(page_content([open_run(folder) for folder in run_folders]))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = out.with_name(out.name + ".partial")
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(out)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}); give another with --out") from error
-    return out
+    try_folder(out.parent, "give another with --out")
+    return write(out, page)
 
 
 def _render(content: dict[str, object]) -> str:

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+import pandas as pd
+from torch import nn
 
+from pcbench.attacks.checks.evidence import gather
+from pcbench.attacks.checks.rivals import Victims
+from pcbench.attacks.checks.rows import Numbers
 from pcbench.attacks.checks.transfer import transfer_matrix
 from pcbench.attacks.sweep import sweep
 
 from ..conftest import Case, attack
+from .conftest import Timesteps
 
 
 def test_every_pair_is_scored_over_the_images_right_at_both(digits: Case) -> None:
@@ -22,10 +26,13 @@ def test_every_pair_is_scored_over_the_images_right_at_both(digits: Case) -> Non
         for net in nets
     ]
 
-    def judge(images: Tensor) -> Tensor:
-        return torch.stack([net(images) for net in nets])
-
-    matrix = transfer_matrix(judge, sweeps, [0, 1], torch.device("cpu"))
+    subject, victims = Timesteps(*nets), Victims(digits.images, digits.labels, digits.ids, seed=0)
+    rows = [
+        row
+        for made in (0, 1)
+        for row in gather("transfer", subject, victims, [attack("pgd")], timestep=made, epsilon=0.1, timesteps=range(2))
+    ]
+    matrix = transfer_matrix(Numbers(pd.DataFrame(rows)), attack("pgd"), 0.1, range(2))
     right = [(net(digits.images).argmax(dim=1) == digits.labels).numpy() for net in nets]
     for made in (0, 1):
         kept = sweeps[made].images

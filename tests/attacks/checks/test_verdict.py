@@ -4,51 +4,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pcbench.attacks.checks.rivals import Victims
 from pcbench.attacks.checks.verdict import TimestepChecks, checks_table, judged_attack, run_checks
-from pcbench.attacks.definitions import load_attack_suite
-from pcbench.catalog import catalog_folder
 from pcbench.errors import UsageError
 
 from ..conftest import Case, attack
-
-SUITE = load_attack_suite(catalog_folder("attacks") / "digits-linf").attacks
-
-
-class Timesteps:
-    """What is checked: one classifier a timestep."""
-
-    def __init__(self, *classifiers: nn.Module) -> None:
-        self.classifiers = [classifier.eval() for classifier in classifiers]
-
-    def at(self, timestep: int, gradient: str = "exact") -> nn.Module:  # noqa: ARG002 - the interface of a subject
-        return self.classifiers[timestep]
-
-    def logits(self, images: Tensor, *_: object) -> Tensor:
-        return torch.stack([classifier(images) for classifier in self.classifiers])
-
-
-class Before(nn.Module):
-    """Does something to the image before the classifier sees it."""
-
-    def __init__(self, change: Callable[[Tensor], Tensor], classifier: nn.Module) -> None:
-        super().__init__()
-        self.change, self.classifier = change, classifier
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.change(images))
+from .conftest import SUITE, Before, Timesteps, victims_of
 
 
 def check(case: Case, *classifiers: nn.Module) -> list[TimestepChecks]:
-    victims = Victims(case.images[:64], case.labels[:64], case.ids[:64], seed=0)
-    return run_checks(Timesteps(*classifiers), victims, SUITE, timesteps=range(len(classifiers)))
+    return run_checks(Timesteps(*classifiers), victims_of(case, 64), SUITE, timesteps=range(len(classifiers)))
 
 
 def test_plain_cnns_are_consistent_at_every_timestep(digits: Case) -> None:

@@ -1,0 +1,191 @@
+"""Gathering evidence in small units: one kind, one timestep, one batch of images.
+
+A unit never passes more images at a time than its batch holds, and gives plain rows, so that a run can store it, stop,
+and go on. `pcbench.attacks.checks.verdict.judge` pools the rows of all units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from pcbench.attacks.adapters.base import Adapter
+from pcbench.attacks.adapters.registry import is_descent, select
+from pcbench.attacks.checks.gradients import gradient_numbers
+from pcbench.attacks.checks.rivals import RandomCorners, Victims, run, square, widest_epsilon, with_more_steps
+from pcbench.attacks.checks.rows import EvidenceRow, Measured, as_rows
+from pcbench.attacks.classify import classify, single
+from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.sweep import scored_images
+from pcbench.errors import UnknownNameError, UsageError
+from pcbench.network.unrolling import Gradient
+
+#: The kinds of evidence of every suite; those of its one-step attacks are called after them, such as "shown_fgsm".
+KINDS = ("gradients", "transfer", "random_search", "square", "more_steps", "widest", "stop_error")
+
+
+class Checked(Protocol):
+    """What is checked; a `pcbench.models.Subject` is one."""
+
+    def at(self, timestep: int, gradient: Gradient = "exact") -> nn.Module:
+        """Return the classifier of one timestep."""
+        ...
+
+    def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
+        """Return the logits of all timesteps, (T+1, batch, classes)."""
+        ...
+
+
+def judged_attack(definitions: Sequence[AttackDefinition]) -> AttackDefinition:
+    """Return a suite's strongest iterative white-box attack, by the number of its gradients.
+
+    Raises:
+        UsageError: The suite has none.
+    """
+    able = [one for one in definitions if _is_able(one) and (one.steps or 1) > 1]
+    if not able:
+        raise UsageError("checks need an untargeted iterative white-box attack in the suite, such as PGD")
+    return max(able, key=lambda one: (one.steps or 1) * one.restarts)
+
+
+def shown_attacks(definitions: Sequence[AttackDefinition]) -> dict[str, AttackDefinition]:
+    """Return a suite's one-step attacks, which are shown and not judged, by their kind of evidence."""
+    return {f"shown_{one.name}": one for one in definitions if _is_able(one) and one.steps == 1}
+
+
+def evidence_kinds(definitions: Sequence[AttackDefinition], timestep: int) -> tuple[str, ...]:
+    """Return the kinds of evidence that a suite needs about one timestep.
+
+    Nothing is fed back at t = 0, so there are no error terms to hold constant.
+    """
+    common = [kind for kind in KINDS if timestep > 0 or kind != "stop_error"]
+    return (*common, *shown_attacks(definitions))
+
+
+def gather(
+    kind: str,
+    subject: Checked,
+    victims: Victims,
+    definitions: Sequence[AttackDefinition],
+    *,
+    timestep: int,
+    epsilon: float,
+    timesteps: Sequence[int],
+) -> list[EvidenceRow]:
+    """Gather one kind of evidence about one timestep on one batch of images.
+
+    Only ``"square"`` depends on which images share a batch: one draw of random numbers serves all of them.
+
+    Args:
+        kind: One of `evidence_kinds`.
+        subject: The model.
+        victims: The batch; no pass holds more images.
+        definitions: The suite's attacks.
+        timestep: The timestep attacked.
+        epsilon: The budget that the attack is judged at, the same in all units of a suite.
+        timesteps: All timesteps that are checked; ``"transfer"`` scores each of them.
+
+    Returns:
+        One row an image and number. The metrics are, under ``"transfer"``, `right` (the clean image is classified
+        right at the timestep attacked), `broken` (the image made against it is misclassified at the timestep scored)
+        and `success` (the attack's own, at exactly this budget); under ``"gradients"`` those of `gradient_numbers`;
+        under every other kind `broken`. Only an image that is right at the timestep attacked is attacked, so that
+        others have `right` and `broken` under ``"transfer"`` and nothing else.
+
+    Raises:
+        UsageError: There is no attack to judge, or the kind is unknown.
+    """
+    kinds = evidence_kinds(definitions, timestep)
+    if kind not in kinds:
+        raise UnknownNameError(f"kind of evidence at t = {timestep}", kind, kinds)
+    judged = judged_attack(definitions)
+    if kind == "gradients":
+        measured = _gradients(subject.at(timestep), victims)
+    elif kind == "transfer":
+        measured = _transfer(subject, victims, judged, timestep, epsilon, timesteps)
+    else:
+        rival = _rival(kind, judged, definitions, epsilon, victims.images.shape[1:])
+        measured = _broken(subject.at(timestep, rival.gradient), victims, rival)
+    return as_rows(kind, timestep, measured)
+
+
+def _is_able(definition: AttackDefinition) -> bool:
+    return is_descent(definition) and not definition.targeted and definition.over_timesteps is None
+
+
+def _gradients(classifier: nn.Module, victims: Victims) -> Iterator[Measured]:
+    answers = classify(single(classifier), victims.images, len(victims.images))
+    attacked = victims.some((answers.predictions[0] == victims.labels).cpu().numpy())
+    if attacked.ids:
+        for metric, values in gradient_numbers(classifier, attacked).items():
+            yield Measured(attacked.ids, metric, values)
+
+
+def _transfer(
+    subject: Checked,
+    victims: Victims,
+    definition: AttackDefinition,
+    timestep: int,
+    epsilon: float,
+    timesteps: Sequence[int],
+) -> Iterator[Measured]:
+    size, last = len(victims.images), max(timesteps)
+    made = run(
+        subject.at(timestep),
+        victims,
+        definition,
+        select(definition),
+        epsilons=[epsilon],
+        keep_images=True,
+        batch_size=size,
+    )
+    right = made.denominator
+    yield Measured(victims.ids, "right", right)
+    yield Measured(victims.some(right).ids, "success", made.success[-1][right])
+    images = scored_images(made)[-1].to(victims.images.device)
+    answers = classify(lambda batch: subject.logits(batch, last), images, size)
+    broken = (answers.predictions != victims.labels).cpu().numpy()
+    for scored in timesteps:
+        yield Measured(victims.ids, "broken", broken[scored], scored)
+
+
+@dataclass(frozen=True)
+class _Rival:
+    """What the judged attack is held against: another attack, its budget, or how it follows error terms."""
+
+    definition: AttackDefinition
+    adapter: Adapter
+    epsilon: float
+    gradient: Gradient = "exact"
+
+
+def _rival(
+    kind: str,
+    judged: AttackDefinition,
+    definitions: Sequence[AttackDefinition],
+    epsilon: float,
+    shape: Sequence[int],
+) -> _Rival:
+    if kind == "random_search":
+        return _Rival(judged, RandomCorners(judged), epsilon)
+    if kind == "widest":
+        return _Rival(judged, select(judged), widest_epsilon(judged, shape))
+    if kind == "stop_error":
+        return _Rival(judged, select(judged), epsilon, gradient="stop_error")
+    if kind == "square":
+        definition = square(judged)
+    elif kind == "more_steps":
+        definition = with_more_steps(judged)
+    else:
+        definition = shown_attacks(definitions)[kind]
+    return _Rival(definition, select(definition), epsilon)
+
+
+def _broken(classifier: nn.Module, victims: Victims, rival: _Rival) -> Iterator[Measured]:
+    size = len(victims.images)
+    outcome = run(classifier, victims, rival.definition, rival.adapter, epsilons=[rival.epsilon], batch_size=size)
+    right = outcome.denominator
+    yield Measured(victims.some(right).ids, "broken", outcome.success[-1][right])

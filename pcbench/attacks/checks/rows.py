@@ -1,0 +1,104 @@
+"""Evidence as plain rows, one an image and number: what a run stores and judges later, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pcbench.errors import DataError
+
+
+class EvidenceRow(TypedDict):
+    """One number about one image.
+
+    Attributes:
+        image_id: The image.
+        check: The kind of evidence, one of `pcbench.attacks.checks.evidence.evidence_kinds`.
+        attacked_timestep: The timestep that is looked at, or that the images were made against.
+        timestep: The timestep scored; the one attacked, where nothing else is said.
+        metric: What the number is.
+        value: The number; 1 and 0 for yes and no.
+    """
+
+    image_id: str
+    check: str
+    attacked_timestep: int
+    timestep: int
+    metric: str
+    value: float
+
+
+COLUMNS = ("image_id", "check", "attacked_timestep", "timestep", "metric", "value")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One number of several images.
+
+    Attributes:
+        ids: N ids.
+        metric: What the number is.
+        values: (N,), booleans or numbers.
+        scored: The timestep scored; None means the one attacked.
+    """
+
+    ids: Sequence[str]
+    metric: str
+    values: NDArray[np.bool_] | NDArray[np.float64]
+    scored: int | None = None
+
+
+def as_rows(check: str, attacked: int, measured: Iterable[Measured]) -> list[EvidenceRow]:
+    """Return one row an image and number."""
+    return [
+        EvidenceRow(
+            image_id=image_id,
+            check=check,
+            attacked_timestep=attacked,
+            timestep=attacked if one.scored is None else one.scored,
+            metric=one.metric,
+            value=float(value),
+        )
+        for one in measured
+        for image_id, value in zip(one.ids, one.values, strict=True)
+    ]
+
+
+class Numbers:
+    """All rows of a suite, by what they are about. Images come in the order of their ids, whatever the rows' order.
+
+    Args:
+        rows: A table with `COLUMNS`, and any others.
+
+    Raises:
+        DataError: A number is there twice, so that an image would be counted twice.
+    """
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self._values: dict[tuple[str, int, int, str], dict[str, float]] = {}
+        for image_id, *key, value in sorted(_plain(rows), key=lambda row: row[0]):
+            check, attacked, scored, metric = key
+            known = self._values.setdefault((str(check), int(attacked), int(scored), str(metric)), {})
+            if image_id in known:
+                raise DataError(f"the evidence {check!r} at t = {attacked} holds {metric!r} of image {image_id} twice")
+            known[image_id] = value
+
+    def of(self, check: str, attacked: int, metric: str, scored: int | None = None) -> Mapping[str, float]:
+        """Return one number of every image that has it, by id."""
+        return self._values.get((check, attacked, attacked if scored is None else scored, metric), {})
+
+
+def _plain(rows: pd.DataFrame) -> Iterator[tuple[str, str, int, int, str, float]]:
+    # A Parquet file may give texts as categories and a number that is none as an empty cell.
+    values = rows["value"].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
+    return zip(*(rows[name].tolist() for name in COLUMNS[:-1]), values, strict=True)
+
+
+def is_true(numbers: Mapping[str, float], ids: Iterable[str]) -> NDArray[np.bool_]:
+    """Return whether the number of each of some images says yes."""
+    return np.array([numbers[image_id] == 1 for image_id in ids], dtype=np.bool_)

@@ -1,0 +1,99 @@
+"""Units of work as values: a kind of work for a condition on a block of images, and what it comes after."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.results.conditions import Condition
+
+DEFAULT_BLOCK = 512
+"""A block has the smallest multiple of the batch size that is at least this many images."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Images that a unit works on: a fixed number of them, in the order of the list that they are cut from.
+
+    Attributes:
+        number: Which block of the list this is, from 0.
+        of: How many blocks the list has.
+        start: The index of the first image in the list.
+        stop: The index after the last one.
+        sha256: Hash over the hashes of the images' stored bytes: what is read must be what was planned.
+    """
+
+    number: int
+    of: int
+    start: int
+    stop: int
+    sha256: str
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def words(self) -> str:
+        """Which images these are, in words, counted from 1."""
+        return f"images {self.start + 1} to {self.stop}"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A piece of work that is done whole or not at all. It is a value: any worker can do it.
+
+    Attributes:
+        work: The kind of work, the name of a file in `pcbench.harness.work`.
+        condition: What is done to the images.
+        block: The images.
+        passes: Estimated work an image, in passes of one image through one timestep of the network.
+        after: Paths of the units whose parts it needs.
+        detail: What of the work it is, where a kind of work has several units for a condition and block.
+    """
+
+    work: str
+    condition: Condition
+    block: Block
+    passes: float
+    after: tuple[str, ...] = ()
+    detail: str = ""
+
+    @property
+    def path(self) -> str:
+        """Its place among the parts, without an ending; no two units of a run have the same."""
+        detail = f"-{self.detail}" if self.detail else ""
+        return f"{self.work}/{self.condition.path}{detail}/{self.block.number:05d}"
+
+    @property
+    def title(self) -> str:
+        """What a progress bar and messages call it."""
+        detail = f" ({self.detail.replace('_', ' ')})" if self.detail else ""
+        images = f", {self.block.words}" if self.block.of > 1 else ""
+        return f"{self.condition.title}{detail}{images}"
+
+    @property
+    def cost(self) -> float:
+        """Its estimated work, in passes of one image through one timestep of the network."""
+        return self.passes * len(self.block)
+
+
+def cut(digests: NDArray[np.uint8], block_size: int) -> Iterator[Block]:
+    """Cut a list of images into blocks.
+
+    Args:
+        digests: The sha256 of each image's stored bytes in the order of the list, shape (images, 32).
+        block_size: Images in a block; the last one may have fewer.
+    """
+    starts = range(0, len(digests), block_size)
+    for number, start in enumerate(starts):
+        part = digests[start : start + block_size]
+        yield Block(number, len(starts), start, start + len(part), hashlib.sha256(part.tobytes()).hexdigest())
+
+
+def default_block_size(batch_size: int) -> int:
+    """Return the block size where the user names none."""
+    return -(-DEFAULT_BLOCK // batch_size) * batch_size

@@ -1,0 +1,211 @@
+"""What a worker makes once, from a run's description and the places of things: network, images, definitions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from pcbench import models
+from pcbench.attacks.definitions import AttackSuite
+from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.data.image_source import Batch, ImageSource
+from pcbench.data.sources import open_source
+from pcbench.errors import RunError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.locations import Locations, Objects
+from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
+from pcbench.models.subject import Subject
+from pcbench.network.update import Hyperparameters
+from pcbench.results.run_spec import RunSpec, SuiteSpec, differences
+from pcbench.results.saved_suite import open_saved
+
+WATCHED_IMAGES = 256
+"""How many images' representations are watched for growth."""
+CHECKED_IMAGES = 128
+"""On how many images the gradients are judged: enough to tell a broken one from a sound one; more only cost time."""
+SHOWN_IMAGES = 3
+"""How many images are kept as pictures."""
+ASKED_IMAGES = 4
+"""By how many images' logits a network of the user's own is recognised."""
+
+
+class Meter(Protocol):
+    """What is told of the work inside a unit."""
+
+    def step(self, work: float, images: int) -> None:
+        """Count work, in passes of one image through one timestep of the network, and images that are done."""
+        ...
+
+    def wait(self, waited: float, elapsed: float) -> None:
+        """Count the seconds that the network waited for images, out of those that passed."""
+        ...
+
+
+class SilentMeter:
+    """Counts nothing."""
+
+    def step(self, work: float, images: int) -> None:
+        """Do nothing."""
+
+    def wait(self, waited: float, elapsed: float) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a unit's `compute` gives: rows, and files that belong to them, by name."""
+
+    table: pa.Table
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+Inputs = Mapping[str, pa.Table]
+"""The tables of the units that a unit comes after, by their paths."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker is told: what is run, where things lie, and the user's Python objects, in this process only."""
+
+    spec: RunSpec
+    locations: Locations
+    objects: Objects = field(default_factory=Objects)
+
+
+class Context:
+    """One worker's network, images and definitions; what changes while it works lives here.
+
+    Args:
+        job: What is run, and where.
+        subject: The network, where this process has already loaded it.
+        meter: Told of the work.
+
+    Raises:
+        RunError: The network or a suite is not the one that was planned.
+        UsageError: Something cannot be opened here.
+    """
+
+    def __init__(self, job: Job, subject: Subject | None = None, meter: Meter | None = None) -> None:
+        self.spec, self.locations, self._objects = job.spec, job.locations, job.objects
+        self.settings = job.spec.settings
+        self.meter: Meter = meter or SilentMeter()
+        self.subject = self._load() if subject is None else subject
+        self._suites: dict[str, MeasuredSuite] = {}
+        self._subjects: dict[str, Subject] = {}
+
+    def _load(self) -> Subject:
+        subject = load_subject(self.locations, self._objects, self.spec.model, self.settings.timesteps)
+        return configured(subject, self.spec)
+
+    @cached_property
+    def _source(self) -> ImageSource:
+        data = self._objects.data if self.locations.data is None else self.locations.data
+        source = open_source(data, preprocessing=self.subject.preprocessing, split="test")
+        return without_tuned(source, self.spec.data.leave_out)
+
+    def suite(self, name: str) -> MeasuredSuite:
+        """Return a suite and its images, opened when it is first asked for."""
+        if name not in self._suites:
+            stated = next(suite for suite in self.spec.suites if suite.name == name)
+            self._suites[name] = self._saved(stated) if self.locations.adversarials else self._opened(stated)
+        return self._suites[name]
+
+    def _opened(self, stated: SuiteSpec) -> MeasuredSuite:
+        definition = read_definition(stated.kind, self.locations.suite(stated.name))
+        if definition.identity() != stated.sha256:
+            raise RunError(f"the suite {stated.name} in {self.locations.suite(stated.name)} changed since the plan")
+        source = self._source.take(stated.images)
+        published = None
+        if isinstance(definition, CorruptionSuite):
+            published = open_corrupted(definition, self.locations.corrupted, source, subset=stated.subset)
+        return MeasuredSuite(definition, source, published)
+
+    def _saved(self, stated: SuiteSpec) -> MeasuredSuite:
+        for saved in open_saved(self.locations.adversarials or self.locations.suite(stated.name)):
+            if saved.name == stated.name and saved.sha256() == stated.sha256:
+                return MeasuredSuite(saved, saved.source)
+        raise RunError(f"the saved images of {stated.name} changed since the plan")
+
+    def subject_of(self, name: str) -> Subject:
+        """Return the network as a suite sets it: some published attacks state hyperparameters of their own."""
+        if name not in self._subjects:
+            definition, subject = self.suite(name).definition, self.subject
+            if isinstance(definition, AttackSuite) and definition.network is not None and subject.network is not None:
+                stated = definition.network
+                weights = Hyperparameters(stated.feedforward, stated.feedback, stated.error)
+                subject = subject.with_hyperparameters(weights)
+            self._subjects[name] = subject
+        return self._subjects[name]
+
+    def images(self, unit: Unit) -> ImageSource:
+        """Return the list of images that a unit's block is cut from."""
+        return image_list(unit.work, self.suite(unit.condition.suite).source)
+
+    def batches(self, unit: Unit, source: ImageSource | None = None) -> Iterator[Batch]:
+        """Yield the images of a unit's block, batch by batch, and check at the end that they are those planned.
+
+        Args:
+            unit: The unit.
+            source: The list that the block is cut from, where it is not that of `images`.
+
+        Raises:
+            RunError: They are not: somebody changed them since the run was planned.
+        """
+        block, digest = unit.block, hashlib.sha256()
+        chosen = self.images(unit) if source is None else source
+
+        def seen(_: int, content: bytes) -> None:
+            digest.update(content)
+
+        yield from chosen.batches(self.settings.batch_size, range(block.start, block.stop), seen=seen)
+        if digest.hexdigest() != block.sha256:
+            raise RunError(
+                f"{chosen.name}: {block.words} of {unit.condition.title} were changed since the run was planned; "
+                "put the images back, or start again with --again"
+            )
+
+
+def image_list(work: str, source: ImageSource) -> ImageSource:
+    """Return the images of a suite that a kind of work looks at: all of them, or a fixed few."""
+    if work == "evidence":
+        return source.take(min(CHECKED_IMAGES, len(source)))
+    first = {"growth": WATCHED_IMAGES, "pictures": SHOWN_IMAGES, "answers": ASKED_IMAGES}.get(work)
+    if first is None or first >= len(source):
+        return source
+    return source.select(range(first), f"the first {first} images")
+
+
+def load_subject(locations: Locations, objects: Objects, described: Mapping[str, Any], timesteps: int) -> Subject:
+    """Load the network that a description names, from where it lies.
+
+    Raises:
+        RunError: It is another one.
+    """
+    model = objects.model if locations.model is None else locations.model
+    if model is None:
+        raise RunError("the model was given as a Python object, which only exists in the process that made it")
+    subject = models.load(
+        model,
+        timesteps=timesteps,
+        backbone_weights=locations.backbone_weights,
+        weights=locations.weights,
+        random_predictors=described.get("random_predictors"),
+        ablation=described.get("ablation"),
+        device=locations.device,
+        model_version=described.get("model_version"),
+    )
+    found = differences(dict(described), {"name": subject.marked_name, **subject.description})
+    if found:
+        raise RunError(f"the model here is not the one that was planned: {'; '.join(map(str, found))}")
+    return subject
+
+
+def configured(subject: Subject, spec: RunSpec) -> Subject:
+    """Return the network computed as a run's settings say."""
+    settings = spec.settings
+    return subject.configured(precision=settings.precision, compiled=settings.compiled, recompute=settings.recompute)

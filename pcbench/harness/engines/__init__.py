@@ -1,0 +1,1 @@
+"""One file an engine: a loop over units, in this process or in others."""

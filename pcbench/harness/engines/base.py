@@ -1,0 +1,117 @@
+"""What every engine is given and gives: units to work on, and what became of each."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from pcbench.errors import PcbenchError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Made, Meter
+from pcbench.results.environment import machine_kind
+from pcbench.results.parts import Part
+
+Read = Callable[[Unit], Inputs]
+"""Returns the tables of the parts that a unit comes after."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a unit could not be done.
+
+    Attributes:
+        reason: In one line.
+        trace: The traceback, for `--debug`.
+        error: The exception, where it was raised in this process.
+    """
+
+    reason: str
+    trace: str = ""
+    error: Exception | None = None
+
+
+class Listener(Meter, Protocol):
+    """What an engine tells; it may be told from one thread only."""
+
+    def begun(self, unit: Unit) -> None:
+        """Note that a unit is being worked on."""
+        ...
+
+    def done(self, unit: Unit, part: Part) -> None:
+        """Keep what a unit made."""
+        ...
+
+    def failed(self, unit: Unit, failure: Failure) -> None:
+        """Note that a unit cannot be done."""
+        ...
+
+
+class Engine(Protocol):
+    """A loop over units."""
+
+    def run(self, units: Sequence[Unit], read: Read, listener: Listener) -> None:
+        """Do all units, each after those that it comes after; one that fails does not stop the others."""
+        ...
+
+    def close(self) -> None:
+        """End whatever works for the engine."""
+        ...
+
+
+class Schedule:
+    """Which unit is next: one whose inputs are there.
+
+    Args:
+        units: What is to be done; inputs that are not among it are there already.
+    """
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self._open = {unit.path for unit in units}
+        self._ready: deque[Unit] = deque()
+        self._waiting: list[Unit] = list(units)
+        self._release()
+
+    def next(self) -> Unit | None:
+        """Return a unit that can be done now; None where there is none, now or at all."""
+        return self._ready.popleft() if self._ready else None
+
+    def done(self, unit: Unit) -> None:
+        """Note that a unit is done."""
+        self._open.discard(unit.path)
+        self._release()
+
+    def failed(self, unit: Unit) -> list[Unit]:
+        """Note that a unit failed; return the units that can't be done without it."""
+        lost, names = [], {unit.path}
+        for waiting in list(self._waiting):
+            if names.intersection(waiting.after):
+                names.add(waiting.path)
+                lost.append(waiting)
+                self._waiting.remove(waiting)
+        self._open -= names
+        return lost
+
+    def _release(self) -> None:
+        still: list[Unit] = []
+        for unit in self._waiting:
+            (still if self._open.intersection(unit.after) else self._ready).append(unit)
+        self._waiting = still
+
+
+def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
+    """Do one unit; whatever goes wrong in it is this unit's failure, with the user's own exception as its cause."""
+    try:
+        made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
+    except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units go on
+        return Failure(reason_of(error), traceback.format_exc(), error)
+    return Part(made.table, machine_kind(context.locations.device), made.files)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what went wrong, in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PcbenchError) and text else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,0 +1,262 @@
+"""Units done on this machine: by one worker in this process, or by several processes of their own.
+
+A process of its own is started anew with Python, never forked: PyTorch's threads would not survive that. It is told
+what is run and where things lie, makes its network and images once, and takes unit after unit. It ends by itself when
+this process is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any, cast
+
+import torch
+
+from pcbench.errors import PcbenchError, RunError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Job
+from pcbench.harness.engines.base import Engine, Failure, Listener, Read, Schedule, perform
+from pcbench.models.subject import Subject
+from pcbench.results.parts import Part
+
+_TRIES = 2
+"""How often a unit is tried whose worker was killed: the first time it may have been somebody else's fault."""
+
+
+def make(job: Job, *, workers: int, subject: Subject | None = None) -> Engine:
+    """Return the engine.
+
+    Args:
+        job: What is run, and where things lie.
+        workers: How many work at the same time.
+        subject: The network, where this process has loaded it already.
+    """
+    return InProcess(job, subject) if workers == 1 else Processes(job, workers)
+
+
+class InProcess:
+    """One worker in this process.
+
+    Args:
+        job: What is run, and where things lie.
+        subject: The network, where it is loaded already.
+    """
+
+    def __init__(self, job: Job, subject: Subject | None) -> None:
+        self._job, self._subject = job, subject
+        self._context: Context | None = None
+        self._threads = torch.get_num_threads()
+
+    def run(self, units: Sequence[Unit], read: Read, listener: Listener) -> None:
+        """Do all units, one after the other."""
+        if not units:
+            return
+        torch.set_num_threads(self._job.spec.settings.threads)
+        context = self._context = self._context or Context(self._job, self._subject)
+        context.meter = listener
+        schedule = Schedule(units)
+        while (unit := schedule.next()) is not None:
+            listener.begun(unit)
+            _settle(unit, perform(unit, read(unit), context), schedule, listener)
+
+    def close(self) -> None:
+        """Give the process its own number of threads back."""
+        torch.set_num_threads(self._threads)
+
+
+def _settle(unit: Unit, outcome: Part | Failure, schedule: Schedule, listener: Listener) -> None:
+    """Tell what became of a unit, and of those that can't be done without it."""
+    if isinstance(outcome, Part):
+        listener.done(unit, outcome)
+        schedule.done(unit)
+        return
+    listener.failed(unit, outcome)
+    for lost in schedule.failed(unit):
+        listener.failed(lost, Failure(f"comes after {unit.title}, which failed"))
+
+
+@dataclass
+class _Worker:
+    """A process that works, the pipe to it, and what it is at."""
+
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    unit: Unit | None = None
+    ready: bool = False
+
+    def send(self, message: object) -> None:
+        """Hand something to the process."""
+        with contextlib.suppress(OSError):  # its end is noticed where its answers are read
+            self.pipe.send(message)
+
+
+@dataclass
+class _Round:
+    """One call of `Processes.run`."""
+
+    schedule: Schedule
+    read: Read
+    listener: Listener
+    tries: dict[str, int] = field(default_factory=dict[str, int])
+    again: list[Unit] = field(default_factory=list[Unit])
+
+
+class Processes:
+    """Several workers, each a process of its own.
+
+    Args:
+        job: What is run, and where things lie.
+        workers: How many.
+    """
+
+    def __init__(self, job: Job, workers: int) -> None:
+        self._job = job
+        self._workers = [self._start() for _ in range(workers)]
+
+    def _start(self) -> _Worker:
+        ours, theirs = Pipe()
+        command = [sys.executable, "-c", "from pcbench.harness.engines.local import work; work()", str(theirs.fileno())]
+        # A session of its own: Ctrl-C in the terminal is for the process that leads.
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
+            command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+        worker = _Worker(process, ours)
+        worker.send((self._job, list(sys.path)))
+        return worker
+
+    def run(self, units: Sequence[Unit], read: Read, listener: Listener) -> None:
+        """Do all units, as many at a time as there are workers."""
+        state = _Round(Schedule(units), read, listener)
+        for worker in self._workers:
+            self._hand_out(worker, state)
+        while any(worker.unit is not None for worker in self._workers):
+            busy = {worker.pipe: worker for worker in self._workers if worker.unit is not None}
+            for pipe in wait(list(busy)):
+                self._take(busy[cast("Connection", pipe)], state)
+            for worker in list(self._workers):
+                self._hand_out(worker, state)
+
+    def _take(self, worker: _Worker, state: _Round) -> None:
+        """Take one message from a worker."""
+        try:
+            message: Any = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._replace(worker, state)
+            return
+        if isinstance(message, Part | Failure):
+            unit, worker.unit = worker.unit, None
+            if unit is not None:
+                _settle(unit, message, state.schedule, state.listener)
+        else:
+            self._note(worker, message, state.listener)
+
+    def _note(self, worker: _Worker, message: Any, listener: Listener) -> None:
+        """Take what a worker tells on the way: that it is ready, that it cannot be, or how far it is."""
+        kind, *numbers = message
+        if kind == "ready":
+            worker.ready = True
+        elif kind == "refused":
+            raise RunError(f"a worker cannot begin: {numbers[0]}")
+        elif kind == "step":
+            listener.step(*numbers)
+        else:
+            listener.wait(*numbers)
+
+    def _hand_out(self, worker: _Worker, state: _Round) -> None:
+        if worker.unit is not None:
+            return
+        unit = state.again.pop() if state.again else state.schedule.next()
+        if unit is None:
+            return
+        worker.unit = unit
+        state.tries[unit.path] = state.tries.get(unit.path, 0) + 1
+        state.listener.begun(unit)
+        worker.send((unit, state.read(unit)))
+
+    def _replace(self, worker: _Worker, state: _Round) -> None:
+        """Start another worker in place of one that ended, and try its unit once more."""
+        code = worker.process.wait()
+        if not worker.ready:
+            raise RunError(f"a worker ended before it could begin ({_how(code)}); use one worker to see why")
+        unit = worker.unit
+        worker.pipe.close()
+        self._workers[self._workers.index(worker)] = self._start()
+        if unit is None:
+            return
+        if state.tries[unit.path] < _TRIES:
+            state.again.append(unit)
+            return
+        failure = Failure(f"its worker ended {state.tries[unit.path]} times ({_how(code)}); use a smaller batch size")
+        _settle(unit, failure, state.schedule, state.listener)
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.wait()
+            worker.pipe.close()
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    return f"killed by {name}" + (", as the system does when memory runs out" if name == "SIGKILL" else "")
+
+
+class _Meter:
+    """The worker's end: tells how far a unit is."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def step(self, work: float, images: int) -> None:
+        self._pipe.send(("step", work, images))
+
+    def wait(self, waited: float, elapsed: float) -> None:
+        self._pipe.send(("wait", waited, elapsed))
+
+
+def work() -> None:
+    """Be a worker: take a job and then units from the pipe whose number is the first argument, and give parts."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)  # the process that leads decides when to stop
+    pipe = Connection(int(sys.argv[1]))
+    tasks: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    job, path = tasks.get()
+    sys.path[:] = path
+    try:
+        torch.set_num_threads(job.spec.settings.threads)
+        context = Context(job, meter=_Meter(pipe))
+        context.suite(job.spec.suites[0].name)
+    except PcbenchError as error:
+        pipe.send(("refused", str(error)))
+        return
+    pipe.send(("ready",))
+    while True:
+        task: tuple[Unit, Inputs] = tasks.get()
+        outcome = perform(*task, context)
+        pipe.send(Failure(outcome.reason, outcome.trace) if isinstance(outcome, Failure) else outcome)
+
+
+def _receive(pipe: Connection, tasks: queue.Queue[Any]) -> None:
+    """Take tasks as they come, and end the process when nobody is left to give any."""
+    while True:
+        try:
+            tasks.put(pipe.recv())
+        except (EOFError, OSError):
+            os._exit(0)

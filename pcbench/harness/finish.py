@@ -1,0 +1,246 @@
+"""Making the finished folder of a run from its parts, and its tables again where the code that makes them changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pcbench import files
+from pcbench.catalog import identity
+from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.errors import DataError, RunError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.engines.base import Failure
+from pcbench.harness.joining import (
+    Definitions,
+    incomplete_suites,
+    write_evidence,
+    write_pictures,
+    write_tables,
+    write_worst_cases,
+)
+from pcbench.harness.plan import Plan
+from pcbench.harness.sparing import sparing
+from pcbench.harness.suites import read_definition
+from pcbench.harness.work.attacks import ADVERSARIALS
+from pcbench.harness.work.growth import growth_of
+from pcbench.results.conditions import Condition
+from pcbench.results.directory import Run, write_manifest
+from pcbench.results.environment import METRICS_CODE, code_hash, machine
+from pcbench.results.parts import Part, PartError
+from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
+from pcbench.results.saved_suite import open_saved
+from pcbench.results.schema import joined, write_table
+from pcbench.results.workspace import Workspace, begin
+
+_MADE_AGAIN = ("metrics.parquet", "metrics.csv", "checks.json", "manifest.json")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What only the run itself knows.
+
+    Attributes:
+        started: When it was begun, or taken up.
+        seconds: How long that took.
+        waited: The share of the time that the network waited for images.
+        failures: The units that could not be done.
+    """
+
+    started: str
+    seconds: float
+    waited: float | None
+    failures: Sequence[tuple[Unit, Failure]]
+
+
+def finish(plan: Plan, workspace: Workspace, measured: Measured) -> Run:
+    """Make the finished folder from all parts, and give it its name.
+
+    Raises:
+        RunError: A part is damaged or missing, though its unit was done.
+        DataError: Nothing is left to make a table of.
+    """
+    parts = _Parts(plan, workspace, {unit.path for unit, _ in measured.failures})
+    folder = workspace.begin_finishing()
+    attacks = list(_write_conditions(parts, folder))
+    missing = [_missing(unit, failure) for unit, failure in measured.failures]
+    write_worst_cases(folder, attacks, incomplete_suites(missing))
+    growth = growth_of([part.table for _, part in parts.of("growth")])
+    pictures = [part.table for _, part in parts.of("pictures")]
+    write_pictures(folder, joined(pictures, "pictures"))
+    if plan.question is not None:
+        write_table(workspace.read_part(plan.question.path).table, folder / "answers.parquet", "answers")
+    write_table(plan.images, folder / "images.parquet", "images")
+    write_tables(folder, plan.spec, definitions_of(plan), missing)
+    spared = sparing(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
+    sentences = [None if growth is None else growth.sentence, None if spared is None else spared.sentence]
+    content = {
+        "started": measured.started,
+        "seconds": measured.seconds,
+        "waited_for_images": measured.waited,
+        "machine": machine(),
+        "machines": parts.machines,
+        "tables": tables_identity(plan),
+        "kept": parts.kept(),
+        "growth": None if growth is None else dataclasses.asdict(growth),
+        "spared": None if spared is None else dataclasses.asdict(spared),
+        "missing": missing,
+        "notes": [note for note in (*sentences, *_notes(plan, parts, missing)) if note is not None],
+    }
+    write_manifest(folder, plan.spec, content)
+    return workspace.publish(keep_parts=bool(missing))
+
+
+def definitions_of(plan: Plan) -> Definitions:
+    """Return the suites of a run by name."""
+    if plan.locations.adversarials is not None:
+        return {saved.name: saved for saved in open_saved(plan.locations.adversarials)}
+    return {suite.name: read_definition(suite.kind, plan.locations.suite(suite.name)) for suite in plan.spec.suites}
+
+
+def tables_identity(plan: Plan) -> dict[str, Any]:
+    """Return what the tables of a run depend on beside its parts: the code that makes them, and baselines."""
+    baselines = {
+        name: None if suite.baseline is None else identity(suite.baseline.model_dump(mode="json"))
+        for name, suite in definitions_of(plan).items()
+        if isinstance(suite, CorruptionSuite)
+    }
+    return {"code": code_hash(METRICS_CODE), "baselines": baselines}
+
+
+def is_current(found: Run, plan: Plan) -> bool:
+    """Return whether a finished run's tables are what this code would make of its outcomes."""
+    return found.manifest.get("tables") == tables_identity(plan)
+
+
+def remake(found: Run, plan: Plan) -> Run:
+    """Make the tables of a finished run again, from what its parts left in it."""
+    workspace = begin(found.folder, plan.spec, again=False)
+    folder = workspace.begin_finishing()
+    for name in found.manifest["files"]:
+        if name not in _MADE_AGAIN:
+            files.copy(found.folder / name, folder / name)
+    write_tables(folder, plan.spec, definitions_of(plan), found.missing)
+    kept = {
+        key: value
+        for key, value in found.manifest.items()
+        if key not in ("manifest_version", "key", "spec", "files", "tables")
+    }
+    write_manifest(folder, plan.spec, {**kept, "tables": tables_identity(plan)})
+    return workspace.publish(keep_parts=bool(found.missing))
+
+
+class _Parts:
+    """The parts of a run, complete against its plan.
+
+    Args:
+        plan: What was to be done.
+        workspace: Where the parts lie.
+        failed: Paths of the units that have none.
+    """
+
+    def __init__(self, plan: Plan, workspace: Workspace, failed: set[str]) -> None:
+        self._units = [unit for unit in plan.units if unit.path not in failed]
+        self._workspace = workspace
+        self._plan = plan
+        self._kept: dict[str, int] = {}
+        self.machines: dict[str, int] = {}
+
+    def of(self, *works: str) -> Iterator[tuple[Unit, Part]]:
+        """Yield the parts of some kinds of work, in the order of the plan.
+
+        Raises:
+            RunError: One is damaged or missing.
+        """
+        for unit in self._units:
+            if unit.work in works:
+                part = self._read(unit)
+                self.machines[part.machine] = self.machines.get(part.machine, 0) + 1
+                yield unit, part
+
+    def _read(self, unit: Unit) -> Part:
+        try:
+            return self._workspace.read_part(unit.path)
+        except PartError as error:
+            raise RunError(f"{error}; the same command computes it anew") from error
+
+    def grouped(self, *works: str) -> Iterator[tuple[Condition, list[tuple[Unit, Part]]]]:
+        """Yield the parts condition by condition, so that one condition is held at a time."""
+        held: list[tuple[Unit, Part]] = []
+        for unit, part in self.of(*works):
+            if held and held[0][0].condition != unit.condition:
+                yield held[0][0].condition, held
+                held = []
+            held.append((unit, part))
+        if held:
+            yield held[0][0].condition, held
+
+    def note_kept(self, condition: Condition, table: pa.Table) -> None:
+        """Count the images of a suite whose rule chose among them."""
+        rules = {suite.name for suite in self._plan.spec.suites if suite.rule is not None}
+        if condition.kind == "clean" and condition.suite in rules:
+            self._kept[condition.suite] = len(table.column("image_id").unique())
+
+    def kept(self) -> Mapping[str, int]:
+        """Return how many images each such suite kept.
+
+        Raises:
+            DataError: None.
+        """
+        for name, count in self._kept.items():
+            if not count:
+                images = next(suite.images for suite in self._plan.spec.suites if suite.name == name)
+                model = self._plan.facts.name
+                raise DataError(f"{name}: {model} is right at every timestep on none of {images} images")
+        return self._kept
+
+
+_FOLDERS = {"scores": "outcomes", "attacks": "outcomes", "saved": "outcomes", "representations": "representations"}
+
+
+def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
+    """Write the tables of all conditions, each joined from its blocks; yield the attacks."""
+    evidence: dict[str, list[pa.Table]] = {}
+    for condition, held in parts.grouped(*_FOLDERS):
+        what = _FOLDERS[held[0][0].work]
+        table = joined([part.table for _, part in held], what)
+        parts.note_kept(condition, table)
+        path = folder / what / f"{condition.path}.parquet"
+        write_table(table, path, what)
+        for unit, part in held:
+            if ADVERSARIALS in part.files:
+                number = f"-{unit.block.number:05d}" if unit.block.of > 1 else ""
+                name = f"{condition.path}{number}.safetensors"
+                files.write(folder / ADVERSARIALS_FOLDER / name, part.files[ADVERSARIALS])
+        if condition.kind == "attack":
+            yield condition
+    for unit, part in parts.of("evidence"):
+        evidence.setdefault(unit.condition.suite, []).append(part.table)
+    for suite, tables in evidence.items():
+        write_evidence(folder, suite, joined(tables, "evidence"))
+
+
+def _missing(unit: Unit, failure: Failure) -> dict[str, Any]:
+    return {
+        "work": unit.work,
+        "suite": unit.condition.suite,
+        "condition": unit.condition.title,
+        "images": unit.block.words,
+        "reason": failure.reason,
+    }
+
+
+def _notes(plan: Plan, parts: _Parts, missing: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what a reader of the numbers must know."""
+    if len(parts.machines) > 1:
+        shares = ", ".join(f"{count} units on {kind}" for kind, count in sorted(parts.machines.items()))
+        yield f"computed on several kinds of machines ({shares}): the last bits of numbers may differ between them"
+    if plan.facts.unreadable is not None:
+        yield f"the source of {plan.facts.unreadable} could not be read: this run cannot be recognised again"
+    if missing:
+        what = ", ".join(dict.fromkeys(str(entry["condition"]) for entry in missing))
+        yield f"MISSING: {len(missing)} units could not be computed ({what}); the numbers are of what is left"

@@ -1,0 +1,157 @@
+"""From parts to a run's tables: joined by condition, pooled over images, and made into numbers. No model is asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from pydantic_core import to_json
+
+from pcbench import files
+from pcbench.attacks.checks.verdict import checks_table, judge
+from pcbench.attacks.definitions import AttackSuite
+from pcbench.attacks.worst_case import NAME as WORST_CASE
+from pcbench.attacks.worst_case import worst_case
+from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.harness.suites import Definition
+from pcbench.metrics.summary import summarise_folder, summarise_representations
+from pcbench.metrics.transfer import transfer_rows
+from pcbench.reports.page.examples import Example, Examples, Picture
+from pcbench.results.conditions import Condition, slug
+from pcbench.results.directory import write_json
+from pcbench.results.metrics_table import metrics_table, write_metrics
+from pcbench.results.run_spec import RunSpec
+from pcbench.results.schema import OUTCOMES, read_outcomes, read_table, write_outcomes, write_table
+
+Definitions = Mapping[str, Definition]
+CHECKS = "checks.json"
+
+
+def write_worst_cases(folder: Path, attacks: Iterable[Condition], incomplete: Collection[str] = ()) -> None:
+    """Join the attacks of each suite into their worst case, from the outcomes that lie in a folder.
+
+    Args:
+        folder: The run's folder.
+        attacks: The conditions of all attacks that were run.
+        incomplete: Suites some of whose work is missing: images that an attack lacks are left out.
+    """
+    groups: dict[tuple[str, int | None], list[Condition]] = {}
+    for condition in attacks:
+        saved = condition.attacked_timestep is None
+        groups.setdefault((condition.suite, None if saved else condition.attacked_timestep), []).append(condition)
+    for group in groups.values():
+        if len({condition.name for condition in group}) > 1:
+            paths = [folder / "outcomes" / f"{condition.path}.parquet" for condition in group]
+            joint = dataclasses.replace(group[0], name=WORST_CASE)
+            table = worst_case_table(paths, common=joint.suite in incomplete)
+            write_outcomes(table, folder / "outcomes" / f"{joint.path}.parquet")
+
+
+def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table:
+    """Return the union of the attacks whose outcomes lie in these files; see `pcbench.attacks.worst_case`.
+
+    Args:
+        paths: The files.
+        common: Leave out images that an attack lacks.
+    """
+    tables = [read_outcomes(path) for path in paths]
+    outcomes: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+    if common:
+        held = [set(table.column("image_id").to_pylist()) for table in tables]
+        outcomes = outcomes[outcomes["image_id"].isin(list(set.intersection(*held)))]
+    return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
+
+
+def write_tables(
+    folder: Path, spec: RunSpec, definitions: Definitions, missing: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Write verdicts and metrics of a run from its outcomes, representations and evidence.
+
+    Args:
+        folder: The run's folder.
+        spec: What was run.
+        definitions: Its suites.
+        missing: What could not be computed, as the manifest lists it.
+    """
+    model = str(spec.model["name"])
+    unjudged = {entry["suite"] for entry in missing if entry["work"] == "evidence"}
+    checks = [
+        entry
+        for name, suite in definitions.items()
+        if name not in unjudged
+        for entry in _suite_checks(folder, name, suite)
+    ]
+    if (folder / "checks").is_dir():
+        # A number that is NaN becomes null, as JSON has it.
+        content = to_json(checks, indent=1, inf_nan_mode="null", fallback=float) + b"\n"
+        files.write(folder / CHECKS, content)
+    baselines = {
+        name: suite.baseline
+        for name, suite in definitions.items()
+        if isinstance(suite, CorruptionSuite) and suite.baseline is not None
+    }
+    subsets = [suite.name for suite in spec.suites if suite.subset]
+    incomplete = incomplete_suites(missing)
+    table = summarise_folder(
+        folder / "outcomes", model=model, baselines=baselines, subsets=subsets, incomplete=incomplete
+    )
+    measured = folder / "representations"
+    if measured.is_dir():
+        table = pd.concat([table, summarise_representations(measured, model=model)], ignore_index=True)
+    if checks:
+        transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
+        table = pd.concat([table, transfer], ignore_index=True)
+    write_metrics(table, folder)
+
+
+def incomplete_suites(missing: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the suites whose outcomes are not all there."""
+    return {str(entry["suite"]) for entry in missing if entry["work"] in ("scores", "attacks", "saved")}
+
+
+def _suite_checks(folder: Path, name: str, suite: Definition) -> Iterator[dict[str, Any]]:
+    """Yield the verdict on every timestep of a suite at which an image is right."""
+    path = folder / "checks" / f"{slug(name)}.parquet"
+    if not isinstance(suite, AttackSuite) or not path.is_file():
+        return
+    rows: pd.DataFrame = read_table(path, "evidence").to_pandas()
+    rows["epsilon"] = rows["epsilon"].astype(float)
+    transfer = rows[rows["check"] == "transfer"]
+    timesteps = sorted(int(t) for t in transfer[transfer["metric"] == "success"]["attacked_timestep"].unique())
+    if not timesteps:
+        return
+    # Rows about timesteps at which no image is right say nothing: there is nothing to attack.
+    told = rows[rows["attacked_timestep"].isin(timesteps) & rows["timestep"].isin(timesteps)]
+    epsilon = float(transfer["epsilon"].iloc[0])
+    widest = float(rows[rows["check"] == "widest"]["epsilon"].iloc[0])
+    verdicts = judge(told, suite.attacks, epsilon=epsilon, timesteps=timesteps, widest=widest)
+    for entry in checks_table(verdicts):
+        yield {"suite": name, "images": int(transfer["image_id"].nunique()), **entry}
+
+
+def write_evidence(folder: Path, suite: str, table: pa.Table) -> None:
+    """Write what the verdicts on a suite's gradients are made of."""
+    write_table(table, folder / "checks" / f"{slug(suite)}.parquet", "evidence")
+
+
+def write_pictures(folder: Path, table: pa.Table) -> None:
+    """Write example images as PNG files, with an index that says what they are."""
+    by_image: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        by_image.setdefault(str(row["image_id"]), []).append(row)
+    examples: list[Example] = []
+    for place, (image_id, rows) in enumerate(by_image.items()):
+        pictures: list[Picture] = []
+        for row in sorted(rows, key=lambda row: row["number"]):
+            name = f"{place}-{row['number']:02d}-{row['kind']}.png"
+            files.write(folder / "examples" / name, row["png"])
+            told = {key: row[key] for key in ("kind", "title", "timestep")}
+            pictures.append(Picture(file=name, predictions=json.loads(row["predictions"]), **told))
+        examples.append(Example(image_id=image_id, label=rows[0]["label"], pictures=tuple(pictures)))
+    index = Examples(examples_version=1, examples=tuple(examples)).model_dump(mode="json")
+    write_json(folder / "examples" / "index.json", index)

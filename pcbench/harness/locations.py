@@ -1,0 +1,68 @@
+"""Where things lie: paths of images, weights and code. It can change no number, so it is not in a run's key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from pcbench.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where a worker finds what a run's description names.
+
+    Attributes:
+        model: The model's name, ``"module:function"``, or path of a configuration; None for a Python object.
+        device: Where the network computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        backbone_weights: File of the backbone's weights.
+        weights: File of the predictors' weights.
+        data: The data source with its path; None for a Python object.
+        corrupted: Folder of published corrupted files.
+        adversarials: Folder of saved adversarial images.
+        suites: The folder of each suite of the catalogue or of the user's own, by its name.
+    """
+
+    model: str | None
+    device: str = "cpu"
+    backbone_weights: Path | None = None
+    weights: Path | None = None
+    data: str | None = None
+    corrupted: Path | None = None
+    adversarials: Path | None = None
+    suites: tuple[tuple[str, Path], ...] = ()
+
+    def suite(self, name: str) -> Path:
+        """Return a suite's folder."""
+        return dict(self.suites)[name]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What a user gave as Python objects, which cannot be handed to another process.
+
+    Attributes:
+        model: A network.
+        data: An object with images and labels.
+    """
+
+    model: nn.Module | None = None
+    data: Any = None
+
+    def refuse_workers(self, workers: int) -> None:
+        """Refuse to share work on Python objects between several processes.
+
+        Raises:
+            UsageError: There is one, and more than one worker.
+        """
+        if workers == 1 or (self.model is None and self.data is None):
+            return
+        what = "model" if self.model is not None else "data"
+        form = 'model="module:function"' if self.model is not None else 'data="imagefolder:PATH"'
+        raise UsageError(
+            f"a {what} given as a Python object stays in this process: use workers=1, or give {form}, which every "
+            "worker can open by itself"
+        )

@@ -1,0 +1,87 @@
+"""The suites that a run measures, read and joined with images: the same by a plan and by every worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcbench.attacks.definitions import AttackSuite, load_attack_suite
+from pcbench.catalog import Kind
+from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
+from pcbench.data.image_source import ImageSource
+from pcbench.data.published import PublishedFiles, open_published
+from pcbench.errors import UsageError
+from pcbench.results.saved_suite import SavedSuite
+
+Definition = CorruptionSuite | AttackSuite | SavedSuite
+RULE = "correct_at_every_timestep"
+
+
+@dataclass(frozen=True)
+class MeasuredSuite:
+    """A suite and the images that it is run on.
+
+    Attributes:
+        definition: What is done to the images.
+        source: The images, before a rule that needs the network.
+        published: Published corrupted files of the same images, where these are read instead of made.
+    """
+
+    definition: Definition
+    source: ImageSource
+    published: PublishedFiles | None = None
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.definition.name
+
+    @property
+    def rule(self) -> str | None:
+        """The rule by which the network's answers choose among the images; None where all count."""
+        return RULE if isinstance(self.definition, AttackSuite) and self.definition.images == RULE else None
+
+
+def read_definition(kind: Kind, folder: Path) -> CorruptionSuite | AttackSuite:
+    """Read a suite's folder.
+
+    Raises:
+        DefinitionError: A file in it is missing or broken.
+    """
+    return load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder)
+
+
+def without_tuned(source: ImageSource, leave_out: str | None) -> ImageSource:
+    """Return the images that tuning did not see.
+
+    Args:
+        source: All images.
+        leave_out: How many were tuned on, and the seed by which they were chosen: ``"1000"`` or ``"1000:3"``.
+
+    Raises:
+        UsageError: Nothing is left.
+    """
+    if leave_out is None:
+        return source
+    count, _, seed = leave_out.partition(":")
+    if int(count) >= len(source):
+        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves nothing to measure")
+    taken = source.take(int(count), int(seed or 0))
+    rest = len(source) - len(taken)
+    return source.without(taken, f"the {rest} images that tuning on {count} (seed {seed or 0}) did not see")
+
+
+def open_corrupted(
+    suite: CorruptionSuite, folder: Path | None, clean: ImageSource, *, subset: bool
+) -> PublishedFiles | None:
+    """Return the published corrupted files of some clean images; None where no folder is given."""
+    if folder is None:
+        return None
+    opened = open_published(
+        suite.name,
+        folder,
+        corruptions=[corruption.name for corruption in suite.corruptions],
+        preprocessing=clean.preprocessing,
+        subset=subset,
+    )
+    return opened.align(clean)

@@ -1,0 +1,179 @@
+"""Which units of work a run consists of, in the order in which they are begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pcbench.attacks.checks.evidence import evidence_kinds
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES
+from pcbench.attacks.checks.verdict import judged_attack
+from pcbench.attacks.definitions import AttackDefinition, AttackSuite
+from pcbench.corruptions.api import input_noise_deviation
+from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite
+from pcbench.errors import UsageError
+from pcbench.harness.blocks import Block, Unit, cut
+from pcbench.harness.context import CHECKED_IMAGES, image_list
+from pcbench.harness.digests import Digests
+from pcbench.harness.suites import MeasuredSuite
+from pcbench.harness.work.attacks import PASSES_PER_GRADIENT, passes
+from pcbench.results.conditions import Condition
+from pcbench.results.run_spec import RunSpec, Settings
+from pcbench.results.saved_suite import SavedSuite
+
+_Blocks = Sequence[Block]
+
+
+class _Planner:
+    """What all units of a run are cut by."""
+
+    def __init__(self, spec: RunSpec, digests: Digests) -> None:
+        self.settings: Settings = spec.settings
+        self.times = spec.settings.timesteps + 1
+        self._digests = digests
+        self._block_size = spec.settings.block_size or 1
+
+    def blocks(self, suite: MeasuredSuite, condition: Condition, work: str) -> _Blocks:
+        images = image_list(work, suite.source)
+        return list(cut(self._digests.of_condition(suite, condition, images), self._block_size))
+
+    def units(self, suite: MeasuredSuite, condition: Condition, work: str, passes: float) -> Iterator[Unit]:
+        for block in self.blocks(suite, condition, work):
+            yield Unit(work, condition, block, passes)
+
+
+def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *, predictive: bool) -> Iterator[Unit]:
+    """Yield all units of a run.
+
+    Args:
+        spec: What is run.
+        suites: Its suites with their images.
+        digests: The hashes of these.
+        predictive: Whether the network has representations that can be watched.
+    """
+    planner = _Planner(spec, digests)
+    if predictive and planner.times > 1:
+        yield from planner.units(suites[0], _of_first(suites, "growth"), "growth", planner.times)
+    for suite in suites:
+        if isinstance(suite.definition, AttackSuite):
+            yield from _attacks(planner, suite, suite.definition)
+        elif isinstance(suite.definition, CorruptionSuite):
+            yield from _corruptions(planner, suite, suite.definition)
+        else:
+            yield from _saved(planner, suite, suite.definition)
+    if spec.settings.checks:
+        for suite in suites:
+            if isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
+                yield from _evidence(planner, suite, suite.definition)
+    yield from planner.units(suites[0], _of_first(suites, "pictures"), "pictures", 100.0 * planner.times)
+
+
+def question(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests) -> Unit:
+    """Return the unit that asks a network of the user's own about a few images."""
+    planner = _Planner(spec, digests)
+    return next(planner.units(suites[0], _of_first(suites, "answers"), "answers", planner.times))
+
+
+def can_be_checked(suite: MeasuredSuite) -> bool:
+    """Tell whether a suite has an attack whose gradients can be judged."""
+    if not isinstance(suite.definition, AttackSuite):
+        return False
+    try:
+        judged_attack(suite.definition.attacks)
+    except UsageError:
+        return False
+    return True
+
+
+def attack_condition(
+    suite: AttackSuite, definition: AttackDefinition, gradient: str, timestep: int | None
+) -> Condition:
+    """Return the condition of an attack on one timestep, or on all at once where `timestep` is None."""
+    return Condition(
+        suite.name,
+        "attack",
+        definition.name,
+        norm=definition.norm,
+        targeted=definition.targeted,
+        gradient=gradient,
+        attacked_timestep=timestep,
+    )
+
+
+def _of_first(suites: Sequence[MeasuredSuite], name: str) -> Condition:
+    return Condition(suites[0].name, "clean", name)
+
+
+def _clean(planner: _Planner, suite: MeasuredSuite) -> Iterator[Unit]:
+    yield from planner.units(suite, Condition(suite.name, "clean", "clean"), "scores", planner.times)
+
+
+def _corruptions(planner: _Planner, suite: MeasuredSuite, definition: CorruptionSuite) -> Iterator[Unit]:
+    yield from _clean(planner, suite)
+    for corruption in definition.corruptions:
+        if definition.applied_to == "representations":
+            cost = planner.times * (len(SEVERITIES) + 1)
+            yield from planner.units(suite, Condition(suite.name, "noise", corruption.name), "representations", cost)
+            continue
+        for severity in SEVERITIES:
+            condition = _corruption_condition(definition, corruption, severity)
+            yield from planner.units(suite, condition, "scores", planner.times)
+
+
+def _corruption_condition(suite: CorruptionSuite, corruption: CorruptionDefinition, severity: int) -> Condition:
+    if suite.applied_to == "pixels":
+        return Condition(suite.name, "corruption", corruption.name, severity=severity)
+    deviation = input_noise_deviation(corruption, severity)
+    return Condition(suite.name, "noise", corruption.name, severity=severity, epsilon=deviation)
+
+
+def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> Iterator[Unit]:
+    clean = list(_clean(planner, suite))
+    yield from clean
+    for attack in definition.attacks:
+        times = [None] if attack.over_timesteps is not None else list(range(planner.times))
+        budgets = len(planner.settings.epsilons or attack.epsilons) + 1
+        for timestep in times:
+            condition = attack_condition(definition, attack, planner.settings.gradient, timestep)
+            cost = budgets * passes(attack, planner.times - 1 if timestep is None else timestep)
+            blocks = planner.blocks(suite, condition, "attacks")
+            for block, first in zip(blocks, clean, strict=True):
+                # Which images a rule keeps, the clean part of the same block says.
+                after = (first.path,) if suite.rule is not None else ()
+                yield Unit("attacks", condition, block, cost, after)
+
+
+def _saved(planner: _Planner, suite: MeasuredSuite, definition: SavedSuite) -> Iterator[Unit]:
+    yield from _clean(planner, suite)
+    for condition, epsilons in definition.attacks:
+        yield from planner.units(suite, condition, "saved", len(epsilons) * planner.times)
+
+
+def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> Iterator[Unit]:
+    """Yield the units whose rows the verdicts on a suite's gradients are made of.
+
+    The budget that they look at is read from the suite's own sweep of the judged attack, so they come after it: after
+    the blocks that hold its first images, as many as are looked at here.
+    """
+    judged, gradient = judged_attack(definition.attacks), planner.settings.gradient
+    sweeps = [
+        unit.path
+        for timestep in range(planner.times)
+        for unit in planner.units(suite, attack_condition(definition, judged, gradient, timestep), "attacks", 0.0)
+        if unit.block.start < CHECKED_IMAGES
+    ]
+    for timestep in range(planner.times):
+        condition = attack_condition(definition, judged, gradient, timestep)
+        for kind in evidence_kinds(definition.attacks, timestep):
+            cost = _evidence_cost(kind, judged, timestep, planner.times)
+            for block in planner.blocks(suite, condition, "evidence"):
+                yield Unit("evidence", condition, block, cost, tuple(sweeps), kind)
+
+
+def _evidence_cost(kind: str, judged: AttackDefinition, timestep: int, times: int) -> float:
+    each = {
+        "gradients": 2 * PASSES_PER_GRADIENT + 32,
+        "random_search": RANDOM_TRIALS,
+        "square": SQUARE_QUERIES,
+        "more_steps": 2 * (judged.steps or 1) * PASSES_PER_GRADIENT,
+    }
+    return each.get(kind, (judged.steps or 1) * PASSES_PER_GRADIENT) * (timestep + 1) + times

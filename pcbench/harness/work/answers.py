@@ -1,0 +1,63 @@
+"""The logits of a few images, by which a network that the user's own code makes is recognised when work goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from pcbench.errors import UsageError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.scoring import to_unit_range
+from pcbench.results.schema import joined, made_table
+
+TOLERANCE = 1e-4
+"""How far a logit may be from the one that was stored, as a share of the largest logit's size."""
+
+
+def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
+    """Return the logits of the images of a block at every timestep."""
+    del inputs
+    subject, timesteps = context.subject, context.settings.timesteps
+    tables: list[pa.Table] = []
+    for batch in context.batches(unit):
+        with torch.no_grad():
+            logits = subject.logits(to_unit_range(batch.images, subject.device), timesteps).double().cpu().numpy()
+        times, count, classes = logits.shape
+        columns = {
+            "image_id": np.tile(np.array(batch.ids).repeat(classes), times),
+            "timestep": np.arange(times).repeat(count * classes),
+            "class": np.tile(np.arange(classes), times * count),
+            "logit": logits.ravel(),
+        }
+        tables.append(made_table("answers", columns))
+    return Made(joined(tables, "answers"))
+
+
+def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
+    """Refuse to take up work of a network that answered the same images otherwise.
+
+    Args:
+        stored: Its answers.
+        now: The answers of the network that is here.
+
+    Raises:
+        UsageError: They differ by more than `TOLERANCE` of the largest logit; image and timestep are named.
+    """
+    before, after = (table.column("logit").to_numpy() for table in (stored, now))
+    # A network that overflows answers NaN each time: the same place, the same NaN.
+    scale = float(np.nanmax(np.abs(before[np.isfinite(before)]), initial=1e-12))
+    if len(before) == len(after):
+        same = (np.abs(before - after) <= TOLERANCE * scale) | (before == after) | (np.isnan(before) & np.isnan(after))
+        if same.all():
+            return
+        place = int(np.flatnonzero(~same)[0])
+        where = f"image {stored.column('image_id')[place].as_py()!r} at t = {stored.column('timestep')[place].as_py()}"
+        what = f"gives {after[place]:.6g} for a logit of {where}, which was {before[place]:.6g}"
+    else:
+        what = "gives another number of logits"
+    raise UsageError(
+        f"the model {what}: it is not the network that this work was begun with, although its code and weights look "
+        "the same (or it draws random numbers); give another folder with --out, or --again to compute anew"
+    )

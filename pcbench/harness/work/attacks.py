@@ -1,0 +1,154 @@
+"""One attack on one timestep by itself, or on all of them at once, over all its budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pcbench.attacks.all_timesteps import sweep_all_timesteps
+from pcbench.attacks.definitions import AttackDefinition, AttackSuite
+from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
+from pcbench.data.image_source import Batch
+from pcbench.errors import RunError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.scoring import to_unit_range
+from pcbench.results.adversarials import gather, to_bytes
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import OUTCOMES, joined, outcome_table
+
+ADVERSARIALS = "adversarials.safetensors"
+# Passes through the network that one gradient costs: forward, and backward at about twice that.
+PASSES_PER_GRADIENT = 3
+
+
+def passes(definition: AttackDefinition, timestep: int) -> int:
+    """Return the passes of one image through one timestep that a budget of an attack costs."""
+    return (definition.steps or 1) * PASSES_PER_GRADIENT * (timestep + 1)
+
+
+def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
+    """Attack the images of a block; where a suite's rule chooses images, those of the clean part are attacked."""
+    condition = unit.condition
+    kept = _kept(inputs)
+    sweeps: list[tuple[Sweep, ...]] = []
+    for batch in context.batches(unit):
+        chosen = batch if kept is None else _some(batch, kept)
+        if chosen.ids:
+            sweeps.append(_attack(unit, context, chosen))
+        context.meter.step(0, len(batch.ids))
+    if not sweeps:
+        return Made(OUTCOMES.empty_table())
+    times = range(context.settings.timesteps + 1)
+    scored = times if condition.attacked_timestep is None else [condition.attacked_timestep]
+    files: dict[str, bytes] = {}
+    if context.settings.save_adversarials:
+        adversarials = gather(
+            [each[0] for each in sweeps],
+            condition,
+            model=str(context.spec.model["name"]),
+            seed=context.settings.seed,
+            data=context.suite(condition.suite).source.name,
+        )
+        files[ADVERSARIALS] = to_bytes(adversarials)
+    return Made(sweep_table(condition, sweeps, scored), files)
+
+
+def _kept(inputs: Inputs) -> set[str] | None:
+    """Return the images that a suite's rule kept, or None where there is no rule."""
+    if not inputs:
+        return None
+    (clean,) = inputs.values()
+    return {str(name) for name in clean.column("image_id").to_pylist()}
+
+
+def _some(batch: Batch, kept: set[str]) -> Batch:
+    places = [place for place, name in enumerate(batch.ids) if name in kept]
+    here = torch.tensor(places, dtype=torch.int64)
+    return Batch(tuple(batch.ids[place] for place in places), batch.images[here], batch.labels[here])
+
+
+def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
+    """Attack one batch; one sweep for each timestep that is scored."""
+    suite, condition, settings = context.suite(unit.condition.suite), unit.condition, context.settings
+    if not isinstance(suite.definition, AttackSuite):
+        raise RunError(f"{suite.name} is not a suite of attacks")
+    definition, subject = suite.definition.attack(condition.name), context.subject_of(suite.name)
+    last = settings.timesteps if condition.attacked_timestep is None else condition.attacked_timestep
+    each = passes(definition, last)
+    images = to_unit_range(batch.images, subject.device)
+    options = SweepOptions(
+        epsilons=settings.epsilons,
+        plain=settings.plain_sweep,
+        bracketing=settings.bracketing,
+        batch_size=settings.batch_size,
+        keep_images=settings.save_adversarials,
+        on_progress=lambda pairs: context.meter.step(pairs * each, 0),
+    )
+    labels = batch.labels.to(images.device)
+    if condition.attacked_timestep is not None:
+        classifier = subject.at(condition.attacked_timestep, settings.gradient)
+        return (sweep(classifier, images, labels, definition, ids=batch.ids, seed=settings.seed, **options),)
+    return sweep_all_timesteps(
+        lambda pixels: subject.logits(pixels, settings.timesteps, settings.gradient),
+        images,
+        labels,
+        definition,
+        ids=batch.ids,
+        seed=settings.seed,
+        **options,
+    )
+
+
+def sweep_table(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps: Iterable[int]) -> Any:
+    """Return the outcomes of one attack.
+
+    Args:
+        condition: What the attack is, apart from its budgets.
+        sweeps: For each batch of images one sweep a timestep that is scored.
+        timesteps: These timesteps.
+    """
+    return joined(list(_tables(condition, sweeps, timesteps)), "outcomes")
+
+
+def _tables(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps: Iterable[int]) -> Iterator[Any]:
+    for place, timestep in enumerate(timesteps):
+        parts = [sweep_columns(scored[place]) for scored in sweeps]
+        columns = {key: _flat([part[key] for part in parts]) for key in parts[0]}
+        columns["timestep"] = np.full(len(columns["image_id"]), timestep)
+        yield outcome_table(condition, columns)
+
+
+def _flat(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Join arrays (epsilons, batch) along the images, keep their masks, and flatten."""
+    values = np.concatenate([np.ma.getdata(part) for part in parts], axis=1).ravel()
+    masks = np.concatenate([np.ma.getmaskarray(part) for part in parts], axis=1).ravel()
+    return np.ma.array(values, mask=masks)
+
+
+def sweep_columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:
+    """Return a sweep's columns of outcomes, each of shape (epsilons, images); masked where one does not apply."""
+    shape = result.prediction.shape
+    epsilons = np.asarray(result.epsilons)[:, None]
+    outside = np.broadcast_to(~result.denominator, shape)
+    smallest = np.broadcast_to(result.smallest_broken_epsilon, shape)
+    return {
+        "image_id": np.broadcast_to(np.array(result.ids), shape),
+        "label": np.broadcast_to(result.labels, shape),
+        "epsilon": np.broadcast_to(epsilons, shape),
+        "prediction": result.prediction,
+        "correct": result.correct,
+        "confidence": result.confidence,
+        "attacked": result.attacked,
+        "audited": result.audited,
+        "success": np.ma.array(result.success, mask=~result.attacked),
+        "success_within": np.ma.array(result.success_within, mask=outside),
+        "smallest_broken_epsilon": np.ma.array(smallest, mask=np.isnan(smallest)),
+        "perturbation_linf": result.linf,
+        "perturbation_l2": result.l2,
+        "queries": result.queries,
+    }

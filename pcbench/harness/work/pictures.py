@@ -1,0 +1,156 @@
+"""A few images of a run, as pictures: clean, corrupted, adversarial, the perturbation magnified, reconstructions."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections.abc import Iterator
+
+import pyarrow as pa
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pcbench.attacks.checks.verdict import judged_attack
+from pcbench.attacks.definitions import AttackSuite
+from pcbench.attacks.sweep import sweep
+from pcbench.corruptions.api import corrupt
+from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.data.image_source import Batch
+from pcbench.errors import UsageError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.scoring import to_unit_range
+from pcbench.harness.suites import MeasuredSuite
+from pcbench.results.schema import joined, made_table
+
+SHOWN_CORRUPTIONS = ("gaussian_noise", "glass_blur", "snow", "contrast")
+SHOWN_SEVERITY = 3
+MAGNIFICATION = 10
+RECONSTRUCTED_TIMESTEPS = (0, 2, 4, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """One kind of picture of a batch: pixels in [0,1], shape (batch, 3, height, width), and what is said of each."""
+
+    pixels: Tensor
+    kind: str
+    title: str
+    timestep: int | None = None
+    predictions: tuple[dict[str, str], ...] = ()
+
+
+def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
+    """Make the pictures of the images of a block, of all suites of the run."""
+    del inputs
+    tables: list[pa.Table] = []
+    for batch in context.batches(unit):
+        tables += [_table(context, batch, number, shown) for number, shown in enumerate(_pictures(context, batch))]
+    return Made(joined(tables, "pictures"))
+
+
+def _table(context: Context, batch: Batch, number: int, shown: _Shown) -> pa.Table:
+    empty: tuple[dict[str, str], ...] = ({},) * len(batch.ids)
+    return made_table(
+        "pictures",
+        {
+            "image_id": list(batch.ids),
+            "label": [_class_name(context, int(label)) for label in batch.labels],
+            "number": number,
+            "kind": shown.kind,
+            "title": shown.title,
+            "timestep": shown.timestep,
+            "predictions": [json.dumps(one, ensure_ascii=False) for one in shown.predictions or empty],
+            "png": [_png(one) for one in shown.pixels],
+        },
+    )
+
+
+def _png(image: Tensor) -> bytes:
+    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _pictures(context: Context, batch: Batch) -> Iterator[_Shown]:
+    """Yield one kind of picture after the other."""
+    yield _scored(context, _Shown(to_unit_range(batch.images, context.subject.device), "clean", "clean"))
+    for stated in context.spec.suites:
+        suite = context.suite(stated.name)
+        if isinstance(suite.definition, CorruptionSuite):
+            yield from _corrupted(context, suite, suite.definition, batch)
+        elif isinstance(suite.definition, AttackSuite):
+            yield from _attacked(context, suite.definition, batch)
+    yield from _reconstructed(context, batch)
+
+
+def _scored(context: Context, shown: _Shown) -> _Shown:
+    timesteps = context.settings.timesteps
+    with torch.no_grad():
+        found = context.subject.logits(shown.pixels, timesteps).argmax(dim=2).cpu()
+    predictions = tuple(
+        {str(timestep): _class_name(context, int(found[timestep, place])) for timestep in range(timesteps + 1)}
+        for place in range(len(shown.pixels))
+    )
+    return dataclasses.replace(shown, predictions=predictions)
+
+
+def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSuite, batch: Batch) -> Iterator[_Shown]:
+    if suite.published is not None or definition.applied_to != "pixels":
+        return
+    for corruption in definition.corruptions:
+        if corruption.name in SHOWN_CORRUPTIONS:
+            images = corrupt(batch.images, corruption, SHOWN_SEVERITY, seed=context.settings.seed, ids=batch.ids)
+            unit = to_unit_range(images, context.subject.device)
+            yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {SHOWN_SEVERITY}"))
+
+
+def _attacked(context: Context, suite: AttackSuite, batch: Batch) -> Iterator[_Shown]:
+    try:
+        definition = judged_attack(suite.attacks)
+    except UsageError:
+        return  # no attack of the suite follows gradients
+    settings, subject = context.settings, context.subject_of(suite.name)
+    epsilon = definition.epsilons[len(definition.epsilons) // 2]
+    clean = to_unit_range(batch.images, subject.device)
+    for timestep in sorted({0, settings.timesteps}):
+        result = sweep(
+            subject.at(timestep, settings.gradient),
+            clean,
+            batch.labels.to(clean.device),
+            definition,
+            ids=batch.ids,
+            seed=settings.seed,
+            epsilons=[epsilon],
+            keep_images=True,
+        )
+        if result.images is None:
+            continue
+        images = result.images[-1].to(clean.device)
+        title = f"{definition.title}, ε = {epsilon * 255:.3g}/255"
+        yield _scored(context, _Shown(images, "adversarial", title, timestep))
+        magnified = 0.5 + MAGNIFICATION * (images - clean)
+        yield _Shown(magnified, "perturbation", f"its perturbation × {MAGNIFICATION}, grey is none", timestep)
+
+
+def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
+    network, timesteps = context.subject.network, context.settings.timesteps
+    if network is None:
+        return
+    inputs = context.subject.normalise(to_unit_range(batch.images, context.subject.device))
+    with torch.no_grad():
+        reconstructions = network.unroll(inputs, timesteps, keep=("reconstructions",)).reconstructions
+    for timestep in RECONSTRUCTED_TIMESTEPS:
+        if timestep <= timesteps:
+            pixels = reconstructions[timestep]
+            if network.mean is not None and network.std is not None:
+                pixels = pixels * network.std + network.mean
+            yield _Shown(pixels, "reconstruction", f"reconstruction at t = {timestep}", timestep)
+
+
+def _class_name(context: Context, label: int) -> str:
+    names = context.subject.class_names
+    return str(label) if names is None else names[label]

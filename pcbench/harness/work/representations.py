@@ -1,0 +1,103 @@
+"""Measuring representations: what noise on e_0 does to every PCoder at every timestep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from pcbench.corruptions.api import input_noise_deviation, network_input_noise
+from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite
+from pcbench.data.image_source import Batch
+from pcbench.errors import RunError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.scoring import to_unit_range
+from pcbench.metrics.representations import (
+    CORRELATION_DISTANCE,
+    CORRELATION_DISTANCE_TO_START,
+    RECONSTRUCTION_ERROR,
+    correlation_distance,
+    reconstruction_error,
+)
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.unrolling import Unrolled
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import joined, made_table
+
+
+def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
+    """Measure every image of a block under every severity of a noise.
+
+    The rows are one an image x severity x timestep x metric x PCoder: severities 1 to 5, `epsilon` the noise's standard
+    deviation, metrics as in `pcbench.metrics.representations`, PCoders from 1 and empty for the reconstruction.
+    """
+    del inputs
+    suite = context.suite(unit.condition.suite)
+    if not isinstance(suite.definition, CorruptionSuite):
+        raise RunError(f"{suite.name} is not a suite of corruptions")
+    network = context.subject.predictive_network(f"the suite {suite.name}")
+    noise, settings = suite.definition.corruption(unit.condition.name), context.settings
+    tables: list[pa.Table] = []
+    for batch in context.batches(unit):
+        tables += measure(network, batch, unit.condition, noise, seed=settings.seed, timesteps=settings.timesteps)
+        context.meter.step(len(batch.ids) * unit.passes, len(batch.ids))
+    return Made(joined(tables, "representations"))
+
+
+def measure(
+    network: PredictiveNetwork,
+    batch: Batch,
+    condition: Condition,
+    noise: CorruptionDefinition,
+    *,
+    seed: int,
+    timesteps: int,
+) -> Iterator[pa.Table]:
+    """Measure one batch; all timesteps' representations of it are held at once."""
+    device = next(network.parameters()).device
+    inputs = network.normalise(to_unit_range(batch.images, device))
+    clean = _unrolled(network, inputs, timesteps)
+    for severity in SEVERITIES:
+        drawn = network_input_noise(noise, severity, inputs.shape, seed=seed, ids=batch.ids)
+        noisy = _unrolled(network, inputs + drawn.to(inputs), timesteps)
+        for timestep in range(timesteps + 1):
+            for metric, pcoder, values in _compared(clean, noisy, _array(inputs), timestep):
+                yield made_table(
+                    "representations",
+                    {
+                        "image_id": np.array(batch.ids),
+                        "suite": condition.suite,
+                        "name": condition.name,
+                        "severity": severity,
+                        "epsilon": input_noise_deviation(noise, severity),
+                        "timestep": timestep,
+                        "metric": metric,
+                        "pcoder": pcoder,
+                        "value": values,
+                    },
+                )
+
+
+def _unrolled(network: PredictiveNetwork, inputs: torch.Tensor, timesteps: int) -> Unrolled:
+    with torch.no_grad():
+        return network.unroll(inputs, timesteps, keep=("representations", "reconstructions"))
+
+
+def _compared(
+    clean: Unrolled, noisy: Unrolled, inputs: NDArray[np.float32], timestep: int
+) -> Iterator[tuple[str, int | None, NDArray[np.float64]]]:
+    """Yield metric, PCoder and one value an image, for one timestep."""
+    for index, representation in enumerate(noisy.representations[timestep]):
+        found = _array(representation)
+        now, start = (_array(clean.representations[at][index]) for at in (timestep, 0))
+        yield CORRELATION_DISTANCE, index + 1, correlation_distance(now, found)
+        yield CORRELATION_DISTANCE_TO_START, index + 1, correlation_distance(start, found)
+    yield RECONSTRUCTION_ERROR, None, reconstruction_error(_array(noisy.reconstructions[timestep]), inputs)
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return tensor.float().cpu().numpy()

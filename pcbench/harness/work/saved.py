@@ -1,0 +1,88 @@
+"""Saved adversarial images scored at every timestep of a model that they may not have been made for."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pcbench.attacks.budget import perturbation_norms
+from pcbench.attacks.classify import Judge, check_classes, check_images, classify
+from pcbench.attacks.ledger import Ledger, Scored
+from pcbench.attacks.sweep import Sweep, as_sweeps
+from pcbench.errors import RunError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.work.attacks import sweep_table
+from pcbench.results.adversarials import Adversarials
+from pcbench.results.saved_suite import SavedSuite
+from pcbench.results.schema import OUTCOMES
+
+
+def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
+    """Score the saved images of a block of clean ones."""
+    del inputs
+    suite, settings = context.suite(unit.condition.suite), context.settings
+    if not isinstance(suite.definition, SavedSuite):
+        raise RunError(f"{suite.name} holds no saved adversarial images")
+    for _ in context.batches(unit):
+        pass  # the clean images are those that were planned
+    sweeps: list[tuple[Sweep, ...]] = []
+    for held in suite.definition.images(unit.condition, unit.block.start, unit.block.stop):
+        for start in range(0, len(held.ids), settings.batch_size):
+            part = held.some(start, min(start + settings.batch_size, len(held.ids)))
+            judge = _judge(context)
+            sweeps.append(score_adversarials(judge, part, settings.batch_size))
+            context.meter.step(unit.passes * len(part.ids), len(part.ids))
+    if not sweeps:
+        return Made(OUTCOMES.empty_table())
+    return Made(sweep_table(unit.condition, sweeps, range(settings.timesteps + 1)))
+
+
+def _judge(context: Context) -> Judge:
+    subject, timesteps = context.subject, context.settings.timesteps
+
+    def judge(pixels: torch.Tensor) -> torch.Tensor:
+        return subject.logits(pixels.to(subject.device), timesteps).cpu()
+
+    return judge
+
+
+def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int) -> tuple[Sweep, ...]:
+    """Score saved images by another model.
+
+    Args:
+        judge: Images in [0, 1] -> logits (T+1, batch, classes).
+        adversarials: The images.
+        batch_size: How many at a time.
+
+    Returns:
+        One sweep for each timestep of the judge. Its denominator is the images that this judge gets right (or, for
+        targeted attacks, does not see as their target) when clean; an image broken at a smaller budget stays broken.
+
+    Raises:
+        UsageError: The judge has too few classes.
+        RunError: It returns NaN.
+    """
+    clean = adversarials.images(0)
+    check_images(clean, torch.zeros(len(clean), dtype=torch.int64))
+    classes = adversarials.labels if adversarials.targets is None else adversarials.targets
+    answers = classify(judge, clean, batch_size)
+    check_classes(classes, answers.classes)
+    at_class = answers.predictions == classes
+    denominator = at_class if adversarials.targets is None else ~at_class
+    ledger = Ledger(answers, denominator.cpu().numpy(), len(adversarials.epsilons), None)
+    places: NDArray[np.intp] = np.arange(len(adversarials.ids))
+    for budget in range(len(adversarials.epsilons)):
+        images = adversarials.images(budget)
+        check_images(images, torch.zeros(len(images), dtype=torch.int64))
+        same = (images == clean).flatten(1).all(dim=1)
+        seen = answers.where(same, classify(judge, images, batch_size))
+        reached = (seen.predictions == classes) == (adversarials.targets is not None)
+        linf, l2 = perturbation_norms(images, clean)
+        scored = Scored(images, seen, reached, linf, l2, torch.zeros(len(images), dtype=torch.int64))
+        ledger.record(np.full_like(places, budget), places, scored)
+    targets = None if adversarials.targets is None else adversarials.targets.numpy()
+    attack = (adversarials.condition.name, adversarials.norm)
+    known = (adversarials.labels.numpy(), targets)
+    return as_sweeps(ledger, attack, adversarials.epsilons, adversarials.ids, known)

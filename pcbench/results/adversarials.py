@@ -1,0 +1,197 @@
+"""Adversarial images on disk, lossless.
+
+One safetensors file holds the images scored in one sweep over a block of images: every different image once, as
+float32, and for each budget and image which one was scored. Nothing in the file is executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pcbench.attacks.definitions import Norm
+from pcbench.attacks.sweep import Sweep, scored_images
+from pcbench.errors import DataError
+from pcbench.results.conditions import Condition
+
+FORMAT = "pcbench adversarial images, 2"
+_FORMER = "pcbench adversarial images, 1"
+
+
+@dataclass(frozen=True)
+class Adversarials:
+    """Adversarial images of one attack on one classifier. E budgets, N images.
+
+    Attributes:
+        condition: The attack.
+        model: The model that they were made against.
+        seed: The run's seed.
+        data: The images' source.
+        ids: N ids.
+        labels: (N,), int64.
+        targets: The classes that were to be reached, (N,), int64, or None.
+        epsilons: Ascending, 0 first.
+        pool: Every different image once, (M, channels, height, width), float32 in [0, 1]; the first N are clean.
+        index: Which image of the pool stands for each budget and image, (E, N), int64.
+    """
+
+    condition: Condition
+    model: str
+    seed: int
+    data: str
+    ids: tuple[str, ...]
+    labels: Tensor
+    targets: Tensor | None
+    epsilons: tuple[float, ...]
+    pool: Tensor
+    index: Tensor
+
+    @property
+    def norm(self) -> Norm:
+        """The norm of the attack's budget."""
+        return "l2" if self.condition.norm == "l2" else "linf"
+
+    def images(self, budget: int) -> Tensor:
+        """Return the images of one budget, by its place in `epsilons`; (N, channels, height, width)."""
+        return self.pool[self.index[budget]]
+
+    def some(self, start: int, stop: int) -> Adversarials:
+        """Return a range of the images; its pool is this one's."""
+        targets = None if self.targets is None else self.targets[start:stop]
+        part = slice(start, stop)
+        return dataclasses.replace(
+            self, ids=self.ids[part], labels=self.labels[part], targets=targets, index=self.index[:, part]
+        )
+
+
+def gather(sweeps: Sequence[Sweep], condition: Condition, *, model: str, seed: int, data: str) -> Adversarials:
+    """Join the images of a sweep that was made in batches.
+
+    Args:
+        sweeps: Sweeps made with `keep_images=True`, of different images under the same attack.
+        condition: The attack.
+        model: The model that was attacked.
+        seed: The run's seed.
+        data: The images' source.
+
+    Raises:
+        DataError: The sweeps hold no images, or do not belong together.
+    """
+    if not sweeps:
+        raise DataError("there is no sweep to save")
+    first = sweeps[0]
+    if any(batch.epsilons != first.epsilons or batch.attack != first.attack for batch in sweeps):
+        raise DataError("images to save together come from one attack at one list of epsilons")
+    pool, index = _different(torch.cat([scored_images(batch) for batch in sweeps], dim=1))
+    targets = None
+    if first.targets is not None:
+        targets = torch.from_numpy(np.concatenate([batch.targets for batch in sweeps if batch.targets is not None]))
+    return Adversarials(
+        condition=condition,
+        model=model,
+        seed=seed,
+        data=data,
+        ids=tuple(name for batch in sweeps for name in batch.ids),
+        labels=torch.from_numpy(np.concatenate([batch.labels for batch in sweeps])),
+        targets=targets,
+        epsilons=first.epsilons,
+        pool=pool,
+        index=index,
+    )
+
+
+def to_bytes(adversarials: Adversarials) -> bytes:
+    """Return adversarial images as the content of a safetensors file; equal images give equal bytes."""
+    tensors = {"pool": adversarials.pool, "index": adversarials.index, "labels": adversarials.labels}
+    if adversarials.targets is not None:
+        tensors["targets"] = adversarials.targets
+    # One key beside the format's name: safetensors writes several in any order.
+    about = {
+        "format": FORMAT,
+        "condition": dataclasses.asdict(adversarials.condition),
+        **{name: getattr(adversarials, name) for name in ("model", "seed", "data", "ids", "epsilons")},
+    }
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()}, {"pcbench": json.dumps(about)})
+
+
+def load_adversarials(path: Path) -> Adversarials:
+    """Read what `to_bytes` made, or a file of the format before it.
+
+    Raises:
+        DataError: The file is missing, damaged, or something else.
+    """
+    metadata, tensors = _read(path)
+    try:
+        about = _former(metadata) if metadata.get("format") == _FORMER else json.loads(metadata.get("pcbench", "{}"))
+        if about.get("format") not in (FORMAT, _FORMER):
+            raise DataError(f"{path}: not a file of adversarial images that this pcbench wrote (format {FORMAT!r})")
+        adversarials = Adversarials(
+            condition=Condition(**about["condition"]),
+            model=str(about["model"]),
+            seed=int(about["seed"]),
+            data=str(about["data"]),
+            ids=tuple(about["ids"]),
+            labels=tensors["labels"],
+            targets=tensors.get("targets"),
+            epsilons=tuple(about["epsilons"]),
+            pool=tensors["pool"],
+            index=tensors["index"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path}: damaged ({error})") from None
+    _check(adversarials, path)
+    return adversarials
+
+
+def _former(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return what a file of format 1 says, in the words of this one."""
+    origin: dict[str, Any] = json.loads(metadata["origin"])
+    condition = {
+        "suite": origin["suite"],
+        "kind": "attack",
+        "name": origin["attack"],
+        **{name: origin[name] for name in ("norm", "gradient", "attacked_timestep")},
+    }
+    lists = {name: json.loads(metadata[name]) for name in ("ids", "epsilons")}
+    return {"format": _FORMER, "condition": condition, **{k: origin[k] for k in ("model", "seed", "data")}, **lists}
+
+
+def _different(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return of each image the clean one and every other one that differs from the budget before, and which is where.
+
+    Args:
+        images: (budgets, N, channels, height, width).
+    """
+    pool, index = [images[0]], [torch.arange(images.shape[1])]
+    for budget in range(1, len(images)):
+        changed = (images[budget] != images[budget - 1]).flatten(1).any(dim=1)
+        new = torch.arange(int(changed.sum())) + sum(len(part) for part in pool)
+        index.append(index[-1].masked_scatter(changed, new))
+        pool.append(images[budget][changed])
+    return torch.cat(pool), torch.stack(index)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    open_file: Any = safe_open  # safetensors leaves the types of what it gives open
+    try:
+        with open_file(path, framework="pt") as opened:
+            return opened.metadata() or {}, {name: opened.get_tensor(name) for name in opened.offset_keys()}
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: not a readable file of adversarial images ({error})") from None
+
+
+def _check(adversarials: Adversarials, path: Path) -> None:
+    images, budgets = len(adversarials.ids), len(adversarials.epsilons)
+    fits = adversarials.index.shape == (budgets, images) and len(adversarials.labels) == images
+    if not fits or adversarials.pool.ndim != 4 or int(adversarials.index.max()) >= len(adversarials.pool):
+        raise DataError(f"{path}: damaged (images, ids and epsilons do not belong together)")

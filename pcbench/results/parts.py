@@ -1,0 +1,134 @@
+"""Parts: what units of work leave behind, one file each, from which a run's tables are made when all are there.
+
+A file is a line with a checksum over all that follows it, a line of JSON that says whose part it is, the table as
+Parquet, and the bytes of the files that belong to it. So a table and its side files are replaced together, and a part
+that was cut, changed, or made by another run is not taken for this run's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pcbench import files
+from pcbench.errors import DataError
+
+ENDING = ".part"
+_FORMAT = "pcbench part 1"
+
+
+class PartError(DataError):
+    """A file is not the part that it should be."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a unit of work made.
+
+    Attributes:
+        table: Its rows.
+        machine: The kind of CPU or GPU that computed it.
+        files: Files that belong to it, by name.
+    """
+
+    table: pa.Table
+    machine: str
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+def write_part(path: Path, part: Part, *, key: str, unit: str) -> None:
+    """Write a part, whole or not at all.
+
+    Args:
+        path: The file.
+        part: The part.
+        key: Key of the run that it belongs to.
+        unit: Path of the unit that made it.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    table = _parquet(part.table)
+    header = {
+        "key": key,
+        "unit": unit,
+        "machine": part.machine,
+        "table": len(table),
+        "files": {name: len(content) for name, content in part.files.items()},
+    }
+    body = b"".join([json.dumps(header).encode(), b"\n", table, *part.files.values()])
+    files.write(path, f"{_FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode() + body)
+
+
+def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = None) -> Part:
+    """Read a part and check that it is whole and belongs where it lies.
+
+    Args:
+        path: The file.
+        key: Key of the run that it must belong to.
+        unit: The unit that must have made it.
+        schema: What its columns have to be; None takes them as they are.
+
+    Raises:
+        PartError: It is missing, empty, cut, changed, or another run's or unit's.
+    """
+    header, body = _checked(path)
+    if header.get("key") != key:
+        raise PartError(f"{path}: is a part of another run (key {header.get('key')}, not {key})")
+    if header.get("unit") != unit:
+        raise PartError(f"{path}: is the part of another unit ({header.get('unit')}, not {unit})")
+    try:
+        end = int(header["table"])
+        table = pq.read_table(io.BytesIO(body[:end]))
+        held: dict[str, bytes] = {}
+        for name, size in header["files"].items():
+            held[name] = body[end : end + size]
+            end += size
+        if schema is not None:
+            table = table.cast(schema)
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise PartError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    return Part(table, str(header["machine"]), held)
+
+
+def part_machine(path: Path) -> str:
+    """Return the kind of machine that made a part, for one that `read_part` would accept.
+
+    Raises:
+        PartError: The file is not a part, or a damaged one.
+    """
+    return str(_checked(path)[0].get("machine"))
+
+
+def _checked(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return header and body of a part whose checksum is right."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PartError(f"{path}: cannot be read ({error.strerror})") from error
+    line, _, body = content.partition(b"\n")
+    if line != f"{_FORMAT} {hashlib.sha256(body).hexdigest()}".encode():
+        what = "is empty" if not content else "is cut or changed"
+        raise PartError(f"{path}: {what} (its checksum does not fit)")
+    header, _, rest = body.partition(b"\n")
+    try:
+        found: Any = json.loads(header)
+    except ValueError as error:
+        raise PartError(f"{path}: is cut or changed (it does not say whose part it is)") from error
+    if not isinstance(found, dict):
+        raise PartError(f"{path}: does not say whose part it is")
+    return found, rest
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()

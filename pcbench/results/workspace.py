@@ -1,0 +1,273 @@
+"""The folder of a run that is under way, `<folder>.partial`: its parts, and how the finished folder takes its place.
+
+    <folder>.partial/.pcbench.json    says that the folder is pcbench's, and what state it is in
+    <folder>.partial/run_spec.json    what is run
+    <folder>.partial/parts/           what is computed so far, one file a unit of work
+    <folder>.partial/finished/        the finished folder while it is made from the parts; then it is renamed
+
+A process may be killed at any moment: parts are whole or absent, the finished folder is made anew from them until it
+has its name, and parts are only removed when it has.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pcbench import files
+from pcbench.errors import DataError, UsageError
+from pcbench.results.directory import (
+    MANIFEST,
+    MARKER,
+    Run,
+    foreign_files,
+    open_run,
+    partial_folder,
+    write_json,
+)
+from pcbench.results.parts import ENDING, Part, read_part, write_part
+from pcbench.results.run_spec import RunSpec, differences, read_spec
+
+_SPEC = "run_spec.json"
+_PARTS, _FINISHED, _REPLACED = "parts", "finished", "replaced"
+_ELSEWHERE = "give another folder with --out"
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What the marker of an unfinished folder says.
+
+    Attributes:
+        again: The run was begun with `--again`, so that the same command goes on with it.
+        discarded: The folder is being removed: whoever finds it goes on removing.
+        published: The finished run has its name, and what is left here is not needed.
+    """
+
+    again: bool = False
+    discarded: bool = False
+    published: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The unfinished folder of a run.
+
+    Attributes:
+        final: The folder that the run shall end in.
+        spec: What is being run.
+        again: Whether the run was begun with `--again`.
+    """
+
+    final: Path
+    spec: RunSpec
+    again: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The folder that is written to."""
+        return partial_folder(self.final)
+
+    @property
+    def finished(self) -> Path:
+        """The finished folder, while it is made."""
+        return self.folder / _FINISHED
+
+    @property
+    def key(self) -> str:
+        """The run's key."""
+        return self.spec.key()
+
+    def part_file(self, unit: str) -> Path:
+        """Return the file of a unit's part."""
+        return self.folder / _PARTS / f"{unit}{ENDING}"
+
+    def write_part(self, unit: str, part: Part) -> None:
+        """Write a unit's part, whole or not at all."""
+        write_part(self.part_file(unit), part, key=self.key, unit=unit)
+
+    def read_part(self, unit: str, schema: pa.Schema | None = None) -> Part:
+        """Read a unit's part.
+
+        Raises:
+            PartError: It is missing, damaged, or something else's.
+        """
+        return read_part(self.part_file(unit), key=self.key, unit=unit, schema=schema)
+
+    def begin_finishing(self) -> Path:
+        """Return an empty folder for the finished run; what a stopped attempt left in it is removed."""
+        files.remove_folder(self.finished)
+        files.make_folder(self.finished)
+        return self.finished
+
+    def is_finished(self) -> bool:
+        """Return whether the finished folder is whole and only lacks its name."""
+        try:
+            return open_run(self.finished).key == self.key
+        except (UsageError, DataError):
+            return False
+
+    def publish(self, *, keep_parts: bool = False) -> Run:
+        """Give the finished folder its name, and remove what is no longer needed.
+
+        Args:
+            keep_parts: Keep the parts, because some are missing and may be computed later.
+        """
+        write_json(self.finished / MARKER, {"made_by": "pcbench", "what": "run"})
+        replaced = self.folder / _REPLACED
+        if self.final.is_dir():
+            files.remove_folder(replaced)
+            files.rename(self.final, replaced)
+        files.rename(self.finished, self.final)
+        if keep_parts:
+            files.remove_folder(replaced)
+        else:
+            _mark(self.folder, State(again=self.again, published=True))
+            files.remove_folder(self.folder, last=MARKER)
+        return open_run(self.final, verify=False)
+
+
+def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None] = lambda _: None) -> Workspace:
+    """Make, or take up again, the unfinished folder of a run.
+
+    Args:
+        final: The folder the run shall end in, without links.
+        spec: What is run. Work left over from a stopped run of the same key is kept.
+        again: Compute anew even where work is left over or `final` holds a finished run.
+        say: Told what will be discarded, before it is.
+
+    Raises:
+        UsageError: The folder cannot be written, `final` or the unfinished folder holds something else, or unfinished
+            work of other settings; each field that differs is named.
+    """
+    _refuse_foreign(final, spec, again=again)
+    folder = partial_folder(final)
+    state = read_state(folder)
+    if state is not None and (state.discarded or state.published):
+        files.remove_folder(folder, last=MARKER)
+        state = None
+    if state is None:
+        _refuse_unmarked(folder)
+    elif not _goes_on(folder, spec, state, again=again):
+        _discard(folder, spec, again=again, say=say)
+        state = None
+    files.try_folder(folder, _ELSEWHERE)
+    if state is None:
+        _mark(folder, State(again=again))
+        write_json(folder / _SPEC, spec.model_dump(mode="json"))
+    return Workspace(final, spec, again)
+
+
+def settle(final: Path) -> None:
+    """Finish what a process left undone when it was killed while a finished folder got its name, or was removed.
+
+    Afterwards `final` is a finished run again where it was one, or would have been one a moment later.
+    """
+    folder = partial_folder(final)
+    state = read_state(folder)
+    if state is None:
+        return
+    if state.published or state.discarded:
+        files.remove_folder(folder, last=MARKER)
+        return
+    if not final.exists() and (folder / _REPLACED).is_dir():
+        spec = _left_spec(folder)
+        if spec is not None and Workspace(final, spec, state.again).is_finished():
+            keep = bool(open_run(folder / _FINISHED, verify=False).missing)
+            Workspace(final, spec, state.again).publish(keep_parts=keep)
+        else:
+            files.rename(folder / _REPLACED, final)
+
+
+def read_state(folder: Path) -> State | None:
+    """Return what the marker of an unfinished folder says; None where there is none, or a damaged one."""
+    try:
+        found: Any = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if found["made_by"] != "pcbench" or found["what"] != "unfinished run":
+            return None
+        return State(**{field.name: bool(found.get(field.name)) for field in dataclasses.fields(State)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _mark(folder: Path, state: State) -> None:
+    write_json(folder / MARKER, {"made_by": "pcbench", "what": "unfinished run", **dataclasses.asdict(state)})
+
+
+def _refuse_foreign(final: Path, spec: RunSpec, *, again: bool) -> None:
+    """Refuse a folder that holds something that must not be replaced."""
+    if not final.exists() or (final.is_dir() and not any(final.iterdir())):
+        return
+    if not (final / MANIFEST).is_file():
+        raise UsageError(f"{final} exists and is not a run of pcbench; {_ELSEWHERE}")
+    if not again:
+        held = open_run(final, verify=False)
+        if held.key != spec.key():
+            named = _differences(held.spec, spec)
+            raise UsageError(f"{final} holds another run ({named}); {_ELSEWHERE}, or --again to replace it")
+        return
+    if not (final / MARKER).is_file():
+        raise UsageError(
+            f"{final} does not carry pcbench's marker ({MARKER}), so it is not replaced: an earlier pcbench made it, "
+            f"or somebody else; remove it yourself, or {_ELSEWHERE}"
+        )
+    foreign = _foreign(final)
+    if foreign:
+        raise UsageError(f"{final} holds {foreign}, which pcbench did not make; move it away, or {_ELSEWHERE}")
+
+
+def _foreign(final: Path) -> str | None:
+    try:
+        found = foreign_files(open_run(final, verify=False))
+    except DataError:
+        return None  # a damaged run of ours may be replaced
+    return found[0] if found else None
+
+
+def _refuse_unmarked(folder: Path) -> None:
+    """Refuse a folder without a marker, unless a process was killed just before it wrote one."""
+    own = (MARKER, files.TRIAL)
+    strange = folder.is_symlink() or (folder.exists() and not folder.is_dir())
+    if strange or (folder.is_dir() and any(not path.name.startswith(own) for path in folder.iterdir())):
+        raise UsageError(f"{folder} exists and was not made by pcbench; move it away, or {_ELSEWHERE}")
+
+
+def _goes_on(folder: Path, spec: RunSpec, state: State, *, again: bool) -> bool:
+    """Return whether unfinished work is of the same run, and is to be gone on with."""
+    left = _left_spec(folder)
+    if left is None and not (folder / _PARTS).exists():
+        write_json(folder / _SPEC, spec.model_dump(mode="json"))
+        return True
+    return left is not None and left.key() == spec.key() and (state.again or not again)
+
+
+def _discard(folder: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]) -> None:
+    """Remove unfinished work where this is asked for, and refuse otherwise."""
+    left = _left_spec(folder)
+    named = "its description cannot be read" if left is None else _differences(left, spec)
+    parts = sum(1 for _ in (folder / _PARTS).rglob(f"*{ENDING}"))
+    if not again:
+        raise UsageError(
+            f"{folder} holds unfinished work of other settings ({named}); {_ELSEWHERE}, or --again to discard its "
+            f"{parts} finished units"
+        )
+    settings = f" of other settings ({named})" if left is None or left.key() != spec.key() else ""
+    say(f"discarding {parts} finished units{settings} in {folder}")
+    _mark(folder, State(discarded=True))
+    files.remove_folder(folder, last=MARKER)
+
+
+def _differences(first: RunSpec, second: RunSpec) -> str:
+    found = differences(first.counting(), second.counting())
+    return "; ".join(map(str, found)) or "the same settings, of another version of their description"
+
+
+def _left_spec(folder: Path) -> RunSpec | None:
+    try:
+        return read_spec(json.loads((folder / _SPEC).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

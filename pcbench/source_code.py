@@ -1,0 +1,380 @@
+"""Python source read without running it: what it says, what it imports, and where a module comes from.
+
+Nothing here imports a module that is not imported yet, because an import runs code.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.metadata
+import importlib.util
+import re
+import symtable
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+Kind = Literal["standard", "installed", "own", "unreadable", "missing"]
+
+_SITE_FOLDERS = {"site-packages", "dist-packages"}
+_STANDARD_FOLDERS = tuple(
+    Path(folder).resolve() for folder in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+)
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a module is.
+
+    Attributes:
+        file: Its file; None for a built-in module, a folder without `__init__.py`, and a module made in memory.
+        folders: Where its submodules are; None where it is no package.
+    """
+
+    file: Path | None
+    folders: tuple[str, ...] | None
+
+
+def normalised(source: str) -> bytes:
+    """Return the syntax tree of a source without docstrings, comments and positions.
+
+    Every other edit changes it. A source that cannot be parsed is returned as it stands.
+    """
+    tree = _parsed(source)
+    if tree is None:
+        return source.encode("utf-8", "surrogatepass")
+    parts: list[str] = []
+    # A stack of our own: a long sum is nested deeper than Python's functions may be.
+    waiting: list[Any] = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, ast.AST):
+            parts.append(_head(item, waiting))
+        else:
+            parts.append(_written(item))
+    return "\n".join(parts).encode()
+
+
+def _head(node: ast.AST, waiting: list[Any]) -> str:
+    # A node's type, its plain values, and how many nodes of which field follow it.
+    if isinstance(node, _DOCUMENTED):
+        _remove_docstring(node)
+    parts = [type(node).__name__]
+    for name in node._fields:
+        value = getattr(node, name, None)
+        # Empty fields are left out, because new versions of Python add some. `ctx` follows from the position.
+        if value is None or name == "ctx":
+            continue
+        if isinstance(value, ast.AST):
+            parts.append(name)
+            waiting.append(value)
+        elif not isinstance(value, list):
+            parts.append(f"{name}={_written(value)}")
+        elif value:
+            parts.append(f"{name}:{len(value)}")  # pyright: ignore[reportUnknownArgumentType]
+            waiting += value
+    return " ".join(parts)
+
+
+def _written(value: object) -> str:
+    # Python refuses to write very large integers as decimal numbers.
+    return hex(value) if type(value) is int else repr(value)
+
+
+def _remove_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    match node.body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            node.body = rest
+        case _:
+            pass
+
+
+def _parsed(source: str) -> ast.Module | None:
+    with warnings.catch_warnings():
+        # The user's "\d" is the user's business.
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def imported_modules(source: str, module: str, *, is_package: bool, everywhere: bool) -> set[str]:
+    """Return the absolute dotted names of what a source imports.
+
+    ``from a import b`` gives both ``a`` and ``a.b``, because ``b`` may be a module. `importlib.import_module` counts
+    where the name is written in the call.
+
+    Args:
+        source: The source.
+        module: The dotted name of the module that it is the source of.
+        is_package: Whether it is the `__init__.py` of a package; relative imports start elsewhere then.
+        everywhere: Take imports inside functions and under ``if TYPE_CHECKING`` as well, and the submodules that
+            ``__all__`` may name. Otherwise only the imports that run when the module is imported.
+    """
+    tree = _parsed(source)
+    if tree is None:
+        return set()
+    package = module if is_package else module.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(tree) if everywhere else _run_at_import(tree):
+        found |= _imported(node, package)
+        if everywhere and is_package and isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            # "from package import *" imports the submodules that __all__ names.
+            found |= {f"{module}.{name}" for name in _all_names(node)}
+    return found
+
+
+def _imported(node: ast.AST, package: str) -> set[str]:
+    match node:
+        case ast.Import(names=names):
+            return {alias.name for alias in names}
+        case ast.ImportFrom(module=name, names=names, level=level):
+            base = _absolute(name or "", level, package)
+            return {base, *(f"{base}.{alias.name}" for alias in names if alias.name != "*")} if base else set()
+        case ast.Call(
+            func=ast.Name(id="import_module" | "__import__") | ast.Attribute(attr="import_module"),
+            args=[ast.Constant(value=str(name)), *_],
+        ):
+            level = len(name) - len(name.lstrip("."))
+            return {_absolute(name[level:], level, package)} - {""}
+        case _:
+            return set()
+
+
+def _absolute(name: str, level: int, package: str) -> str:
+    if level == 0:
+        return name
+    parents = package.split(".") if package else []
+    if level > len(parents):
+        return ""
+    return ".".join([*parents[: len(parents) - level + 1], *([name] if name else [])])
+
+
+def _all_names(node: ast.Assign | ast.AugAssign | ast.AnnAssign) -> set[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if not any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+        return set()
+    elements = node.value.elts if isinstance(node.value, ast.List | ast.Tuple) else []
+    return {one.value for one in elements if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+def _run_at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If):
+            waiting += _branches(node)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+
+
+def _branches(node: ast.If) -> list[ast.AST]:
+    # The branches that an import can run.
+    match node.test:
+        case (
+            ast.Name(id="TYPE_CHECKING")
+            | ast.Attribute(attr="TYPE_CHECKING")
+            | ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()], comparators=[ast.Constant(value="__main__")])
+        ):
+            return [*node.orelse]
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")):
+            return [*node.body]
+        case _:
+            return [node.test, *node.body, *node.orelse]
+
+
+def class_definition(source: str, qualified_name: str) -> ast.ClassDef | None:
+    """Return the definition of a class in a source by the class's `__qualname__`; the last one where it has several."""
+    tree = _parsed(source)
+    found: list[ast.AST] = [] if tree is None else [tree]
+    # "make.<locals>.Layer" is the class Layer inside the function make.
+    for part in (part for part in qualified_name.split(".") if not part.startswith("<")):
+        found = [
+            inner
+            for outer in found
+            for inner in ast.walk(outer)
+            if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and inner.name == part
+            and inner is not outer
+        ]
+    return next((node for node in reversed(found) if isinstance(node, ast.ClassDef)), None)
+
+
+def global_names(source: str) -> set[str]:
+    """Return the names that a source looks up among the globals of its module."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            waiting = [symtable.symtable(source, "<source>", "exec")]
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return set()
+    found: set[str] = set()
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        top = table.get_type() == "module"
+        found |= {one.get_name() for one in table.get_symbols() if one.is_global() or (top and one.is_referenced())}
+    return found
+
+
+def source_path(module: str) -> Path | None:
+    """Return the Python file of a module, found without importing anything.
+
+    It is None for built-in modules, extension modules, modules made in memory and what is not found. The file of a
+    module that is imported may be gone since.
+    """
+    place = _place(module)
+    if place is None or place.file is None:
+        return None
+    # A program is Python whatever its name ends on.
+    return place.file if place.file.suffix in (".py", ".pyw") or module == "__main__" else None
+
+
+def read_source(module: str) -> str | None:
+    """Return the source of a module; None where it has no Python file, or one that cannot be read."""
+    path = source_path(module)
+    if path is None:
+        return None
+    try:
+        return importlib.util.decode_source(path.read_bytes())
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return None
+
+
+def _place(module: str) -> _Place | None:
+    if module in sys.modules:
+        # None there forbids the import.
+        loaded: ModuleType | None = sys.modules[module]
+        return None if loaded is None else _place_of(loaded)  # pyright: ignore[reportUnnecessaryComparison]
+    parent, _, name = module.rpartition(".")
+    folders: tuple[str, ...] | None = None
+    if parent:
+        above = _place(parent)
+        if above is None or above.folders is None:
+            return None
+        folders = above.folders
+    # Only the last part of the name: asked for a whole one, Python wants its parents imported.
+    spec = PathFinder.find_spec(name, folders)
+    if spec is None:
+        return None
+    inside = spec.submodule_search_locations
+    file = Path(spec.origin) if spec.has_location and spec.origin else None
+    return _Place(file, None if inside is None else tuple(inside))
+
+
+def _place_of(loaded: ModuleType) -> _Place:
+    # Some libraries put objects that answer to every name among the modules.
+    file = vars(loaded).get("__file__")
+    inside = vars(loaded).get("__path__")
+    # A program read from standard input says that its file is "<stdin>".
+    path = Path(file) if isinstance(file, str) and not file.startswith("<") else None
+    return _Place(path, None if inside is None else tuple(inside))
+
+
+def kind_of(module: str) -> Kind:
+    """Return where a module comes from.
+
+    Returns:
+        ``"standard"`` for the standard library; ``"installed"`` for site-packages and for pcbench; ``"own"`` for
+        Python source of the user's; ``"unreadable"`` for a module of the user's without it: an extension module, a
+        module made in memory, a file that is gone; ``"missing"`` for what is not found, and for a folder without
+        `__init__.py`, which has no code.
+    """
+    top = module.partition(".")[0]
+    if top == "pcbench":
+        return "installed"
+    # A library's submodules are the library's, even those without a file.
+    kind = _kind(top)
+    return kind if module == top or kind in ("standard", "installed") else _kind(module)
+
+
+def _kind(module: str) -> Kind:
+    if module in sys.builtin_module_names:
+        return "standard"
+    place = _place(module)
+    if place is None:
+        # Such as winreg, on Linux.
+        return "standard" if module in sys.stdlib_module_names else "missing"
+    if place.file is None:
+        return "unreadable" if place.folders is None else "missing"
+    if _SITE_FOLDERS & set(place.file.parts):
+        return "installed"
+    # A user's file may have the name of a standard module, so the name alone does not say it.
+    resolved = place.file.resolve()
+    if any(resolved.is_relative_to(folder) for folder in _STANDARD_FOLDERS):
+        return "installed" if _SITE_FOLDERS & set(resolved.parts) else "standard"
+    return "unreadable" if read_source(module) is None else "own"
+
+
+def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = False) -> dict[str, Kind]:
+    """Return every module that some modules import, at once or through others, and where it comes from.
+
+    The user's own modules are followed and installed ones are not. The roots and the packages around every module
+    are among them.
+
+    Args:
+        roots: The modules to start from.
+        everywhere: See `imported_modules`.
+        through_pcbench: Follow pcbench's modules as well.
+    """
+    kinds: dict[str, Kind] = {}
+    waiting = list(roots)
+    while waiting:
+        module = waiting.pop()
+        if not module or module in kinds:
+            continue
+        kinds[module] = kind_of(module)
+        waiting.append(module.rpartition(".")[0])
+        if kinds[module] == "own" or (through_pcbench and is_pcbench(module)):
+            waiting += _imports_of(module, everywhere=everywhere)
+    return kinds
+
+
+def _imports_of(module: str, *, everywhere: bool) -> set[str]:
+    place, source = _place(module), read_source(module)
+    if place is None or source is None:
+        return set()
+    name = module
+    if module == "__main__":
+        # "python -m package.module" runs a module that has another name.
+        spec = sys.modules["__main__"].__spec__
+        name = module if spec is None else spec.name
+    return imported_modules(source, name, is_package=place.folders is not None, everywhere=everywhere)
+
+
+def is_pcbench(module: str) -> bool:
+    """Return whether a module is pcbench's own."""
+    return module.partition(".")[0] == "pcbench"
+
+
+def distributions(modules: Iterable[str]) -> dict[str, str]:
+    """Return the versions of the distributions that installed modules belong to, by normalised name.
+
+    The standard library, pcbench and the user's modules are ignored. An installed module that belongs to no
+    distribution has its own name and no known version.
+    """
+    tops = {module.partition(".")[0] for module in modules if kind_of(module) == "installed" and not is_pcbench(module)}
+    found: dict[str, str] = {}
+    for top in sorted(tops):
+        for name in _distribution_names(tuple(sys.path)).get(top, ()):
+            found[re.sub(r"[-_.]+", "-", name).lower()] = importlib.metadata.version(name)
+        if top not in _distribution_names(tuple(sys.path)):
+            found[re.sub(r"[-_.]+", "-", top).lower()] = "unknown"
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def _distribution_names(path: tuple[str, ...]) -> dict[str, list[str]]:
+    # Reading what every distribution holds is slow; it changes with sys.path only.
+    del path
+    return {top: [name for name in names if name] for top, names in importlib.metadata.packages_distributions().items()}

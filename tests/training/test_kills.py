@@ -1,0 +1,190 @@
+"""Oracle: the training that nothing stopped, file by file and byte by byte."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pcbench.errors import WriteError
+from pcbench.files import Point, watched
+from pcbench.training.job import CARD, TrainingRequest, train
+from pcbench.training.job import Watcher as TrainingWatcher
+from pcbench.training.loop import Reporter
+
+KILLS = 4
+COMPARED = ("pdigits.safetensors", "backbone/losses.csv", "predictors/losses.csv")
+# What fails: the step, the file, and how often it has gone well before. There is a checkpoint after each epoch.
+FULL_DISK = [
+    ("write", "backbone/checkpoint.safetensors", 0),
+    ("write", "backbone/checkpoint.safetensors", 1),
+    ("fsync", "backbone/losses.csv", 0),
+    ("mkdir", "predictors", 0),
+    ("rename", "predictors/checkpoint.safetensors", 1),
+    ("write", "predictors/losses.svg", 0),
+    ("rename", "pdigits.safetensors", 0),
+    ("fsync", CARD, 0),
+]
+LOADED_BEFORE_FORKING = (
+    "lightning_fabric",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "optuna",
+    "sklearn.datasets",
+    "torch.utils.tensorboard",
+)
+Tell = Callable[[str], None]
+
+
+def request(folder: Path, trials: int) -> TrainingRequest:
+    changes = {"epochs": 2, "batch_size": 16}
+    return TrainingRequest("pdigits", "digits", folder, changes=changes, images=48, trials=trials)
+
+
+def made(folder: Path) -> dict[str, object]:
+    """Return the bytes of the files, and the card without the versions: who edits pcbench meanwhile changes these."""
+    assert not list(folder.glob("**/*.partial"))
+    assert not list(folder.glob("**/.trial*"))
+    card = json.loads((folder / CARD).read_text())
+    del card["versions"]
+    return {CARD: card, **{name: (folder / name).read_bytes() for name in COMPARED}}
+
+
+def test_a_training_that_is_killed_again_and_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    # Each child is forked from one process that has loaded the libraries; this file is that process's program.
+    done = subprocess.run([sys.executable, __file__, str(tmp_path), "20"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [0, *[-signal.SIGKILL] * KILLS, 0], done.stderr
+    assert made(tmp_path / "killed") == made(tmp_path / "whole")
+    assert (tmp_path / "killed" / "pdigits.toml").read_bytes() == (tmp_path / "whole" / "pdigits.toml").read_bytes()
+
+
+def full_disk(step: str, path: Path, good: int) -> Callable[[Point], None]:
+    """Return a watcher that lets a step fail after it has gone well so many times."""
+    met: list[Point] = []
+
+    def watcher(point: Point) -> None:
+        if (point.moment, point.step, point.path) == ("before", step, path):
+            met.append(point)
+            if len(met) > good:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return watcher
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """So small a training is many times slower with several threads on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
+    train(request(tmp_path / "whole", 0))
+    folder = tmp_path / "full"
+    for step, name, good in FULL_DISK:
+        with pytest.raises(WriteError) as raised, watched(full_disk(step, folder / name, good)):
+            train(request(folder, 0))
+        reason = "cannot be written (No space left on device; free some space on this disk)"
+        assert str(raised.value) == f"{folder / name}: {reason}"
+        assert raised.value.exit_code == 1
+    train(request(folder, 0))
+    assert made(folder) == made(tmp_path / "whole")
+
+
+class Told(TrainingWatcher):
+    """Tells of every step and trial in a line each."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+
+    def steps(self, stage: str) -> Reporter:
+        def report(done: int, total: int, losses: Mapping[str, float]) -> None:
+            del total, losses
+            self._tell(f"{stage} step {done}")
+
+        return report
+
+    def trial(self, done: int, total: int, best: float) -> None:
+        del total, best
+        self._tell(f"trial {done}")
+
+
+def train_in_child(folder: Path, tell: Tell) -> int:
+    """Train in a forked process; return its exit status, negative for a signal."""
+    if threading.active_count() != 1:
+        raise RuntimeError("a process with several threads cannot be forked safely")
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        torch.set_num_threads(1)
+        with watched(lambda point: tell(f"{point.moment} {point.step} {os.path.relpath(point.path, folder)}")):
+            train(request(folder, 1), Told(tell))
+        status = 0
+    finally:
+        if status:
+            traceback.print_exc()
+        os._exit(status)
+
+
+def writing(path: Path) -> Tell:
+    """Return who writes each line into a file at once."""
+
+    def tell(line: str) -> None:
+        with path.open("a") as file:
+            file.write(line + "\n")
+
+    return tell
+
+
+def killing(places: Mapping[str, int], place: int, delay: float) -> Tell:
+    """Return who ends this process by SIGKILL, `delay` seconds after the first line at or behind a place."""
+
+    def tell(line: str) -> None:
+        reached = places.get(line, -1) >= place
+        if reached and not delay:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if reached:
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    return tell
+
+
+def kill_at_random(folder: Path, seed: int) -> list[int]:
+    """Train once undisturbed and once with kills, one in each quarter of the lines; return the exit statuses."""
+    log = folder / "whole.txt"
+    statuses = [train_in_child(folder / "whole", writing(log))]
+    # The trial whether files can be written has a name of its own in each process, and leaves nothing that counts.
+    lines = [line for line in log.read_text().splitlines() if ".trial" not in line]
+    places = {line: place for place, line in enumerate(lines)}
+    generator = np.random.default_rng(seed)
+    for number in range(KILLS):
+        place = (number * len(lines) + int(generator.integers(len(lines)))) // KILLS
+        # Two die at once at the line; two some time later, in the middle of anything. Not the last one: it might end.
+        delay = float(generator.uniform(0.001, 0.02)) if number in {1, 2} else 0.0
+        statuses.append(train_in_child(folder / "killed", killing(places, place, delay)))
+    statuses.append(train_in_child(folder / "killed", lambda _: None))
+    return statuses
+
+
+if __name__ == "__main__":
+    for module in LOADED_BEFORE_FORKING:
+        importlib.import_module(module)
+    print(json.dumps(kill_at_random(Path(sys.argv[1]), int(sys.argv[2]))))
