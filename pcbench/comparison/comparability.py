@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
 
 from pcbench.errors import UsageError
-from pcbench.results.run_spec import RunSpec
+from pcbench.results.run_spec import Difference, RunSpec, SuiteSpec, differences
 
 # Settings that make other images of the same files, and so another benchmark.
 _IMAGE_SETTINGS = ("jpeg_quality",)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A field of two descriptions that differs.
-
-    Attributes:
-        field: Its path, such as ``settings.seed``.
-        first: Its value in the first run (or the reference).
-        second: Its value in the second.
-    """
-
-    field: str
-    first: Any
-    second: Any
-
-    def __str__(self) -> str:
-        return f"{self.field}: {_short(self.first)} -> {_short(self.second)}"
 
 
 def require_same_images(first: RunSpec, second: RunSpec, suites: Sequence[str], names: tuple[str, str]) -> None:
@@ -52,14 +32,26 @@ def require_same_images(first: RunSpec, second: RunSpec, suites: Sequence[str], 
 
 
 def other_differences(first: RunSpec, second: RunSpec) -> list[Difference]:
-    """Return every field that differs between two descriptions, field by field, but for the suites."""
-    return list(_walk("", *(spec.model_dump(mode="json", exclude={"suites"}) for spec in (first, second))))
+    """Return every field that differs between two descriptions, field by field, but for the suites.
+
+    Descriptions of version 1 held less, or the same in other words: what only one of them can say does not differ.
+    """
+    tables = [spec.model_dump(mode="json", exclude={"suites", "version"}) for spec in (first, second)]
+    if first.version != second.version:
+        for table in tables:
+            table["data"] = {k: v for k, v in table["data"].items() if k not in ("fingerprint", "former_fingerprint")}
+            table["settings"].pop("block_size")
+            # The libraries that a run uses are listed now, not all that are installed.
+            common = first.versions.keys() & second.versions.keys()
+            table["versions"] = {name: table["versions"][name] for name in sorted(common)}
+            table["model"] = {name: value for name, value in table["model"].items() if value is not None}
+    return differences(*tables)
 
 
 def _fatal(first: RunSpec, second: RunSpec, suites: Sequence[str]) -> Iterator[Difference]:
     yield Difference("data.preprocessing", first.data.preprocessing, second.data.preprocessing)
-    if first.data.preprocessing == second.data.preprocessing:
-        yield Difference("data.fingerprint", first.data.fingerprint, second.data.fingerprint)
+    if first.data.preprocessing == second.data.preprocessing and not _same_images(first, second):
+        yield Difference("data.fingerprint", _fingerprint(first), _fingerprint(second))
     yield Difference("data.corrupted", first.data.corrupted, second.data.corrupted)
     for name in _IMAGE_SETTINGS:
         yield Difference(f"settings.{name}", getattr(first.settings, name), getattr(second.settings, name))
@@ -69,22 +61,35 @@ def _fatal(first: RunSpec, second: RunSpec, suites: Sequence[str]) -> Iterator[D
         if one is None or other is None:
             yield Difference(f"suite {name}", *("run" if suite else "not run" for suite in (one, other)))
             continue
-        for field in ("kind", "version", "sha256", "images"):
-            yield Difference(f"suite {name} {field}", getattr(one, field), getattr(other, field))
+        yield from _suite(name, one, other)
 
 
-def _walk(path: str, first: Any, second: Any) -> Iterator[Difference]:
-    if first == second:
-        return
-    if isinstance(first, dict) and isinstance(second, dict):
-        one, other = cast("dict[str, Any]", first), cast("dict[str, Any]", second)
-        for key in dict.fromkeys([*one, *other]):
-            yield from _walk(f"{path}.{key}" if path else key, one.get(key), other.get(key))
-    else:
-        yield Difference(path, first, second)
+def _suite(name: str, one: SuiteSpec, other: SuiteSpec) -> Iterator[Difference]:
+    fields = ["kind", "version"]
+    # A rule that needs the network keeps a number of images that only specs of version 1 could state.
+    fields += ["images"] if one.rule is None and other.rule is None else []
+    for field in fields:
+        yield Difference(f"suite {name} {field}", getattr(one, field), getattr(other, field))
+    same_files = one.former_sha256 is not None and one.former_sha256 == other.former_sha256
+    if not same_files:
+        yield Difference(f"suite {name} sha256", one.sha256, other.sha256)
 
 
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else str(value)
-    # A hash is recognised by its first digits.
-    return text[:12] if len(text) == 64 and " " not in text else text
+def _same_images(first: RunSpec, second: RunSpec) -> bool:
+    """Return whether two runs are on the same images, as far as their descriptions can tell.
+
+    Version 1 hashed all images of the source, also where a run was on a part of them. Such a run and a later one on a
+    part are compared by the images' ids alone, which whoever reads their outcomes does.
+    """
+    one, other = ({data.fingerprint, data.former_fingerprint} - {None, ""} for data in (first.data, second.data))
+    if one & other:
+        return True
+    return {first.version, second.version} == {1, 2} and not (_whole(first) and _whole(second))
+
+
+def _whole(spec: RunSpec) -> bool:
+    return spec.data.fingerprint != "" and spec.data.former_fingerprint is not None
+
+
+def _fingerprint(spec: RunSpec) -> str:
+    return spec.data.fingerprint or str(spec.data.former_fingerprint)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pcbench.comparison.comparability import Difference, other_differences, require_same_images
+from pcbench.comparison.comparability import other_differences, require_same_images
 from pcbench.comparison.guarded import Guard, GuardedRow, guarded_rows, share
 from pcbench.comparison.reference import Reference
 from pcbench.comparison.scores import SuiteScores, read_scores
@@ -24,6 +24,7 @@ from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
 from pcbench.metrics.drop import FLIPS, Side, find_drops
 from pcbench.results.directory import Run
+from pcbench.results.run_spec import Difference
 
 
 @dataclass(frozen=True)

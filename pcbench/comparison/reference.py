@@ -25,9 +25,10 @@ from pcbench.files import try_folder, write
 from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
-from pcbench.results.run_spec import RunSpec
+from pcbench.results.run_spec import RunSpec, read_spec
 
-REFERENCE_VERSION = 1
+REFERENCE_VERSION = 2
+_READ_VERSIONS = (1, REFERENCE_VERSION)
 
 
 class _SuiteHeader(Definition):
@@ -40,7 +41,7 @@ class _SuiteHeader(Definition):
 class _Header(Definition):
     pcbench_reference: int
     key: str
-    spec: RunSpec
+    spec: dict[str, Any]
     suites: tuple[_SuiteHeader, ...]
 
 
@@ -79,7 +80,7 @@ def write_reference(reference: Reference, path: Path) -> None:
     header = _Header(
         pcbench_reference=REFERENCE_VERSION,
         key=reference.key,
-        spec=reference.spec,
+        spec=reference.spec.model_dump(mode="json"),
         suites=tuple(_suite_header(suite) for suite in reference.suites),
     )
     entries = {f"suite_{place}": _packed(suite.correct) for place, suite in enumerate(reference.suites)}
@@ -105,16 +106,17 @@ def read_reference(path: Path) -> Reference:
             text = archive["header"].tobytes()
             _check_version(path, text)
             header = _Header.model_validate_json(text)
+            spec = read_spec(header.spec)
             suites = tuple(_suite_scores(suite, archive[f"suite_{place}"]) for place, suite in enumerate(header.suites))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
         raise DataError(f"{path}: is no reference, or a damaged one ({reason}); freeze a run again") from error
-    return Reference(header.key, header.spec, suites)
+    return Reference(header.key, spec, suites)
 
 
 def _check_version(path: Path, text: bytes) -> None:
     version = json.loads(text)["pcbench_reference"]
-    if version != REFERENCE_VERSION:
+    if version not in _READ_VERSIONS:
         raise DataError(
             f"{path}: a reference of version {version}, this pcbench reads {REFERENCE_VERSION}; freeze a run again"
         )

@@ -114,6 +114,8 @@ def _baseline(spec: SuiteSpec) -> Baseline | None:
         kind, folder = suite_folder(spec.name)
     except UsageError:
         return None
-    if kind != "corruptions" or folder_hash(folder) != spec.sha256:
+    if kind != "corruptions":
         return None
-    return load_corruption_suite(folder).baseline
+    suite = load_corruption_suite(folder)
+    same = spec.sha256 == suite.identity() or folder_hash(folder) in (spec.sha256, spec.former_sha256)
+    return suite.baseline if same else None

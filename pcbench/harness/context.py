@@ -9,15 +9,17 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
+import torch
 
 from pcbench import models
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch, ImageSource
 from pcbench.data.sources import open_source
-from pcbench.errors import RunError
+from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.locations import Locations, Objects
+from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
 from pcbench.models.subject import Subject
 from pcbench.network.update import Hyperparameters
@@ -128,6 +130,7 @@ class Context:
     def _saved(self, stated: SuiteSpec) -> MeasuredSuite:
         for saved in open_saved(self.locations.adversarials or self.locations.suite(stated.name)):
             if saved.name == stated.name and saved.sha256() == stated.sha256:
+                _refuse_other_sizes(self.subject, saved.source, self.settings.timesteps)
                 return MeasuredSuite(saved, saved.source)
         raise RunError(f"the saved images of {stated.name} changed since the plan")
 
@@ -168,6 +171,20 @@ class Context:
                 f"{chosen.name}: {block.words} of {unit.condition.title} were changed since the run was planned; "
                 "put the images back, or start again with --again"
             )
+
+
+def _refuse_other_sizes(subject: Subject, source: ImageSource, timesteps: int) -> None:
+    """Refuse saved images of a size that the network does not take."""
+    image = to_unit_range(source.load([0]), subject.device)
+    try:
+        with torch.no_grad():
+            subject.logits(image, timesteps)
+    except RuntimeError as error:
+        size = " x ".join(str(side) for side in image.shape[2:])
+        raise UsageError(
+            f"{source.name}: {subject.name} does not take images of {size} px ({str(error).splitlines()[0]}); "
+            "score them by a model of their size"
+        ) from error
 
 
 def image_list(work: str, source: ImageSource) -> ImageSource:

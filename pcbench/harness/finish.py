@@ -29,7 +29,7 @@ from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run, write_manifest
+from pcbench.results.directory import Run
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
 from pcbench.results.parts import Part, PartError
 from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
@@ -91,8 +91,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Measured) -> Run:
         "missing": missing,
         "notes": [note for note in (*sentences, *_notes(plan, parts, missing)) if note is not None],
     }
-    write_manifest(folder, plan.spec, content)
-    return workspace.publish(keep_parts=bool(missing))
+    return workspace.finish(content)
 
 
 def definitions_of(plan: Plan) -> Definitions:
@@ -130,8 +129,7 @@ def remake(found: Run, plan: Plan) -> Run:
         for key, value in found.manifest.items()
         if key not in ("manifest_version", "key", "spec", "files", "tables")
     }
-    write_manifest(folder, plan.spec, {**kept, "tables": tables_identity(plan)})
-    return workspace.publish(keep_parts=bool(found.missing))
+    return workspace.finish({**kept, "tables": tables_identity(plan)})
 
 
 class _Parts:

@@ -7,6 +7,7 @@ what is run, where things lie, and which units of work that makes.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -253,7 +254,7 @@ class _Draft:
     objects: Objects
     locations: Locations
     suites: list[MeasuredSuite]
-    former: list[str | None] | list[str]
+    former: Sequence[str | None]
 
 
 def _finish(draft: _Draft, source: ImageSource) -> Plan:

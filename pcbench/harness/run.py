@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +17,7 @@ from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Inputs, Job, SilentMeter
 from pcbench.harness.engines.base import Engine, Failure
+from pcbench.harness.engines.local import make
 from pcbench.harness.finish import Measured, finish, is_current, remake
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
@@ -79,8 +79,7 @@ class _Lazy:
         """Return the engine."""
         if self._made is None:
             job = Job(self._plan.spec, self._plan.locations, self._plan.objects)
-            module = import_module("pcbench.harness.engines.local")
-            self._made = module.make(job, workers=self._workers, subject=self._plan.subject)
+            self._made = make(job, workers=self._workers, subject=self._plan.subject)
         return self._made
 
     def close(self) -> None:

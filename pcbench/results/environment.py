@@ -24,10 +24,14 @@ PARTS_CODE = (
     "models",
     "attacks",
     "harness/work",
+    "harness/scoring.py",
+    "harness/suites.py",
     "harness/context.py",
     "harness/blocks.py",
+    "metrics/representations.py",
     "results/schema.py",
     "results/conditions.py",
+    "results/adversarials.py",
 )
 METRICS_CODE = (
     "metrics",

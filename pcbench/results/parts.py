@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -125,7 +125,7 @@ def _checked(path: Path) -> tuple[dict[str, Any], bytes]:
         raise PartError(f"{path}: is cut or changed (it does not say whose part it is)") from error
     if not isinstance(found, dict):
         raise PartError(f"{path}: does not say whose part it is")
-    return found, rest
+    return cast("dict[str, Any]", found), rest
 
 
 def _parquet(table: pa.Table) -> bytes:

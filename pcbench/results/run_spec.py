@@ -225,6 +225,6 @@ def _walk_suites(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> I
 
 
 def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
+    text = "nothing" if value is None else str(value)
     # A hash is recognised by its first digits.
     return text[:12] if len(text) == 64 and " " not in text else text

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pcbench.results.directory import (
     open_run,
     partial_folder,
     write_json,
+    write_manifest,
 )
 from pcbench.results.parts import ENDING, Part, read_part, write_part
 from pcbench.results.run_spec import RunSpec, differences, read_spec
@@ -110,6 +111,15 @@ class Workspace:
             return open_run(self.finished).key == self.key
         except (UsageError, DataError):
             return False
+
+    def finish(self, content: Mapping[str, Any]) -> Run:
+        """Write the manifest of the finished folder, in which all other files lie, and give the folder its name.
+
+        Args:
+            content: What the manifest says beside the description; parts are kept where it lists missing ones.
+        """
+        write_manifest(self.finished, self.spec, content)
+        return self.publish(keep_parts=bool(content.get("missing")))
 
     def publish(self, *, keep_parts: bool = False) -> Run:
         """Give the finished folder its name, and remove what is no longer needed.

@@ -10,13 +10,20 @@ import pytest
 import torch
 
 from pcbench.attacks.classify import single
-from pcbench.attacks.saved import Origin, load_adversarials, save_adversarials, score_adversarials
 from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.errors import DataError, UsageError
+from pcbench.harness.work.saved import score_adversarials
+from pcbench.results.adversarials import gather, load_adversarials, to_bytes
+from pcbench.results.conditions import Condition
 
 from .conftest import Case, attack
 
-ORIGIN = Origin("net", "digits-linf", "pgd", "linf", "exact", 0, 0, "digits")
+CONDITION = Condition("digits-linf", "attack", "pgd", norm="linf", gradient="exact", attacked_timestep=0)
+
+
+def save_adversarials(path: Path, sweeps: list[Sweep]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(to_bytes(gather(sweeps, CONDITION, model="net", seed=0, data="digits")))
 
 
 def made(case: Case, **changes: object) -> Sweep:
@@ -42,16 +49,16 @@ def halves(case: Case) -> list[Sweep]:
 
 
 def test_images_come_back_bit_for_bit(digits: Case, tmp_path: Path) -> None:
-    save_adversarials(tmp_path / "a" / "pgd-t0.safetensors", halves(digits), ORIGIN)
+    save_adversarials(tmp_path / "a" / "pgd-t0.safetensors", halves(digits))
     again = load_adversarials(tmp_path / "a" / "pgd-t0.safetensors")
     whole = torch.cat([batch.images for batch in halves(digits) if batch.images is not None], dim=1)
-    assert again.origin == ORIGIN
+    assert (again.condition, again.model, again.seed, again.data) == (CONDITION, "net", 0, "digits")
     assert again.ids == digits.ids
     assert torch.equal(again.labels, digits.labels)
     for budget in range(len(again.epsilons)):
         assert torch.equal(again.images(budget), whole[budget])
     assert len(again.pool) < whole.shape[0] * whole.shape[1]
-    assert not list(tmp_path.glob("**/*.partial"))
+    assert (tmp_path / "a" / "pgd-t0.safetensors").read_bytes() == to_bytes(again)
 
 
 @pytest.mark.parametrize("changes", [{}, {"targeted": True, "target_offset": 3}])
@@ -59,7 +66,7 @@ def test_the_model_they_were_made_against_scores_them_as_before(
     digits: Case, tmp_path: Path, changes: dict[str, object]
 ) -> None:
     outcome = made(digits, **changes)
-    save_adversarials(tmp_path / "x.safetensors", [outcome], ORIGIN)
+    save_adversarials(tmp_path / "x.safetensors", [outcome])
     (again,) = score_adversarials(single(digits.classifier), load_adversarials(tmp_path / "x.safetensors"), 96)
     for column in ("denominator", "success_within", "prediction", "linf", "l2"):
         np.testing.assert_array_equal(getattr(again, column), getattr(outcome, column))
@@ -68,7 +75,7 @@ def test_the_model_they_were_made_against_scores_them_as_before(
 def test_another_model_scores_them_by_its_own_clean_answers(digits: Case, tmp_path: Path) -> None:
     other = torch.nn.Sequential(torch.nn.AvgPool2d(3, stride=1, padding=1), digits.classifier)
     outcome = made(digits)
-    save_adversarials(tmp_path / "x.safetensors", [outcome], ORIGIN)
+    save_adversarials(tmp_path / "x.safetensors", [outcome])
     (again,) = score_adversarials(single(other), load_adversarials(tmp_path / "x.safetensors"), 96)
     right = (other(digits.images).argmax(dim=1) == digits.labels).numpy()
     np.testing.assert_array_equal(again.denominator, right)
@@ -91,8 +98,8 @@ def test_what_is_no_such_file_is_refused(digits: Case, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a file of adversarial images"):
         load_adversarials(path)
     with pytest.raises(DataError, match="keep_images=True"):
-        save_adversarials(path, [replace(made(digits), images=None)], ORIGIN)
-    save_adversarials(path, [made(digits)], ORIGIN)
+        save_adversarials(path, [replace(made(digits), images=None)])
+    save_adversarials(path, [made(digits)])
     damaged = bytearray(path.read_bytes())
     path.write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(DataError, match="not a readable file"):
@@ -100,7 +107,7 @@ def test_what_is_no_such_file_is_refused(digits: Case, tmp_path: Path) -> None:
 
 
 def test_a_model_with_fewer_classes_is_refused(digits: Case, tmp_path: Path) -> None:
-    save_adversarials(tmp_path / "x.safetensors", [made(digits)], ORIGIN)
+    save_adversarials(tmp_path / "x.safetensors", [made(digits)])
     loaded = load_adversarials(tmp_path / "x.safetensors")
     with pytest.raises(UsageError, match="does not exist"):
         score_adversarials(lambda images: digits.classifier(images)[None, :, :4], loaded, 96)

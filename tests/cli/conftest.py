@@ -10,9 +10,9 @@ import pytest
 
 from pcbench.cli.main import main
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import begin
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import outcome_table, write_outcomes
+from pcbench.results.workspace import begin
 
 IMAGES = 200
 
@@ -52,7 +52,7 @@ def _make_run(folder: Path, right: int, seed: int = 0, crop: int = 32) -> Path:
         "confidence": np.ones(IMAGES),
     }
     table = outcome_table(Condition("fog-only", "corruption", "fog", severity=3), columns)
-    write_outcomes(table, space.folder / "outcomes" / "fog-only" / "fog.parquet")
+    write_outcomes(table, space.finished / "outcomes" / "fog-only" / "fog.parquet")
     return space.finish({}).folder
 
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run, begin
+from pcbench.results.directory import Run
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import outcome_table, write_outcomes
+from pcbench.results.workspace import begin
 
 TIMESTEPS = 3
 CORRUPTIONS = ("fog", "snow")
@@ -69,7 +70,7 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
                 correct = clean[timestep]
             tables[f"{condition.suite}/{timestep}.parquet"].append(_table(condition, timestep, correct))
         for file, parts in tables.items():
-            write_outcomes(pa.concat_tables(parts), space.folder / "outcomes" / file)
+            write_outcomes(pa.concat_tables(parts), space.finished / "outcomes" / file)
         return space.finish({"model": "made"})
 
     return make

@@ -14,10 +14,10 @@ from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import begin
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
 from pcbench.results.schema import outcome_table, write_outcomes
+from pcbench.results.workspace import begin
 
 NAMES = ("first", "second")
 
@@ -128,7 +128,7 @@ def imagenet_run(make_run, tmp_path):
             columns = {"image_id": np.array([f"{n:02d}" for n in range(60)]), "correct": correct}
             columns |= {name: np.zeros(60, dtype=int) for name in ("label", "prediction", "confidence")}
             tables.append(outcome_table(condition, columns | {"timestep": np.full(60, timestep)}))
-    write_outcomes(pa.concat_tables(tables), space.folder / "outcomes" / "imagenet-c" / "all.parquet")
+    write_outcomes(pa.concat_tables(tables), space.finished / "outcomes" / "imagenet-c" / "all.parquet")
     return space.finish({}), suite
 
 

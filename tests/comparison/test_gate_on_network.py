@@ -20,9 +20,10 @@ from pcbench.data.sources import open_source
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run, begin
+from pcbench.results.directory import Run
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import outcome_table, write_outcomes
+from pcbench.results.workspace import begin
 
 TIMESTEPS = 8
 CORRUPTIONS = ("shot_noise", "defocus_blur")
@@ -64,7 +65,7 @@ def answer(network: PredictiveNetwork, images: ImageSource, make_run: Callable[.
                 clean = images.load(range(len(images)))
                 corrupted = pcbench.corrupt(clean, corruption, severity, seed=seed, ids=images.ids)
                 tables.append(_table(network, images, corruption, severity, corrupted))
-        write_outcomes(pa.concat_tables(tables), space.folder / "outcomes" / "made-c" / "all.parquet")
+        write_outcomes(pa.concat_tables(tables), space.finished / "outcomes" / "made-c" / "all.parquet")
         return space.finish({})
 
     return run

@@ -67,7 +67,7 @@ def _header(change):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (_header(lambda header: header.update(pcbench_reference=99)), "version 99, this pcbench reads 1"),
+        (_header(lambda header: header.update(pcbench_reference=99)), "version 99, this pcbench reads 2"),
         (_header(lambda header: header.pop("spec")), "damaged one"),
         (_header(lambda header: header["suites"][0].update(images=7)), "damaged one"),
         (lambda entries: entries.pop("suite_1"), "damaged one"),

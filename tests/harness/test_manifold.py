@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,45 @@ from torch import nn
 import pcbench
 from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import network_input_noise
-from pcbench.corruptions.definitions import load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
+from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
-from pcbench.harness import manifold
-from pcbench.harness.manifold import ManifoldRequest, measure_manifold
-from pcbench.harness.run import run
+from pcbench.harness.start import run
+from pcbench.harness.work.representations import measure
 from pcbench.metrics.representations import representation_rows
 from pcbench.network.network import PredictiveNetwork
+from pcbench.reports.report import write_report
+from pcbench.results.conditions import Condition
+from pcbench.results.schema import joined
 from pcbench.training.validation import noise_definition
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is measured, without a run."""
+
+    network: PredictiveNetwork
+    source: ImageSource
+    noise: CorruptionDefinition
+    timesteps: int
+    seed: int = 0
+    batch_size: int = 32
+
+    def table(self) -> pd.DataFrame:
+        """All rows."""
+        condition = Condition("manifold", "noise", self.noise.name)
+        tables = [
+            table
+            for batch in self.source.batches(self.batch_size)
+            for table in measure(self.network, batch, condition, self.noise, seed=self.seed, timesteps=self.timesteps)
+        ]
+        return joined(tables, "representations").to_pandas()
+
+
 @pytest.fixture
-def request_for_five() -> ManifoldRequest:
+def request_for_five() -> Asked:
     with torch.random.fork_rng():
         torch.manual_seed(2)
         backbone = nn.Sequential(
@@ -41,13 +67,13 @@ def request_for_five() -> ManifoldRequest:
     network = pcbench.predify(backbone, configuration, mean=(0.5,) * 3, std=(0.5,) * 3)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3)).astype(np.uint8)
     source = open_source((images, np.zeros(5, int)), preprocessing=Preprocessing())
-    return ManifoldRequest(network, source, "manifold", noise_definition(), timesteps=2, seed=3, batch_size=2)
+    return Asked(network, source, noise_definition(), timesteps=2, seed=3, batch_size=2)
 
 
-def test_each_number_is_what_one_image_alone_gives(request_for_five: ManifoldRequest) -> None:
+def test_each_number_is_what_one_image_alone_gives(request_for_five: Asked) -> None:
     # Oracle: one image, two passes, scipy.
     request = request_for_five
-    table = measure_manifold(request).to_pandas().fillna({"pcoder": 0})
+    table = request.table().fillna({"pcoder": 0})
     measured = table.set_index(["image_id", "severity", "timestep", "metric", "pcoder"])["value"]
     assert len(measured) == 5 * 5 * 3 * (2 * 2 + 1)
     name = request.source.ids[3]
@@ -69,9 +95,9 @@ def test_each_number_is_what_one_image_alone_gives(request_for_five: ManifoldReq
     assert measured[(name, 4, 2, "reconstruction_error", 0)] == pytest.approx(error, rel=1e-5)
 
 
-def test_the_rows_hold_means_over_images_and_paired_changes(request_for_five: ManifoldRequest) -> None:
+def test_the_rows_hold_means_over_images_and_paired_changes(request_for_five: Asked) -> None:
     # Oracle: pandas' own means of the per-image table.
-    measured = measure_manifold(request_for_five).to_pandas()
+    measured = request_for_five.table()
     table = pd.DataFrame(representation_rows(measured))
     part = measured[(measured.metric == "correlation_distance") & (measured.pcoder == 2) & (measured.severity == 5)]
     by_timestep = part.pivot(index="image_id", columns="timestep", values="value")
@@ -86,21 +112,16 @@ def test_the_rows_hold_means_over_images_and_paired_changes(request_for_five: Ma
     assert set(table["kind"]) == {"noise"}
 
 
-def test_a_run_of_the_suite_writes_representations_and_rows(
-    network: PredictiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_the_suite_writes_representations_and_rows(network: PredictiveNetwork, tmp_path: Path) -> None:
     # Oracle: the same measured without a run; blocks smaller than the images change nothing.
-    monkeypatch.setattr(manifold, "_IMAGES_PER_UNIT", 5)
-    options = {"data": "digits", "images": 12, "timesteps": 2, "progress": False}
+    options = {"data": "digits", "images": 12, "timesteps": 2, "batch_size": 5, "block_size": 5, "progress": False}
     made = run(network, ["manifold"], out=tmp_path / "run", **options)
-    monkeypatch.undo()
     found = made.representations()
-    assert len(list((made.folder / "representations" / "manifold").iterdir())) == 3
     source = open_source("digits", preprocessing=Preprocessing()).take(12)
     definition = load_corruption_suite(suite_folder("manifold")[1]).corruptions[0]
-    request = ManifoldRequest(network, source, "manifold", definition, timesteps=2)
+    request = Asked(network, source, definition, timesteps=2)
     keys = ["image_id", "severity", "timestep", "metric", "pcoder"]
-    expected = measure_manifold(request).to_pandas()
+    expected = request.table()
     for table in (found, expected):
         table["image_id"] = table["image_id"].astype(str)
         table["metric"] = table["metric"].astype(str)
@@ -110,6 +131,7 @@ def test_a_run_of_the_suite_writes_representations_and_rows(
     metrics = made.metrics
     assert set(metrics["suite"]) == {"manifold"}
     assert {"accuracy", "correlation_distance_pcoder1", "reconstruction_error"} <= set(metrics["metric"])
+    write_report([made], made.folder / "report")
     names = {path.stem for path in (made.folder / "report").glob("*.svg")}
     assert names == {
         "manifold-correlation-distance",
@@ -130,4 +152,5 @@ def test_noise_suites_carry_their_standard_deviations(network: PredictiveNetwork
     noise = made.outcomes().query("kind == 'noise'")
     pairs = sorted(set(zip(noise["severity"], noise["epsilon"], strict=True)))
     assert pairs == [(1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0), (5, 2.0)]
+    write_report([made], made.folder / "report")
     assert {path.stem for path in (made.folder / "report").glob("*.svg")} >= {"gaussian-noise-accuracy-under-noise"}

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import pcbench
-from pcbench.errors import DivergenceError, UsageError
-from pcbench.harness import run as harness
-from pcbench.harness.run import run
+from pcbench.errors import DivergenceError, RunError, UsageError
+from pcbench.files import Point, watched
+from pcbench.harness.start import run
 from pcbench.network.network import PredictiveNetwork
-from pcbench.results.directory import Run, open_run, partial_folder
-from pcbench.results.schema import write_outcomes
+from pcbench.results.directory import Run, open_run
 
 COLUMNS = [
     *("model", "suite", "kind", "name", "severity", "norm", "epsilon", "targeted", "gradient", "attacked_timestep"),
@@ -24,12 +23,9 @@ COLUMNS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Leave out figures, page and example images, which take longer than these small runs, but for one test."""
-    if "with_pictures" not in request.keywords:
-        monkeypatch.setattr(harness, "write_report", lambda *_: None)
-        monkeypatch.setattr(harness, "write_examples", lambda *_: None)
+def tables(made: Run) -> dict[str, str]:
+    """The hashes of a run's files."""
+    return {name: digest for name, digest in made.manifest["files"].items() if name.endswith((".parquet", ".csv"))}
 
 
 def measure(network: nn.Module, folder: Path, *suites: Path, **options: object) -> Run:
@@ -122,27 +118,29 @@ def test_images_that_tuning_took_are_left_out_and_the_rest_is_called_a_subset(
 
 
 def test_a_stopped_run_goes_on_and_ends_as_if_never_stopped(
-    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path
 ) -> None:
     whole = measure(network, tmp_path / "whole", corruption_suite)
-    written: list[Path] = []
+    parts = tmp_path / "stopped.partial" / "parts"
 
-    def stop_after_four(table: object, path: Path) -> None:
-        if len(written) == 4:
+    def stop_after_four(point: Point) -> None:
+        if point.path.suffix == ".part" and len(list(parts.rglob("*.part"))) == 4:
             raise KeyboardInterrupt
-        written.append(path)
-        write_outcomes(table, path)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(harness, "write_outcomes", stop_after_four)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), watched(stop_after_four):
         measure(network, tmp_path / "stopped", corruption_suite)
     assert not (tmp_path / "stopped").exists()
-    times = {path: path.stat().st_mtime_ns for path in written}
-    monkeypatch.setattr(harness, "write_outcomes", write_outcomes)
-    resumed = measure(network, tmp_path / "stopped", corruption_suite)
-    assert resumed.manifest["files"] == whole.manifest["files"]
-    after = [resumed.folder / path.relative_to(partial_folder(resumed.folder)) for path in written]
-    assert [path.stat().st_mtime_ns for path in after] == list(times.values())
+    kept = {path: path.stat().st_mtime_ns for path in parts.rglob("*.part")}
+    assert len(kept) == 4
+    seen: dict[Path, int] = {}
+
+    def note(_: Point) -> None:
+        seen.update({path: path.stat().st_mtime_ns for path in kept if path.is_file()})
+
+    with watched(note):
+        resumed = measure(network, tmp_path / "stopped", corruption_suite)
+    assert seen == kept
+    assert tables(resumed) == tables(whole)
 
 
 def test_the_same_spec_finds_the_finished_run(
@@ -191,8 +189,9 @@ class Exploding(nn.Module):
 
 
 def test_logits_that_are_not_finite_are_named_with_timestep_and_image(corruption_suite: Path, tmp_path: Path) -> None:
-    with pytest.raises(DivergenceError, match=r"t = 1 .* image 'digits"):
+    with pytest.raises(RunError, match=r"t = 1 .* image 'digits") as failed:
         measure(Exploding(), tmp_path / "run", corruption_suite, timesteps=1)
+    assert isinstance(failed.value.__cause__, DivergenceError)
     with pytest.raises(UsageError, match="unfinished"):
         open_run(tmp_path / "run")
 
@@ -245,7 +244,7 @@ def test_a_suite_may_ask_for_images_that_are_right_at_every_timestep(attack_suit
 def test_kept_adversarial_images_are_those_that_were_scored(
     network: PredictiveNetwork, attack_suite: Path, tmp_path: Path
 ) -> None:
-    from pcbench.attacks.saved import load_adversarials
+    from pcbench.results.adversarials import load_adversarials
 
     finished = measure(network, tmp_path / "run", attack_suite, images=40, save_adversarials=True)
     kept = load_adversarials(finished.folder / "adversarials" / "small" / "pgd-t2.safetensors")

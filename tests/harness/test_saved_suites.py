@@ -9,19 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from pcbench.attacks.saved import load_adversarials
 from pcbench.errors import DataError, UsageError
-from pcbench.harness import run as harness
-from pcbench.harness.run import run
+from pcbench.harness.start import run
 from pcbench.network.network import PredictiveNetwork
+from pcbench.results.adversarials import load_adversarials
 from pcbench.results.directory import Run
-
-
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out figures, page and example images, which take longer than these small runs."""
-    monkeypatch.setattr(harness, "write_report", lambda *_: None)
-    monkeypatch.setattr(harness, "write_examples", lambda *_: None)
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run, begin
+from pcbench.results.directory import Run
 from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import outcome_table, write_outcomes
+from pcbench.results.workspace import begin
 
 TIMESTEPS = 3
 EPSILONS = [k / 255 for k in (0, 1, 4, 16)]
@@ -167,7 +168,7 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
     workspace = begin(folder, _spec(model, seed), again=False)
     tables = simulated_tables(images, seed)
     for number, table in enumerate(tables):
-        write_outcomes(table, workspace.folder / "outcomes" / str(table["suite"][0]) / f"{number:03}.parquet")
+        write_outcomes(table, workspace.finished / "outcomes" / str(table["suite"][0]) / f"{number:03}.parquet")
     whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     metrics = summarise(whole, model=model, baselines={"digits-c": MadeUpBaseline()})
     rival = {"sign": "random search", "n": 70, "judged_rate": 0.5, "rival_rate": 0.25, "p_value": 0.9, "rival_only": 0}
@@ -184,11 +185,11 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
         }
         for t in range(TIMESTEPS)
     ]
-    (workspace.folder / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
+    (workspace.finished / "checks.json").write_text(json.dumps(checks), encoding="utf-8")
     transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
     metrics = pd.concat([metrics, transfer], ignore_index=True)
-    write_metrics(metrics, workspace.folder)
-    _write_examples(workspace.folder / "examples")
+    write_metrics(metrics, workspace.finished)
+    _write_examples(workspace.finished / "examples")
     return workspace.finish({"started": "2026-01-01T00:00:00+00:00", "seconds": 1.5, "machine": {}})
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from pcbench.errors import DataError, UsageError
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run, begin, open_run, partial_folder
+from pcbench.results.directory import Run, open_run, partial_folder
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import outcome_table, read_outcomes, write_outcomes
+from pcbench.results.workspace import begin
 
 SETTINGS = Settings(
     seed=0,
@@ -51,7 +52,7 @@ COLUMNS = {
 
 def finish(folder: Path, spec: RunSpec = SPEC, *, again: bool = False) -> Run:
     space = begin(folder, spec, again=again)
-    write_outcomes(outcome_table(CONDITION, COLUMNS), space.folder / "outcomes" / "fog-only" / "fog-3.parquet")
+    write_outcomes(outcome_table(CONDITION, COLUMNS), space.finished / "outcomes" / "fog-only" / "fog-3.parquet")
     return space.finish({})
 
 

@@ -86,7 +86,8 @@ class Schedule:
 
     def failed(self, unit: Unit) -> list[Unit]:
         """Note that a unit failed; return the units that can't be done without it."""
-        lost, names = [], {unit.path}
+        lost: list[Unit] = []
+        names = {unit.path}
         for waiting in list(self._waiting):
             if names.intersection(waiting.after):
                 names.add(waiting.path)

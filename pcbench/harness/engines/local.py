@@ -62,7 +62,7 @@ class InProcess:
         if not units:
             return
         torch.set_num_threads(self._job.spec.settings.threads)
-        context = self._context = self._context or Context(self._job, self._subject)
+        context = self._context = self._context or _opened(self._job, self._subject)
         context.meter = listener
         schedule = Schedule(units)
         while (unit := schedule.next()) is not None:
@@ -72,6 +72,14 @@ class InProcess:
     def close(self) -> None:
         """Give the process its own number of threads back."""
         torch.set_num_threads(self._threads)
+
+
+def _opened(job: Job, subject: Subject | None = None) -> Context:
+    """Return a context whose network and images are open, so that what cannot be opened is said before any unit."""
+    context = Context(job, subject)
+    for suite in job.spec.suites:
+        context.suite(suite.name)
+    return context
 
 
 def _settle(unit: Unit, outcome: Part | Failure, schedule: Schedule, listener: Listener) -> None:
@@ -241,8 +249,8 @@ def work() -> None:
     sys.path[:] = path
     try:
         torch.set_num_threads(job.spec.settings.threads)
-        context = Context(job, meter=_Meter(pipe))
-        context.suite(job.spec.suites[0].name)
+        context = _opened(job)
+        context.meter = _Meter(pipe)
     except PcbenchError as error:
         pipe.send(("refused", str(error)))
         return

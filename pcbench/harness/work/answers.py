@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import torch
@@ -24,8 +26,8 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     for batch in context.batches(unit):
         with torch.no_grad():
             logits = subject.logits(to_unit_range(batch.images, subject.device), timesteps).double().cpu().numpy()
-        times, count, classes = logits.shape
-        columns = {
+        times, count, classes = (int(size) for size in logits.shape)
+        columns: dict[str, Any] = {
             "image_id": np.tile(np.array(batch.ids).repeat(classes), times),
             "timestep": np.arange(times).repeat(count * classes),
             "class": np.tile(np.arange(classes), times * count),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +40,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         context.meter.step(unit.passes * len(batch.ids), len(batch.ids))
     if not rows:
         return Made(EVIDENCE.empty_table())
-    columns = {name: [row[name] for row in rows] for name in EvidenceRow.__annotations__}
+    columns: dict[str, Any] = {name: [cast("Any", row)[name] for row in rows] for name in EvidenceRow.__annotations__}
     return Made(made_table("evidence", {**columns, "suite": suite.name, "epsilon": used}))
 
 

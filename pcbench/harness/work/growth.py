@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +32,8 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         images = subject.normalise(to_unit_range(batch.images, subject.device))
         with torch.no_grad():
             magnitudes = network.unroll(images, timesteps).magnitudes.double().cpu().numpy()
-        times, pcoders, count = magnitudes.shape
-        columns = {
+        times, pcoders, count = (int(size) for size in magnitudes.shape)
+        columns: dict[str, Any] = {
             "image_id": np.tile(np.array(batch.ids), times * pcoders),
             "timestep": np.arange(times).repeat(pcoders * count),
             "pcoder": np.tile(np.arange(1, pcoders + 1).repeat(count), times),

@@ -52,7 +52,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
 
 
 def _table(context: Context, batch: Batch, number: int, shown: _Shown) -> pa.Table:
-    empty: tuple[dict[str, str], ...] = ({},) * len(batch.ids)
+    empty: list[dict[str, str]] = [{} for _ in batch.ids]
     return made_table(
         "pictures",
         {
