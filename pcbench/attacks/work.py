@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -56,8 +56,6 @@ class Work:
     bracketing: bool
     batch_size: int
     on_progress: Callable[[int], None] | None = None
-    _queue: deque[Pair] = field(default_factory=deque[Pair], init=False)
-    _reported: list[int] = field(default_factory=lambda: [0], init=False)
 
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""
@@ -66,20 +64,22 @@ class Work:
         ledger = Ledger(self.clean, denominator.cpu().numpy(), len(self.epsilons), kept)
         to_attack = positions(denominator.any(dim=0))
         order = self._order(to_attack)
-        self._queue.extend(order.start(to_attack.tolist()))
-        while self._queue:
-            budgets, places = self._take()
+        queue = deque[Pair](order.start(to_attack.tolist()))
+        settled = 0
+        while queue:
+            budgets, places = self._take(queue)
             self._attack(budgets, places, ledger)
             broken = ledger.broken(budgets, places, within=True)
             for budget, place, done in zip(budgets.tolist(), places.tolist(), broken.tolist(), strict=True):
                 gap = None if done else float(ledger.gap[0, budget, place])
-                self._queue.extend(order.after((budget, place), gap))
+                queue.extend(order.after((budget, place), gap))
+            settled += len(places)
             self._report(len(places))
-            if not self._queue:
-                self._queue.extend(order.last())
+            if not queue:
+                queue.extend(order.last())
         for pair in order.audited:
             ledger.audited[pair] = True
-        self._report(len(self.epsilons) * len(self.images) - self._reported[0])
+        self._report(len(self.epsilons) * len(self.images) - settled)
         return ledger
 
     def _order(self, to_attack: NDArray[np.intp]) -> Order:
@@ -107,14 +107,14 @@ class Work:
         at_class = predictions == classes
         return at_class if self.definition.targeted else ~at_class
 
-    def _take(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Take the next batch; only some adapters can mix budgets, and a budget of nothing costs nothing alone."""
-        taken = [self._queue.popleft()]
-        while self._queue and len(taken) < self.batch_size:
-            budget = self._queue[0][0]
+    def _take(self, queue: deque[Pair]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Take the next batch; only some adapters can mix budgets, and ε = 0 costs nothing alone."""
+        taken = [queue.popleft()]
+        while queue and len(taken) < self.batch_size:
+            budget = queue[0][0]
             if budget != taken[0][0] and (not self.adapter.mixes_epsilons or 0 in (budget, taken[0][0])):
                 break
-            taken.append(self._queue.popleft())
+            taken.append(queue.popleft())
         pairs = np.asarray(taken, dtype=np.intp)
         return pairs[:, 0], pairs[:, 1]
 
@@ -145,6 +145,5 @@ class Work:
         return Scored(images, answers, success, linf, l2, found.queries.to(device))
 
     def _report(self, settled: int) -> None:
-        self._reported[0] += settled
         if self.on_progress is not None and settled:
             self.on_progress(settled)
