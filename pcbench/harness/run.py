@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from pcbench.results.directory import MANIFEST, Run, open_run, partial_folder
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import ANSWERS, read_table
-from pcbench.results.workspace import Workspace, begin, read_state, settle
+from pcbench.results.workspace import Workspace, begin, read_state, settle, sweep
 
 logger = logging.getLogger("pcbench")
 
@@ -103,6 +103,7 @@ def _found(request: Request, plan: Plan, final: Path, engine: _Lazy) -> Run | No
             refuse_other_answers(read_table(stored, "answers"), _ask(plan.question, engine.get()).table)
     if not is_current(held, plan):
         held = remake(held, plan)
+    sweep(final)
     return dataclasses.replace(_reported(held), found=True)
 
 
@@ -163,32 +164,49 @@ def _reported(finished: Run) -> Run:
 
 def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
-    console = Console(file=sys.stderr) if request.progress else None
     todo = _left(request, plan, workspace)
-    if workspace.is_finished() and not todo:
+    if not todo and workspace.is_finished():
         return _reported(workspace.publish())
-    work = sum(unit.cost for unit in plan.units)
-    several = request.workers > 1
-    with (
-        _kept_noted(plan, workspace),
-        RunProgress(workspace.folder, len(plan.units), work, console, several=several) as progress,
-    ):
-        for unit in set(plan.units) - set(todo):
-            progress.skip(unit.cost)
+    with _kept_noted(plan, workspace):
+        listener, waited = _do(request, plan, workspace, engine, todo)
+        if listener.failures and not request.allow_missing:
+            raise _failed(plan, workspace, listener.failures)
+        measured = Measured(
+            started=started.isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - clock, 1),
+            waited=waited,
+            failures=listener.failures,
+        )
+        return _reported(finish(plan, workspace, measured))
+
+
+def _do(
+    request: Request, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit]
+) -> tuple[_Keeper, float | None]:
+    """Do the units that are left; return what was kept, and the share of the time that the network waited."""
+    console = Console(file=sys.stderr) if request.progress else None
+    if console is not None and todo:
+        for sentence in _upper_bounds(plan):
+            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    work, several = sum(unit.cost for unit in plan.units), request.workers > 1
+    progress = RunProgress(workspace.folder, len(plan.units), work, console, several=several)
+    listener, left = _Keeper(workspace, progress), {unit.path for unit in todo}
+    with progress:
+        for unit in plan.units:
+            if unit.path not in left:
+                progress.skip(unit.cost)
         if plan.question is not None and todo:
             _recognise(plan, workspace, plan.question, engine.get())
-        listener = _Keeper(workspace, progress)
         if todo:
             engine.get().run(todo, _Reader(workspace), listener)
-    if listener.failures and not request.allow_missing:
-        raise _failed(plan, workspace, listener.failures)
-    measured = Measured(
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - clock, 1),
-        waited=progress.waited_share,
-        failures=listener.failures,
-    )
-    return _reported(finish(plan, workspace, measured))
+    return listener, progress.waited_share
+
+
+def _upper_bounds(plan: Plan) -> Iterator[str]:
+    """Say of suites whose images the network chooses how many these are at most."""
+    for suite in plan.spec.suites:
+        if suite.rule is not None:
+            yield f"{suite.name}: at most {suite.images} images, those that are right at every timestep"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pcbench import files
 from pcbench.errors import DataError
 
 METRICS_VERSION = 1
@@ -59,8 +60,8 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 
 def write_metrics(table: pd.DataFrame, folder: Path) -> None:
     """Write a table of metrics as `metrics.parquet`, with its version, and the same as `metrics.csv`."""
-    write_metrics_parquet(table, folder / "metrics.parquet")
-    table.to_csv(folder / "metrics.csv", index=False)
+    files.write(folder / "metrics.parquet", lambda unfinished: write_metrics_parquet(table, unfinished))
+    files.write(folder / "metrics.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
 def write_metrics_parquet(table: pd.DataFrame, path: Path) -> None:

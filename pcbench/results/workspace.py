@@ -193,6 +193,17 @@ def settle(final: Path) -> None:
             files.rename(folder / _REPLACED, final)
 
 
+def sweep(final: Path) -> None:
+    """Remove what a process left beside a finished run when it was killed just after the folder got its name.
+
+    Unfinished work that was begun with `--again` stays: it is going to replace this run. So do the parts of a run that
+    lacks some.
+    """
+    state = read_state(partial_folder(final))
+    if state is not None and not state.again and not open_run(final, verify=False).missing:
+        files.remove_folder(partial_folder(final), last=MARKER)
+
+
 def read_state(folder: Path) -> State | None:
     """Return what the marker of an unfinished folder says; None where there is none, or a damaged one."""
     try:
