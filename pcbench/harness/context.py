@@ -99,6 +99,7 @@ class Context:
         self.subject = self._load() if subject is None else subject
         self._suites: dict[str, MeasuredSuite] = {}
         self._subjects: dict[str, Subject] = {}
+        self._lists: dict[tuple[str, str], ImageSource] = {}
 
     def _load(self) -> Subject:
         subject = load_subject(self.locations, self._objects, self.spec.model, self.settings.timesteps)
@@ -147,7 +148,10 @@ class Context:
 
     def images(self, unit: Unit) -> ImageSource:
         """Return the list of images that a unit's block is cut from."""
-        return image_list(unit.work, self.suite(unit.condition.suite).source)
+        key = unit.work, unit.condition.suite
+        if key not in self._lists:
+            self._lists[key] = image_list(unit.work, self.suite(unit.condition.suite).source)
+        return self._lists[key]
 
     def batches(self, unit: Unit, source: ImageSource | None = None) -> Iterator[Batch]:
         """Yield the images of a unit's block, batch by batch, and check at the end that they are those planned.

@@ -31,10 +31,16 @@ class _Planner:
         self.times = spec.settings.timesteps + 1
         self._digests = digests
         self._block_size = spec.settings.block_size or 1
+        self._cut: dict[tuple[str, ...], _Blocks] = {}
 
     def blocks(self, suite: MeasuredSuite, condition: Condition, work: str) -> _Blocks:
-        images = image_list(work, suite.source)
-        return list(cut(self._digests.of_condition(suite, condition, images), self._block_size))
+        """Return the blocks of a kind of work on a condition; conditions of the same images share them."""
+        read = (condition.path,) if suite.published is not None and condition.kind != "clean" else ()
+        key = (suite.name, work, *read)
+        if key not in self._cut:
+            images = image_list(work, suite.source)
+            self._cut[key] = list(cut(self._digests.of_condition(suite, condition, images), self._block_size))
+        return self._cut[key]
 
     def units(self, suite: MeasuredSuite, condition: Condition, work: str, passes: float) -> Iterator[Unit]:
         for block in self.blocks(suite, condition, work):

@@ -122,6 +122,7 @@ def machine_kind(device: str) -> str:
     return f"{platform.machine()} {_vendor()} {kind}"
 
 
+@functools.cache
 def _vendor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
