@@ -78,9 +78,12 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     ]
     for suite in spec.suites:
         subset = f", a subset of {spec.data.available}" if suite.subset else ""
-        facts.append((f"suite {suite.name}", f"version {suite.version}, {suite.images} images{subset}"))
+        images = run.manifest.get("kept", {}).get(suite.name, suite.images)
+        facts.append((f"suite {suite.name}", f"version {suite.version}, {images} images{subset}"))
     facts += [(words(name), value) for name, value in spec.settings.model_dump().items() if value is not None]
     facts += [("key of the run", run.key), ("started", run.manifest.get("started", "")), ("took", _took(run))]
+    facts += [("note", note) for note in run.manifest.get("notes", [])]
+    facts += [("missing", f"{entry['condition']}, {entry['images']}: {entry['reason']}") for entry in run.missing]
     return [(str(name), str(value)) for name, value in facts if str(value)]
 
 
