@@ -37,6 +37,12 @@ _REMEDIES = {
 }
 
 
+_WRONG_PLACES = {
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EROFS", "ENAMETOOLONG", "ELOOP", "ENOTDIR", "EISDIR", "EEXIST", "EINVAL", "ENOENT")
+}
+
+
 @dataclass(frozen=True)
 class Point:
     """A moment before or after a step.
@@ -95,7 +101,7 @@ def make_folder(folder: Path) -> None:
     """
     missing: list[Path] = []
     above = folder
-    while not above.is_dir():
+    while not _is_folder(above):
         missing.append(above)
         if above.parent == above:
             break
@@ -103,6 +109,13 @@ def make_folder(folder: Path) -> None:
     for path in reversed(missing):
         with _step("mkdir", path):
             path.mkdir(exist_ok=True)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:  # a name that is too long, a folder that may not be searched
+        raise WriteError(f"{path}: cannot be written ({reason(error)})") from error
 
 
 def write(path: Path, content: Content) -> Path:
@@ -199,14 +212,17 @@ def try_folder(folder: Path, remedy: str) -> None:
         remedy: What to do otherwise, for the message.
 
     Raises:
-        UsageError: They cannot.
+        UsageError: They cannot, because of where the folder is.
+        WriteError: They cannot at the moment, because the disk is full or fails.
     """
     trial = folder / f"{TRIAL}-{os.getpid()}"
     try:
         write(trial, b"pcbench tries whether it may write here\n")
         remove(trial)
     except WriteError as error:
-        raise UsageError(f"{error}; {remedy}") from error
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _WRONG_PLACES:
+            raise UsageError(f"{error}; {remedy}") from error
+        raise
 
 
 def real_path(path: Path) -> Path:
@@ -222,7 +238,7 @@ def real_path(path: Path) -> Path:
         return path.expanduser().resolve()
     except (OSError, RuntimeError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path}: cannot be used ({why}); give another folder with --out") from error
+        raise UsageError(f"{path}: cannot be written ({why}); give another folder with --out") from error
     return found
 
 

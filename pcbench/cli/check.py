@@ -52,7 +52,7 @@ def check_command(
     from pcbench.comparison.gate_output import github_annotations, junit_xml
     from pcbench.comparison.gate_output import markdown as as_markdown
     from pcbench.comparison.reference import read_reference
-    from pcbench.files import write
+    from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
 
     report = check_run(
@@ -65,6 +65,9 @@ def check_command(
         tolerated_changes=tolerated_changes,
     )
     _print(report, all_rows=all_rows)
+    for path in (junit, markdown):
+        if path is not None:
+            try_folder(path.parent, "give another place")
     if junit is not None:
         write(junit, junit_xml(report).encode())
     if markdown is not None:

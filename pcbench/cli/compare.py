@@ -28,7 +28,7 @@ def compare_command(
 
     from pcbench.comparison.compare import compare_runs, compare_timesteps
     from pcbench.comparison.compare_output import as_frame, markdown, rich_table, sentences
-    from pcbench.files import write
+    from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
 
     first, *others = [open_run(folder) for folder in runs]
@@ -40,6 +40,7 @@ def compare_command(
     for sentence in sentences(rows):
         console.print(f"- {sentence}", highlight=False)
     if out is not None:
+        try_folder(out, "give another with --out")
         write(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
         write(out / "comparison.md", markdown(rows).encode())
         console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", highlight=False, soft_wrap=True)

@@ -61,7 +61,23 @@ def network() -> PredictiveNetwork:
 @pytest.fixture
 def corruption_suite(tmp_path: Path) -> Path:
     """A suite of the user's own with two corruptions."""
-    folder = tmp_path / "corruptions" / "two"
+    return _write_corruption_suite(tmp_path / "corruptions" / "two")
+
+
+@pytest.fixture
+def attack_suite(tmp_path: Path) -> Path:
+    """A suite of the user's own with a single-step and an iterative attack."""
+    return _write_attack_suite(tmp_path / "attacks" / "small")
+
+
+@pytest.fixture(scope="module")
+def shared_suites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same two suites, for runs that several tests share."""
+    folder = tmp_path_factory.mktemp("suites")
+    return _write_corruption_suite(folder / "corruptions" / "two"), _write_attack_suite(folder / "attacks" / "small")
+
+
+def _write_corruption_suite(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "suite.toml").write_text('version = 1\ntitle = "Two"\nsource = "this test"\n')
     catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
@@ -70,10 +86,7 @@ def corruption_suite(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def attack_suite(tmp_path: Path) -> Path:
-    """A suite of the user's own with a single-step and an iterative attack."""
-    folder = tmp_path / "attacks" / "small"
+def _write_attack_suite(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "suite.toml").write_text('name = "small"\nversion = "1"\ntitle = "Small"\nsource = "this test"\n')
     common = 'library = "foolbox"\nnorm = "linf"\nepsilons = ["2/255", "8/255", "32/255"]\nsource = "this test"\n'

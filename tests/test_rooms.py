@@ -1,0 +1,129 @@
+"""Oracle: the order of rooms that stands here, ground up, against every import statement in the package's source."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pcbench
+
+PACKAGE = Path(pcbench.__file__).parent
+
+# A room imports from those before it, and from itself.
+ROOMS = (
+    *("errors", "files", "source_code", "extras", "catalog"),
+    *("data", "network", "corruptions", "models", "attacks"),
+    *("results", "metrics", "comparison", "reports", "harness", "training", "cli"),
+)
+
+
+def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """Yield line and absolute name of every import of pcbench's own, wherever in the source it stands.
+
+    Args:
+        source: The source.
+        module: Its dotted name; a package's ends on `__init__`.
+    """
+    parents = module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names if alias.name.partition(".")[0] == "pcbench")
+        elif isinstance(node, ast.ImportFrom):
+            above = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            if base == "pcbench":
+                yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+            elif base.partition(".")[0] == "pcbench":
+                yield node.lineno, base
+
+
+def room(module: str) -> str | None:
+    """Return the room of a module; None for the package itself, whose `__init__.py` opens doors for users only."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else None
+
+
+def upward(source: str, module: str) -> list[str]:
+    """Return the imports of a module that go to a room above its own, in words."""
+    own = room(module)
+    assert own is not None, f"{module} is in no room: give it a place in the order"
+    return [
+        f"{module}, line {line}: {own} imports {name}"
+        for line, name in imports(source, module)
+        if (there := room(name)) is not None and ROOMS.index(there) > ROOMS.index(own)
+    ]
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Yield name and file of every module of the package but its own `__init__.py`."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path != PACKAGE / "__init__.py" and "_catalog" not in path.parts:
+            yield ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts), path
+
+
+def test_every_room_is_there() -> None:
+    assert {name.split(".")[1] for name, _ in modules()} == set(ROOMS)
+
+
+def test_no_import_goes_upwards() -> None:
+    found = [one for name, path in modules() for one in upward(path.read_text(encoding="utf-8"), name)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pcbench.harness.start",
+        "from pcbench.harness import start",
+        "from pcbench import harness",
+        "from ..harness.start import run",
+        "from .. import harness",
+        "def late():\n    from pcbench.harness.start import run",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pcbench.harness.start import run",
+    ],
+)
+def test_the_search_finds_an_import_however_it_is_written(source: str) -> None:
+    assert len(upward(source, "pcbench.results.directory")) == 1
+    assert not upward(source, "pcbench.cli.main")
+
+
+def test_a_package_is_its_own_start_of_relative_imports() -> None:
+    assert upward("from ..harness import start", "pcbench.results.__init__")
+    assert not upward("from .harness import start", "pcbench.results.__init__")
+
+
+_HEAVY = ("torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", "matplotlib", "foolbox", "timm")
+
+
+@pytest.mark.parametrize(
+    "doors",
+    ["import pcbench; pcbench.run", "import pcbench.harness.start", "import pcbench.results.lock"],
+)
+def test_nothing_heavy_is_imported_before_the_lock_is_taken(doors: str) -> None:
+    code = f"{doors}\nimport sys\nprint([name for name in {_HEAVY!r} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout.strip() == "[]"
+
+
+def test_the_lock_is_held_when_the_first_heavy_import_begins(tmp_path: Path) -> None:
+    # An import of torch that is forbidden fails inside the run, where the holder's file must be there already.
+    code = """
+import sys, pathlib
+class Forbidding:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HEAVY:
+            print(name, sorted(path.name for path in pathlib.Path(OUT).parent.iterdir()))
+            raise SystemExit(3)
+sys.meta_path.insert(0, Forbidding())
+import pcbench
+pcbench.run("pdigits", out=OUT)
+""".replace("HEAVY", repr(_HEAVY)).replace("OUT", repr(str(tmp_path / "run")))
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 3, said.stderr
+    assert "run.holder.json" in said.stdout
+    assert "run.lock" in said.stdout
