@@ -10,8 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,7 @@ _REMEDIES = {
     errno.EDQUOT: "free some space of your quota",
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
+    errno.EIO: "look whether this disk is sound, or choose a folder on another one",
     errno.EROFS: "choose a folder on a disk that can be written",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ELOOP: "its links lead round in a circle; choose another folder",
@@ -133,16 +135,21 @@ def write(path: Path, content: Content) -> Path:
     """
     make_folder(path.parent)
     unfinished = path.with_name(path.name + UNFINISHED)
-    with _step("write", path):
-        if callable(content):
-            content(unfinished)
-        else:
-            unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
-    with _step("fsync", path):
-        _to_disk(unfinished)
-    with _step("rename", path):
-        unfinished.replace(path)
-        _to_disk(path.parent)
+    try:
+        with _step("write", path):
+            if callable(content):
+                content(unfinished)
+            else:
+                unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+        with _step("fsync", path):
+            _to_disk(unfinished)
+        with _step("rename", path):
+            unfinished.replace(path)
+            _to_disk(path.parent)
+    except BaseException:
+        with suppress(OSError):  # a full disk gets its space back
+            unfinished.unlink(missing_ok=True)
+        raise
     return path
 
 
@@ -215,7 +222,7 @@ def try_folder(folder: Path, remedy: str) -> None:
         UsageError: They cannot, because of where the folder is.
         WriteError: They cannot at the moment, because the disk is full or fails.
     """
-    trial = folder / f"{TRIAL}-{os.getpid()}"
+    trial = folder / f"{TRIAL}-{socket.gethostname()}-{os.getpid()}"
     try:
         write(trial, b"pcbench tries whether it may write here\n")
         remove(trial)
@@ -223,6 +230,22 @@ def try_folder(folder: Path, remedy: str) -> None:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _WRONG_PLACES:
             raise UsageError(f"{error}; {remedy}") from error
         raise
+    _sweep_trials(folder)
+
+
+def _sweep_trials(folder: Path) -> None:
+    """Remove the trials that processes of this computer left behind when they were killed."""
+    beginning = f"{TRIAL}-{socket.gethostname()}-"
+    for left in list(folder.iterdir()) if os.name != "nt" else ():  # Windows has no signal that only asks
+        number = left.name.removesuffix(UNFINISHED).removeprefix(beginning)
+        if left.name.startswith(beginning) and number.isdecimal():
+            try:
+                os.kill(int(number), 0)
+            except ProcessLookupError:
+                with suppress(WriteError):
+                    remove(left)
+            except OSError:
+                continue  # another user's process, which is there
 
 
 def real_path(path: Path) -> Path:

@@ -110,6 +110,13 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
     rows: list[ComparedRow] = []
     for suite in common:
         both = scored[0][suite], scored[1][suite]
+        # A rule may keep other images of another network, and descriptions of version 1 do not say which images.
+        ids = [side.ids_sha256 for side in both]
+        if ids[0] != ids[1]:
+            raise UsageError(
+                f"{folders[0]} and {folders[1]} cannot be compared: suite {suite} image ids: {ids[0][:12]} -> "
+                f"{ids[1][:12]}; compare runs on the same images"
+            )
         rows += _compare(suite, both, _pairs(both[0].timesteps, both[1].timesteps, names))
     return rows
 

@@ -40,10 +40,12 @@ class ScoredSuite:
     Attributes:
         scores: For each figure and timestep the images' scores, shape (images,), in the order of sorted image ids.
         corruption_errors: For each timestep the error under each corruption, over its severities.
+        ids_sha256: Hash over the sorted image ids.
     """
 
     scores: Mapping[tuple[Figure, int], NDArray[np.float64]]
     corruption_errors: Mapping[int, Mapping[str, float]]
+    ids_sha256: str
 
     @property
     def timesteps(self) -> list[int]:
@@ -72,7 +74,7 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
         found[figure, row.timestep] = share(scores, scores.correct, cells)
     errors = _errors(scores)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
-    return ScoredSuite(found | _normalised(errors, spec), means)
+    return ScoredSuite(found | _normalised(errors, spec), means, scores.ids_sha256)
 
 
 def _errors(scores: SuiteScores) -> dict[int, dict[str, NDArray[np.float64]]]:

@@ -271,7 +271,7 @@ def _finish(draft: _Draft, source: ImageSource) -> Plan:
         versions={
             "pcbench": pcbench.__version__,
             "pcbench_code": code_hash(PARTS_CODE),
-            **library_versions(_modules(draft)),
+            **library_versions(_modules(draft, checks=checks)),
         },
     )
     units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
@@ -340,17 +340,22 @@ def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None) -
     )
 
 
-def _modules(draft: _Draft) -> list[str]:
+def _modules(draft: _Draft, *, checks: bool) -> list[str]:
     """Return the modules that do this run's work; the libraries that they import are those that it uses."""
     found = ["pcbench.harness.context", "pcbench.harness.work.scores", *draft.facts.modules]
     for suite in draft.suites:
         if isinstance(suite.definition, AttackSuite):
             found.append("pcbench.harness.work.attacks")
-            found += [adapter_module(attack) for attack in suite.definition.attacks]
+            # An adapter may import its library late.
+            found += [name for attack in suite.definition.attacks for name in (adapter_module(attack), attack.library)]
         elif not isinstance(suite.definition, CorruptionSuite):
             found.append("pcbench.harness.work.saved")
+        elif suite.published is None and any(one.function == "frost" for one in suite.definition.corruptions):
+            found.append("imagecorruptions")  # its photographs
+    if checks:
+        found.append("pyautoattack")  # the rival that sees no gradient
     if draft.request.backend == "reference":
-        found.append("pcbench.corruptions.reference")
+        found += ["pcbench.corruptions.reference", "imagecorruptions"]
     return found
 
 

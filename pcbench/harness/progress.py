@@ -80,9 +80,7 @@ class RunProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        # A disk that is full must not hide the error that stopped the run.
-        with contextlib.suppress(WriteError):
-            self._write_file()
+        self._write_file()
 
     def skip(self, work: float) -> None:
         """Count a unit that an earlier, stopped run has already finished."""
@@ -173,4 +171,6 @@ class RunProgress:
                 "sentence": self.sentence(),
                 "written": time.time(),
             }
-            write_json(self._folder / PROGRESS, content)
+            # A disk that is full must not spoil the unit that is under way, nor hide the error that stopped the run.
+            with contextlib.suppress(WriteError):
+                write_json(self._folder / PROGRESS, content)

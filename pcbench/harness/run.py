@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 from rich.console import Console
 
 from pcbench.errors import RunError, UsageError
@@ -165,7 +166,7 @@ def _reported(finished: Run) -> Run:
 def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     todo = _left(request, plan, workspace)
-    if not todo and workspace.is_finished():
+    if not todo and plan.question is None and workspace.is_finished():
         return _reported(workspace.publish())
     with _kept_noted(plan, workspace):
         listener, waited = _do(request, plan, workspace, engine, todo)
@@ -190,13 +191,15 @@ def _do(
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     work, several = sum(unit.cost for unit in plan.units), request.workers > 1
     progress = RunProgress(workspace.folder, len(plan.units), work, console, several=several)
-    listener, left = _Keeper(workspace, progress), {unit.path for unit in todo}
+    listener = _Keeper(workspace, progress)
     with progress:
+        # Also where nothing is left to do: the parts may be another network's.
+        if plan.question is not None and not _is_recognised(request, plan, workspace, plan.question, engine.get()):
+            todo = plan.units
+        left = {unit.path for unit in todo}
         for unit in plan.units:
             if unit.path not in left:
                 progress.skip(unit.cost)
-        if plan.question is not None and todo:
-            _recognise(plan, workspace, plan.question, engine.get())
         if todo:
             engine.get().run(todo, _Reader(workspace), listener)
     return listener, progress.waited_share
@@ -243,14 +246,44 @@ def _left(request: Request, plan: Plan, workspace: Workspace) -> list[Unit]:
     return left
 
 
-def _recognise(plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> None:
-    """Ask a network of the user's own about a few images, and compare with what this work was begun with."""
+def _is_recognised(request: Request, plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> bool:
+    """Ask a network of the user's own about a few images, and compare with what this work was begun with.
+
+    Returns:
+        False where it is not recognised and the user asked to compute anew: what there was is discarded.
+
+    Raises:
+        UsageError: It is not recognised, or nobody can tell.
+    """
     answers = _ask(question, engine)
-    if workspace.part_file(question.path).is_file():
-        _refuse_unreadable(plan)
-        refuse_other_answers(workspace.read_part(question.path, ANSWERS).table, answers.table)
-    else:
-        workspace.write_part(question.path, answers)
+    finished = sum(workspace.part_file(unit.path).is_file() for unit in plan.units)
+    try:
+        if finished:
+            _refuse_unreadable(plan)
+            refuse_other_answers(_answers_before(workspace, question), answers.table)
+            return True
+    except UsageError:
+        if not request.again:
+            raise
+        logger.warning("discarding %d units in %s: this network is not known by them", finished, workspace.folder)
+        workspace.discard_parts()
+    workspace.write_part(question.path, answers)
+    return not finished
+
+
+def _answers_before(workspace: Workspace, question: Unit) -> pa.Table:
+    """Return what the network answered when this work was begun.
+
+    Raises:
+        UsageError: The answers are lost.
+    """
+    try:
+        return workspace.read_part(question.path, ANSWERS).table
+    except PartError as error:
+        raise UsageError(
+            f"{error}, so the network cannot be recognised as the one that this work was begun with; give another "
+            "folder with --out, or --again to compute anew"
+        ) from error
 
 
 class _Reader:

@@ -148,7 +148,7 @@ class RunSpec(Definition):
         """Return the name of the run's folder: ``<model>-<suites>-<key>``, fit for every file system."""
         name = "-".join([str(self.model["name"]), *(suite.name for suite in self.suites)])
         # A file's name has at most 255 bytes everywhere, and the folder of an unfinished run adds to it.
-        return f"{slug(name)[:180]}-{self.key()}"
+        return f"{slug(name).encode()[:180].decode(errors='ignore')}-{self.key()}"
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,8 @@ def read_spec(table: Mapping[str, Any]) -> RunSpec:
         ValidationError: It is something else.
     """
     content = {**table}
-    if content.get("version") == 1:
+    # One of version 1 that was read and written again, as into a reference, says all this already.
+    if content.get("version") == 1 and "former_fingerprint" not in content["data"]:
         suites: list[dict[str, Any]] = [{**suite} for suite in content["suites"]]
         for suite in suites:
             suite["former_sha256"] = suite["sha256"]

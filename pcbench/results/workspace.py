@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from pcbench import files
-from pcbench.errors import DataError, UsageError
+from pcbench.errors import DataError, UsageError, WriteError
 from pcbench.results.directory import (
     MANIFEST,
     MARKER,
@@ -88,7 +88,12 @@ class Workspace:
         return self.folder / _PARTS / f"{unit}{ENDING}"
 
     def write_part(self, unit: str, part: Part) -> None:
-        """Write a unit's part, whole or not at all."""
+        """Write a unit's part, whole or not at all.
+
+        Raises:
+            WriteError: It cannot be written, or the folder is gone, which is not made again without what it held.
+        """
+        self._refuse_vanished()
         write_part(self.part_file(unit), part, key=self.key, unit=unit)
 
     def read_part(self, unit: str, schema: pa.Schema | None = None) -> Part:
@@ -99,16 +104,26 @@ class Workspace:
         """
         return read_part(self.part_file(unit), key=self.key, unit=unit, schema=schema)
 
+    def discard_parts(self) -> None:
+        """Remove all that is computed so far."""
+        files.remove_folder(self.folder / _PARTS)
+
     def begin_finishing(self) -> Path:
         """Return an empty folder for the finished run; what a stopped attempt left in it is removed."""
+        self._refuse_vanished()
         files.remove_folder(self.finished)
         files.make_folder(self.finished)
         return self.finished
 
+    def _refuse_vanished(self) -> None:
+        if not (self.folder / MARKER).is_file():
+            raise WriteError(f"{self.folder}: was removed while the run was under way; the same command begins anew")
+
     def is_finished(self) -> bool:
         """Return whether the finished folder is whole and only lacks its name."""
         try:
-            return open_run(self.finished).key == self.key
+            found = open_run(self.finished)
+            return found.key == found.spec.key() == self.key
         except (UsageError, DataError):
             return False
 
@@ -118,6 +133,7 @@ class Workspace:
         Args:
             content: What the manifest says beside the description; parts are kept where it lists missing ones.
         """
+        self._refuse_vanished()
         write_manifest(self.finished, self.spec, content)
         return self.publish(keep_parts=bool(content.get("missing")))
 
@@ -129,6 +145,7 @@ class Workspace:
         """
         write_json(self.finished / MARKER, {"made_by": "pcbench", "what": "run"})
         replaced = self.folder / _REPLACED
+        _refuse_foreign(self.final, self.spec, again=True)  # somebody may have put something there meanwhile
         if self.final.is_dir():
             files.remove_folder(replaced)
             files.rename(self.final, replaced)
@@ -230,7 +247,6 @@ def _refuse_foreign(final: Path, spec: RunSpec, *, again: bool) -> None:
         if held.key != spec.key():
             named = _differences(held.spec, spec)
             raise UsageError(f"{final} holds another run ({named}); {_ELSEWHERE}, or --again to replace it")
-        return
     if not (final / MARKER).is_file():
         raise UsageError(
             f"{final} does not carry pcbench's marker ({MARKER}), so it is not replaced: an earlier pcbench made it, "
@@ -251,6 +267,7 @@ def _foreign(final: Path) -> str | None:
 
 def _refuse_unmarked(folder: Path) -> None:
     """Refuse a folder without a marker, unless a process was killed just before it wrote one."""
+    files.real_path(folder)  # its name is longer than that of the finished one
     own = (MARKER, files.TRIAL)
     strange = folder.is_symlink() or (folder.exists() and not folder.is_dir())
     if strange or (folder.is_dir() and any(not path.name.startswith(own) for path in folder.iterdir())):

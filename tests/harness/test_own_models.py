@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 import pcbench
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
-from pcbench.errors import RunError, UsageError
+from pcbench.errors import UsageError
 from pcbench.files import Point, watched
 from pcbench.results.directory import Run, partial_folder
 
@@ -55,7 +56,7 @@ def measure(corruption_suite: Path) -> Callable[..., Run]:
     (corruption_suite / "gaussian_noise.toml").unlink()
 
     def measured(model: nn.Module | str, out: Path | None, **options: Any) -> Run:
-        settings: dict[str, Any] = {"images": 12, "data": "digits", "progress": False, **options}
+        settings: dict[str, Any] = {"images": 12, "data": "digits", "threads": 1, "progress": False, **options}
         return pcbench.run(model=model, suites=[str(corruption_suite)], out=out, **settings)
 
     return measured
@@ -66,6 +67,14 @@ def accuracy(run: Run) -> float:
     table = run.metrics
     rows = table[(table["kind"] == "clean") & (table["metric"] == "accuracy") & (table["timestep"] == 0)]
     return float(rows["value"].iloc[0])
+
+
+def refusal(measured: Callable[[], object]) -> str:
+    """Return the one line in which a run is refused."""
+    with pytest.raises(UsageError) as caught:
+        measured()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def stopped(measured: Callable[[], object], met: Callable[[Point], bool]) -> None:
@@ -96,26 +105,24 @@ def when_the_folder_lacks_its_name_only(point: Point) -> bool:
 STOPS = (after_three_parts, when_all_parts_are_there, when_the_folder_lacks_its_name_only)
 
 
-def test_an_object_set_otherwise_is_another_network(measure: Callable[..., Run], tmp_path: Path) -> None:
+def test_an_object_set_otherwise_or_of_other_weights_is_another_network(
+    measure: Callable[..., Run], tmp_path: Path
+) -> None:
     out = tmp_path / "X"
     first = measure(Net(1.0), out)
     assert accuracy(first) > 0.7
     assert measure(Net(1.0), out).found
     with pytest.raises(UsageError, match=r"holds another run \(model\.attributes_sha256: \w{12} -> \w{12}\)"):
         measure(Net(-1.0), out)
+    turned = Net(1.0)
+    turned.layer.weight.data.neg_()
+    with pytest.raises(UsageError, match=r"holds another run \(model\.weights_sha256"):
+        measure(turned, out)
     assert accuracy(measure(Net(1.0), out)) == accuracy(first)
     second = measure(Net(-1.0), out, again=True)
     assert accuracy(second) < 0.1
     assert not second.found
     assert second.key != first.key
-
-
-def test_weights_set_otherwise_are_another_network(measure: Callable[..., Run], tmp_path: Path) -> None:
-    turned = Net(1.0)
-    turned.layer.weight.data.neg_()
-    measure(Net(1.0), tmp_path / "X")
-    with pytest.raises(UsageError, match=r"model\.weights_sha256"):
-        measure(turned, tmp_path / "X")
 
 
 def test_two_networks_have_two_default_folders(
@@ -124,7 +131,8 @@ def test_two_networks_have_two_default_folders(
     monkeypatch.chdir(tmp_path)
     one, other = measure(Net(1.0), None), measure(Net(-1.0), None)
     assert one.folder != other.folder
-    assert accuracy(one) > 0.7 > 0.1 > accuracy(other)
+    assert accuracy(one) > 0.7
+    assert accuracy(other) < 0.1
     assert measure(Net(1.0), None).found
     folders = {path.name for path in (tmp_path / "results" / "runs").iterdir() if path.name.startswith("Net-two-")}
     assert folders == {one.folder.name, other.folder.name}
@@ -155,7 +163,7 @@ def make():
     made.input_size = (3, 32, 32)
     return made
 '''
-LAYER = '''
+LAYER = """
 import os, pathlib
 import torch
 from torch import nn
@@ -164,7 +172,7 @@ from torch import nn
 class Layer(nn.Module):
     def forward(self, logits):
         return logits
-'''
+"""
 
 
 @pytest.fixture
@@ -206,7 +214,7 @@ def test_an_edit_of_a_layer_in_an_imported_module_is_another_network(
 
 def test_words_about_the_code_are_no_part_of_it(write: Write, measure: Callable[..., Run], tmp_path: Path) -> None:
     first = measure("main:make", tmp_path / "X")
-    write("layers", LAYER.replace("forward(self, logits):", 'forward(self, logits):\n        """Nothing."""  # is done'))
+    write("layers", LAYER.replace("logits):", 'logits):\n        """Nothing."""  # is done'))
     write("main", MAIN.replace("Make the network.", "Make it."))
     again = measure("main:make", tmp_path / "X")
     assert again.found
@@ -237,26 +245,31 @@ def test_equal_source_that_answers_otherwise_is_recognised_by_its_answers(
     for stop in STOPS:
         stopped(lambda where=stop.__name__: measure("main:make", tmp_path / where), stop)
     turn()
-    with pytest.raises(UsageError, match=DIFFER):
-        measure("main:make", tmp_path / "finished")
+    assert re.search(DIFFER, refusal(lambda: measure("main:make", tmp_path / "finished")))
     for stop in STOPS:
-        with pytest.raises(UsageError, match=DIFFER):
-            measure("main:make", tmp_path / stop.__name__)
+        assert re.search(DIFFER, refusal(lambda where=stop.__name__: measure("main:make", tmp_path / where)))
         assert partial_folder(tmp_path / stop.__name__).is_dir()
     second = measure("main:make", tmp_path / "finished", again=True)
     assert second.key == first.key
     assert accuracy(second) < 0.1
 
 
-def test_the_same_network_goes_on_wherever_it_was_stopped(
-    write: Write, measure: Callable[..., Run], tmp_path: Path
+@pytest.mark.parametrize("stop", STOPS)
+def test_again_ends_with_this_networks_number_though_another_was_stopped_computing_anew(
+    write: Write,
+    measure: Callable[..., Run],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[Point], bool],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    del write
-    first = measure("main:make", tmp_path / "whole")
-    for stop in STOPS:
-        stopped(lambda where=stop.__name__: measure("main:make", tmp_path / where), stop)
-        made = measure("main:make", tmp_path / stop.__name__)
-        assert made.manifest["files"] == first.manifest["files"]
+    monkeypatch.setenv("SIGN", "1")
+    write("layers", LAYER.replace("return logits", 'return float(os.environ["SIGN"]) * logits'))
+    measure("main:make", tmp_path / "X")
+    stopped(lambda: measure("main:make", tmp_path / "X", again=True), stop)
+    monkeypatch.setenv("SIGN", "-1")
+    assert accuracy(measure("main:make", tmp_path / "X", again=True)) < 0.1
+    assert "discarding" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
@@ -280,23 +293,9 @@ def test_a_network_that_draws_at_each_call_is_refused_when_work_goes_on(
 ) -> None:
     write("layers", LAYER.replace("return logits", "return logits + torch.randn_like(logits)"))
     stopped(lambda: measure("main:make", tmp_path / "X"), after_three_parts)
-    with pytest.raises(UsageError, match=DIFFER):
-        measure("main:make", tmp_path / "X")
+    assert re.search(DIFFER, refusal(lambda: measure("main:make", tmp_path / "X")))
     measure("main:make", tmp_path / "finished")
-    with pytest.raises(UsageError, match=DIFFER):
-        measure("main:make", tmp_path / "finished")
-
-
-def test_a_network_that_fails_when_asked_says_why(write: Write, measure: Callable[..., Run], tmp_path: Path) -> None:
-    write("layers", LAYER.replace("return logits", 'return logits / (0 if os.environ.get("BROKEN") else 1) * 1'))
-    measure("main:make", tmp_path / "X")
-    write("layers", (tmp_path / "layers.py").read_text())
-    os.environ["BROKEN"] = "1"
-    try:
-        with pytest.raises((UsageError, RunError), match="NaN|finite|gives"):
-            measure("main:make", tmp_path / "X")
-    finally:
-        del os.environ["BROKEN"]
+    assert re.search(DIFFER, refusal(lambda: measure("main:make", tmp_path / "finished")))
 
 
 SCALED = """
@@ -329,12 +328,10 @@ def test_a_network_whose_source_cannot_be_read_is_neither_found_nor_gone_on_with
     assert len(notes) == 1
     assert "Scaled" in notes[0] or namespace in notes[0]
     for sign in (1, -1):
-        with pytest.raises(UsageError, match=words):
-            measure(hidden(sign, namespace), tmp_path / "X")
+        assert re.search(words, refusal(lambda sign=sign: measure(hidden(sign, namespace), tmp_path / "X")))
     for stop in STOPS:
         stopped(lambda where=stop.__name__: measure(hidden(1, namespace), tmp_path / where), stop)
-        with pytest.raises(UsageError, match=words):
-            measure(hidden(1, namespace), tmp_path / stop.__name__)
+        assert re.search(words, refusal(lambda where=stop.__name__: measure(hidden(1, namespace), tmp_path / where)))
     assert accuracy(measure(hidden(-1, namespace), tmp_path / "X", again=True)) < 0.1
 
 
@@ -345,12 +342,11 @@ def test_a_stated_version_stands_for_a_source_that_cannot_be_read(measure: Calla
     for stop in STOPS:
         out = tmp_path / stop.__name__
         stopped(lambda out=out: measure(hidden(1, "nowhere"), out, model_version="a"), stop)
-        assert measure(hidden(1, "nowhere"), out, model_version="a").key == first.key
+        assert measure(hidden(1, "nowhere"), out, model_version="a").manifest["files"] == first.manifest["files"]
     with pytest.raises(UsageError, match=r"holds another run \(model\.model_version: a -> b\)"):
         measure(hidden(-1, "nowhere"), tmp_path / "X", model_version="b")
     # Who states the same version for another network is caught by its answers.
-    with pytest.raises(UsageError, match=DIFFER):
-        measure(hidden(-1, "nowhere"), tmp_path / "X", model_version="a")
+    assert re.search(DIFFER, refusal(lambda: measure(hidden(-1, "nowhere"), tmp_path / "X", model_version="a")))
     assert measure(hidden(-1, "nowhere"), tmp_path / "Y", model_version="b").key != first.key
 
 

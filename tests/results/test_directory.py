@@ -1,140 +1,94 @@
-"""Oracle: the promise of the run folder itself: whole under its name, or not there; read back as it was written."""
+"""Oracle: the promise of a finished run's folder: read back as it was written, and whatever was changed is named."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pcbench.errors import DataError, UsageError
-from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run, open_run, partial_folder
-from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import outcome_table, read_outcomes, write_outcomes
+from pcbench.results.directory import MARKER, Run, foreign_files, open_run, partial_folder
+from pcbench.results.run_spec import RunSpec
+from pcbench.results.schema import read_outcomes
 from pcbench.results.workspace import begin
 
-SETTINGS = Settings(
-    seed=0,
-    timesteps=1,
-    batch_size=2,
-    gradient="exact",
-    plain_sweep=False,
-    epsilons=None,
-    corruption_backend="fast",
-    jpeg_quality=None,
-    precision="float32",
-    compiled=False,
-    device="cpu",
-    threads=1,
-    checks=False,
-)
-SPEC = RunSpec(
-    version=1,
-    model={"name": "made"},
-    data=DataSpec(name="digits", split="test", fingerprint="0", available=2, preprocessing={"resize": None}),
-    suites=(SuiteSpec(name="fog-only", kind="corruptions", version="1", sha256="0", images=2, subset=False),),
-    settings=SETTINGS,
-    versions={"pcbench": "0"},
-)
-CONDITION = Condition("fog-only", "corruption", "fog", severity=3)
-COLUMNS = {
-    "image_id": np.array(["a", "b"]),
-    "label": np.array([1, 2]),
-    "timestep": np.array([0, 0]),
-    "prediction": np.array([1, 1]),
-    "correct": np.array([True, False]),
-    "confidence": np.array([0.5, 0.75], dtype=np.float32),
-    "queries": np.ma.array([7, 0], mask=[False, True]),
-}
+Finish = Callable[..., Run]
 
 
-def finish(folder: Path, spec: RunSpec = SPEC, *, again: bool = False) -> Run:
-    space = begin(folder, spec, again=again)
-    write_outcomes(outcome_table(CONDITION, COLUMNS), space.finished / "outcomes" / "fog-only" / "fog-3.parquet")
-    return space.finish({})
-
-
-def other(**settings: object) -> RunSpec:
-    return SPEC.model_copy(update={"settings": SETTINGS.model_copy(update=settings)})
-
-
-@pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"batch_size": 3}, {"precision": "tf32"}, {"threads": 2}, {"epsilons": (0.1,)}]
-)
-def test_every_choice_changes_the_key(change: dict[str, object]) -> None:
-    assert other(**change).key() != SPEC.key()
-
-
-def test_a_spec_survives_the_way_through_json() -> None:
-    spec = other(epsilons=(0.5, 1.0))
-    assert RunSpec.model_validate_json(spec.model_dump_json()) == spec
-
-
-def test_a_run_is_read_back_as_written(tmp_path: Path) -> None:
-    run = finish(tmp_path / "run")
-    assert open_run(tmp_path / "run").spec == SPEC
-    table = run.outcomes("fog-only")
+def test_a_run_is_read_back_as_written(tmp_path: Path, finish: Finish, spec: RunSpec) -> None:
+    run = finish(tmp_path / "run", notes=["α"])
+    found = open_run(tmp_path / "run")
+    assert (found.spec, found.key, found.manifest) == (spec, spec.key(), run.manifest)
+    assert found.manifest["notes"] == ["α"]
+    assert not found.found
+    assert found.missing == []
+    table = found.outcomes("fog-only")
     assert table["image_id"].tolist() == ["a", "b"]
     assert table["severity"].tolist() == [3, 3]
     assert table["queries"].isna().tolist() == [False, True]
+    assert found.representations().empty
     assert not partial_folder(tmp_path / "run").exists()
 
 
-def test_an_unfinished_run_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
-    begin(tmp_path / "run", SPEC, again=False)
-    with pytest.raises(UsageError, match="unfinished"):
-        open_run(tmp_path / "run")
-    with pytest.raises(UsageError, match="unfinished"):
-        open_run(tmp_path / "run.partial")
-
-
-def test_a_stopped_run_of_the_same_key_goes_on_and_of_another_starts_anew(tmp_path: Path) -> None:
-    done = begin(tmp_path / "run", SPEC, again=False).folder / "outcomes" / "x.parquet"
-    done.parent.mkdir()
-    done.write_bytes(b"done")
-    begin(tmp_path / "run", SPEC, again=False)
-    assert done.is_file()
-    begin(tmp_path / "run", other(seed=1), again=False)
-    assert not done.is_file()
-
-
-def test_what_is_not_ours_is_not_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("dear")
+def test_an_unfinished_run_is_never_taken_for_a_whole_one(tmp_path: Path, spec: RunSpec) -> None:
+    begin(tmp_path / "run", spec, again=False)
+    for name in ("run", "run.partial"):
+        with pytest.raises(UsageError, match="an unfinished run: start it again"):
+            open_run(tmp_path / name)
     with pytest.raises(UsageError, match="no run of pcbench"):
-        begin(tmp_path / "thesis", SPEC, again=True)
-    finish(tmp_path / "run")
-    with pytest.raises(UsageError, match="another run"):
-        begin(tmp_path / "run", other(seed=1), again=False)
-    assert finish(tmp_path / "run", other(seed=1), again=True).key == other(seed=1).key()
+        open_run(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be written"):
-        begin(tmp_path / "file" / "run", SPEC, again=False)
-
-
-def test_a_changed_or_missing_file_is_named(tmp_path: Path) -> None:
-    run = finish(tmp_path / "run")
-    path = run.outcome_files()[0]
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"fog-3\.parquet"):
+@pytest.mark.parametrize("how", ["cut", "flipped", "grown", "removed", "a folder"])
+def test_a_changed_or_missing_file_is_named(tmp_path: Path, finish: Finish, how: str) -> None:
+    path = finish(tmp_path / "run").outcome_files()[0]
+    content = path.read_bytes()
+    path.unlink()
+    if how == "a folder":
+        path.mkdir()
+    elif how != "removed":
+        flipped = content[:99] + bytes([content[99] ^ 1]) + content[100:]
+        path.write_bytes({"cut": content[:-1], "flipped": flipped, "grown": content + b"\0"}[how])
+    with pytest.raises(DataError, match=r"fog-3\.parquet: missing or changed since the run; .*--again"):
         open_run(tmp_path / "run")
-    (tmp_path / "run" / "manifest.json").write_text("{")
+    assert open_run(tmp_path / "run", verify=False).key  # who asks for the description alone gets it
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"manifest_version": 2, "spec": 3, "files": {}}', "\0"])
+def test_a_damaged_manifest_is_named(tmp_path: Path, finish: Finish, text: str) -> None:
+    finish(tmp_path / "run")
+    (tmp_path / "run" / "manifest.json").write_text(text)
     with pytest.raises(DataError, match=r"manifest\.json: damaged"):
         open_run(tmp_path / "run")
 
 
-def test_outcomes_of_another_version_or_shape_are_refused(tmp_path: Path) -> None:
-    table = outcome_table(CONDITION, COLUMNS)
+def test_a_run_of_a_version_to_come_is_refused(tmp_path: Path, finish: Finish) -> None:
+    finish(tmp_path / "run")
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "manifest_version": 99}))
+    with pytest.raises(DataError, match="a run of version 99, this pcbench reads 2"):
+        open_run(tmp_path / "run")
+
+
+def test_files_that_the_run_did_not_make_are_found_but_for_its_report(tmp_path: Path, finish: Finish) -> None:
+    run = finish(tmp_path / "run")
+    for name in ("report/index.html", "notes.txt", "outcomes/mine.csv"):
+        (run.folder / name).parent.mkdir(exist_ok=True)
+        (run.folder / name).write_text("mine")
+    assert (run.folder / MARKER).is_file()
+    assert sorted(foreign_files(open_run(run.folder))) == ["notes.txt", "outcomes/mine.csv"]
+
+
+def test_outcomes_of_another_version_or_shape_are_refused(tmp_path: Path, outcomes: pa.Table) -> None:
     path = tmp_path / "x.parquet"
-    pq.write_table(table.replace_schema_metadata({"pcbench_outcomes_version": "0"}), path)
+    pq.write_table(outcomes.replace_schema_metadata({"pcbench_outcomes_version": "0"}), path)
     with pytest.raises(DataError, match="version 0"):
         read_outcomes(path)
-    pq.write_table(table.drop_columns(["queries"]), path)
+    pq.write_table(outcomes.drop_columns(["queries"]), path)
     with pytest.raises(DataError, match="columns"):
         read_outcomes(path)
     path.write_bytes(b"PAR1 not really")

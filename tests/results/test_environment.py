@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import pcbench
+from pcbench.results import environment
 from pcbench.results.environment import (
     METRICS_CODE,
     PARTS_CODE,
@@ -112,6 +113,8 @@ def test_a_users_adapter_brings_its_library(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_kind_of_machine_tells_processors_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The vendor is read once in a process; here it changes.
+    monkeypatch.setattr(environment, "_vendor", environment._vendor.__wrapped__)
     kind = machine_kind("cpu")
     assert kind.split(" ")[0] == platform.machine()
     assert kind.endswith(torch.backends.cpu.get_cpu_capability())

@@ -1,0 +1,277 @@
+"""A process that has torch and the harness imported, and forks one child a run, so that they are imported once.
+
+It computes nothing itself, so that no thread is lost in a fork. A child counts the points of `pcbench.files`, and is
+killed at one of them or lets the step fail. Pages, figures and example pictures are replaced by cheap stand-ins, as
+are the versions of libraries and the reading of the images: they take long, and what is tested here is the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = '''
+import torch
+from torch import nn
+
+
+class Two(nn.Module):
+    """Logits of two timesteps, linear in the pixels."""
+
+    input_size = (3, 32, 32)
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3072, 10)
+        generator = torch.Generator().manual_seed(0)
+        for parameter in self.layer.parameters():
+            parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+
+    def forward(self, images):
+        logits = self.layer(images.flatten(1))
+        return torch.stack([logits, logits.tanh()])
+
+
+def make():
+    return Two()
+'''
+
+
+SUITE = 'name = "one"\nversion = "1"\ntitle = "One"\nsource = "this test"\n'
+ATTACK = (
+    'title = "FGSM"\nlibrary = "foolbox"\nattack = "LinfFastGradientAttack"\nnorm = "linf"\n'
+    'epsilons = ["2/255", "32/255"]\nsteps = 1\nrelative_step_size = 1.0\nsource = "this test"\n'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One command: a run into `<folder>/run`, which is then frozen into `<folder>/frozen.npz`.
+
+    Attributes:
+        folder: The folder of both.
+        seed: The run's seed.
+        again: Whether it is given `--again`.
+        workers: How many work.
+        images: How many images are measured.
+        newer: Whether the code that makes tables is another one than before.
+        kill: The number of the point at which the process kills itself.
+        fail: The number of the point at which a step fails, and with which error.
+    """
+
+    folder: str = ""
+    seed: int = 0
+    again: bool = False
+    workers: int = 1
+    images: int = 8
+    newer: bool = False
+    kill: int | None = None
+    fail: tuple[int, int] | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of a command.
+
+    `points` and `units` are known only where the process ended by itself; an error is its type, message and exit code.
+    """
+
+    killed: bool
+    points: list[str]
+    units: list[str]
+    error: tuple[str, str, int] | None
+
+
+# --- The server and its children -------------------------------------------------------------------------------------
+
+
+def serve(material: Path) -> None:
+    """Answer requests, one a line, each in a child of its own."""
+    sys.path.insert(0, str(material))
+    _prepare()
+    for line in sys.stdin:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            _be_child(json.loads(line), writing, material / "log")
+        os.close(writing)
+        _say({"process": child})
+        with os.fdopen(reading) as stream:
+            answer = stream.read()
+        _, status = os.waitpid(child, 0)
+        _say({"killed": os.WIFSIGNALED(status), "answer": answer})
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _prepare() -> None:
+    """Import what a run needs, and put the stand-ins in place; nothing is computed, so no thread is begun."""
+    import pyarrow.dataset  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+    import statsmodels.stats.proportion  # noqa: F401
+    import torch
+
+    import pcbench.attacks.adapters.foolbox_library
+    import pcbench.comparison.reference
+    import pcbench.harness.start  # noqa: F401
+    from pcbench.data import sources
+    from pcbench.data.preprocessing import Preprocessing
+    from pcbench.files import write
+    from pcbench.harness import plan, progress, run
+    from pcbench.harness.work import answers, attacks, pictures, scores  # noqa: F401
+    from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash, library_versions, machine_kind
+
+    torch.set_num_threads(1)
+    # Read once, not in each child: then an edit of pcbench makes no difference between two of them, either.
+    code_hash(PARTS_CODE)
+    code_hash(METRICS_CODE)
+    machine_kind("cpu")
+    versions = library_versions(["pcbench.harness.context"])
+    plan.library_versions = lambda _: versions
+    sources.open_digits = functools.cache(sources.open_digits)
+    sources.open_digits("test", Preprocessing())
+    progress._SECONDS_BETWEEN_FILES = float("inf")  # else the number of points would depend on the time
+    run.write_report = lambda _, folder: write(folder / "index.html", "a page\n")
+    pictures._pictures = lambda *_: iter(())
+    gc.collect()
+    gc.freeze()
+
+
+def _be_child(request: dict[str, Any], writing: int, log: Path) -> None:
+    """Do one task and end; what the task prints goes into a file."""
+    try:
+        for number, path, flags in (
+            (0, os.devnull, os.O_RDONLY),
+            (1, os.devnull, os.O_WRONLY),
+            (2, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+        ):
+            os.dup2(os.open(path, flags), number)
+        answer = _perform(Task(**request))
+        with os.fdopen(writing, "w") as stream:
+            json.dump(answer, stream)
+    except BaseException:  # noqa: BLE001 - a fork must never go on as the server
+        os.write(2, traceback.format_exc().encode())
+        os._exit(1)
+    os._exit(0)
+
+
+def _perform(task: Task) -> dict[str, Any]:
+    """Run and freeze as told, and answer what happened."""
+    from pcbench.comparison.reference import freeze, write_reference
+    from pcbench.errors import PcbenchError
+    from pcbench.files import watched
+    from pcbench.harness import finish
+    from pcbench.harness.engines import local
+    from pcbench.harness.start import run
+
+    folder = Path(task.folder)
+    points: list[str] = []
+    units: list[str] = []
+    perform = local.perform
+    local.perform = lambda unit, *others: units.append(unit.path) or perform(unit, *others)
+    if task.newer:
+        finish.code_hash = lambda _: "newer"
+    told: dict[str, Any] = {"points": points, "units": units, "error": None}
+    options: dict[str, Any] = {"timesteps": 1, "batch_size": 4, "block_size": 4, "threads": 1, "progress": False}
+    options.update(images=task.images, workers=task.workers, seed=task.seed, again=task.again)
+    suite = str(Path(sys.path[0], "attacks", "one"))
+    try:
+        with watched(_watcher(task, points)):
+            made = run("two:make", suite, data="digits", save_adversarials=True, out=folder / "run", **options)
+            write_reference(freeze(made), folder / "frozen.npz")
+    except PcbenchError as error:
+        told["error"] = (type(error).__name__, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - whatever else is raised is a fault that the caller tells
+        told["error"] = (type(error).__name__, traceback.format_exc(), 70)
+    return told
+
+
+def _watcher(task: Task, points: list[str]) -> Callable[[Any], None]:
+    def watch(point: Any) -> None:
+        place = point.path.relative_to(task.folder)
+        points.append(f"{point.moment} {point.step} {place}")
+        if len(points) - 1 == task.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if task.fail is not None and len(points) - 1 == task.fail[0]:
+            raise OSError(task.fail[1], os.strerror(task.fail[1]))
+
+    return watch
+
+
+# --- The other end ---------------------------------------------------------------------------------------------------
+
+
+class Server:
+    """The server process, as seen by those who ask it.
+
+    Args:
+        material: A folder of its own for the model and the suite.
+    """
+
+    def __init__(self, material: Path) -> None:
+        suite = material / "attacks" / "one"
+        suite.mkdir(parents=True)
+        (suite / "suite.toml").write_text(SUITE)
+        (suite / "fgsm.toml").write_text(ATTACK)
+        (material / "two.py").write_text(MODEL)
+        self.log = material / "log"
+        one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+        variables = {**os.environ, **one, "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(material)],
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def begin(self, task: Task) -> int:
+        """Start a command; return its process."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(dataclasses.asdict(task)) + "\n")
+        self._process.stdin.flush()
+        return int(self._hear()["process"])
+
+    def end(self) -> Outcome:
+        """Wait until the command that was started has ended."""
+        heard = self._hear()
+        if heard["killed"]:
+            return Outcome(True, [], [], None)
+        if not heard["answer"]:
+            raise RuntimeError(f"a child ended without an answer; see {self.log}")
+        answer = json.loads(heard["answer"])
+        return Outcome(False, answer["points"], answer["units"], answer["error"] and tuple(answer["error"]))
+
+    def run(self, task: Task) -> Outcome:
+        """Do a command from its start to its end."""
+        self.begin(task)
+        return self.end()
+
+    def close(self) -> None:
+        """End the server."""
+        self._process.communicate()
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the server ended")
+        return json.loads(line)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))

@@ -1,0 +1,311 @@
+"""Kill a run at its points, let its steps fail, and see whether the same command ends with the same bytes.
+
+    python tests/harness/kills.py                a sample of the points of every scenario
+    python tests/harness/kills.py --all          every point
+    python tests/harness/kills.py --only again   one scenario, or `random` for kills at random times
+
+It prints a table and ends with 1 where anything differs. The oracle is what an uninterrupted run leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import errno
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+_spec = importlib.util.spec_from_file_location("kill_server", Path(__file__).with_name("kill_server.py"))
+assert _spec is not None
+assert _spec.loader is not None
+kill_server = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = kill_server
+_spec.loader.exec_module(kill_server)
+Outcome, Server, Task = kill_server.Outcome, kill_server.Server, kill_server.Task
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+KILLS = 20
+"""How many kills at random times there are, of one worker and of two."""
+IMAGES = 16
+"""How many images the runs have that are killed at random times."""
+# The steps that may fail without a word: the run is whole without them.
+SPARED = ("unlink run.lock", "unlink run.holder.json", "run.partial/progress.json")
+# The steps that try out whether the place can be written: where they fail, this is wrong use.
+TRIALS = (".trial-", "run.holder.json", "mkdir run.partial")
+# What a manifest says of time.
+TIMES = ("started", "seconds", "waited_for_images")
+# What was done before a command is given, and the command.
+SCENARIOS: dict[str, tuple[Sequence[Any], Any]] = {
+    "run": ((), Task()),
+    "again": ((Task(),), Task(again=True)),
+    "replace": ((Task(seed=1),), Task(again=True)),
+    "discard": ((Task(seed=1, kill=60),), Task(again=True)),
+    "newer": ((Task(),), Task(newer=True)),
+}
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Return what lies in a folder: bytes, and of a manifest all that does not tell of time."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir():
+            found[name + "/"] = None
+        elif path.name == "manifest.json":
+            manifest = json.loads(path.read_text())
+            found[name] = {key: value for key, value in manifest.items() if key not in TIMES}
+        else:
+            found[name] = path.read_bytes()
+    return found
+
+
+def run_of(folder: Path) -> dict[str, Any]:
+    """Return what lies in the run's folder, without the page, which is made after the run has its name."""
+    found = contents(folder / "run")
+    return {name: content for name, content in found.items() if not name.startswith("report/")}
+
+
+def parts_of(folder: Path, key: str) -> set[str]:
+    """Return the units of a run whose parts are there; which run a part is of, its second line says."""
+    headers = (json.loads(path.read_bytes().split(b"\n")[1]) for path in folder.rglob("*.part"))
+    return {header["unit"] for header in headers if header["key"] == key}
+
+
+class Laboratory:
+    """Tries scenarios, and knows what each of them has to end with.
+
+    Args:
+        folder: Where all of it lies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = Server(folder / "material")
+        self._expected: dict[str, dict[str, Any]] = {}
+        self._points: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Laboratory:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        self.server.close()
+
+    def expected(self, task: Any, name: str) -> dict[str, Any]:
+        """Return what an uninterrupted first run leaves that ends as a task shall end."""
+        if name not in self._expected:
+            folder = self.folder / f"{name}-oracle"
+            self._do(dataclasses.replace(task, again=False, workers=1), folder)
+            self._expected[name] = contents(folder)
+        return self._expected[name]
+
+    def points(self, scenario: str) -> list[str]:
+        """Return the points of a scenario that nothing interrupts."""
+        if scenario not in self._points:
+            before, task = SCENARIOS[scenario]
+            for step in before:
+                self._do(step, self._before(scenario))
+            place = self._begin(scenario)
+            self._points[scenario] = self._do(task, place).points
+            assert contents(place) == self.expected(task, scenario), "not even an uninterrupted run ends as it should"
+        return self._points[scenario]
+
+    def kill(self, scenario: str, number: int, second: int | None = None) -> list[str]:
+        """Kill a command at a point, and the same command once more at another; return what is wrong then."""
+        task, place = self._task(scenario)
+        faults: list[str] = []
+        for point in (number, second):
+            if point is not None and faults == []:
+                killed = self.server.run(dataclasses.replace(task, kill=point)).killed
+                faults += [] if killed or point == second else [f"the process was not killed at point {point}"]
+                faults += self._half_way(scenario, place)
+        return faults + self._goes_on(task, place, self._expected[scenario])
+
+    def fail(self, scenario: str, number: int, code: int) -> list[str]:
+        """Let a step fail, then give the same command again; return what is wrong then."""
+        task, place = self._task(scenario)
+        outcome = self.server.run(dataclasses.replace(task, fail=(number, code)))
+        point = self._points[scenario][number]
+        faults = _wrong_with(outcome.error, point, place, os.strerror(code)) + self._half_way(scenario, place)
+        return faults + self._goes_on(task, place, self._expected[scenario])
+
+    def kill_at_random_times(self, workers: int, kills: int, seed: int) -> list[str]:
+        """Kill a run and its resumptions until there were so many kills; return what is wrong with those that end."""
+        task = Task(folder=str(self.folder / "trial"), images=IMAGES, workers=workers)
+        expected = self.expected(task, "random")
+        began = time.monotonic()
+        self._do(task, self._empty())
+        longest, numbers, faults = time.monotonic() - began, np.random.default_rng(seed), []
+        while kills > 0:
+            place = self._empty()
+            for _ in range(5):
+                killed = self._kill_after(task, float(numbers.uniform(0, longest)))
+                kills -= killed
+                if not killed:
+                    break
+            faults += self._goes_on(task, place, expected)
+        return faults
+
+    def _kill_after(self, task: Any, seconds: float) -> bool:
+        process = self.server.begin(task)
+        timer = threading.Timer(seconds, _kill, (process,))
+        timer.start()
+        killed = self.server.end().killed
+        timer.cancel()
+        timer.join()
+        return killed
+
+    def _task(self, scenario: str) -> tuple[Any, Path]:
+        self.points(scenario)
+        place = self._begin(scenario)
+        return dataclasses.replace(SCENARIOS[scenario][1], folder=str(place)), place
+
+    def _do(self, task: Any, folder: Path) -> Any:
+        folder.mkdir(exist_ok=True)
+        outcome = self.server.run(dataclasses.replace(task, folder=str(folder)))
+        assert outcome.error is None, outcome.error
+        return outcome
+
+    def _before(self, scenario: str) -> Path:
+        return self.folder / f"{scenario}-before"
+
+    def _empty(self) -> Path:
+        place = self.folder / "trial"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        return place
+
+    def _begin(self, scenario: str) -> Path:
+        """Return a folder in which a scenario can begin."""
+        place = self._empty()
+        if SCENARIOS[scenario][0]:
+            shutil.copytree(self._before(scenario), place, dirs_exist_ok=True)
+        return place
+
+    def _half_way(self, scenario: str, place: Path) -> list[str]:
+        """Return what is wrong after a stop: what has the run's name is the old run or the new one, whole."""
+        if not (place / "run").exists():
+            return []
+        whole = [run_of(self.folder / f"{scenario}-oracle"), run_of(self._before(scenario))]
+        return [] if run_of(place) in whole else ["what has the run's name is neither the old run nor the new one"]
+
+    def _goes_on(self, task: Any, place: Path, expected: dict[str, Any]) -> list[str]:
+        """Give a command once more; return what is wrong with how it ends."""
+        new = {name.removeprefix("run/"): content for name, content in expected.items() if name.startswith("run/")}
+        new = {name: content for name, content in new.items() if not name.startswith("report/")}
+        is_done = not task.again and run_of(place) == new
+        kept = parts_of(place, expected["run/manifest.json"]["key"])
+        outcome = self.server.run(task)
+        if outcome.error is not None or outcome.killed:
+            return [f"the same command does not go on: {outcome.error}"]
+        # A network of the user's own is asked about a few images each time: that is how it is recognised.
+        computed = {unit for unit in outcome.units if not unit.startswith("answers/")}
+        faults = [f"computed again, though it was there: {unit}" for unit in sorted(computed & kept)]
+        if is_done and computed:
+            faults.append("computed again, though the run was finished")
+        found = contents(place)
+        names = sorted(name for name in {*found, *expected} if found.get(name, 0) != expected.get(name, 0))
+        return faults + [f"{'left behind' if name not in expected else 'differs'}: {name}" for name in names]
+
+
+def _kill(process: int) -> None:
+    """Kill one of the server's children, which it has not asked about yet: its number is nobody else's."""
+    os.kill(process, signal.SIGKILL)
+
+
+def _wrong_with(error: Sequence[Any] | None, point: str, place: Path, reason: str) -> list[str]:
+    """Return what is wrong with how a command ended one of whose steps failed."""
+    if error is None:
+        return [] if any(text in point for text in SPARED) else ["nobody was told that a step failed"]
+    name, message, code = error
+    faults = [] if code == 1 or (code == 2 and any(text in point for text in TRIALS)) else [f"exit code {code}: {name}"]
+    if "\n" in message or str(place) not in message or reason not in message or "; " not in message:
+        faults.append(f"not one line with path, reason and remedy: {message}")
+    return faults
+
+
+def print_row(*cells: object) -> None:
+    """Print a row of the table."""
+    sys.stdout.write("".join(f"{cell!s:>{width}}" for cell, width in zip(cells, (26, 8, 8, 8, 9), strict=True)) + "\n")
+    sys.stdout.flush()
+
+
+def tell(name: str, points: int, tried: Iterable[tuple[str, Callable[[], list[str]]]]) -> bool:
+    """Try something again and again, print a row and what was wrong; return whether all was equal."""
+    began, count, bad = time.monotonic(), 0, []
+    for title, attempt in tried:
+        count += 1
+        faults = attempt()
+        if faults:
+            bad.append(f"  {title}: {'; '.join(faults[:4])}")
+    print_row(name, points, count, count - len(bad), f"{time.monotonic() - began:.0f} s")
+    sys.stdout.write("".join(f"{line}\n" for line in bad))
+    return not bad
+
+
+def try_scenario(laboratory: Laboratory, scenario: str, every: int) -> bool:
+    """Kill a scenario once and twice, and let its steps fail, at every k-th point; return whether all was equal."""
+    points = laboratory.points(scenario)
+    numbers = np.random.default_rng(0)
+    chosen = range(0, len(points), every)
+    steps = [number for number, point in enumerate(points) if point.startswith("before")][::every]
+    seconds = {number: int(numbers.integers(len(points))) for number in chosen[::5]}
+    once = ((points[n], lambda n=n: laboratory.kill(scenario, n)) for n in chosen)
+    twice = ((f"{points[n]}, {m}", lambda n=n, m=m: laboratory.kill(scenario, n, m)) for n, m in seconds.items())
+    failed = (
+        (points[n], lambda n=n, k=k: laboratory.fail(scenario, n, ERRORS[k % len(ERRORS)])) for k, n in enumerate(steps)
+    )
+    equal = tell(f"{scenario}, killed", len(points), once)
+    equal &= tell(f"{scenario}, killed twice", len(points), twice)
+    return tell(f"{scenario}, a step fails", len(points), failed) and equal
+
+
+def try_random_times(laboratory: Laboratory, kills: int) -> bool:
+    """Kill runs at random times; return whether all was equal."""
+    equal = True
+    for workers in (1, 2):
+        name = f"random times, {workers} worker{'s' if workers > 1 else ''}"
+        tried = (
+            (f"seed {seed}", lambda seed=seed, workers=workers: laboratory.kill_at_random_times(workers, 5, seed))
+            for seed in range(kills // 5)
+        )
+        equal &= tell(f"{name}, 5 each", 0, tried)
+    return equal
+
+
+def main() -> int:
+    """Try all that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="try every point")
+    parser.add_argument("--only", choices=[*SCENARIOS, "random"], help="try one scenario")
+    options = parser.parse_args()
+    # In memory where that can be: what a killed process has written stays there as well as on a disk.
+    memory = Path("/dev/shm")  # noqa: S108
+    equal = True
+    with (
+        tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder,
+        Laboratory(Path(folder)) as laboratory,
+    ):
+        print_row("scenario", "points", "tried", "equal", "seconds")
+        for scenario in SCENARIOS:
+            if options.only in (None, scenario):
+                equal &= try_scenario(laboratory, scenario, 1 if options.all else 20)
+        if options.only in (None, "random"):
+            equal &= try_random_times(laboratory, KILLS if options.all else 5)
+    return 0 if equal else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""A description of a run, changes of it, and finished runs of two images under fog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pcbench.results.conditions import Condition
+from pcbench.results.directory import MARKER, Run
+from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
+from pcbench.results.schema import outcome_table, write_outcomes
+from pcbench.results.workspace import begin
+
+SETTINGS = Settings(
+    seed=0,
+    timesteps=1,
+    batch_size=2,
+    gradient="exact",
+    plain_sweep=False,
+    epsilons=(0.25, 0.5),
+    corruption_backend="fast",
+    jpeg_quality=85,
+    precision="float32",
+    compiled=False,
+    device="cpu",
+    threads=1,
+    checks=False,
+    block_size=4,
+)
+SUITE = SuiteSpec(
+    name="fog-only",
+    kind="corruptions",
+    version="1",
+    sha256="0",
+    images=2,
+    subset=False,
+    rule="correct_at_every_timestep",
+    former_sha256="1",
+)
+DATA = DataSpec(
+    name="digits",
+    split="test",
+    fingerprint="0",
+    available=2,
+    preprocessing={"resize": 8, "crop": 8},
+    corrupted="0",
+    leave_out="1",
+    former_fingerprint="1",
+)
+SPEC = RunSpec(
+    version=SPEC_VERSION,
+    model={"name": "made", "weights_sha256": "0"},
+    data=DATA,
+    suites=(SUITE,),
+    settings=SETTINGS,
+    versions={"pcbench": "0", "pcbench_code": "0", "torch": "2"},
+)
+
+
+@pytest.fixture
+def spec() -> RunSpec:
+    """A description of a run, with every field filled."""
+    return SPEC
+
+
+@pytest.fixture
+def other() -> Callable[..., RunSpec]:
+    """The same with other settings, as ``other(seed=1)``."""
+
+    def change(**settings: object) -> RunSpec:
+        return SPEC.model_copy(update={"settings": SETTINGS.model_copy(update=settings)})
+
+    return change
+
+
+@pytest.fixture
+def outcomes() -> pa.Table:
+    """What a network answered to two images in fog."""
+    columns = {
+        "image_id": np.array(["a", "b"]),
+        "label": np.array([1, 2]),
+        "timestep": np.array([0, 0]),
+        "prediction": np.array([1, 1]),
+        "correct": np.array([True, False]),
+        "confidence": np.array([0.5, 0.75], dtype=np.float32),
+        "queries": np.ma.array([7, 0], mask=[False, True]),
+    }
+    return outcome_table(Condition("fog-only", "corruption", "fog", severity=3), columns)
+
+
+@pytest.fixture
+def finish(outcomes: pa.Table) -> Callable[..., Run]:
+    """Make a finished run, as ``finish(folder, spec, again=True)``."""
+
+    def make(folder: Path, spec: RunSpec = SPEC, *, again: bool = False, **content: object) -> Run:
+        space = begin(folder, spec, again=again)
+        finished = space.begin_finishing()
+        write_outcomes(outcomes, finished / "outcomes" / "fog-only" / "fog-3.parquet")
+        return space.finish(content)
+
+    return make
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, bytes | None]]:
+    """Read everything in a folder: bytes of files, None for folders; the trials and marks of a lock are left out."""
+
+    def read(folder: Path) -> dict[str, bytes | None]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+            for path in sorted(folder.rglob("*"))
+            if path.name == MARKER or not path.name.startswith(".")
+        }
+
+    return read
