@@ -236,16 +236,24 @@ def try_folder(folder: Path, remedy: str) -> None:
 def _sweep_trials(folder: Path) -> None:
     """Remove the trials that processes of this computer left behind when they were killed."""
     beginning = f"{TRIAL}-{socket.gethostname()}-"
-    for left in list(folder.iterdir()) if os.name != "nt" else ():  # Windows has no signal that only asks
-        number = left.name.removesuffix(UNFINISHED).removeprefix(beginning)
-        if left.name.startswith(beginning) and number.isdecimal():
-            try:
-                os.kill(int(number), 0)
-            except ProcessLookupError:
-                with suppress(WriteError):
-                    remove(left)
-            except OSError:
-                continue  # another user's process, which is there
+    with suppress(OSError, WriteError):  # what cannot be removed stays
+        for left in [path for path in folder.iterdir() if path.name.startswith(beginning)]:
+            number = left.name.removesuffix(UNFINISHED).removeprefix(beginning)
+            if number.isdecimal() and _is_gone(int(number)):
+                remove(left)
+
+
+def _is_gone(process: int) -> bool:
+    """Tell whether a number is no process's of this computer."""
+    if os.name == "nt":
+        return False  # Windows has no signal that only asks
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass  # another user's process, or no number of a process at all
+    return False
 
 
 def real_path(path: Path) -> Path:

@@ -37,9 +37,20 @@ def imports(source: str, module: str) -> Iterator[tuple[int, str]]:
             above = parents[: len(parents) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             if base == "pcbench":
-                yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+                names = [alias.name for alias in node.names]
+                yield from ((node.lineno, pcbench._HOMES.get(name, f"{base}.{name}")) for name in names)
             elif base.partition(".")[0] == "pcbench":
                 yield node.lineno, base
+
+
+def doors(source: str) -> Iterator[tuple[int, str]]:
+    """Yield line and module of every use of a name that the package imports when it is first used: `pcbench.run`."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="pcbench"), attr=name) if name in pcbench._HOMES:
+                yield node.lineno, pcbench._HOMES[name]
+            case _:
+                pass
 
 
 def room(module: str) -> str | None:
@@ -54,7 +65,7 @@ def upward(source: str, module: str) -> list[str]:
     assert own is not None, f"{module} is in no room: give it a place in the order"
     return [
         f"{module}, line {line}: {own} imports {name}"
-        for line, name in imports(source, module)
+        for line, name in (*imports(source, module), *doors(source))
         if (there := room(name)) is not None and ROOMS.index(there) > ROOMS.index(own)
     ]
 
@@ -81,6 +92,8 @@ def test_no_import_goes_upwards() -> None:
         "import pcbench.harness.start",
         "from pcbench.harness import start",
         "from pcbench import harness",
+        "from pcbench import run",
+        "import pcbench\npcbench.run()",
         "from ..harness.start import run",
         "from .. import harness",
         "def late():\n    from pcbench.harness.start import run",

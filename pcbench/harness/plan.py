@@ -121,19 +121,21 @@ def make_plan(request: Request) -> Plan:
     if request.adversarials is not None:
         return _plan_of_saved(request, objects, _facts(request, device))
     named = [_Named.read(name) for name in request.suites]
-    problems: list[str] = []
+    problems: list[UsageError] = []
     facts: ModelFacts | None = None
     try:
         facts = _facts(request, device)
     except UnknownNameError:
         raise
     except UsageError as error:
-        problems.append(str(error))
+        problems.append(error)
     data = request.data if request.data is not None else models.default_data(request.model)
     if data is None:
-        problems.append(_data_needed(named))
+        problems.append(UsageError(_data_needed(named)))
+    if len(problems) == 1:
+        raise problems[0]  # with the user's own exception as its cause
     if problems or facts is None:
-        raise UsageError("; ".join(problems))
+        raise UsageError("; ".join(map(str, problems))) from problems[0].__cause__
     source = open_source(data, preprocessing=facts.preprocessing, split="test")
     check(source, classes=facts.classes, class_names=facts.class_names)
     source = without_tuned(source, request.leave_out)

@@ -25,11 +25,11 @@ from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import Request
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.reports.report import write_report
-from pcbench.results.directory import MANIFEST, Run, open_run, partial_folder
+from pcbench.results.directory import MANIFEST, Run, open_run
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import ANSWERS, read_table
-from pcbench.results.workspace import Workspace, begin, read_state, settle, sweep
+from pcbench.results.workspace import Workspace, begin, settle, sweep
 
 logger = logging.getLogger("pcbench")
 
@@ -49,9 +49,7 @@ def execute(request: Request, plan: Plan, final: Path) -> Run:
         UsageError: The folder holds something else, or work that cannot be gone on with.
         RunError: The run failed on the way; what was finished is kept and taken up again.
     """
-    state = read_state(partial_folder(final))
-    completed = state is not None and state.published
-    settle(final)
+    completed = settle(final)
     engine = _Lazy(plan, request.workers)
     try:
         if not request.again or completed:
@@ -166,8 +164,6 @@ def _reported(finished: Run) -> Run:
 def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     todo = _left(request, plan, workspace)
-    if not todo and plan.question is None and workspace.is_finished():
-        return _reported(workspace.publish())
     with _kept_noted(plan, workspace):
         listener, waited = _do(request, plan, workspace, engine, todo)
         if listener.failures and not request.allow_missing:

@@ -379,7 +379,7 @@ def _probe(module: nn.Module, name: str) -> Tensor:
     """Return what the module makes of two black images, to learn the number of classes and timesteps."""
     stated: Any = getattr(module, "input_size", None)
     first = next(module.parameters(), torch.empty(0))
-    reason = ""
+    reason, cause = "", None
     for size in (tuple(stated),) if stated is not None else _PROBE_SIZES:
         try:
             with torch.no_grad():
@@ -388,10 +388,15 @@ def _probe(module: nn.Module, name: str) -> Tensor:
             raise
         except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is told
             reason = f" (with {'x'.join(map(str, size))}: {' '.join(f'{type(error).__name__}: {error}'.split())})"
+            cause = error
             continue
         if isinstance(logits, Tensor) and logits.dim() in (2, 3) and logits.shape[-2] == 2:
             return logits
         raise UsageError(f"{name} gives no logits: (batch, classes), or (T+1, batch, classes) for every timestep")
+    if stated is not None:
+        raise ConfigurationError(
+            f"{name}: fails on images of the input_size that it states{reason}; mend one of the two"
+        ) from cause
     raise ConfigurationError(
         f"{name}: state the size of its images in an attribute input_size = (3, height, width){reason}"
-    )
+    ) from cause

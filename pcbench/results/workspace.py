@@ -189,25 +189,29 @@ def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]
     return Workspace(final, spec, again)
 
 
-def settle(final: Path) -> None:
+def settle(final: Path) -> bool:
     """Finish what a process left undone when it was killed while a finished folder got its name, or was removed.
 
     Afterwards `final` is a finished run again where it was one, or would have been one a moment later.
+
+    Returns:
+        Whether that process had finished its run, so that the same command has nothing to do but to find it.
     """
     folder = partial_folder(final)
     state = read_state(folder)
     if state is None:
-        return
+        return False
     if state.published or state.discarded:
         files.remove_folder(folder, last=MARKER)
-        return
+        return state.published
     if not final.exists() and (folder / _REPLACED).is_dir():
         spec = _left_spec(folder)
         if spec is not None and Workspace(final, spec, state.again).is_finished():
             keep = bool(open_run(folder / _FINISHED, verify=False).missing)
             Workspace(final, spec, state.again).publish(keep_parts=keep)
-        else:
-            files.rename(folder / _REPLACED, final)
+            return True
+        files.rename(folder / _REPLACED, final)
+    return False
 
 
 def sweep(final: Path) -> None:
@@ -216,9 +220,10 @@ def sweep(final: Path) -> None:
     Unfinished work that was begun with `--again` stays: it is going to replace this run. So do the parts of a run that
     lacks some.
     """
-    state = read_state(partial_folder(final))
-    if state is not None and not state.again and not open_run(final, verify=False).missing:
-        files.remove_folder(partial_folder(final), last=MARKER)
+    folder = partial_folder(final)
+    state = read_state(folder)
+    if _is_bare(folder) if state is None else not state.again and not open_run(final, verify=False).missing:
+        files.remove_folder(folder, last=MARKER)
 
 
 def read_state(folder: Path) -> State | None:
@@ -268,10 +273,16 @@ def _foreign(final: Path) -> str | None:
 def _refuse_unmarked(folder: Path) -> None:
     """Refuse a folder without a marker, unless a process was killed just before it wrote one."""
     files.real_path(folder)  # its name is longer than that of the finished one
-    own = (MARKER, files.TRIAL)
-    strange = folder.is_symlink() or (folder.exists() and not folder.is_dir())
-    if strange or (folder.is_dir() and any(not path.name.startswith(own) for path in folder.iterdir())):
+    if (folder.exists() or folder.is_symlink()) and not _is_bare(folder):
         raise UsageError(f"{folder} exists and was not made by pcbench; move it away, or {_ELSEWHERE}")
+
+
+def _is_bare(folder: Path) -> bool:
+    """Return whether a folder holds at most what is there before its marker is written, and after it was removed."""
+    own = (MARKER, files.TRIAL)
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(path.name.startswith(own) for path in folder.iterdir())
 
 
 def _goes_on(folder: Path, spec: RunSpec, state: State, *, again: bool) -> bool:

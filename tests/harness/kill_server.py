@@ -65,6 +65,7 @@ class Task:
         again: Whether it is given `--again`.
         workers: How many work.
         images: How many images are measured.
+        pictures: Whether example pictures are made; a worker of its own process makes them always.
         newer: Whether the code that makes tables is another one than before.
         kill: The number of the point at which the process kills itself.
         fail: The number of the point at which a step fails, and with which error.
@@ -75,6 +76,7 @@ class Task:
     again: bool = False
     workers: int = 1
     images: int = 8
+    pictures: bool = False
     newer: bool = False
     kill: int | None = None
     fail: tuple[int, int] | None = None
@@ -146,7 +148,6 @@ def _prepare() -> None:
     sources.open_digits("test", Preprocessing())
     progress._SECONDS_BETWEEN_FILES = float("inf")  # else the number of points would depend on the time
     run.write_report = lambda _, folder: write(folder / "index.html", "a page\n")
-    pictures._pictures = lambda *_: iter(())
     gc.collect()
     gc.freeze()
 
@@ -177,12 +178,15 @@ def _perform(task: Task) -> dict[str, Any]:
     from pcbench.harness import finish
     from pcbench.harness.engines import local
     from pcbench.harness.start import run
+    from pcbench.harness.work import pictures
 
     folder = Path(task.folder)
     points: list[str] = []
     units: list[str] = []
     perform = local.perform
     local.perform = lambda unit, *others: units.append(unit.path) or perform(unit, *others)
+    if not task.pictures:
+        pictures._pictures = lambda *_: iter(())
     if task.newer:
         finish.code_hash = lambda _: "newer"
     told: dict[str, Any] = {"points": points, "units": units, "error": None}
@@ -205,11 +209,22 @@ def _watcher(task: Task, points: list[str]) -> Callable[[Any], None]:
         place = point.path.relative_to(task.folder)
         points.append(f"{point.moment} {point.step} {place}")
         if len(points) - 1 == task.kill:
+            if (point.moment, point.step) == ("after", "write"):
+                _cut(point.path)
             os.kill(os.getpid(), signal.SIGKILL)
         if task.fail is not None and len(points) - 1 == task.fail[0]:
             raise OSError(task.fail[1], os.strerror(task.fail[1]))
 
     return watch
+
+
+def _cut(path: Path) -> None:
+    """Leave the first half of what was just written, as a process does that is killed while it writes."""
+    from pcbench.files import UNFINISHED
+
+    unfinished = path.with_name(path.name + UNFINISHED)
+    written = unfinished if unfinished.exists() else path
+    os.truncate(written, written.stat().st_size // 2)
 
 
 # --- The other end ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import hashlib
 import importlib.util
 import json
 import os
@@ -79,9 +80,26 @@ def run_of(folder: Path) -> dict[str, Any]:
 
 
 def parts_of(folder: Path, key: str) -> set[str]:
-    """Return the units of a run whose parts are there; which run a part is of, its second line says."""
-    headers = (json.loads(path.read_bytes().split(b"\n")[1]) for path in folder.rglob("*.part"))
-    return {header["unit"] for header in headers if header["key"] == key}
+    """Return the units of a run whose parts are there whole; whose a part is, its second line says."""
+    found: set[str] = set()
+    for path in folder.rglob("*.part"):
+        line, _, body = path.read_bytes().partition(b"\n")
+        if line.endswith(hashlib.sha256(body).hexdigest().encode()):
+            header = json.loads(body.partition(b"\n")[0])
+            found |= {header["unit"]} if header["key"] == key else set()
+    return found
+
+
+def done_before(points: Sequence[str], number: int, *, again: bool) -> set[str]:
+    """Return the units that were done when a command was killed at a point.
+
+    A command with `--again` begins anew where the one before ended with all its work, and only its last steps lacked.
+    """
+    if again and number >= points.index("after unlink run.partial/.pcbench.json", points.index("after rename run")):
+        return set()
+    beginning, ending = "after rename run.partial/parts/", ".part"
+    done = (point for point in points[: number + 1] if point.startswith(beginning))
+    return {point.removeprefix(beginning).removesuffix(ending) for point in done}
 
 
 class Laboratory:
@@ -126,12 +144,13 @@ class Laboratory:
         """Kill a command at a point, and the same command once more at another; return what is wrong then."""
         task, place = self._task(scenario)
         faults: list[str] = []
+        done = done_before(self._points[scenario], number, again=task.again)
         for point in (number, second):
             if point is not None and faults == []:
                 killed = self.server.run(dataclasses.replace(task, kill=point)).killed
                 faults += [] if killed or point == second else [f"the process was not killed at point {point}"]
                 faults += self._half_way(scenario, place)
-        return faults + self._goes_on(task, place, self._expected[scenario])
+        return faults + self._goes_on(task, place, self._expected[scenario], set() if second else done)
 
     def fail(self, scenario: str, number: int, code: int) -> list[str]:
         """Let a step fail, then give the same command again; return what is wrong then."""
@@ -141,13 +160,23 @@ class Laboratory:
         faults = _wrong_with(outcome.error, point, place, os.strerror(code)) + self._half_way(scenario, place)
         return faults + self._goes_on(task, place, self._expected[scenario])
 
-    def kill_at_random_times(self, workers: int, kills: int, seed: int) -> list[str]:
-        """Kill a run and its resumptions until there were so many kills; return what is wrong with those that end."""
-        task = Task(folder=str(self.folder / "trial"), images=IMAGES, workers=workers)
+    def kill_at_random_times(self, workers: int, kills: int, seed: int, longest: float | None = None) -> list[str]:
+        """Kill a run and its resumptions until there were so many kills; return what is wrong with those that end.
+
+        Args:
+            workers: How many work.
+            kills: How many kills.
+            seed: Of the times.
+            longest: The greatest number of seconds before a kill; None takes those of an uninterrupted run.
+        """
+        task = Task(folder=str(self.folder / "trial"), images=IMAGES, workers=workers, pictures=True)
         expected = self.expected(task, "random")
-        began = time.monotonic()
-        self._do(task, self._empty())
-        longest, numbers, faults = time.monotonic() - began, np.random.default_rng(seed), []
+        if longest is None:
+            began = time.monotonic()
+            self._do(task, self._empty())
+            assert contents(Path(task.folder)) == expected, "not even an uninterrupted run ends as it should"
+            longest = time.monotonic() - began
+        numbers, faults = np.random.default_rng(seed), []
         while kills > 0:
             place = self._empty()
             for _ in range(5):
@@ -201,8 +230,15 @@ class Laboratory:
         whole = [run_of(self.folder / f"{scenario}-oracle"), run_of(self._before(scenario))]
         return [] if run_of(place) in whole else ["what has the run's name is neither the old run nor the new one"]
 
-    def _goes_on(self, task: Any, place: Path, expected: dict[str, Any]) -> list[str]:
-        """Give a command once more; return what is wrong with how it ends."""
+    def _goes_on(self, task: Any, place: Path, expected: dict[str, Any], done: Iterable[str] = ()) -> list[str]:
+        """Give a command once more; return what is wrong with how it ends.
+
+        Args:
+            task: The command.
+            place: Where it runs.
+            expected: What it has to leave there.
+            done: Units that must not be computed again, beside those whose parts are there.
+        """
         new = {name.removeprefix("run/"): content for name, content in expected.items() if name.startswith("run/")}
         new = {name: content for name, content in new.items() if not name.startswith("report/")}
         is_done = not task.again and run_of(place) == new
@@ -212,7 +248,7 @@ class Laboratory:
             return [f"the same command does not go on: {outcome.error}"]
         # A network of the user's own is asked about a few images each time: that is how it is recognised.
         computed = {unit for unit in outcome.units if not unit.startswith("answers/")}
-        faults = [f"computed again, though it was there: {unit}" for unit in sorted(computed & kept)]
+        faults = [f"computed again, though it was done: {unit}" for unit in sorted(computed & {*kept, *done})]
         if is_done and computed:
             faults.append("computed again, though the run was finished")
         found = contents(place)
@@ -285,17 +321,21 @@ def try_random_times(laboratory: Laboratory, kills: int) -> bool:
     return equal
 
 
+def memory() -> Path | None:
+    """Return a folder in memory, where there is one: what a killed process wrote stays there as well as on a disk."""
+    folder = Path("/dev/shm")  # noqa: S108
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def main() -> int:
     """Try all that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="try every point")
     parser.add_argument("--only", choices=[*SCENARIOS, "random"], help="try one scenario")
     options = parser.parse_args()
-    # In memory where that can be: what a killed process has written stays there as well as on a disk.
-    memory = Path("/dev/shm")  # noqa: S108
     equal = True
     with (
-        tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder,
+        tempfile.TemporaryDirectory(dir=memory()) as folder,
         Laboratory(Path(folder)) as laboratory,
     ):
         print_row("scenario", "points", "tried", "equal", "seconds")

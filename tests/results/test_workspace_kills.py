@@ -1,4 +1,4 @@
-"""Oracle: a process that is killed at each single point leaves the old run whole, or the new one; two never share one."""
+"""Oracle: a process that is killed at any single point leaves the old run whole, or the new one; two share none."""
 
 from __future__ import annotations
 

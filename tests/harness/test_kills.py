@@ -1,0 +1,74 @@
+"""Oracle: the uninterrupted run's own bytes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("kills", Path(__file__).with_name("kills.py"))
+assert _spec is not None
+assert _spec.loader is not None
+kills = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = kills
+_spec.loader.exec_module(kills)
+
+# Here is a sample; `python tests/harness/kills.py --all` tries every point.
+EVERY = {"run": 23, "again": 97, "replace": 97, "discard": 97, "newer": 61}
+
+
+@pytest.fixture(scope="module")
+def laboratory() -> Iterator[Any]:
+    with tempfile.TemporaryDirectory(dir=kills.memory()) as folder, kills.Laboratory(Path(folder)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("scenario", kills.SCENARIOS)
+def test_a_command_that_is_killed_at_a_point_ends_with_the_same_bytes_when_it_is_given_again(
+    laboratory: Any, scenario: str
+) -> None:
+    points = laboratory.points(scenario)
+    chosen = {*range(0, len(points), EVERY[scenario]), *_writing(points), *_publishing(points)}
+    found = {points[number]: laboratory.kill(scenario, number) for number in sorted(chosen)}
+    assert {point: faults for point, faults in found.items() if faults} == {}
+
+
+def test_what_is_killed_while_it_recovers_ends_with_the_same_bytes(laboratory: Any) -> None:
+    for scenario, (first, second) in {"run": (150, 40), "replace": (-115, 6), "newer": (-60, 20)}.items():
+        points = laboratory.points(scenario)
+        assert laboratory.kill(scenario, first % len(points), second) == []
+
+
+@pytest.mark.parametrize("scenario", ["run", "again"])
+def test_a_step_that_fails_is_told_in_one_line_and_the_same_command_goes_on(laboratory: Any, scenario: str) -> None:
+    points = laboratory.points(scenario)
+    steps = [number for number, point in enumerate(points) if point.startswith("before")][3 :: EVERY[scenario] // 2]
+    codes = (kills.ERRORS[place % len(kills.ERRORS)] for place in range(len(steps)))
+    found = {points[number]: laboratory.fail(scenario, number, code) for number, code in zip(steps, codes, strict=True)}
+    assert len(found) >= 3
+    assert {point: faults for point, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize(("workers", "times", "longest"), [(1, 5, None), (2, 1, 6.0)])
+def test_runs_that_are_killed_at_random_times_end_with_the_bytes_of_one_worker(
+    laboratory: Any, workers: int, times: int, longest: float | None
+) -> None:
+    assert laboratory.kill_at_random_times(workers, times, 1, longest) == []
+
+
+def _writing(points: list[str]) -> list[int]:
+    """The points at which a file is half-written: where the folder gets its marker, a part, the manifest, the end."""
+    names = (".partial/.pcbench.json", "run_spec.json", "fgsm-t1/00000.part", "manifest.json", "frozen.npz")
+    told = [point.endswith(names) or point.startswith("after write .trial") for point in points]
+    return [number for number, point in enumerate(points) if told[number] and point.startswith("after write")]
+
+
+def _publishing(points: list[str]) -> list[int]:
+    """The points between which one folder takes the other's name, and the last ones of the unfinished folder."""
+    names = ("rename run", "rename run.partial/replaced", "unlink run.partial/.pcbench.json", "rmdir run.partial")
+    return [number for number, point in enumerate(points) if point.partition(" ")[2] in names]
