@@ -1,6 +1,6 @@
 """A pytest plugin for CI: after the tests it prints branch coverage and names the files that are covered too little.
 
-    PYTHONPATH=.ci PYTEST_ADDOPTS="-p coverage_floor --cov=pcbench --cov-branch --cov-report=json:FILE" pytest
+PYTHONPATH=.ci PYTEST_ADDOPTS="-p coverage_floor --cov=pcbench --cov-branch --cov-report=json:FILE" pytest
 """
 
 from __future__ import annotations

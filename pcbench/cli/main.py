@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import pcbench
 from pcbench.cli.agreement import agreement_command
@@ -28,8 +30,29 @@ from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
 from pcbench.errors import PcbenchError
 
+
+
+class _Verbs(TyperGroup):
+    """Lets Ctrl-C out with its notes: typer would end the process without a word."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Do what a verb does.
+
+        Raises:
+            Stopped: The user stopped it.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            stop = Stopped(signal.SIGINT)
+            for note in getattr(interrupt, "__notes__", []):
+                stop.add_note(note)
+            raise stop from interrupt
+
+
 app = typer.Typer(
     name="pcbench",
+    cls=_Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

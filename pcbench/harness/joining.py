@@ -62,8 +62,8 @@ def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table
     tables = [read_outcomes(path) for path in paths]
     outcomes: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     if common:
-        held = [set(table.column("image_id").to_pylist()) for table in tables]
-        outcomes = outcomes[outcomes["image_id"].isin(list(set.intersection(*held)))]
+        held: list[set[str]] = [{str(name) for name in table.column("image_id").to_pylist()} for table in tables]
+        outcomes = outcomes[outcomes["image_id"].isin(sorted(set[str].intersection(*held)))]
     return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
 
 

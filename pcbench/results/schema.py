@@ -189,14 +189,15 @@ def made_table(what: str, columns: Mapping[str, Any]) -> pa.Table:
         kind: Any = cast("Any", schema.field(name)).type
         plain = pa.string() if pa.types.is_dictionary(kind) else kind
         if type(values) in (np.ndarray, np.ma.MaskedArray):
-            arrays[name] = pa.array(np.asarray(values), mask=_mask(values)).cast(plain)
+            plain_values: npt.NDArray[Any] = np.asarray(values)
+            arrays[name] = pa.array(plain_values, mask=_mask(values)).cast(plain)
         else:
             arrays[name] = pa.array(values if _is_column(values) else [values] * rows, type=plain)
     return pa.table(arrays).cast(schema)
 
 
 def _mask(values: Any) -> npt.NDArray[np.bool_] | None:
-    return np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else None
+    return np.ma.getmaskarray(values) if hasattr(values, "mask") else None
 
 
 def _is_column(values: object) -> bool:

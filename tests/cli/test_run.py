@@ -1,4 +1,4 @@
-"""Oracle: exit codes and lines, of the command line in this process and of real processes that are sent real signals."""
+"""Oracle: exit codes and lines, of the command line in this process and of real processes that get real signals."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_without_a_folder_the_run_lies_under_its_name_and_nothing_else_is_left(
 
 
 def test_a_unit_that_fails_is_exit_code_1_and_allowing_it_is_said_in_the_table(
-    suite: Path, tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    suite: Path, call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pcbench.corruptions.api import corrupt
 

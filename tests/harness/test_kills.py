@@ -19,7 +19,7 @@ sys.modules[_spec.name] = kills
 _spec.loader.exec_module(kills)
 
 # Here is a sample; `python tests/harness/kills.py --all` tries every point.
-EVERY = {"run": 23, "again": 97, "replace": 97, "discard": 97, "newer": 61}
+EVERY = {"run": 31, "again": 97, "replace": 141, "discard": 97, "newer": 71}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def test_a_command_that_is_killed_at_a_point_ends_with_the_same_bytes_when_it_is
     laboratory: Any, scenario: str
 ) -> None:
     points = laboratory.points(scenario)
-    chosen = {*range(0, len(points), EVERY[scenario]), *_writing(points), *_publishing(points)}
+    chosen = {*range(0, len(points), EVERY[scenario]), *_publishing(points)}
+    if scenario == "run":
+        chosen.update(_writing(points))
     found = {points[number]: laboratory.kill(scenario, number) for number in sorted(chosen)}
     assert {point: faults for point, faults in found.items() if faults} == {}
 
