@@ -31,11 +31,10 @@ from pcbench.cli.tune import tune_command
 from pcbench.errors import PcbenchError
 
 
-
 class _Verbs(TyperGroup):
     """Lets Ctrl-C out with its notes: typer would end the process without a word."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Do what a verb does.
 
         Raises:

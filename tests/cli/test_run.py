@@ -34,8 +34,6 @@ class Net(nn.Module):
 
     def forward(self, images):
         time.sleep(float(os.environ.get("SLEEPS", "0")))
-        if os.environ.get("FAILS") == str(round(float(images.sum()))):
-            raise ValueError("no answer")
         return self.layer(images.flatten(1))
 
 
@@ -51,7 +49,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from pcbench.cli.main import main
 main()
 """
-UNITS = 14  # four blocks of clean images and two severities, of five, in two of them… see `suite`
 Call = Callable[..., int]
 Started = subprocess.Popen[str]
 
@@ -85,7 +82,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 def words(suite: Path, out: Path | str | None, *more: object, model: str = "talking:make") -> list[str]:
-    """The command: six units of four images, and one of pictures, for a model in blocks of four."""
+    """The command: six units of four images, and one of pictures."""
     command = ["run", "--model", model, "--data", "digits", "--suite", suite, "--images", 4, "--batch-size", 4]
     command += ["--block-size", 4, "--threads", 1, *([] if out is None else ["--out", out]), *more]
     return [str(word) for word in command]
@@ -146,7 +143,7 @@ def test_without_a_folder_the_run_lies_under_its_name_and_nothing_else_is_left(
     assert call(*words(suite, None)) == 0
     (folder,) = (tmp_path / "results" / "runs").glob("[!.]*")
     assert folder.name == open_run(folder).spec.name()
-    assert folder.name.startswith("talking_make-one-") or folder.name.startswith("talking-make-one-")
+    assert "-one-" in folder.name
     assert not [path for path in (tmp_path / "results").rglob("*") if path.suffix in (".lock", ".partial")]
 
 
@@ -213,13 +210,13 @@ def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes
     printed, errors = process.communicate(timeout=30)
     assert time.monotonic() - told < 5
     assert (process.returncode, printed) == (code, "")
-    kept = {path: path.stat().st_mtime_ns for path in parts.rglob("*.part")}
+    kept = len(list(parts.rglob("*.part"))) - 1  # one holds the network's answers, by which it is known again
     (line,) = errors.splitlines()
     assert line == (
-        f"pcbench: stopped; {len(kept) - 1} of 7 units are kept in {tmp_path / 'out.partial'}; "
+        f"pcbench: stopped; {kept} of 7 units are kept in {tmp_path / 'out.partial'}; "
         "the same command goes on from here"
-    )  # a part holds the network's answers, by which it is known again
-    assert 2 <= len(kept) - 1 < 7
+    )
+    assert 2 <= kept < 7
     assert holder(tmp_path / "out") is None
     assert call(*command) == 0
     assert call(*words(suite, "whole")) == 0
@@ -259,5 +256,5 @@ def test_a_run_is_seen_at_once_and_holds_its_folder(
     assert "--out" in line
 
     other = start(*words(suite, None))
-    wait_for(lambda: "talking:make on " in status() or "talking" in status(), other, patience)
-    assert f"process {other.pid} on host" in status()
+    wait_for(lambda: f"process {other.pid} on host" in status(), other, patience)
+    assert f"talking:make on {suite}: under way" in status()

@@ -158,6 +158,8 @@ class Laboratory:
         outcome = self.server.run(dataclasses.replace(task, fail=(number, code)))
         point = self._points[scenario][number]
         faults = _wrong_with(outcome.error, point, place, os.strerror(code)) + self._half_way(scenario, place)
+        halves = [path.name for path in place.rglob("*.partial") if path.is_file()]
+        faults += [f"keeps its place on the disk, though it is not whole: {name}" for name in halves]
         return faults + self._goes_on(task, place, self._expected[scenario])
 
     def kill_at_random_times(self, workers: int, kills: int, seed: int, longest: float | None = None) -> list[str]:
