@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what the tests' processes inherit.
+
+    One thread each where a test does not ask for more, and threads that sleep while they wait: several processes share
+    the cores. Compiled files are kept even where `PYTHONDONTWRITEBYTECODE` is set, apart from the sources: many tests
+    start a process of their own, and each would compile torch's files again, for longer than the test itself takes.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if sys.dont_write_bytecode and config.pluginmanager.hasplugin("cacheprovider") and config.cache is not None:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,17 @@ from pcbench.results.schema import outcome_table, write_outcomes
 from pcbench.results.workspace import begin
 
 IMAGES = 200
+
+
+@pytest.fixture(autouse=True, scope="package")
+def signals_heard() -> Iterator[None]:
+    """Let the processes that tests start hear the signals that nohup, or a shell's background, has ignored for us."""
+    ignored = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _make_run(folder: Path, right: int, seed: int = 0, crop: int = 32) -> Path:

@@ -77,7 +77,7 @@ def test_intervals_of_changed_rates_cover():
     covered = []
     made = itertools.product((100, 300, 1000, 10_000), (-1.8, -0.9, 0.0, 0.9, 1.8), (-0.3, 0.1))
     for images, hardness, harder in made:
-        tables = 4000 if images < 10_000 else 1000
+        tables = 2000 if images < 10_000 else 500
         ease = random.normal(size=(tables, images))
         first, second = (ease + 0.5 * random.normal(size=ease.shape) > h for h in (hardness, hardness + harder))
         truth = norm.sf((hardness + harder) / np.sqrt(1.25)) - norm.sf(hardness / np.sqrt(1.25))
