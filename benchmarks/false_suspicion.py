@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from pcbench.attacks.checks.rivals import Victims
+from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.verdict import TimestepChecks, run_checks
 from pcbench.attacks.definitions import load_attack_suite
 from pcbench.catalog import catalog_folder
@@ -65,10 +65,10 @@ def train(images: Tensor, labels: Tensor, seed: int) -> nn.Module:
     return classifier.eval()
 
 
-def check(classifier: nn.Module, victims: Victims) -> TimestepChecks:
+def check(classifier: nn.Module, eval_batch: EvalBatch) -> TimestepChecks:
     """Return the evidence on one network."""
     suite = load_attack_suite(catalog_folder("attacks") / "digits-linf")
-    return run_checks(Plain(classifier), victims, suite.attacks, timesteps=[0])[0]
+    return run_checks(Plain(classifier), eval_batch, suite.attacks, timesteps=[0])[0]
 
 
 def main() -> None:
@@ -83,13 +83,13 @@ def main() -> None:
     labels = torch.tensor(table.target, dtype=torch.int64)
     here = slice(TRAINED_ON, TRAINED_ON + options.images)
     ids = tuple(str(place) for place in range(here.start, here.stop))
-    victims = Victims(images[here], labels[here], ids, seed=0)
+    eval_batch = EvalBatch(images[here], labels[here], ids, seed=0)
     suspicious = 0
     with options.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["seed", "images_right", "epsilon", "agreement", "smallest_p_value", "verdict", "reasons"])
         for seed in range(options.networks):
-            found = check(train(images, labels, seed), victims)
+            found = check(train(images, labels, seed), eval_batch)
             suspicious += found.verdict == "suspicious"
             smallest = min(comparison.p_value for comparison in found.comparisons)
             row = [seed, found.gradients.n, f"{found.epsilon:.4f}", f"{found.gradients.agreement:.4f}"]

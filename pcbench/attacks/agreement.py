@@ -66,9 +66,9 @@ def library_agreement(
         MissingExtraError: torchattacks is not installed.
         UsageError: As for `sweep`.
     """
-    ids = [str(place) for place in range(len(images))]
+    ids = [str(index) for index in range(len(images))]
     broken: list[np.ndarray] = []
-    denominator = np.zeros(len(images), dtype=np.bool_)
+    eligible = np.zeros(len(images), dtype=np.bool_)
     for library in ("foolbox", "torchattacks"):
         definition = AttackDefinition(
             name="pgd",
@@ -84,10 +84,9 @@ def library_agreement(
         )
         outcome = sweep(classifier, images, labels, definition, ids=ids, seed=0, plain=True, library_only=True)
         broken.append(outcome.success[1:])
-        denominator = outcome.denominator
+        eligible = outcome.eligible
     return [
-        _agreement(epsilon, broken[0][row][denominator], broken[1][row][denominator])
-        for row, epsilon in enumerate(epsilons)
+        _agreement(epsilon, broken[0][row][eligible], broken[1][row][eligible]) for row, epsilon in enumerate(epsilons)
     ]
 
 

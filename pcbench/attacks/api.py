@@ -40,7 +40,7 @@ def attack(
         attack: ``"pgd"`` (in the suite `linf`), ``"l2/pgd"`` (in another suite), or a definition.
         timestep: The classifier to attack; default: the model's last.
         gradient: ``"exact"`` differentiates through the error terms, ``"stop_error"`` holds them constant.
-        seed: Of random starts; an image's place in the batch is its id.
+        seed: Of random starts; an image's index in the batch is its id.
         **options: `epsilons=["8/255"]` replaces the definition's; see `SweepOptions`.
 
     Returns:
@@ -60,7 +60,7 @@ def attack(
         raise UsageError(f"timestep is {chosen!r}; it counts updates and is a whole number from 0")
     definition = find_attack(attack) if isinstance(attack, str) else attack
     pixels = torch.as_tensor(images).to(subject.device)
-    names = [str(place) for place in range(len(pixels))]
+    names = [str(index) for index in range(len(pixels))]
     classifier = subject.at(chosen, gradient)
     return sweep(classifier, pixels, torch.as_tensor(labels), definition, ids=names, seed=seed, **options)
 

@@ -16,31 +16,33 @@ Judge = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Scores:
     """What a judge says to a batch.
 
     Attributes:
         predictions: The most likely class, (S, batch), int64.
         confidences: Its softmax probability, (S, batch), float32.
-        gaps: By how much its logit leads the next one, (S, batch), float32.
+        margins: By how much its logit leads the next one, (S, batch), float32.
         classes: How many classes the logits have.
     """
 
     predictions: Tensor
     confidences: Tensor
-    gaps: Tensor
+    margins: Tensor
     classes: int
 
-    def at(self, places: Tensor) -> Answers:
+    def at(self, indices: Tensor) -> Scores:
         """Return the answers to some of the images."""
-        return Answers(self.predictions[:, places], self.confidences[:, places], self.gaps[:, places], self.classes)
+        return Scores(
+            self.predictions[:, indices], self.confidences[:, indices], self.margins[:, indices], self.classes
+        )
 
-    def where(self, mask: Tensor, other: Answers) -> Answers:
+    def where(self, mask: Tensor, other: Scores) -> Scores:
         """Return these answers where the mask (batch,) holds, the other ones elsewhere."""
-        return Answers(
+        return Scores(
             torch.where(mask, self.predictions, other.predictions),
             torch.where(mask, self.confidences, other.confidences),
-            torch.where(mask, self.gaps, other.gaps),
+            torch.where(mask, self.margins, other.margins),
             self.classes,
         )
 
@@ -76,7 +78,7 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise DataError("labels are whole numbers from 0")
 
 
-def classify(judge: Judge, images: Tensor, batch_size: int) -> Answers:
+def classify(judge: Judge, images: Tensor, batch_size: int) -> Scores:
     """Classify images without gradients.
 
     Args:
@@ -98,7 +100,7 @@ def classify(judge: Judge, images: Tensor, batch_size: int) -> Answers:
     predictions = logits.argmax(dim=2)
     confidences = logits.float().softmax(dim=2).gather(2, predictions[..., None])[..., 0]
     leading = logits.float().topk(min(2, logits.shape[2]), dim=2).values
-    return Answers(predictions, confidences, leading[..., 0] - leading[..., -1], logits.shape[2])
+    return Scores(predictions, confidences, leading[..., 0] - leading[..., -1], logits.shape[2])
 
 
 def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> Tensor:

@@ -82,18 +82,18 @@ def normalise(gradient: Tensor, norm: Norm) -> Tensor:
 def linear_reach(classifier: nn.Module, images: Tensor, labels: Tensor, norm: Norm) -> Tensor:
     """Return the radius at which each image would be broken if the classifier were linear, (batch,).
 
-    It is the lead of the label's logit over the largest other one, divided by the dual norm of its gradient; infinite
+    It is the margin (the label's logit minus the largest other one), divided by the dual norm of its gradient; infinite
     where the gradient is zero.
     """
 
-    def lead(logits: Tensor, classes: Tensor) -> Tensor:
+    def margin(logits: Tensor, classes: Tensor) -> Tensor:
         others = logits.scatter(1, classes[:, None], -torch.inf)
         return logits.gather(1, classes[:, None])[:, 0] - others.amax(dim=1)
 
-    slopes = loss_gradient(classifier, images, labels, lead).flatten(1)
+    slopes = loss_gradient(classifier, images, labels, margin).flatten(1)
     dual = slopes.abs().sum(dim=1) if norm == "linf" else slopes.square().sum(dim=1).sqrt()
     with torch.no_grad():
-        return lead(classifier(images), labels).clamp_min(0) / dual
+        return margin(classifier(images), labels).clamp_min(0) / dual
 
 
 class GradientDescent:

@@ -3,7 +3,7 @@
 An image broken at some epsilon stays broken at every larger one, because its adversarial image lies in the larger ball
 too, so it is not attacked there. An image that an iterative attack fails to break by far at some epsilon is not
 attacked at much smaller ones, and a tenth of these is attacked all the same, to see that this holds; if it once does
-not, all of them are (`bracketing=False` spares none). Images that are wrong from the start are not attacked and count
+not, all of them are (`bracketing=False` skips none). Images that are wrong from the start are not attacked and count
 as errors. `plain=True` attacks every image at every budget.
 
 The attack is not trusted: its images are clipped to the ball and to [0, 1], classified again, and measured.
@@ -37,8 +37,8 @@ class SweepOptions(TypedDict, total=False):
     Attributes:
         epsilons: Budgets instead of the definition's, numbers or text such as ``"8/255"``.
         plain: Attack every image at every budget.
-        bracketing: Spare an iterative attack budgets that are far out of its reach, and audit a tenth of what it is
-            spared (`pcbench.attacks.order.Bracketing`), which is several times faster where networks are robust
+        bracketing: Skip budgets that are far out of an iterative attack's reach, and spot-check a tenth of them
+            (`pcbench.attacks.schedule.Bracketing`), which is several times faster where networks are robust
             (default). An image that breaks at a small budget and stands at a larger one could be missed; False
             attacks every image at every budget up to the one that breaks it.
         batch_size: Images attacked at a time (default 128).
@@ -67,15 +67,16 @@ class Sweep:
         ids: The images' ids.
         labels: (N,), int64.
         targets: The classes to reach, (N,), int64; None for an untargeted attack.
-        denominator: Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted
+        eligible: Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted
             attack, not at their target from the start.
         prediction: Of the image scored at this budget, (E, N), int32: the adversarial image found at this or the
             smallest smaller budget, else the attack's failed attempt, else (not attacked) the clean image.
         confidence: The softmax probability of the prediction, (E, N), float32.
         attacked: Whether the attack ran on this image at this budget, (E, N), bool.
-        audited: The attack ran only to see whether sparing it would have been right, (E, N), bool.
+        spot_checked: The attack ran only to check that skipping it would have been right, (E, N), bool.
         success: The goal was reached at exactly this budget, (E, N), bool; meaningful where attacked.
-        success_within: The goal was reached at this budget or a smaller one, (E, N), bool; within the denominator.
+        success_within: The goal was reached at this budget or a smaller one, (E, N), bool; False where not
+            eligible.
         linf: Measured L∞ norm of the scored image's perturbation, (E, N), float32.
         l2: Measured L2 norm, (E, N), float32.
         queries: Forward passes the attack spent on this image at this budget, (E, N), int32.
@@ -88,11 +89,11 @@ class Sweep:
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
     targets: NDArray[np.int64] | None
-    denominator: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
     prediction: NDArray[np.int32]
     confidence: NDArray[np.float32]
     attacked: NDArray[np.bool_]
-    audited: NDArray[np.bool_]
+    spot_checked: NDArray[np.bool_]
     success: NDArray[np.bool_]
     success_within: NDArray[np.bool_]
     linf: NDArray[np.float32]
@@ -116,11 +117,11 @@ class Sweep:
         """How far the scored adversarial image lies from the clean one, in the attack's norm, (N,).
 
         It is the measure of a minimal-norm attack. Infinite where no budget broke the image, so that a median is right
-        while fewer than half are; NaN outside the denominator.
+        while fewer than half are; NaN outside the eligible images.
         """
         measured = (self.linf if self.norm == "linf" else self.l2)[-1].astype(np.float64)
         reached = np.where(self.success_within[-1], measured, np.inf)
-        return np.where(self.denominator, reached, np.nan)
+        return np.where(self.eligible, reached, np.nan)
 
 
 def scored_images(outcome: Sweep) -> Tensor:
@@ -242,11 +243,11 @@ def as_sweeps(
             ids=ids,
             labels=classes[0],
             targets=classes[1],
-            denominator=ledger.denominator[timestep],
+            eligible=ledger.eligible[timestep],
             prediction=ledger.prediction[timestep],
             confidence=ledger.confidence[timestep],
             attacked=ledger.attacked[timestep],
-            audited=ledger.audited & ledger.attacked[timestep],
+            spot_checked=ledger.spot_checked & ledger.attacked[timestep],
             success=ledger.success[timestep],
             success_within=ledger.success_within[timestep],
             linf=ledger.linf[timestep],
@@ -254,5 +255,5 @@ def as_sweeps(
             queries=ledger.queries[timestep],
             images=None if ledger.images is None else ledger.images[timestep],
         )
-        for timestep in range(len(ledger.denominator))
+        for timestep in range(len(ledger.eligible))
     )

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Task
 from pcbench.attacks.budget import perturbation_norms, within_budget
-from pcbench.attacks.classify import Answers, Judge, classify
+from pcbench.attacks.classify import Judge, Scores, classify
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.descent import GradientDescent, linear_reach
 from pcbench.attacks.ledger import Ledger, Scored, positions
-from pcbench.attacks.order import Ascending, Bracketing, Order, Pair
+from pcbench.attacks.schedule import Ascending, Bracketing, BudgetSchedule, Pair
 from pcbench.attacks.starts import image_seed
 
 
@@ -48,7 +48,7 @@ class Work:
     definition: AttackDefinition
     images: Tensor
     classes: Tensor
-    clean: Answers
+    clean: Scores
     ids: tuple[str, ...]
     seed: int
     epsilons: tuple[float, ...]
@@ -59,33 +59,33 @@ class Work:
 
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""
-        denominator = ~self._reached(self.clean.predictions, self.classes)
+        eligible = ~self._reached(self.clean.predictions, self.classes)
         kept = self.images if keep_images else None
-        ledger = Ledger(self.clean, denominator.cpu().numpy(), len(self.epsilons), kept)
-        to_attack = positions(denominator.any(dim=0))
-        order = self._order(to_attack)
-        queue = deque[Pair](order.start(to_attack.tolist()))
+        ledger = Ledger(self.clean, eligible.cpu().numpy(), len(self.epsilons), kept)
+        to_attack = positions(eligible.any(dim=0))
+        schedule = self._schedule(to_attack)
+        queue = deque[Pair](schedule.start(to_attack.tolist()))
         settled = 0
         while queue:
-            budgets, places = self._take(queue)
-            self._attack(budgets, places, ledger)
-            broken = ledger.broken(budgets, places, within=True)
-            for budget, place, done in zip(budgets.tolist(), places.tolist(), broken.tolist(), strict=True):
-                gap = None if done else float(ledger.gap[0, budget, place])
-                queue.extend(order.after((budget, place), gap))
-            settled += len(places)
-            self._report(len(places))
+            budgets, indices = self._take(queue)
+            self._attack(budgets, indices, ledger)
+            broken = ledger.broken(budgets, indices, within=True)
+            for budget, index, done in zip(budgets.tolist(), indices.tolist(), broken.tolist(), strict=True):
+                margin = None if done else float(ledger.margin[0, budget, index])
+                queue.extend(schedule.after((budget, index), margin))
+            settled += len(indices)
+            self._report(len(indices))
             if not queue:
-                queue.extend(order.last())
-        for pair in order.audited:
-            ledger.audited[pair] = True
+                queue.extend(schedule.last())
+        for pair in schedule.spot_checked:
+            ledger.spot_checked[pair] = True
         self._report(len(self.epsilons) * len(self.images) - settled)
         return ledger
 
-    def _order(self, to_attack: NDArray[np.intp]) -> Order:
+    def _schedule(self, to_attack: NDArray[np.intp]) -> BudgetSchedule:
         """Look from both sides where the attack follows gradients; else, or if asked to, try all budgets from below.
 
-        One step may overshoot, so FGSM tries all; so does an attack on all timesteps, whose images have many gaps.
+        One step may overshoot, so FGSM tries all; so does an attack on all timesteps, whose images have many margins.
         """
         iterative = isinstance(self.adapter, GradientDescent) and (self.definition.steps or 1) > 1
         if not self.bracketing or not iterative or self.definition.targeted or self.definition.over_timesteps:
@@ -96,11 +96,11 @@ class Work:
             here = torch.from_numpy(chosen).to(self.images.device)
             reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.norm)
             guesses[chosen] = reach.double().cpu().numpy()
-        return Bracketing(self.epsilons, guesses, self.clean.gaps[0].double().cpu().numpy(), self._draw)
+        return Bracketing(self.epsilons, guesses, self.clean.margins[0].double().cpu().numpy(), self._draw)
 
     def _draw(self, pair: Pair) -> float:
-        budget, place = pair
-        return image_seed(self.seed, self.ids[place], f"audit of {self.definition.name}", budget) / 2**63
+        budget, index = pair
+        return image_seed(self.seed, self.ids[index], f"audit of {self.definition.name}", budget) / 2**63
 
     def _reached(self, predictions: Tensor, classes: Tensor) -> Tensor:
         """Return whether predictions (S, batch) are the goal: the target, or anything but the label."""
@@ -118,22 +118,22 @@ class Work:
         pairs = np.asarray(taken, dtype=np.intp)
         return pairs[:, 0], pairs[:, 1]
 
-    def _attack(self, budgets: NDArray[np.intp], places: NDArray[np.intp], ledger: Ledger) -> None:
+    def _attack(self, budgets: NDArray[np.intp], indices: NDArray[np.intp], ledger: Ledger) -> None:
         """Run all restarts, each on the images that the earlier ones did not break at this budget."""
         for restart in range(self.definition.restarts):
             radii = torch.tensor([self.epsilons[budget] for budget in budgets], dtype=torch.float64)
-            ledger.record(budgets, places, self._score(radii, places, restart))
-            standing = ~ledger.broken(budgets, places, within=False)
-            budgets, places = budgets[standing], places[standing]
-            if not len(places):
+            ledger.record(budgets, indices, self._score(radii, indices, restart))
+            standing = ~ledger.broken(budgets, indices, within=False)
+            budgets, indices = budgets[standing], indices[standing]
+            if not len(indices):
                 return
 
-    def _score(self, radii: Tensor, places: NDArray[np.intp], restart: int) -> Scored:
+    def _score(self, radii: Tensor, indices: NDArray[np.intp], restart: int) -> Scored:
         """Attack, clip, classify, measure."""
         device = self.images.device
-        here, radii = torch.from_numpy(places).to(device), radii.to(device)
+        here, radii = torch.from_numpy(indices).to(device), radii.to(device)
         clean, classes = self.images[here], self.classes[here]
-        ids = tuple(self.ids[int(place)] for place in places)
+        ids = tuple(self.ids[int(index)] for index in indices)
         task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart, self.clean.classes)
         found = self.adapter.perturb(self.classifier, task)
         images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.norm)

@@ -52,7 +52,7 @@ def _join(group: pd.DataFrame) -> pd.DataFrame:
     keys = ["epsilon", "image_id"]
     joined = rows.drop_duplicates(keys).set_index(keys)
     grouped = rows.groupby(keys, sort=False)
-    for column in ("attacked", "audited", "success", "success_within"):
+    for column in ("attacked", "spot_checked", "success", "success_within"):
         joined[column] = grouped[column].max()
     joined["queries"] = grouped["queries"].sum()
     joined["name"] = NAME
@@ -75,7 +75,7 @@ def _carry(part: pd.DataFrame, epsilons: list[float], name: Hashable) -> pd.Data
         piece = part[part["epsilon"] == source].copy()
         if source != epsilon:
             piece["epsilon"], piece["queries"] = epsilon, 0
-            piece["attacked"] = piece["audited"] = False
+            piece["attacked"] = piece["spot_checked"] = False
             piece["success"] = piece["success"].where(np.zeros(len(piece), dtype=np.bool_))
         # Broken later is not broken yet: such an attack must not stand for the image at this budget.
         reached = piece["image_id"].map(first).astype(float)

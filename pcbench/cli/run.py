@@ -62,7 +62,7 @@ def run_command(
         bool,
         typer.Option(
             "--bracketing/--no-bracketing",
-            help="Spare budgets far out of reach, and audit a tenth of them.",
+            help="Skip budgets far out of reach, and spot-check a tenth of them.",
             rich_help_panel=_ATTACK,
         ),
     ] = True,

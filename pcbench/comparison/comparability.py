@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pcbench.errors import UsageError
-from pcbench.results.run_spec import Difference, RunSpec, SuiteSpec, differences
+from pcbench.results.run_spec import RunSpec, SpecDifference, SuiteSpec, differences
 
 # Settings that make other images of the same files, and so another benchmark.
 _IMAGE_SETTINGS = ("jpeg_quality",)
@@ -31,7 +31,7 @@ def require_same_images(first: RunSpec, second: RunSpec, suites: Sequence[str], 
         )
 
 
-def other_differences(first: RunSpec, second: RunSpec) -> list[Difference]:
+def other_differences(first: RunSpec, second: RunSpec) -> list[SpecDifference]:
     """Return every field that differs between two descriptions, field by field, but for the suites.
 
     Descriptions of version 1 held less, or the same in other words: what only one of them can say does not differ.
@@ -48,31 +48,31 @@ def other_differences(first: RunSpec, second: RunSpec) -> list[Difference]:
     return differences(*tables)
 
 
-def _fatal(first: RunSpec, second: RunSpec, suites: Sequence[str]) -> Iterator[Difference]:
-    yield Difference("data.preprocessing", first.data.preprocessing, second.data.preprocessing)
+def _fatal(first: RunSpec, second: RunSpec, suites: Sequence[str]) -> Iterator[SpecDifference]:
+    yield SpecDifference("data.preprocessing", first.data.preprocessing, second.data.preprocessing)
     if first.data.preprocessing == second.data.preprocessing and not _same_images(first, second):
-        yield Difference("data.fingerprint", _fingerprint(first), _fingerprint(second))
-    yield Difference("data.corrupted", first.data.corrupted, second.data.corrupted)
+        yield SpecDifference("data.fingerprint", _fingerprint(first), _fingerprint(second))
+    yield SpecDifference("data.corrupted", first.data.corrupted, second.data.corrupted)
     for name in _IMAGE_SETTINGS:
-        yield Difference(f"settings.{name}", getattr(first.settings, name), getattr(second.settings, name))
+        yield SpecDifference(f"settings.{name}", getattr(first.settings, name), getattr(second.settings, name))
     specs = [{suite.name: suite for suite in spec.suites} for spec in (first, second)]
     for name in suites:
         one, other = (spec.get(name) for spec in specs)
         if one is None or other is None:
-            yield Difference(f"suite {name}", *("run" if suite else "not run" for suite in (one, other)))
+            yield SpecDifference(f"suite {name}", *("run" if suite else "not run" for suite in (one, other)))
             continue
         yield from _suite(name, one, other)
 
 
-def _suite(name: str, one: SuiteSpec, other: SuiteSpec) -> Iterator[Difference]:
+def _suite(name: str, one: SuiteSpec, other: SuiteSpec) -> Iterator[SpecDifference]:
     fields = ["kind", "version"]
     # A rule that needs the network keeps a number of images that only specs of version 1 could state.
     fields += ["images"] if one.rule is None and other.rule is None else []
     for field in fields:
-        yield Difference(f"suite {name} {field}", getattr(one, field), getattr(other, field))
+        yield SpecDifference(f"suite {name} {field}", getattr(one, field), getattr(other, field))
     same_files = one.former_sha256 is not None and one.former_sha256 == other.former_sha256
     if not same_files:
-        yield Difference(f"suite {name} sha256", one.sha256, other.sha256)
+        yield SpecDifference(f"suite {name} sha256", one.sha256, other.sha256)
 
 
 def _same_images(first: RunSpec, second: RunSpec) -> bool:

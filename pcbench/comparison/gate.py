@@ -24,7 +24,7 @@ from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
 from pcbench.metrics.drop import FLIPS, Side, find_drops
 from pcbench.results.directory import Run
-from pcbench.results.run_spec import Difference
+from pcbench.results.run_spec import SpecDifference
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class GateReport:
     changed: int
     answers: int
     tolerated_changes: float | None
-    differences: tuple[Difference, ...]
+    differences: tuple[SpecDifference, ...]
     run: str
     reference: str
 

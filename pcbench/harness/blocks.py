@@ -64,7 +64,7 @@ class Unit:
 
     @property
     def path(self) -> str:
-        """Its place among the parts, without an ending; no two units of a run have the same."""
+        """Its path among the parts, without an ending; no two units of a run have the same."""
         detail = f"-{self.detail}" if self.detail else ""
         return f"{self.work}/{self.condition.path}{detail}/{self.block.number:05d}"
 

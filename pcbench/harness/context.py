@@ -1,4 +1,4 @@
-"""What a worker makes once, from a run's description and the places of things: network, images, definitions."""
+"""What a worker makes once, from a run's description and its locations: network, images, definitions."""
 
 from __future__ import annotations
 

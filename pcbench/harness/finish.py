@@ -19,12 +19,12 @@ from pcbench.harness.joining import (
     Definitions,
     incomplete_suites,
     write_evidence,
+    write_numbers,
     write_pictures,
-    write_tables,
     write_worst_cases,
 )
 from pcbench.harness.plan import Plan
-from pcbench.harness.sparing import sparing
+from pcbench.harness.skipping import count_skipped
 from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
@@ -41,7 +41,7 @@ _MADE_AGAIN = ("metrics.parquet", "metrics.csv", "checks.json", "manifest.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Completion:
     """What only the run itself knows.
 
     Attributes:
@@ -57,7 +57,7 @@ class Measured:
     failures: Sequence[tuple[Unit, Failure]]
 
 
-def finish(plan: Plan, workspace: Workspace, measured: Measured) -> Run:
+def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
     """Make the finished folder from all parts, and give it its name.
 
     Raises:
@@ -75,9 +75,9 @@ def finish(plan: Plan, workspace: Workspace, measured: Measured) -> Run:
     if plan.question is not None:
         write_table(workspace.read_part(plan.question.path).table, folder / "answers.parquet", "answers")
     write_table(plan.images, folder / "images.parquet", "images")
-    write_tables(folder, plan.spec, definitions_of(plan), missing)
-    spared = sparing(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
-    sentences = [None if growth is None else growth.sentence, None if spared is None else spared.sentence]
+    write_numbers(folder, plan.spec, definitions_of(plan), missing)
+    skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
+    sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
     content = {
         "started": measured.started,
         "seconds": measured.seconds,
@@ -87,7 +87,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Measured) -> Run:
         "tables": tables_identity(plan),
         "kept": parts.kept(),
         "growth": None if growth is None else dataclasses.asdict(growth),
-        "spared": None if spared is None else dataclasses.asdict(spared),
+        "skipped": None if skipped is None else dataclasses.asdict(skipped),
         "missing": missing,
         "notes": [note for note in (*sentences, *_notes(plan, parts, missing)) if note is not None],
     }
@@ -123,7 +123,7 @@ def remake(found: Run, plan: Plan) -> Run:
     for name in found.manifest["files"]:
         if name not in _MADE_AGAIN:
             files.copy(found.folder / name, folder / name)
-    write_tables(folder, plan.spec, definitions_of(plan), found.missing)
+    write_numbers(folder, plan.spec, definitions_of(plan), found.missing)
     kept = {
         key: value
         for key, value in found.manifest.items()

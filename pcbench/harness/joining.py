@@ -67,7 +67,7 @@ def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table
     return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
 
 
-def write_tables(
+def write_numbers(
     folder: Path, spec: RunSpec, definitions: Definitions, missing: Sequence[Mapping[str, Any]] = ()
 ) -> None:
     """Write verdicts and metrics of a run from its outcomes, representations and evidence.
@@ -145,10 +145,10 @@ def write_pictures(folder: Path, table: pa.Table) -> None:
     for row in table.to_pylist():
         by_image.setdefault(str(row["image_id"]), []).append(row)
     examples: list[Example] = []
-    for place, (image_id, rows) in enumerate(by_image.items()):
+    for number, (image_id, rows) in enumerate(by_image.items()):
         pictures: list[Picture] = []
         for row in sorted(rows, key=lambda row: row["number"]):
-            name = f"{place}-{row['number']:02d}-{row['kind']}.png"
+            name = f"{number}-{row['number']:02d}-{row['kind']}.png"
             files.write(folder / "examples" / name, row["png"])
             told = {key: row[key] for key in ("kind", "title", "timestep")}
             pictures.append(Picture(file=name, predictions=json.loads(row["predictions"]), **told))

@@ -42,7 +42,7 @@ class Request:
         ablation: ``"no-feedback"`` (λ = 0) or ``"no-error"`` (α = 0).
         gradient: ``"exact"`` or ``"stop_error"``: how attacks differentiate the error term.
         plain_sweep: Attack every image at every epsilon, and report the success at exactly epsilon.
-        bracketing: Spare iterative attacks budgets far out of their reach, and audit a tenth of what is spared.
+        bracketing: Skip budgets far out of an iterative attack's reach, and spot-check a tenth of them.
         epsilons: Epsilons in [0,1] pixel units in place of the suite's.
         checks: Collect the evidence that the attacks' gradients are sound; None does so where a suite of attacks is
             run on all images of the data, as results are that are to be published.

@@ -19,7 +19,7 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Inputs, Job, SilentMeter
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.engines.local import make
-from pcbench.harness.finish import Measured, finish, is_current, remake
+from pcbench.harness.finish import Completion, finish, is_current, remake
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import Request
@@ -168,7 +168,7 @@ def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) 
         listener, waited = _do(request, plan, workspace, engine, todo)
         if listener.failures and not request.allow_missing:
             raise _failed(plan, workspace, listener.failures)
-        measured = Measured(
+        measured = Completion(
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 1),
             waited=waited,

@@ -15,13 +15,13 @@ from pcbench.metrics.attack import (
     median_distance,
     robust_accuracy,
 )
-from pcbench.metrics.cells import Answers, Cell, SuiteOutcomes
+from pcbench.metrics.cells import Cell, CellOutcomes, SuiteOutcomes
 from pcbench.metrics.paired import paired_rate_change
 from pcbench.metrics.rates import Booleans
 from pcbench.metrics.rows import CHANGE, Row, cell_row
 from pcbench.results.conditions import Condition
 
-Sweep = dict[float, tuple[Cell, Answers]]
+OutcomesByEpsilon = dict[float, tuple[Cell, CellOutcomes]]
 """One attack against one timestep, scored at one timestep: what became of each image, by ε from the smallest."""
 
 
@@ -70,7 +70,7 @@ def _compared_timesteps(outcomes: SuiteOutcomes) -> dict[Condition, list[int]]:
     return {attack: sorted(timesteps) for attack, timesteps in compared.items()}
 
 
-def _robust_rows(sweep: Sweep) -> Iterator[Row]:
+def _robust_rows(sweep: OutcomesByEpsilon) -> Iterator[Row]:
     survived: list[Booleans] = []
     for cell, answers in sweep.values():
         survived.append(answers.correct)
@@ -97,7 +97,7 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
             yield cell_row(cell, "robust_accuracy" + CHANGE, change)
 
 
-def _distance_rows(sweep: Sweep, correct_before: Booleans) -> Iterator[Row]:
+def _distance_rows(sweep: OutcomesByEpsilon, correct_before: Booleans) -> Iterator[Row]:
     """Return the median distance to the adversarial images; none where fewer than half of the images have one."""
     cell, answers = sweep[max(sweep)]
     if not correct_before.any() or np.isnan(answers.perturbation).any():
@@ -109,7 +109,7 @@ def _distance_rows(sweep: Sweep, correct_before: Booleans) -> Iterator[Row]:
         yield cell_row(Cell(condition, cell.timestep), "median_distance", estimate)
 
 
-def _success_rows(sweep: Sweep, correct_before: Booleans, common: list[Booleans]) -> Iterator[Row]:
+def _success_rows(sweep: OutcomesByEpsilon, correct_before: Booleans, common: list[Booleans]) -> Iterator[Row]:
     """Return rates over images correct before (not at their target); none where there is no such image."""
     if not correct_before.any():
         return

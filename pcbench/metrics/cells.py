@@ -23,7 +23,7 @@ from pcbench.results.conditions import Condition
 _KEYS = [field.name for field in dataclasses.fields(Condition)]
 _ANSWERS = ["correct", "attacked", "success", "success_within"]
 _NORMS = {"linf": "perturbation_linf", "l2": "perturbation_l2"}
-COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_NORMS.values()]
+NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_NORMS.values()]
 """The columns of outcomes that metrics need."""
 
 _ABSENT = -1
@@ -38,7 +38,7 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
+class CellOutcomes:
     """What became of each image in one cell; every array has shape (images,).
 
     Attributes:
@@ -86,7 +86,7 @@ class SuiteOutcomes:
         """Leave out the images that a cell lacks, so that comparisons stay paired; return whether there are any."""
         kept = np.ones(len(self._ids), dtype=np.bool_)
         for parts in self._rows.values():
-            kept &= sum(np.bincount(places, minlength=len(kept)) for places, _, _ in parts) == 1
+            kept &= sum(np.bincount(indices, minlength=len(kept)) for indices, _, _ in parts) == 1
         self._kept = kept
         return not bool(kept.all())
 
@@ -100,19 +100,19 @@ class SuiteOutcomes:
 
         Args:
             cell: The cell.
-            part: The images' places, their answers, shape (4, rows), -1 where empty, and the norms of their
+            part: The images' indices, their answers, shape (4, rows), -1 where empty, and the norms of their
                 perturbations, shape (rows,), or None where there is no attack.
         """
         self._rows.setdefault(cell, []).append(part)
 
-    def places(self, image_ids: pd.Index) -> npt.NDArray[np.int32]:
-        """Return the places of images in the vectors, making room for those not seen before."""
+    def indices(self, image_ids: pd.Index) -> npt.NDArray[np.int32]:
+        """Return the indices of images in the vectors, making room for those not seen before."""
         if image_ids.equals(self._ids):
             return np.arange(len(image_ids), dtype=np.int32)
         self._ids = self._ids.append(image_ids[~image_ids.isin(self._ids)])
         return self._ids.get_indexer(image_ids).astype(np.int32)
 
-    def answers(self, cell: Cell) -> Answers:
+    def answers(self, cell: Cell) -> CellOutcomes:
         """Return the vectors of one cell.
 
         Raises:
@@ -122,17 +122,17 @@ class SuiteOutcomes:
         table = np.full((len(_ANSWERS), images), _ABSENT, dtype=np.int8)
         seen = np.zeros(images, dtype=np.int64)
         perturbation = np.full(images, np.nan, dtype=np.float32)
-        for places, answers, norms in self._rows[cell]:
-            seen += np.bincount(places, minlength=images)
-            table[:, places] = answers
+        for indices, answers, norms in self._rows[cell]:
+            seen += np.bincount(indices, minlength=images)
+            table[:, indices] = answers
             if norms is not None:
-                perturbation[places] = norms
+                perturbation[indices] = norms
         if self._kept is not None:
             table, perturbation, seen = table[:, self._kept], perturbation[self._kept], seen[self._kept]
         if not (seen == 1).all():
             self._refuse(cell, seen)
         correct, attacked, success, success_within = table == 1
-        return Answers(correct, attacked, success, success_within, table[-1] != _ABSENT, perturbation)
+        return CellOutcomes(correct, attacked, success, success_within, table[-1] != _ABSENT, perturbation)
 
     def _refuse(self, cell: Cell, seen: npt.NDArray[np.int64]) -> None:
         image = self._ids[int(np.flatnonzero(seen != 1)[0])]
@@ -145,11 +145,11 @@ def collect(tables: Iterator[pa.Table]) -> dict[str, SuiteOutcomes]:
     """Sort the rows of tables of outcomes into suites and cells.
 
     Args:
-        tables: Tables with at least `COLUMNS`; a cell may be spread over several.
+        tables: Tables with at least `NEEDED_COLUMNS`; a cell may be spread over several.
     """
     suites: dict[str, SuiteOutcomes] = {}
     for table in tables:
-        _take_in(table.select(COLUMNS), suites)
+        _take_in(table.select(NEEDED_COLUMNS), suites)
     return suites
 
 
@@ -157,26 +157,26 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
     if not table.num_rows:
         return
     images, image_of_row = _encoded(table, "image_id")
-    index = pd.Index(images, dtype=object)
+    here = pd.Index(images, dtype=object)
     answers = np.stack([_answer(table, name) for name in _ANSWERS])
     norms = {norm: _norms(table, column) for norm, column in _NORMS.items()}
     # Most tables hold one suite, and every cell of it all its images: these are looked up once.
-    places_of_all: dict[str, npt.NDArray[np.int32]] = {}
+    indices_of_all: dict[str, npt.NDArray[np.int32]] = {}
     for values, rows in _groups(table):
         condition = Condition(**{name: values[name] for name in _KEYS})
         outcomes = suites.setdefault(condition.suite, SuiteOutcomes(condition.suite))
         used = image_of_row[rows]
-        present = np.zeros(len(index), dtype=bool)
+        present = np.zeros(len(here), dtype=bool)
         present[used] = True
         if present.all():
-            if condition.suite not in places_of_all:
-                places_of_all[condition.suite] = outcomes.places(index)
-            places = places_of_all[condition.suite]
+            if condition.suite not in indices_of_all:
+                indices_of_all[condition.suite] = outcomes.indices(here)
+            indices = indices_of_all[condition.suite]
         else:
-            places = np.full(len(index), _ABSENT, dtype=np.int32)
-            places[present] = outcomes.places(index[present])
+            indices = np.full(len(here), _ABSENT, dtype=np.int32)
+            indices[present] = outcomes.indices(here[present])
         measured = norms.get(condition.norm or "")
-        part = (places[used], answers[:, rows], None if measured is None else measured[rows])
+        part = (indices[used], answers[:, rows], None if measured is None else measured[rows])
         outcomes.add(Cell(condition, int(values["timestep"])), part)
 
 

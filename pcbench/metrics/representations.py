@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pcbench.metrics.bootstrap import bca_interval, resampled_means
 from pcbench.metrics.rates import CONFIDENCE, Estimate, Floats
-from pcbench.metrics.rows import CHANGE, Row, pooled_row
+from pcbench.metrics.rows import CHANGE, Row, summary_row
 
 CORRELATION_DISTANCE = "correlation_distance"
 """Between e_n(t) of the clean and of the noisy image, both at the same t."""
@@ -106,7 +106,7 @@ def representation_rows(measured: pd.DataFrame) -> Iterator[Row]:
         start = by_timestep[by_timestep.columns[0]].to_numpy(dtype=np.float64)
         for place, timestep in enumerate(by_timestep.columns):
             values = by_timestep[timestep].to_numpy(dtype=np.float64)
-            yield pooled_row(name, int(timestep), mean_over_images(values), kind="noise", **columns)
+            yield summary_row(name, int(timestep), mean_over_images(values), kind="noise", **columns)
             if place:
                 change = mean_over_images(values - start)
-                yield pooled_row(name + CHANGE, int(timestep), change, kind="noise", **columns)
+                yield summary_row(name + CHANGE, int(timestep), change, kind="noise", **columns)

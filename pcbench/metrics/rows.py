@@ -21,7 +21,7 @@ def cell_row(cell: Cell, metric: str, estimate: Estimate) -> Row:
     return {**condition, "timestep": cell.timestep, "metric": metric, **_numbers(estimate)}
 
 
-def pooled_row(metric: str, timestep: int, estimate: Estimate, **columns: object) -> Row:
+def summary_row(metric: str, timestep: int, estimate: Estimate, **columns: object) -> Row:
     """Return the row of a number about several conditions at one timestep."""
     return {**columns, "timestep": timestep, "metric": metric, **_numbers(estimate)}
 

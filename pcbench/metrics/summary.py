@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
-from pcbench.metrics.cells import SuiteOutcomes, collect
+from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
 from pcbench.metrics.corruption import Baseline
-from pcbench.metrics.pooled import clean_change_rows, pooled_rows
+from pcbench.metrics.corruption_rows import clean_change_rows, corruption_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
@@ -35,7 +35,7 @@ def summarise(
     Returns:
         The columns `pcbench.results.metrics_table.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0),
         epsilon in [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where
-        conditions are pooled. `n` is the number of images in the denominator.
+        conditions are pooled. `n` is the number of eligible images.
 
     Raises:
         DataError: There are no outcomes, or a condition lacks an image that others have.
@@ -82,7 +82,7 @@ def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
 
 def outcome_tables(folder: Path) -> Iterator[pa.Table]:
     """Read a folder of outcomes one file at a time, in the order of the files' names."""
-    return (read_outcomes(path) for path in sorted(folder.rglob("*.parquet")))
+    return (read_outcomes(path, NEEDED_COLUMNS) for path in sorted(folder.rglob("*.parquet")))
 
 
 def _summary(
@@ -112,5 +112,5 @@ def _suite_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[
             yield cell_row(cell, "accuracy", rate(correct))
             yield cell_row(cell, "error", rate(~correct))
     yield from clean_change_rows(outcomes)
-    yield from pooled_rows(outcomes, baseline)
+    yield from corruption_rows(outcomes, baseline)
     yield from attack_rows(outcomes)

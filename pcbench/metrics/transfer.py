@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pcbench.metrics.rates import Estimate, wilson_interval
-from pcbench.metrics.rows import Row, pooled_row
+from pcbench.metrics.rows import Row, summary_row
 
 TRANSFER = "transfer_success_rate"
 """The share of images made against t_a that are misclassified at t_e, of those right at both when clean."""
@@ -26,7 +26,7 @@ def transfer_rows(checks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
             if rate is None:
                 continue
             low, high = wilson_interval(round(rate * images), images)
-            yield pooled_row(
+            yield summary_row(
                 TRANSFER,
                 int(cell["timestep"]),
                 Estimate(float(rate), float(low), float(high), images),

@@ -23,7 +23,7 @@ _MOST_LABELLED = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class HeatMapCell:
     """A rate with its interval, in percent.
 
     Attributes:
@@ -53,7 +53,7 @@ class HeatMapPanel:
     """
 
     title: str
-    cells: tuple[Cell, ...]
+    cells: tuple[HeatMapCell, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
         yield HeatMapPanel(
             f"{attack_title(name)}, ε = {epsilon_text(epsilon, str(norm))}",
             tuple(
-                Cell(
+                HeatMapCell(
                     int(row["attacked_timestep"]),
                     int(row["timestep"]),
                     *(100 * float(row[column]) for column in ("value", "ci_low", "ci_high")),

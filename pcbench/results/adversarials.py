@@ -62,7 +62,7 @@ class Adversarials:
         return "l2" if self.condition.norm == "l2" else "linf"
 
     def images(self, budget: int) -> Tensor:
-        """Return the images of one budget, by its place in `epsilons`; (N, channels, height, width)."""
+        """Return the images of one budget, by its index in `epsilons`; (N, channels, height, width)."""
         return self.pool[self.index[budget]]
 
     def some(self, start: int, stop: int) -> Adversarials:
@@ -74,7 +74,7 @@ class Adversarials:
         )
 
 
-def gather(sweeps: Sequence[Sweep], condition: Condition, *, model: str, seed: int, data: str) -> Adversarials:
+def join_sweeps(sweeps: Sequence[Sweep], condition: Condition, *, model: str, seed: int, data: str) -> Adversarials:
     """Join the images of a sweep that was made in batches.
 
     Args:

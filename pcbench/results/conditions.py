@@ -42,7 +42,7 @@ class Condition:
 
     @property
     def path(self) -> str:
-        """Its place in a folder of tables, without an ending: ``digits-c/fog-3``, ``linf/pgd-t8``."""
+        """Its path in a folder of tables, without an ending: ``digits-c/fog-3``, ``linf/pgd-t8``."""
         suite, name = slug(self.suite), slug(self.name)
         if self.severity is not None:
             return f"{suite}/{name}-{self.severity}"

@@ -76,7 +76,7 @@ class Settings(Definition):
         block_size: Images in one unit of work; batches are cut inside a block. None in specs of version 1.
         gradient: How attacks differentiate the error term.
         plain_sweep: Attack every image at every epsilon.
-        bracketing: Whether budgets far out of an attack's reach were spared, and a tenth of them audited.
+        bracketing: Whether budgets far out of an attack's reach were skipped, and a tenth of them spot-checked.
         epsilons: Overrides the suite's epsilons.
         corruption_backend: ``"fast"`` or ``"reference"``.
         jpeg_quality: Recompress on-the-fly images as the published files were.
@@ -152,7 +152,7 @@ class RunSpec(Definition):
 
 
 @dataclass(frozen=True)
-class Difference:
+class SpecDifference:
     """A field of two descriptions that differs.
 
     Attributes:
@@ -169,7 +169,7 @@ class Difference:
         return f"{self.field}: {_short(self.first)} -> {_short(self.second)}"
 
 
-def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[SpecDifference]:
     """Return every field that differs between two descriptions, such as `RunSpec.counting` gives."""
     return list(_walk("", first, second))
 
@@ -203,7 +203,7 @@ def former_suites() -> Mapping[str, str]:
     return cast("dict[str, str]", json.loads(_FORMER_SUITES.read_text(encoding="utf-8")))
 
 
-def _walk(path: str, first: Any, second: Any) -> Iterator[Difference]:
+def _walk(path: str, first: Any, second: Any) -> Iterator[SpecDifference]:
     if first == second:
         return
     if isinstance(first, dict) and isinstance(second, dict):
@@ -213,16 +213,16 @@ def _walk(path: str, first: Any, second: Any) -> Iterator[Difference]:
     elif isinstance(first, list) and isinstance(second, list) and path == "suites":
         yield from _walk_suites(cast("list[dict[str, Any]]", first), cast("list[dict[str, Any]]", second))
     else:
-        yield Difference(path, first, second)
+        yield SpecDifference(path, first, second)
 
 
-def _walk_suites(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Iterator[Difference]:
+def _walk_suites(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Iterator[SpecDifference]:
     one, other = ({suite["name"]: suite for suite in suites} for suites in (first, second))
     for name in dict.fromkeys([*one, *other]):
         if name in one and name in other:
             yield from _walk(f"suite {name}", one[name], other[name])
         else:
-            yield Difference(f"suite {name}", *("run" if name in suites else "not run" for suites in (one, other)))
+            yield SpecDifference(f"suite {name}", *("run" if name in suites else "not run" for suites in (one, other)))
 
 
 def _short(value: Any) -> str:

@@ -49,10 +49,10 @@ class SavedSuite:
 
     def images(self, condition: Condition, start: int, stop: int) -> list[Adversarials]:
         """Return the adversarial images of an attack for a range of the clean images, file by file."""
-        place = [attack for attack, _ in self.attacks].index(condition)
+        index = [attack for attack, _ in self.attacks].index(condition)
         found: list[Adversarials] = []
         first = 0
-        for path in self.files[place]:
+        for path in self.files[index]:
             held = _loaded(path)
             last = first + len(held.ids)
             if first < stop and last > start:

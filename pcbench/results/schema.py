@@ -20,7 +20,13 @@ from pcbench import files
 from pcbench.errors import DataError
 from pcbench.results.conditions import Condition
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+_FORMER_NAMES = {"2": {"audited": "spot_checked"}}
+"""Former versions of the table of outcomes that are still read, and what their columns are called today."""
+
+_NEW: frozenset[str] = frozenset()
+"""Columns that former versions do not have."""
 
 _Column = tuple[pa.DataType, Literal["always", "where it applies"]]
 
@@ -41,7 +47,7 @@ _COLUMNS: dict[str, _Column] = {
     "correct": (pa.bool_(), "always"),
     "confidence": (pa.float32(), "always"),
     "attacked": (pa.bool_(), "where it applies"),
-    "audited": (pa.bool_(), "where it applies"),
+    "spot_checked": (pa.bool_(), "where it applies"),
     "success": (pa.bool_(), "where it applies"),
     "success_within": (pa.bool_(), "where it applies"),
     "smallest_broken_epsilon": (pa.float64(), "where it applies"),
@@ -164,7 +170,7 @@ def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]])
     Args:
         condition: What the rows have in common.
         columns: The other columns by name, each of shape (rows,): `image_id`, `label`, `timestep`, `prediction`,
-            `correct`, `confidence`, and where they apply `attacked`, `audited`, `success`,
+            `correct`, `confidence`, and where they apply `attacked`, `spot_checked`, `success`,
             `success_within`,
             `smallest_broken_epsilon`, `perturbation_linf`, `perturbation_l2`, `queries`. A masked array is empty
             where it is masked; a column that is left out is empty throughout.
@@ -215,13 +221,20 @@ def write_outcomes(table: pa.Table, path: Path) -> None:
     write_table(table, path, "outcomes")
 
 
-def read_outcomes(path: Path) -> pa.Table:
+def read_outcomes(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one file of outcomes, checking its version and columns.
+
+    A file of a former version is given the columns of today: names that have changed are today's, and columns that it
+    does not have are empty.
+
+    Args:
+        path: The file.
+        columns: Which columns to read; None reads all.
 
     Raises:
         DataError: The file is damaged, has no version or one that this pcbench does not know, or other columns.
     """
-    return read_table(path, "outcomes")
+    return read_table(path, "outcomes", columns)
 
 
 def write_table(table: pa.Table, path: Path, what: str) -> None:
@@ -236,26 +249,43 @@ def write_table(table: pa.Table, path: Path, what: str) -> None:
     files.write(path, lambda unfinished: pq.write_table(made, unfinished, compression="zstd"))
 
 
-def read_table(path: Path, what: str) -> pa.Table:
+def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one Parquet file of a run, checking its version and columns.
 
     Args:
         path: The file.
         what: What its rows are, a name in `TABLES`.
+        columns: Which columns to read; None reads all.
 
     Raises:
         DataError: The file is damaged, has no version or one that this pcbench does not know, or other columns.
     """
-    schema = TABLES[what]
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+    schema = TABLES[what] if columns is None else _part_of(TABLES[what], columns)
     key = _version_key(what)
     known = (schema.metadata or {})[key.encode()].decode()
-    version = (table.schema.metadata or {}).get(key.encode(), b"none").decode()
-    if version != known:
-        raise DataError(f"{path}: {what} of version {version}, this pcbench reads version {known}; run it again")
-    if table.schema.names != schema.names:
-        raise DataError(f"{path}: its columns are not those of {what} version {known}; run it again")
-    return table.cast(schema)
+    try:
+        stored = pq.read_schema(path)
+        version = (stored.metadata or {}).get(key.encode(), b"none").decode()
+        former = _FORMER_NAMES.get(version) if what == "outcomes" else None
+        if version != known and former is None:
+            raise DataError(f"{path}: {what} of version {version}, this pcbench reads version {known}; run it again")
+        names = {name: (former or {}).get(name, name) for name in stored.names}
+        if set(names.values()) != set(_names_of(what, former)):
+            raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
+        table = pq.read_table(path, columns=[name for name, today in names.items() if today in schema.names])
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+    table = table.rename_columns([names[name] for name in table.column_names])
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(schema.names).cast(schema)
+
+
+def _part_of(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([field for field in schema if field.name in columns], metadata=schema.metadata)
+
+
+def _names_of(what: str, former: Mapping[str, str] | None) -> list[str]:
+    """Return the columns that a file must have, by today's names."""
+    return [name for name in TABLES[what].names if former is None or name not in _NEW]

@@ -13,7 +13,7 @@ from pcbench.attacks.classify import single
 from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.work.saved import score_adversarials
-from pcbench.results.adversarials import gather, load_adversarials, to_bytes
+from pcbench.results.adversarials import join_sweeps, load_adversarials, to_bytes
 from pcbench.results.conditions import Condition
 
 from .conftest import Case, attack
@@ -23,7 +23,7 @@ CONDITION = Condition("digits-linf", "attack", "pgd", norm="linf", gradient="exa
 
 def save_adversarials(path: Path, sweeps: list[Sweep]) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(to_bytes(gather(sweeps, CONDITION, model="net", seed=0, data="digits")))
+    path.write_bytes(to_bytes(join_sweeps(sweeps, CONDITION, model="net", seed=0, data="digits")))
 
 
 def made(case: Case, **changes: object) -> Sweep:
@@ -68,7 +68,7 @@ def test_the_model_they_were_made_against_scores_them_as_before(
     outcome = made(digits, **changes)
     save_adversarials(tmp_path / "x.safetensors", [outcome])
     (again,) = score_adversarials(single(digits.classifier), load_adversarials(tmp_path / "x.safetensors"), 96)
-    for column in ("denominator", "success_within", "prediction", "linf", "l2"):
+    for column in ("eligible", "success_within", "prediction", "linf", "l2"):
         np.testing.assert_array_equal(getattr(again, column), getattr(outcome, column))
 
 
@@ -78,7 +78,7 @@ def test_another_model_scores_them_by_its_own_clean_answers(digits: Case, tmp_pa
     save_adversarials(tmp_path / "x.safetensors", [outcome])
     (again,) = score_adversarials(single(other), load_adversarials(tmp_path / "x.safetensors"), 96)
     right = (other(digits.images).argmax(dim=1) == digits.labels).numpy()
-    np.testing.assert_array_equal(again.denominator, right)
+    np.testing.assert_array_equal(again.eligible, right)
     assert outcome.images is not None
     at_last = (other(outcome.images[-1]).argmax(dim=1) != digits.labels).numpy()
     np.testing.assert_array_equal(again.success[-1][right], at_last[right])

@@ -55,7 +55,7 @@ def test_each_timestep_scores_the_same_images(digits: Case, mode: str) -> None:
     )
     for timestep, outcome in enumerate(sweeps):
         clean = network(digits.images)[timestep].argmax(dim=1)
-        np.testing.assert_array_equal(outcome.denominator, (clean == digits.labels).numpy())
+        np.testing.assert_array_equal(outcome.eligible, (clean == digits.labels).numpy())
         assert outcome.images is not None
         for row in range(len(outcome.epsilons)):
             again = network(outcome.images[row])[timestep].argmax(dim=1)
@@ -84,7 +84,7 @@ def test_the_worst_mode_breaks_every_timestep_of_more_images_than_attacking_one(
     network = Timesteps(digits.classifier, 3)
     joint = attack("pgd", over_timesteps="worst")
     sweeps = sweep_all_timesteps(network, digits.images, digits.labels, joint, ids=digits.ids, seed=0)
-    everywhere = np.logical_and.reduce([outcome.success_within | ~outcome.denominator for outcome in sweeps])[-1]
+    everywhere = np.logical_and.reduce([outcome.success_within | ~outcome.eligible for outcome in sweeps])[-1]
     one = sweep(
         digits.classifier, digits.images, digits.labels, attack("pgd"), ids=digits.ids, seed=0, keep_images=True
     )

@@ -30,7 +30,7 @@ def test_the_smallest_broken_epsilon_of_a_linear_model_is_the_margin_over_the_l1
     margin = (logits[:, 0] - logits[:, 1]).abs()
     nearest = (margin / (layer.weight[0] - layer.weight[1]).abs().sum()).detach().numpy()
     expected = np.array([next((step for step in GRID if step > radius), np.nan) for radius in nearest])
-    expected[~outcome.denominator] = np.nan
+    expected[~outcome.eligible] = np.nan
     np.testing.assert_array_equal(outcome.smallest_broken_epsilon, expected)
     assert len(set(expected[4:])) > 3
 
@@ -44,13 +44,13 @@ def test_epsilon_zero_is_clean(digits: Case, name: str) -> None:
         np.testing.assert_array_equal(outcome.prediction[0], clean)
         assert not outcome.success[0].any()
         assert not outcome.linf[0].any()
-        np.testing.assert_array_equal(outcome.attacked[0], outcome.denominator)
+        np.testing.assert_array_equal(outcome.attacked[0], outcome.eligible)
 
 
 def test_images_wrong_from_the_start_are_not_attacked_and_stay_errors(linear: Case) -> None:
     outcome = run(linear, epsilons=GRID)
-    assert not outcome.denominator[:4].any()
-    assert outcome.denominator[4:].all()
+    assert not outcome.eligible[:4].any()
+    assert outcome.eligible[4:].all()
     assert not outcome.attacked[:, :4].any()
     assert not outcome.correct[:, :4].any()
     assert not outcome.linf[:, :4].any()
@@ -66,21 +66,21 @@ def test_pruned_and_plain_sweeps_score_the_same_images(digits: Case, name: str) 
         np.testing.assert_array_equal(getattr(pruned, column), getattr(plain, column))
     np.testing.assert_array_equal(pruned.success[pruned.attacked], plain.success[pruned.attacked])
     np.testing.assert_array_equal(np.logical_or.accumulate(plain.success), pruned.success_within)
-    assert (plain.attacked == plain.denominator).all()
+    assert (plain.attacked == plain.eligible).all()
     assert 0.2 < pruned.attacked.sum() / plain.attacked.sum() < 0.9
 
 
 @pytest.mark.parametrize("name", ["bim", "pgd"])
 def test_leaving_out_what_is_out_of_reach_finds_the_same_and_attacks_less(digits: Case, name: str) -> None:
-    spared, full = run(digits, name), run(digits, name, bracketing=False)
+    skipped, full = run(digits, name), run(digits, name, bracketing=False)
     # Batches differ, so float rounding may flip an image.
-    assert (spared.success_within != full.success_within).sum() <= 1
-    assert spared.attacked[1:].sum() < 0.6 * full.attacked[1:].sum()
-    assert spared.attacked[0].sum() == full.attacked[0].sum()
-    assert not full.audited.any()
-    left_out = (spared.denominator & ~spared.attacked & ~spared.success_within)[1:].sum()
+    assert (skipped.success_within != full.success_within).sum() <= 1
+    assert skipped.attacked[1:].sum() < 0.6 * full.attacked[1:].sum()
+    assert skipped.attacked[0].sum() == full.attacked[0].sum()
+    assert not full.spot_checked.any()
+    left_out = (skipped.eligible & ~skipped.attacked & ~skipped.success_within)[1:].sum()
     # A tenth of what is out of reach is attacked all the same.
-    assert 0.05 < spared.audited.sum() / (left_out + spared.audited.sum()) < 0.15
+    assert 0.05 < skipped.spot_checked.sum() / (left_out + skipped.spot_checked.sum()) < 0.15
 
 
 def test_rates_are_monotone_and_budgets_are_kept(digits: Case) -> None:
@@ -97,7 +97,7 @@ def test_success_is_the_library_s_own_verdict(digits: Case) -> None:
     from foolbox.models.pytorch import PyTorchModel
 
     outcome = run(digits, "bim", plain=True)
-    kept = torch.from_numpy(outcome.denominator)
+    kept = torch.from_numpy(outcome.eligible)
     model = PyTorchModel(digits.classifier, bounds=(0, 1), device="cpu")
     library = LinfBasicIterativeAttack(rel_stepsize=0.2, steps=10)
     *_, success = library(model, digits.images[kept], digits.labels[kept], epsilons=list(outcome.epsilons))
@@ -145,7 +145,7 @@ def test_targeted_success_is_reaching_the_target(digits: Case) -> None:
     assert outcome.targets is not None
     np.testing.assert_array_equal(outcome.targets, (outcome.labels + 3) % 10)
     at_goal = outcome.prediction == outcome.targets
-    np.testing.assert_array_equal(outcome.success_within, at_goal & outcome.denominator)
+    np.testing.assert_array_equal(outcome.success_within, at_goal & outcome.eligible)
     assert 0 < outcome.success_within[-1].sum() < len(digits.images)
 
 
@@ -219,4 +219,4 @@ def test_a_target_that_is_none_is_refused(digits: Case, changes: dict[str, objec
 def test_images_at_their_target_from_the_start_are_outside_the_denominator(digits: Case) -> None:
     outcome = run(digits, "bim", changes={"targeted": True, "target_class": 4}, epsilons=[0.1])
     clean = digits.classifier(digits.images).argmax(dim=1).numpy()
-    np.testing.assert_array_equal(outcome.denominator, clean != 4)
+    np.testing.assert_array_equal(outcome.eligible, clean != 4)

@@ -30,7 +30,7 @@ def rows(name: str, epsilon: float, **broken: bool | None) -> list[dict[str, obj
             "prediction": hash((name, epsilon)) % 7 if within else 0,
             "correct": within is False,
             "attacked": within is not None,
-            "audited": False,
+            "spot_checked": False,
             "success": within,
             "success_within": within,
             "smallest_broken_epsilon": epsilon if within else float("nan"),

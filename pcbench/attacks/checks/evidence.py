@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import is_descent, select
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import RandomCorners, Victims, run, square, widest_epsilon, with_more_steps
+from pcbench.attacks.checks.rivals import EvalBatch, RandomCorners, run, square, widest_epsilon, with_more_steps
 from pcbench.attacks.checks.rows import EvidenceRow, Measured, as_rows
 from pcbench.attacks.classify import classify, single
 from pcbench.attacks.definitions import AttackDefinition
@@ -68,7 +68,7 @@ def evidence_kinds(definitions: Sequence[AttackDefinition], timestep: int) -> tu
 def gather(
     kind: str,
     subject: Checked,
-    victims: Victims,
+    eval_batch: EvalBatch,
     definitions: Sequence[AttackDefinition],
     *,
     timestep: int,
@@ -82,7 +82,7 @@ def gather(
     Args:
         kind: One of `evidence_kinds`.
         subject: The model.
-        victims: The batch; no pass holds more images.
+        eval_batch: The batch; no pass holds more images.
         definitions: The suite's attacks.
         timestep: The timestep attacked.
         epsilon: The budget that the attack is judged at, the same in all units of a suite.
@@ -103,12 +103,12 @@ def gather(
         raise UnknownNameError(f"kind of evidence at t = {timestep}", kind, kinds)
     judged = judged_attack(definitions)
     if kind == "gradients":
-        measured = _gradients(subject.at(timestep), victims)
+        measured = _gradients(subject.at(timestep), eval_batch)
     elif kind == "transfer":
-        measured = _transfer(subject, victims, judged, timestep, epsilon, timesteps)
+        measured = _transfer(subject, eval_batch, judged, timestep, epsilon, timesteps)
     else:
-        rival = _rival(kind, judged, definitions, epsilon, victims.images.shape[1:])
-        measured = _broken(subject.at(timestep, rival.gradient), victims, rival)
+        rival = _rival(kind, judged, definitions, epsilon, eval_batch.images.shape[1:])
+        measured = _broken(subject.at(timestep, rival.gradient), eval_batch, rival)
     return as_rows(kind, timestep, measured)
 
 
@@ -116,9 +116,9 @@ def _is_able(definition: AttackDefinition) -> bool:
     return is_descent(definition) and not definition.targeted and definition.over_timesteps is None
 
 
-def _gradients(classifier: nn.Module, victims: Victims) -> Iterator[Measured]:
-    answers = classify(single(classifier), victims.images, len(victims.images))
-    attacked = victims.some((answers.predictions[0] == victims.labels).cpu().numpy())
+def _gradients(classifier: nn.Module, eval_batch: EvalBatch) -> Iterator[Measured]:
+    answers = classify(single(classifier), eval_batch.images, len(eval_batch.images))
+    attacked = eval_batch.some((answers.predictions[0] == eval_batch.labels).cpu().numpy())
     if attacked.ids:
         for metric, values in gradient_numbers(classifier, attacked).items():
             yield Measured(attacked.ids, metric, values)
@@ -126,30 +126,30 @@ def _gradients(classifier: nn.Module, victims: Victims) -> Iterator[Measured]:
 
 def _transfer(
     subject: Checked,
-    victims: Victims,
+    eval_batch: EvalBatch,
     definition: AttackDefinition,
     timestep: int,
     epsilon: float,
     timesteps: Sequence[int],
 ) -> Iterator[Measured]:
-    size, last = len(victims.images), max(timesteps)
+    size, last = len(eval_batch.images), max(timesteps)
     made = run(
         subject.at(timestep),
-        victims,
+        eval_batch,
         definition,
         select(definition),
         epsilons=[epsilon],
         keep_images=True,
         batch_size=size,
     )
-    right = made.denominator
-    yield Measured(victims.ids, "right", right)
-    yield Measured(victims.some(right).ids, "success", made.success[-1][right])
-    images = scored_images(made)[-1].to(victims.images.device)
+    right = made.eligible
+    yield Measured(eval_batch.ids, "right", right)
+    yield Measured(eval_batch.some(right).ids, "success", made.success[-1][right])
+    images = scored_images(made)[-1].to(eval_batch.images.device)
     answers = classify(lambda batch: subject.logits(batch, last), images, size)
-    broken = (answers.predictions != victims.labels).cpu().numpy()
+    broken = (answers.predictions != eval_batch.labels).cpu().numpy()
     for scored in timesteps:
-        yield Measured(victims.ids, "broken", broken[scored], scored)
+        yield Measured(eval_batch.ids, "broken", broken[scored], scored)
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def _rival(
     return _Rival(definition, select(definition), epsilon)
 
 
-def _broken(classifier: nn.Module, victims: Victims, rival: _Rival) -> Iterator[Measured]:
-    size = len(victims.images)
-    outcome = run(classifier, victims, rival.definition, rival.adapter, epsilons=[rival.epsilon], batch_size=size)
-    right = outcome.denominator
-    yield Measured(victims.some(right).ids, "broken", outcome.success[-1][right])
+def _broken(classifier: nn.Module, eval_batch: EvalBatch, rival: _Rival) -> Iterator[Measured]:
+    size = len(eval_batch.images)
+    outcome = run(classifier, eval_batch, rival.definition, rival.adapter, epsilons=[rival.epsilon], batch_size=size)
+    right = outcome.eligible
+    yield Measured(eval_batch.some(right).ids, "broken", outcome.success[-1][right])

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pcbench.attacks.checks.rivals import Victims
+from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.descent import cross_entropy, loss_gradient
 from pcbench.attacks.starts import image_generator
 from pcbench.errors import UsageError
@@ -48,7 +48,7 @@ class GradientEvidence:
     agreement: float | None
 
 
-def gradient_numbers(classifier: nn.Module, victims: Victims) -> dict[str, NDArray[np.float64]]:
+def gradient_numbers(classifier: nn.Module, eval_batch: EvalBatch) -> dict[str, NDArray[np.float64]]:
     """Look at the gradients at a batch of images.
 
     Agreement is measured on the margin, the label's logit less the largest other one: a saturated cross-entropy
@@ -56,19 +56,19 @@ def gradient_numbers(classifier: nn.Module, victims: Victims) -> dict[str, NDArr
 
     Args:
         classifier: Images in [0, 1] -> logits.
-        victims: The images; their ids and seed determine the random directions.
+        eval_batch: The images; their ids and seed determine the random directions.
 
     Returns:
         `METRICS`, (N,) each: `exists`, `finite` and `zero`, 1 or 0; and the sums over directions that a correlation is
         made of, 0 where there is no gradient: `predicted_squares` of slopes by gradient, `seen_squares_narrow` and
         `seen_squares_wide` of difference quotients, `products_narrow` and `products_wide` of both.
     """
-    ones = np.ones(len(victims.images))
+    ones = np.ones(len(eval_batch.images))
     try:
-        gradient = loss_gradient(classifier, victims.images, victims.labels, cross_entropy).flatten(1).cpu()
+        gradient = loss_gradient(classifier, eval_batch.images, eval_batch.labels, cross_entropy).flatten(1).cpu()
     except UsageError:
         return {**dict.fromkeys(METRICS, 0 * ones), "zero": ones}
-    predicted, seen = _slopes(classifier, victims)
+    predicted, seen = _slopes(classifier, eval_batch)
     numbers = {
         "finite": torch.isfinite(gradient).all(dim=1).double(),
         "zero": (gradient == 0).all(dim=1).double(),
@@ -94,13 +94,13 @@ def pooled_gradients(numbers: Mapping[str, NDArray[np.float64]]) -> GradientEvid
     )
 
 
-def _slopes(classifier: nn.Module, victims: Victims) -> tuple[Tensor, dict[str, Tensor]]:
+def _slopes(classifier: nn.Module, eval_batch: EvalBatch) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the slopes of the margin by gradient, and by difference quotients of each width.
 
     Returns:
         (directions, N) each, in double precision, on the CPU: not every device has double precision.
     """
-    images, labels = victims.images, victims.labels
+    images, labels = eval_batch.images, eval_batch.labels
     with torch.no_grad():
         rivals = classifier(images).scatter(1, labels[:, None], -torch.inf).argmax(dim=1)
 
@@ -109,7 +109,7 @@ def _slopes(classifier: nn.Module, victims: Victims) -> tuple[Tensor, dict[str, 
         return pairs[:, 0] - pairs[:, 1]
 
     gradient = loss_gradient(classifier, images, labels, margin)
-    generators = [image_generator(victims.seed, image_id, "directions", 0) for image_id in victims.ids]
+    generators = [image_generator(eval_batch.seed, image_id, "directions", 0) for image_id in eval_batch.ids]
     predicted: list[Tensor] = []
     seen: dict[str, list[Tensor]] = {name: [] for name in STEPS}
     for _ in range(DIRECTIONS):

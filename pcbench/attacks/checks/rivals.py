@@ -24,7 +24,7 @@ SQUARE_QUERIES = 300
 
 
 @dataclass(frozen=True)
-class Victims:
+class EvalBatch:
     """The images on which a timestep is judged.
 
     Attributes:
@@ -39,17 +39,17 @@ class Victims:
     ids: tuple[str, ...]
     seed: int
 
-    def some(self, mask: NDArray[np.bool_]) -> Victims:
+    def some(self, mask: NDArray[np.bool_]) -> EvalBatch:
         """Return the images where a mask (N,) holds."""
         here = torch.from_numpy(mask).to(self.images.device)
         ids = tuple(name for name, kept in zip(self.ids, mask, strict=True) if kept)
-        return Victims(self.images[here], self.labels[here], ids, self.seed)
+        return EvalBatch(self.images[here], self.labels[here], ids, self.seed)
 
-    def batches(self, size: int) -> Iterator[Victims]:
+    def batches(self, size: int) -> Iterator[EvalBatch]:
         """Yield the images in their order, at most `size` at a time."""
         for start in range(0, len(self.ids), size):
             here = slice(start, start + size)
-            yield Victims(self.images[here], self.labels[here], self.ids[here], self.seed)
+            yield EvalBatch(self.images[here], self.labels[here], self.ids[here], self.seed)
 
 
 class RandomCorners:
@@ -88,14 +88,16 @@ class RandomCorners:
 
 def run(
     classifier: nn.Module,
-    victims: Victims,
+    eval_batch: EvalBatch,
     definition: AttackDefinition,
     adapter: Adapter,
     **options: Unpack[SweepOptions],
 ) -> Sweep:
     """Run one attack on one timestep."""
     opponent = Opponent(classifier, single(classifier), adapter)
-    return sweep_opponent(opponent, victims.images, victims.labels, definition, victims.ids, victims.seed, options)[0]
+    return sweep_opponent(
+        opponent, eval_batch.images, eval_batch.labels, definition, eval_batch.ids, eval_batch.seed, options
+    )[0]
 
 
 def widest_epsilon(definition: AttackDefinition, shape: Sequence[int]) -> float:

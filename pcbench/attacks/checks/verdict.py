@@ -18,7 +18,7 @@ from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.checks.comparison import Comparison, compare, holm, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import METRICS, GradientEvidence, pooled_gradients
-from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, Victims, run, widest_epsilon
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, EvalBatch, run, widest_epsilon
 from pcbench.attacks.checks.rows import Numbers, is_true
 from pcbench.attacks.checks.transfer import TransferMatrix, transfer_matrix
 from pcbench.attacks.definitions import AttackDefinition
@@ -120,7 +120,7 @@ def judge(
 
 def run_checks(
     subject: Checked,
-    victims: Victims,
+    eval_batch: EvalBatch,
     definitions: Sequence[AttackDefinition],
     *,
     timesteps: Sequence[int],
@@ -130,7 +130,7 @@ def run_checks(
 
     Args:
         subject: The model.
-        victims: The images, at least a few dozen; each comparison is over those right at the timesteps compared.
+        eval_batch: The images, at least a few dozen; each comparison is over those right at the timesteps compared.
         definitions: A suite's attacks; the strongest iterative one is judged, one-step ones are shown.
         timesteps: The timesteps to check, ascending.
         batch_size: Images in one pass (default 128).
@@ -143,18 +143,19 @@ def run_checks(
     """
     judged, size = judged_attack(definitions), batch_size or DEFAULT_BATCH_SIZE
     sweeps = {
-        timestep: run(subject.at(timestep), victims, judged, select(judged), batch_size=size) for timestep in timesteps
+        timestep: run(subject.at(timestep), eval_batch, judged, select(judged), batch_size=size)
+        for timestep in timesteps
     }
-    broken = {timestep: outcome.success_within[:, outcome.denominator] for timestep, outcome in sweeps.items()}
+    broken = {timestep: outcome.success_within[:, outcome.eligible] for timestep, outcome in sweeps.items()}
     epsilon = telling_epsilon(sweeps[timesteps[0]].epsilons, broken)
     rows = [
         row
-        for batch in victims.batches(size)
+        for batch in eval_batch.batches(size)
         for timestep in timesteps
         for kind in evidence_kinds(definitions, timestep)
         for row in gather(kind, subject, batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=timesteps)
     ]
-    widest = widest_epsilon(judged, victims.images.shape[1:])
+    widest = widest_epsilon(judged, eval_batch.images.shape[1:])
     return judge(pd.DataFrame(rows), definitions, epsilon=epsilon, timesteps=timesteps, widest=widest)
 
 

@@ -48,15 +48,15 @@ def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
         UsageError: They differ by more than `TOLERANCE` of the largest logit; image and timestep are named.
     """
     before, after = (table.column("logit").to_numpy() for table in (stored, now))
-    # A network that overflows answers NaN each time: the same place, the same NaN.
+    # A network that overflows answers NaN each time: the same index, the same NaN.
     scale = float(np.nanmax(np.abs(before[np.isfinite(before)]), initial=1e-12))
     if len(before) == len(after):
         same = (np.abs(before - after) <= TOLERANCE * scale) | (before == after) | (np.isnan(before) & np.isnan(after))
         if same.all():
             return
-        place = int(np.flatnonzero(~same)[0])
-        where = f"image {stored.column('image_id')[place].as_py()!r} at t = {stored.column('timestep')[place].as_py()}"
-        what = f"gives {after[place]:.6g} for a logit of {where}, which was {before[place]:.6g}"
+        index = int(np.flatnonzero(~same)[0])
+        where = f"image {stored.column('image_id')[index].as_py()!r} at t = {stored.column('timestep')[index].as_py()}"
+        what = f"gives {after[index]:.6g} for a logit of {where}, which was {before[index]:.6g}"
     else:
         what = "gives another number of logits"
     raise UsageError(

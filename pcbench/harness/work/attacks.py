@@ -17,7 +17,7 @@ from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
-from pcbench.results.adversarials import gather, to_bytes
+from pcbench.results.adversarials import join_sweeps, to_bytes
 from pcbench.results.conditions import Condition
 from pcbench.results.schema import OUTCOMES, joined, outcome_table
 
@@ -47,7 +47,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     scored = times if condition.attacked_timestep is None else [condition.attacked_timestep]
     files: dict[str, bytes] = {}
     if context.settings.save_adversarials:
-        adversarials = gather(
+        adversarials = join_sweeps(
             [each[0] for each in sweeps],
             condition,
             model=str(context.spec.model["name"]),
@@ -67,9 +67,9 @@ def _kept(inputs: Inputs) -> set[str] | None:
 
 
 def _some(batch: Batch, kept: set[str]) -> Batch:
-    places = [place for place, name in enumerate(batch.ids) if name in kept]
-    here = torch.tensor(places, dtype=torch.int64)
-    return Batch(tuple(batch.ids[place] for place in places), batch.images[here], batch.labels[here])
+    indices = [index for index, name in enumerate(batch.ids) if name in kept]
+    here = torch.tensor(indices, dtype=torch.int64)
+    return Batch(tuple(batch.ids[index] for index in indices), batch.images[here], batch.labels[here])
 
 
 def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
@@ -116,8 +116,8 @@ def sweep_table(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps
 
 
 def _tables(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps: Iterable[int]) -> Iterator[Any]:
-    for place, timestep in enumerate(timesteps):
-        parts = [sweep_columns(scored[place]) for scored in sweeps]
+    for index, timestep in enumerate(timesteps):
+        parts = [sweep_columns(scored[index]) for scored in sweeps]
         columns = {key: _flat([part[key] for part in parts]) for key in parts[0]}
         columns["timestep"] = np.full(len(columns["image_id"]), timestep)
         yield outcome_table(condition, columns)
@@ -134,7 +134,7 @@ def sweep_columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:
     """Return a sweep's columns of outcomes, each of shape (epsilons, images); masked where one does not apply."""
     shape = result.prediction.shape
     epsilons = np.asarray(result.epsilons)[:, None]
-    outside = np.broadcast_to(~result.denominator, shape)
+    outside = np.broadcast_to(~result.eligible, shape)
     smallest = np.broadcast_to(result.smallest_broken_epsilon, shape)
     return {
         "image_id": np.broadcast_to(np.array(result.ids), shape),
@@ -144,7 +144,7 @@ def sweep_columns(result: Sweep) -> dict[str, npt.NDArray[Any]]:
         "correct": result.correct,
         "confidence": result.confidence,
         "attacked": result.attacked,
-        "audited": result.audited,
+        "spot_checked": result.spot_checked,
         "success": np.ma.array(result.success, mask=~result.attacked),
         "success_within": np.ma.array(result.success_within, mask=outside),
         "smallest_broken_epsilon": np.ma.array(smallest, mask=np.isnan(smallest)),

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcbench.attacks.checks.evidence import gather, judged_attack
-from pcbench.attacks.checks.rivals import Victims, widest_epsilon
+from pcbench.attacks.checks.rivals import EvalBatch, widest_epsilon
 from pcbench.attacks.checks.rows import EvidenceRow
 from pcbench.attacks.checks.verdict import telling_epsilon
 from pcbench.attacks.definitions import AttackSuite
@@ -32,9 +32,11 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     used = epsilon
     for batch in context.batches(unit):
         images = to_unit_range(batch.images, subject.device)
-        victims = Victims(images, batch.labels.to(images.device), batch.ids, settings.seed)
+        eval_batch = EvalBatch(images, batch.labels.to(images.device), batch.ids, settings.seed)
         times = range(settings.timesteps + 1)
-        rows += gather(unit.detail, subject, victims, definitions, timestep=timestep, epsilon=epsilon, timesteps=times)
+        rows += gather(
+            unit.detail, subject, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times
+        )
         if unit.detail == "widest":
             used = widest_epsilon(judged_attack(definitions), images.shape[1:])
         context.meter.step(unit.passes * len(batch.ids), len(batch.ids))

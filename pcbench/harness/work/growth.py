@@ -86,9 +86,9 @@ def growth_of(tables: Sequence[pa.Table]) -> Growth | None:
 
 def _magnitudes(table: pa.Table) -> torch.Tensor:
     """Return a part's numbers as (timesteps, PCoders, images), in whichever order its rows are."""
-    images = {name: place for place, name in enumerate(dict.fromkeys(table.column("image_id").to_pylist()))}
-    places = np.array([images[name] for name in table.column("image_id").to_pylist()])
+    images = {name: index for index, name in enumerate(dict.fromkeys(table.column("image_id").to_pylist()))}
+    indices = np.array([images[name] for name in table.column("image_id").to_pylist()])
     times, pcoders = (np.asarray(table.column(name).to_numpy()) for name in ("timestep", "pcoder"))
     found = np.full((int(times.max()) + 1, int(pcoders.max()), len(images)), np.nan)
-    found[times, pcoders - 1, places] = table.column("magnitude").to_numpy()
+    found[times, pcoders - 1, indices] = table.column("magnitude").to_numpy()
     return torch.from_numpy(found)

@@ -92,8 +92,8 @@ def _scored(context: Context, shown: _Shown) -> _Shown:
     with torch.no_grad():
         found = context.subject.logits(shown.pixels, timesteps).argmax(dim=2).cpu()
     predictions = tuple(
-        {str(timestep): _class_name(context, int(found[timestep, place])) for timestep in range(timesteps + 1)}
-        for place in range(len(shown.pixels))
+        {str(timestep): _class_name(context, int(found[timestep, index])) for timestep in range(timesteps + 1)}
+        for index in range(len(shown.pixels))
     )
     return dataclasses.replace(shown, predictions=predictions)
 

@@ -57,7 +57,7 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
         batch_size: How many at a time.
 
     Returns:
-        One sweep for each timestep of the judge. Its denominator is the images that this judge gets right (or, for
+        One sweep for each timestep of the judge. Its eligible images are those that this judge gets right (or, for
         targeted attacks, does not see as their target) when clean; an image broken at a smaller budget stays broken.
 
     Raises:
@@ -70,9 +70,9 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
     answers = classify(judge, clean, batch_size)
     check_classes(classes, answers.classes)
     at_class = answers.predictions == classes
-    denominator = at_class if adversarials.targets is None else ~at_class
-    ledger = Ledger(answers, denominator.cpu().numpy(), len(adversarials.epsilons), None)
-    places: NDArray[np.intp] = np.arange(len(adversarials.ids))
+    eligible = at_class if adversarials.targets is None else ~at_class
+    ledger = Ledger(answers, eligible.cpu().numpy(), len(adversarials.epsilons), None)
+    indices: NDArray[np.intp] = np.arange(len(adversarials.ids))
     for budget in range(len(adversarials.epsilons)):
         images = adversarials.images(budget)
         check_images(images, torch.zeros(len(images), dtype=torch.int64))
@@ -81,7 +81,7 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
         reached = (seen.predictions == classes) == (adversarials.targets is not None)
         linf, l2 = perturbation_norms(images, clean)
         scored = Scored(images, seen, reached, linf, l2, torch.zeros(len(images), dtype=torch.int64))
-        ledger.record(np.full_like(places, budget), places, scored)
+        ledger.record(np.full_like(indices, budget), indices, scored)
     targets = None if adversarials.targets is None else adversarials.targets.numpy()
     attack = (adversarials.condition.name, adversarials.norm)
     known = (adversarials.labels.numpy(), targets)

@@ -72,8 +72,8 @@ def test_a_decision_based_attack_is_seeded_by_image(digits: Case, name: str) -> 
     assert together.images is not None
     assert alone.images is not None
     assert torch.equal(together.images[-1][2], alone.images[-1][0])
-    np.testing.assert_array_equal(together.success_within[-1], together.denominator)
-    assert together.queries[0][together.denominator].min() > 20
+    np.testing.assert_array_equal(together.success_within[-1], together.eligible)
+    assert together.queries[0][together.eligible].min() > 20
 
 
 def test_a_decision_based_attack_that_finds_no_start_has_failed(digits: Case) -> None:

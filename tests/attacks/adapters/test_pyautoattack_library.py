@@ -114,7 +114,7 @@ def test_a_batch_together_is_the_library_s_batch(digits: Case) -> None:
     outcome = sweep(
         few.classifier, few.images, few.labels, definition, ids=few.ids, seed=0, epsilons=[epsilon], keep_images=True
     )
-    kept = torch.from_numpy(outcome.denominator)
+    kept = torch.from_numpy(outcome.eligible)
     seed = image_seed(0, few.ids[int(kept.nonzero()[0])], definition.name, 0) % 2**32
     library = AutoAttack(copy.deepcopy(few.classifier), norm="Linf", eps=epsilon, seed=seed)
     library.apgd.n_iter, library.apgd.seed, library.apgd.loss = 10, seed, "ce"

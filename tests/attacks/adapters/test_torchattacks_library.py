@@ -78,7 +78,7 @@ def test_steps_scale_with_epsilon_so_that_a_large_ball_is_crossed(digits: Case) 
         seed=0,
         epsilons=[1.0],
     )
-    assert (outcome.linf[-1][outcome.denominator] > 0.9).all()
+    assert (outcome.linf[-1][outcome.eligible] > 0.9).all()
     assert outcome.queries[-1].max() == 20
 
 

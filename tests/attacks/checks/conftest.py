@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pcbench.attacks.checks import rivals
 from pcbench.attacks.checks.evidence import evidence_kinds, gather
-from pcbench.attacks.checks.rivals import Victims
+from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import COLUMNS
 from pcbench.attacks.definitions import load_attack_suite
 from pcbench.catalog import catalog_folder
@@ -53,8 +53,8 @@ def two_timesteps(case: Case) -> Timesteps:
     return Timesteps(case.classifier, nn.Sequential(nn.AvgPool2d(3, stride=1, padding=1), case.classifier))
 
 
-def victims_of(case: Case, count: int) -> Victims:
-    return Victims(case.images[:count], case.labels[:count], case.ids[:count], seed=0)
+def victims_of(case: Case, count: int) -> EvalBatch:
+    return EvalBatch(case.images[:count], case.labels[:count], case.ids[:count], seed=0)
 
 
 @contextmanager
@@ -64,16 +64,16 @@ def quick_square() -> Generator[None]:
         yield
 
 
-def gathered(subject: Timesteps, batches: Iterable[Victims], leave_out: tuple[str, ...] = ()) -> pd.DataFrame:
+def gathered(subject: Timesteps, batches: Iterable[EvalBatch], leave_out: tuple[str, ...] = ()) -> pd.DataFrame:
     """All rows about some batches, of every kind of evidence but a few."""
     timesteps = range(len(subject.classifiers))
     with quick_square():
         rows = [
             row
-            for victims in batches
+            for eval_batch in batches
             for timestep in timesteps
             for kind in evidence_kinds(SUITE, timestep)
             if kind not in leave_out
-            for row in gather(kind, subject, victims, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
+            for row in gather(kind, subject, eval_batch, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pcbench.attacks.checks.evidence import KINDS, evidence_kinds, gather
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import Victims, widest_epsilon
+from pcbench.attacks.checks.rivals import EvalBatch, widest_epsilon
 from pcbench.attacks.checks.verdict import judge, run_checks
 from pcbench.attacks.sweep import sweep
 from pcbench.errors import UnknownNameError
@@ -22,19 +22,19 @@ from ..conftest import Case, attack
 from .conftest import EPSILON, SUITE, Before, Timesteps, gathered, quick_square, two_timesteps, victims_of
 
 
-def one_kind(kind: str, subject: Timesteps, victims: Victims, timestep: int = 0) -> pd.DataFrame:
+def one_kind(kind: str, subject: Timesteps, eval_batch: EvalBatch, timestep: int = 0) -> pd.DataFrame:
     timesteps = range(len(subject.classifiers))
-    rows = gather(kind, subject, victims, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
+    rows = gather(kind, subject, eval_batch, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
     return pd.DataFrame(rows)
 
 
 def test_batches_of_five_give_what_one_batch_gives(digits: Case) -> None:
     # In double precision, for a batch of another size may be rounded differently.
     precise = Case(copy.deepcopy(digits.classifier).double(), digits.images.double(), digits.labels)
-    subject, victims = two_timesteps(precise), victims_of(precise, 18)
-    whole = gathered(subject, [victims])
+    subject, eval_batch = two_timesteps(precise), victims_of(precise, 18)
+    whole = gathered(subject, [eval_batch])
     square = whole[whole["check"] == "square"]  # it depends on its batch
-    batched = pd.concat([gathered(subject, victims.batches(5), leave_out=("square",)), square])
+    batched = pd.concat([gathered(subject, eval_batch.batches(5), leave_out=("square",)), square])
     assert len(batched) == len(whole)
     once, often = (judge(rows, SUITE, epsilon=EPSILON, timesteps=[0, 1], widest=1.0) for rows in (whole, batched))
     for one, other in zip(once, often, strict=True):
@@ -49,15 +49,21 @@ def test_a_rival_has_one_row_for_each_image_that_is_right(digits: Case, kind: st
     definition = attack(name, steps=40) if kind == "more_steps" else attack(name)
     labels = digits.labels[:20].clone()
     labels[::5] = (labels[::5] + 1) % 10
-    victims = Victims(digits.images[:20], labels, digits.ids[:20], seed=0)
+    eval_batch = EvalBatch(digits.images[:20], labels, digits.ids[:20], seed=0)
     epsilons = [1.0 if kind == "widest" else EPSILON]
     outcome = sweep(
-        digits.classifier, victims.images, victims.labels, definition, ids=victims.ids, seed=0, epsilons=epsilons
+        digits.classifier,
+        eval_batch.images,
+        eval_batch.labels,
+        definition,
+        ids=eval_batch.ids,
+        seed=0,
+        epsilons=epsilons,
     )
-    rows = one_kind(kind, Timesteps(digits.classifier), victims)
-    right = outcome.denominator
+    rows = one_kind(kind, Timesteps(digits.classifier), eval_batch)
+    right = outcome.eligible
     assert 0 < right.sum() <= 16
-    assert rows["image_id"].tolist() == [victims.ids[place] for place in np.flatnonzero(right)]
+    assert rows["image_id"].tolist() == [eval_batch.ids[place] for place in np.flatnonzero(right)]
     np.testing.assert_array_equal(rows["value"] == 1, outcome.success[-1][right])
     assert set(rows[["check", "metric"]].itertuples(index=False, name=None)) == {(kind, "broken")}
     assert (rows["attacked_timestep"] == rows["timestep"]).all()
@@ -65,10 +71,10 @@ def test_a_rival_has_one_row_for_each_image_that_is_right(digits: Case, kind: st
 
 def test_an_image_that_is_wrong_from_the_start_is_not_attacked(digits: Case) -> None:
     predicted = digits.classifier(digits.images[:6]).argmax(dim=1)
-    victims = Victims(digits.images[:6], (predicted + 1) % 10, digits.ids[:6], seed=0)
-    subject = two_timesteps(Case(digits.classifier, victims.images, victims.labels))
+    eval_batch = EvalBatch(digits.images[:6], (predicted + 1) % 10, digits.ids[:6], seed=0)
+    subject = two_timesteps(Case(digits.classifier, eval_batch.images, eval_batch.labels))
     for kind in evidence_kinds(SUITE, 0):
-        rows = one_kind(kind, subject, victims)
+        rows = one_kind(kind, subject, eval_batch)
         if kind != "transfer":
             assert rows.empty
             continue
@@ -90,8 +96,8 @@ def test_no_pass_holds_more_images_than_the_batch(digits: Case) -> None:
 
 
 def test_the_slopes_of_a_linear_classifier_are_its_difference_quotients(linear: Case) -> None:
-    victims = Victims(linear.images[4:], linear.labels[4:], linear.ids[4:], seed=0)
-    numbers = gradient_numbers(linear.classifier, victims)
+    eval_batch = EvalBatch(linear.images[4:], linear.labels[4:], linear.ids[4:], seed=0)
+    numbers = gradient_numbers(linear.classifier, eval_batch)
     for name in ("narrow", "wide"):
         np.testing.assert_allclose(numbers[f"seen_squares_{name}"], numbers["predicted_squares"], rtol=1e-6)
         np.testing.assert_allclose(numbers[f"products_{name}"], numbers["predicted_squares"], rtol=1e-6)

@@ -8,7 +8,7 @@ import pandas as pd
 from torch import nn
 
 from pcbench.attacks.checks.evidence import gather
-from pcbench.attacks.checks.rivals import Victims
+from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import Numbers
 from pcbench.attacks.checks.transfer import transfer_matrix
 from pcbench.attacks.sweep import sweep
@@ -26,11 +26,13 @@ def test_every_pair_is_scored_over_the_images_right_at_both(digits: Case) -> Non
         for net in nets
     ]
 
-    subject, victims = Timesteps(*nets), Victims(digits.images, digits.labels, digits.ids, seed=0)
+    subject, eval_batch = Timesteps(*nets), EvalBatch(digits.images, digits.labels, digits.ids, seed=0)
     rows = [
         row
         for made in (0, 1)
-        for row in gather("transfer", subject, victims, [attack("pgd")], timestep=made, epsilon=0.1, timesteps=range(2))
+        for row in gather(
+            "transfer", subject, eval_batch, [attack("pgd")], timestep=made, epsilon=0.1, timesteps=range(2)
+        )
     ]
     matrix = transfer_matrix(Numbers(pd.DataFrame(rows)), attack("pgd"), 0.1, range(2))
     right = [(net(digits.images).argmax(dim=1) == digits.labels).numpy() for net in nets]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from pcbench.harness.sparing import Sparing, sparing
+from pcbench.harness.skipping import SkippedAttacks, count_skipped
 from pcbench.results.conditions import Condition
 from pcbench.results.schema import outcome_table, write_outcomes
 
@@ -30,25 +30,26 @@ def write(path: Path, name: str, **columns: list[bool | None]) -> None:
     write_outcomes(outcome_table(condition, answers | given), path)
 
 
-def test_what_was_spared_and_audited_is_counted(tmp_path: Path) -> None:
-    # In order: spared, audited and standing, audited and broken, attacked, broken at a smaller ε, wrong from the start.
+def test_what_was_skipped_and_spot_checked_is_counted(tmp_path: Path) -> None:
+    # In order: skipped, spot-checked and standing, spot-checked and broken, attacked, broken at a smaller ε,
+    # wrong from the start.
     columns = {
         "correct": [True, True, False, True, False, False],
         "attacked": [False, True, True, True, False, False],
-        "audited": [False, True, True, False, False, False],
+        "spot_checked": [False, True, True, False, False, False],
         "success": [None, False, True, False, None, None],
         "success_within": [False, False, True, False, True, None],
     }
     write(tmp_path / "s" / "pgd-t0.parquet", "pgd", **columns)
     write(tmp_path / "s" / "worst_case-t0.parquet", "worst_case", **columns)
-    found = sparing(tmp_path)
-    assert found == Sparing(1, 2, 1)
+    found = count_skipped(tmp_path)
+    assert found == SkippedAttacks(1, 2, 1)
     assert "1 broke" in str(found.sentence)
 
 
 def test_the_bound_is_the_exact_one() -> None:
-    for audited in (1, 30, 569):
-        expected = binomtest(0, audited, alternative="less").proportion_ci(0.95).high
-        assert Sparing(5000, audited, 0).largest_share == pytest.approx(expected)
-    assert "at most 0.53% of them" in str(Sparing(5120, 569, 0).sentence)
-    assert Sparing(0, 0, 0).sentence is None
+    for spot_checked in (1, 30, 569):
+        expected = binomtest(0, spot_checked, alternative="less").proportion_ci(0.95).high
+        assert SkippedAttacks(5000, spot_checked, 0).largest_share == pytest.approx(expected)
+    assert "at most 0.53% of them" in str(SkippedAttacks(5120, 569, 0).sentence)
+    assert SkippedAttacks(0, 0, 0).sentence is None

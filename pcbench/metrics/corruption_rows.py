@@ -24,7 +24,7 @@ from pcbench.metrics.corruption import (
 )
 from pcbench.metrics.paired import paired_rate_change
 from pcbench.metrics.rates import Booleans, Estimate, Floats
-from pcbench.metrics.rows import CHANGE, Row, pooled_row
+from pcbench.metrics.rows import CHANGE, Row, summary_row
 from pcbench.results.conditions import CORRUPTED
 
 Key = tuple[str, int, int]
@@ -34,7 +34,7 @@ _CLEAN = "clean"
 
 
 @dataclasses.dataclass(frozen=True)
-class Figure:
+class ErrorMeasure:
     """A way to sum up the errors of one corruption, and the names that it and its mean go by.
 
     Attributes:
@@ -54,10 +54,10 @@ class Figure:
     baseline: str | None = None
 
 
-def pooled_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[Row]:
+def corruption_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
-    A corruption without all five severities has no corruption error. A figure whose denominator is zero (a baseline
+    A corruption without all five severities has no corruption error. A measure whose denominator is zero (a baseline
     that makes no error, a network that makes none at t = 0) has no row.
     """
     columns = error_columns(outcomes)
@@ -70,11 +70,11 @@ def pooled_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[
     kind = next(cell.condition.kind for cell in outcomes.cells if cell.condition.kind in CORRUPTED)
     for timestep in timesteps:
         yield from _severity_rows(sample, columns, names, timestep)
-        for figure in figures(baseline, timesteps[0]):
-            with_baseline = _with_baseline(complete, figure, baseline)
-            yield from _figure_rows(sample, figure, with_baseline, timestep, kind)
+        for measure in error_measures(baseline, timesteps[0]):
+            with_baseline = _with_baseline(complete, measure, baseline)
+            yield from _measure_rows(sample, measure, with_baseline, timestep, kind)
             if timestep > timesteps[0] and with_baseline:
-                yield from _mean_change_rows(sample, figure, with_baseline, timestep, timesteps[0])
+                yield from _mean_change_rows(sample, measure, with_baseline, timestep, timesteps[0])
 
 
 def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
@@ -89,33 +89,33 @@ def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
     return columns
 
 
-def figures(baseline: Baseline | None, start: int = 0) -> list[Figure]:
-    """Return all figures that can be made, with a baseline or without one.
+def error_measures(baseline: Baseline | None, start: int = 0) -> list[ErrorMeasure]:
+    """Return all measures that can be made, with a baseline or without one.
 
     Args:
         baseline: The network that corruption errors are normalised by.
         start: The first timestep of the run, which `error_relative_to_t0` is relative to.
     """
-    unnormalised = Figure(
+    unnormalised = ErrorMeasure(
         "unnormalised_error",
         "mean_unnormalised_error",
         "mean_unnormalised_error",
         _five,
         lambda _, errors: mean_over_severities(errors),
     )
-    relative_to_start = Figure(
+    relative_to_start = ErrorMeasure(
         "error_relative_to_t0",
         "mean_error_relative_to_t0",
         "mean_error_relative_to_t0",
         lambda name, timestep: [*_five(name, timestep), *_five(name, start)],
         lambda _, errors: error_relative_to_start(errors[..., :5], errors[..., 5:]),
     )
-    normalised = [] if baseline is None else _normalised_figures(baseline)
+    normalised = [] if baseline is None else _normalised_measures(baseline)
     return [*normalised, unnormalised, relative_to_start]
 
 
-def _normalised_figures(baseline: Baseline) -> list[Figure]:
-    corruption = Figure(
+def _normalised_measures(baseline: Baseline) -> list[ErrorMeasure]:
+    corruption = ErrorMeasure(
         "corruption_error",
         "mean_corruption_error",
         "mean_normalised_error",
@@ -126,7 +126,7 @@ def _normalised_figures(baseline: Baseline) -> list[Figure]:
     clean_error = baseline.clean_error
     if clean_error is None:
         return [corruption]
-    relative = Figure(
+    relative = ErrorMeasure(
         "relative_corruption_error",
         "relative_mean_corruption_error",
         "mean_relative_normalised_error",
@@ -139,43 +139,45 @@ def _normalised_figures(baseline: Baseline) -> list[Figure]:
     return [corruption, relative]
 
 
-def figure_mean(figure: Figure, names: list[str]) -> tuple[str, Callable[[Floats], Floats]]:
-    """Return the name of a figure's mean over some corruptions, and the mean as a statistic of all their columns.
+def measure_mean(measure: ErrorMeasure, names: list[str]) -> tuple[str, Callable[[Floats], Floats]]:
+    """Return the name of a measure's mean over some corruptions, and the mean as a statistic of all their columns.
 
-    The columns are those of `figure.keys`, corruption after corruption in the order of `names`.
+    The columns are those of `measure.keys`, corruption after corruption in the order of `names`.
     """
     fifteen = set(names) == set(THE_FIFTEEN)
     mean = mean_corruption_error if fifteen else mean_over_corruptions
 
     def statistic(means: Floats) -> Floats:
         blocks = np.split(means, len(names), axis=-1)
-        return mean({name: figure.value(name, block) for name, block in zip(names, blocks, strict=True)})
+        return mean({name: measure.value(name, block) for name, block in zip(names, blocks, strict=True)})
 
-    return (figure.mean_of_fifteen if fifteen else figure.mean_of_others), statistic
+    return (measure.mean_of_fifteen if fifteen else measure.mean_of_others), statistic
 
 
-def _figure_rows(sample: Sample[Key], figure: Figure, names: list[str], timestep: int, kind: str) -> Iterator[Row]:
+def _measure_rows(
+    sample: Sample[Key], measure: ErrorMeasure, names: list[str], timestep: int, kind: str
+) -> Iterator[Row]:
     for name in names:
-        estimate = _estimate(sample, partial(figure.value, name), figure.keys(name, timestep))
+        estimate = _estimate(sample, partial(measure.value, name), measure.keys(name, timestep))
         if estimate is not None:
-            yield pooled_row(figure.metric, timestep, estimate, kind=kind, name=name, baseline=figure.baseline)
+            yield summary_row(measure.metric, timestep, estimate, kind=kind, name=name, baseline=measure.baseline)
     if names:
-        metric, statistic = figure_mean(figure, names)
-        estimate = _estimate(sample, statistic, [key for name in names for key in figure.keys(name, timestep)])
+        metric, statistic = measure_mean(measure, names)
+        estimate = _estimate(sample, statistic, [key for name in names for key in measure.keys(name, timestep)])
         if estimate is not None:
-            yield pooled_row(metric, timestep, estimate, kind="summary", baseline=figure.baseline)
+            yield summary_row(metric, timestep, estimate, kind="summary", baseline=measure.baseline)
 
 
 def _mean_change_rows(
-    sample: Sample[Key], figure: Figure, names: list[str], timestep: int, start: int
+    sample: Sample[Key], measure: ErrorMeasure, names: list[str], timestep: int, start: int
 ) -> Iterator[Row]:
-    metric, statistic = figure_mean(figure, names)
-    now, before = ([key for name in names for key in figure.keys(name, t)] for t in (timestep, start))
+    metric, statistic = measure_mean(measure, names)
+    now, before = ([key for name in names for key in measure.keys(name, t)] for t in (timestep, start))
     try:
         estimate = sample.change(statistic, now, before)
     except UsageError:
         return
-    yield pooled_row(metric + CHANGE, timestep, estimate, kind="summary", baseline=figure.baseline)
+    yield summary_row(metric + CHANGE, timestep, estimate, kind="summary", baseline=measure.baseline)
 
 
 def clean_change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
@@ -183,19 +185,19 @@ def clean_change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     columns = {t: ~errors for (name, _, t), errors in error_columns(outcomes).items() if name == _CLEAN}
     for timestep in sorted(columns)[1:]:
         change = paired_rate_change(columns[min(columns)], columns[timestep])
-        yield pooled_row("accuracy" + CHANGE, timestep, change, kind="clean", name=_CLEAN)
+        yield summary_row("accuracy" + CHANGE, timestep, change, kind="clean", name=_CLEAN)
 
 
 def _estimate(sample: Sample[Key], statistic: Callable[[Floats], Floats], keys: list[Key]) -> Estimate | None:
-    """Return an estimate, or None where a denominator is zero: the figure does not exist for these images."""
+    """Return an estimate, or None where a denominator is zero: the measure does not exist for these images."""
     try:
         return sample.estimate(statistic, keys)
     except UsageError:
         return None
 
 
-def _with_baseline(names: list[str], figure: Figure, baseline: Baseline | None) -> list[str]:
-    if figure.baseline is None or baseline is None:
+def _with_baseline(names: list[str], measure: ErrorMeasure, baseline: Baseline | None) -> list[str]:
+    if measure.baseline is None or baseline is None:
         return names
     return [name for name in names if name in baseline.errors]
 
@@ -216,5 +218,5 @@ def _severity_rows(
         if all(key in columns for key in keys):
             error = sample.estimate(partial(np.mean, axis=-1), keys)
             accuracy = Estimate(1 - error.value, 1 - error.high, 1 - error.low, error.images)
-            yield pooled_row("accuracy", timestep, accuracy, kind="summary", severity=severity)
-            yield pooled_row("error", timestep, error, kind="summary", severity=severity)
+            yield summary_row("accuracy", timestep, accuracy, kind="summary", severity=severity)
+            yield summary_row("error", timestep, error, kind="summary", severity=severity)
