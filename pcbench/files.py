@@ -19,7 +19,7 @@ from typing import Literal
 
 from pcbench.errors import UsageError, WriteError
 
-Step = Literal["mkdir", "write", "fsync", "rename", "unlink", "rmdir", "copy"]
+Operation = Literal["mkdir", "write", "fsync", "rename", "unlink", "rmdir", "copy"]
 Content = bytes | str | Callable[[Path], object]
 """What a file holds: bytes, text (UTF-8), or a function that writes it to the path that it is given."""
 
@@ -56,7 +56,7 @@ class Point:
     """
 
     moment: Literal["before", "after"]
-    step: Step
+    step: Operation
     path: Path
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ def watched(watcher: Callable[[Point], None]) -> Generator[None]:
 
 
 @contextmanager
-def _step(step: Step, path: Path) -> Generator[None]:
+def _step(step: Operation, path: Path) -> Generator[None]:
     try:
         for watcher in _watchers:
             watcher(Point("before", step, path))
@@ -230,10 +230,10 @@ def try_folder(folder: Path, remedy: str) -> None:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _WRONG_PLACES:
             raise UsageError(f"{error}; {remedy}") from error
         raise
-    _sweep_trials(folder)
+    _remove_trials(folder)
 
 
-def _sweep_trials(folder: Path) -> None:
+def _remove_trials(folder: Path) -> None:
     """Remove the trials that processes of this computer left behind when they were killed."""
     beginning = f"{TRIAL}-{socket.gethostname()}-"
     with suppress(OSError, WriteError):  # what cannot be removed stays

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-Kind = Literal["standard", "installed", "own", "unreadable", "missing"]
+ModuleKind = Literal["standard", "installed", "own", "unreadable", "missing"]
 
 _SITE_FOLDERS = {"site-packages", "dist-packages"}
 _STANDARD_FOLDERS = tuple(
@@ -281,7 +281,7 @@ def _place_of(loaded: ModuleType) -> _Place:
     return _Place(path, None if inside is None else tuple(inside))
 
 
-def kind_of(module: str) -> Kind:
+def kind_of(module: str) -> ModuleKind:
     """Return where a module comes from.
 
     Returns:
@@ -298,7 +298,7 @@ def kind_of(module: str) -> Kind:
     return kind if module == top or kind in ("standard", "installed") else _kind(module)
 
 
-def _kind(module: str) -> Kind:
+def _kind(module: str) -> ModuleKind:
     if module in sys.builtin_module_names:
         return "standard"
     place = _place(module)
@@ -316,7 +316,7 @@ def _kind(module: str) -> Kind:
     return "unreadable" if read_source(module) is None else "own"
 
 
-def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = False) -> dict[str, Kind]:
+def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = False) -> dict[str, ModuleKind]:
     """Return every module that some modules import, at once or through others, and where it comes from.
 
     The user's own modules are followed and installed ones are not. The roots and the packages around every module
@@ -327,7 +327,7 @@ def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = F
         everywhere: See `imported_modules`.
         through_pcbench: Follow pcbench's modules as well.
     """
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, ModuleKind] = {}
     waiting = list(roots)
     while waiting:
         module = waiting.pop()

@@ -49,8 +49,7 @@ def check_command(
     0: no guarded accuracy demonstrably dropped by more than is tolerated. 1: one did. 2: they cannot be compared.
     """
     from pcbench.comparison.gate import check_run
-    from pcbench.comparison.gate_output import github_annotations, junit_xml
-    from pcbench.comparison.gate_output import markdown as as_markdown
+    from pcbench.comparison.gate_output import gate_markdown, github_annotations, junit_xml
     from pcbench.comparison.reference import read_reference
     from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
@@ -71,7 +70,7 @@ def check_command(
     if junit is not None:
         write(junit, junit_xml(report).encode())
     if markdown is not None:
-        write(markdown, as_markdown(report).encode())
+        write(markdown, gate_markdown(report).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github:
         typer.echo(github_annotations(report), nl=False)
     if not report.passed:
@@ -81,10 +80,10 @@ def check_command(
 def _print(report: GateReport, *, all_rows: bool) -> None:
     from rich.console import Console
 
-    from pcbench.comparison.gate_output import notes, rich_table, verdict
+    from pcbench.comparison.gate_output import gate_table, notes, verdict
 
     console = Console()
-    console.print(rich_table(report, everything=all_rows))
+    console.print(gate_table(report, everything=all_rows))
     for note in notes(report):
         console.print(f"- {note}", highlight=False)
     console.print(verdict(report), style="bold green" if report.passed else "bold red", highlight=False)

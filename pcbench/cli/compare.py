@@ -27,7 +27,7 @@ def compare_command(
     from rich.console import Console
 
     from pcbench.comparison.compare import compare_runs, compare_timesteps
-    from pcbench.comparison.compare_output import as_frame, markdown, rich_table, sentences
+    from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table, sentences
     from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
 
@@ -36,13 +36,13 @@ def compare_command(
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
     console = Console()
-    console.print(rich_table(rows))
+    console.print(compare_table(rows))
     for sentence in sentences(rows):
         console.print(f"- {sentence}", highlight=False)
     if out is not None:
         try_folder(out, "give another with --out")
         write(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
-        write(out / "comparison.md", markdown(rows).encode())
+        write(out / "comparison.md", compare_markdown(rows).encode())
         console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", highlight=False, soft_wrap=True)
 
 

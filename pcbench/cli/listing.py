@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pcbench.catalog import KINDS, catalog_folder, read_table, suite_names
 
-Row = tuple[str, ...]
+ListedRow = tuple[str, ...]
 
 
 def listing(kind: str) -> Table:
@@ -23,13 +23,13 @@ def listing(kind: str) -> Table:
     return table
 
 
-def _models() -> Iterator[Row]:
+def _models() -> Iterator[ListedRow]:
     from pcbench.models import zoo_listing
 
     yield from zoo_listing()
 
 
-def _suites() -> Iterator[Row]:
+def _suites() -> Iterator[ListedRow]:
     for kind in KINDS:
         for name in suite_names(kind):
             folder = catalog_folder(kind) / name
@@ -38,28 +38,28 @@ def _suites() -> Iterator[Row]:
             yield name, kind, str(len(definitions)), str(header.get("title", ""))
 
 
-def _definitions(kind: Any, describe: Callable[[dict[str, Any]], str]) -> Iterator[Row]:
+def _definitions(kind: Any, describe: Callable[[dict[str, Any]], str]) -> Iterator[ListedRow]:
     for suite in suite_names(kind):
         for path in sorted((catalog_folder(kind) / suite).glob("*.toml")):
             if path.stem not in ("suite", "baseline"):
                 yield path.stem, suite, describe(read_table(path))
 
 
-def _attacks() -> Iterator[Row]:
+def _attacks() -> Iterator[ListedRow]:
     yield from _definitions("attacks", lambda table: f"{table.get('library', '')} {table.get('attack', '')}".strip())
 
 
-def _corruptions() -> Iterator[Row]:
+def _corruptions() -> Iterator[ListedRow]:
     yield from _definitions("corruptions", lambda table: str(table.get("family", "")))
 
 
-def _data() -> Iterator[Row]:
+def _data() -> Iterator[ListedRow]:
     from pcbench.data.names import source_names
 
     yield from source_names().items()
 
 
-_LISTINGS: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[Row]]]] = {
+_LISTINGS: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[ListedRow]]]] = {
     "models": (("model", "data", "what"), _models),
     "suites": (("suite", "kind", "definitions", "what"), _suites),
     "attacks": (("attack", "suite", "library"), _attacks),

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.comparison.comparability import require_same_images
-from pcbench.comparison.scored import Figure, ScoredSuite, score
+from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
 from pcbench.errors import UsageError
 from pcbench.metrics.paired import Difference, holm, mcnemar, paired_differences, paired_rate_change
 from pcbench.results.directory import Run
 
 
 @dataclass(frozen=True)
-class Side:
+class ComparedSide:
     """One of the two things that are compared.
 
     Attributes:
@@ -56,9 +56,9 @@ class ComparedRow:
     """
 
     suite: str
-    figure: Figure
-    first: Side
-    second: Side
+    figure: ComparedFigure
+    first: ComparedSide
+    second: ComparedSide
     images: int
     first_value: float
     second_value: float
@@ -81,7 +81,7 @@ def compare_timesteps(run: Run) -> list[ComparedRow]:
     """
     rows: list[ComparedRow] = []
     for suite, scored in score(run).items():
-        start, *later = [Side(f"t = {timestep}", timestep) for timestep in scored.timesteps]
+        start, *later = [ComparedSide(f"t = {timestep}", timestep) for timestep in scored.timesteps]
         rows += _compare(suite, (scored, scored), [(start, side) for side in later])
     if not rows:
         raise UsageError(f"{run.folder}: has one timestep only; give two runs, or one with timesteps")
@@ -121,14 +121,17 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
     return rows
 
 
-def _pairs(first: list[int], second: list[int], names: tuple[str, str]) -> list[tuple[Side, Side]]:
+def _pairs(first: list[int], second: list[int], names: tuple[str, str]) -> list[tuple[ComparedSide, ComparedSide]]:
     times = [(timestep, timestep) for timestep in first if timestep in second]
     times += [(first[-1], second[-1])] if first[-1] != second[-1] else []
-    return [(Side(f"{names[0]} at t = {one}", one), Side(f"{names[1]} at t = {two}", two)) for one, two in times]
+    return [
+        (ComparedSide(f"{names[0]} at t = {one}", one), ComparedSide(f"{names[1]} at t = {two}", two))
+        for one, two in times
+    ]
 
 
 def _compare(
-    suite: str, scored: tuple[ScoredSuite, ScoredSuite], pairs: Sequence[tuple[Side, Side]]
+    suite: str, scored: tuple[ScoredSuite, ScoredSuite], pairs: Sequence[tuple[ComparedSide, ComparedSide]]
 ) -> Iterator[ComparedRow]:
     for figure in dict.fromkeys(figure for figure, _ in scored[0].scores):
         asked = [
@@ -141,7 +144,10 @@ def _compare(
 
 
 def _answer(
-    suite: str, figure: Figure, scored: tuple[ScoredSuite, ScoredSuite], asked: Sequence[tuple[Side, Side]]
+    suite: str,
+    figure: ComparedFigure,
+    scored: tuple[ScoredSuite, ScoredSuite],
+    asked: Sequence[tuple[ComparedSide, ComparedSide]],
 ) -> Iterator[ComparedRow]:
     before = np.column_stack([scored[0].scores[figure, one.timestep] for one, _ in asked])
     after = np.column_stack([scored[1].scores[figure, two.timestep] for _, two in asked])
@@ -177,7 +183,7 @@ def _of_rates(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference
     return Difference(change.value, change.low, change.high, mcnemar(first, second))
 
 
-def _wins(scored: tuple[ScoredSuite, ScoredSuite], first: Side, second: Side) -> tuple[int, int]:
+def _wins(scored: tuple[ScoredSuite, ScoredSuite], first: ComparedSide, second: ComparedSide) -> tuple[int, int]:
     """Return on how many corruptions the second makes fewer errors, and how many there are."""
     errors = scored[0].corruption_errors.get(first.timestep, {}), scored[1].corruption_errors.get(second.timestep, {})
     names = errors[0].keys() & errors[1].keys()

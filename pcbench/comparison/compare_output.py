@@ -40,7 +40,7 @@ def sentence(row: ComparedRow) -> str:
     return f"{row.suite}: {row.second.name} is {word} than {row.first.name}{where}; {figures}"
 
 
-def rich_table(rows: Sequence[ComparedRow]) -> Table:
+def compare_table(rows: Sequence[ComparedRow]) -> Table:
     """Return the table for a terminal."""
     from rich.table import Table
 
@@ -52,7 +52,7 @@ def rich_table(rows: Sequence[ComparedRow]) -> Table:
     return table
 
 
-def markdown(rows: Sequence[ComparedRow]) -> str:
+def compare_markdown(rows: Sequence[ComparedRow]) -> str:
     """Return table and sentences as Markdown."""
     lines = ["| " + " | ".join(_HEADINGS) + " |", "|" + "|".join(["---"] * 4 + ["---:"] * 5) + "|"]
     lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]

@@ -65,7 +65,7 @@ def shown_rows(report: GateReport, *, everything: bool) -> list[CheckedRow]:
     return [row for row in report.rows if row.failed or (row.row.pooled and row.row.timestep == last)]
 
 
-def rich_table(report: GateReport, *, everything: bool) -> Table:
+def gate_table(report: GateReport, *, everything: bool) -> Table:
     """Return the table for a terminal, 80 columns wide if need be."""
     from rich import box
     from rich.table import Table
@@ -87,7 +87,7 @@ def rich_table(report: GateReport, *, everything: bool) -> Table:
     return table
 
 
-def markdown(report: GateReport) -> str:
+def gate_markdown(report: GateReport) -> str:
     """Return the result for a pull request."""
     lines = [f"### pcbench check: {'passed' if report.passed else 'failed'}", "", _capital(verdict(report)) + ".", ""]
     lines += [f"- {_capital(note)}" for note in notes(report)]

@@ -14,14 +14,14 @@ from pcbench.comparison.guarded import guarded_rows, share
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.errors import UsageError
-from pcbench.metrics.corruption import SEVERITIES, THE_FIFTEEN, Baseline
+from pcbench.metrics.corruption import SEVERITIES, THE_FIFTEEN, BaselineErrors
 from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
 
 
 @dataclass(frozen=True)
-class Figure:
+class ComparedFigure:
     """A figure that is a mean of a score of every image.
 
     Attributes:
@@ -43,7 +43,7 @@ class ScoredSuite:
         ids_sha256: Hash over the sorted image ids.
     """
 
-    scores: Mapping[tuple[Figure, int], NDArray[np.float64]]
+    scores: Mapping[tuple[ComparedFigure, int], NDArray[np.float64]]
     corruption_errors: Mapping[int, Mapping[str, float]]
     ids_sha256: str
 
@@ -64,13 +64,13 @@ def score(run: Run) -> dict[str, ScoredSuite]:
 
 
 def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
-    found: dict[tuple[Figure, int], NDArray[np.float64]] = {}
+    found: dict[tuple[ComparedFigure, int], NDArray[np.float64]] = {}
     for row, cells in guarded_rows(scores, "pooled"):
         kind = scores.cells[cells[0]].condition.kind
         targeted = bool(scores.cells[cells[0]].condition.targeted)
         attacked = f"{'accuracy' if targeted else 'robust accuracy'} under {row.what}"
         name = {"clean": "clean accuracy", "attack": attacked}.get(kind)
-        figure = Figure(name or f"accuracy under {row.what}")
+        figure = ComparedFigure(name or f"accuracy under {row.what}")
         found[figure, row.timestep] = share(scores, scores.correct, cells)
     errors = _errors(scores)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
@@ -92,7 +92,7 @@ def _errors(scores: SuiteScores) -> dict[int, dict[str, NDArray[np.float64]]]:
 
 def _normalised(
     errors: Mapping[int, Mapping[str, NDArray[np.float64]]], spec: SuiteSpec
-) -> dict[tuple[Figure, int], NDArray[np.float64]]:
+) -> dict[tuple[ComparedFigure, int], NDArray[np.float64]]:
     """Return each image's share in the mean CE: CE is a ratio of sums, its denominator fixed."""
     baseline = _baseline(spec) if errors else None
     if baseline is None:
@@ -103,14 +103,14 @@ def _normalised(
         return {}
     word = "mCE" if set(names) == set(THE_FIFTEEN) else "mean normalised error"
     note = ", subset, not comparable" if spec.subset else ""
-    figure = Figure(f"{word} ({baseline.name}{note})", -1)
+    figure = ComparedFigure(f"{word} ({baseline.name}{note})", -1)
     return {
         (figure, timestep): np.mean([named[name] / denominators[name] for name in names], axis=0)
         for timestep, named in errors.items()
     }
 
 
-def _baseline(spec: SuiteSpec) -> Baseline | None:
+def _baseline(spec: SuiteSpec) -> BaselineErrors | None:
     """Return the baseline of a suite as it was run; None where the catalogue no longer has that suite."""
     try:
         kind, folder = suite_folder(spec.name)

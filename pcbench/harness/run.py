@@ -29,7 +29,7 @@ from pcbench.results.directory import MANIFEST, Run, open_run
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import ANSWERS, read_table
-from pcbench.results.workspace import Workspace, begin, settle, sweep
+from pcbench.results.workspace import Workspace, begin, clean_up, settle
 
 logger = logging.getLogger("pcbench")
 
@@ -102,7 +102,7 @@ def _found(request: Request, plan: Plan, final: Path, engine: _Lazy) -> Run | No
             refuse_other_answers(read_table(stored, "answers"), _ask(plan.question, engine.get()).table)
     if not is_current(held, plan):
         held = remake(held, plan)
-    sweep(final)
+    clean_up(final)
     return dataclasses.replace(_reported(held), found=True)
 
 

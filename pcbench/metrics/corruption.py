@@ -38,7 +38,7 @@ THE_FIFTEEN = (
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
-class Baseline(Protocol):
+class BaselineErrors(Protocol):
     """The errors of the network that corruption errors are measured by (AlexNet for ImageNet-C)."""
 
     @property

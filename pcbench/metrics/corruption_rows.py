@@ -14,7 +14,7 @@ from pcbench.metrics.cells import SuiteOutcomes
 from pcbench.metrics.corruption import (
     SEVERITIES,
     THE_FIFTEEN,
-    Baseline,
+    BaselineErrors,
     corruption_error,
     error_relative_to_start,
     mean_corruption_error,
@@ -54,7 +54,7 @@ class ErrorMeasure:
     baseline: str | None = None
 
 
-def corruption_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[Row]:
+def corruption_rows(outcomes: SuiteOutcomes, baseline: BaselineErrors | None) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
     A corruption without all five severities has no corruption error. A measure whose denominator is zero (a baseline
@@ -89,7 +89,7 @@ def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
     return columns
 
 
-def error_measures(baseline: Baseline | None, start: int = 0) -> list[ErrorMeasure]:
+def error_measures(baseline: BaselineErrors | None, start: int = 0) -> list[ErrorMeasure]:
     """Return all measures that can be made, with a baseline or without one.
 
     Args:
@@ -114,7 +114,7 @@ def error_measures(baseline: Baseline | None, start: int = 0) -> list[ErrorMeasu
     return [*normalised, unnormalised, relative_to_start]
 
 
-def _normalised_measures(baseline: Baseline) -> list[ErrorMeasure]:
+def _normalised_measures(baseline: BaselineErrors) -> list[ErrorMeasure]:
     corruption = ErrorMeasure(
         "corruption_error",
         "mean_corruption_error",
@@ -196,7 +196,7 @@ def _estimate(sample: Sample[Key], statistic: Callable[[Floats], Floats], keys: 
         return None
 
 
-def _with_baseline(names: list[str], measure: ErrorMeasure, baseline: Baseline | None) -> list[str]:
+def _with_baseline(names: list[str], measure: ErrorMeasure, baseline: BaselineErrors | None) -> list[str]:
     if measure.baseline is None or baseline is None:
         return names
     return [name for name in names if name in baseline.errors]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
-from pcbench.metrics.corruption import Baseline
+from pcbench.metrics.corruption import BaselineErrors
 from pcbench.metrics.corruption_rows import clean_change_rows, corruption_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
@@ -21,7 +21,7 @@ from pcbench.results.schema import read_outcomes, read_table
 
 
 def summarise(
-    outcomes: pd.DataFrame, *, model: str, baselines: Mapping[str, Baseline], subsets: Collection[str] = ()
+    outcomes: pd.DataFrame, *, model: str, baselines: Mapping[str, BaselineErrors], subsets: Collection[str] = ()
 ) -> pd.DataFrame:
     """Turn outcomes into the tidy table of `metrics.csv`.
 
@@ -47,7 +47,7 @@ def summarise_folder(
     folder: Path,
     *,
     model: str,
-    baselines: Mapping[str, Baseline],
+    baselines: Mapping[str, BaselineErrors],
     subsets: Collection[str] = (),
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def outcome_tables(folder: Path) -> Iterator[pa.Table]:
 def _summary(
     tables: Iterator[pa.Table],
     model: str,
-    baselines: Mapping[str, Baseline],
+    baselines: Mapping[str, BaselineErrors],
     subsets: Collection[str],
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -105,7 +105,7 @@ def _summary(
     return metrics_table(rows)
 
 
-def _suite_rows(outcomes: SuiteOutcomes, baseline: Baseline | None) -> Iterator[Row]:
+def _suite_rows(outcomes: SuiteOutcomes, baseline: BaselineErrors | None) -> Iterator[Row]:
     for cell in outcomes.cells:
         if cell.condition.kind != "attack":
             correct = outcomes.answers(cell).correct

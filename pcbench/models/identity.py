@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench import source_code
-from pcbench.source_code import Kind, kind_of, normalised
+from pcbench.source_code import ModuleKind, kind_of, normalised
 
 _DEEPEST = 6
 _MAIN = "__main__"
@@ -100,7 +100,7 @@ class _Values:
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(layer): name for name, layer in _layers(model)}
         self._open: set[int] = set()
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, ModuleKind] = {}
         self.modules: set[str] = set()
         self.layers: dict[type[Any], None] = {}
         self.functions: list[types.FunctionType] = []
@@ -221,7 +221,7 @@ class _Values:
     def _is_own(self, module: str) -> bool:
         return self._kind(module) not in ("standard", "installed")
 
-    def _kind(self, module: str) -> Kind:
+    def _kind(self, module: str) -> ModuleKind:
         if module not in self._kinds:
             self._kinds[module] = kind_of(module)
         return self._kinds[module]

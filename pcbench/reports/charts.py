@@ -15,7 +15,7 @@ import pandas as pd
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.results.metrics_table import SUBSET_NOTE
 
-Order = Literal["timestep", "epsilon", "severity", "none"]
+OrderedVariable = Literal["timestep", "epsilon", "severity", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Chart:
     x: Literal["timestep", "epsilon"]
     norm: str | None
     legend_title: str
-    colours: Order
+    colours: OrderedVariable
     panels: tuple[Panel, ...]
     percent: bool = True
 

@@ -18,14 +18,14 @@ from pcbench.reports.charts import epsilon_text, own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
-from pcbench.reports.paper_tables import as_markdown, write_tables
+from pcbench.reports.paper_tables import as_markdown, write_paper_tables
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
 
-Format = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
+ExportFormat = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
 NOT_CHECKED = "not checked"
-FORMATS: tuple[Format, ...] = get_args(Format)
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
 def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
@@ -48,8 +48,8 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
         DataError: The run is damaged.
         WriteError: A file could not be written after all.
     """
-    if format_name not in FORMATS:
-        raise UnknownNameError("format", format_name, FORMATS)
+    if format_name not in EXPORT_FORMATS:
+        raise UnknownNameError("format", format_name, EXPORT_FORMATS)
     try_folder(out, "give another with --out")
     if format_name == "robustbench-like":
         entries = list(robustbench_entries(run))
@@ -57,7 +57,7 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
     if format_name == "huggingface-card":
         return [write(out / "README.md", model_card(run))]
     if format_name in {"latex", "markdown"}:
-        return write_tables(run.metrics, out, "latex" if format_name == "latex" else "markdown")
+        return write_paper_tables(run.metrics, out, "latex" if format_name == "latex" else "markdown")
     ending, metrics, outcomes = _TABLES[format_name]
     tables = (read_outcomes(path) for path in run.outcome_files())
     return [

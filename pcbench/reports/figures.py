@@ -18,7 +18,7 @@ from pcbench.reports.drawing import draw
 from pcbench.reports.heat_maps import HeatMap, draw_heat_map, heat_maps
 from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.run_labels import run_labels
-from pcbench.reports.style import FORMATS, save, style
+from pcbench.reports.style import FIGURE_FORMATS, save, style
 from pcbench.results.directory import Run
 
 
@@ -63,7 +63,7 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
         for chart in [*charts(metrics), *matrices_of_transfer(metrics)]:
             home = folder / chart.model if several else folder
             figure = _drawn(chart)
-            for kind in FORMATS:
+            for kind in FIGURE_FORMATS:
                 path = home / f"{chart.suite}-{chart.name}.{kind}"
                 save(figure, path, f"{chart.title}. {chart.caption}")
                 made.append(path)
@@ -86,8 +86,10 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
         UsageError: The name means several figures, the format is none of the three, or files cannot be written there.
         WriteError: The file could not be written after all.
     """
-    if out.suffix.removeprefix(".") not in FORMATS:
-        raise UsageError(f"{out}: a figure is written as {', '.join('.' + kind for kind in FORMATS)}; choose one")
+    if out.suffix.removeprefix(".") not in FIGURE_FORMATS:
+        raise UsageError(
+            f"{out}: a figure is written as {', '.join('.' + kind for kind in FIGURE_FORMATS)}; choose one"
+        )
     chosen = [_choose(name, [*charts(run.metrics), *matrices_of_transfer(run.metrics)]) for run in runs]
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)

@@ -11,9 +11,9 @@ from pcbench.files import write
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import Entry, Matrix, matrices
 
-Format = Literal["latex", "markdown"]
+TableFormat = Literal["latex", "markdown"]
 
-_ENDINGS: dict[Format, str] = {"latex": ".tex", "markdown": ".md"}
+_ENDINGS: dict[TableFormat, str] = {"latex": ".tex", "markdown": ".md"}
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -30,7 +30,7 @@ _LATEX = {
 }
 
 
-def write_tables(metrics: pd.DataFrame, folder: Path, format_name: Format) -> list[Path]:
+def write_paper_tables(metrics: pd.DataFrame, folder: Path, format_name: TableFormat) -> list[Path]:
     """Write every table with a column for each timestep.
 
     Args:

@@ -12,11 +12,11 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from pcbench.files import write
-from pcbench.reports.charts import Order
+from pcbench.reports.charts import OrderedVariable
 
 PAGE_WIDTH = 7.0
 COLUMN_WIDTH = 3.6
-FORMATS = ("svg", "pdf", "png")
+FIGURE_FORMATS = ("svg", "pdf", "png")
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -53,7 +53,7 @@ _CAPTION = {"svg": "Description", "pdf": "Subject", "png": "Description"}
 
 # Perceptually uniform maps that stay ordered for the colour-blind and in grey. The end that is as pale as paper, or on
 # a dark page as dark as that, is left out.
-_MAPS: dict[Order, tuple[str, tuple[float, float], tuple[float, float]]] = {
+_MAPS: dict[OrderedVariable, tuple[str, tuple[float, float], tuple[float, float]]] = {
     "timestep": ("viridis", (0.0, 0.85), (0.3, 1.0)),
     "epsilon": ("plasma", (0.0, 0.85), (0.3, 1.0)),
     "severity": ("cividis", (0.88, 0.0), (1.0, 0.45)),
@@ -61,7 +61,7 @@ _MAPS: dict[Order, tuple[str, tuple[float, float], tuple[float, float]]] = {
 }
 
 
-def colours(order: Order, count: int, *, dark: bool = False) -> list[str]:
+def colours(order: OrderedVariable, count: int, *, dark: bool = False) -> list[str]:
     """Return colours for the ordered values of a variable, as hexadecimal.
 
     Args:

@@ -40,7 +40,7 @@ _ELSEWHERE = "give another folder with --out"
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class WorkspaceState:
     """What the marker of an unfinished folder says.
 
     Attributes:
@@ -153,7 +153,7 @@ class Workspace:
         if keep_parts:
             files.remove_folder(replaced)
         else:
-            _mark(self.folder, State(again=self.again, published=True))
+            _mark(self.folder, WorkspaceState(again=self.again, published=True))
             files.remove_folder(self.folder, last=MARKER)
         return open_run(self.final, verify=False)
 
@@ -184,7 +184,7 @@ def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]
         state = None
     files.try_folder(folder, _ELSEWHERE)
     if state is None:
-        _mark(folder, State(again=again))
+        _mark(folder, WorkspaceState(again=again))
         write_json(folder / _SPEC, spec.model_dump(mode="json"))
     return Workspace(final, spec, again)
 
@@ -214,7 +214,7 @@ def settle(final: Path) -> bool:
     return False
 
 
-def sweep(final: Path) -> None:
+def clean_up(final: Path) -> None:
     """Remove what a process left beside a finished run when it was killed just after the folder got its name.
 
     Unfinished work that was begun with `--again` stays: it is going to replace this run. So do the parts of a run that
@@ -226,18 +226,20 @@ def sweep(final: Path) -> None:
         files.remove_folder(folder, last=MARKER)
 
 
-def read_state(folder: Path) -> State | None:
+def read_state(folder: Path) -> WorkspaceState | None:
     """Return what the marker of an unfinished folder says; None where there is none, or a damaged one."""
     try:
         found: Any = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         if found["made_by"] != "pcbench" or found["what"] != "unfinished run":
             return None
-        return State(**{field.name: bool(found.get(field.name)) for field in dataclasses.fields(State)})
+        return WorkspaceState(
+            **{field.name: bool(found.get(field.name)) for field in dataclasses.fields(WorkspaceState)}
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _mark(folder: Path, state: State) -> None:
+def _mark(folder: Path, state: WorkspaceState) -> None:
     write_json(folder / MARKER, {"made_by": "pcbench", "what": "unfinished run", **dataclasses.asdict(state)})
 
 
@@ -285,7 +287,7 @@ def _is_bare(folder: Path) -> bool:
     return all(path.name.startswith(own) for path in folder.iterdir())
 
 
-def _goes_on(folder: Path, spec: RunSpec, state: State, *, again: bool) -> bool:
+def _goes_on(folder: Path, spec: RunSpec, state: WorkspaceState, *, again: bool) -> bool:
     """Return whether unfinished work is of the same run, and is to be gone on with."""
     left = _left_spec(folder)
     if left is None and not (folder / _PARTS).exists():
@@ -306,7 +308,7 @@ def _discard(folder: Path, spec: RunSpec, *, again: bool, say: Callable[[str], N
         )
     settings = f" of other settings ({named})" if left is None or left.key() != spec.key() else ""
     say(f"discarding {parts} finished units{settings} in {folder}")
-    _mark(folder, State(discarded=True))
+    _mark(folder, WorkspaceState(discarded=True))
     files.remove_folder(folder, last=MARKER)
 
 

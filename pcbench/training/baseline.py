@@ -25,7 +25,7 @@ _DECIMALS = 6
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredErrors:
     """The errors of a network under a suite.
 
     Attributes:
@@ -47,7 +47,7 @@ def measure_baseline(
     seed: int = 0,
     batch_size: int = 180,
     report: Callable[[int, int], None] | None = None,
-) -> Measured:
+) -> MeasuredErrors:
     """Measure the errors at t = 0 of a network under every corruption and severity.
 
     Args:
@@ -78,7 +78,7 @@ def measure_baseline(
             "make these corruptions stronger or take a weaker baseline"
         )
     clean = _wrong(subject, source, batch_size, None) / len(source)
-    return Measured(clean, {name: tuple(row) for name, row in rates.items()}, len(source))
+    return MeasuredErrors(clean, {name: tuple(row) for name, row in rates.items()}, len(source))
 
 
 def _wrong(
@@ -96,7 +96,7 @@ def _wrong(
     return wrong
 
 
-def baseline_text(name: str, source: str, measured: Measured) -> str:
+def baseline_text(name: str, source: str, measured: MeasuredErrors) -> str:
     """Return a baseline file.
 
     Args:

@@ -35,14 +35,14 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.results.environment import versions
 from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
-from pcbench.training.loop import Fabric, Plan, Reporter, fit
+from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
 from pcbench.training.processes import launch
 from pcbench.training.search import Tuned, search
 from pcbench.training.settings import TrainingSettings, backbone_settings, predictor_settings
 from pcbench.training.validation import Validation
 
-State = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 Arrays = dict[str, NDArray[Any]]
 CARD = "training.json"
 # Clean images, and the middle and the strongest noise of the suite `gaussian-noise`: σ = 0.75 and 2.
@@ -163,7 +163,7 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
     watcher = watcher or Watcher()
     try_folder(request.folder, "give another with --out (a study's with --work)")
     losses: dict[str, list[list[float]]] = {}
-    backbone: State | None = None
+    backbone: Tensors | None = None
     if request.trains_backbone:
         backbone, losses["backbone"] = _launch(_fit_backbone, request, None, watcher.steps("backbone"))
     if request.entry is not None and request.entry.configuration is None:
@@ -201,8 +201,8 @@ def _finished(request: TrainingRequest) -> Trained | None:
 
 
 def _launch(
-    work: Any, request: TrainingRequest, backbone: State | None, report: Reporter | None
-) -> tuple[State, list[list[float]]]:
+    work: Any, request: TrainingRequest, backbone: Tensors | None, report: Reporter | None
+) -> tuple[Tensors, list[list[float]]]:
     # A bar cannot be sent to another process.
     alone = request.processes == 1
     arrays, losses = launch(
@@ -212,7 +212,7 @@ def _launch(
 
 
 def _fit_backbone(
-    fabric: Fabric, request: TrainingRequest, backbone: State | None, report: Reporter | None
+    fabric: Fabric, request: TrainingRequest, backbone: Tensors | None, report: Reporter | None
 ) -> tuple[Arrays, list[list[float]]]:
     del backbone
     entry = request.entry
@@ -227,7 +227,7 @@ def _fit_backbone(
 
 
 def _fit_predictors(
-    fabric: Fabric, request: TrainingRequest, backbone: State | None, report: Reporter | None
+    fabric: Fabric, request: TrainingRequest, backbone: Tensors | None, report: Reporter | None
 ) -> tuple[Arrays, list[list[float]]]:
     network = _open_network(request, backbone)
     source = training_images(request)
@@ -241,8 +241,10 @@ def _plain(module: nn.Module) -> Arrays:
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
 
 
-def _plan(request: TrainingRequest, stage: str, source: ImageSource, report: Reporter | None, **identity: str) -> Plan:
-    return Plan(
+def _plan(
+    request: TrainingRequest, stage: str, source: ImageSource, report: Reporter | None, **identity: str
+) -> TrainingPlan:
+    return TrainingPlan(
         folder=request.folder / stage,
         identity={"model": request.model, "stage": stage, "data": source.fingerprint(), **identity},
         workers=request.workers,
@@ -250,7 +252,7 @@ def _plan(request: TrainingRequest, stage: str, source: ImageSource, report: Rep
     )
 
 
-def _open_network(request: TrainingRequest, backbone: State | None) -> PredictiveNetwork:
+def _open_network(request: TrainingRequest, backbone: Tensors | None) -> PredictiveNetwork:
     """Return the predictive network with first predictors from the seed and a trained backbone."""
     entry = request.entry
     if backbone is None or entry is None:
@@ -310,7 +312,7 @@ def _write(
     return Trained(path, sha256, configuration, network, tuned)
 
 
-def _write_feedforward(request: TrainingRequest, backbone: State | None, losses: Mapping[str, Any]) -> Trained:
+def _write_feedforward(request: TrainingRequest, backbone: Tensors | None, losses: Mapping[str, Any]) -> Trained:
     entry = request.entry
     if entry is None or backbone is None:
         raise UsageError(f"{request.model} is feedforward and its backbone is not one that pcbench trains")

@@ -16,7 +16,7 @@ from pcbench.files import make_folder
 from pcbench.training.checkpoint import Progress, describe, load_checkpoint, save_checkpoint
 from pcbench.training.losses import LossLog
 from pcbench.training.objectives import Objective
-from pcbench.training.order import Order, Step, load_steps
+from pcbench.training.sampler import Sampler, TrainingStep, load_steps
 from pcbench.training.settings import TrainingSettings, make_optimizer
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -44,7 +44,7 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What the loop does besides learning.
 
     Attributes:
@@ -70,20 +70,20 @@ class _Training:
 
     objective: Objective
     settings: TrainingSettings
-    order: Order
+    sampler: Sampler
     fabric: Fabric
-    plan: Plan
+    plan: TrainingPlan
     optimizer: optim.Optimizer
     progress: Progress
     log: LossLog | None
 
     def run(self, source: ImageSource) -> list[list[float]]:
-        steps = self.settings.epochs * self.order.steps_per_epoch
+        steps = self.settings.epochs * self.sampler.steps_per_epoch
         last = steps if self.plan.stop_after is None else min(steps, self.plan.stop_after)
         learner, optimizer = self.fabric.setup(self.objective, self.optimizer)
         span = range(self.progress.step, last)
         try:
-            for step, images, labels in load_steps(source, self.order, span, self.plan.workers):
+            for step, images, labels in load_steps(source, self.sampler, span, self.plan.workers):
                 for group in optimizer.param_groups:
                     group["lr"] = self.settings.rate(step.number, steps)
                 sums = self._learn(learner, optimizer, step, images, labels)
@@ -95,15 +95,17 @@ class _Training:
             self.log.finish(self.progress.losses)
         return self.progress.losses
 
-    def _learn(self, learner: Any, optimizer: Any, step: Step, images: Tensor, labels: Tensor) -> list[float]:
+    def _learn(self, learner: Any, optimizer: Any, step: TrainingStep, images: Tensor, labels: Tensor) -> list[float]:
         """Do one step; return the sum of the losses over its images, of each term."""
         optimizer.zero_grad(set_to_none=True)
         # What a dropout layer drops depends on seed and step alone, and nobody else's random numbers are touched.
         with torch.random.fork_rng():
-            torch.manual_seed(self.settings.seed * 1_000_003 + step.number * self.order.processes + self.order.process)
+            torch.manual_seed(
+                self.settings.seed * 1_000_003 + step.number * self.sampler.processes + self.sampler.process
+            )
             losses: Tensor = learner(images.to(self.fabric.device), labels.to(self.fabric.device))
         # The processes' gradients are averaged, so each scales its sum to make it the mean over the whole step.
-        self.fabric.backward(losses.sum() * (self.order.processes / step.batch))
+        self.fabric.backward(losses.sum() * (self.sampler.processes / step.batch))
         optimizer.step()
         sums: Tensor = self.fabric.all_reduce(losses.detach().sum(1), reduce_op="sum")
         if not bool(sums.isfinite().all()):
@@ -114,12 +116,12 @@ class _Training:
             )
         return cast("list[float]", sums.tolist())
 
-    def _note(self, step: Step, sums: list[float], steps: int) -> None:
+    def _note(self, step: TrainingStep, sums: list[float], steps: int) -> None:
         unfinished = [old + new for old, new in zip(self.progress.unfinished, sums, strict=True)]
         losses, done = self.progress.losses, step.number + 1
-        ended = done % self.order.steps_per_epoch == 0
+        ended = done % self.sampler.steps_per_epoch == 0
         if ended:
-            losses = [*losses, [total / self.order.images for total in unfinished]]
+            losses = [*losses, [total / self.sampler.images for total in unfinished]]
             unfinished = [0.0] * len(unfinished)
         self.progress = Progress(done, losses, unfinished)
         means = [total / step.batch for total in sums]
@@ -134,7 +136,11 @@ class _Training:
 
 
 def fit(
-    objective: Objective, source: ImageSource, settings: TrainingSettings, fabric: Fabric, plan: Plan | None = None
+    objective: Objective,
+    source: ImageSource,
+    settings: TrainingSettings,
+    fabric: Fabric,
+    plan: TrainingPlan | None = None,
 ) -> list[list[float]]:
     """Make the losses of an objective smaller over some images.
 
@@ -156,10 +162,10 @@ def fit(
         UsageError: The folder holds the checkpoint of another training.
         WriteError: A file cannot be written; the same training goes on from its last checkpoint.
     """
-    plan = plan or Plan()
+    plan = plan or TrainingPlan()
     objective.to(fabric.device)
     optimizer = make_optimizer([tensor for tensor in objective.parameters() if tensor.requires_grad], settings)
-    order = Order(
+    sampler = Sampler(
         len(source), settings.batch_size, settings.seed, settings.shift, fabric.global_rank, fabric.world_size
     )
     progress = Progress(0, [], [0.0] * len(objective.terms))
@@ -172,8 +178,8 @@ def fit(
             make_folder(plan.folder)
             log = LossLog(plan.folder, objective.terms, progress.step)
         fabric.barrier()
-    return _Training(objective, settings, order, fabric, plan, optimizer, progress, log).run(source)
+    return _Training(objective, settings, sampler, fabric, plan, optimizer, progress, log).run(source)
 
 
-def _identity(settings: TrainingSettings, plan: Plan) -> dict[str, Any]:
+def _identity(settings: TrainingSettings, plan: TrainingPlan) -> dict[str, Any]:
     return {**describe(settings), **(plan.identity or {})}

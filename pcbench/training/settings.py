@@ -13,7 +13,7 @@ from torch import Tensor, optim
 from pcbench.errors import UsageError
 
 Optimizer = Literal["sgd", "rmsprop", "adam"]
-Schedule = Literal["constant", "cosine"]
+RateSchedule = Literal["constant", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TrainingSettings:
     optimizer: Optimizer
     learning_rate: float
     weight_decay: float = 0.0
-    schedule: Schedule = "constant"
+    schedule: RateSchedule = "constant"
     shift: int = 0
     seed: int = 0
 
@@ -55,8 +55,8 @@ class TrainingSettings:
             )
         if self.optimizer not in get_args(Optimizer):
             raise UsageError(f"there is no optimizer {self.optimizer!r}; known: {', '.join(get_args(Optimizer))}")
-        if self.schedule not in get_args(Schedule):
-            raise UsageError(f"there is no schedule {self.schedule!r}; known: {', '.join(get_args(Schedule))}")
+        if self.schedule not in get_args(RateSchedule):
+            raise UsageError(f"there is no schedule {self.schedule!r}; known: {', '.join(get_args(RateSchedule))}")
 
     def changed(self, **values: Any) -> TrainingSettings:
         """Return these settings with some of them replaced; None leaves a setting as it is."""

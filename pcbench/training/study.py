@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.stats import t as student
 
@@ -21,14 +20,12 @@ from pcbench.data.sources import open_source
 from pcbench.errors import DivergenceError, UsageError
 from pcbench.files import try_folder, write
 from pcbench.metrics.bootstrap import Sample
-from pcbench.metrics.rates import CONFIDENCE, Floats
+from pcbench.metrics.rates import CONFIDENCE, Booleans, Floats
 from pcbench.models.zoo import zoo_entry
 from pcbench.network.network import PredictiveNetwork
 from pcbench.results.environment import versions
 from pcbench.training.job import Trained, TrainingRequest, Watcher, preprocessing_of, train
 from pcbench.training.validation import CONDITIONS, noisy_inputs, standard_deviation
-
-Booleans = NDArray[np.bool_]
 
 
 class StudyTable(Definition):
@@ -56,7 +53,7 @@ class StudyTable(Definition):
 
 
 @dataclass(frozen=True)
-class Answers:
+class NetworkOutcomes:
     """How one trained network answered under one condition.
 
     Attributes:
@@ -95,15 +92,15 @@ def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = No
     if zoo_entry(study.model).data != study.data:
         raise UsageError(f"{path}: {study.model} is not trained on {study.data} by this project")
     try_folder(folder, "give another with --out")
-    answers: list[Answers] = []
+    outcomes: list[NetworkOutcomes] = []
     trainings: list[dict[str, Any]] = []
     for seed in study.training_seeds:
         request = TrainingRequest(study.model, study.data, work / f"{study.model}-seed{seed}", seed)
         trained = _train(request, watcher)
         trainings.append(_training_record(request, trained))
         if trained is not None and trained.network is not None:
-            answers += list(_answers(study, seed, trained.network, _test_images(study, request)))
-    tables = {"draws": draw_table(answers), "seeds": seed_table(answers), "summary": summary_table(answers)}
+            outcomes += list(_outcomes(study, seed, trained.network, _test_images(study, request)))
+    tables = {"draws": draw_table(outcomes), "seeds": seed_table(outcomes), "summary": summary_table(outcomes)}
     _write(folder, path, study, tables, trainings)
     return folder
 
@@ -131,14 +128,14 @@ def _test_images(study: StudyTable, request: TrainingRequest) -> ImageSource:
     return open_source(study.data, preprocessing=preprocessing_of(request), split="test")
 
 
-def _answers(study: StudyTable, seed: int, network: PredictiveNetwork, source: ImageSource) -> list[Answers]:
-    found: list[Answers] = []
+def _outcomes(study: StudyTable, seed: int, network: PredictiveNetwork, source: ImageSource) -> list[NetworkOutcomes]:
+    found: list[NetworkOutcomes] = []
     for condition in study.conditions:
         # Without noise every draw is the same.
         draws = study.noise_draws if condition else study.noise_draws[:1]
         pairs = [_one_draw(study, network, source, condition, draw) for draw in draws]
         correct, diverged = (np.stack([pair[place] for pair in pairs]) for place in (0, 1))
-        found.append(Answers(seed, condition, correct, diverged))
+        found.append(NetworkOutcomes(seed, condition, correct, diverged))
     return found
 
 
@@ -155,27 +152,27 @@ def _one_draw(
     return np.concatenate(correct, axis=1), np.concatenate(diverged)
 
 
-def draw_table(answers: Sequence[Answers]) -> pd.DataFrame:
+def draw_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
     """Return one row a training seed, condition and draw: accuracies at 0 and T, their paired difference, intervals."""
     rows = [
         {**_head(entry), "draw": draw, **_compared(entry, [draw])}
-        for entry in answers
+        for entry in outcomes
         for draw in range(len(entry.correct))
     ]
     return pd.DataFrame(rows)
 
 
-def seed_table(answers: Sequence[Answers]) -> pd.DataFrame:
+def seed_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
     """Return one row a training seed and condition: an image's draws are averaged, images are resampled."""
-    rows = [{**_head(entry), **_compared(entry, range(len(entry.correct)))} for entry in answers]
+    rows = [{**_head(entry), **_compared(entry, range(len(entry.correct)))} for entry in outcomes]
     return pd.DataFrame(rows)
 
 
-def _head(entry: Answers) -> dict[str, Any]:
+def _head(entry: NetworkOutcomes) -> dict[str, Any]:
     return {"training_seed": entry.seed, "noise_standard_deviation": standard_deviation(entry.condition)}
 
 
-def _compared(entry: Answers, draws: Sequence[int]) -> dict[str, Any]:
+def _compared(entry: NetworkOutcomes, draws: Sequence[int]) -> dict[str, Any]:
     """Compare t = T with t = 0 on the same images under the same noise; the images are what is resampled."""
     chosen = entry.correct[list(draws)]
     first, last = chosen[:, 0].mean(0), chosen[:, -1].mean(0)
@@ -196,15 +193,15 @@ def _difference(means: Floats) -> Floats:
     return means[..., 1] - means[..., 0]
 
 
-def summary_table(answers: Sequence[Answers]) -> pd.DataFrame:
+def summary_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
     """Return one row a condition: the mean difference over training seeds.
 
     The interval is Student's over the seeds' differences, so it holds for another training of the same network.
     Networks that diverged on any image are counted, and take no part in the mean.
     """
     rows: list[dict[str, Any]] = []
-    for condition in sorted({entry.condition for entry in answers}):
-        entries = [entry for entry in answers if entry.condition == condition]
+    for condition in sorted({entry.condition for entry in outcomes}):
+        entries = [entry for entry in outcomes if entry.condition == condition]
         whole = [entry for entry in entries if not entry.diverged.any()]
         first, last = (np.array([entry.correct[:, place].mean() for entry in whole]) for place in (0, -1))
         low, high = student_interval(last - first)

@@ -9,7 +9,7 @@ import pytest
 
 from pcbench.catalog import suite_folder
 from pcbench.comparison.compare import compare_runs, compare_timesteps
-from pcbench.comparison.compare_output import as_frame, markdown, sentence
+from pcbench.comparison.compare_output import as_frame, compare_markdown, sentence
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.summary import summarise
@@ -150,6 +150,6 @@ def test_tables_hold_every_comparison(make_run):
     frame = as_frame(rows)
     assert len(frame) == len(rows) == 8
     np.testing.assert_allclose(frame.difference, frame.second_value - frame.first_value, atol=1e-12)
-    text = markdown(rows)
+    text = compare_markdown(rows)
     assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {10}
     assert text.count("\n- ") == len(rows)

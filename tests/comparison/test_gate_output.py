@@ -10,11 +10,11 @@ from rich.console import Console
 
 from pcbench.comparison.gate import GateReport, check_run
 from pcbench.comparison.gate_output import (
+    gate_markdown,
+    gate_table,
     github_annotations,
     junit_xml,
-    markdown,
     notes,
-    rich_table,
     shown_rows,
     verdict,
 )
@@ -70,7 +70,7 @@ def test_github_annotations_are_one_escaped_line_each(passed, failed):
 
 
 def test_markdown_holds_failing_rows_and_all_rows_folded(failed):
-    text = markdown(failed)
+    text = gate_markdown(failed)
     assert text.startswith("### pcbench check: failed\n")
     head, details = text.split("<details>")
     assert head.count("**failed**") == 6
@@ -85,7 +85,7 @@ def test_changed_answers_fail_in_every_output(make_run):
     assert not report.failed
     assert "failed: no guarded accuracy demonstrably dropped" in verdict(report)
     assert f"but {report.changed} of {report.answers:,} answers" in verdict(report)
-    assert markdown(report).startswith("### pcbench check: failed")
+    assert gate_markdown(report).startswith("### pcbench check: failed")
     assert github_annotations(report).startswith("::error")
     root = ElementTree.fromstring(junit_xml(report))  # noqa: S314 - made here
     assert root.find("testsuite").get("failures") == "1"
@@ -100,7 +100,7 @@ def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed):
     }
     assert {row for row in failed.rows if row.failed} <= set(shown)
     console = Console(file=io.StringIO(), width=160)
-    console.print(rich_table(failed, everything=True))
+    console.print(gate_table(failed, everything=True))
     text = console.file.getvalue()
     assert text.count("failed") == 6
     assert text.count("pgd linf exact") == 3
@@ -108,7 +108,7 @@ def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed):
 
 def test_terminal_table_fits_into_80_columns(failed):
     console = Console(file=io.StringIO(), width=80)
-    console.print(rich_table(failed, everything=False))
+    console.print(gate_table(failed, everything=False))
     text = console.file.getvalue()
     # Words may be folded, numbers may not.
     assert max(map(len, text.splitlines())) <= 80

@@ -16,7 +16,7 @@ from pcbench.files import Point, watched
 from pcbench.reports.export import export_run
 from pcbench.reports.figures import charts
 from pcbench.reports.matrices import matrices
-from pcbench.reports.paper_tables import as_latex, as_markdown, write_tables
+from pcbench.reports.paper_tables import as_latex, as_markdown, write_paper_tables
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import read_metrics
 
@@ -100,7 +100,7 @@ def test_paper_tables_hold_the_numbers_of_the_table(metrics: pd.DataFrame, tmp_p
     assert markdown.split(" | ")[2] == f"{value} [{low}, {high}]"
     latex = next(line for line in as_latex(errors).splitlines() if line.startswith("fog"))
     assert latex.split(" & ")[2] == rf"{value} {{\scriptsize [{low}, {high}]}}"
-    written = write_tables(metrics, tmp_path, "latex")
+    written = write_paper_tables(metrics, tmp_path, "latex")
     assert {path.suffix for path in written} == {".tex"}
     assert len(written) == 4
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pcbench.errors import UnknownNameError, UsageError
-from pcbench.metrics.corruption import Baseline
+from pcbench.metrics.corruption import BaselineErrors
 from pcbench.metrics.summary import summarise
 from pcbench.reports.figures import charts, write_figure, write_figures
 from pcbench.reports.matrices import matrices
@@ -107,7 +107,7 @@ def test_a_place_that_cannot_be_written_is_wrong_use(runs: list[Run], tmp_path: 
         write_figure("corruption-error", runs[:1], tmp_path / "file" / "figure.svg")
 
 
-def test_a_subset_is_named_wherever_an_mce_is(outcomes: pd.DataFrame, baseline: Baseline) -> None:
+def test_a_subset_is_named_wherever_an_mce_is(outcomes: pd.DataFrame, baseline: BaselineErrors) -> None:
     corruptions = outcomes[outcomes["suite"] == "digits-c"]
     marked = summarise(corruptions, model="m", baselines={"digits-c": baseline}, subsets={"digits-c"})
     said = [chart.title for chart in charts(marked) if chart.name == "corruption-error"]

@@ -18,7 +18,7 @@ from pcbench.files import Point, watched
 from pcbench.results.directory import MARKER, Run, open_run, partial_folder
 from pcbench.results.lock import hold
 from pcbench.results.run_spec import RunSpec
-from pcbench.results.workspace import State, begin, read_state, settle, sweep
+from pcbench.results.workspace import WorkspaceState, begin, clean_up, read_state, settle
 
 Finish = Callable[..., Run]
 Other = Callable[..., RunSpec]
@@ -153,7 +153,7 @@ def test_a_folder_that_says_it_is_published_or_discarded_is_removed(tmp_path: Pa
         space = begin(tmp_path / "run", spec, again=True)
         marker = json.loads((space.folder / MARKER).read_text())
         (space.folder / MARKER).write_text(json.dumps({**marker, word: True}))
-        assert read_state(space.folder) == State(again=True, **{word: True})
+        assert read_state(space.folder) == WorkspaceState(again=True, **{word: True})
         settle(tmp_path / "run")
         assert not space.folder.exists()
     settle(tmp_path / "run")  # nothing there
@@ -176,7 +176,7 @@ def test_sweeping_leaves_work_that_is_going_to_replace_the_run_and_parts_of_one_
     for name, again, missing, swept in (("a", False, [], True), ("b", True, [], False), ("c", False, [1], False)):
         finish(tmp_path / name, spec, missing=missing)
         begin(tmp_path / name, spec, again=again)
-        sweep(tmp_path / name)
+        clean_up(tmp_path / name)
         assert partial_folder(tmp_path / name).exists() is not swept
 
 

@@ -17,7 +17,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.errors import DivergenceError, UsageError, WeightsError, WriteError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.training.checkpoint import load_checkpoint
-from pcbench.training.loop import CHECKPOINT, Plan, fit
+from pcbench.training.loop import CHECKPOINT, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
 from pcbench.training.processes import launch
 from pcbench.training.settings import TrainingSettings, make_optimizer
@@ -48,9 +48,9 @@ def test_a_resumed_training_ends_with_the_same_weights(
     # Oracle: the training that never stopped, bit for bit; dropout, batch statistics, moments and schedule included.
     settings = SETTINGS.changed(optimizer=optimizer, learning_rate=0.002)
     whole = dropping()
-    expected = launch(lambda fabric: fit(whole, source, settings, fabric, Plan(folder=tmp_path / "whole")))
+    expected = launch(lambda fabric: fit(whole, source, settings, fabric, TrainingPlan(folder=tmp_path / "whole")))
     interrupted = dropping()
-    plan = Plan(folder=tmp_path / "parts", stop_after=stop, identity={"what": "test"})
+    plan = TrainingPlan(folder=tmp_path / "parts", stop_after=stop, identity={"what": "test"})
     launch(lambda fabric: fit(interrupted, source, settings, fabric, plan))
     resumed = dropping()
     plan = dataclasses.replace(plan, stop_after=None)
@@ -91,7 +91,9 @@ def test_one_step_of_sgd_is_gradient_descent(network: PredictiveNetwork, source:
 def test_losses_are_written_drawn_and_checkpointed(
     network: PredictiveNetwork, source: ImageSource, tmp_path: Path
 ) -> None:
-    losses = launch(lambda fabric: fit(Reconstruction(network), source, SETTINGS, fabric, Plan(folder=tmp_path)))
+    losses = launch(
+        lambda fabric: fit(Reconstruction(network), source, SETTINGS, fabric, TrainingPlan(folder=tmp_path))
+    )
     with (tmp_path / "losses.csv").open() as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["epoch", "pcoder1", "pcoder2"]
@@ -110,13 +112,13 @@ def test_tensorboard_on_a_full_disk_is_told_in_our_words(
 
     monkeypatch.setattr(SummaryWriter, "add_scalar", full)
     with pytest.raises(WriteError, match=r"tensorboard: cannot be written \(No space .*; free some space"):
-        launch(lambda fabric: fit(Reconstruction(network), source, SETTINGS, fabric, Plan(folder=tmp_path)))
+        launch(lambda fabric: fit(Reconstruction(network), source, SETTINGS, fabric, TrainingPlan(folder=tmp_path)))
 
 
 def test_a_checkpoint_of_another_training_is_refused(
     network: PredictiveNetwork, source: ImageSource, tmp_path: Path
 ) -> None:
-    plan = Plan(folder=tmp_path, identity={"data": "one"}, stop_after=1)
+    plan = TrainingPlan(folder=tmp_path, identity={"data": "one"}, stop_after=1)
     launch(lambda fabric: fit(Reconstruction(network), source, SETTINGS, fabric, plan))
     other = dataclasses.replace(plan, identity={"data": "other"})
     with pytest.raises(UsageError, match="another training \\(data was 'one', now 'other'\\)"):

@@ -14,14 +14,14 @@ from pcbench.errors import DivergenceError, UsageError
 from pcbench.models import load
 from pcbench.training import study
 from pcbench.training.job import Trained, TrainingRequest, Watcher
-from pcbench.training.study import Answers, draw_table, run_study, seed_table, student_interval, summary_table
+from pcbench.training.study import NetworkOutcomes, draw_table, run_study, seed_table, student_interval, summary_table
 
 
-def answers(seed: int, first: list[list[int]], last: list[list[int]], diverged: int = 0) -> Answers:
+def answers(seed: int, first: list[list[int]], last: list[list[int]], diverged: int = 0) -> NetworkOutcomes:
     correct = np.stack([np.array([row, row_last]) for row, row_last in zip(first, last, strict=True)]).astype(bool)
     marks = np.zeros((len(first), len(first[0])), dtype=bool)
     marks.flat[:diverged] = True
-    return Answers(seed, 2, correct, marks)
+    return NetworkOutcomes(seed, 2, correct, marks)
 
 
 ONE = answers(0, [[1, 1, 0, 0], [1, 0, 0, 0]], [[1, 1, 1, 0], [1, 1, 0, 0]])

@@ -62,7 +62,7 @@ class Engine(Protocol):
         ...
 
 
-class Schedule:
+class UnitQueue:
     """Which unit is next: one whose inputs are there.
 
     Args:

@@ -25,7 +25,7 @@ import torch
 from pcbench.errors import PcbenchError, RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job
-from pcbench.harness.engines.base import Engine, Failure, Listener, Read, Schedule, perform
+from pcbench.harness.engines.base import Engine, Failure, Listener, Read, UnitQueue, perform
 from pcbench.models.subject import Subject
 from pcbench.results.parts import Part
 
@@ -64,7 +64,7 @@ class InProcess:
         torch.set_num_threads(self._job.spec.settings.threads)
         context = self._context = self._context or _opened(self._job, self._subject)
         context.meter = listener
-        schedule = Schedule(units)
+        schedule = UnitQueue(units)
         while (unit := schedule.next()) is not None:
             listener.begun(unit)
             _settle(unit, perform(unit, read(unit), context), schedule, listener)
@@ -82,7 +82,7 @@ def _opened(job: Job, subject: Subject | None = None) -> Context:
     return context
 
 
-def _settle(unit: Unit, outcome: Part | Failure, schedule: Schedule, listener: Listener) -> None:
+def _settle(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
     """Tell what became of a unit, and of those that can't be done without it."""
     if isinstance(outcome, Part):
         listener.done(unit, outcome)
@@ -112,7 +112,7 @@ class _Worker:
 class _Round:
     """One call of `Processes.run`."""
 
-    schedule: Schedule
+    schedule: UnitQueue
     read: Read
     listener: Listener
     tries: dict[str, int] = field(default_factory=dict[str, int])
@@ -145,7 +145,7 @@ class Processes:
 
     def run(self, units: Sequence[Unit], read: Read, listener: Listener) -> None:
         """Do all units, as many at a time as there are workers."""
-        state = _Round(Schedule(units), read, listener)
+        state = _Round(UnitQueue(units), read, listener)
         for worker in self._workers:
             self._hand_out(worker, state)
         while any(worker.unit is not None for worker in self._workers):

@@ -22,14 +22,14 @@ from pydantic import Field, ValidationError
 from pcbench.catalog import Definition
 from pcbench.errors import DataError
 
-Kind = Literal["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
+PictureKind = Literal["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
 
 
 class Picture(Definition):
     """One picture of an example."""
 
     file: str
-    kind: Kind
+    kind: PictureKind
     title: str
     timestep: int | None = None
     predictions: dict[str, str] = Field(default_factory=dict)

@@ -15,7 +15,7 @@ class _Known(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Comparison(_Known):
+class ShownComparison(_Known):
     """The judged attack against a rival on the same images; the rates are ratios."""
 
     sign: str
@@ -25,7 +25,7 @@ class Comparison(_Known):
     p_value: float
 
 
-class Verdict(_Known):
+class ShownVerdict(_Known):
     """The verdict on the attacks on one timestep."""
 
     timestep: int
@@ -34,11 +34,11 @@ class Verdict(_Known):
     suite: str = ""
     attack: str = ""
     epsilon: float | None = None
-    comparisons: tuple[Comparison, ...] = ()
-    shown: tuple[Comparison, ...] = ()
+    comparisons: tuple[ShownComparison, ...] = ()
+    shown: tuple[ShownComparison, ...] = ()
 
 
-def read_verdicts(run_folder: Path) -> list[Verdict]:
+def read_verdicts(run_folder: Path) -> list[ShownVerdict]:
     """Return the verdicts on a run's attacks; none if it was run without checks.
 
     Raises:
@@ -48,7 +48,7 @@ def read_verdicts(run_folder: Path) -> list[Verdict]:
     if not path.is_file():
         return []
     try:
-        return TypeAdapter(list[Verdict]).validate_json(path.read_bytes())
+        return TypeAdapter(list[ShownVerdict]).validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"

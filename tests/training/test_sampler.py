@@ -8,31 +8,31 @@ import torch
 
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
-from pcbench.training.order import Order, load_steps, moved
+from pcbench.training.sampler import Sampler, load_steps, moved
 
 
 def test_an_epoch_holds_every_image_once_and_epochs_differ() -> None:
-    order = Order(images=23, batch_size=5, seed=0)
-    assert order.steps_per_epoch == 5
-    epochs = [np.concatenate([step.indices for step in order.steps(start, start + 5)]) for start in (0, 5)]
+    sampler = Sampler(images=23, batch_size=5, seed=0)
+    assert sampler.steps_per_epoch == 5
+    epochs = [np.concatenate([step.indices for step in sampler.steps(start, start + 5)]) for start in (0, 5)]
     for epoch in epochs:
         assert sorted(epoch) == list(range(23))
     assert not np.array_equal(*epochs)
 
 
 def test_steps_depend_on_their_number_alone() -> None:
-    # Oracle: the steps of an order that was walked from the start.
-    order = Order(images=23, batch_size=5, seed=3, shift=2)
-    walked = list(order.steps(0, 12))
-    for step, expected in zip(order.steps(7, 12), walked[7:], strict=True):
+    # Oracle: the steps of a sampler that was walked from the start.
+    sampler = Sampler(images=23, batch_size=5, seed=3, shift=2)
+    walked = list(sampler.steps(0, 12))
+    for step, expected in zip(sampler.steps(7, 12), walked[7:], strict=True):
         assert np.array_equal(step.indices, expected.indices)
         assert step.shift == expected.shift
 
 
 def test_processes_share_the_images_of_one() -> None:
     # Oracle: the steps of a single process.
-    alone = list(Order(23, 6, 1).steps(0, 4))
-    shared = [list(Order(23, 6, 1, process=process, processes=2).steps(0, 4)) for process in (0, 1)]
+    alone = list(Sampler(23, 6, 1).steps(0, 4))
+    shared = [list(Sampler(23, 6, 1, process=process, processes=2).steps(0, 4)) for process in (0, 1)]
     for whole, *parts in zip(alone, *shared, strict=True):
         assert sorted(np.concatenate([part.indices for part in parts])) == sorted(whole.indices)
         assert {part.batch for part in parts} == {len(whole.indices)}
@@ -40,7 +40,7 @@ def test_processes_share_the_images_of_one() -> None:
 
 def test_a_step_without_an_image_for_every_process_is_refused() -> None:
     with pytest.raises(UsageError, match="last step of an epoch holds 1 images for 2 processes"):
-        Order(images=11, batch_size=5, seed=0, processes=2)
+        Sampler(images=11, batch_size=5, seed=0, processes=2)
 
 
 def test_images_move_by_whole_pixels_and_edges_repeat() -> None:
@@ -56,7 +56,7 @@ def test_images_move_by_whole_pixels_and_edges_repeat() -> None:
 
 def test_steps_bring_their_images_and_labels(source: ImageSource) -> None:
     # Oracle: the source itself.
-    order = Order(len(source), 5, seed=2)
-    for step, images, labels in load_steps(source, order, range(3)):
+    sampler = Sampler(len(source), 5, seed=2)
+    for step, images, labels in load_steps(source, sampler, range(3)):
         assert torch.equal(images, source.load(step.indices).float() / 255)
         assert np.array_equal(labels.numpy(), source.labels[step.indices])

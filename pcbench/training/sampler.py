@@ -20,7 +20,7 @@ _KEPT_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """The part of one training step that one process does.
 
     Attributes:
@@ -37,8 +37,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Order:
-    """The order of the images over a whole training.
+class Sampler:
+    """Decides which images each step of a training sees, and in which order.
 
     Every epoch is a permutation of its own. Each step is dealt to the processes like cards, so that all of them
     together see the same images as one process alone would.
@@ -46,7 +46,7 @@ class Order:
     Attributes:
         images: How many there are.
         batch_size: Images in one step, over all processes.
-        seed: Another seed gives another order.
+        seed: Another seed gives another order of the images.
         shift: Images of a step are moved by up to so many pixels.
         process: Which of the processes this is, from 0.
         processes: How many there are.
@@ -75,7 +75,7 @@ class Order:
         """How many steps see every image once; the last may see fewer images."""
         return math.ceil(self.images / self.batch_size)
 
-    def steps(self, first: int, last: int) -> Iterator[Step]:
+    def steps(self, first: int, last: int) -> Iterator[TrainingStep]:
         """Yield the steps from number `first` up to but not including `last`."""
         for number in range(first, last):
             epoch, place = divmod(number, self.steps_per_epoch)
@@ -83,7 +83,7 @@ class Order:
             whole = permutation[place * self.batch_size : (place + 1) * self.batch_size]
             drawn = np.random.default_rng([self.seed, epoch, place + 1]).integers(-self.shift, self.shift + 1, size=2)
             mine = whole[self.process :: self.processes]
-            yield Step(number, mine, len(whole), (int(drawn[0]), int(drawn[1])))
+            yield TrainingStep(number, mine, len(whole), (int(drawn[0]), int(drawn[1])))
 
 
 class _Images(Dataset[tuple[Tensor, Tensor]]):
@@ -94,7 +94,7 @@ class _Images(Dataset[tuple[Tensor, Tensor]]):
         self._kept = _in_memory(source)
 
     def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
-        step: Step = index
+        step: TrainingStep = index
         images = self._source.load(step.indices) if self._kept is None else self._kept[torch.from_numpy(step.indices)]
         return moved(images, step.shift), torch.from_numpy(self._source.labels[step.indices])
 
@@ -119,17 +119,17 @@ def moved(images: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 def load_steps(
-    source: ImageSource, order: Order, steps: range, workers: int = 0
-) -> Iterator[tuple[Step, Tensor, Tensor]]:
+    source: ImageSource, sampler: Sampler, steps: range, workers: int = 0
+) -> Iterator[tuple[TrainingStep, Tensor, Tensor]]:
     """Yield each step with its images in [0,1], (batch, 3, height, width), and labels.
 
     Args:
         source: Where the images come from.
-        order: Which of them a step sees.
+        sampler: Which of them a step sees.
         steps: The numbers of the steps.
         workers: Processes that decode images ahead of time; 0 decodes when asked.
     """
-    planned = list(order.steps(steps.start, steps.stop))
+    planned = list(sampler.steps(steps.start, steps.stop))
     loader: DataLoader[Any] = DataLoader(
         _Images(source), batch_size=None, sampler=planned, num_workers=workers, generator=torch.Generator()
     )
