@@ -20,6 +20,7 @@ from pcbench.cli.export import export_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
+from pcbench.cli.options import with_options
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
@@ -57,7 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="How robust is a network at every timestep of its thinking?",
 )
-app.command("run")(run_command)
+app.command("run")(with_options("run", run_command))
 app.command("predify")(predify_command)
 app.command("list")(list_command)
 app.command("report")(report_command)

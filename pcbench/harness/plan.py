@@ -6,6 +6,8 @@ what is run, where things lie, and which units of work that makes.
 
 from __future__ import annotations
 
+# A request holds the values of all options.
+# pyright: reportTypedDictNotRequiredAccess=false
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 import pcbench
 from pcbench import models
 from pcbench.attacks.adapters.registry import adapter_module
-from pcbench.attacks.definitions import AttackSuite
+from pcbench.attacks.definitions import AttackSuite, Norm, read_epsilons
 from pcbench.catalog import KINDS, Kind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
@@ -27,7 +29,7 @@ from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.context import CHECKED_IMAGES
 from pcbench.harness.digests import Digests
 from pcbench.harness.locations import Locations, Objects
-from pcbench.harness.request import Request
+from pcbench.harness.request import RunOptions
 from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
 from pcbench.harness.units import can_be_checked, question, units_of
 from pcbench.models.facts import ModelFacts
@@ -82,9 +84,9 @@ class _Named:
         kind, folder = suite_folder(name)
         return cls(kind, folder, read_definition(kind, folder))
 
-    def measured(self, source: ImageSource, request: Request, facts: ModelFacts) -> MeasuredSuite:
+    def measured(self, source: ImageSource, request: RunOptions, facts: ModelFacts) -> MeasuredSuite:
         """Return the suite with the images that it is run on."""
-        wanted, suite = request.images, self.definition
+        wanted, suite = request["images"], self.definition
         if isinstance(suite, AttackSuite):
             if wanted is None and suite.default_images is not None:
                 wanted = min(suite.default_images, len(source))
@@ -94,20 +96,20 @@ class _Named:
                 f"the suite {suite.name} needs a predictive network, in float32 and not compiled; {facts.name} is none"
             )
         part = _part(source, wanted)
-        if request.corrupted is not None and request.jpeg_quality is not None:
+        if request["corrupted"] is not None and request["jpeg_quality"] is not None:
             raise UsageError(
                 "published files are compressed already: --corrupted and --jpeg-quality exclude each other"
             )
-        folder = None if request.corrupted is None else Path(request.corrupted)
+        folder = None if request["corrupted"] is None else Path(request["corrupted"])
         subset = wanted is not None or part.subset is not None
         return MeasuredSuite(suite, part, open_corrupted(suite, folder, part, subset=subset))
 
 
-def _plainly_predictive(facts: ModelFacts, request: Request) -> bool:
-    return facts.predictive and request.precision == "float32" and not request.compiled
+def _plainly_predictive(facts: ModelFacts, request: RunOptions) -> bool:
+    return facts.predictive and request["precision"] == "float32" and not request["compiled"]
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: RunOptions) -> Plan:
     """Resolve a request.
 
     Raises:
@@ -115,12 +117,12 @@ def make_plan(request: Request) -> Plan:
             Where both images and weights are missing, one message tells of both.
     """
     objects = _objects(request)
-    objects.refuse_workers(request.workers)
-    device = _device(request.device)
-    _check_precision(request.precision, device)
-    if request.adversarials is not None:
+    objects.refuse_workers(request["workers"])
+    device = _device(request["device"])
+    _check_precision(request["precision"], device)
+    if request["adversarials"] is not None:
         return _plan_of_saved(request, objects, _facts(request, device))
-    named = [_Named.read(name) for name in request.suites]
+    named = [_Named.read(name) for name in request["suites"]]
     problems: list[UsageError] = []
     facts: ModelFacts | None = None
     try:
@@ -129,7 +131,7 @@ def make_plan(request: Request) -> Plan:
         raise
     except UsageError as error:
         problems.append(error)
-    data = request.data if request.data is not None else models.default_data(request.model)
+    data = request["data"] if request["data"] is not None else models.default_data(request["model"])
     if data is None:
         problems.append(UsageError(_data_needed(named)))
     if len(problems) == 1:
@@ -138,7 +140,7 @@ def make_plan(request: Request) -> Plan:
         raise UsageError("; ".join(map(str, problems))) from problems[0].__cause__
     source = open_source(data, preprocessing=facts.preprocessing, split="test")
     check(source, classes=facts.classes, class_names=facts.class_names)
-    source = without_tuned(source, request.leave_out)
+    source = without_tuned(source, request["leave_out"])
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
     _refuse_repeated([entry.definition.name for entry in named])
@@ -152,41 +154,45 @@ def make_plan(request: Request) -> Plan:
     return _finish(_Draft(request, device, facts, objects, locations, suites, former), source)
 
 
-def _plan_of_saved(request: Request, objects: Objects, facts: ModelFacts) -> Plan:
+def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> Plan:
     """Plan the scoring of saved images, which are a suite and its data in one."""
     for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons"):
-        if getattr(request, option):
+        if request.get(option):
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
     suites: list[MeasuredSuite] = []
-    for saved in open_saved(Path(str(request.adversarials))):
+    for saved in open_saved(Path(str(request["adversarials"]))):
         check(saved.source, classes=facts.classes)
         suites.append(MeasuredSuite(saved, saved.source))
     first = suites[0].source
     if any(suite.source.ids != first.ids for suite in suites):
-        raise DataError(f"{request.adversarials}: its suites are of different images; score one folder at a time")
-    device = _device(request.device)
+        raise DataError(f"{request['adversarials']}: its suites are of different images; score one folder at a time")
+    device = _device(request["device"])
     draft = _Draft(request, device, facts, objects, _locations(request, device), suites, [None] * len(suites))
     return _finish(draft, first)
 
 
-def _objects(request: Request) -> Objects:
-    model = None if isinstance(request.model, str) else request.model
-    if model is not None and not isinstance(model, torch.nn.Module):
+def _objects(request: RunOptions) -> Objects:
+    return Objects(_own_network(request["model"]), None if isinstance(request["data"], str) else request["data"])
+
+
+def _own_network(model: object) -> torch.nn.Module | None:
+    """Return the network that a user gave as a Python object; None for a name."""
+    if not isinstance(model, str | torch.nn.Module):
         raise UsageError(f"a model is a name or a torch.nn.Module, not {type(model).__name__}")
-    return Objects(model, None if isinstance(request.data, str) else request.data)
+    return None if isinstance(model, str) else model
 
 
-def _locations(request: Request, device: str) -> Locations:
+def _locations(request: RunOptions, device: str) -> Locations:
     def path(value: Path | str | None) -> Path | None:
         return None if value is None else Path(value).absolute()
 
     return Locations(
-        model=request.model if isinstance(request.model, str) else None,
+        model=request["model"] if isinstance(request["model"], str) else None,
         device=device,
-        backbone_weights=path(request.backbone_weights),
-        weights=path(request.weights),
-        corrupted=path(request.corrupted),
-        adversarials=path(request.adversarials),
+        backbone_weights=path(request["backbone_weights"]),
+        weights=path(request["weights"]),
+        corrupted=path(request["corrupted"]),
+        adversarials=path(request["adversarials"]),
     )
 
 
@@ -209,16 +215,16 @@ def _check_precision(precision: str, device: str) -> None:
         raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
 
 
-def _facts(request: Request, device: str) -> ModelFacts:
+def _facts(request: RunOptions, device: str) -> ModelFacts:
     return model_facts(
-        request.model,
-        timesteps=request.timesteps,
-        backbone_weights=request.backbone_weights,
-        weights=request.weights,
-        random_predictors=request.random_predictors,
-        ablation=request.ablation,
+        request["model"],
+        timesteps=request["timesteps"],
+        backbone_weights=request["backbone_weights"],
+        weights=request["weights"],
+        random_predictors=request["random_predictors"],
+        ablation=request["ablation"],
         device=device,
-        model_version=request.model_version,
+        model_version=request["model_version"],
     )
 
 
@@ -250,7 +256,7 @@ def _part(source: ImageSource, images: int | None) -> ImageSource:
 class _Draft:
     """What a plan is made of, once all names are resolved."""
 
-    request: Request
+    request: RunOptions
     device: str
     facts: ModelFacts
     objects: Objects
@@ -279,40 +285,45 @@ def _finish(draft: _Draft, source: ImageSource) -> Plan:
     units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
     asked = question(spec, suites, digests) if facts.own_code else None
     if isinstance(facts, Subject):
-        facts = facts.configured(precision=request.precision, compiled=request.compiled, recompute=request.recompute)
+        facts = facts.configured(
+            precision=request["precision"], compiled=request["compiled"], recompute=request["recompute"]
+        )
     return Plan(spec, draft.locations, draft.objects, units, digests.table(), facts, asked)
 
 
 def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
     request = draft.request
-    batch_size = request.batch_size or (128 if max(source.size()) <= 64 else 32)
-    block_size = request.block_size or default_block_size(batch_size)
+    batch_size = request["batch_size"] or (128 if max(source.size()) <= 64 else 32)
+    block_size = request["block_size"] or default_block_size(batch_size)
     if block_size % batch_size:
         raise UsageError(
             f"block_size is a multiple of the batch size, so that batches fit in (got {block_size} and {batch_size})"
         )
-    return Settings(
-        seed=request.seed,
-        timesteps=draft.facts.timesteps if request.timesteps is None else request.timesteps,
-        batch_size=batch_size,
-        block_size=block_size,
-        gradient=request.gradient,
-        plain_sweep=request.plain_sweep,
-        bracketing=request.bracketing,
-        epsilons=request.epsilons,
-        corruption_backend=request.backend,
-        jpeg_quality=request.jpeg_quality,
-        precision=request.precision,
-        compiled=request.compiled,
-        recompute=request.recompute,
-        device=torch.device(draft.device).type,
-        threads=request.threads,
-        checks=checks,
-        save_adversarials=request.save_adversarials,
-    )
+    resolved = {
+        "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
+        "batch_size": batch_size,
+        "block_size": block_size,
+        "epsilons": _epsilons(request, draft.suites),
+        "corruption_backend": request["backend"],
+        "device": torch.device(draft.device).type,
+        "checks": checks,
+    }
+    plain = {name: value for name, value in request.items() if name in Settings.model_fields}
+    return Settings.model_validate({**plain, **resolved})
 
 
-def _data(request: Request, source: ImageSource, digests: Digests) -> DataSpec:
+def _epsilons(request: RunOptions, suites: Sequence[MeasuredSuite]) -> tuple[float, ...] | None:
+    """Return the budgets that replace the suites', read under the norms of all their attacks."""
+    given = request["epsilons"]
+    if given is None:
+        return None
+    attacked = [suite.definition for suite in suites if isinstance(suite.definition, AttackSuite)]
+    norms: list[Norm] = sorted({attack.norm for suite in attacked for attack in suite.attacks}) or ["l2"]
+    read = [read_epsilons(tuple(given), norm) for norm in norms]  # each norm refuses what it cannot be
+    return read[0]
+
+
+def _data(request: RunOptions, source: ImageSource, digests: Digests) -> DataSpec:
     name, _, split = source.name.partition(":")
     return DataSpec(
         name=name,
@@ -321,7 +332,7 @@ def _data(request: Request, source: ImageSource, digests: Digests) -> DataSpec:
         available=len(source),
         preprocessing=dataclasses.asdict(source.preprocessing),
         corrupted=digests.corrupted,
-        leave_out=request.leave_out,
+        leave_out=request["leave_out"],
         former_fingerprint=digests.fingerprint if digests.whole else None,
     )
 
@@ -356,18 +367,18 @@ def _modules(draft: _Draft, *, checks: bool) -> list[str]:
             found.append("imagecorruptions")  # its photographs
     if checks:
         found.append("pyautoattack")  # the rival that sees no gradient
-    if draft.request.backend == "reference":
+    if draft.request["backend"] == "reference":
         found += ["pcbench.corruptions.reference", "imagecorruptions"]
     return found
 
 
-def _checks(request: Request, suites: list[MeasuredSuite], source: ImageSource) -> bool:
+def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> bool:
     """Tell whether the gradients are checked: as asked for, else where a result on all images could be published."""
     able = [suite for suite in suites if can_be_checked(suite)]
-    if request.checks and not able:
+    if request["checks"] and not able:
         raise UsageError("--checks needs a suite with an untargeted iterative white-box attack, such as linf")
-    if request.checks is not None:
-        return request.checks
+    if request["checks"] is not None:
+        return request["checks"]
     return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source) for suite in able)
 
 

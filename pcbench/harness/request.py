@@ -1,139 +1,113 @@
-"""What a user asks for: the one list of a run's options, shared by the command line and by Python."""
+"""What a user asks for: the one declaration of a run's options, shared by the command line, Python and files."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
-from pcbench.errors import UnknownNameError, UsageError
+from annotated_types import Ge, Le
+from typing_extensions import TypedDict
 
-GRADIENTS = ("exact", "stop_error")
-_LEAST = {"images": 1, "timesteps": 0, "seed": 0, "batch_size": 1, "workers": 1, "threads": 1, "block_size": 1}
-BACKENDS = ("fast", "reference")
+from pcbench.errors import UsageError
+from pcbench.options import Option, resolved
 
+if TYPE_CHECKING:
+    from torch import nn
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """The options of a run.
+    Model: TypeAlias = str | nn.Module
+else:
+    Model = object  # PyTorch takes seconds to import
 
-    Attributes:
-        model: A zoo name, ``"module:function"``, or a `torch.nn.Module`.
-        suites: Suite names, or folders of the user's own; none means the suites of the model's own data set.
-        data: A data source (``"digits"``, ``"imagenet:PATH"``, …) or an object with images and labels; none means
-            the model's own data set.
-        images: Run every suite on this many images, chosen by a fixed permutation; none means all (or as many as
-            the suite states).
-        leave_out: How many images of the data `pcbench tune` took to choose hyperparameters, and its seed:
-            ``"1000"`` or ``"1000:3"``. The rest is measured, and called a subset.
-        timesteps: T, the number of updates; none means the model's own.
-        seed: Seed of all randomness.
-        batch_size: Images in one pass; none means 128 up to 64 px, else 32.
-        out: The run's folder; none means ``results/runs/<model>-<suites>-<key>``.
-        again: Compute anew even where a finished run of the same key lies.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; ``"auto"`` takes a GPU where there is one.
-        precision: ``"float32"``, ``"tf32"`` or ``"bfloat16"``.
-        compiled: Send the network through `torch.compile`.
-        recompute: Build the graphs of attacks one timestep at a time: less memory, more time.
-        backbone_weights: Safetensors file of the backbone.
-        weights: Safetensors file of the predictors.
-        random_predictors: Seed for untrained predictors: the null control, marked in the results.
-        ablation: ``"no-feedback"`` (λ = 0) or ``"no-error"`` (α = 0).
-        gradient: ``"exact"`` or ``"stop_error"``: how attacks differentiate the error term.
-        plain_sweep: Attack every image at every epsilon, and report the success at exactly epsilon.
-        bracketing: Skip budgets far out of an iterative attack's reach, and spot-check a tenth of them.
-        epsilons: Epsilons in [0,1] pixel units in place of the suite's.
-        checks: Collect the evidence that the attacks' gradients are sound; None does so where a suite of attacks is
-            run on all images of the data, as results are that are to be published.
-        save_adversarials: Keep the adversarial images, lossless.
-        adversarials: Folder of a run that kept its adversarial images: they are scored, in place of suites and data.
-        backend: ``"fast"`` or ``"reference"`` corruptions.
-        corrupted: Folder of published corrupted files, read in place of corrupting.
-        jpeg_quality: Recompress on-the-fly images at this JPEG quality, as the published files were (85).
-        workers: How many processes share the work; one works in this process.
-        threads: CPU threads of each worker; they can change the last bits of a number, so they are in the key.
-        block_size: Images in one unit of work, a multiple of the batch size; none means the smallest one of at least
-            512.
-        mixed_machines: Go on with work that another kind of CPU or GPU has begun.
-        allow_missing: Finish without the units that cannot be computed; tables say what is missing.
-        model_version: What you call this state of a model whose source cannot be read.
-        progress: Show progress.
-    """
-
-    model: Any = "pdigits"
-    suites: tuple[str, ...] = ()
-    data: Any = None
-    images: int | None = None
-    leave_out: str | None = None
-    timesteps: int | None = None
-    seed: int = 0
-    batch_size: int | None = None
-    out: Path | str | None = None
-    again: bool = False
-    device: str = "auto"
-    precision: str = "float32"
-    compiled: bool = False
-    recompute: bool = False
-    backbone_weights: Path | str | None = None
-    weights: Path | str | None = None
-    random_predictors: int | None = None
-    ablation: str | None = None
-    gradient: Literal["exact", "stop_error"] = "exact"
-    plain_sweep: bool = False
-    bracketing: bool = True
-    epsilons: tuple[float, ...] | None = None
-    checks: bool | None = None
-    save_adversarials: bool = False
-    adversarials: Path | str | None = None
-    backend: Literal["fast", "reference"] = "fast"
-    corrupted: Path | str | None = None
-    jpeg_quality: int | None = None
-    workers: int = 1
-    threads: int = 2
-    block_size: int | None = None
-    mixed_machines: bool = False
-    allow_missing: bool = False
-    model_version: str | None = None
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse values that no run can have.
-
-        Raises:
-            UsageError: A number is out of its range, or a word is none of those known.
-        """
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise UsageError(f"{name} is a whole number of at least {least} (got {value!r})")
-        for name, known in (("gradient", GRADIENTS), ("backend", BACKENDS)):
-            if getattr(self, name) not in known:
-                raise UnknownNameError(name, str(getattr(self, name)), known)
-        for epsilon in self.epsilons or ():
-            if not 0 <= epsilon <= 1:
-                raise UsageError(f"an epsilon lies between 0 and 1, in units of the pixel range (got {epsilon!r})")
-        if self.leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", self.leave_out):
-            raise UsageError(
-                f"leave_out is a number of images, or that and tune's seed: 1000:0 (got {self.leave_out!r})"
-            )
-        if self.block_size is not None and self.batch_size is not None and self.block_size % self.batch_size:
-            raise UsageError(
-                f"block_size is a multiple of batch_size, so that batches fit in (got {self.block_size} and "
-                f"{self.batch_size})"
-            )
-        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
-            raise UsageError(f"jpeg_quality lies between 1 and 100 (got {self.jpeg_quality!r})")
+_MODEL = "Model and images"
+_ATTACK = "Attacks"
+_CORRUPTION = "Corruptions"
+_RUN = "The run"
 
 
-def request_from(options: dict[str, Any]) -> Request:
-    """Make a request from keyword arguments.
+class RunOptions(TypedDict, total=False):
+    """The options of a run."""
+
+    model: Annotated[
+        Model, Option("A zoo name or module:function.", _MODEL, "pdigits", flags=("--model", "-m"), located=True)
+    ]
+    """In Python also a `torch.nn.Module` that gives logits (batch, classes) or (T + 1, batch, classes) for images in
+    [0,1]."""
+    suites: Annotated[
+        Sequence[str],
+        Option("A suite's name or folder; may be repeated.", _MODEL, (), flags=("--suite", "-s"), located=True),
+    ]
+    """Where none is given, those that are made for the model's own data set."""
+    data: Annotated[object, Option("digits, imagenet:PATH, parquet:PATH, …", _MODEL, located=True)]
+    """In Python also an object with images and labels. Where none is given, the model's own data set."""
+    images: Annotated[int | None, Ge(1), Option("Only this many images, named in the tables.", _MODEL)]
+    """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""
+    leave_out: Annotated[str | None, Option("N or N:SEED: not the images pcbench tune chose by.", _MODEL)]
+    """The rest is measured, and called a subset."""
+    timesteps: Annotated[int | None, Ge(0), Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"))]
+    """Where none is given, the model's own."""
+    backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _MODEL)]
+    weights: Annotated[Path | str | None, Option("Safetensors of the predictors.", _MODEL)]
+    random_predictors: Annotated[int | None, Option("Seed for untrained predictors.", _MODEL)]
+    """The null control, marked in the results."""
+    ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL)]
+    epsilons: Annotated[Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK)]
+    """They replace the suite's, in units of the pixel range [0,1]."""
+    gradient: Annotated[Literal["exact", "stop_error"], Option("exact or stop-error.", _ATTACK, "exact")]
+    """How attacks differentiate the error term."""
+    plain_sweep: Annotated[bool, Option("Attack every image at every ε.", _ATTACK, default=False)]
+    """The success at exactly ε is reported."""
+    bracketing: Annotated[
+        bool, Option("Skip budgets far out of reach, and spot-check a tenth of them.", _ATTACK, default=True)
+    ]
+    checks: Annotated[
+        bool | None,
+        Option("Collect evidence on the gradients; by default on all of the data, not on a part.", _ATTACK),
+    ]
+    save_adversarials: Annotated[bool, Option("Keep adversarial images, lossless.", _ATTACK, default=False)]
+    adversarials: Annotated[Path | str | None, Option("A run's kept images, to score by this model.", _ATTACK)]
+    """They stand in place of suites and data."""
+    backend: Annotated[Literal["fast", "reference"], Option("fast or reference.", _CORRUPTION, "fast")]
+    """Which code makes the corruptions."""
+    corrupted: Annotated[Path | str | None, Option("Published corrupted files.", _CORRUPTION)]
+    """They are read in place of corrupting."""
+    jpeg_quality: Annotated[int | None, Ge(1), Le(100), Option("Recompress as published (85).", _CORRUPTION)]
+    seed: Annotated[int, Ge(0), Option("Seed of all randomness.", _RUN, 0)]
+    batch_size: Annotated[int | None, Ge(1), Option("Images in one pass.", _RUN)]
+    """Where none is given, 128 up to 64 px, else 32."""
+    device: Annotated[str, Option("auto, cpu, cuda.", _RUN, "auto")]
+    """Or cuda:1; auto takes a GPU where there is one."""
+    precision: Annotated[str, Option("float32, tf32 or bfloat16.", _RUN, "float32")]
+    compiled: Annotated[bool, Option("Use torch.compile.", _RUN, default=False, flags=("--compile",))]
+    recompute: Annotated[bool, Option("Attacks with less memory, more time.", _RUN, default=False)]
+    """The graphs of attacks are built one timestep at a time."""
+    out: Annotated[Path | str | None, Option("The run's folder.", _RUN, repeats=False)]
+    """Where none is given, results/runs/MODEL-SUITES-KEY."""
+    again: Annotated[bool, Option("Compute anew; discards unfinished work.", _RUN, default=False, repeats=False)]
+    workers: Annotated[int, Ge(1), Option("Processes that share the work.", _RUN, 1)]
+    threads: Annotated[int, Ge(1), Option("CPU threads of each worker; in the key.", _RUN, 2)]
+    """They can change the last bits of a number."""
+    block_size: Annotated[int | None, Ge(1), Option("Images in one unit of work, a multiple of the batch.", _RUN)]
+    """Where none is given, the smallest multiple of at least 512."""
+    mixed_machines: Annotated[bool, Option("Go on with another kind of machine's work.", _RUN, default=False)]
+    allow_missing: Annotated[bool, Option("Finish without what cannot be computed.", _RUN, default=False)]
+    """Tables say what is missing."""
+    model_version: Annotated[str | None, Option("Your name for a model of unreadable source.", _MODEL)]
+    progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
+
+
+def request_from(options: Mapping[str, Any]) -> RunOptions:
+    """Return the values of all options of a run: those that are given, checked, and the defaults of the others.
 
     Raises:
-        UnknownNameError: An argument is no option of a run; the message suggests the nearest one.
+        UnknownNameError: There is no such option; the message suggests the nearest one.
+        UsageError: A value is not one that a run can have, or two exclude each other.
     """
-    known = {field.name for field in dataclasses.fields(Request)}
-    for name in options:
-        if name not in known:
-            raise UnknownNameError("option of a run called", name, known)
-    return Request(**options)
+    values = resolved(RunOptions, options)
+    leave_out, block, batch = values["leave_out"], values["block_size"], values["batch_size"]
+    if leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", leave_out):
+        raise UsageError(f"leave_out is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")
+    if block is not None and batch is not None and block % batch:
+        raise UsageError(f"block_size is a multiple of batch_size, so that batches fit in (got {block} and {batch})")
+    return cast("RunOptions", values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# A request holds the values of all options.
+# pyright: reportTypedDictNotRequiredAccess=false
 import dataclasses
 import datetime as dt
 import logging
@@ -22,7 +24,7 @@ from pcbench.harness.engines.local import make
 from pcbench.harness.finish import Completion, finish, is_current, remake
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
-from pcbench.harness.request import Request
+from pcbench.harness.request import RunOptions
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, Run, open_run
@@ -37,7 +39,7 @@ _TOLD_FAILURES = 3
 ANSWERS_FILE = "answers.parquet"
 
 
-def execute(request: Request, plan: Plan, final: Path) -> Run:
+def execute(request: RunOptions, plan: Plan, final: Path) -> Run:
     """Do what a plan says, or find that it is done.
 
     Args:
@@ -50,13 +52,13 @@ def execute(request: Request, plan: Plan, final: Path) -> Run:
         RunError: The run failed on the way; what was finished is kept and taken up again.
     """
     completed = settle(final)
-    engine = _Lazy(plan, request.workers)
+    engine = _Lazy(plan, request["workers"])
     try:
-        if not request.again or completed:
+        if not request["again"] or completed:
             found = _found(request, plan, final, engine)
             if found is not None:
                 return found
-        workspace = begin(final, plan.spec, again=request.again, say=logger.warning)
+        workspace = begin(final, plan.spec, again=request["again"], say=logger.warning)
         return _compute(request, plan, workspace, engine)
     finally:
         engine.close()
@@ -87,12 +89,12 @@ class _Lazy:
             self._made.close()
 
 
-def _found(request: Request, plan: Plan, final: Path, engine: _Lazy) -> Run | None:
+def _found(request: RunOptions, plan: Plan, final: Path, engine: _Lazy) -> Run | None:
     """Return the finished run of this plan, where it lies there."""
     if not (final / MANIFEST).is_file():
         return None
     held = open_run(final, verify=False)
-    if held.key != plan.spec.key() or (held.missing and not request.allow_missing):
+    if held.key != plan.spec.key() or (held.missing and not request["allow_missing"]):
         return None
     held = open_run(final)
     if plan.question is not None:
@@ -161,12 +163,12 @@ def _reported(finished: Run) -> Run:
     return finished
 
 
-def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
+def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     todo = _left(request, plan, workspace)
     with _kept_noted(plan, workspace):
         listener, waited = _do(request, plan, workspace, engine, todo)
-        if listener.failures and not request.allow_missing:
+        if listener.failures and not request["allow_missing"]:
             raise _failed(plan, workspace, listener.failures)
         measured = Completion(
             started=started.isoformat(timespec="seconds"),
@@ -178,14 +180,14 @@ def _compute(request: Request, plan: Plan, workspace: Workspace, engine: _Lazy) 
 
 
 def _do(
-    request: Request, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit]
+    request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit]
 ) -> tuple[_Keeper, float | None]:
     """Do the units that are left; return what was kept, and the share of the time that the network waited."""
-    console = Console(file=sys.stderr) if request.progress else None
+    console = Console(file=sys.stderr) if request["progress"] else None
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    work, several = sum(unit.cost for unit in plan.units), request.workers > 1
+    work, several = sum(unit.cost for unit in plan.units), request["workers"] > 1
     progress = RunProgress(workspace.folder, len(plan.units), work, console, several=several)
     listener = _Keeper(workspace, progress)
     with progress:
@@ -219,7 +221,7 @@ def _kept_noted(plan: Plan, workspace: Workspace) -> Generator[None]:
         raise
 
 
-def _left(request: Request, plan: Plan, workspace: Workspace) -> list[Unit]:
+def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:
     """Return the units whose parts are not there yet; a damaged part is named and computed anew."""
     left: list[Unit] = []
     machines: set[str] = set()
@@ -234,7 +236,7 @@ def _left(request: Request, plan: Plan, workspace: Workspace) -> list[Unit]:
             left.append(unit)
     own = machine_kind(plan.locations.device)
     others = sorted(machines - {own})
-    if left and others and not request.mixed_machines:
+    if left and others and not request["mixed_machines"]:
         raise UsageError(
             f"{workspace.folder} was begun on another kind of machine ({', '.join(others)}; this is {own}), where the "
             "last bits of numbers differ: go on there, or here with --mixed-machines, which the results will say"
@@ -242,7 +244,7 @@ def _left(request: Request, plan: Plan, workspace: Workspace) -> list[Unit]:
     return left
 
 
-def _is_recognised(request: Request, plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> bool:
+def _is_recognised(request: RunOptions, plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> bool:
     """Ask a network of the user's own about a few images, and compare with what this work was begun with.
 
     Returns:
@@ -259,7 +261,7 @@ def _is_recognised(request: Request, plan: Plan, workspace: Workspace, question:
             refuse_other_answers(_answers_before(workspace, question), answers.table)
             return True
     except UsageError:
-        if not request.again:
+        if not request["again"]:
             raise
         logger.warning("discarding %d units in %s: this network is not known by them", finished, workspace.folder)
         workspace.discard_parts()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+# A request holds the values of all options.
+# pyright: reportTypedDictNotRequiredAccess=false
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
+from pcbench.errors import UsageError
 from pcbench.files import real_path
-from pcbench.harness.request import Request, request_from
+from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.results.lock import announce, hold
 
 if TYPE_CHECKING:
@@ -18,14 +24,13 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path("results") / "runs"
 
 
-def run(model: Any = "pdigits", suites: tuple[str, ...] | list[str] | str = (), **options: Any) -> Run:
+def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[RunOptions]) -> Run:
     """Measure how robust a network is at every timestep.
 
     Args:
-        model: A zoo name, ``"module:function"``, or a `torch.nn.Module` that gives logits (batch, classes) or
-            (T + 1, batch, classes) for images in [0,1].
-        suites: Names of suites, or folders of suites of your own.
-        **options: See `pcbench.harness.request.Request`: `data`, `images`, `timesteps`, `seed`, `out`, ….
+        of_model: The option `model`, which may be given without its name.
+        on_suites: The option `suites`, likewise.
+        **options: The options of `pcbench run`; docs/options.md lists them.
 
     Returns:
         The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything.
@@ -34,11 +39,16 @@ def run(model: Any = "pdigits", suites: tuple[str, ...] | list[str] | str = (), 
         UsageError: Something asked for cannot be done; nothing was computed.
         RunError: The run failed on the way; what was finished is kept and taken up again.
     """
-    named = (suites,) if isinstance(suites, str) else tuple(suites)
-    return start(request_from({"model": model, "suites": named, **options}))
+    given: dict[str, Any] = {**options}
+    for name, value in (("model", of_model), ("suites", on_suites)):
+        if value is not None:
+            if name in given:
+                raise UsageError(f"{name} is given twice; give it once")
+            given[name] = value
+    return start(request_from(given))
 
 
-def start(request: Request) -> Run:
+def start(request: RunOptions) -> Run:
     """Do what a request asks for; see `run`.
 
     Raises:
@@ -47,7 +57,7 @@ def start(request: Request) -> Run:
     """
     command = shlex.join(sys.argv)
     with ExitStack() as stack:
-        out = None if request.out is None else real_path(Path(request.out))
+        out = None if request["out"] is None else real_path(Path(request["out"]))
         if out is not None:
             stack.enter_context(hold(out, command))
         else:
@@ -63,6 +73,7 @@ def start(request: Request) -> Run:
         return execute(request, plan, final)
 
 
-def _words(request: Request) -> str:
-    model = request.model if isinstance(request.model, str) else type(request.model).__name__
-    return f"{model} on {', '.join(request.suites) or 'its own suites'}"
+def _words(request: RunOptions) -> str:
+    model = request["model"]
+    name = model if isinstance(model, str) else type(model).__name__
+    return f"{name} on {', '.join(request['suites']) or 'its own suites'}"

@@ -18,7 +18,7 @@ from pcbench import files
 from pcbench.errors import PcbenchError, UsageError, WriteError
 from pcbench.files import Point, watched
 from pcbench.harness.plan import Plan, make_plan
-from pcbench.harness.request import Request
+from pcbench.harness.request import RunOptions, request_from
 from pcbench.harness.run import execute
 from pcbench.harness.start import run
 from pcbench.results.directory import Run, open_run, partial_folder
@@ -39,17 +39,17 @@ def quickly() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def request_of(shared_suites: tuple[Path, Path]) -> Callable[..., Request]:
+def request_of(shared_suites: tuple[Path, Path]) -> Callable[..., RunOptions]:
     """A request for two attacks on eight digits, in blocks of four: 13 units."""
 
-    def make(**options: Any) -> Request:
-        return Request(model="pdigits", suites=(str(shared_suites[1]),), **{**OPTIONS, **options})
+    def make(**options: Any) -> RunOptions:
+        return request_from({"model": "pdigits", "suites": (str(shared_suites[1]),), **OPTIONS, **options})
 
     return make
 
 
 @pytest.fixture(scope="module")
-def plan(request_of: Callable[..., Request]) -> Plan:
+def plan(request_of: Callable[..., RunOptions]) -> Plan:
     return make_plan(request_of())
 
 
@@ -57,7 +57,7 @@ Measure = Callable[..., Run]
 
 
 @pytest.fixture(scope="module")
-def measure(request_of: Callable[..., Request], plan: Plan) -> Measure:
+def measure(request_of: Callable[..., RunOptions], plan: Plan) -> Measure:
     """Do what is planned, in a folder."""
 
     def start(folder: Path, **options: object) -> Run:
@@ -144,7 +144,7 @@ def test_a_damaged_part_is_named_and_computed_anew(
 
 
 def test_parts_of_another_seed_or_place_are_named_and_computed_anew(
-    request_of: Callable[..., Request],
+    request_of: Callable[..., RunOptions],
     measure: Measure,
     whole: Run,
     halfway: Path,

@@ -22,7 +22,7 @@ from pcbench.errors import UsageError
 from pcbench.files import Point, watched
 from pcbench.harness import finish, joining
 from pcbench.harness.plan import make_plan
-from pcbench.harness.request import Request
+from pcbench.harness.request import request_from
 from pcbench.harness.run import execute
 from pcbench.harness.start import run
 from pcbench.results.directory import Run, open_run, partial_folder
@@ -125,7 +125,7 @@ class Killed(BaseException):
 def test_wherever_the_making_of_tables_is_killed_the_run_is_whole_and_the_same_call_goes_on(
     attack_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = Request(model="pdigits", suites=(str(attack_suite),), **OPTIONS)
+    request = request_from({"model": "pdigits", "suites": (str(attack_suite),), **OPTIONS})
     plan = make_plan(request)
     first = execute(request, plan, tmp_path / "first")
     renamed_tables(monkeypatch)
@@ -213,12 +213,14 @@ def test_a_plan_runs_no_network_decodes_no_image_and_hashes_those_of_the_run_alo
         for images in (4, None):
             read.clear()
             timesteps = None if name.endswith("forward") else 2
-            request = Request(
-                model=name,
-                suites=tuple(map(str, shared_suites)),
-                data=f"imagefolder:{tmp_path / 'images'}",
-                images=images,
-                timesteps=timesteps,
+            request = request_from(
+                {
+                    "model": name,
+                    "suites": tuple(map(str, shared_suites)),
+                    "data": f"imagefolder:{tmp_path / 'images'}",
+                    "images": images,
+                    "timesteps": timesteps,
+                }
             )
             plans[images] = make_plan(request)
             hashed = sorted(set(plans[images].images.column("image_id").to_pylist()))

@@ -1,0 +1,99 @@
+"""From a declaration of options to a command: its options with help and defaults, and its configuration files."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from pcbench.options import Declared, declared, read_config, resolved, write_config
+
+_CONFIG = "Configuration"
+_OFF = "no_"
+
+
+def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes the options that the type of the parameter `options` of another declares.
+
+    The other one is called with those that were given, on the command line or in the file of `--config`, of which
+    the command line's win; its own parameters stay as they are.
+
+    Args:
+        verb: What the command is called.
+        command: Has a parameter `options`, whose type is a declaration.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    declaration: type = hints["options"]
+    own = [one for one in inspect.signature(command).parameters.values() if one.name != "options"]
+
+    def call(ctx: typer.Context, **words: Any) -> None:
+        given: dict[str, Any] = {}
+        if words["config"] is not None:
+            given = read_config(declaration, words["config"])
+        given |= _given(ctx, declaration, words)
+        if words["save_config"] is not None:
+            resolved(declaration, given)
+            write_config(declaration, given, words["save_config"], verb=verb)
+        command(**{one.name: words[one.name] for one in own}, options=given)
+
+    parameters = [
+        _parameter("ctx", typer.Context),
+        *(one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY) for one in own),
+        *(made for one in declared(declaration).values() if one.option.in_shell for made in _from(one)),
+        _file("config", "A TOML file of options; those given here win over it."),
+        _file("save_config", "Write the options given to this TOML file."),
+    ]
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    call.__annotations__ = {one.name: one.annotation for one in parameters}
+    call.__doc__ = command.__doc__
+    return call
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _file(name: str, text: str) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", help=text, rich_help_panel=_CONFIG)
+    return _parameter(name, Annotated[Path | None, option], None)
+
+
+def _given(ctx: typer.Context, declaration: type, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that stand on the command line."""
+    # The sources of a parameter's value have the same names in every click, typer's own among them.
+    there = {name for name in words if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"}
+    known = declared(declaration)
+    given = {name: _read(one, words[name]) for name, one in known.items() if name in there}
+    return given | {name: False for name in known if f"{_OFF}{name}" in there}
+
+
+def _from(one: Declared) -> Iterator[inspect.Parameter]:
+    flags, (kind, default) = one.flags, (_kind(one), one.option.default)
+    if one.listed or default is None:
+        kind, default = kind | None, None
+    if one.off_flag and default is not False:
+        flags = (f"{one.flag}/{one.off_flag}", *flags[1:])
+    option = typer.Option(*flags, help=one.option.help, rich_help_panel=one.option.group or None)
+    yield _parameter(one.name, Annotated[kind, option], default)
+    if one.off_flag and default is False:
+        # A configuration file may say yes to it: the command line can say no, which needs no line in the help.
+        yield _parameter(f"{_OFF}{one.name}", Annotated[bool, typer.Option(one.off_flag, hidden=True)], default)
+
+
+def _kind(one: Declared) -> Any:
+    """Return the type by which the command line reads an option."""
+    if one.listed:
+        return str if one.joined else list[str]
+    return next((kind for kind in (bool, int, float, Path) if kind in one.kinds), str)
+
+
+def _read(one: Declared, word: Any) -> Any:
+    """Return the value of an option as Python spells it."""
+    if one.joined:
+        return tuple(part.strip() for part in str(word).split(","))
+    if isinstance(word, list | tuple):
+        return tuple(str(part) for part in word)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return word.replace("-", "_") if one.is_word else word

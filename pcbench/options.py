@@ -1,0 +1,260 @@
+"""Options, each declared once: as an annotated field of a TypedDict, from which all else about it comes.
+
+The command line's options, their help and checks, configuration files and the table in the docs are made from such a
+declaration. Nothing heavy is imported here, so that `pcbench --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+from pcbench import files
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a declaration says of an option beside its type and its limits."""
+
+    help: str
+    """One sentence for whoever reads `--help`, the docs or a hint of the editor."""
+    group: str = ""
+    """The heading that it stands under."""
+    default: Any = None
+    flags: tuple[str, ...] = ()
+    """How it is spelled on the command line, where that is not `--` and its name with hyphens."""
+    needed: bool = False
+    """Whether it has no default and must be given."""
+    located: bool = False
+    """Whether its value names a file or folder: published manifests leave the folders out."""
+    repeats: bool = True
+    """Whether a run that repeats another needs it."""
+    in_shell: bool = True
+    """Whether the command line has it."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One option as it is declared."""
+
+    name: str
+    """As Python and configuration files spell it."""
+    kind: Any
+    """Its type."""
+    limits: tuple[Any, ...]
+    """The limits of its value, from `annotated_types`."""
+    option: Option
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The types that a value may have, without None."""
+        several = get_origin(self.kind) in (Union, UnionType)
+        return tuple(kind for kind in (get_args(self.kind) if several else (self.kind,)) if kind is not NoneType)
+
+    @property
+    def listed(self) -> bool:
+        """Whether its value is a list."""
+        return any(get_origin(kind) is Sequence for kind in self.kinds)
+
+    @property
+    def is_word(self) -> bool:
+        """Whether its value is one of a few known words, in which the command line takes hyphens for underscores."""
+        return any(get_origin(kind) is Literal for kind in self.kinds)
+
+    @property
+    def joined(self) -> bool:
+        """Whether the command line takes its list as one text with commas; it repeats the option otherwise."""
+        return self.listed and not any(get_args(kind) == (str,) for kind in self.kinds)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """How it is spelled on the command line, the long form first."""
+        dashed = f"--{self.name.replace('_', '-')}"
+        long = next((flag for flag in self.option.flags if flag.startswith("--")), dashed)
+        return (long, *(flag for flag in self.option.flags if not flag.startswith("--")))
+
+    @property
+    def flag(self) -> str:
+        """The long form alone."""
+        return self.flags[0]
+
+    @property
+    def off_flag(self) -> str | None:
+        """How the command line says no to it; None where its value is not yes or no."""
+        return f"--no-{self.flag.removeprefix('--')}" if self.kinds == (bool,) else None
+
+    @property
+    def located(self) -> bool:
+        """Whether its value names a file or folder."""
+        return self.option.located or Path in self.kinds
+
+
+@functools.cache
+def declared(declaration: type) -> Mapping[str, Declared]:
+    """Return the options of a declaration by name, in its order."""
+    found: dict[str, Declared] = {}
+    for name, hint in get_type_hints(declaration, include_extras=True).items():
+        kind, *extras = get_args(hint)
+        (option,) = (extra for extra in extras if isinstance(extra, Option))
+        limits = tuple(extra for extra in extras if not isinstance(extra, Option))
+        found[name] = Declared(name, kind, limits, option)
+    return found
+
+
+def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all options: those that are given, checked, and the defaults of the others.
+
+    A single text for an option that is a list stands for a list of one.
+
+    Raises:
+        UnknownNameError: There is no such option, or its value is a word that is not known; the nearest is suggested.
+        UsageError: A value has the wrong type or lies outside its limits, or one that is needed is missing.
+    """
+    known = declared(declaration)
+    _refuse_unknown(declaration, given)
+    values: dict[str, Any] = {}
+    for name, one in known.items():
+        value = given.get(name, one.option.default)
+        if value is None and one.option.needed:
+            raise UsageError(f"{name} is needed: give {name}='…'")
+        if value is None and NoneType not in get_args(one.kind):
+            value = one.option.default
+        if one.listed and value is not None:
+            value = (value,) if isinstance(value, str) else tuple(value)
+        values[name] = value
+    _check(declaration, values)
+    return values
+
+
+def chosen(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not the defaults, of those options that a repetition needs."""
+    return {
+        name: values[name]
+        for name, one in declared(declaration).items()
+        if one.option.repeats and values[name] != one.option.default
+    }
+
+
+def read_config(declaration: type, path: Path) -> dict[str, Any]:
+    """Read a configuration file: TOML, one key an option, spelled as in Python.
+
+    Raises:
+        DefinitionError: The file is missing or broken, or a key is not an option; the nearest is suggested.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DefinitionError(path, f"cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DefinitionError(path, f"is not TOML: {error}") from error
+    try:
+        _refuse_unknown(declaration, found)
+    except UnknownNameError as error:
+        raise DefinitionError(path, str(error)) from error
+    return found
+
+
+def config_text(declaration: type, values: Mapping[str, Any], *, remarks: Sequence[str]) -> str:
+    """Return a configuration file: one line an option, under the headings of its group.
+
+    Args:
+        declaration: The options.
+        values: Those to write.
+        remarks: The file's first lines, written as comments.
+    """
+    lines = [f"# {remark}" for remark in remarks]
+    group = None
+    for name, one in declared(declaration).items():
+        if name not in values or values[name] is None:
+            continue
+        if one.option.group != group:
+            group = one.option.group
+            lines += ["", f"# {group}"] if group else [""]
+        lines.append(f"{name} = {toml_value(values[name])}")
+    return "\n".join(lines) + "\n"
+
+
+def write_config(declaration: type, values: Mapping[str, Any], path: Path, *, verb: str) -> None:
+    """Write a configuration file for a verb of the command line.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
+    files.try_folder(path.parent, "give another place")
+    files.write(path, config_text(declaration, values, remarks=[f"pcbench {verb} --config {path.name}"]))
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML writes it.
+
+    Raises:
+        TypeError: TOML has no such value.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        items = cast("Sequence[Any]", value)
+        return f"[{', '.join(map(toml_value, items))}]"
+    raise TypeError(f"{type(value).__name__} has no form in TOML")
+
+
+def command_line(declaration: type, values: Mapping[str, Any], *, verb: str) -> str:
+    """Return the command that gives options these values."""
+    words = ["pcbench", verb]
+    for name, one in declared(declaration).items():
+        if name in values and one.option.in_shell:
+            words += _words(one, values[name])
+    return shlex.join(words)
+
+
+def _words(one: Declared, value: Any) -> Iterator[str]:
+    if isinstance(value, bool):
+        yield one.flag if value else str(one.off_flag)
+    elif one.joined:
+        yield from (one.flag, ",".join(map(str, value)))
+    else:
+        for item in value if one.listed else (value,):
+            yield from (one.flag, str(item).replace("_", "-") if one.is_word else str(item))
+
+
+def _refuse_unknown(declaration: type, given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in declared(declaration):
+            raise UnknownNameError("option", name, declared(declaration))
+
+
+def _check(declaration: type, values: Mapping[str, Any]) -> None:
+    from pydantic import TypeAdapter, ValidationError  # takes a while to import
+
+    try:
+        TypeAdapter(declaration).validate_python(dict(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        one = declared(declaration)[str(first["loc"][0])]
+        value = values[one.name]
+        for kind in one.kinds:
+            if first["type"] == "literal_error":
+                raise UnknownNameError(one.name, str(value), get_args(kind)) from None
+        raise UsageError(f"{one.name} {_wanted(one) or first['msg']} (got {value!r})") from None
+
+
+def _wanted(one: Declared) -> str | None:
+    """Return what a number must be, in words; None for what is not a number with limits."""
+    bounds = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
+    low, high = bounds.get("ge"), bounds.get("le")
+    if low is None:
+        return None
+    number = "a whole number" if int in one.kinds else "a number"
+    return f"is {number} of at least {low}" if high is None else f"lies between {low} and {high}"
