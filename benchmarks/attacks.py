@@ -80,12 +80,12 @@ def plain_loop(classifier: nn.Module, images: Images, definition: AttackDefiniti
     return torch.stack(success).cpu().numpy()
 
 
-def run_plain(subject: object, images: Images, attacks: list[AttackDefinition]) -> tuple[float, NDArray[np.bool_]]:
+def run_plain(model: object, images: Images, attacks: list[AttackDefinition]) -> tuple[float, NDArray[np.bool_]]:
     """Return the plain loop's seconds, and its successes (timesteps, attacks, E, N) made cumulative."""
     start = time.perf_counter()
     outcomes: list[list[NDArray[np.bool_]]] = []
     for timestep in TIMESTEPS:
-        classifier = subject.at(timestep)  # type: ignore[attr-defined]
+        classifier = model.at(timestep)  # type: ignore[attr-defined]
         with torch.no_grad():
             wrong = (classifier(images.pixels).argmax(dim=1) != images.labels).cpu().numpy()
         outcomes.append([plain_loop(classifier, images, definition) | wrong for definition in attacks])
@@ -93,13 +93,13 @@ def run_plain(subject: object, images: Images, attacks: list[AttackDefinition]) 
 
 
 def run_sweep(
-    subject: object, images: Images, attacks: list[AttackDefinition], *, bracketing: bool
+    model: object, images: Images, attacks: list[AttackDefinition], *, bracketing: bool
 ) -> tuple[float, NDArray[np.bool_]]:
     """Return the sweep's seconds, and which images are wrong within each epsilon (timesteps, attacks, E, N)."""
     start = time.perf_counter()
     wrong: list[list[NDArray[np.bool_]]] = []
     for timestep in TIMESTEPS:
-        classifier = subject.at(timestep)  # type: ignore[attr-defined]
+        classifier = model.at(timestep)  # type: ignore[attr-defined]
         row: list[NDArray[np.bool_]] = []
         for definition in attacks:
             outcome = sweep(
@@ -117,9 +117,9 @@ def run_sweep(
     return time.perf_counter() - start, np.array(wrong)
 
 
-def load_images(source: str, subject: object, count: int) -> Images:
+def load_images(source: str, model: object, count: int) -> Images:
     """Return the first images of a source, as the model takes them."""
-    opened = open_source(source, preprocessing=subject.preprocessing, split="test").take(count)  # type: ignore[attr-defined]
+    opened = open_source(source, preprocessing=model.preprocessing, split="test").take(count)  # type: ignore[attr-defined]
     batch = next(opened.batches(len(opened)))
     return Images(batch.images / 255, batch.labels, batch.ids)
 
@@ -141,13 +141,13 @@ def main() -> None:
     weights = options.backbone_weights
     if options.model.startswith("presnet20_cifar10") and weights is None:
         weights = shared / "weights" / "resnet20.cifar10.safetensors"
-    subject = load(options.model, backbone_weights=weights, random_predictors=options.random_predictors)
-    source = options.data or subject.default_data or f"parquet:{shared / 'cifar10' / 'test.parquet'}"
-    images = load_images(source, subject, options.images)
+    model = load(options.model, backbone_weights=weights, random_predictors=options.random_predictors)
+    source = options.data or model.default_data or f"parquet:{shared / 'cifar10' / 'test.parquet'}"
+    images = load_images(source, model, options.images)
     attacks = definitions(options.steps)
 
-    seconds, wrong = run_sweep(subject, images, attacks, bracketing=not options.no_bracketing)
-    plain_seconds, plain_wrong = run_plain(subject, images, attacks)
+    seconds, wrong = run_sweep(model, images, attacks, bracketing=not options.no_bracketing)
+    plain_seconds, plain_wrong = run_plain(model, images, attacks)
     for place, timestep in enumerate(TIMESTEPS):
         rates = "  ".join(
             f"{definition.name} {1 - wrong[place, row].mean(axis=1)[[1, 4, 7]].round(2)}"

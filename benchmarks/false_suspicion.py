@@ -29,7 +29,7 @@ TRAINED_ON = 1347
 
 
 class Plain:
-    """A classifier as a subject of checks, with the one timestep that it has."""
+    """A classifier as a model of checks, with the one timestep that it has."""
 
     def __init__(self, classifier: nn.Module) -> None:
         self._classifier = classifier

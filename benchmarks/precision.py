@@ -22,7 +22,7 @@ from rich.table import Table
 from pcbench.corruptions.api import network_input_noise
 from pcbench.data.sources import open_source
 from pcbench.models.loading import load
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.training.validation import noise_definition
 
 SEVERITY = 3
@@ -33,14 +33,14 @@ def main() -> None:
     """Measure every way and print the table."""
     options = _options()
     torch.set_num_threads(options.threads)
-    subject = load(
+    model = load(
         options.model,
         timesteps=options.timesteps,
         backbone_weights=options.backbone_weights,
         random_predictors=options.random_predictors,
         device=options.device,
     )
-    inputs, labels = _inputs(subject, options.data, options.images)
+    inputs, labels = _inputs(model, options.data, options.images)
     ways = ["float32", *(["tf32"] if options.device.startswith("cuda") else []), "bfloat16", COMPILED]
     table = Table(title=f"{options.model}, {len(labels)} images, clean and noisy, on {options.device}")
     for column in ("way", "predictions changed (%)", "most at one t (%)", "accuracy at the end (%)", "speed"):
@@ -49,7 +49,7 @@ def main() -> None:
     slowest = 0.0
     for name in ways:
         # The switch for TF32 is the process's: each way is made just before it runs.
-        way = subject.configured(compiled=True) if name == COMPILED else subject.configured(precision=name)
+        way = model.configured(compiled=True) if name == COMPILED else model.configured(precision=name)
         predictions, seconds = _answers(way, inputs, options.batch)
         if reference is None:
             reference, slowest = predictions, seconds
@@ -74,26 +74,26 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _inputs(subject: Subject, data: str, images: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _inputs(model: Model, data: str, images: int | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return e_0 of the clean images, then of the noisy ones, and the labels of both."""
-    source = open_source(data, preprocessing=subject.preprocessing, split="test")
+    source = open_source(data, preprocessing=model.preprocessing, split="test")
     source = source if images is None else source.take(images)
-    clean = subject.normalise(source.load(range(len(source))).to(subject.device).float() / 255)
+    clean = model.normalise(source.load(range(len(source))).to(model.device).float() / 255)
     noise = network_input_noise(noise_definition(), SEVERITY, clean.shape, seed=0, ids=source.ids)
     labels = torch.from_numpy(source.labels)
     return torch.cat([clean, clean + noise.to(clean)]), torch.cat([labels, labels])
 
 
-def _answers(subject: Subject, inputs: torch.Tensor, batch: int) -> tuple[torch.Tensor, float]:
+def _answers(model: Model, inputs: torch.Tensor, batch: int) -> tuple[torch.Tensor, float]:
     """Return the predictions, (T + 1, images), and the seconds of the whole batches after the first pass."""
     whole = len(inputs) // batch * batch
     parts = [inputs[start : start + batch] for start in range(0, len(inputs), batch)]
     with torch.no_grad():
-        subject.logits_of_input(parts[0])
+        model.logits_of_input(parts[0])
         start = time.perf_counter()
-        predictions = [subject.logits_of_input(part).argmax(2).cpu() for part in parts[: whole // batch]]
+        predictions = [model.logits_of_input(part).argmax(2).cpu() for part in parts[: whole // batch]]
         seconds = time.perf_counter() - start
-        predictions += [subject.logits_of_input(part).argmax(2).cpu() for part in parts[whole // batch :]]
+        predictions += [model.logits_of_input(part).argmax(2).cpu() for part in parts[whole // batch :]]
     return torch.cat(predictions, dim=1), seconds
 
 

@@ -10,7 +10,7 @@ before the first round: how long that took is printed apart. The goal is 1.7 on 
 `harness_share`: the share of the unit phase of a corruption run of presnet20_cifar10, at the default block size, that
 is neither the network nor making images. The unit phase is the time inside the engine's `run`, once network and images
 are open: one worker in this process, real parts, real progress file. From it is taken, in the main thread only, what
-passes inside the network (a `Subject`'s logits, `PredictiveNetwork.unroll`), inside reading and corrupting
+passes inside the network (a `Model`'s logits, `PredictiveNetwork.unroll`), inside reading and corrupting
 (`ImageSource.load`, `corrupt`), inside the attack that is shown as a picture, and waiting for the look-ahead thread,
 which counts as reading. What is left is the harness: checking answers, making columns, tables and parts, writing,
 progress. While the other thread makes images, the two share the interpreter, so that a busy machine shows more than a
@@ -59,7 +59,7 @@ from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import Request
 from pcbench.harness.start import run
 from pcbench.harness.work import pictures, scores
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.network.network import PredictiveNetwork
 from pcbench.results.parts import Part
 from pcbench.results.workspace import Workspace, begin
@@ -181,8 +181,8 @@ class Clock:
 
 COUNTED = (
     ("opening", local, "_opened"),
-    ("network", Subject, "logits"),
-    ("network", Subject, "logits_of_input"),
+    ("network", Model, "logits"),
+    ("network", Model, "logits_of_input"),
     ("network", PredictiveNetwork, "unroll"),
     ("images", ImageSource, "load"),
     ("images", scores, "corrupt"),

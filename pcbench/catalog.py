@@ -19,8 +19,8 @@ from pydantic_core import ErrorDetails
 
 from pcbench.errors import DefinitionError, UnknownNameError
 
-Kind = Literal["attacks", "corruptions"]
-KINDS: tuple[Kind, ...] = ("corruptions", "attacks")
+SuiteKind = Literal["attacks", "corruptions"]
+SUITE_KINDS: tuple[SuiteKind, ...] = ("corruptions", "attacks")
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -39,18 +39,18 @@ def identity(content: object) -> str:
 DefinitionType = TypeVar("DefinitionType", bound=Definition)
 
 
-def catalog_folder(kind: Kind) -> Path:
+def catalog_folder(kind: SuiteKind) -> Path:
     """Return the folder of all suites of one kind: the packaged one if it is there, else the checkout's."""
     packaged = _PACKAGE / "_catalog" / kind
     return packaged if packaged.is_dir() else _PACKAGE.parent / kind
 
 
-def suite_names(kind: Kind) -> list[str]:
+def suite_names(kind: SuiteKind) -> list[str]:
     """Return the names of the catalogue's suites of one kind, sorted."""
     return sorted(path.parent.name for path in catalog_folder(kind).glob("*/suite.toml"))
 
 
-def suite_folder(name: str) -> tuple[Kind, Path]:
+def suite_folder(name: str) -> tuple[SuiteKind, Path]:
     """Find a suite by its name, or by the path of a folder of the user's own.
 
     Args:
@@ -64,25 +64,25 @@ def suite_folder(name: str) -> tuple[Kind, Path]:
         UnknownNameError: No suite has this name.
         DefinitionError: The path is a folder without `suite.toml`, or lies in neither kind of folder.
     """
-    for kind in KINDS:
+    for kind in SUITE_KINDS:
         if name in suite_names(kind):
             return kind, catalog_folder(kind) / name
     path = Path(name)
     if path.is_dir():
         return _kind_of_own_folder(path.resolve()), path.resolve()
-    raise UnknownNameError("suite", name, [known for kind in KINDS for known in suite_names(kind)])
+    raise UnknownNameError("suite", name, [known for kind in SUITE_KINDS for known in suite_names(kind)])
 
 
-def _kind_of_own_folder(path: Path) -> Kind:
+def _kind_of_own_folder(path: Path) -> SuiteKind:
     if not (path / "suite.toml").is_file():
         raise DefinitionError(path, "a suite's folder holds a suite.toml; this one does not")
-    for kind in KINDS:
+    for kind in SUITE_KINDS:
         if path.parent.name == kind:
             return kind
     raise DefinitionError(path, "put a suite of your own in a folder named 'attacks' or 'corruptions'")
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
@@ -106,7 +106,7 @@ def load_definition(cls: type[DefinitionType], path: Path) -> DefinitionType:
     Raises:
         DefinitionError: The file or one of its values is wrong; the message names file, key and remedy.
     """
-    return parse_definition(cls, read_table(path), path)
+    return parse_definition(cls, read_toml(path), path)
 
 
 def parse_definition(cls: type[DefinitionType], table: dict[str, Any], path: Path | str) -> DefinitionType:

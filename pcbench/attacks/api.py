@@ -14,14 +14,14 @@ from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.catalog import suite_folder, suite_names
 from pcbench.errors import UsageError
 from pcbench.models.loading import load
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.network.unrolling import Gradient
 
 DEFAULT_SUITE = "linf"
 
 
 def attack(
-    model: str | nn.Module | Subject,
+    model: str | nn.Module | Model,
     images: Tensor | NDArray[np.floating[Any]],
     labels: Tensor | ArrayLike,
     attack: str | AttackDefinition = "pgd",
@@ -54,14 +54,14 @@ def attack(
         MissingExtraError: The attack's library is not installed.
         RunError: The model returns NaN.
     """
-    subject = model if isinstance(model, Subject) else load(model)
-    chosen = subject.timesteps if timestep is None else timestep
+    loaded = model if isinstance(model, Model) else load(model)
+    chosen = loaded.timesteps if timestep is None else timestep
     if isinstance(chosen, bool) or chosen < 0:
         raise UsageError(f"timestep is {chosen!r}; it counts updates and is a whole number from 0")
     definition = find_attack(attack) if isinstance(attack, str) else attack
-    pixels = torch.as_tensor(images).to(subject.device)
+    pixels = torch.as_tensor(images).to(loaded.device)
     names = [str(index) for index in range(len(pixels))]
-    classifier = subject.at(chosen, gradient)
+    classifier = loaded.at(chosen, gradient)
     return sweep(classifier, pixels, torch.as_tensor(labels), definition, ids=names, seed=seed, **options)
 
 

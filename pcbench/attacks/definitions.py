@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pcbench.catalog import Definition, identity, load_definition, parse_definition, read_table
+from pcbench.catalog import Definition, identity, load_definition, parse_definition, read_toml
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 Norm = Literal["linf", "l2"]
@@ -188,7 +188,7 @@ def load_attack(path: Path) -> AttackDefinition:
     Raises:
         DefinitionError: The file is missing, broken, or says something that means nothing.
     """
-    table = read_table(path)
+    table = read_toml(path)
     if "name" in table:
         raise DefinitionError(path, "an attack is named by its file; remove the key 'name'")
     return parse_definition(AttackDefinition, {"name": path.stem, **table}, path)

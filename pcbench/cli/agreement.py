@@ -30,29 +30,29 @@ def agreement_command(
     from pcbench.errors import UsageError
     from pcbench.models import load
 
-    subject = load(
+    loaded = load(
         model,
         timesteps=timestep,
         backbone_weights=backbone_weights,
         weights=weights,
         random_predictors=random_predictors,
     )
-    chosen = data or subject.default_data
+    chosen = data or loaded.default_data
     if chosen is None:
         raise UsageError("images are needed: give --data imagefolder:PATH")
-    source = open_source(chosen, preprocessing=subject.preprocessing, split="test")
-    check(source, classes=subject.classes, class_names=subject.class_names)
+    source = open_source(chosen, preprocessing=loaded.preprocessing, split="test")
+    check(source, classes=loaded.classes, class_names=loaded.class_names)
     part = source.take(min(images, len(source)))
     batch = next(part.batches(len(part)))
     found = library_agreement(
-        subject.at(timestep),
+        loaded.at(timestep),
         batch.images / 255,
         batch.labels,
         epsilons=read_epsilons([text.strip() for text in epsilons.split(",")], "linf"),
         steps=steps,
         random_start=random_start,
     )
-    table = Table(title=f"PGD, {steps} steps, on {found[0].n} images that {subject.name} gets right at t = {timestep}")
+    table = Table(title=f"PGD, {steps} steps, on {found[0].n} images that {loaded.name} gets right at t = {timestep}")
     for column in ("ε", "foolbox (%)", "torchattacks (%)", "only foolbox", "only torchattacks", "p", "agree"):
         table.add_column(column, justify="right")
     for row in found:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pcbench.catalog import KINDS, catalog_folder, read_table, suite_names
+from pcbench.catalog import SUITE_KINDS, catalog_folder, read_toml, suite_names
 
 ListedRow = tuple[str, ...]
 
@@ -30,10 +30,10 @@ def _models() -> Iterator[ListedRow]:
 
 
 def _suites() -> Iterator[ListedRow]:
-    for kind in KINDS:
+    for kind in SUITE_KINDS:
         for name in suite_names(kind):
             folder = catalog_folder(kind) / name
-            header = read_table(folder / "suite.toml")
+            header = read_toml(folder / "suite.toml")
             definitions = [path for path in folder.glob("*.toml") if path.stem not in ("suite", "baseline")]
             yield name, kind, str(len(definitions)), str(header.get("title", ""))
 
@@ -42,7 +42,7 @@ def _definitions(kind: Any, describe: Callable[[dict[str, Any]], str]) -> Iterat
     for suite in suite_names(kind):
         for path in sorted((catalog_folder(kind) / suite).glob("*.toml")):
             if path.stem not in ("suite", "baseline"):
-                yield path.stem, suite, describe(read_table(path))
+                yield path.stem, suite, describe(read_toml(path))
 
 
 def _attacks() -> Iterator[ListedRow]:

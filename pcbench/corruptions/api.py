@@ -63,7 +63,7 @@ def corrupt(
 
         result = corrupt_by_reference(images, definition, severity, seed=seed, ids=names)
     elif backend == "fast":
-        generators = [randomness.image_generator(seed, name, definition.name, severity) for name in names]
+        generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in names]
         result = corrupt_batch(images, definition.at(severity), generators)
     else:
         raise UnknownNameError("backend", backend, ["fast", "reference"])
@@ -96,7 +96,7 @@ def network_input_noise(
         )
     drawn = [
         torch.from_numpy(function.draw(generator, shape[2], shape[3])[0])
-        for generator in (randomness.image_generator(seed, name, definition.name, severity) for name in ids)
+        for generator in (randomness.corruption_generator(seed, name, definition.name, severity) for name in ids)
     ]
     return torch.stack(drawn) * function.standard_deviation
 

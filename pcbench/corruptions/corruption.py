@@ -64,6 +64,6 @@ def whole_levels(levels: torch.Tensor) -> torch.Tensor:
     return levels.add_(ROUNDING_ERROR).clamp_(0, 255).to(torch.uint8)
 
 
-def per_image(values: torch.Tensor) -> torch.Tensor:
+def one_per_image(values: torch.Tensor) -> torch.Tensor:
     """Shape one number an image, (batch,), so that it broadcasts over (batch, 3, height, width)."""
     return values.reshape(-1, 1, 1, 1)

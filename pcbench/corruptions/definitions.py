@@ -6,7 +6,6 @@ network that corruption errors are divided by, and every other TOML file defines
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from functools import cached_property
@@ -17,13 +16,11 @@ from pydantic import Field, model_validator
 
 from pcbench.catalog import Definition, identity, load_definition, parse_definition
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
-from pcbench.files import try_folder, write
 
 if TYPE_CHECKING:
     from pcbench.corruptions.corruption import Corruption
 
 SEVERITIES = (1, 2, 3, 4, 5)
-FAMILIES = ("noise", "blur", "weather", "digital", "extra")
 
 # Published means have six decimals, published errors five.
 _MEAN_TOLERANCE = 2e-5
@@ -223,41 +220,6 @@ def load_corruption(path: Path) -> CorruptionDefinition:
     for severity in SEVERITIES:
         _corruption(definition, severity, path)
     return definition
-
-
-def write_baseline(folder: Path, baseline: Baseline) -> Path:
-    """Write a baseline into a suite's folder, replacing the one that is there.
-
-    Args:
-        folder: The suite's folder.
-        baseline: With the five errors of every corruption of the suite.
-
-    Returns:
-        The file that was written.
-
-    Raises:
-        UsageError: The baseline lacks a corruption of the suite, or files cannot be written there.
-        WriteError: The file could not be written after all.
-    """
-    missing = [known.name for known in load_corruption_suite(folder).corruptions if not baseline.errors.get(known.name)]
-    if missing:
-        raise UsageError(
-            f"this baseline lacks the errors of {', '.join(missing)}; measure the whole suite {folder.name}"
-        )
-    try_folder(folder, "choose a folder that can")
-    return write(folder / _BASELINE_FILE, _baseline_text(baseline))
-
-
-def _baseline_text(baseline: Baseline) -> str:
-    # JSON's strings and numbers are TOML's too; the standard library reads TOML and does not write it.
-    lines = [f"name = {json.dumps(baseline.name)}", f"source = {json.dumps(baseline.source)}"]
-    if baseline.clean_error is not None:
-        lines.append(f"clean_error = {baseline.clean_error!r}")
-    lines += ["", "[errors]"]
-    lines += [f"{name} = {json.dumps(errors)}" for name, errors in baseline.errors.items() if errors is not None]
-    if baseline.means:
-        lines += ["", "[means]", *(f"{name} = {mean!r}" for name, mean in baseline.means.items())]
-    return "\n".join(lines) + "\n"
 
 
 def _corruption(definition: CorruptionDefinition, severity: int, where: Path | str) -> Corruption:

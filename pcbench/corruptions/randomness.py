@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 LEVELS_16_BIT = 65536
 
 
-def image_generator(seed: int, image_id: str, corruption: str, severity: int) -> np.random.Generator:
+def corruption_generator(seed: int, image_id: str, corruption: str, severity: int) -> np.random.Generator:
     """Return the generator of one corrupted image.
 
     Args:

@@ -43,7 +43,7 @@ from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.errors import DataError, UsageError
 
-SMALLEST_SIDE = 32
+SMALLEST_REFERENCE_SIDE = 32
 """Pixels; the package refuses smaller images."""
 
 
@@ -170,5 +170,7 @@ def _check(images: torch.Tensor, definition: CorruptionDefinition) -> None:
             f"the reference backend knows ImageNet-C's constants only, not those of this {definition.name!r}; "
             "use the backend 'fast'"
         )
-    if min(images.shape[-2:]) < SMALLEST_SIDE:
-        raise DataError(f"the reference backend takes images of at least {SMALLEST_SIDE} px; use the backend 'fast'")
+    if min(images.shape[-2:]) < SMALLEST_REFERENCE_SIDE:
+        raise DataError(
+            f"the reference backend takes images of at least {SMALLEST_REFERENCE_SIDE} px; use the backend 'fast'"
+        )

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
-from pcbench.corruptions.corruption import Corruption, Drawn, as_float, per_image
+from pcbench.corruptions.corruption import Corruption, Drawn, as_float, one_per_image
 from pcbench.corruptions.frost_textures import TEXTURES, frost_texture
 
 _QUARTER = np.float32(0.25)
@@ -105,7 +105,7 @@ class Fog(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         density = 255 * self.density
-        brightest = per_image(images.amax(dim=(1, 2, 3)).float())
+        brightest = one_per_image(images.amax(dim=(1, 2, 3)).float())
         return (as_float(images) + drawn[0] * density).mul_(brightest / (brightest + density))
 
 

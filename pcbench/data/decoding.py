@@ -14,7 +14,7 @@ _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error,
 _JPEG_END = b"\xff\xd9"
 
 
-def decode(content: bytes, name: str) -> Image.Image:
+def decode_image(content: bytes, name: str) -> Image.Image:
     """Decode an image file completely.
 
     Args:
@@ -53,7 +53,7 @@ def verify(content: bytes, name: str) -> None:
     if image.format == "JPEG" and content.rstrip(b"\x00").endswith(_JPEG_END):
         return
     if image.format != "PNG":
-        decode(content, name)
+        decode_image(content, name)
         return
     try:
         image.verify()

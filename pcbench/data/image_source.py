@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from pcbench.data.decoding import decode, header_size, verify
+from pcbench.data.decoding import decode_image, header_size, verify
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.selection import stratified_order
 from pcbench.data.stores import ImageStore
@@ -234,7 +234,7 @@ class ImageSource:
         content = self.store.read(self._position(index))
         if seen is not None:
             seen(index, _digest(content))
-        image = decode(content, self._locate(index)) if isinstance(content, bytes) else Image.fromarray(content)
+        image = decode_image(content, self._locate(index)) if isinstance(content, bytes) else Image.fromarray(content)
         return self.preprocessing.apply(image, self._locate(index))
 
 

@@ -49,11 +49,6 @@ class LookAhead(Generic[Item]):
         self.waited_seconds = 0.0
         self.elapsed_seconds = 0.0
 
-    @property
-    def waited_share(self) -> float:
-        """The share of the elapsed time that the consumer waited, 0 to 1; 0 before the first item."""
-        return self.waited_seconds / self.elapsed_seconds if self.elapsed_seconds else 0.0
-
     def __iter__(self) -> Iterator[Item]:
         maker = threading.Thread(target=self._make, name="look-ahead", daemon=True)
         start = time.perf_counter()

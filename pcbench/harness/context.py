@@ -21,7 +21,7 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.network.update import Hyperparameters
 from pcbench.results.run_spec import RunSpec, SuiteSpec, differences
 from pcbench.results.saved_suite import open_saved
@@ -84,7 +84,7 @@ class Context:
 
     Args:
         job: What is run, and where.
-        subject: The network, where this process has already loaded it.
+        model: The network, where this process has already loaded it.
         meter: Told of the work.
 
     Raises:
@@ -92,23 +92,23 @@ class Context:
         UsageError: Something cannot be opened here.
     """
 
-    def __init__(self, job: Job, subject: Subject | None = None, meter: Meter | None = None) -> None:
+    def __init__(self, job: Job, model: Model | None = None, meter: Meter | None = None) -> None:
         self.spec, self.locations, self._objects = job.spec, job.locations, job.objects
         self.settings = job.spec.settings
         self.meter: Meter = meter or SilentMeter()
-        self.subject = self._load() if subject is None else subject
+        self.model = self._load() if model is None else model
         self._suites: dict[str, MeasuredSuite] = {}
-        self._subjects: dict[str, Subject] = {}
+        self._models: dict[str, Model] = {}
         self._lists: dict[tuple[str, str], ImageSource] = {}
 
-    def _load(self) -> Subject:
-        subject = load_subject(self.locations, self._objects, self.spec.model, self.settings.timesteps)
-        return configured(subject, self.spec)
+    def _load(self) -> Model:
+        model = load_model(self.locations, self._objects, self.spec.model, self.settings.timesteps)
+        return configured(model, self.spec)
 
     @cached_property
     def _source(self) -> ImageSource:
         data = self._objects.data if self.locations.data is None else self.locations.data
-        source = open_source(data, preprocessing=self.subject.preprocessing, split="test")
+        source = open_source(data, preprocessing=self.model.preprocessing, split="test")
         return without_tuned(source, self.spec.data.leave_out)
 
     def suite(self, name: str) -> MeasuredSuite:
@@ -131,20 +131,20 @@ class Context:
     def _saved(self, stated: SuiteSpec) -> MeasuredSuite:
         for saved in open_saved(self.locations.adversarials or self.locations.suite(stated.name)):
             if saved.name == stated.name and saved.sha256() == stated.sha256:
-                _refuse_other_sizes(self.subject, saved.source, self.settings.timesteps)
+                _refuse_other_sizes(self.model, saved.source, self.settings.timesteps)
                 return MeasuredSuite(saved, saved.source)
         raise RunError(f"the saved images of {stated.name} changed since the plan")
 
-    def subject_of(self, name: str) -> Subject:
+    def model_of(self, name: str) -> Model:
         """Return the network as a suite sets it: some published attacks state hyperparameters of their own."""
-        if name not in self._subjects:
-            definition, subject = self.suite(name).definition, self.subject
-            if isinstance(definition, AttackSuite) and definition.network is not None and subject.network is not None:
+        if name not in self._models:
+            definition, model = self.suite(name).definition, self.model
+            if isinstance(definition, AttackSuite) and definition.network is not None and model.network is not None:
                 stated = definition.network
                 weights = Hyperparameters(stated.feedforward, stated.feedback, stated.error)
-                subject = subject.with_hyperparameters(weights)
-            self._subjects[name] = subject
-        return self._subjects[name]
+                model = model.with_hyperparameters(weights)
+            self._models[name] = model
+        return self._models[name]
 
     def images(self, unit: Unit) -> ImageSource:
         """Return the list of images that a unit's block is cut from."""
@@ -177,16 +177,16 @@ class Context:
             )
 
 
-def _refuse_other_sizes(subject: Subject, source: ImageSource, timesteps: int) -> None:
+def _refuse_other_sizes(model: Model, source: ImageSource, timesteps: int) -> None:
     """Refuse saved images of a size that the network does not take."""
-    image = to_unit_range(source.load([0]), subject.device)
+    image = to_unit_range(source.load([0]), model.device)
     try:
         with torch.no_grad():
-            subject.logits(image, timesteps)
+            model.logits(image, timesteps)
     except RuntimeError as error:
         size = " x ".join(str(side) for side in image.shape[2:])
         raise UsageError(
-            f"{source.name}: {subject.name} does not take images of {size} px ({str(error).splitlines()[0]}); "
+            f"{source.name}: {model.name} does not take images of {size} px ({str(error).splitlines()[0]}); "
             "score them by a model of their size"
         ) from error
 
@@ -201,7 +201,7 @@ def image_list(work: str, source: ImageSource) -> ImageSource:
     return source.select(range(first), f"the first {first} images")
 
 
-def load_subject(locations: Locations, objects: Objects, described: Mapping[str, Any], timesteps: int) -> Subject:
+def load_model(locations: Locations, objects: Objects, described: Mapping[str, Any], timesteps: int) -> Model:
     """Load the network that a description names, from where it lies.
 
     Raises:
@@ -210,7 +210,7 @@ def load_subject(locations: Locations, objects: Objects, described: Mapping[str,
     model = objects.model if locations.model is None else locations.model
     if model is None:
         raise RunError("the model was given as a Python object, which only exists in the process that made it")
-    subject = models.load(
+    loaded = models.load(
         model,
         timesteps=timesteps,
         backbone_weights=locations.backbone_weights,
@@ -220,13 +220,13 @@ def load_subject(locations: Locations, objects: Objects, described: Mapping[str,
         device=locations.device,
         model_version=described.get("model_version"),
     )
-    found = differences(dict(described), {"name": subject.marked_name, **subject.description})
+    found = differences(dict(described), {"name": loaded.marked_name, **loaded.description})
     if found:
         raise RunError(f"the model here is not the one that was planned: {'; '.join(map(str, found))}")
-    return subject
+    return loaded
 
 
-def configured(subject: Subject, spec: RunSpec) -> Subject:
+def configured(model: Model, spec: RunSpec) -> Model:
     """Return the network computed as a run's settings say."""
     settings = spec.settings
-    return subject.configured(precision=settings.precision, compiled=settings.compiled, recompute=settings.recompute)
+    return model.configured(precision=settings.precision, compiled=settings.compiled, recompute=settings.recompute)

@@ -18,7 +18,7 @@ from pcbench.attacks.definitions import AttackSuite
 from pcbench.attacks.worst_case import NAME as WORST_CASE
 from pcbench.attacks.worst_case import worst_case
 from pcbench.corruptions.definitions import CorruptionSuite
-from pcbench.harness.suites import Definition
+from pcbench.harness.suites import SuiteDefinition
 from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.page.examples import Example, Examples, Picture
@@ -28,7 +28,7 @@ from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import OUTCOMES, read_outcomes, read_table, write_outcomes, write_table
 
-Definitions = Mapping[str, Definition]
+Definitions = Mapping[str, SuiteDefinition]
 CHECKS = "checks.json"
 
 
@@ -114,7 +114,7 @@ def incomplete_suites(missing: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(entry["suite"]) for entry in missing if entry["work"] in ("scores", "attacks", "saved")}
 
 
-def _suite_checks(folder: Path, name: str, suite: Definition) -> Iterator[dict[str, Any]]:
+def _suite_checks(folder: Path, name: str, suite: SuiteDefinition) -> Iterator[dict[str, Any]]:
     """Yield the verdict on every timestep of a suite at which an image is right."""
     path = folder / "checks" / f"{slug(name)}.parquet"
     if not isinstance(suite, AttackSuite) or not path.is_file():

@@ -19,7 +19,7 @@ import pcbench
 from pcbench import models
 from pcbench.attacks.adapters.registry import adapter_module
 from pcbench.attacks.definitions import AttackSuite, Norm, read_epsilons
-from pcbench.catalog import KINDS, Kind, suite_folder, suite_names
+from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import published_images
@@ -34,7 +34,7 @@ from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definitio
 from pcbench.harness.units import can_be_checked, question, units_of
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
-from pcbench.models.subject import PRECISIONS, Subject
+from pcbench.models.model import PRECISIONS, Model
 from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, library_versions
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
@@ -66,16 +66,16 @@ class Plan:
     question: Unit | None
 
     @property
-    def subject(self) -> Subject | None:
+    def model(self) -> Model | None:
         """The network, where it is loaded already."""
-        return self.facts if isinstance(self.facts, Subject) else None
+        return self.facts if isinstance(self.facts, Model) else None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Named:
     """A suite that was asked for, read but not yet joined with images."""
 
-    kind: Kind
+    kind: SuiteKind
     folder: Path
     definition: CorruptionSuite | AttackSuite
 
@@ -244,7 +244,7 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
     family = source.name.partition(":")[0]
     if family in DEFAULT_SUITES:
         return DEFAULT_SUITES[family]
-    known = [name for kind in KINDS for name in suite_names(kind)]
+    known = [name for kind in SUITE_KINDS for name in suite_names(kind)]
     raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
 
 
@@ -284,7 +284,7 @@ def _finish(draft: _Draft, source: ImageSource) -> Plan:
     )
     units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
     asked = question(spec, suites, digests) if facts.own_code else None
-    if isinstance(facts, Subject):
+    if isinstance(facts, Model):
         facts = facts.configured(
             precision=request["precision"], compiled=request["compiled"], recompute=request["recompute"]
         )

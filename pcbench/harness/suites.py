@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
-from pcbench.catalog import Kind
+from pcbench.catalog import SuiteKind
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published
 from pcbench.errors import UsageError
 from pcbench.results.saved_suite import SavedSuite
 
-Definition = CorruptionSuite | AttackSuite | SavedSuite
+SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite
 RULE = "correct_at_every_timestep"
 
 
@@ -27,7 +27,7 @@ class MeasuredSuite:
         published: Published corrupted files of the same images, where these are read instead of made.
     """
 
-    definition: Definition
+    definition: SuiteDefinition
     source: ImageSource
     published: PublishedFiles | None = None
 
@@ -42,7 +42,7 @@ class MeasuredSuite:
         return RULE if isinstance(self.definition, AttackSuite) and self.definition.images == RULE else None
 
 
-def read_definition(kind: Kind, folder: Path) -> CorruptionSuite | AttackSuite:
+def read_definition(kind: SuiteKind, folder: Path) -> CorruptionSuite | AttackSuite:
     """Read a suite's folder.
 
     Raises:

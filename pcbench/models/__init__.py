@@ -8,9 +8,9 @@ from pcbench.models.zoo import default_data, zoo_listing, zoo_names
 
 if TYPE_CHECKING:
     from pcbench.models.loading import load
-    from pcbench.models.subject import Subject
+    from pcbench.models.model import Model
 
-__all__ = ["Subject", "default_data", "load", "zoo_listing", "zoo_names"]
+__all__ = ["Model", "default_data", "load", "zoo_listing", "zoo_names"]
 
 
 def __getattr__(name: str) -> Any:
@@ -19,8 +19,8 @@ def __getattr__(name: str) -> Any:
         from pcbench.models.loading import load
 
         return load
-    if name == "Subject":
-        from pcbench.models.subject import Subject
+    if name == "Model":
+        from pcbench.models.model import Model
 
-        return Subject
+        return Model
     raise AttributeError(f"module 'pcbench.models' has no attribute {name!r}")

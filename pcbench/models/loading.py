@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError, PcbenchError, UnknownNameError, UsageError, WeightsError
-from pcbench.models.answers import Answers, FeedforwardAnswers, PredictiveAnswers, RecurrentAnswers
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.identity import model_identity
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
+from pcbench.models.timestep_model import FeedforwardModel, PredictiveModel, RecurrentModel, TimestepModel
 from pcbench.models.weights import (
     BACKBONE,
     PREDICTORS,
@@ -56,7 +56,7 @@ class _Options:
     model_version: str | None = None
 
 
-def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Subject:
+def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
     """Load a model.
 
     Args:
@@ -93,7 +93,7 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Subject:
 def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> ModelFacts:
     """Return what is known of a model; networks of the zoo, and those made from a configuration, are not built or run.
 
-    Others are loaded, for only they say how many classes and timesteps they have: what comes back is a `Subject`.
+    Others are loaded, for only they say how many classes and timesteps they have: what comes back is a `Model`.
 
     Args:
         model: As for `load`.
@@ -182,17 +182,17 @@ def _gather(name: str, entry: ZooEntry, options: _Options) -> _Gathered:
     return _Gathered(entry, options, facts, backbone, filled, state, source)
 
 
-def _load_entry(gathered: _Gathered) -> Subject:
+def _load_entry(gathered: _Gathered) -> Model:
     entry, options = gathered.entry, gathered.options
     backbone = gathered.backbone or open_backbone(entry.backbone)
     if gathered.backbone_state is not None:
         fill(backbone, gathered.backbone_state, gathered.source)
-    answers: Answers = FeedforwardAnswers(backbone, entry.mean, entry.std)
+    timestep_model: TimestepModel = FeedforwardModel(backbone, entry.mean, entry.std)
     if gathered.facts.predictive and entry.configuration_path is not None:
         network = predify(backbone, entry.configuration_path, mean=entry.mean, std=entry.std)
         _fill_predictors(network, gathered.state, entry, options)
-        answers = PredictiveAnswers(_ablated(network, options.ablation))
-    return Subject.of(gathered.facts, answers.eval().to(options.device), options.device)
+        timestep_model = PredictiveModel(_ablated(network, options.ablation))
+    return Model.of(gathered.facts, timestep_model.eval().to(options.device), options.device)
 
 
 def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: _Options) -> None:
@@ -289,7 +289,7 @@ def _identity(module: nn.Module, function: str | None, options: _Options) -> dic
     }
 
 
-def _load_own(module: nn.Module, name: str, described: dict[str, Described], options: _Options) -> Subject:
+def _load_own(module: nn.Module, name: str, described: dict[str, Described], options: _Options) -> Model:
     """Load a network of the user's own."""
     function = described.pop("function", None)
     described = {**described, **_identity(module, None if function is None else str(function), options)}
@@ -302,20 +302,20 @@ def _load_own(module: nn.Module, name: str, described: dict[str, Described], opt
         fill(module, read_weights(options.backbone_weights), str(options.backbone_weights))
     described = {"model": name, **described, "weights_sha256": state_sha256(module)}
     logits = _probe(module, name)
-    answers: Answers = FeedforwardAnswers(module)
+    timestep_model: TimestepModel = FeedforwardModel(module)
     own = 0
     if logits.dim() == 3:
         own = int(getattr(module, "timesteps", len(logits) - 1))
-        answers = RecurrentAnswers(module, len(logits) - 1)
+        timestep_model = RecurrentModel(module, len(logits) - 1)
     timesteps = own if options.timesteps is None else options.timesteps
-    answers.check(timesteps)
+    timestep_model.check(timesteps)
     described["feedforward"] = logits.dim() == 2
-    return _own_subject(module, described, answers, (timesteps, int(logits.shape[-1])), options)
+    return _own_model(module, described, timestep_model, (timesteps, int(logits.shape[-1])), options)
 
 
 def _load_own_predictive(
     network: PredictiveNetwork, name: str, described: dict[str, Described], options: _Options
-) -> Subject:
+) -> Model:
     if options.backbone_weights is not None:
         given = read_weights(options.backbone_weights)
         fill(network.backbone.module, part(given, BACKBONE) or given, str(options.backbone_weights))
@@ -346,16 +346,20 @@ def _load_own_predictive(
         logits = network.unroll(black, 0).logits
     timesteps = int(getattr(network, "timesteps", 8)) if options.timesteps is None else options.timesteps
     sizes = (timesteps, int(logits.shape[-1]))
-    return _own_subject(network, described, PredictiveAnswers(network), sizes, options)
+    return _own_model(network, described, PredictiveModel(network), sizes, options)
 
 
 def _channels(values: Tensor | None) -> str | None:
     return None if values is None else str(tuple(float(value) for value in values.flatten()))
 
 
-def _own_subject(
-    module: nn.Module, described: dict[str, Described], answers: Answers, sizes: tuple[int, int], options: _Options
-) -> Subject:
+def _own_model(
+    module: nn.Module,
+    described: dict[str, Described],
+    timestep_model: TimestepModel,
+    sizes: tuple[int, int],
+    options: _Options,
+) -> Model:
     name = str(described["model"])
     preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
     if not isinstance(preprocessing, Preprocessing):
@@ -369,10 +373,10 @@ def _own_subject(
         preprocessing=preprocessing,
         default_data=None,
         description=described,
-        predictive=isinstance(answers, PredictiveAnswers),
+        predictive=isinstance(timestep_model, PredictiveModel),
         modules=_modules(""),
     )
-    return Subject.of(facts, answers.eval().to(options.device), options.device)
+    return Model.of(facts, timestep_model.eval().to(options.device), options.device)
 
 
 def _probe(module: nn.Module, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Models of RobustBench as subjects of comparison (robustbench 1.1.1).
+"""Models of RobustBench to compare with (robustbench 1.1.1).
 
 Its import needs help: it says `autoattack` and means pyautoattack. Weights are RobustBench's own; where they are not
 at hand its loader downloads them.

@@ -126,7 +126,7 @@ def all_modules(module: nn.Module) -> dict[str, nn.Module]:
     return dict(named)
 
 
-def open_backbone(module: nn.Module, paths: Sequence[str]) -> Backbone:
+def cut_backbone(module: nn.Module, paths: Sequence[str]) -> Backbone:
     """Trace a backbone, or fall back to hooks where it cannot be traced.
 
     Raises:

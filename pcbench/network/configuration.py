@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pcbench.catalog import Definition, parse_definition, read_table
+from pcbench.catalog import Definition, parse_definition, read_toml
 from pcbench.errors import ConfigurationError
 from pcbench.network.update import Hyperparameters
 
@@ -89,7 +89,7 @@ def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfigu
     if isinstance(config, Mapping):
         source, raw = "the configuration", dict(config)
     else:
-        source, raw = str(config), read_table(Path(config))
+        source, raw = str(config), read_toml(Path(config))
     table = parse_definition(NetworkTable, raw, source)
     if min(table.input_size) < 1:
         raise ConfigurationError(f"{source}: input_size is (channels, height, width), each at least 1")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.errors import ConfigurationError, UsageError
-from pcbench.network.backbone import Backbone, HookedBackbone, RepeatedModuleError, all_modules, open_backbone
+from pcbench.network.backbone import Backbone, HookedBackbone, RepeatedModuleError, all_modules, cut_backbone
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
 from pcbench.network.network import PredictiveNetwork
@@ -99,7 +99,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     probe = probe.sin_().reshape(1, *shape)
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
-            cut = open_backbone(backbone, paths)
+            cut = cut_backbone(backbone, paths)
             expected = cut.module(probe.clone())
             drives, logits = cut.observe(probe.clone())
             if not _same(logits, expected):

@@ -86,15 +86,15 @@ def _decode_any(module: nn.Module, value: Tensor) -> Decoded:
 
 
 def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -> Decoded:
-    if frozen and transposed_convolution.suits(layer, value):
-        return transposed_convolution.transposed(layer, value), partial(transposed_convolution.adjoint, layer)
+    if frozen and transposed_convolution.suits_tiles(layer, value):
+        return transposed_convolution.by_tiles(layer, value), partial(transposed_convolution.adjoint, layer)
     kernel, bias = layer.weight.detach() if frozen else layer.weight, _constant(layer.bias, frozen)
     padding = _pair(layer.padding)
     extra = _pair(layer.output_padding)
-    if not frozen and transposed_convolution.suits_learning(layer, value):
+    if not frozen and transposed_convolution.suits_learning_tiles(layer, value):
         prediction = transposed_convolution.trained(layer, value)
-    elif (phase_convolution.suits if frozen else phase_convolution.suits_learning)(layer, value):
-        prediction = phase_convolution.transposed(layer, value, frozen=frozen)
+    elif (phase_convolution.suits_phases if frozen else phase_convolution.suits_learning_phases)(layer, value):
+        prediction = phase_convolution.by_phases(layer, value, frozen=frozen)
     else:
         prediction = F.conv_transpose2d(value, kernel, bias, layer.stride, padding, extra, layer.groups, layer.dilation)
 

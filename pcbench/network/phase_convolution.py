@@ -21,7 +21,7 @@ _MOST_CHANNELS = 16
 _LEAST_PIXELS_TO_LEARN = 8192
 
 
-def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Tell whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
     square = len({*layer.kernel_size}) == len({*layer.stride}) == len({*layer.padding}) == 1
     return (
@@ -37,13 +37,13 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     )
 
 
-def suits_learning(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Tell whether a layer that learns is faster so: its kernels are laid out anew at every step."""
     pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
-    return pixels >= _LEAST_PIXELS_TO_LEARN and suits(layer, value)
+    return pixels >= _LEAST_PIXELS_TO_LEARN and suits_phases(layer, value)
 
 
-def transposed(layer: nn.ConvTranspose2d, value: Tensor, *, frozen: bool = True) -> Tensor:
+def by_phases(layer: nn.ConvTranspose2d, value: Tensor, *, frozen: bool = True) -> Tensor:
     """Return what the layer makes of (batch, channels, height, width).
 
     Args:

@@ -28,7 +28,7 @@ _LARGE_SIDE = 56
 _WORTH_ONEDNN = 2**14
 
 
-def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+def suits_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Tell whether a layer, for this input, is one that is faster by tiles.
 
     It is where the layer doubles the sides of images with an even kernel of at least 8 pixels, 32 channels or more,
@@ -55,14 +55,14 @@ def suits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     )
 
 
-def suits_learning(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+def suits_learning_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Tell whether a layer that learns is faster by tiles; its kernels change at every step, so tiles must be many."""
     pixels = _pixels(value)
     tiles = value.shape[0] * -(-value.shape[-2] // pixels) * -(-value.shape[-1] // pixels)
-    return tiles >= _LEAST_TILES_TO_LEARN and suits(layer, value)
+    return tiles >= _LEAST_TILES_TO_LEARN and suits_tiles(layer, value)
 
 
-def transposed(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:
+def by_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:
     """Return what the layer makes of (batch, channels, height, width), its parameters taken as constants."""
     return _apply(_Transposed, value, _plan(layer, value), layer.bias)
 

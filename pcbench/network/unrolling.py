@@ -18,7 +18,6 @@ from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zer
 Gradient = Literal["exact", "stop_error"]
 Keep = Literal["representations", "predictions", "reconstructions"]
 GRADIENTS: tuple[Gradient, ...] = ("exact", "stop_error")
-KEEPABLE: tuple[Keep, ...] = ("representations", "predictions", "reconstructions")
 
 
 @dataclass(frozen=True)

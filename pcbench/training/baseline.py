@@ -17,7 +17,7 @@ from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UsageError
 from pcbench.files import try_folder, write
 from pcbench.models.loading import load
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.results.environment import versions
 
 BASELINE = "baseline.toml"
@@ -40,7 +40,7 @@ class MeasuredErrors:
 
 
 def measure_baseline(
-    subject: Subject,
+    model: Model,
     suite: CorruptionSuite,
     source: ImageSource,
     *,
@@ -51,7 +51,7 @@ def measure_baseline(
     """Measure the errors at t = 0 of a network under every corruption and severity.
 
     Args:
-        subject: The network.
+        model: The network.
         suite: Corruptions of pixels.
         source: The images.
         seed: Of the corruptions, as in a run.
@@ -67,22 +67,22 @@ def measure_baseline(
     conditions = [(corruption, severity) for corruption in suite.corruptions for severity in SEVERITIES]
     rates: dict[str, list[float]] = {}
     for done, (corruption, severity) in enumerate(conditions):
-        wrong = _wrong(subject, source, batch_size, (corruption, severity, seed))
+        wrong = _wrong(model, source, batch_size, (corruption, severity, seed))
         rates.setdefault(corruption.name, []).append(wrong / len(source))
         if report is not None:
             report(done + 1, len(conditions))
     faultless = [name for name, row in rates.items() if not any(row)]
     if faultless:
         raise DataError(
-            f"{subject.name} makes no error under {', '.join(faultless)}: corruption errors would be divided by zero; "
+            f"{model.name} makes no error under {', '.join(faultless)}: corruption errors would be divided by zero; "
             "make these corruptions stronger or take a weaker baseline"
         )
-    clean = _wrong(subject, source, batch_size, None) / len(source)
+    clean = _wrong(model, source, batch_size, None) / len(source)
     return MeasuredErrors(clean, {name: tuple(row) for name, row in rates.items()}, len(source))
 
 
 def _wrong(
-    subject: Subject, source: ImageSource, batch_size: int, change: tuple[CorruptionDefinition, int, int] | None
+    model: Model, source: ImageSource, batch_size: int, change: tuple[CorruptionDefinition, int, int] | None
 ) -> int:
     wrong = 0
     for batch in source.batches(batch_size):
@@ -91,7 +91,7 @@ def _wrong(
             corruption, severity, seed = change
             images = corrupt(images, corruption, severity, seed=seed, ids=batch.ids)
         with torch.no_grad():
-            logits = subject.logits(images.to(subject.device).float() / 255, 0)[0]
+            logits = model.logits(images.to(model.device).float() / 255, 0)[0]
         wrong += int((logits.argmax(1).cpu() != batch.labels).sum())
     return wrong
 
@@ -146,22 +146,22 @@ def write_baseline(
     if kind != "corruptions":
         raise UsageError(f"{suite_name} is a suite of attacks; only corruptions have a baseline")
     suite = load_corruption_suite(folder)
-    subject = load(model, timesteps=0)
-    wanted = data or subject.default_data
+    loaded = load(model, timesteps=0)
+    wanted = data or loaded.default_data
     if wanted is None:
         raise UsageError(f"{model}: say with --data on which images to measure")
-    source = open_source(wanted, preprocessing=subject.preprocessing)
+    source = open_source(wanted, preprocessing=loaded.preprocessing)
     path = out or folder / BASELINE
     try_folder(path.parent, "give another with --out")
-    measured = measure_baseline(subject, suite, source, report=report)
-    return write(path, baseline_text(model, _source(suite, subject, source), measured))
+    measured = measure_baseline(loaded, suite, source, report=report)
+    return write(path, baseline_text(model, _source(suite, loaded, source), measured))
 
 
-def _source(suite: CorruptionSuite, subject: Subject, source: ImageSource) -> str:
+def _source(suite: CorruptionSuite, model: Model, source: ImageSource) -> str:
     found = versions()
     kept = ", ".join(f"{name} {found[name]}" for name in ("pcbench", "torch", "numpy") if name in found)
     return (
-        f"Top-1 errors of {subject.name} (backbone sha256 {str(subject.description['backbone_sha256'])[:16]}) on the "
+        f"Top-1 errors of {model.name} (backbone sha256 {str(model.description['backbone_sha256'])[:16]}) on the "
         f"{len(source)} images of {source.name} under {suite.name} version {suite.version}, seed 0, measured by: "
-        f"pcbench baseline --suite {suite.name} --model {subject.name} ({kept})"
+        f"pcbench baseline --suite {suite.name} --model {model.name} ({kept})"
     )

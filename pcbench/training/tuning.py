@@ -68,17 +68,17 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
         raise UsageError(f"there is no method {request.method!r}; known: {', '.join(get_args(Method))}")
     if request.out.suffix != ".toml":
         raise UsageError(f"{request.out}: the result is a configuration file; let its name end in .toml")
-    subject = load(
+    model = load(
         request.model,
         timesteps=request.timesteps,
         backbone_weights=request.backbone_weights,
         weights=request.weights,
     )
-    network = subject.network
+    network = model.network
     if network is None:
         raise ConfigurationError(f"{request.model} is feedforward: it has no hyperparameters to tune")
-    source = validation_images(request.data, request.images, request.seed, preprocessing=subject.preprocessing)
-    validation = Validation(source, subject.timesteps, request.conditions, request.seed)
+    source = validation_images(request.data, request.images, request.seed, preprocessing=model.preprocessing)
+    validation = Validation(source, model.timesteps, request.conditions, request.seed)
     try_folder(request.out.parent, "give another with --out")
     if request.method == "search":
         tuned = search(network, validation, trials=request.rounds, seed=request.seed, report=report)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import torch
 
 from pcbench.catalog import catalog_folder
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.definitions import Baseline, CorruptionSuite, load_corruption_suite, write_baseline
+from pcbench.corruptions.definitions import Baseline, CorruptionSuite, load_corruption_suite
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 
@@ -113,22 +111,3 @@ def test_a_file_that_the_order_names_and_that_is_missing_is_refused(own_suite: P
 def test_severities_are_one_to_five(suites: dict[str, CorruptionSuite]) -> None:
     with pytest.raises(UsageError, match="severities are 1, 2, 3, 4 and 5"):
         suites["imagenet-c"].corruption("fog").at(0)
-
-
-def test_a_written_baseline_reads_back(own_suite: Path) -> None:
-    # Oracle: the standard library's TOML reader.
-    names = [definition.name for definition in load_corruption_suite(own_suite).corruptions]
-    errors = dict.fromkeys(names, (0.1, 0.2, 0.3, 0.4, 1 / 3))
-    baseline = Baseline(
-        name="small-alexnet", source='trained by "pcbench train"\nin two lines', clean_error=0.02, errors=errors
-    )
-    path = write_baseline(own_suite, baseline)
-    assert tomllib.loads(path.read_text())["errors"]["fog"] == list(errors["fog"])
-    assert load_corruption_suite(own_suite).baseline == baseline
-    assert math.isclose(baseline.mean_error("fog"), math.fsum(errors["fog"]) / 5)
-
-
-def test_an_incomplete_baseline_is_not_written(own_suite: Path) -> None:
-    with pytest.raises(UsageError, match="lacks the errors of gaussian_noise"):
-        write_baseline(own_suite, Baseline(name="n", source="s", errors={"fog": (0.1, 0.2, 0.3, 0.4, 0.5)}))
-    assert not (own_suite / "baseline.toml").exists()

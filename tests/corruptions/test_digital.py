@@ -46,8 +46,8 @@ def test_elastic_transform_with_an_affine_map(suites: dict[str, CorruptionSuite]
     image = np.stack([128 + 100 * np.sin(rows / 5 + colour) * np.cos(columns / 6) for colour in range(3)], axis=-1)
     levels = torch.from_numpy(image.astype(np.uint8)).permute(2, 0, 1)[None]
     function = suites[suite].corruption("elastic_transform").at(severity)
-    ours = corrupt_whole_batch(levels, function, [randomness.image_generator(0, "a", "b", 1)])[0].permute(1, 2, 0)
-    theirs = elastic_by_scipy(image.astype(np.uint8), function, randomness.image_generator(0, "a", "b", 1))
+    ours = corrupt_whole_batch(levels, function, [randomness.corruption_generator(0, "a", "b", 1)])[0].permute(1, 2, 0)
+    theirs = elastic_by_scipy(image.astype(np.uint8), function, randomness.corruption_generator(0, "a", "b", 1))
     assert np.abs(ours.numpy() - theirs).max() <= 2
 
 

@@ -29,7 +29,7 @@ def test_a_batch_at_once_is_its_images_one_by_one(
     # The arithmetic of a batch may round otherwise: one grey level at most.
     one_by_one = corrupt(small_images, name, severity)
     monkeypatch.setattr(filters, "_opencv_can", lambda _: False)
-    generators = [randomness.image_generator(0, image_id, name, severity) for image_id in IDS]
+    generators = [randomness.corruption_generator(0, image_id, name, severity) for image_id in IDS]
     at_once = engine.corrupt_whole_batch(small_images, imagenet_definition(name).at(severity), generators)
     if name == "spatter" and severity == 1:
         # Here drops are drawn by the other filter too: edges found in them may move.

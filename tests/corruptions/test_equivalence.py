@@ -38,7 +38,7 @@ class Replay:
 
 
 def generator() -> np.random.Generator:
-    return randomness.image_generator(3, "photograph", "any", 1)
+    return randomness.corruption_generator(3, "photograph", "any", 1)
 
 
 def planes_last(array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pcbench.data.decoding import decode, verify
+from pcbench.data.decoding import decode_image, verify
 from pcbench.errors import DataError
 
 
@@ -12,7 +12,7 @@ from pcbench.errors import DataError
 def test_whole_files_pass(encode, kind):
     content = encode(kind)
     verify(content, "whole")
-    assert decode(content, "whole").size == (32, 32)
+    assert decode_image(content, "whole").size == (32, 32)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
@@ -20,7 +20,7 @@ def test_whole_files_pass(encode, kind):
 def test_truncated_files_are_refused_by_name(encode, kind, share):
     content = encode(kind)
     cut = content[: int(len(content) * share)]
-    for reader in (decode, verify):
+    for reader in (decode_image, verify):
         with pytest.raises(DataError, match="broken: is"):
             reader(cut, "broken")
 
@@ -39,6 +39,6 @@ def test_jpeg_that_goes_on_after_its_end_is_decided_by_decoding(encode):
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"<svg></svg>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xd9"])
 def test_foreign_bytes_are_refused(content):
-    for reader in (decode, verify):
+    for reader in (decode_image, verify):
         with pytest.raises(DataError, match=r"is not an image file|damaged"):
             reader(content, "foreign")

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import pcbench
-from pcbench.catalog import KINDS, catalog_folder, suite_names
+from pcbench.catalog import SUITE_KINDS, catalog_folder, suite_names
 from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.compare import compare_runs, compare_timesteps
 from pcbench.comparison.gate import check_run
@@ -213,7 +213,7 @@ def test_the_committed_reference_is_of_the_suites_as_they_are() -> None:
     require_same_images(reference.spec, now, list(found), ("the reference", "the run"))
 
 
-SHIPPED = [(kind, name) for kind in KINDS for name in suite_names(kind)]
+SHIPPED = [(kind, name) for kind in SUITE_KINDS for name in suite_names(kind)]
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)

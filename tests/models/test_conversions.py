@@ -69,13 +69,13 @@ def test_a_function_s_backbone_brings_its_weights(tmp_path):
     function = "pcbench.models.architectures:digits_network"
     with pytest.raises(WeightsError, match="--random-predictors SEED"):
         models.load(f"{path}@{function}")
-    subject = models.load(f"{path}@{function}", random_predictors=3)
-    assert (subject.timesteps, subject.classes, subject.class_names) == (8, 10, None)
+    model = models.load(f"{path}@{function}", random_predictors=3)
+    assert (model.timesteps, model.classes, model.class_names) == (8, 10, None)
     images = torch.rand(2, 3, 32, 32)
     backbone = open_backbone(function).eval()
-    assert torch.equal(subject.logits(images, 1)[0], backbone(images))
+    assert torch.equal(model.logits(images, 1)[0], backbone(images))
     network = pcbench.predify(backbone, path)
-    network.predictors.load_state_dict(subject.network.predictors.state_dict())
-    assert torch.equal(subject.logits(images, 2), network.classify(images, 2))
+    network.predictors.load_state_dict(model.network.predictors.state_dict())
+    assert torch.equal(model.logits(images, 2), network.classify(images, 2))
     with pytest.raises(UsageError, match="names no backbone"):
         models.load(f"{path}@")

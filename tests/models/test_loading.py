@@ -80,11 +80,11 @@ def test_without_predictors_only_the_feedforward_control_runs(resnet_weights, im
         models.load("presnet20_cifar10", backbone_weights=resnet_weights)
     for remedy in ("--weights FILE", "--random-predictors SEED", "--timesteps 0", "presnet20_cifar10_feedforward"):
         assert remedy in str(caught.value)
-    subject = models.load("presnet20_cifar10", backbone_weights=resnet_weights, timesteps=0)
+    model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, timesteps=0)
     control = models.load("presnet20_cifar10_feedforward", backbone_weights=resnet_weights)
-    assert (subject.timesteps, control.timesteps) == (0, 0)
-    assert torch.equal(subject.logits(images), control.logits(images))
-    assert subject.description["feedforward"] is True
+    assert (model.timesteps, control.timesteps) == (0, 0)
+    assert torch.equal(model.logits(images), control.logits(images))
+    assert model.description["feedforward"] is True
     with pytest.raises(UsageError, match="t = 0 only"):
         models.load("presnet20_cifar10_feedforward", backbone_weights=resnet_weights, timesteps=3)
     with pytest.raises(UsageError, match="answers at t = 0 to 0"):
@@ -92,12 +92,12 @@ def test_without_predictors_only_the_feedforward_control_runs(resnet_weights, im
 
 
 def test_random_predictors_are_the_same_for_a_seed_and_marked(resnet_weights, images):
-    def subject(seed):
+    def model(seed):
         return models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=seed)
 
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    one, same, other = subject(1), subject(1), subject(2)
+    one, same, other = model(1), model(1), model(2)
     assert torch.equal(before, torch.get_rng_state())
     assert one.description == same.description
     assert one.description["random_predictors"] == 1
@@ -109,16 +109,16 @@ def test_random_predictors_are_the_same_for_a_seed_and_marked(resnet_weights, im
 
 
 def test_trained_predictors_go_out_and_come_back(tmp_path, resnet_weights, images):
-    subject = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
-    network = subject.network
+    model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
+    network = model.network
     path = tmp_path / "trained.safetensors"
     save_weights(path, backbone=None, predictors=list(network.predictors), metadata={"made_by": "a test"})
     again = models.load("presnet20_cifar10", backbone_weights=resnet_weights, weights=path)
-    assert torch.equal(again.logits(images, 3), subject.logits(images, 3))
+    assert torch.equal(again.logits(images, 3), model.logits(images, 3))
     assert again.description["predictors_sha256"] == state_sha256(network.predictors)
     whole = tmp_path / "whole.safetensors"
     save_weights(whole, backbone=network.backbone.module, predictors=list(network.predictors), metadata={})
-    assert torch.equal(models.load("presnet20_cifar10", weights=whole).logits(images, 3), subject.logits(images, 3))
+    assert torch.equal(models.load("presnet20_cifar10", weights=whole).logits(images, 3), model.logits(images, 3))
 
 
 @pytest.mark.parametrize(("ablation", "term"), [("no-feedback", "feedback"), ("no-error", "error_weight")])
@@ -150,13 +150,13 @@ def test_what_does_not_go_together_is_refused(resnet_weights, tmp_path):
 
 
 def test_classifiers_take_images_between_0_and_1_and_normalise_them(resnet_weights, images):
-    subject = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
+    model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    logits = subject.logits(images, 2)
-    assert torch.equal(subject.logits_of_input((images - mean) / std, 2), logits)
-    assert torch.equal(subject.at(2)(images), logits[2])
+    logits = model.logits(images, 2)
+    assert torch.equal(model.logits_of_input((images - mean) / std, 2), logits)
+    assert torch.equal(model.at(2)(images), logits[2])
     with pytest.raises(DataError, match=r"images in \[0,1\]"):
-        subject.logits((images - mean) / std)
+        model.logits((images - mean) / std)
 
 
 class Recurrent(nn.Module):
@@ -189,14 +189,14 @@ def make_recurrent():
 def test_any_recurrent_network_is_measured():
     images = torch.rand(5, 3, 2, 2)
     network = Recurrent().train()
-    subject = models.load(network)
+    model = models.load(network)
     assert network.training
-    assert (subject.timesteps, subject.classes, subject.class_names) == (2, 4, ("a", "b", "c", "d"))
-    assert torch.equal(subject.logits(images), network(images))
-    assert torch.equal(subject.at(1)(images), network(images)[1])
-    assert subject.logits(images, 1).shape == (2, 5, 4)
+    assert (model.timesteps, model.classes, model.class_names) == (2, 4, ("a", "b", "c", "d"))
+    assert torch.equal(model.logits(images), network(images))
+    assert torch.equal(model.at(1)(images), network(images)[1])
+    assert model.logits(images, 1).shape == (2, 5, 4)
     with pytest.raises(UsageError, match="answers at t = 0 to 2"):
-        subject.at(3)
+        model.at(3)
     told = models.load(Told())
     assert (told.timesteps, told.logits(images).shape) == (5, (6, 5, 4))
     assert torch.equal(told.at(7)(images), told.logits(images, 7)[7])
@@ -204,9 +204,9 @@ def test_any_recurrent_network_is_measured():
 
 def test_a_plain_module_is_the_case_without_time(images):
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(1800, 6)).train()
-    subject = models.load(module)
-    assert (subject.timesteps, subject.classes, subject.network) == (0, 6, None)
-    assert torch.equal(subject.logits(images)[0], module.eval()(images))
+    model = models.load(module)
+    assert (model.timesteps, model.classes, model.network) == (0, 6, None)
+    assert torch.equal(model.logits(images)[0], module.eval()(images))
     with pytest.raises(UsageError, match="no predictors"):
         models.load(module, ablation="no-error")
 
@@ -215,12 +215,12 @@ def test_a_predictive_network_of_the_user_s_own(images):
     weights = {"feedforward": 0.4, "feedback": 0.2, "pc": 0.3}
     config = {"input_size": [3, 32, 32], "pcoders": [{"module": m, "hyperparameters": weights} for m in ("[1]", "[3]")]}
     network = pcbench.predify(open_backbone("pcbench.models.architectures:digits_network"), config)
-    subject = models.load(network, timesteps=3, ablation="no-error")
-    assert (subject.name, subject.timesteps, subject.classes) == ("network", 3, 10)
-    assert isinstance(subject.network, PredictiveNetwork)
+    model = models.load(network, timesteps=3, ablation="no-error")
+    assert (model.name, model.timesteps, model.classes) == ("network", 3, 10)
+    assert isinstance(model.network, PredictiveNetwork)
     # The user's own network keeps its error weights.
     assert network.hyperparameters[0].error_weight == 0.3
-    assert not torch.equal(subject.logits(images), network.classify(images, 3))
+    assert not torch.equal(model.logits(images), network.classify(images, 3))
     assert torch.equal(models.load(network, timesteps=3).logits(images), network.classify(images, 3))
 
 
@@ -231,8 +231,8 @@ def test_a_function_by_name(tmp_path, monkeypatch):
         "def text():\n    return 'no module'\n"
     )
     monkeypatch.chdir(tmp_path)
-    subject = models.load("own_networks:classifier")
-    assert (subject.name, subject.classes) == ("own_networks:classifier", 7)
+    model = models.load("own_networks:classifier")
+    assert (model.name, model.classes) == ("own_networks:classifier", 7)
     for model, words in {
         "own_networks:text": "returns str",
         "own_networks:missing": "has no function 'missing'",
@@ -252,26 +252,26 @@ def test_recomputing_changes_no_gradient(images):
     # Oracle: the graph that is kept whole.
     gradients = []
     for recompute in (False, True):
-        subject = models.load("pdigits").configured(recompute=recompute)
+        model = models.load("pdigits").configured(recompute=recompute)
         asked = images[:2].clone().requires_grad_()
-        subject.at(3)(asked).square().sum().backward()
+        model.at(3)(asked).square().sum().backward()
         gradients.append(asked.grad)
     torch.testing.assert_close(*gradients)
 
 
 def test_precision_is_an_option(resnet_weights, images):
-    subject = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
-    low = subject.configured(precision="bfloat16")
+    model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
+    low = model.configured(precision="bfloat16")
     logits = low.logits(images, 2)
     assert logits.dtype == torch.float32
     # bfloat16 keeps eight bits.
-    assert 0 < (logits - subject.logits(images, 2)).abs().max() < 0.1 * logits.abs().max()
-    assert torch.equal(subject.configured().logits(images, 2), subject.logits(images, 2))
-    assert low.network is subject.network
+    assert 0 < (logits - model.logits(images, 2)).abs().max() < 0.1 * logits.abs().max()
+    assert torch.equal(model.configured().logits(images, 2), model.logits(images, 2))
+    assert low.network is model.network
     with pytest.raises(UsageError, match="tf32"):
-        subject.configured(precision="tf32")
+        model.configured(precision="tf32")
     with pytest.raises(UnknownNameError, match="did you mean 'float32'"):
-        subject.configured(precision="float23")
+        model.configured(precision="float23")
 
 
 def test_cifar_resnet_reaches_its_published_accuracy(test_data):
@@ -279,13 +279,13 @@ def test_cifar_resnet_reaches_its_published_accuracy(test_data):
     from pcbench.data.sources import open_source
 
     weights = test_data / "weights" / "resnet20.cifar10.safetensors"
-    subject = models.load("presnet20_cifar10_feedforward", backbone_weights=weights)
-    source = open_source(f"parquet:{test_data / 'cifar10' / 'test.parquet'}", preprocessing=subject.preprocessing)
+    model = models.load("presnet20_cifar10_feedforward", backbone_weights=weights)
+    source = open_source(f"parquet:{test_data / 'cifar10' / 'test.parquet'}", preprocessing=model.preprocessing)
     labels = torch.tensor(source.labels[:500])
     with torch.no_grad():
-        logits = subject.logits(source.load(range(500)) / 255)[0]
+        logits = model.logits(source.load(range(500)) / 255)[0]
     assert 0.885 <= (logits.argmax(1) == labels).float().mean() <= 0.95
-    assert source.class_names is None or tuple(source.class_names) == subject.class_names
+    assert source.class_names is None or tuple(source.class_names) == model.class_names
 
 
 def test_efficientnet_v2_reaches_its_measured_accuracy(test_data):
@@ -293,10 +293,10 @@ def test_efficientnet_v2_reaches_its_measured_accuracy(test_data):
     from pcbench.data.sources import open_source
 
     weights = test_data / "weights" / "tf_efficientnetv2_b0.imagenet.safetensors"
-    subject = models.load("ptf_efficientnetv2_b0_feedforward", backbone_weights=weights)
-    source = open_source(f"parquet:{test_data / 'imagenette' / 'val-500.parquet'}", preprocessing=subject.preprocessing)
+    model = models.load("ptf_efficientnetv2_b0_feedforward", backbone_weights=weights)
+    source = open_source(f"parquet:{test_data / 'imagenette' / 'val-500.parquet'}", preprocessing=model.preprocessing)
     labels = torch.tensor(source.labels[:40])
     with torch.no_grad():
-        logits = subject.logits(source.load(range(40)) / 255)[0]
+        logits = model.logits(source.load(range(40)) / 255)[0]
     assert 0.6 <= (logits.argmax(1) == labels).float().mean() <= 0.9
-    assert load_file(weights).keys() <= subject.answers.module.state_dict().keys()
+    assert load_file(weights).keys() <= model.timestep_model.module.state_dict().keys()

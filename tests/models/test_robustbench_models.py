@@ -52,10 +52,10 @@ def test_a_local_file_goes_through_its_loader(tmp_path: Path, monkeypatch: pytes
         torch.testing.assert_close(loaded(images), made(images))
     monkeypatch.chdir(tmp_path)
     path.parent.parent.parent.joinpath("models").symlink_to(tmp_path)
-    subject = load("robustbench:cifar10/Linf/Engstrom2019Robustness")
-    assert (subject.classes, subject.timesteps) == (10, 0)
+    model = load("robustbench:cifar10/Linf/Engstrom2019Robustness")
+    assert (model.classes, model.timesteps) == (10, 0)
     with torch.no_grad():
-        torch.testing.assert_close(subject.logits(images)[0], made(images))
+        torch.testing.assert_close(model.logits(images)[0], made(images))
     path.write_bytes(b"nonsense")
     with pytest.raises(WeightsError, match="no usable weights"):
         open_robustbench("cifar10/Linf/Engstrom2019Robustness", tmp_path)

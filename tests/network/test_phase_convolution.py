@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pcbench.network.decoding import decode
-from pcbench.network.phase_convolution import suits, transposed
+from pcbench.network.phase_convolution import by_phases, suits_phases
 
 
 @pytest.mark.parametrize("size", [(2, 2), (5, 6), (8, 3)])
@@ -19,24 +19,24 @@ def test_it_is_the_transposed_convolution(kernel, stride, padding, size):
     torch.manual_seed(0)
     layer = nn.ConvTranspose2d(4, 3, kernel, stride=stride, padding=padding).double()
     value = torch.randn(2, 4, *size, dtype=torch.float64)
-    assert suits(layer, value)
-    torch.testing.assert_close(transposed(layer, value), layer(value))
+    assert suits_phases(layer, value)
+    torch.testing.assert_close(by_phases(layer, value), layer(value))
 
 
 def test_new_weights_are_noticed():
     layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
     value = torch.rand(1, 4, 5, 5)
-    transposed(layer, value)
+    by_phases(layer, value)
     nn.init.normal_(layer.weight)
-    torch.testing.assert_close(transposed(layer, value), layer(value))
+    torch.testing.assert_close(by_phases(layer, value), layer(value))
 
 
 def test_what_is_kept_does_not_depend_on_who_asks_first():
     layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
     value = torch.rand(1, 4, 5, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert transposed(layer, value).dtype == torch.bfloat16
-    torch.testing.assert_close(transposed(layer, value), layer(value))
+        assert by_phases(layer, value).dtype == torch.bfloat16
+    torch.testing.assert_close(by_phases(layer, value), layer(value))
 
 
 def test_a_layer_that_learns_gets_the_gradients_of_pytorch():
@@ -44,7 +44,7 @@ def test_a_layer_that_learns_gets_the_gradients_of_pytorch():
     value = torch.randn(2, 4, 5, 5, dtype=torch.float64, requires_grad=True)
     wanted = [value, layer.weight, layer.bias]
     expected = torch.autograd.grad(layer(value).sin().sum(), wanted)
-    found = torch.autograd.grad(transposed(layer, value, frozen=False).sin().sum(), wanted)
+    found = torch.autograd.grad(by_phases(layer, value, frozen=False).sin().sum(), wanted)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -54,9 +54,9 @@ def test_what_inference_mode_asked_for_first_serves_gradients_too():
     layer = nn.ConvTranspose2d(3, 5, 6, stride=3, padding=1)
     value = torch.rand(1, 3, 4, 4, requires_grad=True)
     with torch.inference_mode():
-        transposed(layer, value.detach())
-    transposed(layer, value).sum().backward()
-    transposed(layer, value, frozen=False).sum().backward()
+        by_phases(layer, value.detach())
+    by_phases(layer, value).sum().backward()
+    by_phases(layer, value, frozen=False).sum().backward()
     assert layer.weight.grad is not None
 
 
@@ -84,5 +84,5 @@ def test_derivatives():
 )
 def test_other_layers_are_left_to_pytorch(layer):
     value = torch.rand(1, 4, 5, 5)
-    assert not suits(layer, value)
+    assert not suits_phases(layer, value)
     assert torch.equal(decode(layer, value)[0], layer(value))

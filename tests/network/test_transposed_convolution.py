@@ -15,9 +15,9 @@ from pcbench.network.fourier_tiles import kernel_transform, tile_transforms
 from pcbench.network.transposed_convolution import (
     TiledTransposedConvolution,
     adjoint,
-    suits,
-    suits_learning,
-    transposed,
+    by_tiles,
+    suits_learning_tiles,
+    suits_tiles,
 )
 
 
@@ -58,8 +58,8 @@ def test_tiles_give_the_same_as_convolving(pixels, kernel):
 def test_layer_and_adjoint_at_any_size(kernel, size):
     module = layer(kernel=kernel)
     value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(2))
-    assert suits(module, value)
-    assert close(transposed(module, value), exact(module, value))
+    assert suits_tiles(module, value)
+    assert close(by_tiles(module, value), exact(module, value))
     cotangent = torch.randn(3, 33, 2 * size[0], 2 * size[1], generator=torch.Generator().manual_seed(3))
     expected = F.conv2d(cotangent.double(), module.weight.double(), stride=2, padding=module.padding)
     assert close(adjoint(module, cotangent), expected)
@@ -70,16 +70,16 @@ def test_how_many_tiles_are_worked_on_at_once_changes_nothing(at_once, monkeypat
     monkeypatch.setattr(transposed_convolution, "_TILES_AT_ONCE", at_once)
     module = layer()
     value = torch.randn(5, 32, 15, 22, generator=torch.Generator().manual_seed(4))
-    assert close(transposed(module, value), exact(module, value))
+    assert close(by_tiles(module, value), exact(module, value))
 
 
 def test_products_are_the_same_without_onednn(monkeypatch):
     module = layer(64, 64)
     value = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(5))
-    fast = transposed(module, value)
+    fast = by_tiles(module, value)
     monkeypatch.setattr(transposed_convolution, "_WORTH_ONEDNN", 10**9)
     assert close(fast, exact(module, value))
-    assert close(transposed(module, value), exact(module, value))
+    assert close(by_tiles(module, value), exact(module, value))
 
 
 def test_gradients_of_any_order_are_the_layer_s_own():
@@ -97,14 +97,14 @@ def test_gradients_of_any_order_are_the_layer_s_own():
 def test_new_weights_are_noticed():
     module, other = layer(seed=0), layer(seed=1)
     value = torch.randn(1, 32, 7, 7, generator=torch.Generator().manual_seed(8))
-    transposed(module, value)
+    by_tiles(module, value)
     module.load_state_dict(other.state_dict())
-    assert close(transposed(module, value), exact(other, value))
+    assert close(by_tiles(module, value), exact(other, value))
     with torch.no_grad():
         module.weight.mul_(2)
-    assert close(transposed(module, value), exact(module, value))
+    assert close(by_tiles(module, value), exact(module, value))
     module.weight = nn.Parameter(other.weight.detach().clone())
-    assert close(transposed(module, value), exact(other, value))
+    assert close(by_tiles(module, value), exact(other, value))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_new_weights_are_noticed():
 )
 def test_other_layers_are_left_to_pytorch(module):
     value = torch.rand(1, 32, 8, 8, dtype=module.weight.dtype)
-    assert not suits(module, value)
+    assert not suits_tiles(module, value)
     assert torch.equal(decode(module, value)[0], module(value))
 
 
@@ -138,7 +138,7 @@ def test_a_layer_that_learns_gets_its_own_gradients(kernel, size, monkeypatch):
     monkeypatch.setattr(transposed_convolution, "_LEAST_TILES_TO_LEARN", 3)
     module, wide = layer(kernel=kernel), layer(kernel=kernel).double()
     value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(9))
-    assert suits_learning(module, value)
+    assert suits_learning_tiles(module, value)
     gradients = []
     for network, inputs in ((module, value.clone()), (wide, value.double())):
         inputs.requires_grad_()

@@ -16,7 +16,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UsageError
-from pcbench.models import Subject, load
+from pcbench.models import Model, load
 from pcbench.training.baseline import baseline_text, measure_baseline
 
 
@@ -38,7 +38,7 @@ def suite() -> CorruptionSuite:
 
 
 @pytest.fixture
-def subject() -> Subject:
+def model() -> Model:
     return load(BrightHalf())
 
 
@@ -47,11 +47,11 @@ def _right(source: ImageSource) -> np.ndarray:
     return (images[:, :, :4].mean((1, 2, 3)) > images[:, :, 4:].mean((1, 2, 3))).long().numpy()
 
 
-def test_errors_are_those_of_each_image_alone(suite: CorruptionSuite, subject: Subject, source: ImageSource) -> None:
+def test_errors_are_those_of_each_image_alone(suite: CorruptionSuite, model: Model, source: ImageSource) -> None:
     # Oracle: every image corrupted and classified by itself.
     images = source.load(range(len(source))).permute(0, 2, 3, 1).numpy()
     source = open_source((images, _right(source)), preprocessing=Preprocessing())
-    measured = measure_baseline(subject, suite, source, seed=2, batch_size=5)
+    measured = measure_baseline(model, suite, source, seed=2, batch_size=5)
     assert (measured.clean, measured.images) == (0, 12)
     for definition in suite.corruptions:
         for severity in (1, 5):
@@ -63,10 +63,10 @@ def test_errors_are_those_of_each_image_alone(suite: CorruptionSuite, subject: S
 
 
 def test_what_is_written_is_a_baseline(
-    suite: CorruptionSuite, subject: Subject, source: ImageSource, tmp_path: Path
+    suite: CorruptionSuite, model: Model, source: ImageSource, tmp_path: Path
 ) -> None:
     # Oracle: the reader that runs use.
-    measured = measure_baseline(subject, suite, source)
+    measured = measure_baseline(model, suite, source)
     path = tmp_path / "baseline.toml"
     path.write_text(baseline_text("half", 'made by a "test"', measured))
     read = load_definition(Baseline, path)
@@ -77,19 +77,19 @@ def test_what_is_written_is_a_baseline(
         assert read.errors[name] == pytest.approx(errors, abs=1e-6)
 
 
-def test_a_baseline_without_errors_is_refused(suite: CorruptionSuite, subject: Subject) -> None:
+def test_a_baseline_without_errors_is_refused(suite: CorruptionSuite, model: Model) -> None:
     # Oracle: built so; no noise makes the black half of an image brighter than the white one.
     images = np.zeros((4, 8, 8, 3), np.uint8)
     images[:, :4] = 255
     source = open_source((images, np.ones(4, int)), preprocessing=Preprocessing())
     with pytest.raises(DataError, match=r"makes no error under gaussian_noise, impulse_noise: .*divided by zero"):
-        measure_baseline(subject, suite, source)
+        measure_baseline(model, suite, source)
 
 
-def test_noise_on_the_input_has_no_baseline(subject: Subject, source: ImageSource) -> None:
+def test_noise_on_the_input_has_no_baseline(model: Model, source: ImageSource) -> None:
     noise = load_corruption_suite(suite_folder("gaussian-noise")[1])
     with pytest.raises(UsageError, match="no baseline"):
-        measure_baseline(subject, noise, source)
+        measure_baseline(model, noise, source)
 
 
 def test_the_digits_baseline_has_errors_everywhere_and_they_grow() -> None:

@@ -59,10 +59,10 @@ def test_a_network_of_ones_own_is_trained_and_its_weights_load(own: TrainingRequ
     # Oracle: the file's own sha256, and the predictors that a run would load from it.
     trained = train(own)
     assert trained.sha256 == file_sha256(trained.weights)
-    subject = load(own.model, weights=trained.weights)
-    assert subject.network is not None
+    model = load(own.model, weights=trained.weights)
+    assert model.network is not None
     assert trained.network is not None
-    assert state_sha256(subject.network.predictors) == state_sha256(trained.network.predictors)
+    assert state_sha256(model.network.predictors) == state_sha256(trained.network.predictors)
     assert not any(name.startswith("backbone.") for name in read_weights(trained.weights))
     card = json.loads((own.folder / CARD).read_text())
     assert card["weights_sha256"] == trained.sha256
@@ -78,10 +78,10 @@ def test_the_digits_network_is_trained_from_the_start_and_tuned(tmp_path: Path) 
     assert trained.configuration is not None
     assert again.configuration is not None
     assert trained.configuration.read_bytes() == again.configuration.read_bytes()
-    subject = load("pdigits", weights=trained.weights)
-    assert subject.network is not None
+    model = load("pdigits", weights=trained.weights)
+    assert model.network is not None
     assert trained.network is not None
-    assert state_sha256(subject.network.backbone.module) == state_sha256(trained.network.backbone.module)
+    assert state_sha256(model.network.backbone.module) == state_sha256(trained.network.backbone.module)
     text = trained.configuration.read_text()
     assert "digits:validation" in text
     written = [entry["hyperparameters"] for entry in tomllib.loads(text)["pcoders"]]

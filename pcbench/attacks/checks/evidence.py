@@ -28,7 +28,7 @@ KINDS = ("gradients", "transfer", "random_search", "square", "more_steps", "wide
 
 
 class Checked(Protocol):
-    """What is checked; a `pcbench.models.Subject` is one."""
+    """What is checked; a `pcbench.models.Model` is one."""
 
     def at(self, timestep: int, gradient: Gradient = "exact") -> nn.Module:
         """Return the classifier of one timestep."""
@@ -67,7 +67,7 @@ def evidence_kinds(definitions: Sequence[AttackDefinition], timestep: int) -> tu
 
 def gather(
     kind: str,
-    subject: Checked,
+    model: Checked,
     eval_batch: EvalBatch,
     definitions: Sequence[AttackDefinition],
     *,
@@ -81,7 +81,7 @@ def gather(
 
     Args:
         kind: One of `evidence_kinds`.
-        subject: The model.
+        model: The model.
         eval_batch: The batch; no pass holds more images.
         definitions: The suite's attacks.
         timestep: The timestep attacked.
@@ -103,12 +103,12 @@ def gather(
         raise UnknownNameError(f"kind of evidence at t = {timestep}", kind, kinds)
     judged = judged_attack(definitions)
     if kind == "gradients":
-        measured = _gradients(subject.at(timestep), eval_batch)
+        measured = _gradients(model.at(timestep), eval_batch)
     elif kind == "transfer":
-        measured = _transfer(subject, eval_batch, judged, timestep, epsilon, timesteps)
+        measured = _transfer(model, eval_batch, judged, timestep, epsilon, timesteps)
     else:
         rival = _rival(kind, judged, definitions, epsilon, eval_batch.images.shape[1:])
-        measured = _broken(subject.at(timestep, rival.gradient), eval_batch, rival)
+        measured = _broken(model.at(timestep, rival.gradient), eval_batch, rival)
     return as_rows(kind, timestep, measured)
 
 
@@ -125,7 +125,7 @@ def _gradients(classifier: nn.Module, eval_batch: EvalBatch) -> Iterator[Measure
 
 
 def _transfer(
-    subject: Checked,
+    model: Checked,
     eval_batch: EvalBatch,
     definition: AttackDefinition,
     timestep: int,
@@ -134,7 +134,7 @@ def _transfer(
 ) -> Iterator[Measured]:
     size, last = len(eval_batch.images), max(timesteps)
     made = run(
-        subject.at(timestep),
+        model.at(timestep),
         eval_batch,
         definition,
         select(definition),
@@ -146,7 +146,7 @@ def _transfer(
     yield Measured(eval_batch.ids, "right", right)
     yield Measured(eval_batch.some(right).ids, "success", made.success[-1][right])
     images = scored_images(made)[-1].to(eval_batch.images.device)
-    answers = classify(lambda batch: subject.logits(batch, last), images, size)
+    answers = classify(lambda batch: model.logits(batch, last), images, size)
     broken = (answers.predictions != eval_batch.labels).cpu().numpy()
     for scored in timesteps:
         yield Measured(eval_batch.ids, "broken", broken[scored], scored)

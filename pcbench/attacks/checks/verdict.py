@@ -119,7 +119,7 @@ def judge(
 
 
 def run_checks(
-    subject: Checked,
+    model: Checked,
     eval_batch: EvalBatch,
     definitions: Sequence[AttackDefinition],
     *,
@@ -129,7 +129,7 @@ def run_checks(
     """Gather the evidence on every timestep and judge it, in one go.
 
     Args:
-        subject: The model.
+        model: The model.
         eval_batch: The images, at least a few dozen; each comparison is over those right at the timesteps compared.
         definitions: A suite's attacks; the strongest iterative one is judged, one-step ones are shown.
         timesteps: The timesteps to check, ascending.
@@ -143,8 +143,7 @@ def run_checks(
     """
     judged, size = judged_attack(definitions), batch_size or DEFAULT_BATCH_SIZE
     sweeps = {
-        timestep: run(subject.at(timestep), eval_batch, judged, select(judged), batch_size=size)
-        for timestep in timesteps
+        timestep: run(model.at(timestep), eval_batch, judged, select(judged), batch_size=size) for timestep in timesteps
     }
     broken = {timestep: outcome.success_within[:, outcome.eligible] for timestep, outcome in sweeps.items()}
     epsilon = telling_epsilon(sweeps[timesteps[0]].epsilons, broken)
@@ -153,7 +152,7 @@ def run_checks(
         for batch in eval_batch.batches(size)
         for timestep in timesteps
         for kind in evidence_kinds(definitions, timestep)
-        for row in gather(kind, subject, batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=timesteps)
+        for row in gather(kind, model, batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=timesteps)
     ]
     widest = widest_epsilon(judged, eval_batch.images.shape[1:])
     return judge(pd.DataFrame(rows), definitions, epsilon=epsilon, timesteps=timesteps, widest=widest)

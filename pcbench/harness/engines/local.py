@@ -26,22 +26,22 @@ from pcbench.errors import PcbenchError, RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job
 from pcbench.harness.engines.base import Engine, Failure, Listener, Read, UnitQueue, perform
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.results.parts import Part
 
 _TRIES = 2
 """How often a unit is tried whose worker was killed: the first time it may have been somebody else's fault."""
 
 
-def make(job: Job, *, workers: int, subject: Subject | None = None) -> Engine:
+def make(job: Job, *, workers: int, model: Model | None = None) -> Engine:
     """Return the engine.
 
     Args:
         job: What is run, and where things lie.
         workers: How many work at the same time.
-        subject: The network, where this process has loaded it already.
+        model: The network, where this process has loaded it already.
     """
-    return InProcess(job, subject) if workers == 1 else Processes(job, workers)
+    return InProcess(job, model) if workers == 1 else Processes(job, workers)
 
 
 class InProcess:
@@ -49,11 +49,11 @@ class InProcess:
 
     Args:
         job: What is run, and where things lie.
-        subject: The network, where it is loaded already.
+        model: The network, where it is loaded already.
     """
 
-    def __init__(self, job: Job, subject: Subject | None) -> None:
-        self._job, self._subject = job, subject
+    def __init__(self, job: Job, model: Model | None) -> None:
+        self._job, self._model = job, model
         self._context: Context | None = None
         self._threads = torch.get_num_threads()
 
@@ -62,7 +62,7 @@ class InProcess:
         if not units:
             return
         torch.set_num_threads(self._job.spec.settings.threads)
-        context = self._context = self._context or _opened(self._job, self._subject)
+        context = self._context = self._context or _opened(self._job, self._model)
         context.meter = listener
         schedule = UnitQueue(units)
         while (unit := schedule.next()) is not None:
@@ -74,9 +74,9 @@ class InProcess:
         torch.set_num_threads(self._threads)
 
 
-def _opened(job: Job, subject: Subject | None = None) -> Context:
+def _opened(job: Job, model: Model | None = None) -> Context:
     """Return a context whose network and images are open, so that what cannot be opened is said before any unit."""
-    context = Context(job, subject)
+    context = Context(job, model)
     for suite in job.spec.suites:
         context.suite(suite.name)
     return context

@@ -21,11 +21,11 @@ TOLERANCE = 1e-4
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """Return the logits of the images of a block at every timestep."""
     del inputs
-    subject, timesteps = context.subject, context.settings.timesteps
+    model, timesteps = context.model, context.settings.timesteps
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
         with torch.no_grad():
-            logits = subject.logits(to_unit_range(batch.images, subject.device), timesteps).double().cpu().numpy()
+            logits = model.logits(to_unit_range(batch.images, model.device), timesteps).double().cpu().numpy()
         times, count, classes = (int(size) for size in logits.shape)
         columns: dict[str, Any] = {
             "image_id": np.tile(np.array(batch.ids).repeat(classes), times),

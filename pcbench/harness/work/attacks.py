@@ -77,10 +77,10 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
     suite, condition, settings = context.suite(unit.condition.suite), unit.condition, context.settings
     if not isinstance(suite.definition, AttackSuite):
         raise RunError(f"{suite.name} is not a suite of attacks")
-    definition, subject = suite.definition.attack(condition.name), context.subject_of(suite.name)
+    definition, model = suite.definition.attack(condition.name), context.model_of(suite.name)
     last = settings.timesteps if condition.attacked_timestep is None else condition.attacked_timestep
     each = passes(definition, last)
-    images = to_unit_range(batch.images, subject.device)
+    images = to_unit_range(batch.images, model.device)
     options = SweepOptions(
         epsilons=settings.epsilons,
         plain=settings.plain_sweep,
@@ -91,10 +91,10 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
     )
     labels = batch.labels.to(images.device)
     if condition.attacked_timestep is not None:
-        classifier = subject.at(condition.attacked_timestep, settings.gradient)
+        classifier = model.at(condition.attacked_timestep, settings.gradient)
         return (sweep(classifier, images, labels, definition, ids=batch.ids, seed=settings.seed, **options),)
     return sweep_all_timesteps(
-        lambda pixels: subject.logits(pixels, settings.timesteps, settings.gradient),
+        lambda pixels: model.logits(pixels, settings.timesteps, settings.gradient),
         images,
         labels,
         definition,

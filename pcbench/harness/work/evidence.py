@@ -26,17 +26,15 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     suite, settings, timestep = context.suite(unit.condition.suite), context.settings, unit.condition.attacked_timestep
     if not isinstance(suite.definition, AttackSuite) or timestep is None:
         raise RunError(f"{suite.name} has no attack whose gradients could be judged")
-    subject = context.subject_of(suite.name)
+    model = context.model_of(suite.name)
     definitions, epsilon = suite.definition.attacks, judged_epsilon(inputs)
     rows: list[EvidenceRow] = []
     used = epsilon
     for batch in context.batches(unit):
-        images = to_unit_range(batch.images, subject.device)
+        images = to_unit_range(batch.images, model.device)
         eval_batch = EvalBatch(images, batch.labels.to(images.device), batch.ids, settings.seed)
         times = range(settings.timesteps + 1)
-        rows += gather(
-            unit.detail, subject, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times
-        )
+        rows += gather(unit.detail, model, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times)
         if unit.detail == "widest":
             used = widest_epsilon(judged_attack(definitions), images.shape[1:])
         context.meter.step(unit.passes * len(batch.ids), len(batch.ids))

@@ -23,13 +23,13 @@ GROWTH_LIMIT = 10.0
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """Measure the root mean square of every representation of the clean images of a block."""
     del inputs
-    subject, timesteps = context.subject, context.settings.timesteps
-    network = subject.network
+    model, timesteps = context.model, context.settings.timesteps
+    network = model.network
     if network is None:
-        raise RunError(f"{subject.name} has no representations to watch")
+        raise RunError(f"{model.name} has no representations to watch")
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
-        images = subject.normalise(to_unit_range(batch.images, subject.device))
+        images = model.normalise(to_unit_range(batch.images, model.device))
         with torch.no_grad():
             magnitudes = network.unroll(images, timesteps).magnitudes.double().cpu().numpy()
         times, pcoders, count = (int(size) for size in magnitudes.shape)

@@ -77,7 +77,7 @@ def _png(image: Tensor) -> bytes:
 
 def _pictures(context: Context, batch: Batch) -> Iterator[_Shown]:
     """Yield one kind of picture after the other."""
-    yield _scored(context, _Shown(to_unit_range(batch.images, context.subject.device), "clean", "clean"))
+    yield _scored(context, _Shown(to_unit_range(batch.images, context.model.device), "clean", "clean"))
     for stated in context.spec.suites:
         suite = context.suite(stated.name)
         if isinstance(suite.definition, CorruptionSuite):
@@ -90,7 +90,7 @@ def _pictures(context: Context, batch: Batch) -> Iterator[_Shown]:
 def _scored(context: Context, shown: _Shown) -> _Shown:
     timesteps = context.settings.timesteps
     with torch.no_grad():
-        found = context.subject.logits(shown.pixels, timesteps).argmax(dim=2).cpu()
+        found = context.model.logits(shown.pixels, timesteps).argmax(dim=2).cpu()
     predictions = tuple(
         {str(timestep): _class_name(context, int(found[timestep, index])) for timestep in range(timesteps + 1)}
         for index in range(len(shown.pixels))
@@ -104,7 +104,7 @@ def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSui
     for corruption in definition.corruptions:
         if corruption.name in SHOWN_CORRUPTIONS:
             images = corrupt(batch.images, corruption, SHOWN_SEVERITY, seed=context.settings.seed, ids=batch.ids)
-            unit = to_unit_range(images, context.subject.device)
+            unit = to_unit_range(images, context.model.device)
             yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {SHOWN_SEVERITY}"))
 
 
@@ -113,12 +113,12 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch) -> Iterator[_S
         definition = judged_attack(suite.attacks)
     except UsageError:
         return  # no attack of the suite follows gradients
-    settings, subject = context.settings, context.subject_of(suite.name)
+    settings, model = context.settings, context.model_of(suite.name)
     epsilon = definition.epsilons[len(definition.epsilons) // 2]
-    clean = to_unit_range(batch.images, subject.device)
+    clean = to_unit_range(batch.images, model.device)
     for timestep in sorted({0, settings.timesteps}):
         result = sweep(
-            subject.at(timestep, settings.gradient),
+            model.at(timestep, settings.gradient),
             clean,
             batch.labels.to(clean.device),
             definition,
@@ -137,10 +137,10 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch) -> Iterator[_S
 
 
 def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
-    network, timesteps = context.subject.network, context.settings.timesteps
+    network, timesteps = context.model.network, context.settings.timesteps
     if network is None:
         return
-    inputs = context.subject.normalise(to_unit_range(batch.images, context.subject.device))
+    inputs = context.model.normalise(to_unit_range(batch.images, context.model.device))
     with torch.no_grad():
         reconstructions = network.unroll(inputs, timesteps, keep=("reconstructions",)).reconstructions
     for timestep in RECONSTRUCTED_TIMESTEPS:
@@ -152,5 +152,5 @@ def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
 
 
 def _class_name(context: Context, label: int) -> str:
-    names = context.subject.class_names
+    names = context.model.class_names
     return str(label) if names is None else names[label]

@@ -39,7 +39,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     suite = context.suite(unit.condition.suite)
     if not isinstance(suite.definition, CorruptionSuite):
         raise RunError(f"{suite.name} is not a suite of corruptions")
-    network = context.subject.predictive_network(f"the suite {suite.name}")
+    network = context.model.predictive_network(f"the suite {suite.name}")
     noise, settings = suite.definition.corruption(unit.condition.name), context.settings
     tables: list[pa.Table] = []
     for batch in context.batches(unit):

@@ -40,10 +40,10 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
 
 
 def _judge(context: Context) -> Judge:
-    subject, timesteps = context.subject, context.settings.timesteps
+    model, timesteps = context.model, context.settings.timesteps
 
     def judge(pixels: torch.Tensor) -> torch.Tensor:
-        return subject.logits(pixels.to(subject.device), timesteps).cpu()
+        return model.logits(pixels.to(model.device), timesteps).cpu()
 
     return judge
 

@@ -14,7 +14,7 @@ from pcbench.data.prefetch import LookAhead
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import TimestepRows, scores_of, to_unit_range
-from pcbench.models.subject import Subject
+from pcbench.models.model import Model
 from pcbench.results.schema import outcome_table
 
 
@@ -34,28 +34,28 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """
     del inputs
     suite = context.suite(unit.condition.suite)
-    subject = context.subject_of(suite.name)
-    way = _way(unit, context, subject)
+    model = context.model_of(suite.name)
+    way = _way(unit, context, model)
     timesteps, rows = context.settings.timesteps, TimestepRows()
     ahead = LookAhead((batch, way.prepare(batch)) for batch in context.batches(unit, way.source))
     for batch, prepared in ahead:
         with torch.no_grad():
             logits = way.answer(prepared)
-        shape = (timesteps + 1, len(batch.ids), subject.classes)
+        shape = (timesteps + 1, len(batch.ids), model.classes)
         rows.add(batch.ids, batch.labels.numpy(), scores_of(logits, shape, batch.ids))
         context.meter.step(len(batch.ids) * (timesteps + 1), len(batch.ids))
     context.meter.wait(ahead.waited_seconds, ahead.elapsed_seconds)
     return Made(outcome_table(unit.condition, rows.columns(always_right=suite.rule is not None)))
 
 
-def _way(unit: Unit, context: Context, subject: Subject) -> _Way:
+def _way(unit: Unit, context: Context, model: Model) -> _Way:
     suite, condition, timesteps = context.suite(unit.condition.suite), unit.condition, context.settings.timesteps
 
     def answer_pixels(images: torch.Tensor) -> torch.Tensor:
-        return subject.logits(to_unit_range(images, subject.device), timesteps)
+        return model.logits(to_unit_range(images, model.device), timesteps)
 
     def answer_inputs(inputs: torch.Tensor) -> torch.Tensor:
-        return subject.logits_of_input(inputs, timesteps)
+        return model.logits_of_input(inputs, timesteps)
 
     if condition.kind == "clean" or condition.severity is None or not isinstance(suite.definition, CorruptionSuite):
         return _Way(None, lambda batch: batch.images, answer_pixels)
@@ -64,7 +64,7 @@ def _way(unit: Unit, context: Context, subject: Subject) -> _Way:
         return _Way(files, lambda batch: batch.images, answer_pixels)
     corruption = suite.definition.corruption(condition.name)
     if condition.kind == "noise":
-        return _Way(None, _noisy(context, subject, corruption, condition.severity), answer_inputs)
+        return _Way(None, _noisy(context, model, corruption, condition.severity), answer_inputs)
     return _Way(None, _corrupted(context, corruption, condition.severity), answer_pixels)
 
 
@@ -86,12 +86,12 @@ def _corrupted(context: Context, corruption: CorruptionDefinition, severity: int
 
 
 def _noisy(
-    context: Context, subject: Subject, corruption: CorruptionDefinition, severity: int
+    context: Context, model: Model, corruption: CorruptionDefinition, severity: int
 ) -> Callable[[Batch], torch.Tensor]:
     """Add noise to e_0, after normalisation and unclipped: the one path past the check of [0,1]."""
 
     def prepare(batch: Batch) -> torch.Tensor:
-        clean = subject.normalise(to_unit_range(batch.images, subject.device))
+        clean = model.normalise(to_unit_range(batch.images, model.device))
         noise = network_input_noise(corruption, severity, clean.shape, seed=context.settings.seed, ids=batch.ids)
         return clean + noise.to(clean)
 

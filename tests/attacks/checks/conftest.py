@@ -31,7 +31,7 @@ class Timesteps:
     def __init__(self, *classifiers: nn.Module) -> None:
         self.classifiers = [classifier.eval() for classifier in classifiers]
 
-    def at(self, timestep: int, gradient: str = "exact") -> nn.Module:  # noqa: ARG002 - the interface of a subject
+    def at(self, timestep: int, gradient: str = "exact") -> nn.Module:  # noqa: ARG002 - the interface of a model
         return self.classifiers[timestep]
 
     def logits(self, images: Tensor, *_: object) -> Tensor:
@@ -64,9 +64,9 @@ def quick_square() -> Generator[None]:
         yield
 
 
-def gathered(subject: Timesteps, batches: Iterable[EvalBatch], leave_out: tuple[str, ...] = ()) -> pd.DataFrame:
+def gathered(model: Timesteps, batches: Iterable[EvalBatch], leave_out: tuple[str, ...] = ()) -> pd.DataFrame:
     """All rows about some batches, of every kind of evidence but a few."""
-    timesteps = range(len(subject.classifiers))
+    timesteps = range(len(model.classifiers))
     with quick_square():
         rows = [
             row
@@ -74,6 +74,6 @@ def gathered(subject: Timesteps, batches: Iterable[EvalBatch], leave_out: tuple[
             for timestep in timesteps
             for kind in evidence_kinds(SUITE, timestep)
             if kind not in leave_out
-            for row in gather(kind, subject, eval_batch, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
+            for row in gather(kind, model, eval_batch, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
         ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -22,19 +22,19 @@ from ..conftest import Case, attack
 from .conftest import EPSILON, SUITE, Before, Timesteps, gathered, quick_square, two_timesteps, victims_of
 
 
-def one_kind(kind: str, subject: Timesteps, eval_batch: EvalBatch, timestep: int = 0) -> pd.DataFrame:
-    timesteps = range(len(subject.classifiers))
-    rows = gather(kind, subject, eval_batch, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
+def one_kind(kind: str, model: Timesteps, eval_batch: EvalBatch, timestep: int = 0) -> pd.DataFrame:
+    timesteps = range(len(model.classifiers))
+    rows = gather(kind, model, eval_batch, SUITE, timestep=timestep, epsilon=EPSILON, timesteps=timesteps)
     return pd.DataFrame(rows)
 
 
 def test_batches_of_five_give_what_one_batch_gives(digits: Case) -> None:
     # In double precision, for a batch of another size may be rounded differently.
     precise = Case(copy.deepcopy(digits.classifier).double(), digits.images.double(), digits.labels)
-    subject, eval_batch = two_timesteps(precise), victims_of(precise, 18)
-    whole = gathered(subject, [eval_batch])
+    model, eval_batch = two_timesteps(precise), victims_of(precise, 18)
+    whole = gathered(model, [eval_batch])
     square = whole[whole["check"] == "square"]  # it depends on its batch
-    batched = pd.concat([gathered(subject, eval_batch.batches(5), leave_out=("square",)), square])
+    batched = pd.concat([gathered(model, eval_batch.batches(5), leave_out=("square",)), square])
     assert len(batched) == len(whole)
     once, often = (judge(rows, SUITE, epsilon=EPSILON, timesteps=[0, 1], widest=1.0) for rows in (whole, batched))
     for one, other in zip(once, often, strict=True):
@@ -72,9 +72,9 @@ def test_a_rival_has_one_row_for_each_image_that_is_right(digits: Case, kind: st
 def test_an_image_that_is_wrong_from_the_start_is_not_attacked(digits: Case) -> None:
     predicted = digits.classifier(digits.images[:6]).argmax(dim=1)
     eval_batch = EvalBatch(digits.images[:6], (predicted + 1) % 10, digits.ids[:6], seed=0)
-    subject = two_timesteps(Case(digits.classifier, eval_batch.images, eval_batch.labels))
+    model = two_timesteps(Case(digits.classifier, eval_batch.images, eval_batch.labels))
     for kind in evidence_kinds(SUITE, 0):
-        rows = one_kind(kind, subject, eval_batch)
+        rows = one_kind(kind, model, eval_batch)
         if kind != "transfer":
             assert rows.empty
             continue
@@ -89,9 +89,9 @@ def test_no_pass_holds_more_images_than_the_batch(digits: Case) -> None:
         passes.append(len(images))
         return images
 
-    subject = Timesteps(Before(count, digits.classifier), Before(count, digits.classifier))
+    model = Timesteps(Before(count, digits.classifier), Before(count, digits.classifier))
     with quick_square():
-        run_checks(subject, victims_of(digits, 12), SUITE, timesteps=[0, 1], batch_size=5)
+        run_checks(model, victims_of(digits, 12), SUITE, timesteps=[0, 1], batch_size=5)
     assert max(passes) == 5
 
 

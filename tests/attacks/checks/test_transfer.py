@@ -26,12 +26,12 @@ def test_every_pair_is_scored_over_the_images_right_at_both(digits: Case) -> Non
         for net in nets
     ]
 
-    subject, eval_batch = Timesteps(*nets), EvalBatch(digits.images, digits.labels, digits.ids, seed=0)
+    model, eval_batch = Timesteps(*nets), EvalBatch(digits.images, digits.labels, digits.ids, seed=0)
     rows = [
         row
         for made in (0, 1)
         for row in gather(
-            "transfer", subject, eval_batch, [attack("pgd")], timestep=made, epsilon=0.1, timesteps=range(2)
+            "transfer", model, eval_batch, [attack("pgd")], timestep=made, epsilon=0.1, timesteps=range(2)
         )
     ]
     matrix = transfer_matrix(Numbers(pd.DataFrame(rows)), attack("pgd"), 0.1, range(2))

@@ -1,4 +1,4 @@
-"""The subject of a run: a model with everything that a run must know of it."""
+"""What is measured: a model, with everything that a run must know about it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.errors import DataError, UnknownNameError, UsageError
-from pcbench.models.answers import AnswerAt, Answers, CompiledAnswers, LowPrecisionAnswers, PredictiveAnswers
 from pcbench.models.facts import ModelFacts
+from pcbench.models.timestep_model import ClassifierAt, CompiledModel, LowPrecisionModel, PredictiveModel, TimestepModel
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.unrolling import Gradient
 from pcbench.network.update import Hyperparameters
@@ -21,30 +21,30 @@ _ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
-class Subject(ModelFacts):
+class Model(ModelFacts):
     """A model under test: what is known of it, and the model itself.
 
     Attributes:
-        answers: The model itself.
+        timestep_model: The module that answers at every timestep.
         device: Where it lies.
     """
 
-    answers: Answers
+    timestep_model: TimestepModel
     device: torch.device
 
     @classmethod
-    def of(cls, facts: ModelFacts, answers: Answers, device: torch.device) -> Subject:
-        """Return the subject of which these facts are known."""
+    def of(cls, facts: ModelFacts, timestep_model: TimestepModel, device: torch.device) -> Model:
+        """Return the model of which these facts are known."""
         known = {field.name: getattr(facts, field.name) for field in fields(ModelFacts)}
-        return cls(**known, answers=answers, device=device)
+        return cls(**known, timestep_model=timestep_model, device=device)
 
     @property
     def network(self) -> PredictiveNetwork | None:
         """The predictive network, where the model is one: for its representations and reconstructions."""
-        inner = self.answers
-        while isinstance(inner, (LowPrecisionAnswers, CompiledAnswers)):
-            inner = inner.answers
-        return inner.network if isinstance(inner, PredictiveAnswers) else None
+        inner = self.timestep_model
+        while isinstance(inner, (LowPrecisionModel, CompiledModel)):
+            inner = inner.inner
+        return inner.network if isinstance(inner, PredictiveModel) else None
 
     def predictive_network(self, purpose: str) -> PredictiveNetwork:
         """Return the predictive network, computed as it is.
@@ -55,9 +55,9 @@ class Subject(ModelFacts):
         Raises:
             UsageError: The model is no predictive network, or runs in bfloat16 or compiled.
         """
-        if not isinstance(self.answers, PredictiveAnswers):
+        if not isinstance(self.timestep_model, PredictiveModel):
             raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is none")
-        return self.answers.network
+        return self.timestep_model.network
 
     def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of every timestep.
@@ -77,18 +77,18 @@ class Subject(ModelFacts):
         low, high = (float(edge) for edge in images.detach().aminmax())
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
             raise DataError(f"images reach from {low:g} to {high:g}; models take images in [0,1] and normalise them")
-        return self.answers(images, self._steps(timesteps), gradient)
+        return self.timestep_model(images, self._steps(timesteps), gradient)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0, what the network makes of images in [0,1] before anything else."""
-        return self.answers.normalise(images)
+        return self.timestep_model.normalise(images)
 
     def logits_of_input(self, inputs: Tensor, timesteps: int | None = None) -> Tensor:
         """Return the logits of every timestep for e_0 itself: the one path past the check of [0,1].
 
         It is for suites that add noise after normalisation.
         """
-        return self.answers.answer(inputs, self._steps(timesteps))
+        return self.timestep_model.logits_of_input(inputs, self._steps(timesteps))
 
     def at(self, timestep: int, gradient: Gradient = "exact") -> nn.Module:
         """Return the classifier that answers at one timestep: images in [0,1] -> logits (batch, classes).
@@ -96,10 +96,10 @@ class Subject(ModelFacts):
         Raises:
             UsageError: The model does not answer that late.
         """
-        self.answers.check(timestep)
-        return AnswerAt(self.answers, timestep, gradient)
+        self.timestep_model.check(timestep)
+        return ClassifierAt(self.timestep_model, timestep, gradient)
 
-    def configured(self, *, precision: str = "float32", compiled: bool = False, recompute: bool = False) -> Subject:
+    def configured(self, *, precision: str = "float32", compiled: bool = False, recompute: bool = False) -> Model:
         """Return this model computed with another precision, compiled, or with less memory; the weights are shared.
 
         On a GPU, ``"float32"`` means full float32 products: TF32 is switched off for this process, and
@@ -121,14 +121,14 @@ class Subject(ModelFacts):
             raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
         if on_gpu:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-        answers = self.answers
-        if recompute and isinstance(answers, PredictiveAnswers):
-            answers = PredictiveAnswers(answers.network, recompute=True)
+        timestep_model = self.timestep_model
+        if recompute and isinstance(timestep_model, PredictiveModel):
+            timestep_model = PredictiveModel(timestep_model.network, recompute=True)
         if precision == "bfloat16":
-            answers = LowPrecisionAnswers(answers)
-        return replace(self, answers=CompiledAnswers(answers).eval() if compiled else answers.eval())
+            timestep_model = LowPrecisionModel(timestep_model)
+        return replace(self, timestep_model=CompiledModel(timestep_model).eval() if compiled else timestep_model.eval())
 
-    def with_hyperparameters(self, weights: Hyperparameters) -> Subject:
+    def with_hyperparameters(self, weights: Hyperparameters) -> Model:
         """Return this predictive network with the same β, λ and α for every PCoder (λ = 0 for the last).
 
         Raises:
@@ -137,8 +137,8 @@ class Subject(ModelFacts):
         network = self.predictive_network("setting hyperparameters")
         changed = copy.copy(network)
         changed.hyperparameters = (*[weights] * (len(network.predictors) - 1), weights.without("feedback"))
-        recompute = isinstance(self.answers, PredictiveAnswers) and self.answers.recompute
-        return replace(self, answers=PredictiveAnswers(changed, recompute=recompute).eval())
+        recompute = isinstance(self.timestep_model, PredictiveModel) and self.timestep_model.recompute
+        return replace(self, timestep_model=PredictiveModel(changed, recompute=recompute).eval())
 
     def _steps(self, timesteps: int | None) -> int:
         return self.timesteps if timesteps is None else timesteps

@@ -14,7 +14,7 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.network.unrolling import Gradient
 
 
-class Answers(nn.Module):
+class TimestepModel(nn.Module):
     """A model that answers at every timestep.
 
     Attributes:
@@ -27,13 +27,13 @@ class Answers(nn.Module):
         """Return e_0 for images in [0,1]."""
         return images
 
-    def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of e_0."""
         raise NotImplementedError
 
     def forward(self, images: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of images in [0,1]."""
-        return self.answer(self.normalise(images), timesteps, gradient)
+        return self.logits_of_input(self.normalise(images), timesteps, gradient)
 
     def check(self, timesteps: int) -> None:
         """Refuse a T beyond the limit.
@@ -45,7 +45,7 @@ class Answers(nn.Module):
             raise UsageError(f"this model answers at t = 0 to {self.limit}; use --timesteps {self.limit} or fewer")
 
 
-class PredictiveAnswers(Answers):
+class PredictiveModel(TimestepModel):
     """A predictive network.
 
     Args:
@@ -62,12 +62,12 @@ class PredictiveAnswers(Answers):
         """Return e_0 for images in [0,1]."""
         return self.network.normalise(images)
 
-    def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps from one unrolled pass."""
         return self.network.unroll(inputs, timesteps, gradient, recompute=self.recompute).logits
 
 
-class FeedforwardAnswers(Answers):
+class FeedforwardModel(TimestepModel):
     """A classifier without time: it answers at t = 0.
 
     Args:
@@ -93,14 +93,14 @@ class FeedforwardAnswers(Answers):
         """Return e_0 for images in [0,1]."""
         return images if self.mean is None or self.std is None else (images - self.mean) / self.std
 
-    def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of t = 0, (1, batch, classes)."""
         del gradient
         self.check(timesteps)
         return self.module(inputs)[None]
 
 
-class RecurrentAnswers(Answers):
+class RecurrentModel(TimestepModel):
     """Any other network that gives logits (T+1, batch, classes) for images in [0,1].
 
     Args:
@@ -115,7 +115,7 @@ class RecurrentAnswers(Answers):
         self._told = "timesteps" in inspect.signature(module.forward).parameters
         self.limit = None if self._told else limit
 
-    def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps."""
         del gradient
         self.check(timesteps)
@@ -128,52 +128,52 @@ class RecurrentAnswers(Answers):
         return logits[: timesteps + 1]
 
 
-class LowPrecisionAnswers(Answers):
-    """Another model's answers, computed with bfloat16 where PyTorch's autocast finds that safe."""
+class LowPrecisionModel(TimestepModel):
+    """Another model, computed with bfloat16 where PyTorch's autocast finds that safe."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, inner: TimestepModel) -> None:
         super().__init__()
-        self.answers = answers
-        self.limit = answers.limit
+        self.inner = inner
+        self.limit = inner.limit
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0 for images in [0,1]."""
-        return self.answers.normalise(images)
+        return self.inner.normalise(images)
 
-    def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps, as float32."""
         with torch.autocast(inputs.device.type, dtype=torch.bfloat16):
-            return self.answers.answer(inputs, timesteps, gradient).float()
+            return self.inner.logits_of_input(inputs, timesteps, gradient).float()
 
 
-class CompiledAnswers(Answers):
-    """Another model's answers, sent through `torch.compile`."""
+class CompiledModel(TimestepModel):
+    """Another model, sent through `torch.compile`."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, inner: TimestepModel) -> None:
         super().__init__()
-        self.answers = answers
-        self.limit = answers.limit
-        self._compiled = torch.compile(answers.answer)
+        self.inner = inner
+        self.limit = inner.limit
+        self._compiled = torch.compile(inner.logits_of_input)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0 for images in [0,1]."""
-        return self.answers.normalise(images)
+        return self.inner.normalise(images)
 
-    def answer(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps."""
         return self._compiled(inputs, timesteps, gradient)
 
 
-class AnswerAt(nn.Module):
+class ClassifierAt(nn.Module):
     """A model as it answers at one timestep: an ordinary classifier of images in [0,1]."""
 
-    def __init__(self, answers: Answers, timestep: int, gradient: Gradient) -> None:
+    def __init__(self, inner: TimestepModel, timestep: int, gradient: Gradient) -> None:
         super().__init__()
-        self.answers = answers
+        self.inner = inner
         self.timestep = timestep
         self.gradient: Gradient = gradient
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of this timestep, (batch, classes)."""
-        return self.answers(images, self.timestep, self.gradient)[-1]
+        return self.inner(images, self.timestep, self.gradient)[-1]
