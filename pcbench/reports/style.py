@@ -49,7 +49,7 @@ _METADATA: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
 }
 
-_CAPTION = {"svg": "Description", "pdf": "Model", "png": "Description"}
+_CAPTION = {"svg": "Description", "pdf": "Subject", "png": "Description"}
 
 # Perceptually uniform maps that stay ordered for the colour-blind and in grey. The end that is as pale as paper, or on
 # a dark page as dark as that, is left out.
