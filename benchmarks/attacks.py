@@ -31,10 +31,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.definitions import AttackDefinition
-from pcbench.attacks.starts import image_generator, unit_starts
+from pcbench.attacks.starts import start_generator, unit_starts
 from pcbench.attacks.sweep import sweep
 from pcbench.data.sources import open_source
 from pcbench.models import load
+from pcbench.norms import LINF
 
 EPSILONS = tuple(numerator / 255 for numerator in (0.5, 1, 2, 3, 4, 6, 8, 16))
 TIMESTEPS = (0, 2, 4, 6, 8)
@@ -73,7 +74,7 @@ def plain_loop(classifier: nn.Module, images: Images, definition: AttackDefiniti
     else:
         attack = LinfProjectedGradientDescentAttack(rel_stepsize=definition.relative_step_size, steps=definition.steps)
         starts = unit_starts(
-            images.pixels, "linf", [image_generator(SEED, image_id, definition.name, 0) for image_id in images.ids]
+            images.pixels, LINF, [start_generator(SEED, image_id, definition.name, 0) for image_id in images.ids]
         )
         attack.get_random_start = lambda x0, epsilon: x0 + epsilon * type(x0)(starts)
     success = [attack(model, images.pixels, images.labels, epsilons=epsilon)[2] for epsilon in EPSILONS]

@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from pcbench.catalog import Definition, identity, load_definition, parse_definition, read_toml
-from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.errors import DefinitionError, UnknownNameError
+from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
 
-Norm = Literal["linf", "l2"]
 OverTimesteps = Literal["mean", "worst"]
 Library = Literal["foolbox", "torchattacks", "pyautoattack"]
-
-
-def parse_epsilon(value: object) -> float:
-    """Read one budget.
-
-    Args:
-        value: A number, or its text: ``0.03``, ``"0.03"``, or a fraction of grey levels such as ``"8/255"``.
-
-    Returns:
-        The budget in pixel units of images in [0, 1].
-
-    Raises:
-        ValueError: It is no finite number, or below 0.
-    """
-    try:
-        numerator, slash, denominator = str(value).partition("/")  # a bool, list or table is no number as text either
-        epsilon = float(numerator) / float(denominator) if slash else float(numerator)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"an epsilon is a number or text such as '8/255', not {value!r}") from None
-    if not math.isfinite(epsilon) or epsilon < 0:
-        raise ValueError(f"an epsilon is a finite number of at least 0, not {value!r}")
-    return epsilon
-
-
-def check_epsilons(epsilons: tuple[float, ...], norm: Norm) -> tuple[float, ...]:
-    """Return the budgets in ascending order, each once.
-
-    Raises:
-        ValueError: There is none, or one is above 1 under L∞, where 1 already allows any image.
-    """
-    if not epsilons:
-        raise ValueError("at least one epsilon is needed")
-    if norm == "linf" and max(epsilons) > 1:
-        raise ValueError(f"images lie in [0, 1], so an L-infinity epsilon is at most 1, not {max(epsilons):g}")
-    return tuple(sorted(set(epsilons)))
-
-
-def read_epsilons(values: tuple[object, ...] | list[object], norm: Norm) -> tuple[float, ...]:
-    """Read a list of budgets as a user writes them.
-
-    Raises:
-        UsageError: One of them is no number or out of range.
-    """
-    try:
-        return check_epsilons(tuple(parse_epsilon(value) for value in values), norm)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-
-
-Epsilon = Annotated[float, BeforeValidator(parse_epsilon)]
 
 
 class AttackDefinition(Definition):
@@ -74,11 +23,11 @@ class AttackDefinition(Definition):
         title: What readers of a report see.
         library: The library whose attack this is.
         attack: The attack's name there: foolbox's and torchattacks' class, pyautoattack's version.
-        norm: The ball's norm.
+        norm: The name of the ball's norm.
         epsilons: Radii, ascending, in pixel units of images in [0, 1]; for a minimal-norm attack, the radii at which
             its adversarial images are read.
         search: ``"fixed_epsilon"`` looks anywhere in the ball, ``"minimal_norm"`` for the nearest adversarial image.
-        white_box: Whether the attack takes gradients of the model.
+        white_box: Whether the attack takes gradients of the model; the tables name their mode only where it does.
         steps: Gradient steps, for attacks that take a number of steps.
         relative_step_size: A step's length as a share of epsilon, so that it scales over a sweep.
         restarts: Independent runs; one that succeeds is enough.
@@ -96,7 +45,7 @@ class AttackDefinition(Definition):
     title: str
     library: Library
     attack: str
-    norm: Norm
+    norm: NormName
     epsilons: tuple[Epsilon, ...]
     search: Literal["fixed_epsilon", "minimal_norm"] = "fixed_epsilon"
     white_box: bool = True
@@ -111,9 +60,14 @@ class AttackDefinition(Definition):
     parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
     source: str
 
+    @property
+    def ball(self) -> Norm:
+        """The norm itself: distances, projections, and what budgets are."""
+        return norm_named(self.norm)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        ordered = check_epsilons(self.epsilons, self.norm)
+        ordered = check_epsilons(self.epsilons, self.ball)
         if ordered != self.epsilons:
             raise ValueError("epsilons: write them in ascending order, each once")
         if self.relative_step_size is not None and self.steps is None:

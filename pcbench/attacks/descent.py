@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Found, Task
-from pcbench.attacks.budget import l2_norms, per_image, project
-from pcbench.attacks.definitions import AttackDefinition, Norm
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.starts import unit_starts
 from pcbench.errors import UsageError
+from pcbench.norms import Norm, broadcast, project
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits and classes -> one loss an image, (batch,)."""
@@ -72,13 +72,6 @@ def loss_gradient(classifier: nn.Module, images: Tensor, classes: Tensor, loss: 
     return gradient
 
 
-def normalise(gradient: Tensor, norm: Norm) -> Tensor:
-    """Return the direction of steepest ascent of length 1: the sign under L∞, the unit vector under L2."""
-    if norm == "linf":
-        return gradient.sign()
-    return gradient * per_image(l2_norms(gradient).reciprocal(), gradient)
-
-
 def linear_reach(classifier: nn.Module, images: Tensor, labels: Tensor, norm: Norm) -> Tensor:
     """Return the radius at which each image would be broken if the classifier were linear, (batch,).
 
@@ -90,10 +83,9 @@ def linear_reach(classifier: nn.Module, images: Tensor, labels: Tensor, norm: No
         others = logits.scatter(1, classes[:, None], -torch.inf)
         return logits.gather(1, classes[:, None])[:, 0] - others.amax(dim=1)
 
-    slopes = loss_gradient(classifier, images, labels, margin).flatten(1)
-    dual = slopes.abs().sum(dim=1) if norm == "linf" else slopes.square().sum(dim=1).sqrt()
+    slopes = norm.dual(loss_gradient(classifier, images, labels, margin))
     with torch.no_grad():
-        return margin(classifier(images), labels).clamp_min(0) / dual
+        return margin(classifier(images), labels).clamp_min(0) / slopes
 
 
 class GradientDescent:
@@ -109,7 +101,7 @@ class GradientDescent:
     def __init__(self, definition: AttackDefinition, loss: Loss = cross_entropy) -> None:
         if definition.steps is None or definition.relative_step_size is None:
             raise UsageError(f"the attack {definition.name!r} needs steps and relative_step_size")
-        self._definition, self._loss = definition, loss
+        self._definition, self._norm, self._loss = definition, definition.ball, loss
         self._steps, self._relative_step = definition.steps, definition.relative_step_size
         self._direction = -1.0 if definition.targeted else 1.0
         self._clean_directions: dict[str, Tensor] = {}
@@ -121,29 +113,29 @@ class GradientDescent:
             return Found(task.images, queries)
         images = self._starts(task)
         # The product is taken in double precision and rounded once, as Python does for foolbox.
-        step = per_image(self._relative_step * task.epsilons, images) * self._direction
+        step = broadcast(self._relative_step * task.epsilons, images) * self._direction
         for index in range(self._steps):
             direction = self._ascent(classifier, images, task, first=index == 0)
-            images = project(images + step * direction, task.images, task.epsilons, self._definition.norm).clamp(0, 1)
+            images = project(images + step * direction, task.images, task.epsilons, self._norm).clamp(0, 1)
         return Found(images, queries)
 
     def _starts(self, task: Task) -> Tensor:
         if not self._definition.random_start:
             return task.images
-        starts = unit_starts(task.images, self._definition.norm, task.generators())
-        return (task.images + per_image(task.epsilons, starts) * starts).clamp(0, 1)
+        starts = unit_starts(task.images, self._norm, task.generators())
+        return (task.images + broadcast(task.epsilons, starts) * starts).clamp(0, 1)
 
     def _ascent(self, classifier: nn.Module, images: Tensor, task: Task, *, first: bool) -> Tensor:
         if not first or self._definition.random_start:
-            return normalise(loss_gradient(classifier, images, task.classes, self._loss), self._definition.norm)
+            return self._norm.ascent(loss_gradient(classifier, images, task.classes, self._loss))
         self._learn_clean_directions(classifier, task)
         return torch.stack([self._clean_directions[image_id] for image_id in task.ids])
 
     def _learn_clean_directions(self, classifier: nn.Module, task: Task) -> None:
         """Without a random start the first step of every budget starts at the clean image: one gradient serves all."""
-        new = [place for place, image_id in enumerate(task.ids) if image_id not in self._clean_directions]
+        new = [index for index, image_id in enumerate(task.ids) if image_id not in self._clean_directions]
         if not new:
             return
         gradient = loss_gradient(classifier, task.images[new], task.classes[new], self._loss)
-        directions = normalise(gradient, self._definition.norm)
-        self._clean_directions.update({task.ids[place]: directions[row] for row, place in enumerate(new)})
+        directions = self._norm.ascent(gradient)
+        self._clean_directions.update({task.ids[index]: directions[row] for row, index in enumerate(new)})

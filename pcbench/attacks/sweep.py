@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.classify import Judge, check_images, classify, goal_classes, single
-from pcbench.attacks.definitions import AttackDefinition, Norm, read_epsilons
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
 from pcbench.errors import DataError
+from pcbench.norms import NormName, read_epsilons
 
 DEFAULT_BATCH_SIZE = 128
 
@@ -84,7 +85,7 @@ class Sweep:
     """
 
     attack: str
-    norm: Norm
+    norm: NormName
     epsilons: tuple[float, ...]
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
@@ -201,7 +202,7 @@ def sweep_opponent(
     if len(ids) != len(images) or len(set(ids)) != len(ids):
         raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(ids))} different ones")
     chosen = options.get("epsilons")
-    epsilons = definition.epsilons if chosen is None else read_epsilons(list(chosen), definition.norm)
+    epsilons = definition.epsilons if chosen is None else read_epsilons(chosen, definition.ball)
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
     clean = classify(opponent.judge, images, batch_size)
     work = Work(
@@ -229,7 +230,7 @@ def sweep_opponent(
 
 def as_sweeps(
     ledger: Ledger,
-    attack: tuple[str, Norm],
+    attack: tuple[str, NormName],
     epsilons: tuple[float, ...],
     ids: tuple[str, ...],
     classes: tuple[NDArray[np.int64], NDArray[np.int64] | None],

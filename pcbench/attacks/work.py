@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Task
-from pcbench.attacks.budget import perturbation_norms, within_budget
 from pcbench.attacks.classify import Judge, Scores, classify
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.descent import GradientDescent, linear_reach
 from pcbench.attacks.ledger import Ledger, Scored, positions
 from pcbench.attacks.schedule import Ascending, Bracketing, BudgetSchedule, Pair
 from pcbench.attacks.starts import image_seed
+from pcbench.norms import perturbation_norms, within_budget
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Work:
         for start in range(0, len(to_attack), self.batch_size):
             chosen = to_attack[start : start + self.batch_size]
             here = torch.from_numpy(chosen).to(self.images.device)
-            reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.norm)
+            reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.ball)
             guesses[chosen] = reach.double().cpu().numpy()
         return Bracketing(self.epsilons, guesses, self.clean.margins[0].double().cpu().numpy(), self._draw)
 
@@ -136,13 +136,12 @@ class Work:
         ids = tuple(self.ids[int(index)] for index in indices)
         task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart, self.clean.classes)
         found = self.adapter.perturb(self.classifier, task)
-        images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.norm)
+        images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.ball)
         # An image that was not changed keeps its answer: the same bits in another batch may be rounded differently.
         same = (images == clean).flatten(1).all(dim=1)
         answers = self.clean.at(here).where(same, classify(self.judge, images, self.batch_size))
-        linf, l2 = perturbation_norms(images, clean)
-        success = self._reached(answers.predictions, classes)
-        return Scored(images, answers, success, linf, l2, found.queries.to(device))
+        norms, success = perturbation_norms(images, clean), self._reached(answers.predictions, classes)
+        return Scored(images, answers, success, norms["linf"], norms["l2"], found.queries.to(device))
 
     def _report(self, settled: int) -> None:
         if self.on_progress is not None and settled:

@@ -25,10 +25,10 @@ def agreement_command(
     from rich.table import Table
 
     from pcbench.attacks.agreement import library_agreement
-    from pcbench.attacks.definitions import read_epsilons
     from pcbench.data.sources import check, open_source
     from pcbench.errors import UsageError
     from pcbench.models import load
+    from pcbench.norms import LINF, read_epsilons
 
     loaded = load(
         model,
@@ -48,7 +48,7 @@ def agreement_command(
         loaded.at(timestep),
         batch.images / 255,
         batch.labels,
-        epsilons=read_epsilons([text.strip() for text in epsilons.split(",")], "linf"),
+        epsilons=read_epsilons(epsilons.split(","), LINF),
         steps=steps,
         random_start=random_start,
     )
@@ -61,9 +61,7 @@ def agreement_command(
             for rate, (low, high) in zip(row.rates, row.intervals, strict=True)
         )
         only = (str(row.foolbox_only), str(row.torchattacks_only))
-        table.add_row(
-            f"{row.epsilon * 255:.4g}/255", *rates, *only, f"{row.p_value:.3g}", "yes" if row.agrees else "no"
-        )
+        table.add_row(LINF.text(row.epsilon), *rates, *only, f"{row.p_value:.3g}", "yes" if row.agrees else "no")
     Console().print(table)
     if not all(row.agrees for row in found):
         raise typer.Exit(1)

@@ -18,7 +18,7 @@ import torch
 import pcbench
 from pcbench import models
 from pcbench.attacks.adapters.registry import adapter_module
-from pcbench.attacks.definitions import AttackSuite, Norm, read_epsilons
+from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
@@ -35,6 +35,7 @@ from pcbench.harness.units import can_be_checked, question, units_of
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
 from pcbench.models.model import PRECISIONS, Model
+from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, library_versions
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
@@ -303,7 +304,7 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
         "batch_size": batch_size,
         "block_size": block_size,
-        "epsilons": _epsilons(request, draft.suites),
+        "epsilons": _epsilons(draft, source),
         "corruption_backend": request["backend"],
         "device": torch.device(draft.device).type,
         "checks": checks,
@@ -312,15 +313,19 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
     return Settings.model_validate({**plain, **resolved})
 
 
-def _epsilons(request: RunOptions, suites: Sequence[MeasuredSuite]) -> tuple[float, ...] | None:
-    """Return the budgets that replace the suites', read under the norms of all their attacks."""
-    given = request["epsilons"]
+def _epsilons(draft: _Draft, source: ImageSource) -> tuple[float, ...] | None:
+    """Return the budgets that replace the suites'; each attack's norm decides which are possible.
+
+    Raises:
+        UsageError: One is not a number, or out of range under the norm of one of the attacks.
+    """
+    given = draft.request["epsilons"]
     if given is None:
         return None
-    attacked = [suite.definition for suite in suites if isinstance(suite.definition, AttackSuite)]
-    norms: list[Norm] = sorted({attack.norm for suite in attacked for attack in suite.attacks}) or ["l2"]
-    read = [read_epsilons(tuple(given), norm) for norm in norms]  # each norm refuses what it cannot be
-    return read[0]
+    suites = [suite.definition for suite in draft.suites if isinstance(suite.definition, AttackSuite)]
+    for norm in dict.fromkeys(attack.ball for suite in suites for attack in suite.attacks):
+        read_epsilons(given, norm, (3, *source.size()))
+    return parse_epsilons(given)
 
 
 def _data(request: RunOptions, source: ImageSource, digests: Digests) -> DataSpec:

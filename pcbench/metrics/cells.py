@@ -18,11 +18,12 @@ import pyarrow as pa
 
 from pcbench.errors import DataError
 from pcbench.metrics.rates import Booleans
+from pcbench.norms import NORMS
 from pcbench.results.conditions import Condition
 
 _KEYS = [field.name for field in dataclasses.fields(Condition)]
 _ANSWERS = ["correct", "attacked", "success", "success_within"]
-_NORMS = {"linf": "perturbation_linf", "l2": "perturbation_l2"}
+_NORMS = {name: norm.column for name, norm in NORMS.items()}
 NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_NORMS.values()]
 """The columns of outcomes that metrics need."""
 

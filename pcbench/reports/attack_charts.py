@@ -8,14 +8,12 @@ from functools import partial
 
 import pandas as pd
 
+from pcbench.norms import epsilon_label, epsilon_text, norm_symbol
 from pcbench.reports.charts import (
     Chart,
     Panel,
     attack_title,
-    epsilon_label,
-    epsilon_text,
     lines,
-    norm_symbol,
     own_timestep,
     texts,
     words,

@@ -139,23 +139,6 @@ def attack_title(name: object) -> str:
     return words(str(name)).upper() if len(str(name)) <= 4 else words(str(name))
 
 
-def norm_symbol(norm: str | None) -> str:
-    """Return the sign of a norm: L∞ or L2."""
-    return {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}.get(norm or "", norm or "")
-
-
-def epsilon_text(epsilon: float, norm: str | None) -> str:
-    """Return an ε as papers write it: in 255ths for L∞, as it is otherwise."""
-    return f"{epsilon * 255:.4g}/255" if norm == "linf" else f"{epsilon:.4g}"
-
-
-def epsilon_label(norm: str | None) -> str:
-    """Return the label of an axis of ε, with its unit."""
-    if norm == "linf":
-        return "ε (L∞, in 1/255 of the pixel range)"
-    return f"ε ({norm_symbol(norm)}, pixel values in [0, 1])"
-
-
 def in_order(names: Iterable[object]) -> list[str]:
     """Return the distinct names of corruptions, ImageNet-C's fifteen in its paper's order, then the others."""
     fifteen = {name: place for place, name in enumerate(THE_FIFTEEN)}

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from pcbench.norms import epsilon_scale
 from pcbench.reports.charts import Chart, Line
 from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, colours
 
@@ -47,7 +48,7 @@ def _draw_lines(axes: Axes, chart: Chart, drawn: tuple[Line, ...]) -> None:
 
 
 def _x(chart: Chart, value: float) -> float:
-    return value * 255 if chart.x == "epsilon" and chart.norm == "linf" else value
+    return value * epsilon_scale(chart.norm) if chart.x == "epsilon" else value
 
 
 def _scales(axes: Axes, chart: Chart) -> None:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from pcbench.errors import UnknownNameError
 from pcbench.files import try_folder, write
-from pcbench.reports.charts import epsilon_text, own_timestep, texts
+from pcbench.norms import NORMS, epsilon_text
+from pcbench.reports.charts import own_timestep, texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
@@ -143,7 +144,7 @@ def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     ):
         key = "autoattack_acc" if name == "autoattack" else "robust_acc"
         yield {
-            "threat_model": {"linf": "Linf", "l2": "L2"}.get(norm, norm),
+            "threat_model": NORMS[norm].library_name if norm in NORMS else norm,
             "eps": epsilon_text(epsilon, norm),
             "attack": name,
             key: _percent(value),

@@ -13,7 +13,8 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from pcbench.metrics.transfer import TRANSFER
-from pcbench.reports.charts import attack_title, epsilon_text, texts
+from pcbench.norms import epsilon_text
+from pcbench.reports.charts import attack_title, texts
 from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH
 
 WITHIN = "attack_success_rate_within"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.reports.charts import attack_title, epsilon_text, in_order, own_timestep, words
+from pcbench.norms import epsilon_text
+from pcbench.reports.charts import attack_title, in_order, own_timestep, words
 from pcbench.results.conditions import CORRUPTED
 
 _MEANS = (

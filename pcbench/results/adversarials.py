@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pcbench.attacks.definitions import Norm
 from pcbench.attacks.sweep import Sweep, scored_images
 from pcbench.errors import DataError
+from pcbench.norms import NormName, norm_named
 from pcbench.results.conditions import Condition
 
 FORMAT = "pcbench adversarial images, 2"
@@ -57,9 +57,9 @@ class Adversarials:
     index: Tensor
 
     @property
-    def norm(self) -> Norm:
-        """The norm of the attack's budget."""
-        return "l2" if self.condition.norm == "l2" else "linf"
+    def norm(self) -> NormName:
+        """The name of the norm of the attack's budget."""
+        return norm_named(self.condition.norm or "").name
 
     def images(self, budget: int) -> Tensor:
         """Return the images of one budget, by its index in `epsilons`; (N, channels, height, width)."""

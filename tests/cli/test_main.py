@@ -28,7 +28,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("run", "--suite", "imagenetc"), "did you mean 'imagenet-c'"),
         (("run", "--model", "pdigit"), "did you mean 'pdigits'"),
         (("run", "--epsilons", "much"), "not 'much'"),
-        (("run", "--epsilons", "300/255", "--suite", "linf"), "between 0 and 1"),
+        (("run", "--epsilons", "300/255", "--suite", "linf"), "at most 1"),
         (("run", "--data", "digit"), "digits"),
         (("run", "--device", "abacus"), "no device 'abacus'"),
         (("run", "--images", "0"), "at least 1"),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pcbench.attacks.starts import image_generator, image_seed
+from pcbench.attacks.starts import image_seed, start_generator
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Task:
 
     def generators(self) -> list[torch.Generator]:
         """Return one generator for each image."""
-        return [image_generator(self.seed, image_id, self.attack, self.restart) for image_id in self.ids]
+        return [start_generator(self.seed, image_id, self.attack, self.restart) for image_id in self.ids]
 
     def image_seeds(self) -> list[int]:
         """Return one 32-bit seed for each image, for libraries that are seeded by a number."""

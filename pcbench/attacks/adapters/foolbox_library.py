@@ -11,10 +11,10 @@ from eagerpy.tensor.pytorch import PyTorchTensor
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Counted, Found, Task, frozen, seeded
-from pcbench.attacks.budget import per_image
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.starts import unit_starts
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.norms import broadcast
 
 with warnings.catch_warnings():
     # foolbox 3.3.4 imports scipy.ndimage.filters, a deprecated name; SciPy 2, which drops it, is pinned away.
@@ -92,10 +92,10 @@ class FoolboxAdapter:
     def _start_where(self, task: Task) -> None:
         if not (self._definition.random_start and isinstance(self._attack, BaseGradientDescent)):
             return
-        starts = unit_starts(task.images, self._definition.norm, task.generators())
+        starts = unit_starts(task.images, self._definition.ball, task.generators())
 
         def get_random_start(x0: Any, epsilon: float) -> Any:
-            noise: Tensor = per_image(torch.full((len(starts),), epsilon, dtype=torch.float64), starts) * starts
+            noise: Tensor = broadcast(torch.full((len(starts),), epsilon, dtype=torch.float64), starts) * starts
             return x0 + PyTorchTensor(noise)
 
         self._attack.get_random_start = get_random_start

@@ -8,7 +8,7 @@ order of the version, each on the images that the earlier ones left standing.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pyautoattack.autoattack import AutoAttack
@@ -27,7 +27,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "fab-t": ("fab-t",),
     "square": ("square",),
 }
-_NORMS: dict[str, Literal["Linf", "L2"]] = {"linf": "Linf", "l2": "L2"}
 # The targeted difference-of-logits-ratio loss divides by the difference to the fourth largest logit, the untargeted
 # one by that to the third.
 _FEWEST_CLASSES = {"apgd-t": 4, "apgd-dlr": 3}
@@ -93,7 +92,7 @@ class AutoAttackAdapter:
         return Found(images, queries)
 
     def _library(self, classifier: nn.Module, task: Task, seed: int) -> Any:
-        norm = _NORMS[self._definition.norm]
+        norm = self._definition.ball.library_name
         library: Any = AutoAttack(classifier, norm=norm, eps=task.epsilon, seed=seed, device=task.images.device)
         library.apgd_targeted.n_target_classes = library.fab.n_target_classes = min(9, task.classes_known - 1)
         for attack in (library.apgd, library.apgd_targeted, library.fab, library.square):

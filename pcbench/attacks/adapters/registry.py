@@ -9,6 +9,7 @@ from pcbench.attacks.adapters.minimal_norm import MinimalNorm
 from pcbench.attacks.definitions import AttackDefinition, Library
 from pcbench.attacks.descent import GradientDescent
 from pcbench.errors import UsageError
+from pcbench.norms import NORMS
 
 # Each module's `make` turns a definition into an adapter; a module is imported, with its library, when it is needed.
 _HOMES: dict[Library, str] = {
@@ -19,8 +20,8 @@ _HOMES: dict[Library, str] = {
 
 # foolbox's attacks that pcbench.attacks.descent computes bit for bit.
 _DESCENT = {
-    f"{norm}{method}Attack"
-    for norm in ("Linf", "L2")
+    f"{norm.library_name}{method}Attack"
+    for norm in NORMS.values()
     for method in ("FastGradient", "BasicIterative", "ProjectedGradientDescent")
 }
 

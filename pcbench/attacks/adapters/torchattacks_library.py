@@ -73,7 +73,7 @@ class TorchattacksAdapter:
             "steps": definition.steps,
             "random_start": definition.random_start,
             "n_classes": task.classes_known,
-            "norm": {"linf": "Linf", "l2": "L2"}[definition.norm],
+            "norm": definition.ball.library_name,
         }
         if definition.relative_step_size is not None:
             possible["alpha"] = definition.relative_step_size * task.epsilon

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import is_descent, select
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import EvalBatch, RandomCorners, run, square, widest_epsilon, with_more_steps
+from pcbench.attacks.checks.rivals import EvalBatch, RandomCorners, run, square, with_more_steps
 from pcbench.attacks.checks.rows import EvidenceRow, Measured, as_rows
 from pcbench.attacks.classify import classify, single
 from pcbench.attacks.definitions import AttackDefinition
@@ -172,7 +172,7 @@ def _rival(
     if kind == "random_search":
         return _Rival(judged, RandomCorners(judged), epsilon)
     if kind == "widest":
-        return _Rival(judged, select(judged), widest_epsilon(judged, shape))
+        return _Rival(judged, select(judged), judged.ball.widest(shape))
     if kind == "stop_error":
         return _Rival(judged, select(judged), epsilon, gradient="stop_error")
     if kind == "square":

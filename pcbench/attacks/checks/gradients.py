@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.descent import cross_entropy, loss_gradient
-from pcbench.attacks.starts import image_generator
+from pcbench.attacks.starts import start_generator
 from pcbench.errors import UsageError
 
 DIRECTIONS = 8
@@ -109,7 +109,7 @@ def _slopes(classifier: nn.Module, eval_batch: EvalBatch) -> tuple[Tensor, dict[
         return pairs[:, 0] - pairs[:, 1]
 
     gradient = loss_gradient(classifier, images, labels, margin)
-    generators = [image_generator(eval_batch.seed, image_id, "directions", 0) for image_id in eval_batch.ids]
+    generators = [start_generator(eval_batch.seed, image_id, "directions", 0) for image_id in eval_batch.ids]
     predicted: list[Tensor] = []
     seen: dict[str, list[Tensor]] = {name: [] for name in STEPS}
     for _ in range(DIRECTIONS):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Found, Task
-from pcbench.attacks.budget import per_image
 from pcbench.attacks.classify import single
-from pcbench.attacks.definitions import AttackDefinition, Norm
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.starts import unit_starts
 from pcbench.attacks.sweep import Opponent, Sweep, SweepOptions, sweep_opponent
+from pcbench.norms import broadcast
 
 RANDOM_TRIALS = 50
 SQUARE_QUERIES = 300
@@ -61,7 +60,7 @@ class RandomCorners:
     mixes_epsilons = True
 
     def __init__(self, definition: AttackDefinition) -> None:
-        self._norm: Norm = definition.norm
+        self._norm = definition.ball
 
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
         """Try random perturbations of full length, image by image seeded."""
@@ -69,7 +68,7 @@ class RandomCorners:
         best, standing = task.images.clone(), torch.ones(len(task.images), dtype=torch.bool, device=task.images.device)
         queries = torch.zeros(len(task.images), dtype=torch.int64)
         for _ in range(RANDOM_TRIALS):
-            trial = (task.images + per_image(task.epsilons, best) * self._directions(task, generators)).clamp(0, 1)
+            trial = (task.images + broadcast(task.epsilons, best) * self._directions(task, generators)).clamp(0, 1)
             queries[standing.cpu()] += 1
             with torch.no_grad():
                 broken = standing & (classifier(trial).argmax(dim=1) != task.classes)
@@ -80,10 +79,7 @@ class RandomCorners:
         return Found(best, queries)
 
     def _directions(self, task: Task, generators: list[torch.Generator]) -> Tensor:
-        points = unit_starts(task.images, self._norm, generators)
-        if self._norm == "linf":
-            return points.sign()
-        return points / per_image(points.flatten(1).square().sum(dim=1).sqrt(), points)
+        return self._norm.extreme(unit_starts(task.images, self._norm, generators))
 
 
 def run(
@@ -98,16 +94,6 @@ def run(
     return sweep_opponent(
         opponent, eval_batch.images, eval_batch.labels, definition, eval_batch.ids, eval_batch.seed, options
     )[0]
-
-
-def widest_epsilon(definition: AttackDefinition, shape: Sequence[int]) -> float:
-    """Return a budget in which any sound attack breaks nearly every image: L∞ 1, or half the diagonal under L2.
-
-    Args:
-        definition: The attack, for its norm.
-        shape: The images' (channels, height, width).
-    """
-    return 1.0 if definition.norm == "linf" else 0.5 * math.prod(shape) ** 0.5
 
 
 def square(definition: AttackDefinition) -> AttackDefinition:

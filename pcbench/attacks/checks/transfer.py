@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.attacks.checks.rows import Numbers, is_true
-from pcbench.attacks.definitions import AttackDefinition, Norm
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import DataError
+from pcbench.norms import NormName
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TransferMatrix:
     """
 
     attack: str
-    norm: Norm
+    norm: NormName
     epsilon: float
     timesteps: tuple[int, ...]
     broken: NDArray[np.bool_]

@@ -18,7 +18,7 @@ from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.checks.comparison import Comparison, compare, holm, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import METRICS, GradientEvidence, pooled_gradients
-from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, EvalBatch, run, widest_epsilon
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, EvalBatch, run
 from pcbench.attacks.checks.rows import Numbers, is_true
 from pcbench.attacks.checks.transfer import TransferMatrix, transfer_matrix
 from pcbench.attacks.definitions import AttackDefinition
@@ -104,7 +104,7 @@ def judge(
         definitions: The suite's attacks.
         epsilon: The budget that the evidence was gathered at.
         timesteps: The timesteps checked, ascending.
-        widest: The budget of the kind ``"widest"``, from `widest_epsilon`.
+        widest: The budget of the kind ``"widest"``, from `Norm.widest`.
 
     Returns:
         One entry a timestep, in order.
@@ -154,7 +154,7 @@ def run_checks(
         for kind in evidence_kinds(definitions, timestep)
         for row in gather(kind, model, batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=timesteps)
     ]
-    widest = widest_epsilon(judged, eval_batch.images.shape[1:])
+    widest = judged.ball.widest(eval_batch.images.shape[1:])
     return judge(pd.DataFrame(rows), definitions, epsilon=epsilon, timesteps=timesteps, widest=widest)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcbench.attacks.checks.evidence import gather, judged_attack
-from pcbench.attacks.checks.rivals import EvalBatch, widest_epsilon
+from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import EvidenceRow
 from pcbench.attacks.checks.verdict import telling_epsilon
 from pcbench.attacks.definitions import AttackSuite
@@ -36,7 +36,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         times = range(settings.timesteps + 1)
         rows += gather(unit.detail, model, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times)
         if unit.detail == "widest":
-            used = widest_epsilon(judged_attack(definitions), images.shape[1:])
+            used = judged_attack(definitions).ball.widest(images.shape[1:])
         context.meter.step(unit.passes * len(batch.ids), len(batch.ids))
     if not rows:
         return Made(EVIDENCE.empty_table())

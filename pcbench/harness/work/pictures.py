@@ -130,7 +130,7 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch) -> Iterator[_S
         if result.images is None:
             continue
         images = result.images[-1].to(clean.device)
-        title = f"{definition.title}, ε = {epsilon * 255:.3g}/255"
+        title = f"{definition.title}, ε = {definition.ball.text(epsilon)}"
         yield _scored(context, _Shown(images, "adversarial", title, timestep))
         magnified = 0.5 + MAGNIFICATION * (images - clean)
         yield _Shown(magnified, "perturbation", f"its perturbation × {MAGNIFICATION}, grey is none", timestep)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcbench.attacks.budget import perturbation_norms
 from pcbench.attacks.classify import Judge, check_classes, check_images, classify
 from pcbench.attacks.ledger import Ledger, Scored
 from pcbench.attacks.sweep import Sweep, as_sweeps
@@ -14,6 +13,7 @@ from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.work.attacks import sweep_table
+from pcbench.norms import perturbation_norms
 from pcbench.results.adversarials import Adversarials
 from pcbench.results.saved_suite import SavedSuite
 from pcbench.results.schema import OUTCOMES
@@ -79,8 +79,8 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
         same = (images == clean).flatten(1).all(dim=1)
         seen = answers.where(same, classify(judge, images, batch_size))
         reached = (seen.predictions == classes) == (adversarials.targets is not None)
-        linf, l2 = perturbation_norms(images, clean)
-        scored = Scored(images, seen, reached, linf, l2, torch.zeros(len(images), dtype=torch.int64))
+        norms = perturbation_norms(images, clean)
+        scored = Scored(images, seen, reached, norms["linf"], norms["l2"], torch.zeros(len(images), dtype=torch.int64))
         ledger.record(np.full_like(indices, budget), indices, scored)
     targets = None if adversarials.targets is None else adversarials.targets.numpy()
     attack = (adversarials.condition.name, adversarials.norm)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, attack_title, epsilon_text, in_order, norm_symbol, texts, words
+from pcbench.norms import epsilon_text, norm_symbol
+from pcbench.reports.charts import Chart, Panel, attack_title, in_order, texts, words
 from pcbench.reports.figures import charts
 from pcbench.reports.heat_maps import heat_maps, matrix
 from pcbench.reports.matrices import entry, matrices

@@ -9,7 +9,8 @@ import pandas as pd
 
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.metrics.rows import CHANGE
-from pcbench.reports.charts import attack_title, epsilon_text, own_timestep, split_baseline, texts
+from pcbench.norms import epsilon_text
+from pcbench.reports.charts import attack_title, own_timestep, split_baseline, texts
 
 _MEANS = {
     "mean_corruption_error": "mCE",

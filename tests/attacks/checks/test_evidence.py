@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pcbench.attacks.checks.evidence import KINDS, evidence_kinds, gather
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import EvalBatch, widest_epsilon
+from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.verdict import judge, run_checks
 from pcbench.attacks.sweep import sweep
 from pcbench.errors import UnknownNameError
@@ -118,5 +118,5 @@ def test_an_unknown_kind_is_refused(digits: Case) -> None:
 
 
 def test_the_widest_epsilon_is_the_cube_or_half_its_diagonal() -> None:
-    assert widest_epsilon(attack("pgd"), (3, 8, 8)) == 1
-    assert widest_epsilon(attack("pgd", norm="l2"), (3, 8, 8)) == 0.5 * 192**0.5
+    assert attack("pgd").ball.widest((3, 8, 8)) == 1
+    assert attack("pgd", norm="l2").ball.widest((3, 8, 8)) == 0.5 * 192**0.5
