@@ -92,7 +92,7 @@ class AutoAttackAdapter:
         return Found(images, queries)
 
     def _library(self, classifier: nn.Module, task: Task, seed: int) -> Any:
-        norm = self._definition.ball.library_name
+        norm: Any = self._definition.ball.library_name  # the library refuses a norm that it does not have
         library: Any = AutoAttack(classifier, norm=norm, eps=task.epsilon, seed=seed, device=task.images.device)
         library.apgd_targeted.n_target_classes = library.fab.n_target_classes = min(9, task.classes_known - 1)
         for attack in (library.apgd, library.apgd_targeted, library.fab, library.square):
