@@ -56,7 +56,7 @@ from pcbench.harness.engines import local
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.plan import make_plan
 from pcbench.harness.progress import RunProgress
-from pcbench.harness.request import Request
+from pcbench.harness.request import request_from
 from pcbench.harness.start import run
 from pcbench.harness.work import pictures, scores
 from pcbench.models.model import Model
@@ -121,7 +121,7 @@ def workers(folder: Path, rounds: int) -> None:
     """Print how much faster two workers attack than one."""
     attacks = own_suite(folder, ())
     options: dict[str, Any] = {"threads": 1, "batch_size": 24, "block_size": 24, "timesteps": 2, "progress": False}
-    request = Request(suites=(str(attacks),), **options)
+    request = request_from({"suites": (str(attacks),), **options})
     plan = make_plan(request)
     units = [unit for unit in plan.units if unit.work == "attacks"]
     keeper = Keeper(begin(folder / "run", plan.spec, again=False))

@@ -33,8 +33,9 @@ class Option:
     """How it is spelled on the command line, where that is not `--` and its name with hyphens."""
     needed: bool = False
     """Whether it has no default and must be given."""
-    located: bool = False
-    """Whether its value names a file or folder: published manifests leave the folders out."""
+    place: str | None = None
+    """A pattern whose group `place` finds the file or folder in its value: published manifests leave the folders out.
+    None where it names none; all of a `Path` is one."""
     repeats: bool = True
     """Whether a run that repeats another needs it."""
     in_shell: bool = True
@@ -92,9 +93,9 @@ class Declared:
         return f"--no-{self.flag.removeprefix('--')}" if self.kinds == (bool,) else None
 
     @property
-    def located(self) -> bool:
-        """Whether its value names a file or folder."""
-        return self.option.located or Path in self.kinds
+    def place(self) -> str | None:
+        """The pattern whose group `place` finds a file or folder in its value; None where it names none."""
+        return "(?P<place>.+)" if Path in self.kinds else self.option.place
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from pcbench.cli.options import with_options
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
+from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
 from pcbench.cli.study import study_command
@@ -64,6 +65,7 @@ app.command("list")(list_command)
 app.command("report")(report_command)
 app.command("figure")(figure_command)
 app.command("export")(export_command)
+app.command("show")(show_command)
 app.command("status")(status_command)
 app.command("compare")(compare_command)
 app.command("freeze")(freeze_command)

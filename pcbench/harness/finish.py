@@ -29,7 +29,7 @@ from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run
+from pcbench.results.directory import LOCATIONS, Run
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
 from pcbench.results.parts import Part, PartError
 from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
@@ -49,12 +49,16 @@ class Completion:
         seconds: How long that took.
         waited: The share of the time that the network waited for images.
         failures: The units that could not be done.
+        origin: How it was asked for, as the manifest tells it.
+        locations: What `locations.toml` says.
     """
 
     started: str
     seconds: float
     waited: float | None
     failures: Sequence[tuple[Unit, Failure]]
+    origin: Mapping[str, Any]
+    locations: str
 
 
 def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
@@ -78,7 +82,9 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
     write_numbers(folder, plan.spec, definitions_of(plan), missing)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
     sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
+    files.write(folder / LOCATIONS, measured.locations)
     content = {
+        **measured.origin,
         "started": measured.started,
         "seconds": measured.seconds,
         "waited_for_images": measured.waited,
@@ -123,6 +129,8 @@ def remake(found: Run, plan: Plan) -> Run:
     for name in found.manifest["files"]:
         if name not in _MADE_AGAIN:
             files.copy(found.folder / name, folder / name)
+    if (found.folder / LOCATIONS).is_file():
+        files.copy(found.folder / LOCATIONS, folder / LOCATIONS)
     write_numbers(folder, plan.spec, definitions_of(plan), found.missing)
     kept = {
         key: value

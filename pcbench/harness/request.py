@@ -24,22 +24,33 @@ _MODEL = "Model and images"
 _ATTACK = "Attacks"
 _CORRUPTION = "Corruptions"
 _RUN = "The run"
+# Where a value names a file or folder.
+_ANY = "(?P<place>.+)"
+_SOURCE = "[^:]+:(?P<place>.+)"
+_TOML = r"(?P<place>.+\.toml)@.*"
 
 
 class RunOptions(TypedDict, total=False):
     """The options of a run."""
 
     model: Annotated[
-        Model, Option("A zoo name or module:function.", _MODEL, "pdigits", flags=("--model", "-m"), located=True)
+        Model,
+        Option(
+            "A zoo name or module:function.",
+            _MODEL,
+            "pdigits",
+            flags=("--model", "-m"),
+            place=_TOML,
+        ),
     ]
     """In Python also a `torch.nn.Module` that gives logits (batch, classes) or (T + 1, batch, classes) for images in
     [0,1]."""
     suites: Annotated[
         Sequence[str],
-        Option("A suite's name or folder; may be repeated.", _MODEL, (), flags=("--suite", "-s"), located=True),
+        Option("A suite's name or folder; may be repeated.", _MODEL, (), flags=("--suite", "-s"), place=_ANY),
     ]
     """Where none is given, those that are made for the model's own data set."""
-    data: Annotated[object, Option("digits, imagenet:PATH, parquet:PATH, …", _MODEL, located=True)]
+    data: Annotated[object, Option("digits, imagenet:PATH, parquet:PATH, …", _MODEL, place=_SOURCE)]
     """In Python also an object with images and labels. Where none is given, the model's own data set."""
     images: Annotated[int | None, Ge(1), Option("Only this many images, named in the tables.", _MODEL)]
     """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""

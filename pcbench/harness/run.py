@@ -22,6 +22,7 @@ from pcbench.harness.context import Inputs, Job, SilentMeter
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.engines.local import make
 from pcbench.harness.finish import Completion, finish, is_current, remake
+from pcbench.harness.origin import locations_text, origin
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import RunOptions
@@ -175,6 +176,8 @@ def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Laz
             seconds=round(time.monotonic() - clock, 1),
             waited=waited,
             failures=listener.failures,
+            origin=origin(request),
+            locations=locations_text(request),
         )
         return _reported(finish(plan, workspace, measured))
 

@@ -1,6 +1,7 @@
 """The folder of a finished run: what lies in it, and how it is read and checked.
 
     <folder>/manifest.json       the RunSpec as resolved, its key, versions, times, a hash of every file
+    <folder>/locations.toml      where files were and on which host, not published and not needed to read the run
     <folder>/images.parquet      the images that it is on, with a hash of each
     <folder>/outcomes/<suite>/   Parquet, one row an image x condition x timestep
     <folder>/representations/    likewise, where a suite measures the network's inner states
@@ -35,6 +36,8 @@ MANIFEST_VERSION = 2
 _READ_VERSIONS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
+LOCATIONS = "locations.toml"
+"""Where the run was made and where its files were; it is not published, so no manifest lists it."""
 MARKER = ".pcbench.json"
 """The file by which a folder is known as one that pcbench made: no other folder is ever replaced or removed."""
 
@@ -169,6 +172,6 @@ def file_hash(path: Path) -> str:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """Return the files that a manifest lists: all but the report, which can be made again."""
+    """Return the files that a manifest lists: not the report, which can be made again, nor what is not published."""
     found = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if path.relative_to(folder).parts[0] not in ("report", MARKER))
+    return sorted(path for path in found if path.relative_to(folder).parts[0] not in ("report", MARKER, LOCATIONS))

@@ -1,0 +1,203 @@
+"""Oracle: what stands in the configuration files, and the options that reach the verb; runs are told apart by keys."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+import typer
+from annotated_types import Ge, Le
+from PIL import Image
+from typing_extensions import TypedDict
+
+import pcbench
+from pcbench.cli.options import with_options
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.harness.request import RunOptions, request_from
+from pcbench.options import Option, chosen, command_line, config_text, declared, read_config, resolved
+from pcbench.results.directory import open_run
+
+Call = Callable[..., int]
+GIT = shutil.which("git") or "git"
+
+
+class Small(TypedDict, total=False):
+    """A declaration with an option of each kind."""
+
+    name: Annotated[str, Option("A name.", "One", "it", flags=("--name", "-n"))]
+    sizes: Annotated[tuple[int, ...] | None, Option("Not on the command line.", "One", in_shell=False)]
+    count: Annotated[int, Ge(1), Le(9), Option("A number.", "One", 1)]
+    fast: Annotated[bool, Option("Quickly.", "Two", default=False)]
+
+
+def small_app(seen: list[dict[str, Any]]) -> typer.Typer:
+    def verb(word: Annotated[str, typer.Argument()], options: Small) -> None:
+        seen.append({"word": word, **options})
+
+    app = typer.Typer(add_completion=False)
+    app.command("verb")(with_options("verb", verb))
+    app.command("other")(lambda: None)
+    return app
+
+
+def asked(*words: str) -> dict[str, Any]:
+    seen: list[dict[str, Any]] = []
+    small_app(seen)(args=["verb", *words], standalone_mode=False)
+    (found,) = seen
+    return found
+
+
+def test_the_verb_gets_what_was_given_and_nothing_else() -> None:
+    assert asked("w") == {"word": "w"}
+    assert asked("w", "-n", "x", "--count", "1", "--fast") == {"word": "w", "name": "x", "count": 1, "fast": True}
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text('name = "from the file"\ncount = 3\nfast = true\nsizes = [1]\n')
+    expected = {"word": "w", "name": "from the file", "count": 2, "fast": False, "sizes": [1]}
+    assert asked("w", "--config", str(file), "--count", "2", "--no-fast") == expected
+
+
+def test_what_was_given_is_saved_as_it_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "saved.toml"
+    given = asked("w", "--fast", "--name", 'a "quoted" name\\', "--save-config", str(file))
+    assert file.read_text() == (
+        '# pcbench verb --config saved.toml\n\n# One\nname = "a \\"quoted\\" name\\\\"\n\n# Two\nfast = true\n'
+    )
+    assert {"word": "w", **read_config(Small, file)} == given == asked("w", "--config", str(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cuont = 1", "there is no option 'cuont'; did you mean 'count'?"),
+        ("count = [", "is not TOML"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_named_with_the_remedy(tmp_path: Path, text: str | None, says: str) -> None:
+    if text is not None:
+        (tmp_path / "small.toml").write_text(text)
+    with pytest.raises(DefinitionError) as error:
+        asked("w", "--config", str(tmp_path / "small.toml"))
+    assert str(error.value).startswith(f"{tmp_path / 'small.toml'}: ")
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize("values", [{"count": 0}, {"count": 10}, {"count": True}, {"count": "3"}, {"name": 3}])
+def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(values))):
+        resolved(Small, values)
+
+
+def test_words_are_known_or_the_nearest_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="there is no gradient 'exakt'; did you mean 'exact'"):
+        request_from({"gradient": "exakt"})
+
+
+def test_what_is_chosen_is_what_differs_from_the_defaults_and_gives_the_same_request() -> None:
+    request = request_from({"suites": "digits-c", "seed": 0, "images": 4, "out": "x", "checks": False})
+    found = chosen(RunOptions, request)
+    assert found == {"suites": ("digits-c",), "images": 4, "checks": False}
+    assert request_from({**found, "out": "x"}) == request
+    text = config_text(RunOptions, found, remarks=["One"])
+    assert request_from({**tomllib.loads(text), "out": "x"}) == request
+
+
+def test_the_command_gives_the_same_request(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {
+        "model": "pvgg16",
+        "suites": ("a", "b"),
+        "epsilons": ("1/255", "0.5"),
+        "gradient": "stop_error",
+        "bracketing": False,
+        "compiled": True,
+        "weights": Path("w x.safetensors"),
+    }
+    seen: list[Any] = []
+    monkeypatch.setattr("pcbench.harness.start.start", seen.append)
+    monkeypatch.setattr("pcbench.cli.run_table.print_summary", lambda _: None)
+    words = command_line(RunOptions, options, verb="run")
+    assert "--gradient stop-error" in words
+    assert "--suite a --suite b --epsilons 1/255,0.5" not in words  # the declaration's order
+    assert call(*shlex.split(words)[1:]) == 0
+    assert seen == [request_from(options)]
+
+
+def test_every_option_of_the_command_line_is_declared_with_help_and_a_heading() -> None:
+    for one in declared(RunOptions).values():
+        assert one.option.help.endswith((".", "…", ".)"))
+        assert one.option.group
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's under Git, with images and a suite in other folders."""
+    digits = open_source("digits", preprocessing=Preprocessing(), split="test").take(20)
+    pixels = digits.load(range(20)).permute(0, 2, 3, 1).numpy().astype("uint8")
+    for number, label in enumerate(digits.labels.tolist()):
+        path = tmp_path / "secret" / "pictures" / str(label) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[number]).save(path)
+    for label in range(10):
+        (tmp_path / "secret" / "pictures" / str(label)).mkdir(exist_ok=True)
+    suite = tmp_path / "secret" / "corruptions" / "one"
+    suite.mkdir(parents=True)
+    (suite / "suite.toml").write_text('version = 1\ntitle = "One"\nsource = "this test"\n')
+    catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
+    shutil.copy(catalogue / "contrast.toml", suite)
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run([GIT, "-c", "user.name=A", "-c", "user.email=a@b.c", *words], check=True)
+    return work
+
+
+def test_a_finished_run_gives_its_configuration_back_and_publishes_no_folder(
+    folder: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--data", f"imagefolder:{folder.parent / 'secret' / 'pictures'}", "--timesteps", 1, "--images", 10]
+    words += ["--suite", "../secret/corruptions/one", "--threads", 1, "--batch-size", 10]
+    assert call(*words, "--out", "out", "--save-config", "saved.toml") == 0
+    run = open_run("out")
+    manifest = Path("out/manifest.json").read_text()
+    assert "secret" not in manifest
+    assert str(folder.parent) not in manifest
+    assert run.manifest["command"] == (
+        "pcbench run --suite one --data imagefolder:pictures --images 10 --timesteps 1 --batch-size 10 --threads 1"
+    )
+    head = subprocess.run([GIT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert run.manifest["revision"] == {"git": head, "changed": False}
+    assert "locations.toml" not in json.loads(manifest)["files"]
+
+    capsys.readouterr()
+    assert call("show", "out", "--config") == 0
+    Path("again.toml").write_text(capsys.readouterr().out)
+    for file in ("again.toml", "saved.toml"):
+        assert call("run", "--config", file, "--out", "out") == 0
+        assert "found " in capsys.readouterr().out
+    assert call("run", "--config", "again.toml", "--out", "other", "--seed", 1) == 0
+    assert open_run("other").spec.settings.seed == 1
+    assert open_run("other").spec.data == run.spec.data
+
+    Path("out/locations.toml").unlink()
+    capsys.readouterr()
+    assert call("show", "out", "--config") == 0
+    told = capsys.readouterr().out
+    assert 'data = "imagefolder:<FOLDER>/pictures"' in told
+    assert 'suites = ["<FOLDER>/one"]' in told
+    assert "secret" not in told
+    assert call("show", "out") == 0
+    assert "found out" in capsys.readouterr().out
