@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pcbench.catalog import KINDS, suite_names
+from pcbench.catalog import SUITE_KINDS, suite_names
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import RunOptions
 from pcbench.options import Declared, chosen, command_line, config_text, declared, toml_value
@@ -145,7 +145,7 @@ def _placeholder(place: str) -> str:
 
 
 def _is_suite(name: str) -> bool:
-    return any(name in suite_names(kind) for kind in KINDS)
+    return any(name in suite_names(kind) for kind in SUITE_KINDS)
 
 
 def _is_object(value: object) -> bool:
