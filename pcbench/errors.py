@@ -1,7 +1,7 @@
 """The one exception tree of pcbench.
 
 Every error a user can meet is a `PcbenchError`. Its message is one line, in the user's words, with the remedy;
-`exit_code` is what the command line ends with: 2 for wrong use, 1 for a run that failed.
+`exit_code` is the exit code of the command line: 2 for wrong use, 1 for a run that failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class PcbenchError(Exception):
 
 
 class UsageError(PcbenchError):
-    """What was asked for cannot be done as asked; nothing was computed."""
+    """The request is wrong or impossible; the computation did not start."""
 
     exit_code = 2
 
@@ -29,12 +29,12 @@ class UnknownNameError(UsageError):
     Args:
         kind: What was looked for, such as ``"suite"``.
         name: What the user wrote.
-        known: All names that would have been right.
+        known: All names that exist.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"there is no {kind} {name!r}; {self._remedy()}")
+        super().__init__(f"{kind} {name!r} does not exist; {self._remedy()}")
 
     def _remedy(self) -> str:
         close = difflib.get_close_matches(self.name, self.known, n=3, cutoff=0.5)
@@ -44,7 +44,7 @@ class UnknownNameError(UsageError):
 
 
 class DefinitionError(UsageError):
-    """A definition file (TOML) that is missing, broken, or holds a key or value that means nothing."""
+    """A definition file (TOML) that is missing, damaged, or holds an unknown key or a wrong value."""
 
     def __init__(self, path: Path | str, problem: str) -> None:
         self.path = Path(path)
@@ -80,11 +80,11 @@ class RunError(PcbenchError):
 
 
 class WriteError(RunError):
-    """A file or folder could not be made, replaced or removed; what was there before is still there."""
+    """A file or folder could not be made, replaced or removed; an earlier version of it is unchanged."""
 
 
 class HeldError(UsageError):
-    """Another process is at work on the same run."""
+    """Another process works on the same run."""
 
 
 class DivergenceError(RunError):

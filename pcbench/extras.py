@@ -1,4 +1,4 @@
-"""Libraries that only some environments have, and the two that spoil each other."""
+"""Optional libraries, and the two that cannot be installed together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def require(library: str) -> Any:
 
     Raises:
         MissingExtraError: It is not installed.
-        UsageError: Both are: then one of them is not what it says it is.
+        UsageError: Both are installed, so that one of them is damaged.
     """
     refuse_both()
     if not is_installed(library):

@@ -1,6 +1,6 @@
-"""The one place where files are made, replaced and removed: a file is whole under its name, or it is not there.
+"""The one place where files are made, replaced and removed: a file is complete under its name, or it does not exist.
 
-A file is written under another name, brought to the disk, and then renamed, so that a process that is killed at any
+A file is written under another name, flushed to the disk, and then renamed, so that a process that is killed at any
 moment leaves either the old file or the new one. Every step has a named point before and after it (`Point`), at which
 a test can stop the process or let the step fail.
 """
@@ -30,12 +30,12 @@ _REMEDIES = {
     errno.EDQUOT: "free some space of your quota",
     errno.EACCES: "choose a folder that you may write to",
     errno.EPERM: "choose a folder that you may write to",
-    errno.EIO: "look whether this disk is sound, or choose a folder on another one",
+    errno.EIO: "check this disk, or choose a folder on another one",
     errno.EROFS: "choose a folder on a disk that can be written",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "its links lead round in a circle; choose another folder",
+    errno.ELOOP: "its links form a loop; choose another folder",
     errno.ENOTDIR: "a part of this path is a file; choose another folder",
-    errno.ENOENT: "its folder is gone",
+    errno.ENOENT: "its folder does not exist any more",
 }
 
 
@@ -68,7 +68,7 @@ _watchers: list[Callable[[Point], None]] = []
 
 @contextmanager
 def watched(watcher: Callable[[Point], None]) -> Generator[None]:
-    """Call a function at every point while this lasts; an `OSError` that it raises before a step is the step's own."""
+    """Call a function at every point; an `OSError` that it raises before a step counts as an error of that step."""
     _watchers.append(watcher)
     try:
         yield
@@ -89,7 +89,7 @@ def _step(step: Operation, path: Path) -> Generator[None]:
 
 
 def reason(error: OSError) -> str:
-    """Return what went wrong and what to do, for the end of a message."""
+    """Return the problem and the remedy, for the end of a message."""
     text = error.strerror or str(error) or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{text}; {remedy}" if remedy else text
@@ -121,7 +121,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def write(path: Path, content: Content) -> Path:
-    """Write a file, whole or not at all; missing folders are made.
+    """Write a file, completely or not at all; missing folders are made.
 
     Args:
         path: The file.
@@ -147,7 +147,7 @@ def write(path: Path, content: Content) -> Path:
             unfinished.replace(path)
             _to_disk(path.parent)
     except BaseException:
-        with suppress(OSError):  # a full disk gets its space back
+        with suppress(OSError):  # frees the space on a full disk
             unfinished.unlink(missing_ok=True)
         raise
     return path
@@ -157,7 +157,7 @@ def rename(source: Path, target: Path) -> None:
     """Give a file or folder another name on the same disk.
 
     Raises:
-        WriteError: It cannot be done.
+        WriteError: It is not possible.
     """
     with _step("rename", target):
         source.replace(target)
@@ -165,10 +165,10 @@ def rename(source: Path, target: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Put a file's content under a second name, without copying bytes where the file system can.
+    """Give a file's content a second name, as a hard link where the file system supports it.
 
     Raises:
-        WriteError: It cannot be done.
+        WriteError: It is not possible.
     """
     make_folder(target.parent)
     with _step("copy", target):
@@ -194,8 +194,8 @@ def remove_folder(folder: Path, *, last: str | None = None) -> None:
     """Remove a folder with everything in it; links are removed, not followed.
 
     Args:
-        folder: The folder; nothing is done where it is not there.
-        last: The name of a file in it that goes last: as long as it is there, the folder says whose it is.
+        folder: The folder; it need not exist.
+        last: The name of a file in it that is removed last, because it marks the folder as pcbench's.
 
     Raises:
         WriteError: Something cannot be removed.
@@ -212,19 +212,19 @@ def remove_folder(folder: Path, *, last: str | None = None) -> None:
 
 
 def try_folder(folder: Path, remedy: str) -> None:
-    """Try out whether files can be written in a folder: write, bring to the disk, rename, remove.
+    """Test whether files can be written in a folder: write, flush, rename, remove.
 
     Args:
-        folder: The folder; it is made if need be.
-        remedy: What to do otherwise, for the message.
+        folder: The folder; it is made if it does not exist.
+        remedy: What the user can do, for the message.
 
     Raises:
-        UsageError: They cannot, because of where the folder is.
-        WriteError: They cannot at the moment, because the disk is full or fails.
+        UsageError: They cannot be written, because of the folder's location.
+        WriteError: They cannot be written now, because the disk is full or fails.
     """
     trial = folder / f"{TRIAL}-{socket.gethostname()}-{os.getpid()}"
     try:
-        write(trial, b"pcbench tries whether it may write here\n")
+        write(trial, b"pcbench tests whether it can write here\n")
         remove(trial)
     except WriteError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _WRONG_PLACES:
@@ -234,9 +234,9 @@ def try_folder(folder: Path, remedy: str) -> None:
 
 
 def _remove_trials(folder: Path) -> None:
-    """Remove the trials that processes of this computer left behind when they were killed."""
+    """Remove the test files of processes of this computer that were killed."""
     beginning = f"{TRIAL}-{socket.gethostname()}-"
-    with suppress(OSError, WriteError):  # what cannot be removed stays
+    with suppress(OSError, WriteError):  # a file that cannot be removed stays
         for left in [path for path in folder.iterdir() if path.name.startswith(beginning)]:
             number = left.name.removesuffix(UNFINISHED).removeprefix(beginning)
             if number.isdecimal() and _is_gone(int(number)):
@@ -244,23 +244,23 @@ def _remove_trials(folder: Path) -> None:
 
 
 def _is_gone(process: int) -> bool:
-    """Tell whether a number is no process's of this computer."""
+    """Return whether no process of this computer has this number."""
     if os.name == "nt":
-        return False  # Windows has no signal that only asks
+        return False  # Windows does not have a signal that only asks
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        pass  # another user's process, or no number of a process at all
+        pass  # another user's process, or not the number of a process
     return False
 
 
 def real_path(path: Path) -> Path:
-    """Return a path with all links followed, so that what is written lands where they lead.
+    """Return a path with all links resolved, so that files are written to the folder that the links point to.
 
     Raises:
-        UsageError: The links lead round in a circle, or a name is too long.
+        UsageError: The links form a loop, or a name is too long.
     """
     try:
         found = path.expanduser().resolve()

@@ -36,7 +36,7 @@ class _Place:
 
     Attributes:
         file: Its file; None for a built-in module, a folder without `__init__.py`, and a module made in memory.
-        folders: Where its submodules are; None where it is no package.
+        folders: Where its submodules are; None where it is not a package.
     """
 
     file: Path | None
@@ -46,13 +46,13 @@ class _Place:
 def normalised(source: str) -> bytes:
     """Return the syntax tree of a source without docstrings, comments and positions.
 
-    Every other edit changes it. A source that cannot be parsed is returned as it stands.
+    Every other edit changes it. A source that cannot be parsed is returned unchanged.
     """
     tree = _parsed(source)
     if tree is None:
         return source.encode("utf-8", "surrogatepass")
     parts: list[str] = []
-    # A stack of our own: a long sum is nested deeper than Python's functions may be.
+    # An explicit stack, because a long sum is nested deeper than Python's recursion limit.
     waiting: list[Any] = [tree]
     while waiting:
         item = waiting.pop()
@@ -99,7 +99,7 @@ def _remove_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.As
 
 def _parsed(source: str) -> ast.Module | None:
     with warnings.catch_warnings():
-        # The user's "\d" is the user's business.
+        # Warnings about the user's code, such as "\d", are not shown.
         warnings.simplefilter("ignore")
         try:
             return ast.parse(source)
@@ -241,7 +241,7 @@ def source_path(module: str) -> Path | None:
 
 
 def read_source(module: str) -> str | None:
-    """Return the source of a module; None where it has no Python file, or one that cannot be read."""
+    """Return the source of a module; None where it does not have a readable Python file."""
     path = source_path(module)
     if path is None:
         return None
@@ -288,7 +288,7 @@ def kind_of(module: str) -> ModuleKind:
         ``"standard"`` for the standard library; ``"installed"`` for site-packages and for pcbench; ``"own"`` for
         Python source of the user's; ``"unreadable"`` for a module of the user's without it: an extension module, a
         module made in memory, a file that is gone; ``"missing"`` for what is not found, and for a folder without
-        `__init__.py`, which has no code.
+        `__init__.py`, which does not contain code.
     """
     top = module.partition(".")[0]
     if top == "pcbench":

@@ -1,4 +1,4 @@
-"""`pcbench export RUN`: hand a run's results to other tools."""
+"""`pcbench export RUN`: write a run's results for other tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pcbench predify CONFIG.toml --backbone SPEC`: try a configuration on a CNN and tell what it makes of it."""
+"""`pcbench predify CONFIG.toml --backbone SPEC`: try a configuration on a CNN and show the resulting network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def predify_command(
     configuration: Annotated[Path, typer.Argument(help="The configuration, as Predify writes it.", metavar="CONFIG")],
     backbone: Annotated[str, typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME or module:function.")],
 ) -> None:
-    """Check that a configuration fits a CNN, and tell its PCoders; nothing is trained."""
+    """Check that a configuration fits a CNN, and show its PCoders, without training."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""`pcbench status [DIR]`: how far a run is, or what is under way at all, asked from another terminal."""
+"""`pcbench status [DIR]`: how far a run is, or which runs are under way, asked from another terminal."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ _RUNS = Path("results") / "runs"
 
 def status_command(
     folder: Annotated[
-        Path | None, typer.Argument(help="The run's folder, finished or not; none: all runs under way.", metavar="DIR")
+        Path | None,
+        typer.Argument(help="The run's folder, finished or not; without it, all runs under way.", metavar="DIR"),
     ] = None,
 ) -> None:
-    """Tell how far a run is, or what is under way at all, from another terminal."""
+    """Show how far a run is, or which runs are under way, from another terminal."""
     if folder is None:
-        _tell_all()
+        _show_all()
     else:
         typer.echo(f"{folder}: {_state(folder)}")
 
 
-def _tell_all() -> None:
+def _show_all() -> None:
     runs = under_way(_RUNS)
     if not runs:
-        typer.echo(f"nothing is under way in {_RUNS}")
+        typer.echo(f"no run is under way in {_RUNS}")
     for run in runs:
         name = run.folder or run.what or "a run"
         state = "starting" if run.folder is None else _how_far(run.folder, run.holder)
@@ -50,10 +51,10 @@ def _state(folder: Path) -> str:
     if (final / MANIFEST).is_file():
         return "finished"
     if not partial_folder(final).is_dir():
-        raise UsageError(f"{folder} holds no run, finished or under way")
+        raise UsageError(f"{folder} does not hold a run, finished or unfinished")
     progress = _progress(final)
     share = f"at {progress['share'] * 100:.0f} %" if progress else "before anything was computed"
-    return f"stopped {share}; the same command goes on"
+    return f"stopped {share}; the same command resumes it"
 
 
 def _how_far(final: Path, who: Holder) -> str:
@@ -61,11 +62,11 @@ def _how_far(final: Path, who: Holder) -> str:
     # An earlier, stopped run may have left its own file.
     if progress is None or progress["written"] < who.began.timestamp():
         return "starting"
-    return f"{progress['sentence']}; told {max(time.time() - progress['written'], 0.0):.0f} s ago"
+    return f"{progress['sentence']}; reported {max(time.time() - progress['written'], 0.0):.0f} s ago"
 
 
 def _progress(final: Path) -> dict[str, Any] | None:
-    """Read how far a run was when it last told; None where it has told nothing yet."""
+    """Return the run's last reported progress; None before the first report."""
     from pcbench.results.directory import PROGRESS, partial_folder
 
     try:

@@ -1,4 +1,4 @@
-"""`pcbench study`: a published study, from its description to its tables."""
+"""`pcbench study`: run a published study from its description."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def study_command(
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the tables; results/<study> otherwise.")] = None,
     work: Annotated[Path, typer.Option("--work", help="Folder of the trainings.")] = Path("results/runs"),
 ) -> None:
-    """Train networks from several seeds and tell whether their timesteps help, with intervals."""
+    """Train networks from several seeds and test whether their timesteps help, with intervals."""
     from pcbench.training.study import run_study
     from pcbench.training.watching import Bars
 

@@ -1,1 +1,1 @@
-"""Comparing runs, the gate, references, and how their results are told."""
+"""Comparing runs, the gate, references, and how their results are printed."""

@@ -1,4 +1,4 @@
-"""Whether two runs can be compared: the fields that must agree, and those whose difference is told."""
+"""Whether two runs can be compared: the fields that must agree, and those whose difference is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IMAGE_SETTINGS = ("jpeg_quality",)
 
 
 def require_same_images(first: RunSpec, second: RunSpec, suites: Sequence[str], names: tuple[str, str]) -> None:
-    """Refuse two runs whose images are not the same ones, prepared alike.
+    """Refuse two runs whose images or preprocessing differ.
 
     Args:
         first: The first run's description.
@@ -27,14 +27,15 @@ def require_same_images(first: RunSpec, second: RunSpec, suites: Sequence[str], 
     if differing:
         raise UsageError(
             f"{names[0]} and {names[1]} cannot be compared: {'; '.join(map(str, differing))}; "
-            "compare runs on the same images, prepared alike, of the same suite versions"
+            "compare runs on the same images, with the same preprocessing and suite versions"
         )
 
 
 def other_differences(first: RunSpec, second: RunSpec) -> list[SpecDifference]:
-    """Return every field that differs between two descriptions, field by field, but for the suites.
+    """Return every field that differs between two descriptions, except the suites.
 
-    Descriptions of version 1 held less, or the same in other words: what only one of them can say does not differ.
+    Descriptions of version 1 have fewer fields, and some in another form. A field that only one of the two has does
+    not count as different.
     """
     tables = [spec.model_dump(mode="json", exclude={"suites", "version"}) for spec in (first, second)]
     if first.version != second.version:
@@ -66,7 +67,7 @@ def _fatal(first: RunSpec, second: RunSpec, suites: Sequence[str]) -> Iterator[S
 
 def _suite(name: str, one: SuiteSpec, other: SuiteSpec) -> Iterator[SpecDifference]:
     fields = ["kind", "version"]
-    # A rule that needs the network keeps a number of images that only specs of version 1 could state.
+    # A rule that needs the network keeps a number of images that only specs of version 1 hold.
     fields += ["images"] if one.rule is None and other.rule is None else []
     for field in fields:
         yield SpecDifference(f"suite {name} {field}", getattr(one, field), getattr(other, field))
@@ -76,10 +77,10 @@ def _suite(name: str, one: SuiteSpec, other: SuiteSpec) -> Iterator[SpecDifferen
 
 
 def _same_images(first: RunSpec, second: RunSpec) -> bool:
-    """Return whether two runs are on the same images, as far as their descriptions can tell.
+    """Return whether two runs are on the same images, as far as their descriptions show.
 
     Version 1 hashed all images of the source, also where a run was on a part of them. Such a run and a later one on a
-    part are compared by the images' ids alone, which whoever reads their outcomes does.
+    part are compared by the images' ids alone, when their outcomes are read.
     """
     one, other = ({data.fingerprint, data.former_fingerprint} - {None, ""} for data in (first.data, second.data))
     if one & other:

@@ -26,7 +26,7 @@ class ComparedSide:
 
     Attributes:
         name: What it is called, such as ``"t = 8"`` or ``"pvgg16 at t = 8"``.
-        timestep: The timestep that answers.
+        timestep: The compared timestep.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ComparedRow:
         p: Two-sided p value.
         p_holm: The same, corrected for all comparisons of this question.
         wins: On how many corruptions the second makes fewer errors than the first.
-        corruptions: Of how many; 0 where the suite has none.
+        corruptions: The number of corruptions; 0 for a suite without corruptions.
     """
 
     suite: str
@@ -97,20 +97,20 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
         names: What the two are called.
 
     Raises:
-        UsageError: They have no suite in common, or differ in images, preprocessing or suite version.
+        UsageError: They do not have a common suite, or differ in images, preprocessing or suite version.
         DataError: Outcomes are damaged.
     """
     held = {suite.name for suite in second.spec.suites}
     common = [suite.name for suite in first.spec.suites if suite.name in held]
     folders = (str(first.folder), str(second.folder))
     if not common:
-        raise UsageError(f"{folders[0]} and {folders[1]} cannot be compared: they have no suite in common")
+        raise UsageError(f"{folders[0]} and {folders[1]} cannot be compared: they do not have a common suite")
     require_same_images(first.spec, second.spec, common, folders)
     scored = score(first), score(second)
     rows: list[ComparedRow] = []
     for suite in common:
         both = scored[0][suite], scored[1][suite]
-        # A rule may keep other images of another network, and descriptions of version 1 do not say which images.
+        # A rule may keep other images for another network, and descriptions of version 1 do not list the images.
         ids = [side.ids_sha256 for side in both]
         if ids[0] != ids[1]:
             raise UsageError(
@@ -157,7 +157,7 @@ def _answer(
     else:
         differences = paired_differences(after - before)
     corrected = holm([difference.p for difference in differences])
-    for place, (one, two) in enumerate(asked):
+    for index, (one, two) in enumerate(asked):
         wins, corruptions = _wins(scored, one, two)
         yield ComparedRow(
             suite=suite,
@@ -165,14 +165,14 @@ def _answer(
             first=one,
             second=two,
             images=len(before),
-            first_value=float(before[:, place].mean()),
-            second_value=float(after[:, place].mean()),
-            difference=differences[place].value,
-            low=differences[place].low,
-            high=differences[place].high,
+            first_value=float(before[:, index].mean()),
+            second_value=float(after[:, index].mean()),
+            difference=differences[index].value,
+            low=differences[index].low,
+            high=differences[index].high,
             test="McNemar" if binary else "bootstrap",
-            p=differences[place].p,
-            p_holm=corrected[place],
+            p=differences[index].p,
+            p_holm=corrected[index],
             wins=wins,
             corruptions=corruptions,
         )

@@ -105,7 +105,7 @@ def _hundred(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    # The true minus sign; a rounded zero has none.
+    # The true minus sign; a rounded zero is printed without a sign.
     text = f"{100 * value:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 

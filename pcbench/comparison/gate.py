@@ -167,14 +167,14 @@ def _align(old: SuiteScores, new: dict[str, SuiteScores]) -> tuple[SuiteScores, 
             f"the reference and the run cannot be compared: suite {old.suite} image ids: {old.ids_sha256[:12]} -> "
             f"{scores.ids_sha256[:12] if scores else 'none'}; run on the reference's images"
         )
-    place = {cell: index for index, cell in enumerate(scores.cells)}
-    missing = [cell for cell in old.cells if cell not in place]
+    index_of = {cell: index for index, cell in enumerate(scores.cells)}
+    missing = [cell for cell in old.cells if cell not in index_of]
     if missing:
         raise UsageError(
             f"the reference and the run cannot be compared: suite {old.suite}: {len(missing)} conditions of the "
             f"reference were not run, such as {_describe(missing[0])}; run with the reference's options"
         )
-    return old, scores.correct[[place[cell] for cell in old.cells]]
+    return old, scores.correct[[index_of[cell] for cell in old.cells]]
 
 
 def _describe(cell: Cell) -> str:
@@ -200,16 +200,16 @@ def _report(
     checked = [
         CheckedRow(
             row=row,
-            images=int((~np.isnan(before[:, place])).sum()),
-            reference=float(np.nanmean(before[:, place])),
-            value=float(np.nanmean(after[:, place])),
-            drop=float(drops.estimates[place]),
-            lower=float(drops.lower[place]),
-            upper=float(drops.upper[place]),
-            detectable=float(drops.detectable[place]),
-            failed=bool(drops.failed[place]),
+            images=int((~np.isnan(before[:, index])).sum()),
+            reference=float(np.nanmean(before[:, index])),
+            value=float(np.nanmean(after[:, index])),
+            drop=float(drops.estimates[index]),
+            lower=float(drops.lower[index]),
+            upper=float(drops.upper[index]),
+            detectable=float(drops.detectable[index]),
+            failed=bool(drops.failed[index]),
         )
-        for place, row in enumerate(rows)
+        for index, row in enumerate(rows)
     ]
     return GateReport(
         rows=tuple(checked),
@@ -231,14 +231,14 @@ def _columns(
 ) -> tuple[list[GuardedRow], NDArray[np.float64], NDArray[np.float64]]:
     """Return the guarded rows and two matrices of scores (images, rows), NaN where a suite lacks an image."""
     names = {name for old, _ in aligned for name in ids[old.suite]}
-    place = {name: index for index, name in enumerate(sorted(names))}
+    index_of = {name: index for index, name in enumerate(sorted(names))}
     rows: list[GuardedRow] = []
     columns: list[NDArray[np.float64]] = []
     for old, correct in aligned:
-        where = np.array([place[name] for name in ids[old.suite]])
+        where = np.array([index_of[name] for name in ids[old.suite]])
         for row, cells in guarded_rows(old, guard):
             rows.append(row)
-            column = np.full((len(place), 2), np.nan)
+            column = np.full((len(index_of), 2), np.nan)
             column[where, 0], column[where, 1] = share(old, old.correct, cells), share(old, correct, cells)
             columns.append(column)
     scores = np.stack(columns, axis=1)

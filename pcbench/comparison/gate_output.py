@@ -33,7 +33,7 @@ def verdict(report: GateReport) -> str:
 
 
 def notes(report: GateReport) -> list[str]:
-    """Return what else is to be known: how many answers changed, what could have been found, what differs."""
+    """Return notes on the result: how many answers changed, which drops could have been found, what differs."""
     sizes = sorted({row.images for row in report.rows})
     found = [_power(report, size) for size in sizes]
     differences = [f"differs from the reference: {difference}" for difference in report.differences]
@@ -52,7 +52,7 @@ def _power(report: GateReport, images: int) -> str:
     drops = [row.detectable for row in report.rows if row.images == images and not math.isnan(row.detectable)]
     start = f"{images} images find with {report.power:.0%} probability"
     if not drops:
-        return f"{start} no drop at all: take more images"
+        return f"{start} no drop: take more images"
     low, high = _points(min(drops)), _points(max(drops))
     return f"{start} a true drop of {low} points" + ("" if low == high else f" in the best row, {high} in the worst")
 
@@ -66,7 +66,7 @@ def shown_rows(report: GateReport, *, everything: bool) -> list[CheckedRow]:
 
 
 def gate_table(report: GateReport, *, everything: bool) -> Table:
-    """Return the table for a terminal, 80 columns wide if need be."""
+    """Return the table for a terminal, at most 80 columns wide."""
     from rich import box
     from rich.table import Table
 
@@ -124,7 +124,7 @@ def junit_xml(report: GateReport) -> str:
 
 
 def github_annotations(report: GateReport) -> str:
-    """Return workflow commands that mark a failing step; nothing but a notice where the check passes."""
+    """Return workflow commands that mark a failing step; only a notice where the check passes."""
     lines = [_command("notice" if report.passed else "error", verdict(report))]
     failed = sorted(report.failed, key=lambda row: -abs(row.drop))
     lines += [_command("error", _sentence(row, report)) for row in failed[:_ANNOTATIONS]]

@@ -40,10 +40,10 @@ class GuardedRow:
 
 
 def guarded_rows(scores: SuiteScores, guard: Guard) -> Iterator[tuple[GuardedRow, list[int]]]:
-    """Return the rows of a suite that are guarded, each with the places of its conditions in `scores.cells`."""
+    """Return the rows of a suite that are guarded, each with the indices of its conditions in `scores.cells`."""
     groups: defaultdict[_Key, list[int]] = defaultdict(list)
     for index, cell in enumerate(scores.cells):
-        # A budget of nothing leaves the clean image.
+        # A budget of 0 leaves the image unchanged.
         if cell.condition.kind != "attack" or cell.condition.epsilon:
             groups[cell.condition.kind, _what(cell), cell.timestep].append(index)
     for kind in dict.fromkeys(kind for kind, *_ in groups):

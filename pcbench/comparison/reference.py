@@ -2,7 +2,7 @@
 
 It is a NumPy archive (`.npz`, read without pickle) with the entry `header`, JSON as bytes, and one entry `suite_<n>`
 for each suite: one bit an answer, each condition packed along its images, each row exclusive-or'ed with the row
-before (timesteps answer much alike, so this compresses well). Equal runs give equal bytes.
+before (the answers of timesteps are similar, so this compresses well). Equal runs give equal bytes.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def write_reference(reference: Reference, path: Path) -> None:
         spec=reference.spec.model_dump(mode="json"),
         suites=tuple(_suite_header(suite) for suite in reference.suites),
     )
-    entries = {f"suite_{place}": _packed(suite.correct) for place, suite in enumerate(reference.suites)}
+    entries = {f"suite_{index}": _packed(suite.correct) for index, suite in enumerate(reference.suites)}
     entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **entries)
@@ -95,11 +95,11 @@ def read_reference(path: Path) -> Reference:
     """Read a reference.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: The file does not exist.
         DataError: The file is damaged, no reference, or of a version that this pcbench does not know.
     """
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such file; make a reference with pcbench freeze RUN --out {path}")
+        raise UsageError(f"{path}: the file does not exist; make a reference with pcbench freeze RUN --out {path}")
     try:
         # Opened here, because NumPy leaves a truncated archive open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -107,10 +107,10 @@ def read_reference(path: Path) -> Reference:
             _check_version(path, text)
             header = _Header.model_validate_json(text)
             spec = read_spec(header.spec)
-            suites = tuple(_suite_scores(suite, archive[f"suite_{place}"]) for place, suite in enumerate(header.suites))
+            suites = tuple(_suite_scores(suite, archive[f"suite_{index}"]) for index, suite in enumerate(header.suites))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
-        raise DataError(f"{path}: is no reference, or a damaged one ({reason}); freeze a run again") from error
+        raise DataError(f"{path}: is not a reference, or is damaged ({reason}); freeze a run again") from error
     return Reference(header.key, spec, suites)
 
 

@@ -1,4 +1,4 @@
-"""Every image's score in the figures that runs are compared by."""
+"""The score of every image in each figure that is compared."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ScoredSuite:
 
     @property
     def timesteps(self) -> list[int]:
-        """The timesteps that answer, in order."""
+        """The timesteps, in order."""
         return sorted({timestep for _, timestep in self.scores})
 
 
@@ -80,32 +80,32 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
 def _errors(scores: SuiteScores) -> dict[int, dict[str, NDArray[np.float64]]]:
     """Return, by timestep and corruption, each image's mean error over the five severities."""
     cells: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
-    for place, cell in enumerate(scores.cells):
+    for index, cell in enumerate(scores.cells):
         if cell.condition.kind == "corruption":
-            cells[cell.timestep, cell.condition.name].append(place)
+            cells[cell.timestep, cell.condition.name].append(index)
     errors: defaultdict[int, dict[str, NDArray[np.float64]]] = defaultdict(dict)
-    for (timestep, name), places in cells.items():
-        if len(places) == len(SEVERITIES):
-            errors[timestep][name] = 1 - scores.correct[places].mean(axis=0)
+    for (timestep, name), indices in cells.items():
+        if len(indices) == len(SEVERITIES):
+            errors[timestep][name] = 1 - scores.correct[indices].mean(axis=0)
     return errors
 
 
 def _normalised(
     errors: Mapping[int, Mapping[str, NDArray[np.float64]]], spec: SuiteSpec
 ) -> dict[tuple[ComparedFigure, int], NDArray[np.float64]]:
-    """Return each image's share in the mean CE: CE is a ratio of sums, its denominator fixed."""
+    """Return each image's share in the mean CE: CE is a ratio of sums, and the baseline's sum is fixed."""
     baseline = _baseline(spec) if errors else None
     if baseline is None:
         return {}
     names = sorted(next(iter(errors.values())))
-    denominators = {name: baseline.mean_error(name) for name in names if name in baseline.errors}
-    if len(denominators) != len(names) or not all(denominators.values()):
+    baseline_errors = {name: baseline.mean_error(name) for name in names if name in baseline.errors}
+    if len(baseline_errors) != len(names) or not all(baseline_errors.values()):
         return {}
     word = "mCE" if set(names) == set(THE_FIFTEEN) else "mean normalised error"
     note = ", subset, not comparable" if spec.subset else ""
     figure = ComparedFigure(f"{word} ({baseline.name}{note})", -1)
     return {
-        (figure, timestep): np.mean([named[name] / denominators[name] for name in names], axis=0)
+        (figure, timestep): np.mean([named[name] / baseline_errors[name] for name in names], axis=0)
         for timestep, named in errors.items()
     }
 

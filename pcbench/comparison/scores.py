@@ -41,11 +41,11 @@ def read_scores(run: Run) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]
         One matrix a suite, and the sorted image ids of each suite by its name.
 
     Raises:
-        DataError: The run has no outcomes, or a condition lacks an image that others have.
+        DataError: The run does not have outcomes, or a condition lacks an image that others have.
     """
     collected = collect(outcome_tables(run.folder / "outcomes"))
     if not collected:
-        raise DataError(f"{run.folder}: has no outcomes; run it again")
+        raise DataError(f"{run.folder}: does not have outcomes; run it again")
     scores = [_suite_scores(outcomes) for outcomes in collected.values()]
     return scores, {name: tuple(sorted(outcomes.image_ids)) for name, outcomes in collected.items()}
 
@@ -57,12 +57,12 @@ def hash_ids(ids: Sequence[str]) -> str:
 
 def _suite_scores(outcomes: SuiteOutcomes) -> SuiteScores:
     order = np.argsort(np.array(outcomes.image_ids))
-    cells = tuple(sorted(outcomes.cells, key=_place))
+    cells = tuple(sorted(outcomes.cells, key=_sort_key))
     correct = np.stack([outcomes.answers(cell).correct[order] for cell in cells])
     return SuiteScores(outcomes.suite, len(order), hash_ids(outcomes.image_ids), cells, correct)
 
 
-def _place(cell: Cell) -> tuple[object, ...]:
+def _sort_key(cell: Cell) -> tuple[object, ...]:
     condition = cell.condition
     return (
         condition.kind,

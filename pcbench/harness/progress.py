@@ -31,21 +31,21 @@ class _Count:
 
     @property
     def done(self) -> float:
-        """Work of the units that are done, and what was told of in those under way."""
+        """Work of the finished units, and the reported work of those under way."""
         return self.ended + self.inside
 
 
 class RunProgress:
-    """Counts the work that is done and tells of it.
+    """Counts the work that is done and shows it.
 
-    Work is counted in passes of one image through the network, so that the time left is honest although an attack
+    Work is counted in passes of one image through the network, so that the time left is right although an attack
     step costs more than a corrupted image.
 
     Args:
         folder: The run's unfinished folder; `progress.json` is kept up to date in it.
         units: How many conditions there are.
         work: The work of all of them, in passes.
-        console: Where to draw; a console that is no terminal gets log lines; None is silent.
+        console: Where to draw; a console that is not a terminal gets log lines; None shows no progress.
         several: Whether several units are under way at a time.
     """
 
@@ -90,7 +90,7 @@ class RunProgress:
         self._advance()
 
     def begin(self, title: str) -> None:
-        """Show a unit that is begun."""
+        """Show a unit that starts."""
         self._count.title = title
         self._show()
 
@@ -101,7 +101,7 @@ class RunProgress:
         self._advance()
 
     def end(self, work: float) -> None:
-        """Count a unit that is done, with the work that was estimated for it, whatever was counted inside it."""
+        """Count a unit that is done, with its estimated work in place of the work counted inside it."""
         self._count.units += 1
         self._count.inside = max(0.0, self._count.inside - work) if self._several else 0.0
         self._count.ended += work
@@ -171,6 +171,6 @@ class RunProgress:
                 "sentence": self.sentence(),
                 "written": time.time(),
             }
-            # A disk that is full must not spoil the unit that is under way, nor hide the error that stopped the run.
+            # A full disk must not make the unit under way fail, and must not hide the error that stopped the run.
             with contextlib.suppress(WriteError):
                 write_json(self._folder / PROGRESS, content)

@@ -36,21 +36,21 @@ from pcbench.results.workspace import Workspace, begin, clean_up, settle
 
 logger = logging.getLogger("pcbench")
 
-_TOLD_FAILURES = 3
+_SHOWN_FAILURES = 3
 ANSWERS_FILE = "answers.parquet"
 
 
 def execute(request: RunOptions, plan: Plan, final: Path) -> Run:
-    """Do what a plan says, or find that it is done.
+    """Run a plan, or return its finished run.
 
     Args:
-        request: How it is to be done.
-        plan: What is to be done.
-        final: The folder that the run shall end in, which this process holds.
+        request: How it is run.
+        plan: What is run.
+        final: The folder of the finished run, whose lock this process holds.
 
     Raises:
-        UsageError: The folder holds something else, or work that cannot be gone on with.
-        RunError: The run failed on the way; what was finished is kept and taken up again.
+        UsageError: The folder holds something else, or unfinished work that cannot be resumed.
+        RunError: The run failed; its finished units are kept for the next try.
     """
     completed = settle(final)
     engine = _Lazy(plan, request["workers"])
@@ -91,7 +91,7 @@ class _Lazy:
 
 
 def _found(request: RunOptions, plan: Plan, final: Path, engine: _Lazy) -> Run | None:
-    """Return the finished run of this plan, where it lies there."""
+    """Return the finished run of this plan if this folder holds it."""
     if not (final / MANIFEST).is_file():
         return None
     held = open_run(final, verify=False)
@@ -110,15 +110,15 @@ def _found(request: RunOptions, plan: Plan, final: Path, engine: _Lazy) -> Run |
 
 
 def _refuse_unreadable(plan: Plan) -> None:
-    """Refuse to take work for this network's where its source cannot be read.
+    """Refuse to reuse work of a network whose source cannot be read.
 
     Raises:
-        UsageError: It cannot, and the user stated no version for it.
+        UsageError: It cannot be read, and the user did not state a version.
     """
     if plan.facts.unreadable is not None:
         raise UsageError(
-            f"the source of {plan.facts.unreadable} cannot be read, so nobody can tell whether this work is of the "
-            "same network; state model_version=… if it is, or compute anew with --again"
+            f"the source of {plan.facts.unreadable} cannot be read, so pcbench cannot know whether this work is of the "
+            "same network; state model_version=… if it is, or compute again with --again"
         )
 
 
@@ -129,7 +129,7 @@ class _Asked(SilentMeter):
         self.outcome: Part | Failure | None = None
 
     def begun(self, unit: Unit) -> None:
-        """Do nothing."""
+        """Ignore that the unit is begun."""
 
     def done(self, unit: Unit, part: Part) -> None:
         """Keep the answers."""
@@ -157,7 +157,7 @@ def _ask(question: Unit, engine: Engine) -> Part:
 
 
 def _reported(finished: Run) -> Run:
-    """Make the report of a finished run where it is not there, as after a stop between the two."""
+    """Make the report of a finished run if it is missing because the process was stopped before it."""
     folder = finished.folder / "report"
     if not (folder / "index.html").is_file():
         write_report([finished], folder)
@@ -194,7 +194,7 @@ def _do(
     progress = RunProgress(workspace.folder, len(plan.units), work, console, several=several)
     listener = _Keeper(workspace, progress)
     with progress:
-        # Also where nothing is left to do: the parts may be another network's.
+        # Also if all units are done, because the parts may be another network's.
         if plan.question is not None and not _is_recognised(request, plan, workspace, plan.question, engine.get()):
             todo = plan.units
         left = {unit.path for unit in todo}
@@ -207,15 +207,15 @@ def _do(
 
 
 def _upper_bounds(plan: Plan) -> Iterator[str]:
-    """Say of suites whose images the network chooses how many these are at most."""
+    """Yield a sentence with the largest possible number of images for each suite whose images the network decides."""
     for suite in plan.spec.suites:
         if suite.rule is not None:
-            yield f"{suite.name}: at most {suite.images} images, those that are right at every timestep"
+            yield f"{suite.name}: at most {suite.images} images: those that are classified correctly at every timestep"
 
 
 @contextmanager
 def _kept_noted(plan: Plan, workspace: Workspace) -> Generator[None]:
-    """Note on what stops the process how much of its work is kept."""
+    """Add to the exception that stops the process how much of its work is kept."""
     try:
         yield
     except BaseException as stop:
@@ -225,7 +225,7 @@ def _kept_noted(plan: Plan, workspace: Workspace) -> Generator[None]:
 
 
 def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:
-    """Return the units whose parts are not there yet; a damaged part is named and computed anew."""
+    """Return the units whose parts are not there yet; a damaged part is named and computed again."""
     left: list[Unit] = []
     machines: set[str] = set()
     for unit in plan.units:
@@ -235,26 +235,26 @@ def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:
         try:
             machines.add(workspace.read_part(unit.path).machine)
         except PartError as error:
-            logger.warning("%s; it is computed anew", error)
+            logger.warning("%s; it is computed again", error)
             left.append(unit)
     own = machine_kind(plan.locations.device)
     others = sorted(machines - {own})
     if left and others and not request["mixed_machines"]:
         raise UsageError(
-            f"{workspace.folder} was begun on another kind of machine ({', '.join(others)}; this is {own}), where the "
-            "last bits of numbers differ: go on there, or here with --mixed-machines, which the results will say"
+            f"{workspace.folder} was started on another kind of machine ({', '.join(others)}; this is {own}), where "
+            "the last bits of numbers differ: continue there, or here with --mixed-machines, which the results record"
         )
     return left
 
 
 def _is_recognised(request: RunOptions, plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> bool:
-    """Ask a network of the user's own about a few images, and compare with what this work was begun with.
+    """Ask a network of the user's own about a few images, and compare with its answers when this work was started.
 
     Returns:
-        False where it is not recognised and the user asked to compute anew: what there was is discarded.
+        False where it is not recognised and the user asked to compute again: the earlier work is discarded.
 
     Raises:
-        UsageError: It is not recognised, or nobody can tell.
+        UsageError: It is not recognised, or this cannot be decided.
     """
     answers = _ask(question, engine)
     finished = sum(workspace.part_file(unit.path).is_file() for unit in plan.units)
@@ -266,14 +266,14 @@ def _is_recognised(request: RunOptions, plan: Plan, workspace: Workspace, questi
     except UsageError:
         if not request["again"]:
             raise
-        logger.warning("discarding %d units in %s: this network is not known by them", finished, workspace.folder)
+        logger.warning("discarding %d units in %s: they were computed with another network", finished, workspace.folder)
         workspace.discard_parts()
     workspace.write_part(question.path, answers)
     return not finished
 
 
 def _answers_before(workspace: Workspace, question: Unit) -> pa.Table:
-    """Return what the network answered when this work was begun.
+    """Return the network's answers when this work was started.
 
     Raises:
         UsageError: The answers are lost.
@@ -282,8 +282,8 @@ def _answers_before(workspace: Workspace, question: Unit) -> pa.Table:
         return workspace.read_part(question.path, ANSWERS).table
     except PartError as error:
         raise UsageError(
-            f"{error}, so the network cannot be recognised as the one that this work was begun with; give another "
-            "folder with --out, or --again to compute anew"
+            f"{error}, so the network cannot be recognised as the one that this work was started with; give another "
+            "folder with --out, or --again to compute again"
         ) from error
 
 
@@ -298,11 +298,11 @@ class _Reader:
 
 
 class _Keeper:
-    """Keeps what units made, and counts.
+    """Keeps the parts that units made, and counts the work.
 
     Args:
         workspace: Receives the parts.
-        progress: Told of the work.
+        progress: Counts the work.
     """
 
     def __init__(self, workspace: Workspace, progress: RunProgress) -> None:
@@ -327,7 +327,7 @@ class _Keeper:
         self._progress.end(unit.cost)
 
     def failed(self, unit: Unit, failure: Failure) -> None:
-        """Note what failed, and say so at once."""
+        """Record a failure, and log it at once."""
         self.failures.append((unit, failure))
         logger.warning("%s (%s) failed: %s", unit.condition.title, unit.block.words, failure.reason)
         logger.debug("%s", failure.trace)
@@ -336,12 +336,12 @@ class _Keeper:
 
 def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Failure]]) -> RunError:
     """Return the error of a run some of whose units failed, with the first one's own exception as its cause."""
-    told = "; ".join(
-        f"{unit.condition.title}, {unit.block.words}: {failure.reason}" for unit, failure in failures[:_TOLD_FAILURES]
+    shown = "; ".join(
+        f"{unit.condition.title}, {unit.block.words}: {failure.reason}" for unit, failure in failures[:_SHOWN_FAILURES]
     )
-    more = f" (and {len(failures) - _TOLD_FAILURES} more)" if len(failures) > _TOLD_FAILURES else ""
+    more = f" (and {len(failures) - _SHOWN_FAILURES} more)" if len(failures) > _SHOWN_FAILURES else ""
     error = RunError(
-        f"{len(failures)} of {len(plan.units)} units failed: {told}{more}; the others are kept in {workspace.folder}, "
+        f"{len(failures)} of {len(plan.units)} units failed: {shown}{more}; the others are kept in {workspace.folder}, "
         "the same command tries these again, --allow-missing finishes without them"
     )
     error.__cause__ = failures[0][1].error

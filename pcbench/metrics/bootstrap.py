@@ -30,13 +30,13 @@ Statistic = Callable[[Floats], Floats]
 
 
 class Sample(Generic[KeyType]):
-    """Images and what is known of each, resampled once for all statistics.
+    """Columns of numbers, one number for each image, resampled once for all statistics.
 
     Args:
         columns: One array of shape (images,) for each key, booleans or numbers in [0, 1].
         resamples: How many times the images are drawn.
         seed: Seed of the draws. The draws depend on it and on the number of images alone, so tables of the same
-            images are resampled alike.
+            images are resampled in the same way.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Sample(Generic[KeyType]):
 
     @property
     def images(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return len(self._columns)
 
     def estimate(self, statistic: Statistic, keys: Sequence[KeyType], confidence: float = CONFIDENCE) -> Estimate:
@@ -73,12 +73,12 @@ class Sample(Generic[KeyType]):
         return Estimate(float(value), low, high, self.images)
 
     def change(self, statistic: Statistic, keys: Sequence[KeyType], keys_before: Sequence[KeyType]) -> Estimate:
-        """Return the paired difference of a statistic between two sets of columns, the second taken off the first.
+        """Return the paired difference of a statistic between two sets of columns, the first minus the second.
 
         Args:
             statistic: As for `estimate`.
             keys: The columns it takes.
-            keys_before: The columns that take their places in what is taken off.
+            keys_before: The corresponding columns of the set that is subtracted.
         """
         return self.estimate(
             lambda means: statistic(means[..., : len(keys)]) - statistic(means[..., len(keys) :]),
@@ -90,7 +90,7 @@ class Sample(Generic[KeyType]):
         return bool((part == part[0]).all())
 
     def _ends_of_constants(self, statistic: Statistic, means: Floats, confidence: float) -> tuple[float, float]:
-        """Return ends where every image is like every other: resampling them says nothing, Wilson's interval does."""
+        """Return the ends for images that are all equal: resampling cannot give an interval, so Wilson's is used."""
         ends = wilson_interval(means * self.images, np.full(means.shape, self.images), confidence)
         low, high = sorted(float(statistic(end)) for end in ends)
         return low, high

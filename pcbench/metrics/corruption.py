@@ -1,6 +1,6 @@
-"""Errors under corruption, as Hendrycks & Dietterich (ICLR 2019, arXiv 1903.12261) define them, and their relatives.
+"""Errors under corruption, as Hendrycks & Dietterich (ICLR 2019, arXiv 1903.12261) define them, and related measures.
 
-All are ratios: 1.0 is the baseline's own error. Papers and pages print them times 100.
+All are ratios: 1.0 is the baseline's error. Papers and pages print them times 100.
 
 Every function takes arrays with leading axes, so that it serves one network as well as a thousand resamples of it.
 """
@@ -39,7 +39,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 
 
 class BaselineErrors(Protocol):
-    """The errors of the network that corruption errors are measured by (AlexNet for ImageNet-C)."""
+    """The errors of the network by which corruption errors are divided (AlexNet for ImageNet-C)."""
 
     @property
     def name(self) -> str:
@@ -67,7 +67,7 @@ def corruption_error(errors: npt.ArrayLike, baseline_errors: npt.ArrayLike) -> F
     Args:
         errors: Shape (..., 5), in [0, 1].
         baseline_errors: Shape (5,), or one number where only the mean over the severities is known: the published
-            AlexNet error under JPEG compression is such a one, and the ratio is the same.
+            AlexNet error under JPEG compression is an example, and the ratio is the same.
 
     Returns:
         Shape (...).
@@ -101,7 +101,7 @@ def relative_corruption_error(
 def error_relative_to_start(errors: npt.ArrayLike, errors_at_start: npt.ArrayLike) -> Floats:
     """Return Σ_s E_s(t) / Σ_s E_s(0), the figure of the Predify paper (Choksi et al., NeurIPS 2021).
 
-    Its scripts call the mean over 19 corruptions "mCE"; it is none, being normalised by the network itself.
+    Its scripts call the mean over 19 corruptions "mCE". It is not an mCE: it is normalised by the network itself.
 
     Args:
         errors: Shape (..., 5), the errors at timestep t.
@@ -112,7 +112,7 @@ def error_relative_to_start(errors: npt.ArrayLike, errors_at_start: npt.ArrayLik
     """
     start = mean_over_severities(errors_at_start)
     if not np.all(start > 0):
-        raise UsageError("the network makes no error at t = 0, so no error is relative to it; use more images")
+        raise UsageError("the network makes no error at t = 0, so that errors cannot be divided by it; use more images")
     return mean_over_severities(errors) / start
 
 
@@ -134,7 +134,7 @@ def mean_over_severities(errors: npt.ArrayLike) -> Floats:
 def mean_corruption_error(corruption_errors: Mapping[str, npt.ArrayLike]) -> Floats:
     """Return mCE, the mean of the CEs of the 15 corruptions of ImageNet-C.
 
-    The word is kept for these 15 and for a named baseline. Use it on relative CEs for relative mCE.
+    The name is used only for these 15 and for a named baseline. Use it on relative CEs for relative mCE.
 
     Args:
         corruption_errors: CE of each corruption by name, as ratios, each of shape (...).
@@ -153,13 +153,13 @@ def mean_corruption_error(corruption_errors: Mapping[str, npt.ArrayLike]) -> Flo
 
 
 def mean_over_corruptions(values: Mapping[str, npt.ArrayLike]) -> Floats:
-    """Return the plain mean over any set of corruptions. It is no mCE, and may not be printed as such.
+    """Return the plain mean over any set of corruptions. It is not an mCE, and must not be called so.
 
     Raises:
-        UsageError: There are no corruptions.
+        UsageError: The mapping is empty.
     """
     if not values:
-        raise UsageError("there is no mean over no corruptions; run at least one")
+        raise UsageError("a mean needs at least one corruption; run at least one")
     return np.mean([np.asarray(value, dtype=np.float64) for value in values.values()], axis=0)
 
 
@@ -172,5 +172,5 @@ def _five_or_mean(errors: npt.ArrayLike) -> Floats:
 
 def _positive(denominator: float, problem: str) -> float:
     if not denominator > 0:
-        raise UsageError(f"{problem}, so nothing can be divided by it; use a baseline that does")
+        raise UsageError(f"{problem}, so errors cannot be divided by its error; use a baseline that makes errors")
     return denominator

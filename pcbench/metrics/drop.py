@@ -1,7 +1,7 @@
 """Did accuracy drop? A paired test over many rows at once, exact for a run that has not changed.
 
 A row is one accuracy (one timestep under one corruption, say). Image i scores a share of correct answers in [0, 1]
-in the reference and in the run; x = reference - run is its drop in that row. If nothing but seeds has changed, the
+in the reference and in the run; x = reference - run is its drop in that row. If only seeds have changed, the
 two scores of an image are exchangeable, so all its drops may change their signs together without changing their joint
 distribution. The largest standardised drop over all rows,
 
@@ -43,7 +43,7 @@ class Drops:
         failed: Whether the lower bound exceeds the tolerated drop (or the upper bound is below its negative, with
             ``side="change"``).
         detectable: The smallest true drop that is found with a probability of at least `power`, given this many
-            images and the disagreement seen; NaN where even a drop to nothing would not be.
+            images and the disagreement seen; NaN where even a drop to 0 would not be found.
         critical: The critical value c.
     """
 
@@ -71,7 +71,7 @@ def find_drops(
         differences: Reference score minus run score, shape (images, rows), -1 to 1; NaN where a row does not have
             the image.
         tolerated: The drop m that is tolerated, 0 to 1.
-        alpha: Probability of any failure at all, over all rows, for a run that has not changed.
+        alpha: Probability of at least one failure, over all rows, for a run that has not changed.
         power: Probability with which the drops in `detectable` are found.
         side: ``"drop"`` fails for losses only, ``"change"`` for gains as well.
         flips: Random sign vectors; best such that alpha (flips + 1) is a whole number.
@@ -89,7 +89,7 @@ def find_drops(
     failed = lower > tolerated
     if side == "change":
         failed |= upper < -tolerated
-    # Among rows that all agree the signs say nothing of c; the bound of independent rows is the larger one.
+    # If all rows agree, the signs do not determine c; the bound of independent rows is the larger one.
     sides = 1 if side == "drop" else 2
     ceiling = max(critical, float(norm.isf(alpha / (sides * len(means)))))
     detectable = np.array(
@@ -114,7 +114,7 @@ def critical_value(
         flips: Random sign vectors.
         seed: Of the random signs.
     """
-    # Images that agree everywhere and rows in which all agree contribute nothing under any signs.
+    # Images that agree everywhere and rows in which all agree add 0 whatever the signs are.
     rows = values[:, squares > 0] / np.sqrt(squares[squares > 0])
     rows = rows[np.any(rows != 0, axis=1)].astype(np.float32)
     if rows.size == 0:
@@ -126,13 +126,13 @@ def critical_value(
         largest.append(_largest((2 * signs - 1).astype(np.float32) @ rows, side))
     ordered = np.sort(np.concatenate(largest))
     # Of the flips + 1 sign vectors, at most alpha (flips + 1) lie above this one.
-    place = int(np.ceil((1 - alpha) * (flips + 1) - 1e-9)) - 1
-    # Equal sums that were added up in another order differ in their last bits; they must count as equal.
-    return float(ordered[place]) * (1 + 1e-5)
+    index = int(np.ceil((1 - alpha) * (flips + 1) - 1e-9)) - 1
+    # Equal sums that were added in another order differ in their last bits; they must count as equal.
+    return float(ordered[index]) * (1 + 1e-5)
 
 
 def detectable_drop(images: int, disagreement: float, *, critical: float, tolerated: float, power: float) -> float:
-    """Return the smallest true drop d > m that the test finds with a given probability, or NaN if there is none.
+    """Return the smallest true drop d > m that the test finds with a given probability, or NaN without one.
 
     A drop d adds at most d to the mean square of the images' drops, so their variance is at most
     s² = disagreement + d - d², and the lower bound exceeds m with this probability when

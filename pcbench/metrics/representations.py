@@ -21,7 +21,7 @@ CORRELATION_DISTANCE = "correlation_distance"
 """Between e_n(t) of the clean and of the noisy image, both at the same t."""
 
 CORRELATION_DISTANCE_TO_START = "correlation_distance_to_clean_t0"
-"""Between e_n(t) of the noisy image and e_n(0) of the clean one: what the plain backbone makes of it."""
+"""Between e_n(t) of the noisy image and e_n(0) of the clean one: the representation in the plain backbone."""
 
 RECONSTRUCTION_ERROR = "reconstruction_error"
 """Mean squared difference between d_1(t) of the noisy image and the clean e_0."""
@@ -35,7 +35,7 @@ def correlation_distance(first: NDArray[np.floating[Any]], second: NDArray[np.fl
         second: The same shape.
 
     Returns:
-        (batch,), 0 to 2; not a number where one of the two is constant, for r is not defined there.
+        (batch,), 0 to 2; NaN where one of the two is constant, because r is not defined there.
     """
     centred = [_centred(values) for values in (first, second)]
     norms = [np.sqrt((values**2).sum(1)) for values in centred]
@@ -48,7 +48,7 @@ def correlation_distance(first: NDArray[np.floating[Any]], second: NDArray[np.fl
 def _centred(values: NDArray[np.floating[Any]]) -> Floats:
     flat = values.reshape(len(values), -1).astype(np.float64)
     constant = (flat == flat[:, :1]).all(1)
-    # The mean of equal numbers may differ from them by a rounding error, which is no variation.
+    # The mean of equal numbers may differ from them by a rounding error, which is not a variation.
     return np.where(constant[:, None], 0.0, flat - flat.mean(1, keepdims=True))
 
 
@@ -64,15 +64,15 @@ def reconstruction_error(reconstruction: NDArray[np.floating[Any]], clean: NDArr
 
 
 def mean_over_images(values: Floats) -> Estimate:
-    """Return the mean of one number an image with its BCa bootstrap interval over the images.
+    """Return the mean of one number per image with its BCa bootstrap interval over the images.
 
-    Images for which the number is not defined (NaN) take no part and are not counted.
+    Images for which the number is not defined (NaN) are left out and not counted.
 
     Args:
         values: (images,).
 
     Returns:
-        Not a number, with no images, where it is defined for none of them.
+        NaN and 0 images where it is not defined for any image.
     """
     defined = values[~np.isnan(values)]
     count = len(defined)
@@ -94,7 +94,7 @@ def representation_rows(measured: pd.DataFrame) -> Iterator[Row]:
     timestep ends in `_minus_t0`.
 
     Args:
-        measured: One row an image x noise x timestep x metric x PCoder, with the columns of
+        measured: One row for each image x noise x timestep x metric x PCoder, with the columns of
             `pcbench.results.schema.REPRESENTATIONS`.
     """
     keys = ["suite", "name", "severity", "epsilon", "metric", "pcoder"]
@@ -104,9 +104,9 @@ def representation_rows(measured: pd.DataFrame) -> Iterator[Row]:
         name = metric if pd.isna(pcoder) else f"{metric}_pcoder{int(pcoder)}"
         by_timestep = group.pivot(index="image_id", columns="timestep", values="value")
         start = by_timestep[by_timestep.columns[0]].to_numpy(dtype=np.float64)
-        for place, timestep in enumerate(by_timestep.columns):
+        for index, timestep in enumerate(by_timestep.columns):
             values = by_timestep[timestep].to_numpy(dtype=np.float64)
             yield summary_row(name, int(timestep), mean_over_images(values), kind="noise", **columns)
-            if place:
+            if index:
                 change = mean_over_images(values - start)
                 yield summary_row(name + CHANGE, int(timestep), change, kind="noise", **columns)

@@ -1,1 +1,1 @@
-"""Figures and pages, made from the tables of finished runs alone: no model is loaded here, and nothing is computed."""
+"""Figures and pages, made only from the tables of finished runs: this room loads no model and computes no result."""

@@ -37,7 +37,7 @@ _QUANTITIES = (
         "attack_success_rate_within",
         "attack success rate (%)",
         "Share of the images classified correctly at t that the attack breaks at ε or a smaller ε of the sweep; the "
-        "denominators differ between timesteps.",
+        "so the eligible images differ between timesteps.",
     ),
     _Quantity(
         "robust-accuracy",

@@ -141,7 +141,7 @@ def attack_title(name: object) -> str:
 
 def in_order(names: Iterable[object]) -> list[str]:
     """Return the distinct names of corruptions, ImageNet-C's fifteen in its paper's order, then the others."""
-    fifteen = {name: place for place, name in enumerate(THE_FIFTEEN)}
+    fifteen = {name: index for index, name in enumerate(THE_FIFTEEN)}
     return sorted(texts(names), key=lambda name: fifteen.get(name, len(fifteen)))
 
 

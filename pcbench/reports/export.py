@@ -1,4 +1,4 @@
-"""Hand a run's results to other tools: plain tables, RobustBench's kind of JSON, a Hugging Face model card."""
+"""Export a run's results for other tools: plain tables, JSON like RobustBench's, a Hugging Face model card."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
             one JSON object a line, `.jsonl`. ``"robustbench-like"``: `robustbench.json`, one entry for each timestep
             and threat model. ``"huggingface-card"``: `README.md`, a model card with the results as metadata.
             ``"latex"`` and ``"markdown"``: a file for each table with a column for each timestep.
-        out: The folder to write to; it is made if need be.
+        out: The folder to write to; it is made if it does not exist.
 
     Returns:
         The files.
 
     Raises:
-        UnknownNameError: No such format.
+        UnknownNameError: The format does not exist.
         UsageError: The folder cannot be written.
         DataError: The run is damaged.
-        WriteError: A file could not be written after all.
+        WriteError: A file could not be written.
     """
     if format_name not in EXPORT_FORMATS:
         raise UnknownNameError("format", format_name, EXPORT_FORMATS)
@@ -114,9 +114,8 @@ _TABLES: dict[str, tuple[str, Callable[[pd.DataFrame, Path], None], Callable[[It
 def robustbench_entries(run: Run) -> Iterator[dict[str, Any]]:
     """Yield one entry for each timestep and threat model, with the keys of RobustBench's model files.
 
-    Numbers are percent, as there. `autoattack_acc` is only there for AutoAttack itself; other attacks have `robust_acc`
-    and are named, with the verdict on their gradients. What is not comparable with the leaderboard says so in
-    `footnote`.
+    Numbers are percent, as there. Only AutoAttack has `autoattack_acc`; other attacks have `robust_acc` and their
+    name, with the verdict on their gradients. `footnote` states what is not comparable with the leaderboard.
     """
     metrics = run.metrics
     verdicts = {(verdict.suite, verdict.timestep): verdict.verdict for verdict in read_verdicts(run.folder)}
@@ -149,11 +148,11 @@ def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "attack": name,
             key: _percent(value),
         }
-    pooled = rows[(rows["kind"] == "summary") & rows["severity"].isna()]
-    accuracy = pooled[pooled["metric"] == "accuracy"]["value"]
+    summaries = rows[(rows["kind"] == "summary") & rows["severity"].isna()]
+    accuracy = summaries[summaries["metric"] == "accuracy"]["value"]
     if len(accuracy):
         entry = {"threat_model": "corruptions", "corruptions_acc": _percent(accuracy.iloc[0])}
-        mce = pooled[pooled["metric"] == "mean_corruption_error"]
+        mce = summaries[summaries["metric"] == "mean_corruption_error"]
         if len(mce):
             entry |= {"corruptions_mce": _percent(mce["value"].iloc[0]), "mce_baseline": mce["baseline"].iloc[0]}
         yield entry
@@ -188,28 +187,28 @@ def model_card(run: Run) -> str:
         for suite in texts(metrics["suite"])
         for matrix in matrices(metrics[metrics["suite"] == suite], name)
     )
-    how = f"Measured by pcbench, run {run.key}; every timestep is a classifier of its own, on the same images."
+    how = f"Measured by pcbench, run {run.key}; every timestep is its own classifier, on the same images."
     said += _on_gradients(run)
     return f"---\n{data.to_yaml()}\n---\n\n# Robustness of {name}\n\n{how}\n\n{said}\n\n{tables}"
 
 
 def _on_gradients(run: Run) -> str:
-    """Return what a card says of the attacks' gradients; nothing where nothing was attacked."""
+    """Return a card's sentence about the attacks' gradients; empty without attacks."""
     if not (run.metrics["kind"] == "attack").any():
         return ""
     verdicts = read_verdicts(run.folder)
     if not verdicts:
-        return f"\n- The gradients that the attacks took were {NOT_CHECKED} (pcbench run --checks does)."
+        return f"\n- The gradients of the attacks were {NOT_CHECKED} (pcbench run --checks checks them)."
     bad = [str(verdict.timestep) for verdict in verdicts if verdict.verdict == "suspicious"]
     found = f"suspicious at t = {', '.join(bad)}" if bad else "consistent at every timestep"
-    return f"\n- The gradients that the attacks took are {found}."
+    return f"\n- The gradients of the attacks are {found}."
 
 
 def _headline_rows(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that a card's metadata holds: clean accuracy, the means over corruptions, robust accuracy."""
     clean = (metrics["kind"] == "clean") & (metrics["metric"] == "accuracy")
-    pooled = (metrics["kind"] == "summary") & metrics["severity"].isna()
-    means = pooled & metrics["metric"].isin(["accuracy", "mean_corruption_error"])
+    summaries = (metrics["kind"] == "summary") & metrics["severity"].isna()
+    means = summaries & metrics["metric"].isin(["accuracy", "mean_corruption_error"])
     robust = (metrics["metric"] == "robust_accuracy") & (metrics["epsilon"] > 0)
     return own_timestep(metrics[clean | means | robust])
 

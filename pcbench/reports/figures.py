@@ -49,7 +49,7 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
 
     Args:
         metrics: The tidy table of one or more runs.
-        folder: Where the files go; it is made if need be. With several models each has a folder of its own in it.
+        folder: Where the files go; it is made if it does not exist. With several models each has its own folder in it.
 
     Returns:
         The files, `<suite>-<name>.<format>`, in a fixed order.
@@ -82,8 +82,8 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
         The caption, which says how the figure was made.
 
     Raises:
-        UnknownNameError: A run has no such figure.
-        UsageError: The name means several figures, the format is none of the three, or files cannot be written there.
+        UnknownNameError: A run does not have this figure.
+        UsageError: The name fits several figures, the format is unknown, or files cannot be written there.
         WriteError: The file could not be written after all.
     """
     if out.suffix.removeprefix(".") not in FIGURE_FORMATS:

@@ -35,7 +35,7 @@ def write_paper_tables(metrics: pd.DataFrame, folder: Path, format_name: TableFo
 
     Args:
         metrics: The tidy table of one run.
-        folder: Where the files go; it is made if need be.
+        folder: Where the files go; it is made if it does not exist.
         format_name: LaTeX needs the package booktabs.
 
     Returns:

@@ -78,7 +78,7 @@ def colours(order: OrderedVariable, count: int, *, dark: bool = False) -> list[s
 
 @contextmanager
 def style() -> Generator[None]:
-    """Draw in the project's style, whatever the user's own settings are."""
+    """Draw in the project's style, independent of the user's settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
@@ -86,9 +86,9 @@ def style() -> Generator[None]:
 
 
 def save(figure: Figure, path: Path, caption: str) -> None:
-    """Write a figure, in the format that the file's ending names; the same figure gives the same bytes.
+    """Write a figure, in the format given by the file's ending; the same figure gives the same bytes.
 
-    The file has its name only once it is whole, and the caption among its metadata.
+    The file gets its name only when it is complete; its metadata holds the caption.
 
     Raises:
         WriteError: It cannot be written.

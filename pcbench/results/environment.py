@@ -99,7 +99,7 @@ def folder_hash(folder: Path) -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """Return what the run ran on; told in the manifest, no part of the key."""
+    """Return what the run ran on; it is written to the manifest and is not part of the key."""
     return {
         "system": platform.system(),
         "processor": platform.machine(),

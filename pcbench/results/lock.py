@@ -1,12 +1,12 @@
-"""Who is at work on a run: one process at a time, and everybody can ask who it is, from its first second on.
+"""Which process works on a run: one at a time. Any process can ask which one, from the run's first second.
 
-    <name>.lock           the lock of the operating system; it ends with the process, however that ends
+    <name>.lock           the lock of the operating system; it ends when the process ends for any reason
     <name>.holder.json    who holds it, since when, with which command
     <name>.lease          only where the file system has no locks: a mark that the holder renews every few seconds
     .starting/            the same files for runs that do not know their folder yet
 
-All lie beside the run's folder, never in it, so that a finished run is not touched. This module imports nothing
-that is slow: a run is seen before torch is imported.
+All lie next to the run's folder, never in it, so that a finished run does not change. This module imports only fast
+modules: a run is visible before torch is imported.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ STARTING = ".starting"
 BEAT_SECONDS = 5.0
 """How often a lease is renewed."""
 STALE_SECONDS = 60.0
-"""A lease that was not renewed for so long is nobody's."""
+"""A lease that was not renewed for this long has lost its holder."""
 _PATIENCE_SECONDS = 0.5
-"""How long a lock is tried. One try is not enough: whoever asks who holds it has a share of it for an instant, and a
-holder that leaves removes the file that was just opened."""
+"""How long a lock is tried. One try is not enough: a process that asks for the holder shares the lock for an instant,
+and a holder that ends removes the file that was just opened."""
 _LOCK, _HOLDER, _LEASE = ".lock", ".holder.json", ".lease"
 _REMEDY = "give another folder with --out"
 # What a file system without locks answers: none in the kernel, none in this file system, no lock server.
@@ -53,7 +53,7 @@ _numbers = itertools.count(1)
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """The process that is at work on a run.
+    """The process that works on a run.
 
     Attributes:
         host: The computer's name.
@@ -74,7 +74,7 @@ class Holder:
 
     @property
     def sentence(self) -> str:
-        """Who it is and since when, in words."""
+        """The process and when it began, in words."""
         return f"process {self.process} on host {self.host}, since {self.began.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -83,7 +83,7 @@ class Announcement:
     """A run that is under way.
 
     Attributes:
-        holder: The process that is at work on it.
+        holder: The process that works on it.
         what: What it does, in words or as the command that was given.
         folder: The folder that the run ends in; None where the run does not know it yet.
     """
@@ -99,14 +99,14 @@ def hold(target: Path, command: str = "") -> Generator[Holder]:
 
     Args:
         target: The folder that the run ends in; it need not exist.
-        command: What to tell those who ask who is at work.
+        command: What is shown to those who ask for the holder.
 
     Yields:
-        What others are told of this process.
+        What other processes see of this one.
 
     Raises:
         HeldError: Another process, or another thread of this one, holds it.
-        UsageError: The folder's place cannot be written.
+        UsageError: The folder above it cannot be written.
     """
     target = files.real_path(target)
     own = Holder(socket.gethostname(), os.getpid(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", command)
@@ -118,47 +118,47 @@ def hold(target: Path, command: str = "") -> Generator[Holder]:
     except OSError as error:
         raise UsageError(f"{target.parent}: cannot be written ({files.reason(error)}); {_REMEDY}") from error
     try:
-        _tell(target, own)
+        _write_holder(target, own)
         yield own
     finally:
-        # A fork that leaves by the same way is not the holder: it has nothing to take away.
+        # A fork that ends here is not the holder, and must not remove the holder's files.
         if os.getpid() == own.process:
             _let_go(target, lock, own)
 
 
 def holder(target: Path) -> Holder | None:
-    """Return who holds the lock of a run's folder now, or None; files that a killed process left count for nothing.
+    """Return who holds the lock of a run's folder now, or None; the files of a killed process are ignored.
 
     Raises:
-        UsageError: The folder's links lead round in a circle, or its name is too long.
+        UsageError: The folder's links form a loop, or its name is too long.
     """
     target = files.real_path(target)
-    told = _read(_beside(target, _HOLDER))
-    return told[0] if told is not None and _is_held(target, told[0]) else None
+    entry = _read(_beside(target, _HOLDER))
+    return entry[0] if entry is not None and _is_held(target, entry[0]) else None
 
 
 @contextmanager
 def announce(folder: Path, what: str) -> Generator[Holder]:
-    """Tell that a run is under way before its own folder is known.
+    """Announce that a run is under way before its folder is known.
 
     Args:
         folder: The folder that the run's folder will lie in.
         what: What is run.
 
     Yields:
-        What others are told of this process.
+        What other processes see of this one.
 
     Raises:
         UsageError: The folder cannot be written.
     """
-    place = folder / STARTING
-    with hold(place / f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}", what) as own:
-        _sweep(place)
+    starting = folder / STARTING
+    with hold(starting / f"{socket.gethostname()}-{os.getpid()}-{next(_numbers)}", what) as own:
+        _remove_dead(starting)
         yield own
 
 
 def announced(folder: Path) -> list[Announcement]:
-    """Return the runs under way that will lie in a folder and do not know their own yet, the oldest first."""
+    """Return the runs under way that will lie in a folder and do not know their name yet, the oldest first."""
     return under_way(folder / STARTING)
 
 
@@ -167,13 +167,13 @@ def under_way(folder: Path) -> list[Announcement]:
     found: list[Announcement] = []
     for root, _, names in os.walk(folder):
         for name in names:
-            told = _read(Path(root) / name) if name.endswith(_HOLDER) else None
-            if told is None:
+            entry = _read(Path(root) / name) if name.endswith(_HOLDER) else None
+            if entry is None:
                 continue
-            who, target = told[0], Path(root) / told[1]
+            who, target = entry[0], Path(root) / entry[1]
             if _is_held(target, who):
-                place = None if target.parent.name == STARTING else target
-                found.append(Announcement(who, who.command, place))
+                known = None if target.parent.name == STARTING else target
+                found.append(Announcement(who, who.command, known))
     return sorted(found, key=lambda run: (run.holder.since, str(run.folder)))
 
 
@@ -193,7 +193,7 @@ def _take(target: Path) -> BaseFileLock:
         timeout=_PATIENCE_SECONDS,
         poll_interval=0.02,
         thread_local=False,
-        fallback_to_soft=False,  # its own fall-back renews nothing: a mark of another computer would stay for ever
+        fallback_to_soft=False,  # it does not renew its file: another computer's would stay for ever
     )
     try:
         lock.acquire()
@@ -207,7 +207,7 @@ def _take(target: Path) -> BaseFileLock:
 
 
 def _take_lease(target: Path) -> BaseFileLock:
-    """Take the lock's substitute, where the file system has none; filelock renews it from a thread of its own."""
+    """Take the lock's substitute, where the file system has none; filelock renews it from another thread."""
     from filelock import SoftFileLease  # seldom needed
 
     mark = _beside(target, _LEASE)
@@ -215,7 +215,7 @@ def _take_lease(target: Path) -> BaseFileLock:
         mark,
         lease_duration=STALE_SECONDS,
         heartbeat_interval=BEAT_SECONDS,
-        on_compromise=_tell_of_loss,
+        on_compromise=_warn_of_loss,
         timeout=_PATIENCE_SECONDS,
         poll_interval=0.02,
         thread_local=False,
@@ -226,27 +226,27 @@ def _take_lease(target: Path) -> BaseFileLock:
             return lease
         if _was_renewed(mark):
             raise _held(target)
-        # The clocks of two computers differ, so the age of the mark proves nothing: filelock watches it for as long.
-        logger.warning("%s: not renewed of late; watching for %.0f s whether its holder is gone", mark, STALE_SECONDS)
+        # The clocks of two computers differ, so the age of the mark is not a proof: filelock watches it for this long.
+        logger.warning("%s: not renewed recently; watching for %.0f s whether its holder is gone", mark, STALE_SECONDS)
         lease.acquire(timeout=STALE_SECONDS + BEAT_SECONDS)
     except (Timeout, LeaseSettingsMismatch):
         raise _held(target) from None
     return lease
 
 
-def _tell_of_loss(loss: LeaseCompromise) -> None:
+def _warn_of_loss(loss: LeaseCompromise) -> None:
     logger.warning(
-        "%s: not renewed in time (%s), so another process may have begun the same run", loss.lock_file, loss.reason
+        "%s: not renewed in time (%s), so another process may have started the same run", loss.lock_file, loss.reason
     )
 
 
 def _held(target: Path) -> HeldError:
-    told = _read(_beside(target, _HOLDER))
-    who = told[0].sentence if told else f"another process, which holds {_beside(target, _LOCK).name}"
+    entry = _read(_beside(target, _HOLDER))
+    who = entry[0].sentence if entry else f"another process, which holds {_beside(target, _LOCK).name}"
     return HeldError(f"{target}: a run is under way there ({who}); wait for it, stop it, or {_REMEDY}")
 
 
-def _tell(target: Path, own: Holder) -> None:
+def _write_holder(target: Path, own: Holder) -> None:
     content = {**dataclasses.asdict(own), "target": target.name}
     try:
         files.write(_beside(target, _HOLDER), json.dumps(content, indent=1) + "\n")
@@ -255,18 +255,18 @@ def _tell(target: Path, own: Holder) -> None:
 
 
 def _read(path: Path) -> tuple[Holder, str] | None:
-    """Read what a holder told of itself, and the name of its run's folder."""
+    """Return the holder that a file describes, and the name of its run's folder."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         who = Holder(str(content["host"]), int(content["process"]), str(content["since"]), str(content["command"]))
-        _ = who.sentence  # a date that means nothing is a damaged file, too
+        _ = who.sentence  # a date that cannot be read is a damaged file, too
         return who, str(content["target"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _is_held(target: Path, who: Holder) -> bool:
-    """Ask the operating system; the lock is tried with a share, so that those who ask are not in each other's way."""
+    """Ask the operating system; the lock is tried as a shared one, so that those who ask do not block each other."""
     import fcntl
 
     try:
@@ -306,23 +306,23 @@ def _is_gone(who: Holder) -> bool:
 
 def _let_go(target: Path, lock: BaseFileLock, own: Holder) -> None:
     try:
-        told = _read(_beside(target, _HOLDER))
-        if told is None or told[0] == own:  # else the lease was lost, and the files are the next one's
+        entry = _read(_beside(target, _HOLDER))
+        if entry is None or entry[0] == own:  # else the lease was lost, and the files are the next one's
             _clear(target)
     finally:
         lock.release()
 
 
 def _clear(target: Path) -> None:
-    """Remove the files while the lock is held: who had opened the lock's file sees that it has no name any more."""
+    """Remove the files while the lock is held: a process that had opened the lock's file sees that its name is gone."""
     for ending in (_HOLDER, _LOCK):
-        with suppress(WriteError):  # the run is whole; a file that stays behind is taken over by the next
+        with suppress(WriteError):  # the run is complete; a file that stays is reused by the next run
             files.remove(_beside(target, ending))
 
 
-def _sweep(place: Path) -> None:
+def _remove_dead(folder: Path) -> None:
     """Remove what killed processes left behind."""
-    for path in place.glob("*" + _LOCK):
+    for path in folder.glob("*" + _LOCK):
         target = path.with_name(path.name.removesuffix(_LOCK))
         if holder(target) is not None:
             continue

@@ -1,12 +1,12 @@
-"""The folder of a run that is under way, `<folder>.partial`: its parts, and how the finished folder takes its place.
+"""The folder of a run that is under way, `<folder>.partial`: its parts, and how the finished folder replaces it.
 
     <folder>.partial/.pcbench.json    says that the folder is pcbench's, and what state it is in
     <folder>.partial/run_spec.json    what is run
-    <folder>.partial/parts/           what is computed so far, one file a unit of work
+    <folder>.partial/parts/           what is computed so far, one file for each unit of work
     <folder>.partial/finished/        the finished folder while it is made from the parts; then it is renamed
 
-A process may be killed at any moment: parts are whole or absent, the finished folder is made anew from them until it
-has its name, and parts are only removed when it has.
+A process may be killed at any moment: parts are complete or absent, the finished folder is made again from
+them until it has its name, and only then are the parts removed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class WorkspaceState:
     """What the marker of an unfinished folder says.
 
     Attributes:
-        again: The run was begun with `--again`, so that the same command goes on with it.
-        discarded: The folder is being removed: whoever finds it goes on removing.
-        published: The finished run has its name, and what is left here is not needed.
+        again: The run was started with `--again`, so that the same command resumes it.
+        discarded: The folder is being removed: a process that finds it continues to remove it.
+        published: The finished run has its name, and the rest of this folder is not needed.
     """
 
     again: bool = False
@@ -59,9 +59,9 @@ class Workspace:
     """The unfinished folder of a run.
 
     Attributes:
-        final: The folder that the run shall end in.
+        final: The folder of the finished run.
         spec: What is being run.
-        again: Whether the run was begun with `--again`.
+        again: Whether the run was started with `--again`.
     """
 
     final: Path
@@ -88,10 +88,10 @@ class Workspace:
         return self.folder / _PARTS / f"{unit}{ENDING}"
 
     def write_part(self, unit: str, part: Part) -> None:
-        """Write a unit's part, whole or not at all.
+        """Write a unit's part, completely or not at all.
 
         Raises:
-            WriteError: It cannot be written, or the folder is gone, which is not made again without what it held.
+            WriteError: It cannot be written, or the folder was removed by somebody.
         """
         self._refuse_vanished()
         write_part(self.part_file(unit), part, key=self.key, unit=unit)
@@ -100,16 +100,16 @@ class Workspace:
         """Read a unit's part.
 
         Raises:
-            PartError: It is missing, damaged, or something else's.
+            PartError: It is missing, damaged, or belongs to another run or unit.
         """
         return read_part(self.part_file(unit), key=self.key, unit=unit, schema=schema)
 
     def discard_parts(self) -> None:
-        """Remove all that is computed so far."""
+        """Remove all parts."""
         files.remove_folder(self.folder / _PARTS)
 
     def begin_finishing(self) -> Path:
-        """Return an empty folder for the finished run; what a stopped attempt left in it is removed."""
+        """Return an empty folder for the finished run; the files of a stopped attempt are removed."""
         self._refuse_vanished()
         files.remove_folder(self.finished)
         files.make_folder(self.finished)
@@ -117,10 +117,10 @@ class Workspace:
 
     def _refuse_vanished(self) -> None:
         if not (self.folder / MARKER).is_file():
-            raise WriteError(f"{self.folder}: was removed while the run was under way; the same command begins anew")
+            raise WriteError(f"{self.folder}: was removed while the run was under way; the same command starts again")
 
     def is_finished(self) -> bool:
-        """Return whether the finished folder is whole and only lacks its name."""
+        """Return whether the finished folder is complete and only lacks its name."""
         try:
             found = open_run(self.finished)
             return found.key == found.spec.key() == self.key
@@ -131,7 +131,7 @@ class Workspace:
         """Write the manifest of the finished folder, in which all other files lie, and give the folder its name.
 
         Args:
-            content: What the manifest says beside the description; parts are kept where it lists missing ones.
+            content: What the manifest holds besides the description; parts are kept where it lists missing ones.
         """
         self._refuse_vanished()
         write_manifest(self.finished, self.spec, content)
@@ -145,7 +145,7 @@ class Workspace:
         """
         write_json(self.finished / MARKER, {"made_by": "pcbench", "what": "run"})
         replaced = self.folder / _REPLACED
-        _refuse_foreign(self.final, self.spec, again=True)  # somebody may have put something there meanwhile
+        _refuse_foreign(self.final, self.spec, again=True)  # another process may have written there meanwhile
         if self.final.is_dir():
             files.remove_folder(replaced)
             files.rename(self.final, replaced)
@@ -159,13 +159,13 @@ class Workspace:
 
 
 def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None] = lambda _: None) -> Workspace:
-    """Make, or take up again, the unfinished folder of a run.
+    """Make the unfinished folder of a run, or resume it.
 
     Args:
-        final: The folder the run shall end in, without links.
+        final: The folder of the finished run, without links.
         spec: What is run. Work left over from a stopped run of the same key is kept.
-        again: Compute anew even where work is left over or `final` holds a finished run.
-        say: Told what will be discarded, before it is.
+        again: Compute again even if unfinished work exists or `final` holds a finished run.
+        say: Called with a sentence about what will be discarded, before that happens.
 
     Raises:
         UsageError: The folder cannot be written, `final` or the unfinished folder holds something else, or unfinished
@@ -190,12 +190,12 @@ def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]
 
 
 def settle(final: Path) -> bool:
-    """Finish what a process left undone when it was killed while a finished folder got its name, or was removed.
+    """Complete the renaming or the removal of a folder that a killed process had started.
 
     Afterwards `final` is a finished run again where it was one, or would have been one a moment later.
 
     Returns:
-        Whether that process had finished its run, so that the same command has nothing to do but to find it.
+        Whether that process had finished its run, so that the same command only has to open it.
     """
     folder = partial_folder(final)
     state = read_state(folder)
@@ -215,10 +215,10 @@ def settle(final: Path) -> bool:
 
 
 def clean_up(final: Path) -> None:
-    """Remove what a process left beside a finished run when it was killed just after the folder got its name.
+    """Remove the unfinished folder next to a finished run, left by a process killed just after the run got its name.
 
-    Unfinished work that was begun with `--again` stays: it is going to replace this run. So do the parts of a run that
-    lacks some.
+    Unfinished work that was started with `--again` stays: it will replace this run. The parts of a run with missing
+    units stay, too.
     """
     folder = partial_folder(final)
     state = read_state(folder)
@@ -227,7 +227,7 @@ def clean_up(final: Path) -> None:
 
 
 def read_state(folder: Path) -> WorkspaceState | None:
-    """Return what the marker of an unfinished folder says; None where there is none, or a damaged one."""
+    """Return what the marker of an unfinished folder says; None if the marker is missing or damaged."""
     try:
         found: Any = json.loads((folder / MARKER).read_text(encoding="utf-8"))
         if found["made_by"] != "pcbench" or found["what"] != "unfinished run":
@@ -257,7 +257,7 @@ def _refuse_foreign(final: Path, spec: RunSpec, *, again: bool) -> None:
     if not (final / MARKER).is_file():
         raise UsageError(
             f"{final} does not carry pcbench's marker ({MARKER}), so it is not replaced: an earlier pcbench made it, "
-            f"or somebody else; remove it yourself, or {_ELSEWHERE}"
+            f"or another program; remove it yourself, or {_ELSEWHERE}"
         )
     foreign = _foreign(final)
     if foreign:
@@ -288,7 +288,7 @@ def _is_bare(folder: Path) -> bool:
 
 
 def _goes_on(folder: Path, spec: RunSpec, state: WorkspaceState, *, again: bool) -> bool:
-    """Return whether unfinished work is of the same run, and is to be gone on with."""
+    """Return whether unfinished work is of the same run, and is to be resumed."""
     left = _left_spec(folder)
     if left is None and not (folder / _PARTS).exists():
         write_json(folder / _SPEC, spec.model_dump(mode="json"))
@@ -297,7 +297,7 @@ def _goes_on(folder: Path, spec: RunSpec, state: WorkspaceState, *, again: bool)
 
 
 def _discard(folder: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]) -> None:
-    """Remove unfinished work where this is asked for, and refuse otherwise."""
+    """Remove unfinished work if the user asked for it, and refuse otherwise."""
     left = _left_spec(folder)
     named = "its description cannot be read" if left is None else _differences(left, spec)
     parts = sum(1 for _ in (folder / _PARTS).rglob(f"*{ENDING}"))

@@ -29,7 +29,7 @@ class MeasuredErrors:
     """The errors of a network under a suite.
 
     Attributes:
-        clean: Error on the images as they are, 0 to 1.
+        clean: Error on the clean images, 0 to 1.
         errors: Of each corruption, at severity 1 to 5.
         images: How many images these are errors on.
     """
@@ -56,14 +56,14 @@ def measure_baseline(
         source: The images.
         seed: Of the corruptions, as in a run.
         batch_size: Images in one pass.
-        report: Told after each condition of (done, all).
+        report: Called after each condition with (done, all).
 
     Raises:
         UsageError: The suite is applied to the network's input.
-        DataError: A corruption leaves the network without a single error, so nothing could be divided by it.
+        DataError: The network makes no error under a corruption, so that a corruption error would be divided by zero.
     """
     if suite.applied_to != "pixels":
-        raise UsageError(f"{suite.name} changes the network's input, not images; it has no baseline")
+        raise UsageError(f"{suite.name} changes the network's input, not images, so it does not have a baseline")
     conditions = [(corruption, severity) for corruption in suite.corruptions for severity in SEVERITIES]
     rates: dict[str, list[float]] = {}
     for done, (corruption, severity) in enumerate(conditions):
@@ -133,13 +133,13 @@ def write_baseline(
         model: A model's name.
         data: A data source; None means the model's own. Its test split is used.
         out: The file; None means `baseline.toml` in the suite's folder.
-        report: Told after each condition of (done, all).
+        report: Called after each condition with (done, all).
 
     Returns:
         The file.
 
     Raises:
-        UsageError, DataError, WeightsError: What was asked for cannot be measured, or not be written there.
+        UsageError, DataError, WeightsError: The request cannot be measured, or the file cannot be written there.
         WriteError: The file could not be written after all.
     """
     kind, folder = suite_folder(suite_name)
@@ -149,7 +149,7 @@ def write_baseline(
     loaded = load(model, timesteps=0)
     wanted = data or loaded.default_data
     if wanted is None:
-        raise UsageError(f"{model}: say with --data on which images to measure")
+        raise UsageError(f"{model}: give the images to measure on with --data")
     source = open_source(wanted, preprocessing=loaded.preprocessing)
     path = out or folder / BASELINE
     try_folder(path.parent, "give another with --out")

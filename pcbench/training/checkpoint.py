@@ -44,7 +44,7 @@ def save_checkpoint(
         learner: Its parameters that require gradients, and its buffers, are saved.
         optimizer: Its state is saved too.
         progress: Where the training stands.
-        identity: What is being trained, from what and how; a checkpoint is only taken up by the same training.
+        identity: What is being trained, from what and how; only the same training resumes from its checkpoint.
 
     Raises:
         WriteError: It cannot be written; the one before is still there.
@@ -63,7 +63,7 @@ def save_checkpoint(
         "optimizer": json.dumps({"plain": plain, "groups": state["param_groups"]}),
         "identity": json.dumps(identity, sort_keys=True),
     }
-    # As bytes first: safetensors' own writer raises an error of its own when the disk is full.
+    # As bytes first: safetensors' own writer raises another error when the disk is full.
     write(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header))
 
 
@@ -86,7 +86,7 @@ def load_checkpoint(
         header, tensors = _read(path)
         progress, held, saved = (json.loads(header[key]) for key in ("progress", "optimizer", "identity"))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: is no readable checkpoint ({error}); delete it to begin anew") from None
+        raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); delete it to start again") from None
     _check_identity(path, saved, json.loads(json.dumps(identity)))
     targets = _learned(learner)
     for name, tensor in targets.items():

@@ -35,7 +35,7 @@ def descend(
         validation: What decides.
         steps: How many, each over all images and conditions.
         learning_rate: Of Adam, on the logarithms of β, λ, memory and α.
-        report: Told after each step of (done, all, best score so far).
+        report: Called after each step with (done, all, best score so far).
 
     Raises:
         DivergenceError: The start and every step diverged.
@@ -70,7 +70,7 @@ def descend(
 def _accumulate(
     network: PredictiveNetwork, validation: Validation, free: FreeHyperparameters, batches: Batches
 ) -> bool:
-    """Add up the gradients of one step; tell whether they are finite."""
+    """Add up the gradients of one step; return whether they are finite."""
     share = 1 / (len(validation.source) * len(validation.conditions))
     for condition in validation.conditions:
         for inputs, labels in batches(condition):

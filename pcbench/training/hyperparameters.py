@@ -25,7 +25,7 @@ def from_shares(feedforward: float, share: float, error_weight: float, *, last: 
         feedforward: β, 0 to 1.
         share: What part of 1 - β is λ, 0 to 1; the rest is memory.
         error_weight: α, at least 0.
-        last: The last PCoder has nothing above it: λ = 0.
+        last: The last PCoder receives no feedback: λ = 0.
     """
     feedback = 0.0 if last else share * (1 - feedforward)
     return Hyperparameters(feedforward, feedback, error_weight)

@@ -59,8 +59,8 @@ class TrainingRequest:
         folder: Receives everything.
         seed: Of first weights, order, noise and proposals.
         changes: Settings that replace the model's defaults, by name; see `TrainingSettings`.
-        images: Only so many training images; None means all.
-        backbone_weights: The backbone's weights, where the model has none of its own.
+        images: Number of training images; None means all.
+        backbone_weights: The backbone's weights, where the model does not come with weights.
         trials: Hyperparameters to try; 0 keeps the configuration's.
         processes: Processes that share the work.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
@@ -117,7 +117,7 @@ class Trained:
     Attributes:
         weights: The safetensors file.
         sha256: Of that file.
-        configuration: The tuned configuration; None where nothing was tuned.
+        configuration: The tuned configuration; None without tuning.
         network: The trained predictive network, with the tuned hyperparameters; None for a feedforward model.
         tuned: How the hyperparameters were chosen.
     """
@@ -130,10 +130,10 @@ class Trained:
 
 
 class Watcher:
-    """Told how far each stage is; the command line draws bars, others watch nothing."""
+    """Receives the progress of each stage; the command line draws bars, and this base class ignores it."""
 
     def steps(self, stage: str) -> Reporter | None:
-        """Return who is told of the steps of one stage; called in the first process only."""
+        """Return a function that is called after each step of one stage, in the first process only."""
         del stage
         return None
 
@@ -146,15 +146,15 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
 
     First the backbone on labels (the project's own backbones only), then the predictors without labels by
     reconstruction of the layer below at t = 0, with the backbone frozen; then, for the project's own, the
-    hyperparameters on the validation split, which neither has seen. A stopped training goes on from its folder, and
-    a finished one is not done again.
+    hyperparameters on the validation split, which was used for neither. A stopped training is resumed from its folder,
+    and a finished one is not repeated.
 
     Raises:
-        UsageError, DataError, WeightsError: The request cannot be done, or files cannot be written there.
+        UsageError, DataError, WeightsError: The request is not possible, or files cannot be written there.
         DivergenceError: A training or every hyperparameter diverged.
-        WriteError: A file could not be written after all; the same request goes on from the folder.
+        WriteError: A file could not be written after all; the same request resumes from the folder.
     """
-    # Settings that train nothing are refused before a folder is made.
+    # Wrong settings are refused before a folder is made.
     for stage in ("backbone", "predictors"):
         request.settings(stage)
     finished = _finished(request)
@@ -258,13 +258,13 @@ def _open_network(request: TrainingRequest, backbone: Tensors | None) -> Predict
     if backbone is None or entry is None:
         network = load(request.model, random_predictors=request.seed, backbone_weights=request.backbone_weights).network
         if network is None:
-            raise ConfigurationError(f"{request.model} has no predictors to train; convert it with pcbench.predify")
+            raise ConfigurationError(f"{request.model} is without predictors to train; convert it with pcbench.predify")
         return network
     module = open_backbone(entry.backbone)
     fill(module, backbone, "the training")
     configuration = entry.configuration_path
     if configuration is None:
-        raise ConfigurationError(f"{request.model} is feedforward: it has no predictors to train")
+        raise ConfigurationError(f"{request.model} is feedforward, without predictors to train")
     network = predify(module, configuration, mean=entry.mean, std=entry.std)
     initialise(list(network.predictors), request.seed)
     return network
@@ -329,7 +329,7 @@ def _file_name(model: str) -> str:
 
 
 def _metadata(request: TrainingRequest) -> dict[str, Any]:
-    """Return what is written beside the tensors: nothing that another run of the same command would change."""
+    """Return what is written with the tensors; it is the same each time the same command is run."""
     found = versions()
     kept = {name: found[name] for name in ("pcbench", "python", "torch", "numpy", "scikit-learn") if name in found}
     source = training_images(request)

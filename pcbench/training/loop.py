@@ -1,4 +1,4 @@
-"""The training loop: one for backbones and for predictors, in one process or several, stopped and taken up again."""
+"""The training loop, for backbones and for predictors, in one process or several; a training can be resumed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Fabric(Protocol):
 
 
 class Reporter(Protocol):
-    """Told of each step that is done; draws a bar, or does nothing."""
+    """Called after each step; it may draw a progress bar."""
 
     def __call__(self, done: int, total: int, losses: Mapping[str, float]) -> None: ...  # noqa: D102
 
@@ -48,12 +48,12 @@ class TrainingPlan:
     """What the loop does besides learning.
 
     Attributes:
-        folder: Receives checkpoint, losses and figure; None keeps nothing.
-        identity: What is trained from what; a checkpoint is only taken up by the same training.
+        folder: Receives checkpoint, losses and figure; None keeps no files.
+        identity: What is trained from what; only the same training resumes from its checkpoint.
         checkpoint_every: Steps between checkpoints; there is one at the end of every epoch as well.
         stop_after: Stop after this many steps in all, as if interrupted; None trains to the end.
         workers: Processes that decode images ahead of time.
-        report: Told of each step.
+        report: Called after each step.
     """
 
     folder: Path | None = None
@@ -111,7 +111,7 @@ class _Training:
         if not bool(sums.isfinite().all()):
             worst = [term for term, total in zip(self.objective.terms, sums, strict=True) if not total.isfinite()]
             raise DivergenceError(
-                f"training diverged in step {step.number}: the loss of {', '.join(worst)} is no finite number; "
+                f"training diverged in step {step.number}: the loss of {', '.join(worst)} is not finite; "
                 "lower the learning rate"
             )
         return cast("list[float]", sums.tolist())
@@ -144,23 +144,23 @@ def fit(
 ) -> list[list[float]]:
     """Make the losses of an objective smaller over some images.
 
-    Whatever was done before a stop is taken up from the plan's folder: the weights in the end are those of a
-    training that never stopped, bit for bit on a CPU.
+    A training that was stopped is resumed from the plan's folder. Its final weights equal those of a training that
+    never stopped, bit for bit on a CPU.
 
     Args:
-        objective: What learns, in place.
+        objective: What is trained; it is changed in place.
         source: The training images.
-        settings: How.
+        settings: How it is trained.
         fabric: The processes and the device, launched already.
         plan: What else is done.
 
     Returns:
-        Mean losses, one list an epoch, one number a term.
+        Mean losses, one list for each epoch, one number for each term.
 
     Raises:
-        DivergenceError: A loss is no finite number.
+        DivergenceError: A loss is not finite.
         UsageError: The folder holds the checkpoint of another training.
-        WriteError: A file cannot be written; the same training goes on from its last checkpoint.
+        WriteError: A file cannot be written; the same training resumes from its last checkpoint.
     """
     plan = plan or TrainingPlan()
     objective.to(fabric.device)

@@ -22,7 +22,7 @@ class LossLog:
     Args:
         folder: Receives `losses.csv`, `losses.svg` and `losses.png`, and TensorBoard's files in `tensorboard/`.
         terms: The name of each loss.
-        first_step: Where the training takes up; what TensorBoard holds from there on is forgotten.
+        first_step: The step at which the training resumes; later values in TensorBoard's file are dropped.
 
     Raises:
         WriteError: By all methods: a file cannot be written.
@@ -43,7 +43,7 @@ class LossLog:
             self._writer.add_scalar("learning_rate", learning_rate, number)
 
     def close(self) -> None:
-        """End TensorBoard's file, whether the training ended or failed; a second time does nothing."""
+        """End TensorBoard's file, whether the training ended or failed; a second call has no effect."""
         if self._writer is not None:
             with _one_error(self._folder):
                 self._writer.close()

@@ -1,4 +1,4 @@
-"""Which images a training step sees: a function of seed, epoch and step alone, so that a resumed training goes on."""
+"""Which images a training step sees: this depends only on seed, epoch and step, so that a training can be resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrainingStep:
 
     Attributes:
         number: Of the step, counted from 0 over all epochs.
-        indices: Places of the images in the source.
+        indices: Indices of the images in the source.
         batch: How many images all processes see together in this step.
         shift: How far the images are moved, (down, right) in pixels.
     """
@@ -40,14 +40,14 @@ class TrainingStep:
 class Sampler:
     """Decides which images each step of a training sees, and in which order.
 
-    Every epoch is a permutation of its own. Each step is dealt to the processes like cards, so that all of them
-    together see the same images as one process alone would.
+    Every epoch has its own permutation. The images of a step are distributed over the processes in turn, so that all
+    processes together see the same images as a single process would.
 
     Attributes:
         images: How many there are.
         batch_size: Images in one step, over all processes.
         seed: Another seed gives another order of the images.
-        shift: Images of a step are moved by up to so many pixels.
+        shift: Images of a step are moved by up to this many pixels.
         process: Which of the processes this is, from 0.
         processes: How many there are.
 
@@ -78,10 +78,10 @@ class Sampler:
     def steps(self, first: int, last: int) -> Iterator[TrainingStep]:
         """Yield the steps from number `first` up to but not including `last`."""
         for number in range(first, last):
-            epoch, place = divmod(number, self.steps_per_epoch)
+            epoch, index = divmod(number, self.steps_per_epoch)
             permutation = np.random.default_rng([self.seed, epoch]).permutation(self.images)
-            whole = permutation[place * self.batch_size : (place + 1) * self.batch_size]
-            drawn = np.random.default_rng([self.seed, epoch, place + 1]).integers(-self.shift, self.shift + 1, size=2)
+            whole = permutation[index * self.batch_size : (index + 1) * self.batch_size]
+            drawn = np.random.default_rng([self.seed, epoch, index + 1]).integers(-self.shift, self.shift + 1, size=2)
             mine = whole[self.process :: self.processes]
             yield TrainingStep(number, mine, len(whole), (int(drawn[0]), int(drawn[1])))
 
@@ -127,7 +127,7 @@ def load_steps(
         source: Where the images come from.
         sampler: Which of them a step sees.
         steps: The numbers of the steps.
-        workers: Processes that decode images ahead of time; 0 decodes when asked.
+        workers: Processes that decode images ahead of time; 0 decodes in this process.
     """
     planned = list(sampler.steps(steps.start, steps.stop))
     loader: DataLoader[Any] = DataLoader(

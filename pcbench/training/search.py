@@ -91,7 +91,7 @@ def search(
         validation: What decides.
         trials: How many are tried.
         seed: Of the proposals.
-        report: Told after each trial of (done, all, best score so far).
+        report: Called after each trial with (done, all, best score so far).
 
     Raises:
         MissingExtraError: Optuna is not installed.

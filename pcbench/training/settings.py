@@ -21,17 +21,17 @@ class TrainingSettings:
     """The settings of one training.
 
     Attributes:
-        epochs: How often every image is seen, at least 1.
+        epochs: How many times every image is seen, at least 1.
         batch_size: Images in one step, over all processes together.
         optimizer: ``"sgd"`` (without momentum), ``"rmsprop"`` or ``"adam"``.
         learning_rate: Of the first step.
         weight_decay: The L2 penalty of PyTorch's optimizers.
         schedule: ``"constant"``, or ``"cosine"``: half a cosine from the learning rate down to 0.
-        shift: Images are moved by up to so many pixels each way, edges repeated; 0 leaves them where they are.
+        shift: Images are moved by up to this many pixels in each direction, edges repeated; 0 does not move them.
         seed: Decides the order of the images, their shifts and what a dropout layer drops.
 
     Raises:
-        UsageError: A value that trains nothing.
+        UsageError: A value with which training is not possible.
     """
 
     epochs: int
@@ -54,9 +54,9 @@ class TrainingSettings:
                 f"(got {self.learning_rate} and {self.weight_decay})"
             )
         if self.optimizer not in get_args(Optimizer):
-            raise UsageError(f"there is no optimizer {self.optimizer!r}; known: {', '.join(get_args(Optimizer))}")
+            raise UsageError(f"optimizer {self.optimizer!r} does not exist; known: {', '.join(get_args(Optimizer))}")
         if self.schedule not in get_args(RateSchedule):
-            raise UsageError(f"there is no schedule {self.schedule!r}; known: {', '.join(get_args(RateSchedule))}")
+            raise UsageError(f"schedule {self.schedule!r} does not exist; known: {', '.join(get_args(RateSchedule))}")
 
     def changed(self, **values: Any) -> TrainingSettings:
         """Return these settings with some of them replaced; None leaves a setting as it is."""

@@ -1,4 +1,4 @@
-"""Studies: does a network gain by thinking on? Several training seeds, several noise draws, paired differences."""
+"""Studies: do more timesteps help a network? Several training seeds, several noise draws, paired differences."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StudyTable(Definition):
         title: What it asks.
         model: A model whose backbone, predictors and hyperparameters this project trains.
         data: Its data; training, validation and test are its three splits.
-        training_seeds: Each trains a network of its own, with the command `pcbench train --seed N`.
+        training_seeds: Each seed trains its own network, with the command `pcbench train --seed N`.
         noise_draws: Each is a seed of the noise on the test images.
         conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
         timestep: T, compared with t = 0.
@@ -54,7 +54,7 @@ class StudyTable(Definition):
 
 @dataclass(frozen=True)
 class NetworkOutcomes:
-    """How one trained network answered under one condition.
+    """What one trained network predicted under one condition.
 
     Attributes:
         seed: Of the training.
@@ -79,7 +79,7 @@ def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = No
         folder: Receives `draws.csv` (each training seed, noise and draw), `seeds.csv` (draws pooled), `summary.csv`
             (seeds pooled) and `study.json` (how they were made).
         work: Receives the trainings.
-        watcher: Told how far each training is.
+        watcher: Receives the progress of each training.
 
     Returns:
         The folder.
@@ -113,7 +113,7 @@ def _train(request: TrainingRequest, watcher: Watcher | None) -> Trained | None:
 
 
 def _training_record(request: TrainingRequest, trained: Trained | None) -> dict[str, Any]:
-    """Tell how a training went; a network that diverged is named as such, never left out in silence."""
+    """Return the record of a training; a network that diverged is recorded as diverged, never left out."""
     record: dict[str, Any] = {"seed": request.seed, "command": request.command(), "diverged": trained is None}
     if trained is not None and trained.tuned is not None:
         record["weights_sha256"] = trained.sha256
@@ -221,7 +221,7 @@ def summary_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
 
 
 def student_interval(values: Floats) -> tuple[float, float]:
-    """Return the 95 % interval of the mean of independent values by Student's t; not numbers for fewer than two."""
+    """Return the 95 % interval of the mean of independent values by Student's t; NaN for fewer than two values."""
     if len(values) < 2:
         return float("nan"), float("nan")
     half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))

@@ -57,7 +57,7 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
 
     Args:
         request: What to tune.
-        report: Told of (done, all, best score so far).
+        report: Called with (done, all, best score so far).
 
     Raises:
         UsageError, DataError, WeightsError: The request cannot be done, or files cannot be written there.
@@ -65,7 +65,7 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
         WriteError: The file could not be written after all.
     """
     if request.method not in get_args(Method):
-        raise UsageError(f"there is no method {request.method!r}; known: {', '.join(get_args(Method))}")
+        raise UsageError(f"method {request.method!r} does not exist; known: {', '.join(get_args(Method))}")
     if request.out.suffix != ".toml":
         raise UsageError(f"{request.out}: the result is a configuration file; let its name end in .toml")
     model = load(
@@ -76,7 +76,7 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
     )
     network = model.network
     if network is None:
-        raise ConfigurationError(f"{request.model} is feedforward: it has no hyperparameters to tune")
+        raise ConfigurationError(f"{request.model} is feedforward, without hyperparameters to tune")
     source = validation_images(request.data, request.images, request.seed, preprocessing=model.preprocessing)
     validation = Validation(source, model.timesteps, request.conditions, request.seed)
     try_folder(request.out.parent, "give another with --out")

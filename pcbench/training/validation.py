@@ -30,7 +30,7 @@ class Validation:
     """Images to choose hyperparameters by, and how they are chosen.
 
     Attributes:
-        source: Images that neither the backbone nor the predictors have seen, and that no result is reported on.
+        source: Images that are used neither for training nor for any reported result.
         timesteps: T; the answers at T count.
         conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
         seed: Of the noise.
@@ -90,9 +90,9 @@ def add_noise(inputs: Tensor, condition: int, *, seed: int, ids: Sequence[str]) 
 
     Args:
         inputs: e_0, (batch, 3, height, width).
-        condition: 0 adds nothing; 1 to 5 are severities of the suite `gaussian-noise`.
+        condition: 0 adds no noise; 1 to 5 are severities of the suite `gaussian-noise`.
         seed: Another seed is another draw.
-        ids: Names of the images; each has noise of its own.
+        ids: Names of the images; each image has its own noise.
     """
     if condition == CLEAN:
         return inputs

@@ -13,7 +13,7 @@ from pcbench.training.loop import Reporter
 
 
 class Bars(Watcher):
-    """Draws a bar for each stage; where there is no terminal it prints a line at each tenth of the way."""
+    """Draws a bar for each stage; without a terminal it prints a line at each tenth of the way."""
 
     def __init__(self) -> None:
         self._console = console = Console(stderr=True)

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_runs import made_data, made_run, made_settings, made_spec, made_suite, made_table
 
 from pcbench.cli.main import main
 from pcbench.results.conditions import Condition
-from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import outcome_table, write_outcomes
-from pcbench.results.workspace import begin
 
 IMAGES = 200
 
@@ -30,42 +28,11 @@ def signals_heard() -> Iterator[None]:
 
 
 def _make_run(folder: Path, right: int, seed: int = 0, crop: int = 32) -> Path:
-    settings = Settings(
-        seed=seed,
-        timesteps=0,
-        batch_size=1,
-        gradient="exact",
-        plain_sweep=False,
-        epsilons=None,
-        corruption_backend="fast",
-        jpeg_quality=None,
-        precision="float32",
-        compiled=False,
-        device="cpu",
-        threads=1,
-        checks=False,
-    )
-    spec = RunSpec(
-        version=1,
-        model={"name": "made"},
-        data=DataSpec(name="made", split="test", fingerprint="0", available=IMAGES, preprocessing={"crop": crop}),
-        suites=(SuiteSpec(name="fog-only", kind="corruptions", version="1", sha256="0", images=IMAGES, subset=False),),
-        settings=settings,
-        versions={"pcbench": "0"},
-    )
-    space = begin(folder, spec, again=False)
+    data = made_data(IMAGES, preprocessing={"crop": crop})
+    spec = made_spec([made_suite("fog-only", IMAGES)], data, made_settings(seed=seed, timesteps=0))
     correct = np.arange(IMAGES) < right
-    columns = {
-        "image_id": np.array([f"{number:03d}" for number in range(IMAGES)]),
-        "label": np.zeros(IMAGES, dtype=int),
-        "timestep": np.zeros(IMAGES, dtype=int),
-        "prediction": 1 - correct.astype(int),
-        "correct": correct,
-        "confidence": np.ones(IMAGES),
-    }
-    table = outcome_table(Condition("fog-only", "corruption", "fog", severity=3), columns)
-    write_outcomes(table, space.finished / "outcomes" / "fog-only" / "fog.parquet")
-    return space.finish({}).folder
+    table = made_table(Condition("fog-only", "corruption", "fog", severity=3), [0], correct[None])
+    return made_run(folder, spec, {"fog-only/fog.parquet": table}).folder
 
 
 @pytest.fixture

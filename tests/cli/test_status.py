@@ -36,9 +36,9 @@ def test_the_status_of_a_run_under_way_is_told(tmp_path: Path, capsys: pytest.Ca
     with hold(tmp_path / "run"):
         with RunProgress(folder, units=4, work=100, console=None) as progress:
             progress.skip(25)
-        told = status(tmp_path / "run", capsys)
-    assert "25% done, condition 2 of 4" in told
-    assert f"under way (process {os.getpid()} on host" in told
+        shown = status(tmp_path / "run", capsys)
+    assert "25% done, condition 2 of 4" in shown
+    assert f"under way (process {os.getpid()} on host" in shown
 
 
 def test_a_run_is_seen_before_its_folder_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_a_run_that_was_stopped_is_told_as_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     write_progress(tmp_path / "run")
-    assert status(tmp_path / name, capsys) == f"{tmp_path / name}: stopped at 44 %; the same command goes on"
+    assert status(tmp_path / name, capsys) == f"{tmp_path / name}: stopped at 44 %; the same command resumes it"
 
 
 @pytest.mark.parametrize("text", [None, "", '{"share": null}'])
@@ -70,7 +70,7 @@ def test_a_run_that_was_stopped_early_is_told_as_stopped(
     (tmp_path / "run.partial").mkdir()
     if text is not None:
         (tmp_path / "run.partial" / "progress.json").write_text(text)
-    assert "stopped before anything was computed; the same command goes on" in status(tmp_path / "run", capsys)
+    assert "stopped before anything was computed; the same command resumes it" in status(tmp_path / "run", capsys)
 
 
 def test_a_finished_run_is_told_as_finished(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_a_finished_run_is_told_as_finished(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run"):
+    with pytest.raises(UsageError, match="does not hold a run"):
         status_command(tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_without_a_folder_all_that_is_under_way_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert status(None, capsys) == "nothing is under way in results/runs"
+    assert status(None, capsys) == "no run is under way in results/runs"
     runs = Path("results/runs")
     with hold(runs / "one"), hold(runs / "two"), announce(runs, "pcbench run resnet18 --suite fog"):
         write_progress(runs / "one")
@@ -99,10 +99,10 @@ def test_without_a_folder_all_that_is_under_way_is_told(
     assert any(line.startswith("results/runs/one: under way") and "44% done" in line for line in lines)
     assert any(line.startswith("results/runs/two: under way") and line.endswith("starting") for line in lines)
     assert any(line.startswith("pcbench run resnet18 --suite fog: under way") for line in lines)
-    assert status(None, capsys) == "nothing is under way in results/runs"
+    assert status(None, capsys) == "no run is under way in results/runs"
 
 
 def test_the_command_line_takes_no_folder(tmp_path: Path) -> None:
     script = "from pcbench.cli.main import main; main(['status'])"
-    told = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert told.stdout == "nothing is under way in results/runs\n"
+    shown = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert shown.stdout == "no run is under way in results/runs\n"

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_runs import made_data, made_run, made_settings, made_spec, made_suite, made_table
 
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
-from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import outcome_table, write_outcomes
-from pcbench.results.workspace import begin
+from pcbench.results.run_spec import RunSpec
 
 TIMESTEPS = 3
 CORRUPTIONS = ("fog", "snow")
@@ -53,7 +52,6 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
     def make(name: str, *, seed: int = 0, change: Change | None = None, **spec: Any) -> Run:
         random = np.random.default_rng(seed)
         difficulty = np.random.default_rng(99).normal(0, 1.5, IMAGES)
-        space = begin(tmp_path / name, _spec(seed, **spec), again=False)
         clean: dict[int, np.ndarray] = {}
         tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
         for condition, timestep in conditions():
@@ -69,57 +67,21 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
             elif condition.epsilon == 0:
                 correct = clean[timestep]
             tables[f"{condition.suite}/{timestep}.parquet"].append(_table(condition, timestep, correct))
-        for file, parts in tables.items():
-            write_outcomes(pa.concat_tables(parts), space.finished / "outcomes" / file)
-        return space.finish({"model": "made"})
+        files = {file: pa.concat_tables(parts) for file, parts in tables.items()}
+        return made_run(tmp_path / name, _spec(seed, **spec), files)
 
     return make
 
 
 def _table(condition: Condition, timestep: int, correct: np.ndarray) -> pa.Table:
-    count = len(correct)
-    labels = np.arange(count) % 10
-    columns: dict[str, Any] = {
-        "image_id": np.array([f"image-{number:04d}" for number in range(count)]),
-        "label": labels,
-        "timestep": np.full(count, timestep),
-        "prediction": np.where(correct, labels, (labels + 1) % 10),
-        "correct": correct,
-        "confidence": np.full(count, 0.5, dtype=np.float32),
-    }
-    if condition.kind == "attack":
-        columns |= {"attacked": np.full(count, True), "success": ~correct, "success_within": ~correct}
-    return outcome_table(condition, columns)
+    attacked = {"attacked": np.full(len(correct), True), "success": ~correct, "success_within": ~correct}
+    return made_table(condition, [timestep], correct[None], **(attacked if condition.kind == "attack" else {}))
 
 
 def _spec(seed: int, **changes: Any) -> RunSpec:
-    settings = Settings(
-        seed=seed,
-        timesteps=TIMESTEPS - 1,
-        batch_size=32,
-        gradient="exact",
-        plain_sweep=False,
-        epsilons=None,
-        corruption_backend="fast",
-        jpeg_quality=None,
-        precision="float32",
-        compiled=False,
-        device="cpu",
-        threads=1,
-        checks=False,
-    )
     suites = (
-        SuiteSpec(name="made-c", kind="corruptions", version="1", sha256="aa", images=IMAGES, subset=False),
-        SuiteSpec(name="made-linf", kind="attacks", version="1", sha256="bb", images=ATTACKED, subset=True),
+        made_suite("made-c", IMAGES),
+        made_suite("made-linf", ATTACKED, kind="attacks", sha256="bb", subset=True),
     )
-    data = DataSpec(
-        name="made",
-        split="test",
-        fingerprint="cc",
-        available=IMAGES,
-        preprocessing={"resize": None, "crop": 32, "interpolation": "bilinear"},
-    )
-    spec = RunSpec(
-        version=1, model={"name": "made"}, data=data, suites=suites, settings=settings, versions={"pcbench": "0.1"}
-    )
+    spec = made_spec(suites, made_data(IMAGES), made_settings(seed=seed, timesteps=TIMESTEPS - 1))
     return spec.model_copy(update=changes)

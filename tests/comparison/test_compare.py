@@ -98,7 +98,7 @@ def test_what_cannot_be_compared_is_refused_with_the_field(make_run):
         "data.fingerprint: cc -> dd": {"data": data.model_copy(update={"fingerprint": "dd"})},
         "suite made-c version: 1 -> 2": {"suites": (suites[0].model_copy(update={"version": "2"}), suites[1])},
         "suite made-linf images: 120 -> 60": {"suites": (suites[0], suites[1].model_copy(update={"images": 60}))},
-        "no suite in common": {"suites": (suites[0].model_copy(update={"name": "other"}),)},
+        "do not have a common suite": {"suites": (suites[0].model_copy(update={"name": "other"}),)},
     }
     for place, (field, change) in enumerate(refused.items()):
         with pytest.raises(UsageError, match="cannot be compared") as error:

@@ -68,11 +68,11 @@ def _header(change):
     ("change", "problem"),
     [
         (_header(lambda header: header.update(pcbench_reference=99)), "version 99, this pcbench reads 2"),
-        (_header(lambda header: header.pop("spec")), "damaged one"),
-        (_header(lambda header: header["suites"][0].update(images=7)), "damaged one"),
-        (lambda entries: entries.pop("suite_1"), "damaged one"),
-        (lambda entries: entries.update(suite_0=entries["suite_0"][1:]), "damaged one"),
-        (lambda entries: entries.update(header=np.array([{"a": 1}], dtype=object)), "damaged one"),
+        (_header(lambda header: header.pop("spec")), "is damaged"),
+        (_header(lambda header: header["suites"][0].update(images=7)), "is damaged"),
+        (lambda entries: entries.pop("suite_1"), "is damaged"),
+        (lambda entries: entries.update(suite_0=entries["suite_0"][1:]), "is damaged"),
+        (lambda entries: entries.update(header=np.array([{"a": 1}], dtype=object)), "is damaged"),
     ],
 )
 def test_damaged_and_foreign_files_are_refused(make_run, tmp_path, change, problem):
@@ -87,14 +87,14 @@ def test_truncated_and_missing_files_are_refused(make_run, tmp_path):
     path = tmp_path / "made.npz"
     write_reference(freeze(make_run("run")), path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match="is no reference"):
+    with pytest.raises(DataError, match="is not a reference"):
         read_reference(path)
     path.write_text("words")
-    with pytest.raises(DataError, match="is no reference"):
+    with pytest.raises(DataError, match="is not a reference"):
         read_reference(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("other.txt", "words")
-    with pytest.raises(DataError, match="is no reference"):
+    with pytest.raises(DataError, match="is not a reference"):
         read_reference(path)
-    with pytest.raises(UsageError, match="there is no such file; make a reference with pcbench freeze"):
+    with pytest.raises(UsageError, match="the file does not exist; make a reference with pcbench freeze"):
         read_reference(tmp_path / "nowhere.npz")

@@ -140,7 +140,7 @@ def test_a_damaged_part_is_named_and_computed_anew(
     assert len(caplog.messages) == len(damaged)
     for path, line in zip(damaged, sorted(caplog.messages), strict=True):
         assert line.startswith(f"{path}: is ")
-        assert line.endswith("; it is computed anew")
+        assert line.endswith("; it is computed again")
 
 
 def test_parts_of_another_seed_or_place_are_named_and_computed_anew(
@@ -271,7 +271,7 @@ def test_an_unfinished_folder_that_vanishes_is_one_line_and_the_same_call_goes_o
         if met(point):
             shutil.rmtree(tmp_path / "run.partial")
 
-    with pytest.raises(WriteError, match=r"\.partial: was removed .*; the same command begins anew"), watched(vanish):
+    with pytest.raises(WriteError, match=r"\.partial: was removed .*; the same command starts again"), watched(vanish):
         measure(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
     assert same(measure(tmp_path / "run"), whole)

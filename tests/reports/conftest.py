@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from made_runs import begin_made_run, made_data, made_settings, made_spec, made_suite, made_table
 from PIL import Image
 
 from pcbench.metrics.corruption import THE_FIFTEEN
@@ -18,9 +19,7 @@ from pcbench.metrics.transfer import transfer_rows
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import metrics_table, write_metrics
-from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import outcome_table, write_outcomes
-from pcbench.results.workspace import begin
+from pcbench.results.run_spec import RunSpec
 
 TIMESTEPS = 3
 EPSILONS = [k / 255 for k in (0, 1, 4, 16)]
@@ -42,8 +41,6 @@ class _Simulation:
 
     def __init__(self, images: int, seed: int) -> None:
         self.generator = np.random.default_rng(seed)
-        self.ids = np.array([f"image-{index:04}" for index in range(images)])
-        self.labels = np.arange(images) % 10
         self.ease = self.generator.normal(size=images)
         self.clean = np.stack([self._answers(-1.6 - 0.05 * t) for t in range(TIMESTEPS)])
 
@@ -51,16 +48,7 @@ class _Simulation:
         return self.ease + 0.5 * self.generator.normal(size=self.ease.size) > hardness
 
     def table(self, condition: Condition, correct: np.ndarray, timesteps: list[int], **more: np.ndarray) -> pa.Table:
-        repeated = len(timesteps)
-        columns = {
-            "image_id": np.tile(self.ids, repeated),
-            "label": np.tile(self.labels, repeated),
-            "timestep": np.repeat(timesteps, self.ids.size),
-            "correct": correct.ravel(),
-            "prediction": np.where(correct.ravel(), np.tile(self.labels, repeated), -1),
-            "confidence": np.full(correct.size, 0.5),
-        }
-        return outcome_table(condition, columns | more)
+        return made_table(condition, timesteps, np.atleast_2d(correct), **more)
 
     def clean_table(self, suite: str) -> pa.Table:
         return self.table(Condition(suite, "clean", "clean"), self.clean, list(range(TIMESTEPS)))
@@ -77,7 +65,7 @@ class _Simulation:
     def attack_tables(self, suite: str) -> list[pa.Table]:
         tables = [self.clean_table(suite)]
         for (strength, name), t in itertools.product(enumerate(["fgsm", "bim", "pgd"]), range(TIMESTEPS)):
-            smallest = np.exp(self.generator.normal(size=self.ids.size) + self.ease - 0.3 * strength + 0.2 * t) / 100
+            smallest = np.exp(self.generator.normal(size=self.ease.size) + self.ease - 0.3 * strength + 0.2 * t) / 100
             for epsilon in EPSILONS:
                 broken = (smallest <= epsilon) & self.clean[t]
                 condition = Condition(suite, "attack", name, None, "linf", epsilon, False, "exact", t)
@@ -109,37 +97,11 @@ def metrics(outcomes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spec(model: str, seed: int) -> RunSpec:
-    settings = Settings(
-        seed=seed,
-        timesteps=TIMESTEPS - 1,
-        batch_size=32,
-        gradient="exact",
-        plain_sweep=False,
-        epsilons=None,
-        corruption_backend="fast",
-        jpeg_quality=None,
-        precision="float32",
-        compiled=False,
-        device="cpu",
-        threads=1,
-        checks=True,
-    )
-    kinds = {"digits-c": "corruptions", "digits-linf": "attacks"}
-    suites = [
-        SuiteSpec(name=name, kind=kind, version="1", sha256="0" * 64, images=80, subset=False)
-        for name, kind in kinds.items()
-    ]
-    data = DataSpec(
-        name="digits", split="test", fingerprint="f" * 64, available=80, preprocessing={"resize": 32, "crop": None}
-    )
-    return RunSpec(
-        version=1,
-        model={"name": model, "weights": "a" * 64},
-        data=data,
-        suites=tuple(suites),
-        settings=settings,
-        versions={"pcbench": "0", "python": "3"},
-    )
+    suites = [made_suite("digits-c", 80), made_suite("digits-linf", 80, kind="attacks")]
+    data = made_data(80, name="digits", fingerprint="f" * 64, preprocessing={"resize": 32, "crop": None})
+    settings = made_settings(seed=seed, timesteps=TIMESTEPS - 1, checks=True)
+    versions = {"pcbench": "0", "python": "3"}
+    return made_spec(suites, data, settings, model={"name": model, "weights": "a" * 64}, versions=versions)
 
 
 def _pair(attacked: int, scored: int) -> dict[str, object]:
@@ -165,10 +127,9 @@ def _write_examples(folder: Path) -> None:
 
 def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
     """Write a finished run of made-up outcomes, the way the harness does."""
-    workspace = begin(folder, _spec(model, seed), again=False)
     tables = simulated_tables(images, seed)
-    for number, table in enumerate(tables):
-        write_outcomes(table, workspace.finished / "outcomes" / str(table["suite"][0]) / f"{number:03}.parquet")
+    files = {f"{table['suite'][0]}/{number:03}.parquet": table for number, table in enumerate(tables)}
+    workspace = begin_made_run(folder, _spec(model, seed), files)
     whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     metrics = summarise(whole, model=model, baselines={"digits-c": MadeUpBaseline()})
     rival = {"sign": "random search", "n": 70, "judged_rate": 0.5, "rival_rate": 0.25, "p_value": 0.9, "rival_only": 0}

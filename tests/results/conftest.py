@@ -8,55 +8,28 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_runs import made_data, made_run, made_settings, made_spec, made_suite
 
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import MARKER, Run
-from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
-from pcbench.results.schema import outcome_table, write_outcomes
-from pcbench.results.workspace import begin
+from pcbench.results.run_spec import SPEC_VERSION, RunSpec
+from pcbench.results.schema import outcome_table
 
-SETTINGS = Settings(
-    seed=0,
-    timesteps=1,
-    batch_size=2,
-    gradient="exact",
-    plain_sweep=False,
-    epsilons=(0.25, 0.5),
-    corruption_backend="fast",
-    jpeg_quality=85,
-    precision="float32",
-    compiled=False,
-    device="cpu",
-    threads=1,
-    checks=False,
-    block_size=4,
-)
-SUITE = SuiteSpec(
-    name="fog-only",
-    kind="corruptions",
-    version="1",
-    sha256="0",
-    images=2,
-    subset=False,
-    rule="correct_at_every_timestep",
-    former_sha256="1",
-)
-DATA = DataSpec(
-    name="digits",
-    split="test",
-    fingerprint="0",
-    available=2,
-    preprocessing={"resize": 8, "crop": 8},
-    corrupted="0",
-    leave_out="1",
-    former_fingerprint="1",
-)
-SPEC = RunSpec(
+SETTINGS = made_settings(timesteps=1, batch_size=2, epsilons=(0.25, 0.5), jpeg_quality=85, block_size=4)
+SPEC = made_spec(
+    [made_suite("fog-only", 2, sha256="0", rule="correct_at_every_timestep", former_sha256="1")],
+    made_data(
+        2,
+        name="digits",
+        fingerprint="0",
+        preprocessing={"resize": 8, "crop": 8},
+        corrupted="0",
+        leave_out="1",
+        former_fingerprint="1",
+    ),
+    SETTINGS,
     version=SPEC_VERSION,
     model={"name": "made", "weights_sha256": "0"},
-    data=DATA,
-    suites=(SUITE,),
-    settings=SETTINGS,
     versions={"pcbench": "0", "pcbench_code": "0", "torch": "2"},
 )
 
@@ -97,10 +70,7 @@ def finish(outcomes: pa.Table) -> Callable[..., Run]:
     """Make a finished run, as ``finish(folder, spec, again=True)``."""
 
     def make(folder: Path, spec: RunSpec = SPEC, *, again: bool = False, **content: object) -> Run:
-        space = begin(folder, spec, again=again)
-        finished = space.begin_finishing()
-        write_outcomes(outcomes, finished / "outcomes" / "fog-only" / "fog-3.parquet")
-        return space.finish(content)
+        return made_run(folder, spec, {"fog-only/fog-3.parquet": outcomes}, content, again=again)
 
     return make
 

@@ -128,11 +128,11 @@ def test_a_checkpoint_of_another_training_is_refused(
 def test_a_damaged_checkpoint_is_refused(network: PredictiveNetwork, tmp_path: Path) -> None:
     path = tmp_path / CHECKPOINT
     path.write_bytes(b"no checkpoint")
-    with pytest.raises(WeightsError, match="no readable checkpoint"):
+    with pytest.raises(WeightsError, match="cannot be read as a checkpoint"):
         load_checkpoint(path, network, make_optimizer(network.predictors.parameters(), SETTINGS), {})
 
 
 def test_a_diverging_training_is_named(network: PredictiveNetwork, source: ImageSource) -> None:
     settings = TrainingSettings(epochs=60, batch_size=12, optimizer="sgd", learning_rate=1e6)
-    with pytest.raises(DivergenceError, match=r"loss of pcoder.* is no finite number"):
+    with pytest.raises(DivergenceError, match=r"loss of pcoder.* is not finite"):
         launch(lambda fabric: fit(Reconstruction(network), source, settings, fabric))

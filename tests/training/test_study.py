@@ -66,7 +66,7 @@ def test_a_study_writes_its_tables_and_names_what_diverged(tmp_path: Path, monke
     def train(request: TrainingRequest, watcher: Watcher | None) -> Trained:
         del watcher
         if request.seed == 1:
-            raise DivergenceError("the loss is no finite number")
+            raise DivergenceError("the loss is not finite")
         network = load("pdigits").network
         return Trained(tmp_path / "weights", "0" * 64, None, network, None)
 

@@ -1,4 +1,4 @@
-"""What every engine is given and gives: units to work on, and what became of each."""
+"""The interface of every engine: it receives units, and reports the result of each."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Read = Callable[[Unit], Inputs]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a unit could not be done.
+    """Why a unit failed.
 
     Attributes:
         reason: In one line.
         trace: The traceback, for `--debug`.
-        error: The exception, where it was raised in this process.
+        error: The exception, if it was raised in this process.
     """
 
     reason: str
@@ -35,10 +35,10 @@ class Failure:
 
 
 class Listener(Meter, Protocol):
-    """What an engine tells; it may be told from one thread only."""
+    """Receives what an engine reports; it is called from one thread only."""
 
     def begun(self, unit: Unit) -> None:
-        """Note that a unit is being worked on."""
+        """Note that work on a unit has started."""
         ...
 
     def done(self, unit: Unit, part: Part) -> None:
@@ -54,19 +54,19 @@ class Engine(Protocol):
     """A loop over units."""
 
     def run(self, units: Sequence[Unit], read: Read, listener: Listener) -> None:
-        """Do all units, each after those that it comes after; one that fails does not stop the others."""
+        """Do all units, each after its inputs; a unit that fails does not stop the others."""
         ...
 
     def close(self) -> None:
-        """End whatever works for the engine."""
+        """End the engine's workers."""
         ...
 
 
 class UnitQueue:
-    """Which unit is next: one whose inputs are there.
+    """Gives the next unit whose inputs exist.
 
     Args:
-        units: What is to be done; inputs that are not among it are there already.
+        units: The units to do; inputs that are not made by them exist already.
     """
 
     def __init__(self, units: Sequence[Unit]) -> None:
@@ -76,7 +76,7 @@ class UnitQueue:
         self._release()
 
     def next(self) -> Unit | None:
-        """Return a unit that can be done now; None where there is none, now or at all."""
+        """Return a unit that can be done now, or None."""
         return self._ready.popleft() if self._ready else None
 
     def done(self, unit: Unit) -> None:
@@ -104,7 +104,7 @@ class UnitQueue:
 
 
 def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
-    """Do one unit; whatever goes wrong in it is this unit's failure, with the user's own exception as its cause."""
+    """Do one unit; any exception becomes this unit's failure, with the user's exception as its cause."""
     try:
         made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
     except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units go on
@@ -113,6 +113,6 @@ def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what went wrong, in one line."""
+    """Return the reason in one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, PcbenchError) and text else f"{type(error).__name__}: {text}".rstrip(": ")

@@ -1,8 +1,8 @@
-"""Units done on this machine: by one worker in this process, or by several processes of their own.
+"""Units done on this machine: by one worker in this process, or by several other processes.
 
-A process of its own is started anew with Python, never forked: PyTorch's threads would not survive that. It is told
-what is run and where things lie, makes its network and images once, and takes unit after unit. It ends by itself when
-this process is gone.
+Another process is started as a new Python, never forked, because PyTorch's threads would not survive that. It
+receives the job with its paths, makes its network and images once, and does unit after unit. It ends by itself when
+this process ends.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from pcbench.models.model import Model
 from pcbench.results.parts import Part
 
 _TRIES = 2
-"""How often a unit is tried whose worker was killed: the first time it may have been somebody else's fault."""
+"""How many times a unit is tried whose worker was killed: the first time, another program may be the cause."""
 
 
 def make(job: Job, *, workers: int, model: Model | None = None) -> Engine:
     """Return the engine.
 
     Args:
-        job: What is run, and where things lie.
+        job: What is run, and the paths.
         workers: How many work at the same time.
         model: The network, where this process has loaded it already.
     """
@@ -48,7 +48,7 @@ class InProcess:
     """One worker in this process.
 
     Args:
-        job: What is run, and where things lie.
+        job: What is run, and the paths.
         model: The network, where it is loaded already.
     """
 
@@ -83,7 +83,7 @@ def _opened(job: Job, model: Model | None = None) -> Context:
 
 
 def _settle(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
-    """Tell what became of a unit, and of those that can't be done without it."""
+    """Report the result of a unit, and the failure of those that need it."""
     if isinstance(outcome, Part):
         listener.done(unit, outcome)
         schedule.done(unit)
@@ -95,7 +95,7 @@ def _settle(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: 
 
 @dataclass
 class _Worker:
-    """A process that works, the pipe to it, and what it is at."""
+    """A process, the pipe to it, and the unit it works on."""
 
     process: subprocess.Popen[bytes]
     pipe: Connection
@@ -103,7 +103,7 @@ class _Worker:
     ready: bool = False
 
     def send(self, message: object) -> None:
-        """Hand something to the process."""
+        """Send a message to the process."""
         with contextlib.suppress(OSError):  # its end is noticed where its answers are read
             self.pipe.send(message)
 
@@ -120,10 +120,10 @@ class _Round:
 
 
 class Processes:
-    """Several workers, each a process of its own.
+    """Several workers, each in its own process.
 
     Args:
-        job: What is run, and where things lie.
+        job: What is run, and the paths.
         workers: How many.
     """
 
@@ -134,7 +134,7 @@ class Processes:
     def _start(self) -> _Worker:
         ours, theirs = Pipe()
         command = [sys.executable, "-c", "from pcbench.harness.engines.local import work; work()", str(theirs.fileno())]
-        # A session of its own: Ctrl-C in the terminal is for the process that leads.
+        # In its own session, because Ctrl-C in the terminal is for the main process only.
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
             command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[theirs.fileno()]
         )
@@ -170,7 +170,7 @@ class Processes:
             self._note(worker, message, state.listener)
 
     def _note(self, worker: _Worker, message: Any, listener: Listener) -> None:
-        """Take what a worker tells on the way: that it is ready, that it cannot be, or how far it is."""
+        """Take a message of a worker that is not a result: ready, refused, or progress."""
         kind, *numbers = message
         if kind == "ready":
             worker.ready = True
@@ -196,7 +196,7 @@ class Processes:
         """Start another worker in place of one that ended, and try its unit once more."""
         code = worker.process.wait()
         if not worker.ready:
-            raise RunError(f"a worker ended before it could begin ({_how(code)}); use one worker to see why")
+            raise RunError(f"a worker ended before it could begin ({_how(code)}); use one worker to see the reason")
         unit = worker.unit
         worker.pipe.close()
         self._workers[self._workers.index(worker)] = self._start()
@@ -225,7 +225,7 @@ def _how(code: int) -> str:
 
 
 class _Meter:
-    """The worker's end: tells how far a unit is."""
+    """The worker's end of the pipe: sends how far a unit is."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -238,10 +238,10 @@ class _Meter:
 
 
 def work() -> None:
-    """Be a worker: take a job and then units from the pipe whose number is the first argument, and give parts."""
+    """Run a worker: read a job and then units from the pipe whose number is the first argument, and send parts."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)  # the process that leads decides when to stop
+            signal.signal(getattr(signal, name), signal.SIG_IGN)  # the main process decides when to stop
     pipe = Connection(int(sys.argv[1]))
     tasks: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
@@ -262,7 +262,7 @@ def work() -> None:
 
 
 def _receive(pipe: Connection, tasks: queue.Queue[Any]) -> None:
-    """Take tasks as they come, and end the process when nobody is left to give any."""
+    """Take tasks as they come, and end the process when the main process has ended."""
     while True:
         try:
             tasks.put(pipe.recv())

@@ -1,4 +1,4 @@
-"""Example images of a run, if it kept some: `examples/index.json` and the PNG files beside it.
+"""Example images of a run, if it kept some: `examples/index.json` and PNG files in the same folder.
 
     {"examples_version": 1,
      "examples": [{"image_id": "17", "label": "3",
@@ -51,10 +51,10 @@ class Examples(Definition):
 
 
 def read_examples(run_folder: Path) -> tuple[Example, ...]:
-    """Return the examples a run kept; none if it kept none.
+    """Return the examples a run kept; an empty tuple if it kept none.
 
     Raises:
-        DataError: The index is damaged, or names a file outside its folder or one that is not there.
+        DataError: The index is damaged, or names a file outside its folder or a missing one.
     """
     index = run_folder / "examples" / "index.json"
     if not index.is_file():
@@ -68,11 +68,11 @@ def read_examples(run_folder: Path) -> tuple[Example, ...]:
     for picture in (picture for example in examples for picture in example.pictures):
         path = index.parent / picture.file
         if Path(picture.file).name != picture.file or not path.is_file():
-            raise DataError(f"{index}: there is no picture {picture.file!r} beside it; run it again")
+            raise DataError(f"{index}: the picture {picture.file!r} is missing in this folder; run it again")
     return examples
 
 
 def data_uri(run_folder: Path, picture: Picture) -> str:
-    """Return a picture as an address that holds the picture itself."""
+    """Return a picture as a data URI."""
     content = (run_folder / "examples" / picture.file).read_bytes()
     return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -33,7 +33,7 @@ class Sentence:
 
 
 def headline(metrics: pd.DataFrame) -> list[Sentence]:
-    """Return what a table of metrics of one run says, a few sentences a timestep."""
+    """Return the main results in a table of metrics of one run, a few sentences for each timestep."""
     sentences: list[Sentence] = []
     for suite in texts(metrics["suite"]):
         rows = metrics[metrics["suite"] == suite]
@@ -41,7 +41,7 @@ def headline(metrics: pd.DataFrame) -> list[Sentence]:
         sentences.extend(_representation_sentences(suite, rows))
         sentences.extend(_attack_sentences(suite, rows[rows["kind"] == "attack"]))
     clean = metrics[metrics["kind"] == "clean"]
-    # Suites of the same images have the same clean accuracy: it is told once.
+    # Suites of the same images have the same clean accuracy: it is shown once.
     once = clean.drop_duplicates(["metric", "timestep", "value", "n"])
     for suite in texts(once["suite"]):
         sentences.extend(_clean_sentences(suite, once[once["suite"] == suite]))
@@ -79,14 +79,14 @@ def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Senten
         for timestep, row in _by_timestep(at_deviation, metric).items():
             text = (
                 f"{suite}: under noise of σ = {deviation:.3g} the correlation distance of PCoder "
-                f"{metric.rpartition('pcoder')[2]} to what it makes of the clean image at t = 0 is "
+                f"{metric.rpartition('pcoder')[2]} to its representation of the clean image at t = 0 is "
                 f"{row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}] at t = {timestep}"
             )
             yield Sentence(timestep, text + _moved(changes.get(timestep)))
 
 
 def _moved(change: pd.Series | None) -> str:
-    """Return how a distance differs from the one at the first timestep, in words that its interval bears."""
+    """Return how a distance differs from the one at the first timestep, in words that its interval supports."""
     if change is None:
         return "."
     low, high = float(change["ci_low"]), float(change["ci_high"])
@@ -115,7 +115,7 @@ def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
 def telling_epsilon(robust: pd.DataFrame) -> float:
     """Return the ε at which robust accuracy at the first timestep is nearest to half the clean one.
 
-    There a difference between timesteps shows most; near 0 and near the clean accuracy all are alike.
+    There a difference between timesteps is largest; near 0 and near the clean accuracy all timesteps are equal.
     """
     start = int(robust["timestep"].min())
     first = robust[robust["timestep"] == start].sort_values("epsilon")
@@ -135,7 +135,7 @@ def _percent(row: pd.Series) -> str:
 
 
 def _changed(change: pd.Series | None, better: int) -> str:
-    """Return how a number differs from the one at the first timestep, in words that its interval bears."""
+    """Return how a number differs from the one at the first timestep, in words that its interval supports."""
     if change is None:
         return "."
     low, high = 100 * float(change["ci_low"]), 100 * float(change["ci_high"])

@@ -1,5 +1,5 @@
 "use strict";
-// What the controls do. All values come from the JSON in the page; nothing is fetched.
+// What the controls do. All values come from the JSON in the page; no file is fetched.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");

@@ -18,8 +18,8 @@ _FOLDER = Path(__file__).parent
 def write_page(run_folders: list[Path], out: Path) -> Path:
     """Make one self-contained page of one or more runs.
 
-    Everything is in the one file: data, script, style, pictures. It loads nothing, and its content security policy
-    forbids it to.
+    Everything is in the one file: data, script, style, pictures. Its content security policy
+    forbids it to load any other file.
 
     Args:
         run_folders: Folders of finished runs.
@@ -29,7 +29,7 @@ def write_page(run_folders: list[Path], out: Path) -> Path:
         `out`.
 
     Raises:
-        UsageError: There is no run, a folder holds none, or files cannot be written there.
+        UsageError: No run is given, a folder does not hold one, or files cannot be written there.
         DataError: A run is damaged.
         WriteError: The file could not be written after all.
     """
