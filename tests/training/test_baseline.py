@@ -88,7 +88,7 @@ def test_a_baseline_without_errors_is_refused(suite: CorruptionSuite, model: Mod
 
 def test_noise_on_the_input_has_no_baseline(model: Model, source: ImageSource) -> None:
     noise = load_corruption_suite(suite_folder("gaussian-noise")[1])
-    with pytest.raises(UsageError, match="no baseline"):
+    with pytest.raises(UsageError, match="does not have a baseline"):
         measure_baseline(model, noise, source)
 
 
