@@ -39,14 +39,14 @@ def main() -> None:
     size = network.configuration.table.input_size
     images = network.normalise(torch.rand(options.batch, *size, generator=torch.Generator().manual_seed(0)))
     with torch.no_grad():
-        ours, theirs = network.unroll(images, options.timesteps).logits, plain.unroll(images, options.timesteps)
+        ours, theirs = network.unroll_input(images, options.timesteps).logits, plain.unroll(images, options.timesteps)
     difference = float((ours - theirs).abs().max() / theirs.abs().max())
     if not difference <= TOLERANCE:
         sys.exit(f"the results differ by {difference:.1e} of the largest logit; {TOLERANCE:g} is allowed")
 
     passes = _interleaved(
         lambda: plain.unroll(images, options.timesteps),
-        lambda: network.unroll(images, options.timesteps),
+        lambda: network.unroll_input(images, options.timesteps),
         options.repeats,
     )
     steps = _training_steps(network, plain, images, options.repeats)

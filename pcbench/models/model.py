@@ -12,12 +12,11 @@ from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.timestep_model import ClassifierAt, CompiledModel, LowPrecisionModel, PredictiveModel, TimestepModel
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.unrolling import Gradient
 from pcbench.network.update import Hyperparameters
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
-# Rounding may carry an image of 8-bit values this far past its range.
-_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,9 @@ class Model(ModelFacts):
             DataError: The images leave [0,1]; normalisation is the model's own business.
             UsageError: The model does not answer that late, or takes images of another size.
         """
-        low, high = (float(edge) for edge in images.detach().aminmax())
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-            raise DataError(f"images reach from {low:g} to {high:g}; models take images in [0,1] and normalise them")
+        outside = outside_unit_range(images)
+        if outside is not None:
+            raise DataError(f"{outside}; models take images in [0,1] and normalise them")
         return self.timestep_model(images, self._steps(timesteps), gradient)
 
     def normalise(self, images: Tensor) -> Tensor:

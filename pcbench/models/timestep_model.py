@@ -50,7 +50,7 @@ class PredictiveModel(TimestepModel):
 
     Args:
         network: The network.
-        recompute: Trade time for memory where an attack's graph is built; see `PredictiveNetwork.unroll`.
+        recompute: Trade time for memory where an attack's graph is built; see `PredictiveNetwork.unroll_input`.
     """
 
     def __init__(self, network: PredictiveNetwork, *, recompute: bool = False) -> None:
@@ -64,7 +64,7 @@ class PredictiveModel(TimestepModel):
 
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps from one unrolled pass."""
-        return self.network.unroll(inputs, timesteps, gradient, recompute=self.recompute).logits
+        return self.network.unroll_input(inputs, timesteps, gradient, recompute=self.recompute).logits
 
 
 class FeedforwardModel(TimestepModel):

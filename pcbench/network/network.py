@@ -11,12 +11,16 @@ from torch import Tensor, nn
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone
 from pcbench.network.configuration import NetworkConfiguration
+from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.unrolling import Dynamics, Gradient, Keep, Unrolled
 from pcbench.network.update import Hyperparameters
 
 
 class PredictiveNetwork(nn.Module):
     """A CNN with predictive-coding dynamics; `pcbench.predify` makes one.
+
+    `unroll(images)`, `network(images)` and `at(t)(images)` take images in [0,1] and normalise them; `unroll_input`
+    takes e_0, the image after normalisation.
 
     The network holds no state: `unroll` is a function of its arguments, and threads can share it. The backbone is a
     frozen copy in evaluation mode. Gradients reach the predictors' parameters only after `train()`.
@@ -65,10 +69,43 @@ class PredictiveNetwork(nn.Module):
         hyperparameters: Sequence[Hyperparameters] | None = None,
         recompute: bool = False,
     ) -> Unrolled:
-        """Run all timesteps t = 0..T in one pass.
+        """Run all timesteps t = 0..T in one pass; see `unroll_input` for what comes back.
 
         Args:
-            images: e_0, as the backbone takes it (normalised), (batch, channels, height, width).
+            images: In [0,1], (batch, channels, height, width); they are normalised here.
+            timesteps: T, the number of updates.
+            gradient: See `unroll_input`, as for `keep`, `hyperparameters` and `recompute`.
+            keep: What to keep besides the logits.
+            hyperparameters: In place of the network's own.
+            recompute: Trade time for memory.
+
+        Raises:
+            UsageError: The images leave [0,1], or an argument is wrong as in `unroll_input`.
+        """
+        # A compiled graph cannot stop to look at its numbers.
+        outside = None if torch.compiler.is_compiling() else outside_unit_range(images)
+        if outside is not None:
+            raise UsageError(
+                f"{outside}; unroll takes images in [0,1] and normalises them. For normalised images use unroll_input"
+            )
+        return self.unroll_input(
+            self.normalise(images), timesteps, gradient, keep, hyperparameters=hyperparameters, recompute=recompute
+        )
+
+    def unroll_input(
+        self,
+        inputs: Tensor,
+        timesteps: int,
+        gradient: Gradient = "exact",
+        keep: Sequence[Keep] = (),
+        *,
+        hyperparameters: Sequence[Hyperparameters] | None = None,
+        recompute: bool = False,
+    ) -> Unrolled:
+        """Run all timesteps t = 0..T in one pass, for images that are normalised already.
+
+        Args:
+            inputs: e_0, as the backbone takes it (normalised), (batch, channels, height, width).
             timesteps: T, the number of updates; t = 0 is the backbone, bit for bit.
             gradient: ``"exact"`` differentiates through the error terms, ``"stop_error"`` takes them as constants,
                 as the reference implementation does. It changes no logits, only their gradients.
@@ -80,26 +117,26 @@ class PredictiveNetwork(nn.Module):
 
         Returns:
             Logits (T+1, batch, classes), magnitudes, and what was asked to be kept. A graph is built only where
-            gradients are enabled and the images or hyperparameters ask for one, or the network is in training mode;
+            gradients are enabled and the inputs or hyperparameters ask for one, or the network is in training mode;
             otherwise memory does not grow with T.
 
         Raises:
-            UsageError: An argument is none of the above, or the images do not fit the network.
+            UsageError: An argument is none of the above, or the inputs do not fit the network.
         """
-        self._check(images, timesteps, gradient, keep)
+        self._check(inputs, timesteps, gradient, keep)
         weights = self.hyperparameters if hyperparameters is None else tuple(hyperparameters)
         if len(weights) != len(self.predictors):
             raise UsageError(f"hyperparameters for {len(weights)} PCoders; the network has {len(self.predictors)}")
         dynamics = Dynamics(
             self.backbone, list(self.predictors), weights, self.error_windows, gradient, not self.training, recompute
         )
-        wanted = self.training or images.requires_grad or any(_learned(entry) for entry in weights)
+        wanted = self.training or inputs.requires_grad or any(_learned(entry) for entry in weights)
         with torch.set_grad_enabled(torch.is_grad_enabled() and wanted):
-            return dynamics.unroll(images, timesteps, keep)
+            return dynamics.unroll(inputs, timesteps, keep)
 
     def classify(self, images: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of images in [0,1], normalised here."""
-        return self.unroll(self.normalise(images), timesteps, gradient).logits
+        return self.unroll_input(self.normalise(images), timesteps, gradient).logits
 
     def forward(self, images: Tensor, timesteps: int = 0) -> Tensor:
         """Return the logits of all timesteps for images in [0,1]; the same as `classify`."""
@@ -118,15 +155,15 @@ class PredictiveNetwork(nn.Module):
         """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode."""
         return super().train(mode)
 
-    def _check(self, images: Tensor, timesteps: int, gradient: str, keep: Sequence[str]) -> None:
+    def _check(self, inputs: Tensor, timesteps: int, gradient: str, keep: Sequence[str]) -> None:
         if isinstance(timesteps, bool) or timesteps < 0 or int(timesteps) != timesteps:
             raise UsageError(f"timesteps is {timesteps!r}; it counts updates and is a whole number from 0")
         _check_name("gradient", gradient, get_args(Gradient))
         for name in keep:
             _check_name("keep", name, get_args(Keep))
         expected = self.configuration.table.input_size
-        if tuple(images.shape[1:]) != expected:
-            raise UsageError(f"images are {_sizes(images.shape[1:])}; this network takes {_sizes(expected)}")
+        if tuple(inputs.shape[1:]) != expected:
+            raise UsageError(f"images are {_sizes(inputs.shape[1:])}; this network takes {_sizes(expected)}")
 
 
 def _learned(weights: Hyperparameters) -> bool:

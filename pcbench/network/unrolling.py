@@ -82,7 +82,7 @@ class Dynamics:
     recompute: bool = False
 
     def unroll(self, images: Tensor, timesteps: int, keep: Sequence[Keep] = ()) -> Unrolled:
-        """Run t = 0..T; see `PredictiveNetwork.unroll`."""
+        """Run t = 0..T; see `PredictiveNetwork.unroll_input`."""
         # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
         made = _Pass(
             self, images, frozenset(keep), logits=[], magnitudes=[], representations=[], predictions=[], cells={}

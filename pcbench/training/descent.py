@@ -74,7 +74,7 @@ def _accumulate(
     share = 1 / (len(validation.source) * len(validation.conditions))
     for condition in validation.conditions:
         for inputs, labels in batches(condition):
-            out = network.unroll(inputs, validation.timesteps, hyperparameters=free())
+            out = network.unroll_input(inputs, validation.timesteps, hyperparameters=free())
             loss = F.cross_entropy(out.logits[-1], labels, reduction="sum") * share
             torch.autograd.backward(loss)
     gradients = [parameter.grad for parameter in free.parameters()]

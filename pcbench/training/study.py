@@ -146,7 +146,7 @@ def _one_draw(
     diverged: list[Booleans] = []
     for inputs, labels in noisy_inputs(network, source, condition, seed=draw, batch_size=study.batch_size):
         with torch.no_grad():
-            out = network.unroll(inputs, study.timestep)
+            out = network.unroll_input(inputs, study.timestep)
         correct.append((out.logits.argmax(2) == labels).cpu().numpy())
         diverged.append(out.diverged().cpu().numpy())
     return np.concatenate(correct, axis=1), np.concatenate(diverged)

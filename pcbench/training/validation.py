@@ -149,7 +149,7 @@ def evaluate(
         hits = torch.zeros(validation.timesteps + 1, dtype=torch.int64)
         for inputs, labels in batches(condition):
             with torch.no_grad():
-                out = network.unroll(inputs, validation.timesteps, hyperparameters=hyperparameters)
+                out = network.unroll_input(inputs, validation.timesteps, hyperparameters=hyperparameters)
             hits += (out.logits.argmax(2) == labels).sum(1).cpu()
             diverged += int(out.diverged().sum())
         total = len(validation.source)

@@ -80,8 +80,8 @@ def test_each_number_is_what_one_image_alone_gives(request_for_five: Asked) -> N
     clean_input = request.network.normalise(request.source.load([3]).float() / 255)
     noise = network_input_noise(request.noise, 4, clean_input.shape, seed=3, ids=[name])
     keep = ("representations", "reconstructions")
-    clean = request.network.unroll(clean_input, 2, keep=keep)
-    noisy = request.network.unroll(clean_input + noise, 2, keep=keep)
+    clean = request.network.unroll_input(clean_input, 2, keep=keep)
+    noisy = request.network.unroll_input(clean_input + noise, 2, keep=keep)
     for pcoder in (1, 2):
         now, start, found = (
             out.representations[at][pcoder - 1].detach().numpy().ravel()

@@ -121,7 +121,7 @@ def plain():
 
     def make(backbone: nn.Module, network: PredictiveNetwork, *, differentiable: bool = False) -> Any:
         below = [torch.zeros(network.configuration.table.input_size)]
-        kept = network.unroll(below[0][None].to(next(network.parameters()).dtype), 0, keep=["representations"])
+        kept = network.unroll_input(below[0][None].to(next(network.parameters()).dtype), 0, keep=["representations"])
         below += [representation[0] for representation in kept.representations[0][:-1]]
         scales = [
             1.0 if window is None else cells.numel() / window**0.5

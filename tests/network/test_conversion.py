@@ -96,7 +96,7 @@ def test_any_network_equals_the_plain_implementation(name, inputs, plain):
     backbone, network, kind = make(name)
     assert type(network.backbone) is kind
     expected = plain(backbone, network).unroll(inputs, 4)
-    found = network.unroll(inputs, 4).logits
+    found = network.unroll_input(inputs, 4).logits
     assert torch.equal(found[0], backbone(inputs))
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
     assert (found[4] - found[0]).abs().max() > 1e-3
@@ -106,7 +106,10 @@ def test_any_network_equals_the_plain_implementation(name, inputs, plain):
 def test_exact_gradients_equal_the_plain_implementation(name, inputs, plain):
     backbone, network, _ = make(name)
     gradients = []
-    for unroll in (plain(backbone, network, differentiable=True).unroll, lambda x, t: network.unroll(x, t).logits):
+    for unroll in (
+        plain(backbone, network, differentiable=True).unroll,
+        lambda x, t: network.unroll_input(x, t).logits,
+    ):
         images = inputs.clone().requires_grad_()
         gradients.append(torch.autograd.grad(unroll(images, 3)[-1].square().sum(), images)[0])
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-9, atol=1e-12)
@@ -118,7 +121,7 @@ def test_the_backbone_is_not_modified(name, inputs):
     backbone.train()
     before = copy.deepcopy(backbone.state_dict())
     network.train()
-    network.unroll(inputs, 2)
+    network.unroll_input(inputs, 2)
     network.float()
     assert backbone.training
     assert not any(module._forward_hooks for module in backbone.modules())
@@ -134,7 +137,7 @@ def test_what_no_pcoder_changes_runs_once(inputs):
     backbone.second.register_forward_hook(lambda *_: runs.append("second"))
     network = pcbench.predify(backbone, {"input_size": [3, 8, 8], "pcoders": [{"module": "first"}]})
     runs.clear()
-    network.unroll(inputs, 3)
+    network.unroll_input(inputs, 3)
     assert runs == ["stem"] + ["second"] * 4
 
 
@@ -248,12 +251,20 @@ def test_a_backbone_that_answers_differently_each_time_is_refused():
         pcbench.predify(Random(), {"input_size": [3, 8, 8], "pcoders": [{"module": "layer"}]})
 
 
-def test_normalisation_is_inside_at_but_not_inside_unroll(small_backbone, small_configuration, images):
+def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(small_backbone, small_configuration, images):
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
     network = pcbench.predify(small_backbone, small_configuration(), mean=mean, std=std)
     inputs = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    torch.testing.assert_close(network.at(3)(images), network.unroll(inputs, 3).logits[3])
-    torch.testing.assert_close(network.classify(images, 3), network.unroll(inputs, 3).logits)
+    expected = network.unroll_input(inputs, 3).logits
+    torch.testing.assert_close(network.unroll(images, 3).logits, expected)
+    torch.testing.assert_close(network(images, 3), expected)
+    torch.testing.assert_close(network.at(3)(images), expected[3])
+    # Without the normalisation, which a call of `unroll` once left out without a word, the logits are others.
+    assert not torch.allclose(network.unroll_input(images, 3).logits, expected, atol=1e-3)
+    with pytest.raises(UsageError, match=r"images reach from -.* in \[0,1\].*use unroll_input"):
+        network.unroll(inputs, 3)
+    with pytest.raises(UsageError, match="unroll_input"):
+        network.unroll(images * 255, 3)
     with pytest.raises(UsageError, match="one number for each of the 3 channels"):
         pcbench.predify(small_backbone, small_configuration(), mean=[0.5], std=[0.5])
 
@@ -288,4 +299,4 @@ module = "[5]"
         (0.2, 0.05, 0.01),
         (0.2, 0.0, 0.01),
     ]
-    assert network.unroll(torch.rand(2, 3, 16, 16), 2).logits.shape == (3, 2, 10)
+    assert network.unroll_input(torch.rand(2, 3, 16, 16), 2).logits.shape == (3, 2, 10)

@@ -16,7 +16,7 @@ def relative(ours, theirs):
 @pytest.mark.parametrize("name", CASES)
 def test_logits_of_every_timestep(reference, name):
     network, images, case = reference.network(name)
-    ours = network.unroll(images, case["timesteps"]).logits
+    ours = network.unroll_input(images, case["timesteps"]).logits
     theirs = reference.tensors[f"{name}.logits"]
     assert [relative(ours[t], theirs[t]) <= 1e-5 for t in range(9)] == [True] * 9
 
@@ -25,7 +25,7 @@ def test_logits_of_every_timestep(reference, name):
 @pytest.mark.parametrize("what", ["representation", "prediction"])
 def test_representations_and_predictions(reference, what, timestep):
     network, images, _ = reference.network("scaled")
-    kept = getattr(network.unroll(images, timestep, keep=[f"{what}s"]), f"{what}s")
+    kept = getattr(network.unroll_input(images, timestep, keep=[f"{what}s"]), f"{what}s")
     for n in range(3):
         assert relative(kept[timestep][n], reference.tensors[f"scaled.t{timestep}.{what}{n + 1}"]) <= 1e-5
 
@@ -33,7 +33,7 @@ def test_representations_and_predictions(reference, what, timestep):
 @pytest.mark.parametrize("name", CASES)
 def test_prediction_errors(reference, name):
     network, images, case = reference.network(name)
-    out = network.unroll(images, 8, keep=("representations", "predictions"))
+    out = network.unroll_input(images, 8, keep=("representations", "predictions"))
     for t in range(9):
         below = [images, *out.representations[t]]
         ours = [(out.predictions[t][n] - below[n]).square().mean() for n in range(3)]
@@ -62,4 +62,4 @@ def test_exact_gradients_differ_from_the_reference_where_errors_weigh_much(refer
 def test_growing_representations_are_noticed(reference, name, grows):
     # The reference's own prediction error grows from 0.2 to 4980 in the strong case.
     network, images, _ = reference.network(name)
-    assert network.unroll(images, 8).diverged().tolist() == [grows] * len(images)
+    assert network.unroll_input(images, 8).diverged().tolist() == [grows] * len(images)

@@ -51,43 +51,43 @@ def tiny():
 @pytest.mark.parametrize("timesteps", [0, 1, 3])
 def test_exact_gradients_agree_with_finite_differences(tiny, timesteps):
     images = torch.rand(2, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: tiny.unroll(x, timesteps).logits, images)
+    assert torch.autograd.gradcheck(lambda x: tiny.unroll_input(x, timesteps).logits, images)
 
 
 def test_constant_error_terms_miss_what_finite_differences_see(tiny):
     images = torch.rand(1, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5)).requires_grad_()
     with pytest.raises(RuntimeError, match="Jacobian mismatch"):
-        torch.autograd.gradcheck(lambda x: tiny.unroll(x, 2, "stop_error").logits, images)
+        torch.autograd.gradcheck(lambda x: tiny.unroll_input(x, 2, "stop_error").logits, images)
 
 
 def test_the_gradient_mode_changes_no_logits(network, images):
     images = images.clone().requires_grad_()
-    exact, stopped = (network.unroll(images, 4, mode).logits for mode in ("exact", "stop_error"))
+    exact, stopped = (network.unroll_input(images, 4, mode).logits for mode in ("exact", "stop_error"))
     assert torch.equal(exact, stopped)
 
 
 def test_an_image_s_logits_do_not_depend_on_the_others(network):
     images = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(6))
-    alone = network.unroll(images[5:6], 8).logits[:, 0]
-    among = network.unroll(images, 8).logits[:, 5]
-    among_extremes = network.unroll(torch.cat([images[5:6], 1e3 * images[:7]]), 8).logits[:, 0]
+    alone = network.unroll_input(images[5:6], 8).logits[:, 0]
+    among = network.unroll_input(images, 8).logits[:, 5]
+    among_extremes = network.unroll_input(torch.cat([images[5:6], 1e3 * images[:7]]), 8).logits[:, 0]
     torch.testing.assert_close(among, alone, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(among_extremes, alone, rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_is_left_over_from_the_last_batch(network, images):
-    first = network.unroll(images, 5).logits
-    network.unroll(1e3 * images, 5)
-    assert torch.equal(network.unroll(images, 5).logits, first)
+    first = network.unroll_input(images, 5).logits
+    network.unroll_input(1e3 * images, 5)
+    assert torch.equal(network.unroll_input(images, 5).logits, first)
 
 
 def test_two_threads_share_one_network(network):
     batches = [torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in range(8)]
-    expected = [network.unroll(batch, 4).logits for batch in batches]
+    expected = [network.unroll_input(batch, 4).logits for batch in batches]
     found: dict[int, list[torch.Tensor]] = {}
 
     def work(worker):
-        found[worker] = [network.unroll(batch, 4).logits for _ in range(5) for batch in batches]
+        found[worker] = [network.unroll_input(batch, 4).logits for _ in range(5) for batch in batches]
 
     threads = [threading.Thread(target=work, args=(worker,)) for worker in range(2)]
     for thread in threads:
@@ -98,14 +98,14 @@ def test_two_threads_share_one_network(network):
 
 
 def test_earlier_timesteps_do_not_depend_on_how_many_follow(network, images):
-    long = network.unroll(images, 6).logits
+    long = network.unroll_input(images, 6).logits
     for timestep in range(7):
         assert torch.equal(network.at(timestep)(images), long[timestep])
 
 
 def test_keeping_more_changes_no_logits(network, images):
-    bare = network.unroll(images, 3)
-    full = network.unroll(images, 3, keep=("representations", "predictions", "reconstructions"))
+    bare = network.unroll_input(images, 3)
+    full = network.unroll_input(images, 3, keep=("representations", "predictions", "reconstructions"))
     assert torch.equal(bare.logits, full.logits)
     assert (bare.representations, bare.predictions, bare.reconstructions) == ((), (), ())
     assert [tensor.shape[1:] for tensor in full.representations[0]] == [(8, 16, 16), (16, 8, 8), (24, 4, 4)]
@@ -120,16 +120,16 @@ def test_an_ablation_is_the_equation_without_that_term(network, images, ablation
         Hyperparameters(entry.feedforward, entry.feedback or 1e-30 * (n < 2), entry.error_weight or 1e-30)
         for n, entry in enumerate(weights)
     ]
-    without = network.unroll(images, 4, hyperparameters=weights).logits
+    without = network.unroll_input(images, 4, hyperparameters=weights).logits
     # A term that is computed and weighs nothing.
-    torch.testing.assert_close(without, network.unroll(images, 4, hyperparameters=small).logits)
-    assert (without - network.unroll(images, 4).logits).abs().max() > 1e-4
+    torch.testing.assert_close(without, network.unroll_input(images, 4, hyperparameters=small).logits)
+    assert (without - network.unroll_input(images, 4).logits).abs().max() > 1e-4
 
 
 def test_only_feedforward_input_keeps_every_timestep_at_the_backbone(network, images):
     # β = 1, λ = α = 0 makes every update a feedforward pass.
     weights = [Hyperparameters(1.0, 0.0, 0.0)] * 3
-    logits = network.unroll(images, 3, hyperparameters=weights).logits
+    logits = network.unroll_input(images, 3, hyperparameters=weights).logits
     assert all(torch.equal(logits[t], logits[0]) for t in range(4))
 
 
@@ -137,7 +137,7 @@ def test_recomputing_gives_the_same_gradients(network, images):
     gradients = []
     for recompute in (False, True):
         inputs = images.clone().requires_grad_()
-        logits = network.unroll(inputs, 4, recompute=recompute).logits
+        logits = network.unroll_input(inputs, 4, recompute=recompute).logits
         gradients.append(torch.autograd.grad(F.cross_entropy(logits[-1], torch.arange(4)), inputs)[0])
     assert torch.equal(gradients[0], gradients[1])
 
@@ -147,9 +147,9 @@ def test_hyperparameters_can_be_learned_by_gradient(tiny):
     images = torch.rand(1, 1, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
 
     def logits(table):
-        return tiny.unroll(images, 2, hyperparameters=[Hyperparameters(*row) for row in table]).logits
+        return tiny.unroll_input(images, 2, hyperparameters=[Hyperparameters(*row) for row in table]).logits
 
-    torch.testing.assert_close(logits(values), tiny.unroll(images, 2).logits)
+    torch.testing.assert_close(logits(values), tiny.unroll_input(images, 2).logits)
     assert torch.autograd.gradcheck(logits, values)
 
 
@@ -173,7 +173,7 @@ def test_no_representation_outlives_its_timestep_unless_a_graph_needs_it(network
         return decode(predictor, representation, **options)
 
     monkeypatch.setattr(unrolling, "decode", watched)
-    logits = network.unroll(images, 10).logits
+    logits = network.unroll_input(images, 10).logits
     assert len(seen) == 30
     assert max(alive) <= 4
     assert not logits.requires_grad
@@ -190,12 +190,12 @@ def test_no_representation_outlives_its_timestep_unless_a_graph_needs_it(network
 )
 def test_wrong_arguments_are_refused(network, images, arguments, words):
     with pytest.raises(UsageError, match=words):
-        network.unroll(images, **arguments)
+        network.unroll_input(images, **arguments)
 
 
 def test_images_of_another_size_are_refused(network):
     with pytest.raises(UsageError, match="images are 3x8x8; this network takes 3x16x16"):
-        network.unroll(torch.rand(1, 3, 8, 8), 1)
+        network.unroll_input(torch.rand(1, 3, 8, 8), 1)
 
 
 def test_divergence_is_told_from_magnitudes():
@@ -215,5 +215,7 @@ def test_divergence_is_told_from_magnitudes():
 def test_torch_compile_takes_the_whole_pass_as_one_graph(network, timesteps):
     # Oracle: the pass that is not compiled; `fullgraph` refuses a graph that breaks.
     inputs = torch.rand(2, *network.configuration.table.input_size)
-    compiled = torch.compile(lambda images: network.unroll(images, timesteps).logits, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(inputs), network.unroll(inputs, timesteps).logits)
+    compiled = torch.compile(
+        lambda images: network.unroll_input(images, timesteps).logits, fullgraph=True, backend="eager"
+    )
+    torch.testing.assert_close(compiled(inputs), network.unroll_input(inputs, timesteps).logits)

@@ -34,7 +34,7 @@ def test_accuracy_is_what_counting_gives(network: PredictiveNetwork, validation:
         for place, name in enumerate(source.ids):
             inputs = network.normalise(source.load([place]).float() / 255)
             inputs = add_noise(inputs, condition, seed=0, ids=[name])
-            answers = network.unroll(inputs, 3).logits.argmax(2)[:, 0].numpy()
+            answers = network.unroll_input(inputs, 3).logits.argmax(2)[:, 0].numpy()
             hits += answers == source.labels[place]
         assert row == pytest.approx(hits / len(source))
     assert score.value == pytest.approx(np.mean([row[-1] for row in score.accuracies]))

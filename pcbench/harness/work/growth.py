@@ -29,7 +29,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         raise RunError(f"{model.name} has no representations to watch")
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
-        images = model.normalise(to_unit_range(batch.images, model.device))
+        images = to_unit_range(batch.images, model.device)
         with torch.no_grad():
             magnitudes = network.unroll(images, timesteps).magnitudes.double().cpu().numpy()
         times, pcoders, count = (int(size) for size in magnitudes.shape)

@@ -140,9 +140,9 @@ def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
     network, timesteps = context.model.network, context.settings.timesteps
     if network is None:
         return
-    inputs = context.model.normalise(to_unit_range(batch.images, context.model.device))
+    images = to_unit_range(batch.images, context.model.device)
     with torch.no_grad():
-        reconstructions = network.unroll(inputs, timesteps, keep=("reconstructions",)).reconstructions
+        reconstructions = network.unroll(images, timesteps, keep=("reconstructions",)).reconstructions
     for timestep in RECONSTRUCTED_TIMESTEPS:
         if timestep <= timesteps:
             pixels = reconstructions[timestep]

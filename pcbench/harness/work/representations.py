@@ -84,7 +84,7 @@ def measure(
 
 def _unrolled(network: PredictiveNetwork, inputs: torch.Tensor, timesteps: int) -> Unrolled:
     with torch.no_grad():
-        return network.unroll(inputs, timesteps, keep=("representations", "reconstructions"))
+        return network.unroll_input(inputs, timesteps, keep=("representations", "reconstructions"))
 
 
 def _compared(
