@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from annotated_types import Ge
+from typing_extensions import TypedDict
+
+from pcbench.options import Option, resolved
 
 
-def agreement_command(
-    model: Annotated[str, typer.Option("--model", "-m", help="A zoo name or module:function.")] = "pdigits",
-    data: Annotated[str | None, typer.Option("--data", help="Images; the model's own where absent.")] = None,
-    images: Annotated[int, typer.Option("--images", help="This many images.")] = 100,
-    timestep: Annotated[int, typer.Option("--timestep", help="The timestep that is attacked.")] = 0,
-    epsilons: Annotated[str, typer.Option("--epsilons", help="L∞ budgets.")] = "1/255,2/255,4/255,8/255,16/255",
-    steps: Annotated[int, typer.Option("--steps", help="Of both attacks, of 2.5 ε / steps each.")] = 20,
-    random_start: Annotated[bool, typer.Option(help="Start at random places in the ball.")] = True,
-    backbone_weights: Annotated[Path | None, typer.Option("--backbone-weights", help="As for run.")] = None,
-    weights: Annotated[Path | None, typer.Option("--weights", help="As for run.")] = None,
-    random_predictors: Annotated[int | None, typer.Option("--random-predictors", help="As for run.")] = None,
-) -> None:
+class AgreementOptions(TypedDict, total=False):
+    """The options of `pcbench agreement`."""
+
+    model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
+    data: Annotated[str | None, Option("Images; the model's own where absent.", place="[^:]+:(?P<place>.+)")]
+    images: Annotated[int, Ge(1), Option("This many images.", default=100)]
+    timestep: Annotated[int, Ge(0), Option("The timestep that is attacked.", default=0)]
+    epsilons: Annotated[
+        Sequence[float | str],
+        Option("L∞ budgets.", default=("1/255", "2/255", "4/255", "8/255", "16/255")),
+    ]
+    steps: Annotated[int, Ge(1), Option("Of both attacks, of 2.5 ε / steps each.", default=20)]
+    random_start: Annotated[bool, Option("Start at random places in the ball.", default=True)]
+    backbone_weights: Annotated[Path | str | None, Option("As for run.")]
+    weights: Annotated[Path | str | None, Option("As for run.")]
+    random_predictors: Annotated[int | None, Option("As for run.")]
+
+
+def agreement_command(options: AgreementOptions) -> None:
     """Run the same L∞ PGD by foolbox and by torchattacks; exit 1 where a rate leaves the other's 95 % interval."""
     from rich.console import Console
     from rich.table import Table
@@ -30,27 +42,24 @@ def agreement_command(
     from pcbench.models import load
     from pcbench.norms import LINF, read_epsilons
 
-    loaded = load(
-        model,
-        timesteps=timestep,
-        backbone_weights=backbone_weights,
-        weights=weights,
-        random_predictors=random_predictors,
-    )
-    chosen = data or loaded.default_data
+    values = resolved(AgreementOptions, options)
+    timestep, steps = values["timestep"], values["steps"]
+    weights = {name: values[name] for name in ("backbone_weights", "weights", "random_predictors")}
+    loaded = load(values["model"], timesteps=timestep, **weights)
+    chosen = values["data"] or loaded.default_data
     if chosen is None:
-        raise UsageError("images are needed: give --data imagefolder:PATH")
+        raise UsageError("images are needed: give data='imagefolder:PATH'")
     source = open_source(chosen, preprocessing=loaded.preprocessing, split="test")
     check(source, classes=loaded.classes, class_names=loaded.class_names)
-    part = source.take(min(images, len(source)))
+    part = source.take(min(values["images"], len(source)))
     batch = next(part.batches(len(part)))
     found = library_agreement(
         loaded.at(timestep),
         batch.images / 255,
         batch.labels,
-        epsilons=read_epsilons(epsilons.split(","), LINF),
+        epsilons=read_epsilons(values["epsilons"], LINF),
         steps=steps,
-        random_start=random_start,
+        random_start=values["random_start"],
     )
     table = Table(title=f"PGD, {steps} steps, on {found[0].n} images that {loaded.name} gets right at t = {timestep}")
     for column in ("ε", "foolbox (%)", "torchattacks (%)", "only foolbox", "only torchattacks", "p", "agree"):

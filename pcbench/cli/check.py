@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from typing_extensions import TypedDict
+
+from pcbench.options import Option, resolved
 
 if TYPE_CHECKING:
     from pcbench.comparison.gate import GateReport
 
 
-class Guarded(StrEnum):
-    """Which accuracies are guarded."""
+class CheckOptions(TypedDict, total=False):
+    """The options of `pcbench check`."""
 
-    all = "all"
-    pooled = "pooled"
+    against: Annotated[Path | str, Option("A reference made by pcbench freeze; it must be given.", needed=True)]
+    tolerated: Annotated[float, Option("Tolerated drop of every accuracy, as a share of the images.", default=0.01)]
+    alpha: Annotated[float, Option("Probability of a false alarm, over all guarded rows.", default=0.01)]
+    guard: Annotated[
+        Literal["all", "pooled"], Option("all, or pooled: no row for each single corruption.", default="all")
+    ]
+    either_way: Annotated[bool, Option("Fail for gains as well as for drops.", default=False)]
+    tolerated_changes: Annotated[
+        float | None, Option("Also fail if more than this share of answers differ (same seed).")
+    ]
+    all_rows: Annotated[bool, Option("Print every guarded row.", default=False)]
+    junit: Annotated[Path | str | None, Option("Write JUnit XML here.")]
+    markdown: Annotated[Path | str | None, Option("Write Markdown here.")]
+    github: Annotated[bool | None, Option("Print GitHub annotations; on in GitHub Actions.")]
 
 
 def check_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")],
-    against: Annotated[Path, typer.Option("--against", help="A reference made by pcbench freeze.")],
-    tolerated: Annotated[
-        float, typer.Option("--tolerated", help="Tolerated drop of every accuracy, as a share of the images.")
-    ] = 0.01,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="Probability of a false alarm, over all guarded rows.")
-    ] = 0.01,
-    guard: Annotated[
-        Guarded, typer.Option("--guard", help="all, or pooled: no row for each single corruption.")
-    ] = Guarded.all,
-    either_way: Annotated[bool, typer.Option("--either-way", help="Fail for gains as well as for drops.")] = False,
-    tolerated_changes: Annotated[
-        float | None,
-        typer.Option("--tolerated-changes", help="Also fail if more than this share of answers differ (same seed)."),
-    ] = None,
-    all_rows: Annotated[bool, typer.Option("--all-rows", help="Print every guarded row.")] = False,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML here.")] = None,
-    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown here.")] = None,
-    github: Annotated[
-        bool | None, typer.Option("--github/--no-github", help="Print GitHub annotations; on in GitHub Actions.")
-    ] = None,
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")], options: CheckOptions
 ) -> None:
     """Check a run against a frozen reference: exit code 1 where an accuracy demonstrably dropped.
 
@@ -54,24 +47,21 @@ def check_command(
     from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
 
+    values = resolved(CheckOptions, options)
     report = check_run(
         open_run(run),
-        read_reference(against),
-        tolerated=tolerated,
-        alpha=alpha,
-        guard=guard.value,
-        side="change" if either_way else "drop",
-        tolerated_changes=tolerated_changes,
+        read_reference(Path(values["against"])),
+        side="change" if values["either_way"] else "drop",
+        **{name: values[name] for name in ("tolerated", "alpha", "guard", "tolerated_changes")},
     )
-    _print(report, all_rows=all_rows)
-    for path in (junit, markdown):
-        if path is not None:
-            try_folder(path.parent, "give another place")
-    if junit is not None:
-        write(junit, junit_xml(report).encode())
-    if markdown is not None:
-        write(markdown, gate_markdown(report).encode())
-    if os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github:
+    _print(report, all_rows=values["all_rows"])
+    forms = {"junit": junit_xml, "markdown": gate_markdown}
+    written = {Path(values[name]): form for name, form in forms.items() if values[name] is not None}
+    for path in written:
+        try_folder(path.parent, "give another place")
+    for path, form in written.items():
+        write(path, form(report).encode())
+    if os.environ.get("GITHUB_ACTIONS") == "true" if values["github"] is None else values["github"]:
         typer.echo(github_annotations(report), nl=False)
     if not report.passed:
         raise typer.Exit(1)

@@ -72,7 +72,9 @@ def _given(ctx: typer.Context, declaration: type, words: Mapping[str, Any]) -> d
 
 def _from(one: Declared) -> Iterator[inspect.Parameter]:
     flags, (kind, default) = one.flags, (_kind(one), one.option.default)
-    if one.listed or default is None:
+    if one.joined and default is not None:
+        default = ",".join(map(str, default))
+    elif one.listed or default is None:
         kind, default = kind | None, None
     if one.off_flag and default is not False:
         flags = (f"{one.flag}/{one.off_flag}", *flags[1:])

@@ -47,8 +47,8 @@ class TuningRequest:
     timesteps: int | None = None
     conditions: tuple[int, ...] = CONDITIONS
     images: int = 1000
-    backbone_weights: Path | None = None
-    weights: Path | None = None
+    backbone_weights: Path | str | None = None
+    weights: Path | str | None = None
     seed: int = 0
 
 

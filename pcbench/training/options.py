@@ -1,0 +1,54 @@
+"""What a training and a tuning can be told: the declarations of their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+from typing_extensions import TypedDict
+
+from pcbench.options import Option
+
+_WHAT = "What is trained"
+_HOW = "How (the model's defaults where absent)"
+_WHERE = "Where"
+_SOURCE = "[^:]+:(?P<place>.+)"
+
+
+class TrainOptions(TypedDict, total=False):
+    """The options of `pcbench train`."""
+
+    model: Annotated[str, Option("A zoo name or module:function.", _WHAT, "pdigits", flags=("--model", "-m"))]
+    data: Annotated[
+        str | None, Option("Training images: digits, imagefolder:PATH, parquet:PATH, …", _WHAT, place=_SOURCE)
+    ]
+    images: Annotated[int | None, Ge(1), Option("Only this many training images.", _WHAT)]
+    backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _WHAT)]
+    epochs: Annotated[int | None, Option("Passes over the images.", _HOW)]
+    batch_size: Annotated[int | None, Option("Images in a step, over all processes.", _HOW)]
+    optimizer: Annotated[str | None, Option("sgd, rmsprop or adam.", _HOW)]
+    learning_rate: Annotated[float | None, Option("Of the first step.", _HOW)]
+    weight_decay: Annotated[float | None, Option("L2.", _HOW)]
+    schedule: Annotated[str | None, Option("constant or cosine.", _HOW)]
+    trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
+    seed: Annotated[int, Option("Seed of all randomness.", _HOW, 0)]
+    out: Annotated[Path | str | None, Option("Folder; a stopped training goes on from it.", _WHERE, repeats=False)]
+    processes: Annotated[int, Ge(1), Option("Processes that share the work; one a GPU.", _WHERE, 1)]
+    workers: Annotated[int, Ge(0), Option("Processes that decode images.", _WHERE, 0)]
+    device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu")]
+
+
+class TuneOptions(TypedDict, total=False):
+    """The options of `pcbench tune`."""
+
+    model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
+    data: Annotated[str | None, Option("Validation images; the model's own where absent.", place=_SOURCE)]
+    method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
+    rounds: Annotated[int, Option("Trials of the search, steps of the descent.", default=24)]
+    timesteps: Annotated[int | None, Ge(0), Option("The answers at T count.", flags=("--timesteps", "-T"))]
+    images: Annotated[int, Ge(1), Option("Validation part of data without a validation split.", default=1000)]
+    backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
+    weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
+    seed: Annotated[int, Option("Seed of noise, proposals and validation images.", default=0)]
+    out: Annotated[Path | str | None, Option("The configuration file that is written.", repeats=False)]
