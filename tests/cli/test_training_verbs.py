@@ -22,11 +22,11 @@ def _run(*arguments: str) -> int:
     [
         (("train", "--model", "pdigit"), "did you mean 'pdigits'"),
         (("train", "--model", "pvgg16"), "say what to train on: give "),
-        (("train", "--optimizer", "lion"), "no optimizer 'lion'"),
+        (("train", "--optimizer", "lion"), "optimizer 'lion' does not exist"),
         (("train", "--learning-rate", "-1"), "the learning rate is above 0"),
         (("train", "--epochs", "0"), "epochs and batch size are at least 1"),
         (("train", "--seed", "-1"), "seed are at least 0"),
-        (("tune", "--method", "guess"), "no method 'guess'"),
+        (("tune", "--method", "guess"), "method 'guess' does not exist"),
         (("tune", "--model", "alexnet_digits"), "feedforward"),
         (("tune", "--rounds", "0"), "at least 1"),
         (("baseline", "--suite", "digits-linf", "--model", "alexnet_digits"), "suite of attacks"),
