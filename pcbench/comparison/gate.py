@@ -1,11 +1,11 @@
-"""The gate: does a run answer worse than a frozen reference, on the same images?
+"""The gate: is a run less accurate than a frozen reference, on the same images?
 
 A row is an accuracy that is guarded: clean accuracy, accuracy under a corruption (over its severities) and over all
 corruptions, robust accuracy under an attack (over its budgets), each at one timestep. The test is
 `pcbench.metrics.drop`'s: one test over all rows together.
 
-At the reference's own seed a second question can be asked, which needs no statistics: the same program gives the same
-answers again, so the share of answers that differ is what a change of the code has done, for better or worse.
+At the reference's own seed a second test is possible without statistics: the same program gives the same answers
+again, so the share of answers that differ shows the effect of a change of the code, for better or worse.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class CheckedRow:
         drop: reference - value.
         lower: Lower bound of the drop, simultaneous over all rows.
         upper: Upper bound of the drop.
-        detectable: The smallest true drop that is found with 90 % probability; NaN if none is.
+        detectable: The smallest true drop that is found with 90 % probability; NaN if there is no such drop.
         failed: Whether the row fails.
     """
 
@@ -66,8 +66,8 @@ class GateReport:
         side: Whether only losses fail, or gains as well.
         changed: Number of single answers that differ from the reference's.
         answers: Number of answers compared.
-        tolerated_changes: The share of them that may differ; None where this is not asked.
-        differences: Fields of the two descriptions that differ, as far as they may.
+        tolerated_changes: The share of them that may differ; None without this test.
+        differences: Fields of the two descriptions that differ and may differ.
         run: The run's key.
         reference: The reference's key.
     """

@@ -26,7 +26,7 @@ class GuardedRow:
     Attributes:
         suite: The suite's name.
         what: What was done to the images, in words.
-        timestep: Which timestep answers.
+        timestep: The timestep.
         pooled: Whether it is one of the few rows that sum a suite up, rather than a single corruption.
     """
 
@@ -83,7 +83,7 @@ def share(scores: SuiteScores, correct: NDArray[np.bool_], cells: list[int]) -> 
     Args:
         scores: The suite.
         correct: Its answers, shape (conditions, images); those of `scores` or another run's in the same order.
-        cells: Places of the conditions that make the row.
+        cells: Indices of the conditions of the row.
 
     Returns:
         Shape (images,), 0 to 1.

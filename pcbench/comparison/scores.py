@@ -72,7 +72,7 @@ def _sort_key(cell: Cell) -> tuple[object, ...]:
         bool(condition.targeted),
         condition.gradient or "",
         -1.0 if condition.epsilon is None else condition.epsilon,
-        # Attacks on a timestep by itself come in the order of timesteps, after those on several at once.
+        # Attacks on a single timestep come in the order of timesteps, after those on several at once.
         cell.timestep,
         -1 if condition.attacked_timestep is None else condition.attacked_timestep,
     )

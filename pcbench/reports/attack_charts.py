@@ -19,7 +19,7 @@ from pcbench.reports.charts import (
     words,
 )
 
-_ALONE = "Every timestep is attacked by itself unless the attack's name says otherwise."
+_ALONE = "Every timestep is attacked separately unless the attack's name says otherwise."
 _WILSON = "Bands are Wilson's 95 % intervals over images."
 
 
@@ -51,7 +51,7 @@ _QUANTITIES = (
 def attack_charts(rows: pd.DataFrame) -> Iterator[Chart]:
     """Return the charts of the rows of one model on one attack suite.
 
-    Each timestep is attacked by itself, or all at once; an attack on one timestep scored at another is left out.
+    Each timestep is attacked separately, or all at once; an attack on one timestep scored at another is left out.
     """
     own = own_timestep(rows[rows["kind"] == "attack"])
     for quantity in _QUANTITIES:

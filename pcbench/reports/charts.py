@@ -23,12 +23,12 @@ class Line:
     """Points with intervals, in the unit of the chart's y axis.
 
     Attributes:
-        label: What the legend calls it.
-        x: Where the points are: timesteps, or ε in [0,1] pixel units.
+        label: Its name in the legend.
+        x: The positions of the points: timesteps, or ε in [0,1] pixel units.
         y: Their values.
         low: Lower ends of their 95 % intervals.
         high: Upper ends.
-        n: How many images each is about.
+        n: Number of images of each point.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Panel:
     """Lines that share axes.
 
     Attributes:
-        title: What the panel is about; empty where there is only one.
+        title: Empty for a single panel.
         lines: In the order of their variable.
     """
 
@@ -57,9 +57,9 @@ class Chart:
     """A figure before it is drawn.
 
     Attributes:
-        name: What files and `pcbench figure` call it.
-        suite: The suite it is about.
-        model: The model it is about.
+        name: Its name in file names and for `pcbench figure`.
+        suite: The suite's name.
+        model: The model's name.
         title: One line.
         caption: How it was made: what the points, lines and bands are.
         x_label: With its unit.
@@ -103,7 +103,7 @@ def line(rows: pd.DataFrame, x: str, label: str, scale: float = 100.0) -> Line:
     Args:
         rows: The points.
         x: The column on the x axis.
-        label: What the legend calls the line.
+        label: The line's name in the legend.
         scale: What values are multiplied by: 100 makes percent of ratios.
     """
     ordered = rows.sort_values(x)

@@ -34,7 +34,7 @@ def draw(chart: Chart) -> Figure:
     _scales(flat[0], chart)
     _empty_the_rest(flat, panels, columns)
     _label(figure, chart)
-    # Laid out once, not again for every format.
+    # The layout is computed once, not for every format.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     return figure
@@ -55,7 +55,7 @@ def _scales(axes: Axes, chart: Chart) -> None:
     """Set the scales that all panels share."""
     values = sorted({_x(chart, x) for panel in chart.panels for line in panel.lines for x in line.x})
     if chart.x == "epsilon":
-        # Budgets are doubled from step to step, and begin at none: a logarithm of 2 that is straight near zero.
+        # Budgets double from step to step and start at 0: a logarithmic scale of base 2 that is linear near 0.
         smallest = min((value for value in values if value > 0), default=1.0)
         axes.set_xscale("symlog", base=2, linthresh=smallest, linscale=1.0)
         axes.set_xlim(min(values), max(values))

@@ -84,7 +84,7 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
     Raises:
         UnknownNameError: A run does not have this figure.
         UsageError: The name fits several figures, the format is unknown, or files cannot be written there.
-        WriteError: The file could not be written after all.
+        WriteError: The file could not be written.
     """
     if out.suffix.removeprefix(".") not in FIGURE_FORMATS:
         raise UsageError(

@@ -19,7 +19,7 @@ from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH
 
 WITHIN = "attack_success_rate_within"
 _DARK = 55
-# Numbers are written into cells as long as there is room for them.
+# Numbers are written into the cells of small matrices only.
 _MOST_LABELLED = 12
 
 
@@ -33,7 +33,7 @@ class HeatMapCell:
         value: Their success rate.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        n: How many images it is about.
+        n: Number of images.
     """
 
     attacked: int
@@ -49,7 +49,7 @@ class HeatMapPanel:
     """One matrix.
 
     Attributes:
-        title: What it is about; empty where there is only one.
+        title: Empty for a single panel.
         cells: Row after row.
     """
 
@@ -160,7 +160,7 @@ def _draw_panel(axes: Axes, panel: HeatMapPanel) -> AxesImage:
 
 
 def matrix(panel: HeatMapPanel) -> tuple[list[int], list[int], NDArray[np.float64]]:
-    """Return the timesteps attacked and scored, and the rates in percent, (attacked, scored), NaN where none is."""
+    """Return the timesteps attacked and scored, and the rates in percent, (attacked, scored), NaN if missing."""
     attacked = sorted({cell.attacked for cell in panel.cells})
     scored = sorted({cell.scored for cell in panel.cells})
     values = np.full((len(attacked), len(scored)), np.nan)

@@ -23,7 +23,7 @@ class Entry:
     """A number in percent with its 95 % interval.
 
     Attributes:
-        timestep: Whose it is.
+        timestep: The timestep.
         value: In percent.
         low: Lower end.
         high: Upper end.
@@ -55,7 +55,7 @@ class Matrix:
     """A table with a column for each timestep.
 
     Attributes:
-        name: What files call it.
+        name: Its name in file names.
         title: One line that says what the numbers are and in which unit.
         first: The heading of the rows' names.
         timesteps: The columns.
@@ -76,7 +76,7 @@ def matrices(rows: pd.DataFrame, label: str) -> list[Matrix]:
 
     Args:
         rows: The rows of the tidy table.
-        label: What the run is called in titles.
+        label: The run's name in titles.
     """
     return [*_error_matrices(rows, label), *_attack_matrices(rows, label)]
 

@@ -1,4 +1,4 @@
-"""What runs are called where several are shown together."""
+"""The names of runs that are shown together."""
 
 from __future__ import annotations
 

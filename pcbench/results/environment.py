@@ -58,7 +58,7 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
     """Return the versions of Python and of the distributions that modules need when they are imported.
 
     The imports are followed through pcbench's own modules and through the user's, not through installed libraries.
-    Imports inside functions do not count; where one matters, name what it imports among the modules.
+    Imports inside functions are not followed; if one matters, add the imported module to `modules`.
 
     Args:
         modules: Dotted names; none of them is imported.
@@ -68,11 +68,11 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
 
 
 def code_hash(parts: Sequence[str]) -> str:
-    """Return a hash over what pcbench's own Python files say; docstrings and comments do not count.
+    """Return a hash over pcbench's own Python files, without docstrings and comments.
 
     Args:
-        parts: Folders and files of the package, such as ``"network"`` and ``"results/schema.py"``. What does not
-            exist is ignored.
+        parts: Folders and files of the package, such as ``"network"`` and ``"results/schema.py"``. Missing
+            ones are ignored.
     """
     return _code_hash(Path(pcbench.__file__).resolve().parent, tuple(parts))
 
@@ -84,7 +84,7 @@ def _code_hash(package: Path, parts: tuple[str, ...]) -> str:
         files.update((package / part).rglob("*.py") if (package / part).is_dir() else [package / part])
     digest = hashlib.sha256()
     for path in sorted(path for path in files if path.is_file()):
-        # UTF-8 with or without a mark at its start, and no other coding: these are our own files.
+        # UTF-8 with or without a byte order mark: these are our own files.
         code = normalised(path.read_text(encoding="utf-8-sig"))
         digest.update(f"{path.relative_to(package).as_posix()}\0{len(code)}\0".encode() + code)
     return digest.hexdigest()[:16]

@@ -140,7 +140,7 @@ def write_baseline(
 
     Raises:
         UsageError, DataError, WeightsError: The request cannot be measured, or the file cannot be written there.
-        WriteError: The file could not be written after all.
+        WriteError: The file could not be written.
     """
     kind, folder = suite_folder(suite_name)
     if kind != "corruptions":

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training in one safetensors file, from which it goes on as if never stopped."""
+"""Checkpoints: the whole state of a training in one safetensors file, from which it is resumed as if never stopped."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MODEL, _OPTIMIZER = "model.", "optimizer."
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands.
+    """How far a training is.
 
     Attributes:
         step: The next step, counted from 0 over all epochs.
-        losses: Mean loss of each term, one list an epoch that is finished.
+        losses: Mean loss of each term, one list for each finished epoch.
         unfinished: Sum over the images of the epoch under way, of each term.
     """
 
@@ -37,17 +37,17 @@ class Progress:
 def save_checkpoint(
     path: Path, learner: nn.Module, optimizer: optim.Optimizer, progress: Progress, identity: Mapping[str, Any]
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, completely or not at all.
 
     Args:
         path: The file.
         learner: Its parameters that require gradients, and its buffers, are saved.
         optimizer: Its state is saved too.
-        progress: Where the training stands.
+        progress: How far the training is.
         identity: What is being trained, from what and how; only the same training resumes from its checkpoint.
 
     Raises:
-        WriteError: It cannot be written; the one before is still there.
+        WriteError: It cannot be written; the previous one is unchanged.
     """
     tensors = {_MODEL + name: tensor for name, tensor in _learned(learner).items()}
     state = optimizer.state_dict()
@@ -70,16 +70,16 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, learner: nn.Module, optimizer: optim.Optimizer, identity: Mapping[str, Any]
 ) -> Progress:
-    """Take up a training where it was left.
+    """Restore a training from its checkpoint.
 
     Args:
         path: The file.
         learner: Filled in place.
         optimizer: Filled in place.
-        identity: As the checkpoint must have it.
+        identity: The identity that the checkpoint must have.
 
     Raises:
-        WeightsError: The file is damaged, or no checkpoint.
+        WeightsError: The file is damaged, or is not a checkpoint.
         UsageError: It belongs to another training; the message names the first difference.
     """
     try:
@@ -98,7 +98,7 @@ def load_checkpoint(
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     opened: Any = safe_open(path, framework="pt")
     with opened as file:
-        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # a file, no mapping
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # a file, not a mapping
 
 
 def _learned(learner: nn.Module) -> dict[str, Tensor]:

@@ -27,13 +27,13 @@ def descend(
     """Tune the hyperparameters of every PCoder by gradient descent (Adam), starting from the network's own.
 
     The loss is the cross-entropy at t = T, averaged over conditions and images; β, λ and α stay feasible (see
-    `FreeHyperparameters`). What is returned is the best of all steps by validation accuracy, so it is never worse on
-    the validation images than the start. Steps whose representations grow without bound are discarded, and counted.
+    `FreeHyperparameters`). The result is the best of all steps by validation accuracy, so it is never worse on the
+    validation images than the start. Steps whose representations grow without bound are discarded, and counted.
 
     Args:
-        network: Only its hyperparameters are sought; it is not changed.
-        validation: What decides.
-        steps: How many, each over all images and conditions.
+        network: The network whose hyperparameters are chosen; it is not changed.
+        validation: The images and conditions that decide.
+        steps: Number of steps, each over all images and conditions.
         learning_rate: Of Adam, on the logarithms of β, λ, memory and α.
         report: Called after each step with (done, all, best score so far).
 

@@ -19,11 +19,11 @@ _DIGITS = 4
 
 
 def from_shares(feedforward: float, share: float, error_weight: float, *, last: bool) -> Hyperparameters:
-    """Return feasible hyperparameters from numbers that are free of each other.
+    """Return feasible hyperparameters from independent numbers.
 
     Args:
         feedforward: β, 0 to 1.
-        share: What part of 1 - β is λ, 0 to 1; the rest is memory.
+        share: λ as a share of 1 - β, 0 to 1; the rest is memory.
         error_weight: α, at least 0.
         last: The last PCoder receives no feedback: λ = 0.
     """
@@ -47,7 +47,7 @@ class FreeHyperparameters(nn.Module):
     number. The last PCoder's λ is left out of the softmax.
 
     Args:
-        start: Where the descent starts; zeros are moved inside the feasible set, for a softmax never reaches its edge.
+        start: Where the descent starts; zeros are moved inside the feasible set, which a softmax cannot leave.
     """
 
     def __init__(self, start: Sequence[Hyperparameters]) -> None:
@@ -89,9 +89,9 @@ def configuration_text(
     """Return a configuration file with new hyperparameters.
 
     Args:
-        table: The configuration that is kept otherwise.
+        table: The configuration; its other entries are kept.
         hyperparameters: β, λ, α of each PCoder.
-        provenance: How they came to be, one line each, written at the top as comments.
+        provenance: How they were chosen, one line each, written at the top as comments.
     """
     # A JSON string, list of strings or boolean is a TOML one too.
     head: Mapping[str, object] = {
@@ -118,7 +118,7 @@ def configuration_text(
 def write_configuration(
     path: Path, table: NetworkTable, hyperparameters: Sequence[Hyperparameters], provenance: Sequence[str]
 ) -> None:
-    """Write a configuration file, whole or not at all; see `configuration_text`.
+    """Write a configuration file, completely or not at all; see `configuration_text`.
 
     Raises:
         WriteError: It cannot be written.

@@ -152,7 +152,7 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
     Raises:
         UsageError, DataError, WeightsError: The request is not possible, or files cannot be written there.
         DivergenceError: A training or every hyperparameter diverged.
-        WriteError: A file could not be written after all; the same request resumes from the folder.
+        WriteError: A file could not be written; the same request resumes from the folder.
     """
     # Wrong settings are refused before a folder is made.
     for stage in ("backbone", "predictors"):

@@ -60,7 +60,7 @@ class LossLog:
 
 @contextmanager
 def _one_error(folder: Path) -> Generator[None]:
-    """Turn what TensorBoard's own writer raises into our error; it writes its files itself, piece by piece."""
+    """Turn an error of TensorBoard's own writer, which writes its files itself, into ours."""
     try:
         yield
     except OSError as error:

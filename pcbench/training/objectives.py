@@ -1,4 +1,4 @@
-"""What is made smaller in training: a loss for each image and each part that learns, as an ordinary module."""
+"""What training minimises: a loss for each image and each part that learns, as an ordinary module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pcbench.network.update import prediction_error
 
 
 class Objective(nn.Module):
-    """Losses of images; whatever of it requires gradients learns.
+    """Losses of images; its parameters that require gradients are trained.
 
     Attributes:
         terms: A name for each loss.
@@ -31,7 +31,7 @@ class Objective(nn.Module):
 
 
 class Reconstruction(Objective):
-    """Each predictor reconstructs the layer below it at t = 0; labels are never looked at.
+    """Each predictor reconstructs the layer below it at t = 0; labels are not used.
 
     The loss of predictor n is mean((D_n(e_n(0)) - e_{n-1}(0))²) over the cells of one image. The backbone stays in
     evaluation mode and receives no gradient.

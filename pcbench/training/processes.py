@@ -15,12 +15,12 @@ def launch(work: Callable[..., Any], *arguments: Any, processes: int = 1, device
     Args:
         work: Called as ``work(fabric, *arguments)`` in every process; for several processes it and its arguments
             can be pickled, and each process builds its own network.
-        arguments: Handed on.
-        processes: How many; on GPUs, one each.
+        arguments: Passed to `work`.
+        processes: Number of processes; one for each GPU.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
 
     Returns:
-        What the work returns in the first process.
+        The result of the work in the first process.
 
     Raises:
         MissingExtraError: Lightning Fabric is not installed.
@@ -34,7 +34,7 @@ def launch(work: Callable[..., Any], *arguments: Any, processes: int = 1, device
         raise MissingExtraError("Lightning Fabric", "training") from None
     several = processes > 1
     fabric = Fabric(accelerator=device, devices=processes, strategy="ddp_spawn" if several else "auto")
-    # Handed over as one function, for Fabric would take frozen arguments apart to look for tensors in them.
+    # Passed as one function, because Fabric would take frozen arguments apart to look for tensors in them.
     return fabric.launch(partial(_call, work=work, arguments=arguments)) if several else work(fabric, *arguments)
 
 

@@ -19,10 +19,10 @@ class Tuned:
 
     Attributes:
         hyperparameters: β, λ, α of each PCoder, rounded as a file holds them.
-        score: What they reach on the validation images.
-        before: What the network's own hyperparameters reached there.
-        tried: How many were tried.
-        diverged: How many of these diverged over t and were discarded.
+        score: Their score on the validation images.
+        before: The score of the network's own hyperparameters there.
+        tried: Number of trials.
+        diverged: Number of trials that diverged over t and were discarded.
         method: In words.
     """
 
@@ -35,7 +35,7 @@ class Tuned:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Tuned:
-        """Return what `dataclasses.asdict` made a record of."""
+        """Return the value that `dataclasses.asdict` turned into a record."""
         return cls(
             hyperparameters=tuple(Hyperparameters(**entry) for entry in record["hyperparameters"]),
             score=_score(record["score"]),
@@ -46,7 +46,7 @@ class Tuned:
         )
 
     def provenance(self, network: str, validation: Validation) -> list[str]:
-        """Return how the hyperparameters came to be, in lines."""
+        """Return how the hyperparameters were chosen, as lines of text."""
         source = validation.source
         kinds = [
             "clean" if condition == CLEAN else f"noise of standard deviation {standard_deviation(condition):g} on e_0"
@@ -87,9 +87,9 @@ def search(
     images. A proposal whose representations grow without bound on any image is discarded, and counted.
 
     Args:
-        network: Only its hyperparameters are sought; it is not changed.
-        validation: What decides.
-        trials: How many are tried.
+        network: The network whose hyperparameters are chosen; it is not changed.
+        validation: The images and conditions that decide.
+        trials: Number of trials.
         seed: Of the proposals.
         report: Called after each trial with (done, all, best score so far).
 
@@ -125,7 +125,7 @@ def search(
             report(number + 1, trials, max((held.value for _, held in found), default=0.0))
     if not found:
         raise DivergenceError(f"all {trials} hyperparameters that were tried diverge over t; train the predictors more")
-    # Of equals the first that was found.
+    # Of equal scores, the first one found.
     best, score = max(found, key=lambda pair: pair[1].value)
     return Tuned(best, score, before, trials, diverged, f"search by Optuna's TPE, {trials} trials, seed {seed}")
 

@@ -86,7 +86,7 @@ def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = No
 
     Raises:
         UsageError, DataError: The study cannot be done as described, or files cannot be written there.
-        WriteError: A file could not be written after all.
+        WriteError: A file could not be written.
     """
     study = load_definition(StudyTable, path)
     if zoo_entry(study.model).data != study.data:

@@ -1,4 +1,4 @@
-"""`pcbench tune`: new hyperparameters for a trained network, and the configuration file that says how they came."""
+"""`pcbench tune`: new hyperparameters for a trained network, and the configuration file that holds them."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
         report: Called with (done, all, best score so far).
 
     Raises:
-        UsageError, DataError, WeightsError: The request cannot be done, or files cannot be written there.
-        DivergenceError: Everything that was tried diverged over t.
-        WriteError: The file could not be written after all.
+        UsageError, DataError, WeightsError: The request is not possible, or files cannot be written there.
+        DivergenceError: All trials diverged over t.
+        WriteError: The file could not be written.
     """
     if request.method not in get_args(Method):
         raise UsageError(f"method {request.method!r} does not exist; known: {', '.join(get_args(Method))}")
@@ -97,7 +97,7 @@ def validation_images(data: str, images: int, seed: int, *, preprocessing: Prepr
         data: A data source.
         images: Size of that part.
         seed: Another seed is another part.
-        preprocessing: As the model states it.
+        preprocessing: The model's preprocessing.
     """
     if data == "digits":
         return open_source(data, preprocessing=preprocessing, split="validation")

@@ -1,4 +1,4 @@
-"""How good hyperparameters are: accuracy on validation images, clean and with noise on e_0."""
+"""The score of hyperparameters: accuracy on validation images, clean and with noise on e_0."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pcbench.errors import UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
 
-#: The suite whose noise validation and studies use, and what stands for "no noise" among its severities.
+#: The suite whose noise validation and studies use, and the severity that means "no noise".
 NOISE_SUITE = "gaussian-noise"
 CLEAN = 0
 CONDITIONS = (CLEAN, *SEVERITIES)
@@ -27,7 +27,7 @@ _KEPT_CELLS = 2**27
 
 @dataclass(frozen=True)
 class Validation:
-    """Images to choose hyperparameters by, and how they are chosen.
+    """Images that hyperparameters are chosen on, and the conditions.
 
     Attributes:
         source: Images that are used neither for training nor for any reported result.
@@ -53,11 +53,11 @@ class Validation:
 
 @dataclass(frozen=True)
 class Score:
-    """How well some hyperparameters did.
+    """The score of some hyperparameters.
 
     Attributes:
         accuracies: At each t = 0..T, one list a condition.
-        diverged: How many images' representations grew without bound, over all conditions.
+        diverged: Number of images whose representations grew without bound, over all conditions.
     """
 
     accuracies: tuple[tuple[float, ...], ...]
@@ -114,7 +114,7 @@ Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 
 
 def prepared(network: PredictiveNetwork, validation: Validation) -> Batches:
-    """Return what gives the inputs and labels of a condition; small inputs are drawn once and kept."""
+    """Return a function that gives the inputs and labels of a condition; small inputs are drawn once and kept."""
 
     def draw(condition: int) -> Iterator[tuple[Tensor, Tensor]]:
         return noisy_inputs(
@@ -137,10 +137,10 @@ def evaluate(
     """Measure the accuracy of every timestep under every condition.
 
     Args:
-        network: What is measured.
-        validation: On which images, and under which conditions.
+        network: The network.
+        validation: The images and the conditions.
         hyperparameters: β, λ, α of each PCoder; None means the network's own.
-        batches: What `prepared` returned, where several are evaluated.
+        batches: The result of `prepared`, to be reused for several evaluations.
     """
     batches = batches or prepared(network, validation)
     accuracies: list[tuple[float, ...]] = []

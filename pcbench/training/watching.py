@@ -38,7 +38,7 @@ class Bars(Watcher):
         self._progress.stop()
 
     def steps(self, stage: str) -> Reporter:
-        """Return who draws the steps of one stage."""
+        """Return a function that draws the steps of one stage."""
         task = self._progress.add_task(stage, total=None, note="")
 
         def report(done: int, total: int, losses: Mapping[str, float]) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// What the controls do. All values come from the JSON in the page; no file is fetched.
+// The page's controls. All values come from the JSON in the page; no file is fetched.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -19,7 +19,7 @@
   }
 
   function faded(hex, alpha) {
-    const [red, green, blue] = [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
+    const [red, green, blue] = [1, 3, 5].map((position) => parseInt(hex.slice(position, position + 2), 16));
     return `rgba(${red},${green},${blue},${alpha})`;
   }
 
@@ -27,7 +27,7 @@
     return value.toFixed(digits);
   }
 
-  // A budget grows by doubling and starts at none: evenly spaced steps, labelled with the budgets themselves.
+  // Budgets double and start at 0: evenly spaced steps, labelled with the budgets.
   function budgets(figure) {
     return [...new Set(figure.rows.map((row) => row.x))].sort((one, other) => one - other);
   }
@@ -38,7 +38,7 @@
 
   function traces(figure, panelTitle) {
     const steps = budgets(figure);
-    const place = (x) => (figure.x === "epsilon" ? steps.indexOf(x) : x);
+    const position = (x) => (figure.x === "epsilon" ? steps.indexOf(x) : x);
     const colours = palette(figure);
     const [digits, unit] = figure.percent ? [1, " %"] : [3, ""];
     const made = [];
@@ -47,7 +47,7 @@
       if (!shown(run) || panel === undefined) continue;
       panel.lines.forEach((line, index) => {
         const stands = figure.colours !== "timestep" || Number(line.label) === chosen() || data.timesteps.length < 3;
-        const x = line.x.map(place);
+        const x = line.x.map(position);
         const common = { x, name: plain([lineText(figure, line), runText(run)].filter((text) => text).join(", ")) };
         if (stands) made.push(...band(common, line, colours[index]));
         made.push({
@@ -84,7 +84,7 @@
     return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
   }
 
-  // Beside the plot, not in it: there it would lie over the axis where the window is narrow.
+  // Outside the plot: inside, it would cover the axis in a narrow window.
   function drawLegend(figure, panelTitle, element) {
     const panel = figure.runs.flatMap((one) => one.panels).find((one) => one.title === panelTitle);
     const entries = figure.legend_title
@@ -177,15 +177,15 @@
   function sort(button) {
     const header = button.closest("th");
     const table = header.closest("table");
-    const place = header.cellIndex;
+    const position = header.cellIndex;
     const rising = header.getAttribute("aria-sort") !== "ascending";
     all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
     header.setAttribute("aria-sort", rising ? "ascending" : "descending");
-    const key = (row) => row.cells[place].dataset.value ?? row.cells[place].textContent.trim();
+    const key = (row) => row.cells[position].dataset.value ?? row.cells[position].textContent.trim();
     const compare = (one, other) => key(one).localeCompare(key(other), "en", { numeric: true });
     const numeric = (one, other) => Number(key(one)) - Number(key(other));
     const rows = [...table.tBodies[0].rows];
-    const order = rows.every((row) => row.cells[place].dataset.value !== undefined) ? numeric : compare;
+    const order = rows.every((row) => row.cells[position].dataset.value !== undefined) ? numeric : compare;
     rows.sort((one, other) => (rising ? order(one, other) : order(other, one)));
     table.tBodies[0].append(...rows);
   }

@@ -1,6 +1,6 @@
 """Oracles: closed forms for a linear classifier, and foolbox's own objects."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 import numpy as np

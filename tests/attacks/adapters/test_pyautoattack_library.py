@@ -1,6 +1,6 @@
 """Oracles: AutoAttack's own evaluation of the same network, and the closed form for a linear classifier."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 import copy

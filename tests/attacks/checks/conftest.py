@@ -1,6 +1,6 @@
 """Networks and tables that tests of checks share."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable

@@ -1,6 +1,6 @@
 """Oracles: the same evidence gathered in one batch, each attack's own sweep, and slopes of a linear classifier."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 import copy

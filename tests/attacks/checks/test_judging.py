@@ -1,6 +1,6 @@
 """Oracles: the rule for the budget written out plainly, and the verdict on the same rows in their first order."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Oracle: the kept images classified one pair of timesteps at a time."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Oracles: networks whose gradients are broken on purpose, and a plain CNN whose gradients are not."""
 
-# ruff: noqa: TID252 - tests are no installed package, so an absolute import has nothing to name
+# ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
 import json
