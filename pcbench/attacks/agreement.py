@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from pcbench.attacks.definitions import AttackDefinition, Library
 from pcbench.attacks.sweep import sweep
+from pcbench.metrics.paired import mcnemar
+from pcbench.metrics.rates import rate
 
-#: Of the intervals.
-CONFIDENCE = 0.95
 _CLASSES: dict[Library, str] = {"foolbox": "LinfProjectedGradientDescentAttack", "torchattacks": "PGD"}
 
 
@@ -91,14 +90,14 @@ def library_agreement(
 
 
 def _agreement(epsilon: float, foolbox: np.ndarray, torchattacks: np.ndarray) -> Agreement:
-    intervals = (_interval(foolbox), _interval(torchattacks))
-    rates = (float(foolbox.mean()), float(torchattacks.mean()))
-    only = (int((foolbox & ~torchattacks).sum()), int((torchattacks & ~foolbox).sum()))
-    p_value = float(binomtest(only[0], sum(only), 0.5).pvalue) if sum(only) else 1.0
-    inside = all(low <= rate <= high for rate, (low, high) in zip(rates, reversed(intervals), strict=True))
-    return Agreement(epsilon, len(foolbox), rates, intervals, *only, p_value=p_value, agrees=inside)
-
-
-def _interval(broken: np.ndarray) -> tuple[float, float]:
-    found = binomtest(int(broken.sum()), len(broken)).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
+    first, second = rate(foolbox), rate(torchattacks)
+    return Agreement(
+        epsilon=epsilon,
+        n=first.images,
+        rates=(first.value, second.value),
+        intervals=((first.low, first.high), (second.low, second.high)),
+        foolbox_only=int((foolbox & ~torchattacks).sum()),
+        torchattacks_only=int((torchattacks & ~foolbox).sum()),
+        p_value=mcnemar(foolbox, torchattacks),
+        agrees=second.low <= first.value <= second.high and first.low <= second.value <= first.high,
+    )

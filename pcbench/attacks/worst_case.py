@@ -33,6 +33,9 @@ def worst_case(outcomes: pd.DataFrame) -> pd.DataFrame:
         DataError: The attacks were not run on the same images.
     """
     attacks = outcomes[outcomes["kind"] == "attack"]
+    modes = attacks["gradient"].dropna().unique()
+    if len(modes) == 1:  # an attack that uses no gradient is joined with those that do
+        attacks = attacks.assign(gradient=modes[0])
     parts = [
         _join(group)
         for _, group in attacks.groupby(_RULES, dropna=False, observed=True, sort=True)

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pcbench.metrics.representations import CORRELATION_DISTANCE
+from pcbench.metrics.shown import own_timestep, shown_epsilon
+from pcbench.norms import epsilon_text
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
 
@@ -101,28 +103,17 @@ def _attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     robust = (rows["metric"] == "robust_accuracy") & rows["targeted"].ne(other=True)
     reached = (rows["metric"] == "attack_success_rate_within") & rows["targeted"].eq(other=True)
-    attacks = rows[(rows["kind"] == "attack") & (robust | reached).fillna(value=False)]
-    for name, part in attacks.groupby("name"):
-        own = part[(part["attacked_timestep"] == part["timestep"]) & (part["epsilon"] > 0)]
-        if own.empty:
+    told = (robust | reached).fillna(value=False)
+    attacks = rows[rows["kind"] == "attack"]
+    for (name, norm), part in attacks.groupby(["name", "norm"], observed=True):
+        epsilon = shown_epsilon(part)
+        shown = own_timestep(part[told[part.index] & (part["epsilon"] == epsilon)])
+        if epsilon is None or shown.empty:
             continue
-        epsilon = _telling_epsilon(own)
-        shown = own[np.isclose(own["epsilon"].astype(float), epsilon)]
         goal = "target reached, " if bool(shown["targeted"].iloc[0]) else ""
-        columns[f"{goal}{name} ε={_fraction(epsilon)}"] = shown.set_index("timestep")["value"]
+        columns[f"{goal}{name} ε={epsilon_text(epsilon, str(norm))}"] = shown.set_index("timestep")["value"]
     return columns
 
 
 def _by_timestep(rows: pd.DataFrame, metric: str) -> pd.Series:
     return rows[rows["metric"] == metric].set_index("timestep")["value"]
-
-
-def _telling_epsilon(rows: pd.DataFrame) -> float:
-    """Return the epsilon at which t = 0 is nearest to one half: there a difference between timesteps shows most."""
-    first = rows[rows["timestep"] == 0]
-    distance = np.abs(first["value"].to_numpy(dtype=float) - 0.5)
-    return float(first["epsilon"].to_numpy(dtype=float)[distance.argmin()])
-
-
-def _fraction(epsilon: float) -> str:
-    return f"{epsilon * 255:.3g}/255"

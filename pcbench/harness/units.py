@@ -100,7 +100,7 @@ def attack_condition(
         definition.name,
         norm=definition.norm,
         targeted=definition.targeted,
-        gradient=gradient,
+        gradient=gradient if definition.white_box else None,
         attacked_timestep=timestep,
     )
 

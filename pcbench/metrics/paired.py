@@ -28,8 +28,14 @@ class Difference(NamedTuple):
     p: float
 
 
-def mcnemar(first: Booleans, second: Booleans, *, method: Literal["exact", "midp"] = "exact") -> float:
-    """Return the two-sided p value of McNemar's test.
+def mcnemar(
+    first: Booleans,
+    second: Booleans,
+    *,
+    method: Literal["exact", "midp"] = "exact",
+    alternative: Literal["two-sided", "greater"] = "two-sided",
+) -> float:
+    """Return the p value of McNemar's test.
 
     Among the images on which the two answers differ, either is as likely to be the right one if there is no
     difference (Q. McNemar, Psychometrika 12, 1947).
@@ -40,13 +46,17 @@ def mcnemar(first: Booleans, second: Booleans, *, method: Literal["exact", "midp
         method: ``"exact"`` never rejects a true null more often than it says, for few images as for many, and is
             conservative. ``"midp"`` counts half the probability of what was observed, and keeps its level on
             average only (M. W. Fagerland et al., BMC Medical Research Methodology 13:91, 2013).
+        alternative: ``"greater"`` asks only whether the second is True more often; ``"two-sided"`` asks either way.
     """
     gained = int(np.count_nonzero(second & ~first))
     lost = int(np.count_nonzero(first & ~second))
     if gained + lost == 0:
         return 1.0
-    p = float(binomtest(gained, gained + lost).pvalue)
-    return p - float(binom.pmf(gained, gained + lost, 0.5)) if method == "midp" else p
+    p = float(binomtest(gained, gained + lost, alternative=alternative).pvalue)
+    if method == "exact":
+        return p
+    observed = float(binom.pmf(gained, gained + lost, 0.5))
+    return p - (observed if alternative == "two-sided" else observed / 2)
 
 
 def paired_rate_change(first: Booleans, second: Booleans) -> Estimate:

@@ -12,13 +12,17 @@ TRANSFER = "transfer_success_rate"
 """The share of images made against t_a that are misclassified at t_e, of those right at both when clean."""
 
 
+# Files of former versions do not say it; they all were made with this one.
+_FORMER_GRADIENT = "exact"
+
+
 def transfer_rows(checks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
     """Yield rows of the tidy table, without the model, with Wilson's intervals.
 
     Args:
         checks: The entries of `checks.json`, each with `suite` and `transfer`: a list with `attack`, `norm`,
             `epsilon`, `attacked_timestep`, `timestep`, `attack_success_rate` (None where no image is right at both)
-            and `n`.
+            and `n`, and `gradient`, which files of former versions lack.
     """
     for entry in checks:
         for cell in entry["transfer"]:
@@ -36,6 +40,6 @@ def transfer_rows(checks: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
                 norm=cell["norm"],
                 epsilon=cell["epsilon"],
                 targeted=False,
-                gradient="exact",
+                gradient=cell.get("gradient", _FORMER_GRADIENT),
                 attacked_timestep=cell["attacked_timestep"],
             )

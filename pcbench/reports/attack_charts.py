@@ -8,13 +8,13 @@ from functools import partial
 
 import pandas as pd
 
+from pcbench.metrics.shown import own_timestep
 from pcbench.norms import epsilon_label, epsilon_text, norm_symbol
 from pcbench.reports.charts import (
     Chart,
     Panel,
     attack_title,
     lines,
-    own_timestep,
     texts,
     words,
 )
@@ -85,14 +85,14 @@ def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, a
 
 
 def _panels(rows: pd.DataFrame, norm: str, *, by_epsilon: bool) -> Iterator[Panel]:
-    gradients, aims = texts(rows["gradient"]), texts(rows["targeted"])
+    gradients, aims = texts(rows["gradient"].dropna()), texts(rows["targeted"])
     for (name, targeted, gradient), part in rows.groupby(
         ["name", "targeted", "gradient"], dropna=False, sort=False, observed=True
     ):
         title = attack_title(name)
         if len(aims) > 1:
             title += ", targeted" if targeted else ", untargeted"
-        if len(gradients) > 1:
+        if len(gradients) > 1 and not pd.isna(gradient):
             title += f", {words(str(gradient))} gradient"
         if by_epsilon:
             yield Panel(title, lines(part, "epsilon", "timestep", "{:.0f}".format))

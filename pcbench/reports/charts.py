@@ -124,11 +124,6 @@ def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], sc
     return tuple(line(rows[rows[by] == value], x, label(value), scale) for value in values)
 
 
-def own_timestep(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of attacks scored at the timestep they were made against, or made against all at once."""
-    return rows[rows["attacked_timestep"].isna() | (rows["attacked_timestep"] == rows["timestep"])]
-
-
 def words(name: str) -> str:
     """Return a snake_case name as words."""
     return name.replace("_", " ")

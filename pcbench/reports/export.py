@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from pcbench.errors import UnknownNameError
 from pcbench.files import try_folder, write
+from pcbench.metrics.shown import own_timestep
 from pcbench.norms import NORMS, epsilon_text
-from pcbench.reports.charts import own_timestep, texts
+from pcbench.reports.charts import texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from pcbench.metrics.shown import shown_epsilon
 from pcbench.metrics.transfer import TRANSFER
 from pcbench.norms import epsilon_text
 from pcbench.reports.charts import attack_title, texts
@@ -100,7 +101,9 @@ def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
         crossed = within[within["attacked_timestep"] != within["timestep"]]
         transfer = within[within["name"].isin(texts(crossed["name"]))]
     for (name, norm), part in transfer.groupby(["name", "norm"], sort=False, observed=True):
-        epsilon = _telling_epsilon(part)
+        epsilon = shown_epsilon(part)
+        if epsilon is None:
+            continue
         shown = part[part["epsilon"] == epsilon].sort_values(["attacked_timestep", "timestep"])
         yield HeatMapPanel(
             f"{attack_title(name)}, ε = {epsilon_text(epsilon, str(norm))}",
@@ -114,12 +117,6 @@ def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
                 for _, row in shown.iterrows()
             ),
         )
-
-
-def _telling_epsilon(part: pd.DataFrame) -> float:
-    """Return the budget at which the mean success is nearest to one half."""
-    means = part[part["epsilon"] > 0].groupby("epsilon")["value"].mean()
-    return float((means - 0.5).abs().idxmin())
 
 
 def draw_heat_map(chart: HeatMap) -> Figure:

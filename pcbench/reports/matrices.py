@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from pcbench.metrics.shown import own_timestep
 from pcbench.norms import epsilon_text
-from pcbench.reports.charts import attack_title, in_order, own_timestep, words
+from pcbench.reports.charts import attack_title, in_order, words
 from pcbench.results.conditions import CORRUPTED
 
 _MEANS = (

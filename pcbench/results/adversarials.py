@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pcbench.attacks.sweep import Sweep, scored_images
 from pcbench.errors import DataError
 from pcbench.norms import NormName, norm_named
 from pcbench.results.conditions import Condition
@@ -72,42 +68,6 @@ class Adversarials:
         return dataclasses.replace(
             self, ids=self.ids[part], labels=self.labels[part], targets=targets, index=self.index[:, part]
         )
-
-
-def join_sweeps(sweeps: Sequence[Sweep], condition: Condition, *, model: str, seed: int, data: str) -> Adversarials:
-    """Join the images of a sweep that was made in batches.
-
-    Args:
-        sweeps: Sweeps made with `keep_images=True`, of different images under the same attack.
-        condition: The attack.
-        model: The model that was attacked.
-        seed: The run's seed.
-        data: The images' source.
-
-    Raises:
-        DataError: The sweeps hold no images, or do not belong together.
-    """
-    if not sweeps:
-        raise DataError("there is no sweep to save")
-    first = sweeps[0]
-    if any(batch.epsilons != first.epsilons or batch.attack != first.attack for batch in sweeps):
-        raise DataError("images to save together come from one attack at one list of epsilons")
-    pool, index = _different(torch.cat([scored_images(batch) for batch in sweeps], dim=1))
-    targets = None
-    if first.targets is not None:
-        targets = torch.from_numpy(np.concatenate([batch.targets for batch in sweeps if batch.targets is not None]))
-    return Adversarials(
-        condition=condition,
-        model=model,
-        seed=seed,
-        data=data,
-        ids=tuple(name for batch in sweeps for name in batch.ids),
-        labels=torch.from_numpy(np.concatenate([batch.labels for batch in sweeps])),
-        targets=targets,
-        epsilons=first.epsilons,
-        pool=pool,
-        index=index,
-    )
 
 
 def to_bytes(adversarials: Adversarials) -> bytes:
@@ -164,21 +124,6 @@ def _former(metadata: dict[str, str]) -> dict[str, Any]:
     }
     lists = {name: json.loads(metadata[name]) for name in ("ids", "epsilons")}
     return {"format": _FORMER, "condition": condition, **{k: origin[k] for k in ("model", "seed", "data")}, **lists}
-
-
-def _different(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return of each image the clean one and every other one that differs from the budget before, and which is where.
-
-    Args:
-        images: (budgets, N, channels, height, width).
-    """
-    pool, index = [images[0]], [torch.arange(images.shape[1])]
-    for budget in range(1, len(images)):
-        changed = (images[budget] != images[budget - 1]).flatten(1).any(dim=1)
-        new = torch.arange(int(changed.sum())) + sum(len(part) for part in pool)
-        index.append(index[-1].masked_scatter(changed, new))
-        pool.append(images[budget][changed])
-    return torch.cat(pool), torch.stack(index)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

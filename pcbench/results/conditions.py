@@ -26,7 +26,7 @@ class Condition:
         norm: Norm of an attack's budget, such as ``"linf"``.
         epsilon: An attack's budget in [0,1] pixel units, or the standard deviation of a noise.
         targeted: Whether an attack aims at a class.
-        gradient: ``"exact"`` or ``"stop_error"``, the gradient an attack takes.
+        gradient: ``"exact"`` or ``"stop_error"``, the gradient an attack takes; none where it uses no gradient.
         attacked_timestep: The timestep whose loss an attack takes.
     """
 

@@ -30,6 +30,7 @@ PARTS_CODE = (
     "harness/context.py",
     "harness/blocks.py",
     "metrics/representations.py",
+    "metrics/shown.py",
     "results/schema.py",
     "results/conditions.py",
     "results/adversarials.py",

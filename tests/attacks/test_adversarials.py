@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from pcbench.attacks.classify import single
+from pcbench.attacks.kept_images import join_sweeps
 from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.work.saved import score_adversarials
-from pcbench.results.adversarials import join_sweeps, load_adversarials, to_bytes
+from pcbench.results.adversarials import load_adversarials, to_bytes
 from pcbench.results.conditions import Condition
 
 from .conftest import Case, attack

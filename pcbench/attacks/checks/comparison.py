@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+from pcbench.metrics.paired import holm, mcnemar
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,6 @@ class Comparison:
 def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Comparison:
     """Compare two attacks on the same images, (N,) each: True where broken."""
     rival_only, judged_only = int((rival & ~judged).sum()), int((judged & ~rival).sum())
-    differing = rival_only + judged_only
-    p_value = binomtest(rival_only, differing, 0.5, alternative="greater").pvalue if differing else 1.0
     return Comparison(
         sign=sign,
         epsilon=epsilon,
@@ -48,7 +49,7 @@ def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray
         rival_rate=float(rival.mean()) if len(rival) else 0.0,
         rival_only=rival_only,
         judged_only=judged_only,
-        p_value=float(p_value),
+        p_value=mcnemar(judged, rival, alternative="greater"),
     )
 
 
@@ -60,10 +61,8 @@ def too_few_broken(sign: str, epsilon: float, broken: NDArray[np.bool_], allowed
     return Comparison(sign, epsilon, len(broken), rate, 1 - allowed, standing, 0, float(p_value))
 
 
-def holm(comparisons: list[Comparison], level: float) -> list[Comparison]:
-    """Return the comparisons that are significant together at a level (Holm, 1979)."""
-    ordered = sorted(comparisons, key=lambda comparison: comparison.p_value)
-    for place, comparison in enumerate(ordered):
-        if comparison.p_value > level / (len(ordered) - place):
-            return ordered[:place]
-    return ordered
+def significant(comparisons: Sequence[Comparison], level: float) -> list[Comparison]:
+    """Return the comparisons that are significant together at a level, by Holm's correction; the surest first."""
+    adjusted = holm([comparison.p_value for comparison in comparisons])
+    ordered = sorted(zip(adjusted, comparisons, strict=True), key=lambda pair: pair[1].p_value)
+    return [comparison for p_value, comparison in ordered if p_value <= level]

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import is_descent, select
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import EvalBatch, RandomCorners, run, square, with_more_steps
-from pcbench.attacks.checks.rows import EvidenceRow, Measured, as_rows
+from pcbench.attacks.checks.rivals import EvalBatch, RandomCorners, attack_timestep, square, with_more_steps
+from pcbench.attacks.checks.rows import JUDGED_GRADIENT, EvidenceRow, Measured, as_rows
 from pcbench.attacks.classify import classify, single
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import scored_images
@@ -133,8 +133,8 @@ def _transfer(
     timesteps: Sequence[int],
 ) -> Iterator[Measured]:
     size, last = len(eval_batch.images), max(timesteps)
-    made = run(
-        model.at(timestep),
+    made = attack_timestep(
+        model.at(timestep, JUDGED_GRADIENT),
         eval_batch,
         definition,
         select(definition),
@@ -159,7 +159,7 @@ class _Rival:
     definition: AttackDefinition
     adapter: Adapter
     epsilon: float
-    gradient: Gradient = "exact"
+    gradient: Gradient = JUDGED_GRADIENT
 
 
 def _rival(
@@ -186,6 +186,8 @@ def _rival(
 
 def _broken(classifier: nn.Module, eval_batch: EvalBatch, rival: _Rival) -> Iterator[Measured]:
     size = len(eval_batch.images)
-    outcome = run(classifier, eval_batch, rival.definition, rival.adapter, epsilons=[rival.epsilon], batch_size=size)
+    outcome = attack_timestep(
+        classifier, eval_batch, rival.definition, rival.adapter, epsilons=[rival.epsilon], batch_size=size
+    )
     right = outcome.eligible
     yield Measured(eval_batch.some(right).ids, "broken", outcome.success[-1][right])

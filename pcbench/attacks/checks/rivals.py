@@ -82,7 +82,7 @@ class RandomCorners:
         return self._norm.extreme(unit_starts(task.images, self._norm, generators))
 
 
-def run(
+def attack_timestep(
     classifier: nn.Module,
     eval_batch: EvalBatch,
     definition: AttackDefinition,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pcbench.attacks.checks.rows import Numbers, is_true
+from pcbench.attacks.checks.rows import JUDGED_GRADIENT, Numbers, is_true
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import DataError
+from pcbench.network.unrolling import Gradient
 from pcbench.norms import NormName
 
 
@@ -22,6 +23,7 @@ class TransferMatrix:
         attack: The attack's name.
         norm: The ball's norm.
         epsilon: The budget.
+        gradient: How the attack differentiated the error terms.
         timesteps: The timesteps attacked (rows) and scored (columns), ascending.
         broken: ``broken[a, e, i]``: image i, made against timestep a, is misclassified at timestep e; (T, T, N).
         correct: ``correct[t, i]``: image i is right at timestep t when clean; (T, N).
@@ -30,6 +32,7 @@ class TransferMatrix:
     attack: str
     norm: NormName
     epsilon: float
+    gradient: Gradient
     timesteps: tuple[int, ...]
     broken: NDArray[np.bool_]
     correct: NDArray[np.bool_]
@@ -50,6 +53,7 @@ class TransferMatrix:
                 "attack": self.attack,
                 "norm": self.norm,
                 "epsilon": self.epsilon,
+                "gradient": self.gradient,
                 "attacked_timestep": made,
                 "timestep": scored,
                 "attack_success_rate": None if np.isnan(rates[row, column]) else float(rates[row, column]),
@@ -89,6 +93,7 @@ def transfer_matrix(
         attack=definition.name,
         norm=definition.norm,
         epsilon=epsilon,
+        gradient=JUDGED_GRADIENT,
         timesteps=tuple(timesteps),
         broken=np.stack([[complete(made, "broken", scored) for scored in timesteps] for made in timesteps]),
         # Where an image was attacked it was asked whether it can be; that answer counts.

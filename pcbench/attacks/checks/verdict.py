@@ -6,7 +6,7 @@ section 3.1, and Carlini et al., On evaluating adversarial robustness, 2019 (arX
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -15,15 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pcbench.attacks.adapters.registry import select
-from pcbench.attacks.checks.comparison import Comparison, compare, holm, too_few_broken
+from pcbench.attacks.checks.comparison import Comparison, compare, significant, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import METRICS, GradientEvidence, pooled_gradients
-from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, EvalBatch, run
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, EvalBatch, attack_timestep
 from pcbench.attacks.checks.rows import Numbers, is_true
 from pcbench.attacks.checks.transfer import TransferMatrix, transfer_matrix
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE
 from pcbench.errors import DataError, UsageError
+from pcbench.metrics.shown import telling_epsilon
 
 #: The chance that a sound timestep is called suspicious by its comparisons, if its attacks were equally strong.
 LEVEL = 0.01
@@ -63,30 +64,6 @@ class TimestepChecks:
     comparisons: tuple[Comparison, ...]
     shown: tuple[Comparison, ...]
     transfer: tuple[dict[str, float | int | str | None], ...]
-
-
-def telling_epsilon(epsilons: Sequence[float], broken: Mapping[int, NDArray[np.bool_]]) -> float:
-    """Return the budget at which the attack breaks nearest to half of the images: there, differences show best.
-
-    Args:
-        epsilons: The budgets of the judged attack's sweep, ascending; 0 is left out.
-        broken: For each timestep, (budgets, N): whether an image is broken within a budget. N may differ between
-            timesteps: only images that count are in it, those right at the timestep.
-
-    Raises:
-        UsageError: No image counts at some timestep, or there is no budget above 0.
-    """
-    budgets = np.asarray(epsilons, dtype=np.float64)
-    above = budgets > 0
-    if not above.any():
-        raise UsageError("checks need a budget above 0")
-    for timestep, within in broken.items():
-        if not within.shape[1]:
-            raise _nothing_right(timestep)
-    mean = np.mean([within[above].mean(axis=1) for within in broken.values()], axis=0)
-    # Where nothing is ever broken the largest budget tells most, where everything always is the smallest.
-    best = len(mean) - 1 if (mean < 0.5).all() else int(np.argmin(np.abs(mean - 0.5)))
-    return float(budgets[above][best])
 
 
 def judge(
@@ -143,10 +120,15 @@ def run_checks(
     """
     judged, size = judged_attack(definitions), batch_size or DEFAULT_BATCH_SIZE
     sweeps = {
-        timestep: run(model.at(timestep), eval_batch, judged, select(judged), batch_size=size) for timestep in timesteps
+        timestep: attack_timestep(model.at(timestep), eval_batch, judged, select(judged), batch_size=size)
+        for timestep in timesteps
     }
     broken = {timestep: outcome.success_within[:, outcome.eligible] for timestep, outcome in sweeps.items()}
-    epsilon = telling_epsilon(sweeps[timesteps[0]].epsilons, broken)
+    for timestep, within in broken.items():
+        if not within.shape[1]:
+            raise _nothing_right(timestep)
+    rates = np.array([within.mean(axis=1) for within in broken.values()])
+    epsilon = telling_epsilon(sweeps[timesteps[0]].epsilons, rates)
     rows = [
         row
         for batch in eval_batch.batches(size)
@@ -275,6 +257,6 @@ def _gradient_signs(evidence: GradientEvidence) -> Iterator[str]:
 
 
 def _signs(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    for found in holm(list(comparisons), LEVEL):
+    for found in significant(comparisons, LEVEL):
         rates = f"{found.rival_rate:.1%} against {found.judged_rate:.1%} of {found.n} images"
         yield f"{found.sign}, epsilon {found.epsilon:.4g}: {rates} (p = {found.p_value:.2g})"

@@ -11,13 +11,14 @@ import torch
 
 from pcbench.attacks.all_timesteps import sweep_all_timesteps
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite
+from pcbench.attacks.kept_images import join_sweeps
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.data.image_source import Batch
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
-from pcbench.results.adversarials import join_sweeps, to_bytes
+from pcbench.results.adversarials import to_bytes
 from pcbench.results.conditions import Condition
 from pcbench.results.schema import OUTCOMES, joined, outcome_table
 

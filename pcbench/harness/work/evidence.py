@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from pcbench.attacks.checks.evidence import gather, judged_attack
 from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import EvidenceRow
-from pcbench.attacks.checks.verdict import telling_epsilon
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
+from pcbench.metrics.shown import telling_epsilon
 from pcbench.results.schema import EVIDENCE, made_table
 
 
@@ -59,8 +59,8 @@ def judged_epsilon(sweeps: Mapping[str, pa.Table]) -> float:
             counted = np.array([value is not None for value in within[0]])
             broken.setdefault(timestep, []).append(within[:, counted].astype(np.bool_))
     joined = {timestep: np.concatenate(parts, axis=1) for timestep, parts in broken.items()}
-    counting = {timestep: within for timestep, within in joined.items() if within.shape[1]}
-    return telling_epsilon(budgets, counting) if counting else max(budgets, default=0.0)
+    rates = [within.mean(axis=1) for within in joined.values() if within.shape[1]]
+    return telling_epsilon(budgets, np.array(rates)) if rates else max(budgets, default=0.0)
 
 
 def _column(table: pa.Table, name: str) -> NDArray[np.float64]:

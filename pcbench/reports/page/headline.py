@@ -9,8 +9,9 @@ import pandas as pd
 
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.metrics.rows import CHANGE
+from pcbench.metrics.shown import own_timestep, shown_epsilon
 from pcbench.norms import epsilon_text
-from pcbench.reports.charts import attack_title, own_timestep, split_baseline, texts
+from pcbench.reports.charts import attack_title, split_baseline, texts
 
 _MEANS = {
     "mean_corruption_error": "mCE",
@@ -98,10 +99,9 @@ def _moved(change: pd.Series | None) -> str:
 def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
     own = own_timestep(rows)
     for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
-        robust = part[part["metric"] == "robust_accuracy"]
-        if not len(robust):
+        epsilon = shown_epsilon(part)
+        if epsilon is None or not (part["metric"] == "robust_accuracy").any():
             continue  # a targeted attack leaves none
-        epsilon = telling_epsilon(robust)
         at_epsilon = part[part["epsilon"] == epsilon]
         changes = _by_timestep(at_epsilon, "robust_accuracy" + CHANGE)
         for timestep, row in _by_timestep(at_epsilon, "robust_accuracy").items():
@@ -110,19 +110,6 @@ def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
             )
             changed = _changed(changes.get(timestep), 1)
             yield Sentence(timestep, f"{text}{_percent(row)} at t = {timestep}{changed}")
-
-
-def telling_epsilon(robust: pd.DataFrame) -> float:
-    """Return the ε at which robust accuracy at the first timestep is nearest to half the clean one.
-
-    There a difference between timesteps is largest; near 0 and near the clean accuracy all timesteps are equal.
-    """
-    start = int(robust["timestep"].min())
-    first = robust[robust["timestep"] == start].sort_values("epsilon")
-    values = {float(epsilon): float(value) for epsilon, value in zip(first["epsilon"], first["value"], strict=True)}
-    half = next(iter(values.values())) / 2
-    attacked = [epsilon for epsilon in values if epsilon > 0] or list(values)
-    return min(attacked, key=lambda epsilon: abs(values[epsilon] - half))
 
 
 def _by_timestep(rows: pd.DataFrame, metric: str) -> dict[int, pd.Series]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcbench.attacks.checks.comparison import Comparison, compare, holm, too_few_broken
+from pcbench.attacks.checks.comparison import Comparison, compare, significant, too_few_broken
 
 
 def test_the_paired_test_is_the_binomial_tail_over_the_images_that_differ() -> None:
@@ -28,5 +28,5 @@ def test_holm_stops_at_the_first_that_fails() -> None:
         return Comparison(name, 0.1, 10, 0.0, 0.0, 0, 0, p_value)
 
     values = [named("c", 0.03), named("a", 0.005), named("d", 0.04), named("b", 0.0166)]
-    assert [one.sign for one in holm(values, 0.05)] == ["a", "b"]
-    assert holm([named("a", 0.02), named("b", 0.03)], 0.03) == []
+    assert [one.sign for one in significant(values, 0.05)] == ["a", "b"]
+    assert significant([named("a", 0.02), named("b", 0.03)], 0.03) == []

@@ -1,4 +1,4 @@
-"""Oracles: the rule for the budget written out plainly, and the verdict on the same rows in their first order."""
+"""Oracle: the verdict on the same rows in their first order."""
 
 # ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
@@ -10,17 +10,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from numpy.typing import NDArray
 from pyarrow import parquet
 
 from pcbench.attacks.checks.rows import COLUMNS
-from pcbench.attacks.checks.verdict import TimestepChecks, checks_table, judge, telling_epsilon
+from pcbench.attacks.checks.verdict import TimestepChecks, checks_table, judge
 from pcbench.errors import DataError, UsageError
 
 from ..conftest import Case
 from .conftest import EPSILON, SUITE, gathered, two_timesteps, victims_of
-
-EPSILONS = (0.1, 0.2, 0.3, 0.4)
 
 
 @pytest.fixture(scope="module")
@@ -37,49 +34,6 @@ def changed(rows: pd.DataFrame, value: float, **where: object) -> pd.DataFrame:
     chosen = np.logical_and.reduce([rows[name] == wanted for name, wanted in where.items()])
     assert chosen.any()
     return rows.assign(value=rows["value"].mask(chosen, value))
-
-
-def plain_epsilon(epsilons: tuple[float, ...], broken: dict[int, NDArray[np.bool_]]) -> float:
-    rates = [within[1:].mean(axis=1) for within in broken.values()]
-    mean = np.mean(rates, axis=0)
-    best = np.argsort(np.abs(mean - 0.5), kind="stable")[0]
-    if (mean < 0.5).all():
-        best = len(mean) - 1
-    return epsilons[-len(mean) :][int(best)]
-
-
-def test_the_budget_is_that_of_the_plain_rule() -> None:
-    generator = np.random.default_rng(0)
-    found: list[float] = []
-    for _ in range(400):
-        images = generator.integers(1, 6, size=3)  # few, so that ties are frequent
-        share = generator.choice([0.0, 0.1, 0.4, 1.0])
-        new = [generator.random((5, count)) < share for count in images]
-        broken = {t: np.logical_or.accumulate(one, axis=0) for t, one in enumerate(new)}
-        for within in broken.values():
-            within[0] = False
-        found.append(telling_epsilon((0.0, *EPSILONS), broken))
-        assert found[-1] == plain_epsilon(EPSILONS, broken)
-        assert found[-1] == telling_epsilon(EPSILONS, {t: within[1:] for t, within in broken.items()})
-    assert set(found) == set(EPSILONS)
-
-
-def test_the_ends_and_ties_of_the_rule() -> None:
-    def rates(*counts: int) -> dict[int, NDArray[np.bool_]]:
-        return {0: np.arange(10) < np.array(counts)[:, None]}
-
-    assert telling_epsilon(EPSILONS, rates(0, 0, 0, 0)) == 0.4
-    assert telling_epsilon(EPSILONS, rates(10, 10, 10, 10)) == 0.1
-    assert telling_epsilon(EPSILONS, rates(0, 4, 6, 10)) == 0.2
-    assert telling_epsilon(EPSILONS, rates(0, 4, 4, 4)) == 0.4
-
-
-def test_no_image_or_no_budget_is_no_ground_for_a_budget() -> None:
-    nothing = np.zeros((4, 0), dtype=bool)
-    with pytest.raises(UsageError, match="t = 1: nothing to check"):
-        telling_epsilon(EPSILONS, {0: np.ones((4, 3), dtype=bool), 1: nothing})
-    with pytest.raises(UsageError, match="budget above 0"):
-        telling_epsilon((0.0,), {0: np.zeros((1, 3), dtype=bool)})
 
 
 def test_the_order_of_the_rows_changes_nothing(rows: pd.DataFrame) -> None:

@@ -1,0 +1,58 @@
+"""The ε that a summary shows: one rule for the terminal, the page, the figures and the checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pcbench.errors import UsageError
+
+
+def own_timestep(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of attacks scored at the timestep they were made against, or made against all at once."""
+    return rows[rows["attacked_timestep"].isna() | (rows["attacked_timestep"] == rows["timestep"])]
+
+
+def telling_epsilon(epsilons: Sequence[float], rates: NDArray[np.floating]) -> float:
+    """Return the budget at which an attack breaks nearest to half of the images: there, differences show best.
+
+    The rates are those within a budget, over the images right at a timestep when clean, and their mean over timesteps
+    decides: a rule that looks at one timestep would favour it. Where fewer than half are ever broken the largest
+    budget tells most; where two are equally near, the smaller one is taken.
+
+    Args:
+        epsilons: The budgets, ascending; 0 is left out.
+        rates: The share broken within each budget, (timesteps, budgets).
+
+    Raises:
+        UsageError: There is no budget above 0.
+    """
+    budgets = np.asarray(epsilons, dtype=np.float64)
+    above = budgets > 0
+    if not above.any():
+        raise UsageError("an attack needs a budget above 0 to be judged or shown")
+    mean = np.ascontiguousarray(rates, dtype=np.float64)[:, above].mean(axis=0)
+    best = len(mean) - 1 if (mean < 0.5).all() else int(np.argmin(np.abs(mean - 0.5)))
+    return float(budgets[above][best])
+
+
+def shown_epsilon(rows: pd.DataFrame) -> float | None:
+    """Return the budget of one attack that a summary shows, by `telling_epsilon`.
+
+    Args:
+        rows: The attack's rows of the tidy table, of one model, suite and norm. Those scored at the timestep attacked
+            decide; where there is none (images made elsewhere), all of them do.
+
+    Returns:
+        None where the attack has no budget above 0. Where no image is right at any timestep, the largest budget.
+    """
+    budgets = sorted(float(value) for value in rows["epsilon"].dropna().unique() if value > 0)
+    within = rows[(rows["metric"] == "attack_success_rate_within") & (rows["epsilon"] > 0)]
+    if within.empty:
+        return budgets[-1] if budgets else None
+    own = own_timestep(within)
+    means = (within if own.empty else own).pivot_table(index="timestep", columns="epsilon", values="value")
+    return telling_epsilon([float(value) for value in means.columns], means.to_numpy(dtype=np.float64))

@@ -1,0 +1,41 @@
+"""Oracle: the ε at which the run's own checks judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pcbench.attacks.checks import rivals
+from pcbench.cli.run_table import print_summary
+from pcbench.harness.start import run
+from pcbench.metrics.shown import shown_epsilon
+from pcbench.norms import epsilon_text
+from pcbench.reports.heat_maps import heat_maps
+from pcbench.reports.page.headline import headline
+
+
+def test_terminal_page_figures_and_checks_show_the_same_budget(
+    attack_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rivals, "SQUARE_QUERIES", 10)
+    finished = run(
+        "pdigits", [str(attack_suite)], out=tmp_path / "run", images=30, timesteps=1, checks=True, progress=False
+    )
+    metrics = finished.metrics
+    judged = json.loads((finished.folder / "checks.json").read_text(encoding="utf-8"))[0]
+    text = epsilon_text(judged["epsilon"], "linf")
+    name = judged["attack"]
+
+    assert shown_epsilon(metrics[metrics["name"] == name]) == judged["epsilon"]
+    console = Console(record=True, width=300)
+    print_summary(finished, console)
+    assert f"{name} ε={text}" in console.export_text()
+    assert any(f"{name.upper()} within ε = {text} is" in sentence.text for sentence in headline(metrics))
+    of_suite = metrics[metrics["suite"] == attack_suite.name]
+    (panel,) = (panel for chart in heat_maps(of_suite) for panel in chart.panels)
+    assert panel.title == f"{name.upper()}, ε = {text}"
+    transfer = metrics[metrics["metric"] == "transfer_success_rate"]
+    assert set(transfer["gradient"]) == {"exact"}
