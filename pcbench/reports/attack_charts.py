@@ -92,7 +92,7 @@ def _panels(rows: pd.DataFrame, norm: str, *, by_epsilon: bool) -> Iterator[Pane
         title = attack_title(name)
         if len(aims) > 1:
             title += ", targeted" if targeted else ", untargeted"
-        if len(gradients) > 1 and not pd.isna(gradient):
+        if len(gradients) > 1 and gradient in gradients:
             title += f", {words(str(gradient))} gradient"
         if by_epsilon:
             yield Panel(title, lines(part, "epsilon", "timestep", "{:.0f}".format))
