@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture
-def reference(tmp_path: Path, make_run, call) -> Path:
+def reference(tmp_path: Path, make_run: Callable[..., Path], call: Callable[..., int]) -> Path:
     path = tmp_path / "made.npz"
     assert call("freeze", make_run(tmp_path / "first", right=180), "--out", path) == 0
     return path
 
 
-def test_an_unchanged_run_passes(tmp_path, make_run, call, reference, capsys):
+def test_an_unchanged_run_passes(
+    tmp_path: Path,
+    make_run: Callable[..., Path],
+    call: Callable[..., int],
+    reference: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert call("check", make_run(tmp_path / "second", right=180, seed=1), "--against", reference) == 0
     printed = capsys.readouterr().out
     assert "passed: " in printed
     assert "200 images find with 90% probability a true drop of" in " ".join(printed.split())
 
 
-def test_a_drop_fails_and_every_output_tells_it(tmp_path, make_run, call, reference, capsys):
+def test_a_drop_fails_and_every_output_tells_it(
+    tmp_path: Path,
+    make_run: Callable[..., Path],
+    call: Callable[..., int],
+    reference: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run = make_run(tmp_path / "second", right=120)
     junit, markdown = tmp_path / "out" / "junit.xml", tmp_path / "out" / "comment.md"
     arguments = ("check", run, "--against", reference, "--junit", junit, "--markdown", markdown, "--github")
@@ -33,13 +46,21 @@ def test_a_drop_fails_and_every_output_tells_it(tmp_path, make_run, call, refere
     assert call("check", run, "--against", reference, "--tolerated", "0.4") == 0
 
 
-def test_gains_pass_unless_asked_for(tmp_path, make_run, call, reference):
+def test_gains_pass_unless_asked_for(
+    tmp_path: Path, make_run: Callable[..., Path], call: Callable[..., int], reference: Path
+) -> None:
     run = make_run(tmp_path / "second", right=200)
     assert call("check", run, "--against", reference) == 0
     assert call("check", run, "--against", reference, "--either-way", "--tolerated", "0.02") == 1
 
 
-def test_what_cannot_be_compared_is_one_line_and_exit_2(tmp_path, make_run, call, reference, capsys):
+def test_what_cannot_be_compared_is_one_line_and_exit_2(
+    tmp_path: Path,
+    make_run: Callable[..., Path],
+    call: Callable[..., int],
+    reference: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     other = make_run(tmp_path / "second", right=180, crop=28)
     for arguments, problem in [
         (("check", other, "--against", reference), "data.preprocessing: {'crop': 32} -> {'crop': 28}"),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
+import pytest
 
 
-def test_two_runs_are_compared_and_written(tmp_path, make_run, call, capsys):
+def test_two_runs_are_compared_and_written(
+    tmp_path: Path, make_run: Callable[..., Path], call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = make_run(tmp_path / "first", right=180), make_run(tmp_path / "second", right=120)
     assert call("compare", *runs, "--out", tmp_path / "out") == 0
     printed = " ".join(capsys.readouterr().out.split())
@@ -16,7 +22,9 @@ def test_two_runs_are_compared_and_written(tmp_path, make_run, call, capsys):
     assert "| 90.0 | 60.0 |" in (tmp_path / "out" / "comparison.md").read_text()
 
 
-def test_what_cannot_be_compared_is_one_line_and_exit_2(tmp_path, make_run, call, capsys):
+def test_what_cannot_be_compared_is_one_line_and_exit_2(
+    tmp_path: Path, make_run: Callable[..., Path], call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     first, other = make_run(tmp_path / "first", right=180), make_run(tmp_path / "second", right=180, crop=28)
     for arguments, problem in [
         (("compare", first, other), "data.preprocessing: {'crop': 32} -> {'crop': 28}"),

@@ -3,38 +3,42 @@ difference is known."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from made_runs import made_run
 
 from pcbench.catalog import suite_folder
-from pcbench.comparison.compare import compare_runs, compare_timesteps
+from pcbench.comparison.compare import ComparedRow, compare_runs, compare_timesteps
 from pcbench.comparison.compare_output import as_frame, compare_markdown, sentence
-from pcbench.corruptions.definitions import load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
+from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
-from pcbench.results.schema import outcome_table, write_outcomes
-from pcbench.results.workspace import begin
+from pcbench.results.schema import outcome_table
 
 NAMES = ("first", "second")
 
 
-def fog_is_harder(condition, _timestep, chance):
+def fog_is_harder(condition: Condition, _timestep: int, chance: np.ndarray) -> np.ndarray:
     return chance * (0.5 if condition.name == "fog" else 1)
 
 
-def later_timesteps_are_better(condition, timestep, chance):
+def later_timesteps_are_better(condition: Condition, timestep: int, chance: np.ndarray) -> np.ndarray:
     return chance ** (1 / (1 + 2 * timestep)) if condition.kind != "clean" else chance
 
 
-def by_name(rows):
+def by_name(rows: list[ComparedRow]) -> dict[tuple[str, str, int], ComparedRow]:
     return {(row.suite, row.figure.name, row.second.timestep): row for row in rows}
 
 
-def test_values_and_differences_are_those_of_the_outcomes(make_run):
+def test_values_and_differences_are_those_of_the_outcomes(make_run: Callable[..., Run]) -> None:
     one, two = make_run("one"), make_run("two", seed=1, change=fog_is_harder)
     rows = by_name(compare_runs(one, two, NAMES))
     assert len(rows) == 3 * 4
@@ -50,7 +54,7 @@ def test_values_and_differences_are_those_of_the_outcomes(make_run):
         assert rows["made-linf", "clean accuracy", timestep].test == "McNemar"
 
 
-def test_a_real_difference_is_found_where_it_is_and_nowhere_else(make_run):
+def test_a_real_difference_is_found_where_it_is_and_nowhere_else(make_run: Callable[..., Run]) -> None:
     rows = compare_runs(make_run("one"), make_run("two", seed=1, change=fog_is_harder), NAMES)
     for row in rows:
         assert (row.p_holm < 0.01) == (row.figure.name == "accuracy under mean of 2 corruptions")
@@ -62,7 +66,7 @@ def test_a_real_difference_is_found_where_it_is_and_nowhere_else(make_run):
     assert clean.p == 1.0
 
 
-def test_timesteps_of_a_run(make_run):
+def test_timesteps_of_a_run(make_run: Callable[..., Run]) -> None:
     rows = compare_timesteps(make_run("one", change=later_timesteps_are_better))
     assert {(row.first.name, row.second.name) for row in rows} == {("t = 0", "t = 1"), ("t = 0", "t = 2")}
     row = by_name(rows)["made-c", "accuracy under mean of 2 corruptions", 2]
@@ -73,7 +77,7 @@ def test_timesteps_of_a_run(make_run):
     assert sentence(attacked).startswith("made-linf: t = 2 is more robust than t = 0; robust accuracy")
 
 
-def test_holm_is_over_the_timesteps_of_one_question(make_run):
+def test_holm_is_over_the_timesteps_of_one_question(make_run: Callable[..., Run]) -> None:
     rows = [row for row in compare_timesteps(make_run("one")) if row.figure.name == "clean accuracy"]
     rows = [row for row in rows if row.suite == "made-c"]
     small, large = sorted(rows, key=lambda row: row.p)
@@ -81,13 +85,13 @@ def test_holm_is_over_the_timesteps_of_one_question(make_run):
     assert large.p_holm == pytest.approx(max(large.p, small.p_holm))
 
 
-def test_a_run_equals_itself(make_run):
+def test_a_run_equals_itself(make_run: Callable[..., Run]) -> None:
     for row in compare_runs(make_run("one"), make_run("two"), NAMES):
         assert (row.difference, row.p_holm, row.wins) == (0, 1, 0)
         assert row.low <= 0 <= row.high
 
 
-def test_what_cannot_be_compared_is_refused_with_the_field(make_run):
+def test_what_cannot_be_compared_is_refused_with_the_field(make_run: Callable[..., Run]) -> None:
     one = make_run("one")
     spec = one.spec
     data, suites = spec.data, spec.suites
@@ -107,7 +111,7 @@ def test_what_cannot_be_compared_is_refused_with_the_field(make_run):
 
 
 @pytest.fixture
-def imagenet_run(make_run, tmp_path):
+def imagenet_run(make_run: Callable[..., Run], tmp_path: Path) -> tuple[Run, CorruptionSuite]:
     """A run of imagenet-c with its real baseline: 60 images, two timesteps, the second a little better."""
     kind, folder = suite_folder("imagenet-c")
     suite = load_corruption_suite(folder)
@@ -115,7 +119,6 @@ def imagenet_run(make_run, tmp_path):
     entry = SuiteSpec(
         name="imagenet-c", kind=kind, version=str(suite.version), sha256=folder_hash(folder), images=60, subset=False
     )
-    space = begin(tmp_path / "imagenet", base.model_copy(update={"suites": (entry,)}), again=False)
     random = np.random.default_rng(0)
     tables = []
     for timestep in (0, 1):
@@ -128,11 +131,11 @@ def imagenet_run(make_run, tmp_path):
             columns = {"image_id": np.array([f"{n:02d}" for n in range(60)]), "correct": correct}
             columns |= {name: np.zeros(60, dtype=int) for name in ("label", "prediction", "confidence")}
             tables.append(outcome_table(condition, columns | {"timestep": np.full(60, timestep)}))
-    write_outcomes(pa.concat_tables(tables), space.finished / "outcomes" / "imagenet-c" / "all.parquet")
-    return space.finish({}), suite
+    files = {"imagenet-c/all.parquet": pa.concat_tables(tables)}
+    return made_run(tmp_path / "imagenet", base.model_copy(update={"suites": (entry,)}), files), suite
 
 
-def test_mce_is_that_of_the_metrics(imagenet_run):
+def test_mce_is_that_of_the_metrics(imagenet_run: tuple[Run, CorruptionSuite]) -> None:
     run, suite = imagenet_run
     metrics = summarise(run.outcomes(), model="made", baselines={"imagenet-c": suite.baseline})
     expected = metrics[metrics.metric == "mean_corruption_error"].set_index("timestep").value
@@ -145,7 +148,7 @@ def test_mce_is_that_of_the_metrics(imagenet_run):
     assert f"difference −{-100 * row.difference:.1f} [−" in sentence(row)
 
 
-def test_tables_hold_every_comparison(make_run):
+def test_tables_hold_every_comparison(make_run: Callable[..., Run]) -> None:
     rows = compare_timesteps(make_run("one"))
     frame = as_frame(rows)
     assert len(frame) == len(rows) == 8

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from pcbench.comparison.gate import check_run
-from pcbench.comparison.reference import freeze
+from pcbench.comparison.gate import GateReport, check_run
+from pcbench.comparison.reference import Reference, freeze
 from pcbench.errors import UsageError
+from pcbench.results.conditions import Condition
+from pcbench.results.directory import Run
 
 
-def fog_is_harder(condition, _timestep, chance):
+def fog_is_harder(condition: Condition, _timestep: int, chance: np.ndarray) -> np.ndarray:
     return chance * (0.4 if condition.name == "fog" else 1)
 
 
-def last_timestep_is_weaker_under_attack(condition, timestep, chance):
+def last_timestep_is_weaker_under_attack(condition: Condition, timestep: int, chance: np.ndarray) -> np.ndarray:
     return chance * (0.2 if condition.kind == "attack" and condition.epsilon and timestep == 2 else 1)
 
 
 @pytest.fixture
-def reference(make_run):
+def reference(make_run: Callable[..., Run]) -> Reference:
     return freeze(make_run("reference"))
 
 
-def failed(report):
+def failed(report: GateReport) -> set[tuple[str, str, int]]:
     return {(row.row.suite, row.row.what, row.row.timestep) for row in report.failed}
 
 
-def test_the_same_run_passes_with_nothing_tolerated(make_run, reference):
+def test_the_same_run_passes_with_nothing_tolerated(make_run: Callable[..., Run], reference: Reference) -> None:
     report = check_run(make_run("again"), reference, tolerated=0)
     assert not report.failed
     assert report.changed == 0
@@ -35,7 +39,7 @@ def test_the_same_run_passes_with_nothing_tolerated(make_run, reference):
     assert all(row.drop == 0 and row.lower == 0 for row in report.rows)
 
 
-def test_other_seeds_pass_and_are_told(make_run, reference):
+def test_other_seeds_pass_and_are_told(make_run: Callable[..., Run], reference: Reference) -> None:
     for seed in range(1, 4):
         report = check_run(make_run(f"seed-{seed}", seed=seed), reference, tolerated=0.01)
         assert not report.failed
@@ -43,7 +47,7 @@ def test_other_seeds_pass_and_are_told(make_run, reference):
         assert [str(difference) for difference in report.differences] == [f"settings.seed: 0 -> {seed}"]
 
 
-def test_rows_hold_the_accuracies_of_the_outcomes(make_run, reference):
+def test_rows_hold_the_accuracies_of_the_outcomes(make_run: Callable[..., Run], reference: Reference) -> None:
     run = make_run("other", seed=1)
     report = check_run(run, reference, tolerated=0.01)
     outcomes = run.outcomes()
@@ -64,7 +68,7 @@ def test_rows_hold_the_accuracies_of_the_outcomes(make_run, reference):
     assert len(values) == 3 * (1 + 1 + 2 + 1 + 1)
 
 
-def test_a_weaker_corruption_fails_where_it_is(make_run, reference):
+def test_a_weaker_corruption_fails_where_it_is(make_run: Callable[..., Run], reference: Reference) -> None:
     report = check_run(make_run("weaker", change=fog_is_harder), reference, tolerated=0.02)
     expected = {("made-c", what, timestep) for what in ("fog", "mean of 2 corruptions") for timestep in range(3)}
     assert failed(report) == expected
@@ -74,23 +78,25 @@ def test_a_weaker_corruption_fails_where_it_is(make_run, reference):
     assert row.detectable > 0.02
 
 
-def test_a_single_timestep_is_found(make_run, reference):
+def test_a_single_timestep_is_found(make_run: Callable[..., Run], reference: Reference) -> None:
     report = check_run(make_run("weaker", change=last_timestep_is_weaker_under_attack), reference, tolerated=0.02)
     assert failed(report) == {("made-linf", "pgd linf exact", 2)}
 
 
-def test_gains_fail_only_when_asked_for(make_run, reference):
+def test_gains_fail_only_when_asked_for(make_run: Callable[..., Run], reference: Reference) -> None:
     run = make_run("better", change=lambda condition, _, chance: chance ** (0.1 if condition.name == "fog" else 1))
     assert not check_run(run, reference, tolerated=0.02).failed
     assert check_run(run, reference, tolerated=0.02, side="change").failed
 
 
-def test_pooled_rows_alone(make_run, reference):
+def test_pooled_rows_alone(make_run: Callable[..., Run], reference: Reference) -> None:
     report = check_run(make_run("again"), reference, tolerated=0, guard="pooled")
     assert {row.row.what for row in report.rows} == {"clean", "mean of 2 corruptions", "pgd linf exact"}
 
 
-def test_code_and_seed_may_differ_but_images_suites_and_preprocessing_may_not(make_run, reference):
+def test_code_and_seed_may_differ_but_images_suites_and_preprocessing_may_not(
+    make_run: Callable[..., Run], reference: Reference
+) -> None:
     spec = reference.spec
     told = make_run("told", versions={"pcbench": "0.2"})
     assert [str(d) for d in check_run(told, reference, tolerated=0).differences] == ["versions.pcbench: 0.1 -> 0.2"]
@@ -109,7 +115,7 @@ def test_code_and_seed_may_differ_but_images_suites_and_preprocessing_may_not(ma
             check_run(make_run(f"refused-{place}", **change), reference, tolerated=0.01)
 
 
-def test_missing_conditions_and_other_images_are_refused(make_run, reference):
+def test_missing_conditions_and_other_images_are_refused(make_run: Callable[..., Run], reference: Reference) -> None:
     run = make_run("short")
     last = max((run.folder / "outcomes" / "made-c").glob("*.parquet"))
     last.unlink()
@@ -117,7 +123,7 @@ def test_missing_conditions_and_other_images_are_refused(make_run, reference):
         check_run(run, reference, tolerated=0.01)
 
 
-def test_changed_answers_at_the_same_seed(make_run, reference):
+def test_changed_answers_at_the_same_seed(make_run: Callable[..., Run], reference: Reference) -> None:
     """A few answers differ at one timestep: too few for an accuracy to tell, but they can be counted."""
     weaker = make_run("weaker", change=lambda cond, t, chance: chance * (0.97 if (cond.name, t) == ("fog", 1) else 1))
     share = check_run(weaker, reference, tolerated=0.05).changed / (3 * (11 * 240 + 4 * 120))
@@ -133,7 +139,7 @@ def test_changed_answers_at_the_same_seed(make_run, reference):
         check_run(make_run("same"), reference, tolerated=0, tolerated_changes=1.5)
 
 
-def test_numbers_out_of_range_are_refused(make_run, reference):
+def test_numbers_out_of_range_are_refused(make_run: Callable[..., Run], reference: Reference) -> None:
     run = make_run("run")
     for tolerated in (-0.1, 1.0, float("nan")):
         with pytest.raises(UsageError, match="tolerated drop is a share"):

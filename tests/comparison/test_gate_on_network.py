@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from made_runs import made_run
 
 import pcbench
 from pcbench import models
@@ -22,8 +23,7 @@ from pcbench.network.update import Hyperparameters
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.run_spec import RunSpec
-from pcbench.results.schema import outcome_table, write_outcomes
-from pcbench.results.workspace import begin
+from pcbench.results.schema import outcome_table
 
 TIMESTEPS = 8
 CORRUPTIONS = ("shot_noise", "defocus_blur")
@@ -50,7 +50,9 @@ def images() -> ImageSource:
 
 
 @pytest.fixture
-def answer(network: PredictiveNetwork, images: ImageSource, make_run: Callable[..., Run], tmp_path: Path):
+def answer(
+    network: PredictiveNetwork, images: ImageSource, make_run: Callable[..., Run], tmp_path: Path
+) -> Callable[..., Run]:
     """Let the network answer, and leave the answers as a finished run."""
     spec = make_run("spec").spec
 
@@ -58,15 +60,13 @@ def answer(network: PredictiveNetwork, images: ImageSource, make_run: Callable[.
         settings = spec.settings.model_copy(update={"seed": seed, "timesteps": TIMESTEPS})
         suite = spec.suites[0].model_copy(update={"images": len(images)})
         described: RunSpec = spec.model_copy(update={"suites": (suite,), "settings": settings})
-        space = begin(tmp_path / name, described, again=False)
         tables = [_table(network, images, "clean", None, images.load(range(len(images))))]
         for corruption in CORRUPTIONS:
             for severity in SEVERITIES:
                 clean = images.load(range(len(images)))
                 corrupted = pcbench.corrupt(clean, corruption, severity, seed=seed, ids=images.ids)
                 tables.append(_table(network, images, corruption, severity, corrupted))
-        write_outcomes(pa.concat_tables(tables), space.finished / "outcomes" / "made-c" / "all.parquet")
-        return space.finish({})
+        return made_run(tmp_path / name, described, {"made-c/all.parquet": pa.concat_tables(tables)})
 
     return run
 
@@ -88,7 +88,7 @@ def _table(
     return outcome_table(Condition("made-c", "corruption" if severity else "clean", name, severity), columns)
 
 
-def test_a_wrong_sign_in_the_error_term_is_caught(network, answer):
+def test_a_wrong_sign_in_the_error_term_is_caught(network: PredictiveNetwork, answer: Callable[..., Run]) -> None:
     reference = freeze(answer("reference"))
     other_seed = check_run(answer("other", seed=1), reference, tolerated=0.005)
     assert other_seed.passed
@@ -101,7 +101,7 @@ def test_a_wrong_sign_in_the_error_term_is_caught(network, answer):
     assert all(row.drop == 0 for row in report.rows if row.row.timestep == 0)
 
 
-def test_a_forgotten_feedback_is_caught_by_its_answers(network, answer):
+def test_a_forgotten_feedback_is_caught_by_its_answers(network: PredictiveNetwork, answer: Callable[..., Run]) -> None:
     reference = freeze(answer("reference"))
     assert check_run(answer("again"), reference, tolerated=0, tolerated_changes=0).passed
     network.hyperparameters = tuple(replace(weights, feedback=0.0) for weights in WEIGHTS)

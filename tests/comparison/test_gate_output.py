@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -19,27 +20,28 @@ from pcbench.comparison.gate_output import (
     verdict,
 )
 from pcbench.comparison.reference import freeze
+from pcbench.results.directory import Run
 
 
 @pytest.fixture
-def passed(make_run) -> GateReport:
+def passed(make_run: Callable[..., Run]) -> GateReport:
     return check_run(make_run("again", seed=1), freeze(make_run("reference")), tolerated=0.01)
 
 
 @pytest.fixture
-def failed(make_run) -> GateReport:
+def failed(make_run: Callable[..., Run]) -> GateReport:
     weaker = make_run("weaker", change=lambda cond, _, chance: chance * (0.4 if cond.name == "fog" else 1))
     return check_run(weaker, freeze(make_run("reference")), tolerated=0.02)
 
 
-def test_verdict_names_the_worst_row(passed, failed):
+def test_verdict_names_the_worst_row(passed: GateReport, failed: GateReport) -> None:
     assert verdict(passed).startswith("passed: no guarded accuracy dropped by demonstrably more than 1 points")
     worst = max(failed.rows, key=lambda row: row.drop)
     assert verdict(failed).startswith("failed: 6 guarded accuracies")
     assert f"the most: {worst.row}, {100 * worst.reference:.1f} % to {100 * worst.value:.1f} %" in verdict(failed)
 
 
-def test_notes_tell_the_power_and_the_differences(passed, make_run):
+def test_notes_tell_the_power_and_the_differences(passed: GateReport, make_run: Callable[..., Run]) -> None:
     text = "\n".join(notes(passed))
     assert "240 images find with 90% probability a true drop of" in text
     assert "120 images find" in text
@@ -48,7 +50,7 @@ def test_notes_tell_the_power_and_the_differences(passed, make_run):
     assert f"all {same.answers:,} answers are the reference's" in notes(same)
 
 
-def test_junit_holds_every_row_once(failed):
+def test_junit_holds_every_row_once(failed: GateReport) -> None:
     root = ElementTree.fromstring(junit_xml(failed))  # noqa: S314 - made here
     (suite,) = root.findall("testsuite")
     cases = suite.findall("testcase")
@@ -60,7 +62,7 @@ def test_junit_holds_every_row_once(failed):
     assert failing == {f"{what}, t = {t}" for what in ("fog", "mean of 2 corruptions") for t in range(3)}
 
 
-def test_github_annotations_are_one_escaped_line_each(passed, failed):
+def test_github_annotations_are_one_escaped_line_each(passed: GateReport, failed: GateReport) -> None:
     (notice,) = github_annotations(passed).splitlines()
     assert notice.startswith("::notice title=pcbench check::passed: ")
     lines = github_annotations(failed).splitlines()
@@ -69,7 +71,7 @@ def test_github_annotations_are_one_escaped_line_each(passed, failed):
     assert all("% " not in line and "%25" in line for line in lines)
 
 
-def test_markdown_holds_failing_rows_and_all_rows_folded(failed):
+def test_markdown_holds_failing_rows_and_all_rows_folded(failed: GateReport) -> None:
     text = gate_markdown(failed)
     assert text.startswith("### pcbench check: failed\n")
     head, details = text.split("<details>")
@@ -79,7 +81,7 @@ def test_markdown_holds_failing_rows_and_all_rows_folded(failed):
     assert width == {11}
 
 
-def test_changed_answers_fail_in_every_output(make_run):
+def test_changed_answers_fail_in_every_output(make_run: Callable[..., Run]) -> None:
     weaker = make_run("weaker", change=lambda cond, _, chance: chance * (0.97 if cond.name == "fog" else 1))
     report = check_run(weaker, freeze(make_run("reference")), tolerated=0.05, tolerated_changes=0)
     assert not report.failed
@@ -92,7 +94,7 @@ def test_changed_answers_fail_in_every_output(make_run):
     assert root.find("testsuite/testcase/failure").get("type") == "change"
 
 
-def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed):
+def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed: GateReport) -> None:
     shown = shown_rows(failed, everything=False)
     assert {(row.row.what, row.row.timestep) for row in shown if not row.failed} == {
         ("clean", 2),
@@ -106,7 +108,7 @@ def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed):
     assert text.count("pgd linf exact") == 3
 
 
-def test_terminal_table_fits_into_80_columns(failed):
+def test_terminal_table_fits_into_80_columns(failed: GateReport) -> None:
     console = Console(file=io.StringIO(), width=80)
     console.print(gate_table(failed, everything=False))
     text = console.file.getvalue()

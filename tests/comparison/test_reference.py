@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pcbench.comparison.reference import freeze, read_reference, write_reference
 from pcbench.errors import DataError, UsageError
+from pcbench.results.directory import Run
 
 
-def test_every_answer_comes_back(make_run, tmp_path):
+def test_every_answer_comes_back(make_run: Callable[..., Run], tmp_path: Path) -> None:
     run = make_run("run")
     write_reference(freeze(run), tmp_path / "made.npz")
     reference = read_reference(tmp_path / "made.npz")
@@ -31,7 +35,7 @@ def test_every_answer_comes_back(make_run, tmp_path):
             np.testing.assert_array_equal(rows.sort_values("image_id").correct, answers)
 
 
-def test_the_file_is_small_and_equal_runs_give_equal_bytes(make_run, tmp_path):
+def test_the_file_is_small_and_equal_runs_give_equal_bytes(make_run: Callable[..., Run], tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_reference(freeze(make_run(name)), tmp_path / f"{name}.npz")
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
@@ -39,7 +43,7 @@ def test_the_file_is_small_and_equal_runs_give_equal_bytes(make_run, tmp_path):
     assert (tmp_path / "one.npz").stat().st_size < 6_000
 
 
-def test_nothing_half_written_is_left(make_run, tmp_path):
+def test_nothing_half_written_is_left(make_run: Callable[..., Run], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_reference(freeze(make_run("run")), tmp_path / "file" / "made.npz")
@@ -47,7 +51,7 @@ def test_nothing_half_written_is_left(make_run, tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["made.npz"]
 
 
-def _rewrite(path, change):
+def _rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     entries = dict(np.load(path, allow_pickle=False))
     change(entries)
     buffer = io.BytesIO()
@@ -55,8 +59,8 @@ def _rewrite(path, change):
     path.write_bytes(buffer.getvalue())
 
 
-def _header(change):
-    def alter(entries):
+def _header(change: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
+    def alter(entries: dict[str, Any]) -> None:
         header = json.loads(entries["header"].tobytes())
         change(header)
         entries["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
@@ -75,7 +79,9 @@ def _header(change):
         (lambda entries: entries.update(header=np.array([{"a": 1}], dtype=object)), "is damaged"),
     ],
 )
-def test_damaged_and_foreign_files_are_refused(make_run, tmp_path, change, problem):
+def test_damaged_and_foreign_files_are_refused(
+    make_run: Callable[..., Run], tmp_path: Path, change: Callable[[dict[str, Any]], object], problem: str
+) -> None:
     path = tmp_path / "made.npz"
     write_reference(freeze(make_run("run")), path)
     _rewrite(path, change)
@@ -83,7 +89,7 @@ def test_damaged_and_foreign_files_are_refused(make_run, tmp_path, change, probl
         read_reference(path)
 
 
-def test_truncated_and_missing_files_are_refused(make_run, tmp_path):
+def test_truncated_and_missing_files_are_refused(make_run: Callable[..., Run], tmp_path: Path) -> None:
     path = tmp_path / "made.npz"
     write_reference(freeze(make_run("run")), path)
     path.write_bytes(path.read_bytes()[:-100])

@@ -7,6 +7,7 @@ import hashlib
 import io
 import tarfile
 import urllib.request
+from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -17,9 +18,11 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UnknownNameError
 
+Archive = tuple[Path, dict[str, np.ndarray], dict[str, np.ndarray]]
+
 
 @pytest.fixture
-def stand_in(tmp_path, monkeypatch):
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive of 20 training images and 4 test images in the cache folder, with its checksum."""
     random = np.random.default_rng(0)
     published = cifar.ARCHIVES["CIFAR10"]
@@ -41,14 +44,14 @@ def stand_in(tmp_path, monkeypatch):
     return path, pixels, labels
 
 
-def _add(tar, name, content):
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_images_and_labels_of_the_archive(stand_in, split):
+def test_images_and_labels_of_the_archive(stand_in: Archive, split: str) -> None:
     _, pixels, labels = stand_in
     source = open_source("torchvision:CIFAR10", preprocessing=Preprocessing(), split=split)
     np.testing.assert_array_equal(source.load(range(len(source))), pixels[split])
@@ -57,11 +60,11 @@ def test_images_and_labels_of_the_archive(stand_in, split):
     assert source.class_names == tuple(f"class{number}" for number in range(10))
 
 
-def _no_network(*_args, **_keywords):
+def _no_network(*_args: object, **_keywords: object) -> None:
     raise URLError("there is no network here")
 
 
-def test_damaged_archive_is_not_used(stand_in, monkeypatch):
+def test_damaged_archive_is_not_used(stand_in: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     path, *_ = stand_in
     path.write_bytes(path.read_bytes()[:-50])
     monkeypatch.setattr(urllib.request, "urlopen", _no_network)
@@ -69,7 +72,7 @@ def test_damaged_archive_is_not_used(stand_in, monkeypatch):
         open_source("torchvision:CIFAR10", preprocessing=Preprocessing())
 
 
-def test_archive_with_other_contents_is_refused(stand_in):
+def test_archive_with_other_contents_is_refused(stand_in: Archive) -> None:
     path, *_ = stand_in
     archive = dataclasses.replace(cifar.ARCHIVES["CIFAR10"], images={"train": 50_000, "test": 10_000})
     with pytest.raises(DataError, match="holds 4 images of the test split, not 10000"):
@@ -78,7 +81,7 @@ def test_archive_with_other_contents_is_refused(stand_in):
         cifar.read_archive(cifar.ARCHIVES["CIFAR100"], path, Preprocessing(), "train")
 
 
-def test_truncated_archive_is_refused_although_its_checksum_was_not_asked_for(stand_in):
+def test_truncated_archive_is_refused_although_its_checksum_was_not_asked_for(stand_in: Archive) -> None:
     path, *_ = stand_in
     whole = path.read_bytes()
     for share in (0.0, 0.3, 0.9):
@@ -87,7 +90,7 @@ def test_truncated_archive_is_refused_although_its_checksum_was_not_asked_for(st
             cifar.read_archive(cifar.ARCHIVES["CIFAR10"], path, Preprocessing(), "test")
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'CIFAR10'"):
         open_source("torchvision:CIFAR-10", preprocessing=Preprocessing())
     with pytest.raises(UnknownNameError, match="split of CIFAR10"):

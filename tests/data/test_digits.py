@@ -13,7 +13,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UnknownNameError
 
 
-def test_splits_hold_every_scan_once_with_its_own_label():
+def test_splits_hold_every_scan_once_with_its_own_label() -> None:
     data = load_digits()
     seen = []
     for split, size in SPLITS.items():
@@ -25,14 +25,14 @@ def test_splits_hold_every_scan_once_with_its_own_label():
     assert sorted(seen) == list(range(1797))
 
 
-def test_splits_are_stratified():
+def test_splits_are_stratified() -> None:
     share = np.bincount(load_digits().target) / 1797
     for split, size in SPLITS.items():
         counts = np.bincount(open_digits(split, Preprocessing()).labels, minlength=10)
         assert np.abs(counts - share * size).max() < 1.01
 
 
-def test_splits_never_change():
+def test_splits_never_change() -> None:
     """The fingerprints of the day on which the splits were fixed: published numbers rest on them."""
     fingerprints = {split: open_digits(split, Preprocessing()).fingerprint()[:16] for split in SPLITS}
     assert fingerprints == {
@@ -42,7 +42,7 @@ def test_splits_never_change():
     }
 
 
-def test_upsampling_equals_torch_bilinear_but_for_rounding():
+def test_upsampling_equals_torch_bilinear_but_for_rounding() -> None:
     scans = load_digits().images
     oracle = F.interpolate(torch.tensor(scans)[:, None], scale_factor=4, mode="bilinear", align_corners=False)
     exact = (oracle[:, 0] * 255 / 16).numpy()
@@ -52,13 +52,13 @@ def test_upsampling_equals_torch_bilinear_but_for_rounding():
         np.testing.assert_array_equal(ours[..., channel], np.floor(exact + 0.5).astype(np.uint8))
 
 
-def test_images_are_channels_first_8_bit():
+def test_images_are_channels_first_8_bit() -> None:
     images = open_digits("test", Preprocessing(crop=32)).load([3, 1])
     assert images.shape == (2, 3, 32, 32)
     assert images.dtype == torch.uint8
     assert images.max() > 200
 
 
-def test_unknown_split_suggests_the_known_one():
+def test_unknown_split_suggests_the_known_one() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'validation'"):
         open_digits("valid", Preprocessing())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,14 +22,14 @@ WORDNET_IDS = {"n01440764": 0, "n02102040": 217, "n03888257": 701, "n15075141": 
 
 
 @pytest.fixture
-def imagenet(tmp_path, write_image):
+def imagenet(tmp_path: Path, write_image: Callable[..., Path]) -> Path:
     for name in WORDNET_IDS:
         for number in range(3):
             write_image(tmp_path / "val" / name / f"ILSVRC2012_val_{number:08d}.JPEG", seed=number, height=60, width=50)
     return tmp_path
 
 
-def test_image_folder_equals_torchvision(tmp_path, write_image):
+def test_image_folder_equals_torchvision(tmp_path: Path, write_image: Callable[..., Path]) -> None:
     for place, name in enumerate(["b/02.png", "b/01.JPG", "a/x/y.png", "a/z.jpeg", "c c/1.png"]):
         write_image(tmp_path / "photos" / name, seed=place)
     oracle = ImageFolder(str(tmp_path / "photos"))
@@ -41,7 +43,7 @@ def test_image_folder_equals_torchvision(tmp_path, write_image):
         np.testing.assert_array_equal(source.load([place])[0].numpy().transpose(1, 2, 0), np.asarray(image))
 
 
-def test_hidden_files_are_passed_over_and_foreign_ones_named(tmp_path, write_image):
+def test_hidden_files_are_passed_over_and_foreign_ones_named(tmp_path: Path, write_image: Callable[..., Path]) -> None:
     write_image(tmp_path / "photos" / "cat" / "1.png")
     (tmp_path / "photos" / "cat" / ".DS_Store").write_bytes(b"x")
     (tmp_path / "photos" / ".cache").mkdir()
@@ -51,14 +53,16 @@ def test_hidden_files_are_passed_over_and_foreign_ones_named(tmp_path, write_ima
         open_source(f"imagefolder:{tmp_path / 'photos'}", preprocessing=Preprocessing())
 
 
-def test_file_that_only_looks_like_an_image_is_named(tmp_path, write_image):
+def test_file_that_only_looks_like_an_image_is_named(tmp_path: Path, write_image: Callable[..., Path]) -> None:
     write_image(tmp_path / "photos" / "cat" / "1.png")
     (tmp_path / "photos" / "cat" / "2.png").write_text("x")
     with pytest.raises(DataError, match=r"2\.png: is not an image file"):
         open_source(f"imagefolder:{tmp_path / 'photos'}", preprocessing=Preprocessing()).fingerprint()
 
 
-def test_empty_class_missing_folder_and_folder_without_classes(tmp_path, write_image):
+def test_empty_class_missing_folder_and_folder_without_classes(
+    tmp_path: Path, write_image: Callable[..., Path]
+) -> None:
     write_image(tmp_path / "photos" / "cat" / "1.png")
     (tmp_path / "photos" / "dog").mkdir()
     for path, problem in [
@@ -70,7 +74,7 @@ def test_empty_class_missing_folder_and_folder_without_classes(tmp_path, write_i
             open_source(f"imagefolder:{path}", preprocessing=Preprocessing())
 
 
-def test_part_of_imagenet_is_taken_only_when_asked_for(imagenet):
+def test_part_of_imagenet_is_taken_only_when_asked_for(imagenet: Path) -> None:
     with pytest.raises(DataError, match=r"holds 4 of ImageNet's 1000 classes.*imagenet-subset:"):
         open_source(f"imagenet:{imagenet}", preprocessing=Preprocessing())
     source = open_source(f"imagenet-subset:{imagenet}", preprocessing=Preprocessing(48, 32))
@@ -79,7 +83,7 @@ def test_part_of_imagenet_is_taken_only_when_asked_for(imagenet):
     assert source.load(range(12)).shape == (12, 3, 32, 32)
 
 
-def test_imagenet_labels_and_ids(imagenet):
+def test_imagenet_labels_and_ids(imagenet: Path) -> None:
     source = open_source(f"imagenet-subset:{imagenet}", preprocessing=Preprocessing())
     assert len(source) == 12
     for name, label in zip(source.ids, source.labels, strict=True):
@@ -89,7 +93,9 @@ def test_imagenet_labels_and_ids(imagenet):
     assert inner.ids == source.ids
 
 
-def test_whole_imagenet_has_the_order_of_its_sorted_wordnet_ids(tmp_path, write_image):
+def test_whole_imagenet_has_the_order_of_its_sorted_wordnet_ids(
+    tmp_path: Path, write_image: Callable[..., Path]
+) -> None:
     """Oracle: ILSVRC2012's labels are the places of the sorted WordNet ids; torchvision's names of the classes."""
     names = sorted(imagenet_labels())
     first = write_image(tmp_path / "val" / names[0] / "1.JPEG")
@@ -105,7 +111,7 @@ def test_whole_imagenet_has_the_order_of_its_sorted_wordnet_ids(tmp_path, write_
         check(source, classes=1000, class_names=categories[1:] + categories[:1])
 
 
-def test_folder_that_is_no_imagenet(imagenet, tmp_path, write_image):
+def test_folder_that_is_no_imagenet(imagenet: Path, tmp_path: Path, write_image: Callable[..., Path]) -> None:
     write_image(imagenet / "val" / "n99999999" / "1.JPEG")
     with pytest.raises(DataError, match="n99999999 is none of the 1000 classes"):
         open_source(f"imagenet-subset:{imagenet}", preprocessing=Preprocessing())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,13 +34,13 @@ FIRST = PIXELS.transpose(0, 3, 1, 2)
     ],
     ids=["last", "first", "tensor", "float-tensor", "double", "pillow"],
 )
-def test_every_form_of_images_gives_the_same_pixels(images):
+def test_every_form_of_images_gives_the_same_pixels(images: Any) -> None:
     source = open_source((images, LABELS), preprocessing=Preprocessing())
     np.testing.assert_array_equal(source.load(range(6)), FIRST)
     assert source.labels.tolist() == LABELS
 
 
-def test_object_with_ids_and_names():
+def test_object_with_ids_and_names() -> None:
     value = SimpleNamespace(
         images=PIXELS, labels=np.array(LABELS), ids="abcdef", class_names=["eel", "owl", "cow"], name="farm"
     )
@@ -48,13 +51,13 @@ def test_object_with_ids_and_names():
     assert source.load([5]).shape == (1, 3, 16, 16)
 
 
-def test_grey_images_are_repeated():
+def test_grey_images_are_repeated() -> None:
     source = open_source((PIXELS[..., 0], LABELS), preprocessing=Preprocessing())
     for channel in range(3):
         np.testing.assert_array_equal(source.load(range(6))[:, channel], PIXELS[..., 0])
 
 
-def test_foreign_data_set_of_pairs(tmp_path, write_image):
+def test_foreign_data_set_of_pairs(tmp_path: Path, write_image: Callable[..., Path]) -> None:
     for number in range(4):
         write_image(tmp_path / "ab"[number % 2] / f"{number}.png", seed=number)
     foreign = ImageFolder(str(tmp_path))
@@ -67,7 +70,7 @@ def test_foreign_data_set_of_pairs(tmp_path, write_image):
     assert open_source(without_targets, preprocessing=Preprocessing()).labels.tolist() == [1, 0]
 
 
-def test_source_passes_through_with_the_models_preprocessing():
+def test_source_passes_through_with_the_models_preprocessing() -> None:
     source = open_source((PIXELS, LABELS), preprocessing=Preprocessing())
     source.fingerprint()
     again = open_source(source, preprocessing=Preprocessing(crop=16))
@@ -86,19 +89,19 @@ def test_source_passes_through_with_the_models_preprocessing():
         (np.zeros((6, 4)), "1 or 3 channels"),
     ],
 )
-def test_what_is_no_image_is_refused(images, problem):
+def test_what_is_no_image_is_refused(images: Any, problem: str) -> None:
     source = open_source((images, LABELS), preprocessing=Preprocessing())
     with pytest.raises(DataError, match=f"image 0: .*{problem}"):
         source.fingerprint()
 
 
-def test_objects_without_images_and_labels_are_refused():
+def test_objects_without_images_and_labels_are_refused() -> None:
     for value, problem in [(object(), "has neither images"), ([PIXELS[0]], "pairs of image and label"), (3, "neither")]:
         with pytest.raises(DataError, match=problem):
             open_source(value, preprocessing=Preprocessing())
 
 
-def test_texts_that_are_no_source():
+def test_texts_that_are_no_source() -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'imagenet:PATH'"):
         open_source("imagnet:here", preprocessing=Preprocessing())
     with pytest.raises(DataError, match="write it as imagenet:PATH"):

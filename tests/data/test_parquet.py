@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +24,15 @@ IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 @pytest.fixture
-def write_table(encode):
-    def write(path, labels, *, paths=True, metadata=None, column="image"):
+def write_table(encode: Callable[..., bytes]) -> Callable[..., Path]:
+    def write(
+        path: Path,
+        labels: Sequence[int | None],
+        *,
+        paths: bool = True,
+        metadata: dict[str, str] | None = None,
+        column: str = "image",
+    ) -> Path:
         cells = [
             {"bytes": encode("PNG", seed=place), "path": f"{place}.png" if paths else None}
             for place in range(len(labels))
@@ -34,7 +44,7 @@ def write_table(encode):
     return write
 
 
-def test_real_cifar_equals_pandas_and_pillow(test_data):
+def test_real_cifar_equals_pandas_and_pillow(test_data: Path) -> None:
     path = test_data / "cifar10" / "test.parquet"
     source = open_source(f"parquet:{path}", preprocessing=Preprocessing())
     frame = pd.read_parquet(path)
@@ -47,7 +57,7 @@ def test_real_cifar_equals_pandas_and_pillow(test_data):
         np.testing.assert_array_equal(image.numpy().transpose(1, 2, 0), np.asarray(oracle))
 
 
-def test_real_photographs(test_data):
+def test_real_photographs(test_data: Path) -> None:
     source = open_source(
         f"parquet:{test_data}/imagenette/val-500.parquet", preprocessing=Preprocessing(resize=224, crop=224)
     )
@@ -60,7 +70,7 @@ def test_real_photographs(test_data):
         check(source, classes=10)
 
 
-def test_labels_run_on_over_row_groups_and_files(tmp_path, write_table):
+def test_labels_run_on_over_row_groups_and_files(tmp_path: Path, write_table: Callable[..., Path]) -> None:
     write_table(tmp_path / "test-00000-of-00002.parquet", [0, 1, 2, 3, 4], paths=False)
     write_table(tmp_path / "test-00001-of-00002.parquet", [5, 6], paths=False)
     write_table(tmp_path / "train-00000-of-00001.parquet", [9], paths=False)
@@ -86,19 +96,19 @@ def test_labels_run_on_over_row_groups_and_files(tmp_path, write_table):
         },
     ],
 )
-def test_class_names_come_from_the_metadata(tmp_path, write_table, metadata):
+def test_class_names_come_from_the_metadata(tmp_path: Path, write_table: Callable[..., Path], metadata: Any) -> None:
     path = write_table(tmp_path / "a.parquet", [0, 1], metadata=metadata, column="img")
     source = open_source(f"parquet:{path}", preprocessing=Preprocessing())
     assert source.class_names == ("eel", "owl")
     assert source.classes == 2
 
 
-def test_metadata_without_names_says_nothing(tmp_path, write_table):
+def test_metadata_without_names_says_nothing(tmp_path: Path, write_table: Callable[..., Path]) -> None:
     path = write_table(tmp_path / "a.parquet", [0, 1], metadata={"huggingface": "{}"})
     assert open_source(f"parquet:{path}", preprocessing=Preprocessing()).class_names is None
 
 
-def test_tables_that_are_none_of_images(tmp_path, write_table):
+def test_tables_that_are_none_of_images(tmp_path: Path, write_table: Callable[..., Path]) -> None:
     (tmp_path / "text.parquet").write_text("not a table")
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     pq.write_table(pa.table({"image": pa.array([], IMAGE_TYPE)}), tmp_path / "unlabelled.parquet")
@@ -117,7 +127,7 @@ def test_tables_that_are_none_of_images(tmp_path, write_table):
             open_source(f"parquet:{tmp_path}/{name}.parquet", preprocessing=Preprocessing())
 
 
-def test_replaced_file_is_read_anew(tmp_path, write_table):
+def test_replaced_file_is_read_anew(tmp_path: Path, write_table: Callable[..., Path]) -> None:
     path = write_table(tmp_path / "a.parquet", [0, 1, 2])
     source = open_source(f"parquet:{path}", preprocessing=Preprocessing())
     before = source.load([0])
@@ -128,7 +138,7 @@ def test_replaced_file_is_read_anew(tmp_path, write_table):
         source.load([0])
 
 
-def test_row_without_bytes_is_named(tmp_path):
+def test_row_without_bytes_is_named(tmp_path: Path) -> None:
     cells = [{"bytes": None, "path": "far/away.png"}]
     pq.write_table(pa.table({"image": pa.array(cells, IMAGE_TYPE), "label": [0]}), tmp_path / "a.parquet")
     source = open_source(f"parquet:{tmp_path}/a.parquet", preprocessing=Preprocessing())

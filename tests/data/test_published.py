@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.published import SEVERITIES, open_published
+from pcbench.data.published import SEVERITIES, PublishedFiles, open_published
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UnknownNameError
 
@@ -17,7 +19,7 @@ NAMES = ("gaussian_noise", "fog")
 
 
 @pytest.fixture(params=["plain", "with family"])
-def folders(tmp_path, write_image, request):
+def folders(tmp_path: Path, write_image: Callable[..., Path], request: pytest.FixtureRequest) -> Path:
     families = {"gaussian_noise": "noise", "fog": "weather"}
     seed = 0
     for corruption in NAMES:
@@ -31,12 +33,18 @@ def folders(tmp_path, write_image, request):
     return tmp_path
 
 
-def opened(path, suite="imagenet-c", corruptions=NAMES, crop=224, subset=True):
+def opened(
+    path: Path,
+    suite: str = "imagenet-c",
+    corruptions: tuple[str, ...] = NAMES,
+    crop: int | None = 224,
+    subset: bool = True,
+) -> PublishedFiles:
     preprocessing = Preprocessing(resize=crop and 2 * crop, crop=crop, interpolation="bicubic")
     return open_published(suite, path, corruptions=corruptions, preprocessing=preprocessing, subset=subset)
 
 
-def test_images_are_the_files_own_whatever_the_models_resize(folders):
+def test_images_are_the_files_own_whatever_the_models_resize(folders: Path) -> None:
     published = opened(folders)
     assert published.images.labels.tolist() == [0, 0, 217, 217]
     assert published.images.subset == "4 of 50000 images"
@@ -48,24 +56,26 @@ def test_images_are_the_files_own_whatever_the_models_resize(folders):
     assert source.name == "imagenet-c:fog:3"
 
 
-def test_part_of_the_published_files_is_taken_only_when_asked_for(folders):
+def test_part_of_the_published_files_is_taken_only_when_asked_for(folders: Path) -> None:
     with pytest.raises(DataError, match="holds 4 images a condition, not the 50000 of 1000 classes"):
         opened(folders, subset=False)
 
 
-def test_all_missing_folders_are_listed(folders):
+def test_all_missing_folders_are_listed(folders: Path) -> None:
     (next(folders.glob("**/fog")) / "2").rename(folders / "elsewhere")
     with pytest.raises(DataError, match="missing: snow, frost, fog/2;"):
         opened(folders, corruptions=("snow", "fog", "frost"))
 
 
-def test_condition_with_other_images_is_named(folders):
+def test_condition_with_other_images_is_named(folders: Path) -> None:
     (next(folders.glob("**/fog")) / "4/n01440764/ILSVRC2012_val_00000001.JPEG").unlink()
     with pytest.raises(DataError, match=r"fog/4: holds 3 images where .*gaussian_noise/1 holds 4 \(1 missing, 0 more"):
         opened(folders)
 
 
-def test_model_of_another_size_and_files_of_another_size_are_refused(folders, write_image):
+def test_model_of_another_size_and_files_of_another_size_are_refused(
+    folders: Path, write_image: Callable[..., Path]
+) -> None:
     with pytest.raises(DataError, match="published images have 224 px, but the model takes 299 px"):
         opened(folders, crop=299)
     path = next(folders.glob("**/fog")) / "5/n02102040/ILSVRC2012_val_00000000.JPEG"
@@ -74,7 +84,7 @@ def test_model_of_another_size_and_files_of_another_size_are_refused(folders, wr
         opened(folders).source("fog", 5).load([2])
 
 
-def test_damaged_file_is_named_by_the_fingerprint(folders):
+def test_damaged_file_is_named_by_the_fingerprint(folders: Path) -> None:
     published = opened(folders)
     before = published.fingerprint()
     path = next(folders.glob("**/fog")) / "5/n02102040/ILSVRC2012_val_00000001.JPEG"
@@ -84,7 +94,9 @@ def test_damaged_file_is_named_by_the_fingerprint(folders):
         opened(folders).fingerprint()
 
 
-def test_clean_images_choose_and_order_the_corrupted_ones(folders, tmp_path, write_image):
+def test_clean_images_choose_and_order_the_corrupted_ones(
+    folders: Path, tmp_path: Path, write_image: Callable[..., Path]
+) -> None:
     for wordnet_id in WORDNET_IDS:
         write_image(tmp_path / "clean" / "val" / wordnet_id / "ILSVRC2012_val_00000001.JPEG", height=300, width=280)
     clean = open_source(f"imagenet-subset:{tmp_path / 'clean'}", preprocessing=Preprocessing(256, 224))
@@ -100,7 +112,7 @@ def test_clean_images_choose_and_order_the_corrupted_ones(folders, tmp_path, wri
 
 
 @pytest.fixture
-def arrays(tmp_path):
+def arrays(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     for name in NAMES:
         np.save(tmp_path / f"{name}.npy", random.integers(0, 256, (30, 32, 32, 3), dtype=np.uint8))
@@ -108,7 +120,7 @@ def arrays(tmp_path):
     return tmp_path
 
 
-def test_arrays_are_cut_by_severity(arrays):
+def test_arrays_are_cut_by_severity(arrays: Path) -> None:
     published = opened(arrays, "cifar-10-c", crop=32)
     assert published.images.labels.tolist() == [3, 1, 4, 1, 5, 9]
     assert published.images.ids[2] == "cifar-10/test/00002"
@@ -118,7 +130,7 @@ def test_arrays_are_cut_by_severity(arrays):
         np.testing.assert_array_equal(published.source("fog", severity).load(range(6)), expected)
 
 
-def test_arrays_that_are_not_as_published_are_refused(arrays):
+def test_arrays_that_are_not_as_published_are_refused(arrays: Path) -> None:
     with pytest.raises(DataError, match="holds 6 images a condition, not the 10000"):
         opened(arrays, "cifar-10-c", crop=32, subset=False)
     with pytest.raises(DataError, match=r"missing: snow\.npy, frost\.npy"):
@@ -134,13 +146,13 @@ def test_arrays_that_are_not_as_published_are_refused(arrays):
         opened(arrays, "cifar-10-c", ("gaussian_noise",), crop=32)
 
 
-def test_pickled_array_is_not_opened(arrays):
+def test_pickled_array_is_not_opened(arrays: Path) -> None:
     np.save(arrays / "fog.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match=r"fog\.npy: is no array that can be read"):
         opened(arrays, "cifar-10-c", crop=32)
 
 
-def test_labels_of_the_clean_images_must_agree(arrays):
+def test_labels_of_the_clean_images_must_agree(arrays: Path) -> None:
     published = opened(arrays, "cifar-10-c", crop=32)
     pixels = np.zeros((2, 32, 32, 3), dtype=np.uint8)
     clean = SimpleNamespace(images=pixels, labels=[3, 2], ids=["cifar-10/test/00000", "cifar-10/test/00001"])
@@ -148,7 +160,7 @@ def test_labels_of_the_clean_images_must_agree(arrays):
         published.align(open_source(clean, preprocessing=Preprocessing()))
 
 
-def test_unknown_suites_corruptions_and_severities(folders):
+def test_unknown_suites_corruptions_and_severities(folders: Path) -> None:
     with pytest.raises(UnknownNameError, match="suite with published files"):
         opened(folders, "digits-c")
     published = opened(folders)

@@ -9,7 +9,7 @@ import numpy as np
 from pcbench.data.selection import stratified_order
 
 
-def test_every_beginning_holds_the_classes_in_proportion():
+def test_every_beginning_holds_the_classes_in_proportion() -> None:
     labels = np.repeat([0, 1, 2], [600, 300, 100])
     order = stratified_order([str(number) for number in range(1000)], labels, seed=0)
     for count in (10, 50, 100, 333, 720):
@@ -17,7 +17,7 @@ def test_every_beginning_holds_the_classes_in_proportion():
         assert np.abs(held - count * np.array([0.6, 0.3, 0.1])).max() <= 1
 
 
-def test_it_is_a_permutation_that_depends_on_the_seed_alone():
+def test_it_is_a_permutation_that_depends_on_the_seed_alone() -> None:
     ids = [f"image-{number}" for number in range(200)]
     labels = np.arange(200) % 7
     order = stratified_order(ids, labels, seed=3)
@@ -26,7 +26,7 @@ def test_it_is_a_permutation_that_depends_on_the_seed_alone():
     assert not np.array_equal(order, stratified_order(ids, labels, seed=4))
 
 
-def test_order_of_images_does_not_matter():
+def test_order_of_images_does_not_matter() -> None:
     ids = np.array([f"image-{number}" for number in range(60)])
     labels = np.arange(60) % 4
     shuffled = np.random.default_rng(0).permutation(60)
@@ -35,7 +35,7 @@ def test_order_of_images_does_not_matter():
     np.testing.assert_array_equal(first, again)
 
 
-def test_one_class_is_ordered_by_the_hash():
+def test_one_class_is_ordered_by_the_hash() -> None:
     ids = [str(number) for number in range(20)]
     expected = sorted(range(20), key=lambda number: hashlib.sha256(f"5:{number}".encode()).hexdigest())
     assert stratified_order(ids, np.zeros(20, dtype=np.int64), seed=5).tolist() == expected

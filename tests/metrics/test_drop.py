@@ -10,24 +10,24 @@ import pytest
 from scipy.stats import binom, norm
 from statsmodels.stats.proportion import proportion_confint
 
-from pcbench.metrics.drop import critical_value, detectable_drop, find_drops
+from pcbench.metrics.drop import Side, critical_value, detectable_drop, find_drops
 
 # Enough for the simulations: 0.01 of 1,000 sign vectors are 10.
 FLIPS = 999
 
 
-def difficulties(random, images, rows):
+def difficulties(random: np.random.Generator, images: int, rows: int) -> np.ndarray:
     """Chances of a right answer that differ between images and go together between rows, as those of timesteps do."""
     logits = random.normal(1, 2, (images, 1)) + random.normal(0, 1, (images, rows))
     return 1 / (1 + np.exp(-logits))
 
 
-def answers(random, chances, pooled):
+def answers(random: np.random.Generator, chances: np.ndarray, pooled: int) -> np.ndarray:
     """Each image's share of right answers over some conditions."""
     return (random.random((pooled, *chances.shape)) < chances).mean(axis=0)
 
 
-def test_critical_value_equals_that_of_all_signs():
+def test_critical_value_equals_that_of_all_signs() -> None:
     values = np.random.default_rng(0).choice([-1.0, 0.0, 0.5, 1.0], (10, 3))
     unit = values / np.sqrt((values**2).sum(axis=0))
     sums = [(np.array(signs)[:, None] * unit).sum(axis=0).max() for signs in itertools.product((-1, 1), repeat=10)]
@@ -38,7 +38,7 @@ def test_critical_value_equals_that_of_all_signs():
         assert np.mean(np.array(sums) >= ours * (1 - 1e-4)) >= alpha - 3 * np.sqrt(alpha / 9_999)
 
 
-def test_lower_bound_of_losses_alone_is_wilsons():
+def test_lower_bound_of_losses_alone_is_wilsons() -> None:
     """Where no image gains, the mean drop is a proportion, and the score bound at c is Wilson's at z = c."""
     differences = np.zeros((200, 1))
     differences[:30] = 1
@@ -51,25 +51,25 @@ def test_lower_bound_of_losses_alone_is_wilsons():
     assert found.estimates[0] == pytest.approx(0.15)
 
 
-def test_an_identical_run_passes_and_bounds_are_zero():
+def test_an_identical_run_passes_and_bounds_are_zero() -> None:
     found = find_drops(np.zeros((50, 4)), tolerated=0)
     assert not found.failed.any()
     assert found.lower.tolist() == found.upper.tolist() == found.estimates.tolist() == [0, 0, 0, 0]
 
 
-def test_a_run_that_lost_everything_fails_and_one_that_gained_everything_passes():
+def test_a_run_that_lost_everything_fails_and_one_that_gained_everything_passes() -> None:
     assert find_drops(np.ones((50, 2)), tolerated=0.5).failed.all()
     assert not find_drops(-np.ones((50, 2)), tolerated=0).failed.any()
     assert find_drops(-np.ones((50, 2)), tolerated=0, side="change").failed.all()
 
 
-def test_too_few_images_never_fail():
+def test_too_few_images_never_fail() -> None:
     found = find_drops(np.ones((4, 1)), tolerated=0)
     assert not found.failed.any()
     assert np.isnan(found.detectable[0])
 
 
-def test_rows_may_lack_images():
+def test_rows_may_lack_images() -> None:
     random = np.random.default_rng(1)
     whole = random.choice([-1.0, 0.0, 1.0], (80, 1), p=[0.1, 0.6, 0.3])
     padded = np.vstack([whole, np.full((40, 1), np.nan)])
@@ -79,7 +79,7 @@ def test_rows_may_lack_images():
     assert one.detectable == pytest.approx(other.detectable, abs=0.02)
 
 
-def test_bound_and_failure_agree_with_the_tolerated_drop():
+def test_bound_and_failure_agree_with_the_tolerated_drop() -> None:
     random = np.random.default_rng(2)
     differences = random.choice([-1.0, 0.0, 1.0], (400, 3), p=[0.05, 0.65, 0.3])
     lowest = find_drops(differences, tolerated=0).lower
@@ -91,7 +91,7 @@ def test_bound_and_failure_agree_with_the_tolerated_drop():
 @pytest.mark.parametrize(
     ("images", "rows", "pooled", "side"), [(100, 9, 1, "drop"), (150, 9, 5, "drop"), (60, 5, 5, "change")]
 )
-def test_false_alarms_of_1000_unchanged_runs_with_other_seeds(images, rows, pooled, side):
+def test_false_alarms_of_1000_unchanged_runs_with_other_seeds(images: int, rows: int, pooled: int, side: Side) -> None:
     """At most 1 % of unchanged runs fail although nothing is tolerated; the bound leaves 99.9 % of simulations."""
     random = np.random.default_rng(images + rows + pooled)
     chances = difficulties(random, images, rows)
@@ -103,7 +103,7 @@ def test_false_alarms_of_1000_unchanged_runs_with_other_seeds(images, rows, pool
 
 
 @pytest.mark.parametrize("tolerated", [0.02, 0.1])
-def test_false_alarms_when_every_row_truly_drops_by_what_is_tolerated(tolerated):
+def test_false_alarms_when_every_row_truly_drops_by_what_is_tolerated(tolerated: float) -> None:
     random = np.random.default_rng(5)
     alarms = 0
     for seed in range(500):
@@ -114,7 +114,7 @@ def test_false_alarms_when_every_row_truly_drops_by_what_is_tolerated(tolerated)
 
 
 @pytest.mark.parametrize(("images", "pooled", "tolerated"), [(100, 5, 0.0), (360, 1, 0.02), (360, 5, 0.0)])
-def test_a_drop_of_the_stated_size_is_found_nine_times_in_ten(images, pooled, tolerated):
+def test_a_drop_of_the_stated_size_is_found_nine_times_in_ten(images: int, pooled: int, tolerated: float) -> None:
     """The drop is stated from unchanged runs; then images lose their answers in one row until it drops so much."""
     random = np.random.default_rng(images)
     chances = difficulties(random, images, 9)
@@ -143,7 +143,7 @@ def test_a_drop_of_the_stated_size_is_found_nine_times_in_ten(images, pooled, to
     assert found >= binom.isf(0.999, 200, 0.9)
 
 
-def test_detectable_drop_shrinks_with_images_and_solves_its_equation():
+def test_detectable_drop_shrinks_with_images_and_solves_its_equation() -> None:
     sizes = [detectable_drop(n, 0.05, critical=3.0, tolerated=0.01, power=0.9) for n in (100, 1000, 10_000, 100_000)]
     assert sizes == sorted(sizes, reverse=True)
     drop = sizes[1]

@@ -13,20 +13,20 @@ from pcbench.metrics.paired import holm, mcnemar, paired_differences, paired_rat
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 1), (3, 9), (10, 10), (120, 80), (700, 900)])
-def test_mcnemar_equals_statsmodels_exact(gained, lost):
+def test_mcnemar_equals_statsmodels_exact(gained: int, lost: int) -> None:
     first = np.repeat([False, True, True, False], [gained, lost, 500, 100])
     second = np.repeat([True, False, True, False], [gained, lost, 500, 100])
     oracle = statsmodels_mcnemar([[500, lost], [gained, 100]], exact=True).pvalue
     assert mcnemar(first, second) == pytest.approx(oracle)
 
 
-def test_midp_is_the_exact_value_less_half_the_observed_on_either_side():
+def test_midp_is_the_exact_value_less_half_the_observed_on_either_side() -> None:
     first, second = np.repeat([False, True], [3, 9]), np.repeat([True, False], [3, 9])
     oracle = 2 * binom.cdf(3, 12, 0.5) - binom.pmf(3, 12, 0.5)
     assert mcnemar(first, second, method="midp") == pytest.approx(oracle)
 
 
-def test_midp_keeps_its_level_on_average_where_exact_is_conservative():
+def test_midp_keeps_its_level_on_average_where_exact_is_conservative() -> None:
     random = np.random.default_rng(7)
     rejected = {"exact": 0, "midp": 0}
     for _ in range(3000):
@@ -36,19 +36,19 @@ def test_midp_keeps_its_level_on_average_where_exact_is_conservative():
     assert rejected["exact"] < rejected["midp"] <= binom.isf(0.001, 3000, 0.05)
 
 
-def test_mcnemar_of_equal_answers_is_one():
+def test_mcnemar_of_equal_answers_is_one() -> None:
     answers = np.array([True, False, True])
     assert mcnemar(answers, answers) == 1.0
 
 
-def test_mcnemar_rejects_a_true_null_at_most_as_often_as_it_says():
+def test_mcnemar_rejects_a_true_null_at_most_as_often_as_it_says() -> None:
     random = np.random.default_rng(0)
     chances = random.beta(2, 1, 300)
     rejected = sum(mcnemar(random.random(300) < chances, random.random(300) < chances) <= 0.05 for _ in range(2000))
     assert rejected <= binom.isf(0.001, 2000, 0.05)
 
 
-def test_the_interval_of_a_changed_rate_is_bonett_and_price_s():
+def test_the_interval_of_a_changed_rate_is_bonett_and_price_s() -> None:
     # Oracle: the formula written out for 5 gained and 2 lost of 60.
     first = np.array([True] * 40 + [False] * 20)
     second = first.copy()
@@ -59,7 +59,7 @@ def test_the_interval_of_a_changed_rate_is_bonett_and_price_s():
     assert paired_rate_change(first, second) == pytest.approx(expected, abs=1e-6)
 
 
-def test_equal_answers_claim_no_certainty_and_opposite_ones_stay_within_bounds():
+def test_equal_answers_claim_no_certainty_and_opposite_ones_stay_within_bounds() -> None:
     same = paired_rate_change(np.ones(100, bool), np.ones(100, bool))
     assert same.value == 0
     assert same.low == -same.high == pytest.approx(-1.96 * np.sqrt(2) / 102, abs=1e-4)
@@ -68,7 +68,7 @@ def test_equal_answers_claim_no_certainty_and_opposite_ones_stay_within_bounds()
     assert all_gained.low > 0.8
 
 
-def test_intervals_of_changed_rates_cover():
+def test_intervals_of_changed_rates_cover() -> None:
     """95 % intervals cover, averaged over rates and sizes, in 94 to 96 % of made tables, and nowhere under 92 %.
 
     Oracle: the normal distribution. An image is right at t where its ease plus a draw of its own exceeds a hardness.
@@ -87,7 +87,7 @@ def test_intervals_of_changed_rates_cover():
     assert min(covered) >= 0.92
 
 
-def test_interval_equals_scipys_but_for_resampling():
+def test_interval_equals_scipys_but_for_resampling() -> None:
     random = np.random.default_rng(1)
     differences = random.normal(0.02, 0.2, (400, 1)) + 0.3 * (random.random((400, 1)) < 0.1)
     (ours,) = paired_differences(differences, resamples=20_000)
@@ -98,7 +98,7 @@ def test_interval_equals_scipys_but_for_resampling():
     assert abs(ours.high - oracle.confidence_interval.high) < 0.03 * width
 
 
-def test_95_percent_intervals_cover_and_p_values_keep_their_level():
+def test_95_percent_intervals_cover_and_p_values_keep_their_level() -> None:
     random = np.random.default_rng(3)
     # 60 columns are 60 tables of independent images; their true difference is zero.
     covered = rejected = tables = 0
@@ -113,13 +113,13 @@ def test_95_percent_intervals_cover_and_p_values_keep_their_level():
     assert rejected <= binom.isf(0.001, tables, 0.055)
 
 
-def test_differences_without_spread():
+def test_differences_without_spread() -> None:
     same, all_gained = paired_differences(np.column_stack([np.zeros(50), np.ones(50)]), resamples=999)
     assert same == (0.0, 0.0, 0.0, 1.0)
     assert all_gained == (1.0, 1.0, 1.0, pytest.approx(0.002))
 
 
-def test_columns_are_resampled_together():
+def test_columns_are_resampled_together() -> None:
     """A column and its double must have intervals that are exactly double: the same images were drawn."""
     random = np.random.default_rng(4)
     column = random.integers(-1, 2, 300).astype(float)
@@ -129,7 +129,7 @@ def test_columns_are_resampled_together():
     assert two.p == one.p
 
 
-def test_holm_by_hand():
+def test_holm_by_hand() -> None:
     # 4 x 0.01, 3 x 0.013, 2 x 0.02, 1 x 0.9, none smaller than the one before.
     assert holm([0.02, 0.01, 0.9, 0.013]) == pytest.approx([0.04, 0.04, 0.9, 0.04])
     assert holm([]) == []
