@@ -47,17 +47,14 @@ _WRONG_PLACES = {
 
 @dataclass(frozen=True)
 class Point:
-    """A moment before or after a step.
-
-    Attributes:
-        moment: ``"before"`` the step is tried, or ``"after"`` it was done.
-        step: What is done.
-        path: The file or folder that it is done to.
-    """
+    """A moment before or after a step."""
 
     moment: Literal["before", "after"]
+    """``"before"`` the step is tried, or ``"after"`` it was done."""
     step: Operation
+    """What is done."""
     path: Path
+    """The file or folder that it is done to."""
 
     def __str__(self) -> str:
         return f"{self.moment} {self.step} {self.path.name}"

@@ -32,19 +32,16 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a module is.
-
-    Attributes:
-        file: Its file; None for a built-in module, a folder without `__init__.py`, and a module made in memory.
-        folders: Where its submodules are; None where it is not a package.
-    """
+    """Where a module is."""
 
     file: Path | None
+    """Its file; None for a built-in module, a folder without `__init__.py`, and a module made in memory."""
     folders: tuple[str, ...] | None
+    """Where its submodules are; None where it is not a package."""
 
 
 def normalised(source: str) -> bytes:
-    """Return the syntax tree of a source without docstrings, comments and positions.
+    """Return the syntax tree of a source without docstrings (of fields, too), comments and positions.
 
     Every other edit changes it. A source that cannot be parsed is returned unchanged.
     """
@@ -66,7 +63,7 @@ def normalised(source: str) -> bytes:
 def _head(node: ast.AST, waiting: list[Any]) -> str:
     # A node's type, its plain values, and how many nodes of which field follow it.
     if isinstance(node, _DOCUMENTED):
-        _remove_docstring(node)
+        _remove_docstrings(node)
     parts = [type(node).__name__]
     for name in node._fields:
         value = getattr(node, name, None)
@@ -89,12 +86,17 @@ def _written(value: object) -> str:
     return hex(value) if type(value) is int else repr(value)
 
 
-def _remove_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-    match node.body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            node.body = rest
+def _remove_docstrings(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    # A field's docstring stands under the field, so every statement that is only a string is one.
+    node.body = [one for one in node.body if not _is_string(one)]
+
+
+def _is_string(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
         case _:
-            pass
+            return False
 
 
 def _parsed(source: str) -> ast.Module | None:

@@ -40,6 +40,13 @@ def test_docstrings_comments_and_layout_change_nothing() -> None:
     assert normalised(edited.replace('    """A layer."""\n', "").replace("2 * x", "(2  *  x)")) == normalised(SOURCE)
 
 
+def test_a_docstring_under_a_field_changes_nothing() -> None:
+    plain = "class Size:\n    width: int = 1\n    height: int = 2\n"
+    documented = plain.replace("= 1\n", '= 1\n    """In pixels."""\n')
+    assert normalised(documented) == normalised(plain)
+    assert normalised(documented.replace('"""In pixels."""', 'unit: str = "pixels"')) != normalised(plain)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -22,54 +22,48 @@ from pcbench.results.directory import Run
 
 @dataclass(frozen=True)
 class ComparedSide:
-    """One of the two things that are compared.
-
-    Attributes:
-        name: What it is called, such as ``"t = 8"`` or ``"pvgg16 at t = 8"``.
-        timestep: The compared timestep.
-    """
+    """One of the two things that are compared."""
 
     name: str
+    """What it is called, such as ``"t = 8"`` or ``"pvgg16 at t = 8"``."""
     timestep: int
+    """The compared timestep."""
 
 
 @dataclass(frozen=True)
 class ComparedRow:
-    """One comparison; values are shares of images, or ratios for mCE.
-
-    Attributes:
-        suite: The suite's name.
-        figure: What is compared.
-        first: The first side.
-        second: The second side.
-        images: Number of images.
-        first_value: The figure of the first.
-        second_value: The figure of the second.
-        difference: second - first.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        test: ``"McNemar"`` or ``"bootstrap"``.
-        p: Two-sided p value.
-        p_holm: The same, corrected for all comparisons of this question.
-        wins: On how many corruptions the second makes fewer errors than the first.
-        corruptions: The number of corruptions; 0 for a suite without corruptions.
-    """
+    """One comparison; values are shares of images, or ratios for mCE."""
 
     suite: str
+    """The suite's name."""
     figure: ComparedFigure
+    """What is compared."""
     first: ComparedSide
+    """The first side."""
     second: ComparedSide
+    """The second side."""
     images: int
+    """Number of images."""
     first_value: float
+    """The figure of the first."""
     second_value: float
+    """The figure of the second."""
     difference: float
+    """second - first."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
+    """Upper end."""
     test: str
+    """``"McNemar"`` or ``"bootstrap"``."""
     p: float
+    """Two-sided p value."""
     p_holm: float
+    """The same, corrected for all comparisons of this question."""
     wins: int
+    """On how many corruptions the second makes fewer errors than the first."""
     corruptions: int
+    """The number of corruptions; 0 for a suite without corruptions."""
 
 
 def compare_timesteps(run: Run) -> list[ComparedRow]:

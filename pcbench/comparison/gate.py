@@ -29,60 +29,54 @@ from pcbench.results.run_spec import SpecDifference
 
 @dataclass(frozen=True)
 class CheckedRow:
-    """A guarded row with its numbers; all are shares of images, 0 to 1.
-
-    Attributes:
-        row: What is guarded.
-        images: Number of images.
-        reference: Accuracy in the reference.
-        value: Accuracy in the run.
-        drop: reference - value.
-        lower: Lower bound of the drop, simultaneous over all rows.
-        upper: Upper bound of the drop.
-        detectable: The smallest true drop that is found with 90 % probability; NaN if there is no such drop.
-        failed: Whether the row fails.
-    """
+    """A guarded row with its numbers; all are shares of images, 0 to 1."""
 
     row: GuardedRow
+    """What is guarded."""
     images: int
+    """Number of images."""
     reference: float
+    """Accuracy in the reference."""
     value: float
+    """Accuracy in the run."""
     drop: float
+    """reference - value."""
     lower: float
+    """Lower bound of the drop, simultaneous over all rows."""
     upper: float
+    """Upper bound of the drop."""
     detectable: float
+    """The smallest true drop that is found with 90 % probability; NaN if there is no such drop."""
     failed: bool
+    """Whether the row fails."""
 
 
 @dataclass(frozen=True)
 class GateReport:
-    """What a check found.
-
-    Attributes:
-        rows: All guarded rows.
-        tolerated: The tolerated drop m.
-        alpha: Probability of any false alarm over all rows.
-        power: Probability with which `detectable` drops are found.
-        side: Whether only losses fail, or gains as well.
-        changed: Number of single answers that differ from the reference's.
-        answers: Number of answers compared.
-        tolerated_changes: The share of them that may differ; None without this test.
-        differences: Fields of the two descriptions that differ and may differ.
-        run: The run's key.
-        reference: The reference's key.
-    """
+    """What a check found."""
 
     rows: tuple[CheckedRow, ...]
+    """All guarded rows."""
     tolerated: float
+    """The tolerated drop m."""
     alpha: float
+    """Probability of any false alarm over all rows."""
     power: float
+    """Probability with which `detectable` drops are found."""
     side: Side
+    """Whether only losses fail, or gains as well."""
     changed: int
+    """Number of single answers that differ from the reference's."""
     answers: int
+    """Number of answers compared."""
     tolerated_changes: float | None
+    """The share of them that may differ; None without this test."""
     differences: tuple[SpecDifference, ...]
+    """Fields of the two descriptions that differ and may differ."""
     run: str
+    """The run's key."""
     reference: str
+    """The reference's key."""
 
     @property
     def failed(self) -> tuple[CheckedRow, ...]:

@@ -21,19 +21,16 @@ _Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class GuardedRow:
-    """An accuracy that is guarded.
-
-    Attributes:
-        suite: The suite's name.
-        what: What was done to the images, in words.
-        timestep: The timestep.
-        pooled: Whether it is one of the few rows that sum a suite up, rather than a single corruption.
-    """
+    """An accuracy that is guarded."""
 
     suite: str
+    """The suite's name."""
     what: str
+    """What was done to the images, in words."""
     timestep: int
+    """The timestep."""
     pooled: bool
+    """Whether it is one of the few rows that sum a suite up, rather than a single corruption."""
 
     def __str__(self) -> str:
         return f"{self.suite}, {self.what}, t = {self.timestep}"

@@ -47,17 +47,14 @@ class _Header(Definition):
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What a run is checked against.
-
-    Attributes:
-        key: Key of the run that was frozen.
-        spec: Its whole description.
-        suites: Its answers.
-    """
+    """What a run is checked against."""
 
     key: str
+    """Key of the run that was frozen."""
     spec: RunSpec
+    """Its whole description."""
     suites: tuple[SuiteScores, ...]
+    """Its answers."""
 
 
 def freeze(run: Run) -> Reference:

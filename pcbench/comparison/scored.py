@@ -22,30 +22,24 @@ from pcbench.results.run_spec import SuiteSpec
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """A figure that is a mean of a score of every image.
-
-    Attributes:
-        name: In words, such as ``"clean accuracy"`` or ``"mCE (alexnet)"``.
-        better: 1 where more is better, -1 where less is.
-    """
+    """A figure that is a mean of a score of every image."""
 
     name: str
+    """In words, such as ``"clean accuracy"`` or ``"mCE (alexnet)"``."""
     better: int = 1
+    """1 where more is better, -1 where less is."""
 
 
 @dataclass(frozen=True)
 class ScoredSuite:
-    """A run's scores in one suite.
-
-    Attributes:
-        scores: For each figure and timestep the images' scores, shape (images,), in the order of sorted image ids.
-        corruption_errors: For each timestep the error under each corruption, over its severities.
-        ids_sha256: Hash over the sorted image ids.
-    """
+    """A run's scores in one suite."""
 
     scores: Mapping[tuple[ComparedFigure, int], NDArray[np.float64]]
+    """For each figure and timestep the images' scores, shape (images,), in the order of sorted image ids."""
     corruption_errors: Mapping[int, Mapping[str, float]]
+    """For each timestep the error under each corruption, over its severities."""
     ids_sha256: str
+    """Hash over the sorted image ids."""
 
     @property
     def timesteps(self) -> list[int]:

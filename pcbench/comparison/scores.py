@@ -17,21 +17,18 @@ from pcbench.results.directory import Run
 
 @dataclass(frozen=True)
 class SuiteScores:
-    """One suite's answers, image by image.
-
-    Attributes:
-        suite: The suite's name.
-        images: Number of images.
-        ids_sha256: Hash over the sorted image ids.
-        cells: Conditions at their timesteps, in a fixed order: the timesteps of a condition follow each other.
-        correct: Whether the answer was right, shape (cells, images), images in the order of their sorted ids.
-    """
+    """One suite's answers, image by image."""
 
     suite: str
+    """The suite's name."""
     images: int
+    """Number of images."""
     ids_sha256: str
+    """Hash over the sorted image ids."""
     cells: tuple[Cell, ...]
+    """Conditions at their timesteps, in a fixed order: the timesteps of a condition follow each other."""
     correct: NDArray[np.bool_]
+    """Whether the answer was right, shape (cells, images), images in the order of their sorted ids."""
 
 
 def read_scores(run: Run) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]]:

@@ -34,25 +34,22 @@ Side = Literal["drop", "change"]
 
 @dataclass(frozen=True)
 class Drops:
-    """What `find_drops` found; all arrays have the shape (rows,).
-
-    Attributes:
-        estimates: Mean drop, -1 to 1; positive is worse.
-        lower: Lower bounds of the drops, simultaneous over all rows at the level α (one-sided).
-        upper: Upper bounds of the drops by the same critical value; with ``side="change"`` the two hold together.
-        failed: Whether the lower bound exceeds the tolerated drop (or the upper bound is below its negative, with
-            ``side="change"``).
-        detectable: The smallest true drop that is found with a probability of at least `power`, given this many
-            images and the disagreement seen; NaN where even a drop to 0 would not be found.
-        critical: The critical value c.
-    """
+    """What `find_drops` found; all arrays have the shape (rows,)."""
 
     estimates: NDArray[np.float64]
+    """Mean drop, -1 to 1; positive is worse."""
     lower: NDArray[np.float64]
+    """Lower bounds of the drops, simultaneous over all rows at the level α (one-sided)."""
     upper: NDArray[np.float64]
+    """Upper bounds of the drops by the same critical value; with ``side="change"`` the two hold together."""
     failed: NDArray[np.bool_]
+    """Whether the lower bound exceeds the tolerated drop (or the upper bound is below its negative, with
+    ``side="change"``)."""
     detectable: NDArray[np.float64]
+    """The smallest true drop that is found with a probability of at least `power`, given this many images and the
+    disagreement seen; NaN where even a drop to 0 would not be found."""
     critical: float
+    """The critical value c."""
 
 
 def find_drops(

@@ -20,71 +20,62 @@ OrderedVariable = Literal["timestep", "epsilon", "severity", "none"]
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Points with intervals, in the unit of the chart's y axis.
-
-    Attributes:
-        label: Its name in the legend.
-        x: The positions of the points: timesteps, or ε in [0,1] pixel units.
-        y: Their values.
-        low: Lower ends of their 95 % intervals.
-        high: Upper ends.
-        n: Number of images of each point.
-    """
+    """Points with intervals, in the unit of the chart's y axis."""
 
     label: str
+    """Its name in the legend."""
     x: tuple[float, ...]
+    """The positions of the points: timesteps, or ε in [0,1] pixel units."""
     y: tuple[float, ...]
+    """Their values."""
     low: tuple[float, ...]
+    """Lower ends of their 95 % intervals."""
     high: tuple[float, ...]
+    """Upper ends."""
     n: tuple[int, ...]
+    """Number of images of each point."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Lines that share axes.
-
-    Attributes:
-        title: Empty for a single panel.
-        lines: In the order of their variable.
-    """
+    """Lines that share axes."""
 
     title: str
+    """Empty for a single panel."""
     lines: tuple[Line, ...]
+    """In the order of their variable."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A figure before it is drawn.
-
-    Attributes:
-        name: Its name in file names and for `pcbench figure`.
-        suite: The suite's name.
-        model: The model's name.
-        title: One line.
-        caption: How it was made: what the points, lines and bands are.
-        x_label: With its unit.
-        y_label: With its unit.
-        percent: Whether y is in percent.
-        x: What the x axis is.
-        norm: The norm of ε, where ε is on an axis or in the legend.
-        legend_title: What the lines differ in; empty where there is one line.
-        colours: The variable the lines are ordered by.
-        panels: From the top left.
-    """
+    """A figure before it is drawn."""
 
     name: str
+    """Its name in file names and for `pcbench figure`."""
     suite: str
+    """The suite's name."""
     model: str
+    """The model's name."""
     title: str
+    """One line."""
     caption: str
+    """How it was made: what the points, lines and bands are."""
     x_label: str
+    """With its unit."""
     y_label: str
+    """With its unit."""
     x: Literal["timestep", "epsilon"]
+    """What the x axis is."""
     norm: str | None
+    """The norm of ε, where ε is on an axis or in the legend."""
     legend_title: str
+    """What the lines differ in; empty where there is one line."""
     colours: OrderedVariable
+    """The variable the lines are ordered by."""
     panels: tuple[Panel, ...]
+    """From the top left."""
     percent: bool = True
+    """Whether y is in percent."""
 
     def table(self) -> pd.DataFrame:
         """Return all points as a table: panel, line, x, value, ends of the interval, images."""

@@ -26,36 +26,30 @@ _MOST_LABELLED = 12
 
 @dataclasses.dataclass(frozen=True)
 class HeatMapCell:
-    """A rate with its interval, in percent.
-
-    Attributes:
-        attacked: The timestep that the images were made against.
-        scored: The timestep that they were scored at.
-        value: Their success rate.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        n: Number of images.
-    """
+    """A rate with its interval, in percent."""
 
     attacked: int
+    """The timestep that the images were made against."""
     scored: int
+    """The timestep that they were scored at."""
     value: float
+    """Their success rate."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
+    """Upper end."""
     n: int
+    """Number of images."""
 
 
 @dataclasses.dataclass(frozen=True)
 class HeatMapPanel:
-    """One matrix.
-
-    Attributes:
-        title: Empty for a single panel.
-        cells: Row after row.
-    """
+    """One matrix."""
 
     title: str
+    """Empty for a single panel."""
     cells: tuple[HeatMapCell, ...]
+    """Row after row."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,21 +21,18 @@ _MEANS = (
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A number in percent with its 95 % interval.
-
-    Attributes:
-        timestep: The timestep.
-        value: In percent.
-        low: Lower end.
-        high: Upper end.
-        n: Number of images.
-    """
+    """A number in percent with its 95 % interval."""
 
     timestep: int
+    """The timestep."""
     value: float
+    """In percent."""
     low: float
+    """Lower end."""
     high: float
+    """Upper end."""
     n: int
+    """Number of images."""
 
     @property
     def text(self) -> str:
@@ -53,23 +50,20 @@ class MatrixRow:
 
 @dataclasses.dataclass(frozen=True)
 class Matrix:
-    """A table with a column for each timestep.
-
-    Attributes:
-        name: Its name in file names.
-        title: One line that says what the numbers are and in which unit.
-        first: The heading of the rows' names.
-        timesteps: The columns.
-        rows: The rows.
-        mean: The mean of the rows, if there is one.
-    """
+    """A table with a column for each timestep."""
 
     name: str
+    """Its name in file names."""
     title: str
+    """One line that says what the numbers are and in which unit."""
     first: str
+    """The heading of the rows' names."""
     timesteps: tuple[int, ...]
+    """The columns."""
     rows: tuple[MatrixRow, ...]
+    """The rows."""
     mean: MatrixRow | None = None
+    """The mean of the rows, if there is one."""
 
 
 def matrices(rows: pd.DataFrame, label: str) -> list[Matrix]:

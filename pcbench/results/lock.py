@@ -53,19 +53,16 @@ _numbers = itertools.count(1)
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """The process that works on a run.
-
-    Attributes:
-        host: The computer's name.
-        process: The process's number there.
-        since: When it began: ISO 8601, UTC, whole seconds.
-        command: What it was started with, or what it does.
-    """
+    """The process that works on a run."""
 
     host: str
+    """The computer's name."""
     process: int
+    """The process's number there."""
     since: str
+    """When it began: ISO 8601, UTC, whole seconds."""
     command: str = ""
+    """What it was started with, or what it does."""
 
     @property
     def began(self) -> datetime:
@@ -80,17 +77,14 @@ class Holder:
 
 @dataclasses.dataclass(frozen=True)
 class Announcement:
-    """A run that is under way.
-
-    Attributes:
-        holder: The process that works on it.
-        what: What it does, in words or as the command that was given.
-        folder: The folder that the run ends in; None where the run does not know it yet.
-    """
+    """A run that is under way."""
 
     holder: Holder
+    """The process that works on it."""
     what: str
+    """What it does, in words or as the command that was given."""
     folder: Path | None = None
+    """The folder that the run ends in; None where the run does not know it yet."""
 
 
 @contextmanager

@@ -41,32 +41,26 @@ _ELSEWHERE = "give another folder with --out"
 
 @dataclasses.dataclass(frozen=True)
 class WorkspaceState:
-    """What the marker of an unfinished folder says.
-
-    Attributes:
-        again: The run was started with `--again`, so that the same command resumes it.
-        discarded: The folder is being removed: a process that finds it continues to remove it.
-        published: The finished run has its name, and the rest of this folder is not needed.
-    """
+    """What the marker of an unfinished folder says."""
 
     again: bool = False
+    """The run was started with `--again`, so that the same command resumes it."""
     discarded: bool = False
+    """The folder is being removed: a process that finds it continues to remove it."""
     published: bool = False
+    """The finished run has its name, and the rest of this folder is not needed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The unfinished folder of a run.
-
-    Attributes:
-        final: The folder of the finished run.
-        spec: What is being run.
-        again: Whether the run was started with `--again`.
-    """
+    """The unfinished folder of a run."""
 
     final: Path
+    """The folder of the finished run."""
     spec: RunSpec
+    """What is being run."""
     again: bool = False
+    """Whether the run was started with `--again`."""
 
     @property
     def folder(self) -> Path:

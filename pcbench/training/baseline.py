@@ -26,17 +26,14 @@ _DECIMALS = 6
 
 @dataclass(frozen=True)
 class MeasuredErrors:
-    """The errors of a network under a suite.
-
-    Attributes:
-        clean: Error on the clean images, 0 to 1.
-        errors: Of each corruption, at severity 1 to 5.
-        images: How many images these are errors on.
-    """
+    """The errors of a network under a suite."""
 
     clean: float
+    """Error on the clean images, 0 to 1."""
     errors: dict[str, tuple[float, ...]]
+    """Of each corruption, at severity 1 to 5."""
     images: int
+    """How many images these are errors on."""
 
 
 def measure_baseline(

@@ -21,17 +21,14 @@ _MODEL, _OPTIMIZER = "model.", "optimizer."
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
-
-    Attributes:
-        step: The next step, counted from 0 over all epochs.
-        losses: Mean loss of each term, one list for each finished epoch.
-        unfinished: Sum over the images of the epoch under way, of each term.
-    """
+    """How far a training is."""
 
     step: int
+    """The next step, counted from 0 over all epochs."""
     losses: list[list[float]]
+    """Mean loss of each term, one list for each finished epoch."""
     unfinished: list[float]
+    """Sum over the images of the epoch under way, of each term."""
 
 
 def save_checkpoint(

@@ -51,33 +51,30 @@ _TUNED_FOR = (0, 3, 5)
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to train, from what, and where the files go.
-
-    Attributes:
-        model: A name of the zoo, or ``module:function`` of a predictive network.
-        data: A data source; its training split is used where it has splits.
-        folder: Receives everything.
-        seed: Of first weights, order, noise and proposals.
-        changes: Settings that replace the model's defaults, by name; see `TrainingSettings`.
-        images: Number of training images; None means all.
-        backbone_weights: The backbone's weights, where the model does not come with weights.
-        trials: Hyperparameters to try; 0 keeps the configuration's.
-        processes: Processes that share the work.
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
-        workers: Processes that decode images ahead of time.
-    """
+    """What to train, from what, and where the files go."""
 
     model: str
+    """A name of the zoo, or ``module:function`` of a predictive network."""
     data: str
+    """A data source; its training split is used where it has splits."""
     folder: Path
+    """Receives everything."""
     seed: int = 0
+    """Of first weights, order, noise and proposals."""
     changes: Mapping[str, Any] | None = None
+    """Settings that replace the model's defaults, by name; see `TrainingSettings`."""
     images: int | None = None
+    """Number of training images; None means all."""
     backbone_weights: Path | None = None
+    """The backbone's weights, where the model does not come with weights."""
     trials: int = 16
+    """Hyperparameters to try; 0 keeps the configuration's."""
     processes: int = 1
+    """Processes that share the work."""
     device: str = "cpu"
+    """``"cpu"``, ``"cuda"`` or ``"auto"``."""
     workers: int = 0
+    """Processes that decode images ahead of time."""
 
     @property
     def entry(self) -> ZooEntry | None:
@@ -112,21 +109,18 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training left.
-
-    Attributes:
-        weights: The safetensors file.
-        sha256: Of that file.
-        configuration: The tuned configuration; None without tuning.
-        network: The trained predictive network, with the tuned hyperparameters; None for a feedforward model.
-        tuned: How the hyperparameters were chosen.
-    """
+    """What a training left."""
 
     weights: Path
+    """The safetensors file."""
     sha256: str
+    """Of that file."""
     configuration: Path | None
+    """The tuned configuration; None without tuning."""
     network: PredictiveNetwork | None
+    """The trained predictive network, with the tuned hyperparameters; None for a feedforward model."""
     tuned: Tuned | None
+    """How the hyperparameters were chosen."""
 
 
 class Watcher:

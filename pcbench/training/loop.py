@@ -45,23 +45,20 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What the loop does besides learning.
-
-    Attributes:
-        folder: Receives checkpoint, losses and figure; None keeps no files.
-        identity: What is trained from what; only the same training resumes from its checkpoint.
-        checkpoint_every: Steps between checkpoints; there is one at the end of every epoch as well.
-        stop_after: Stop after this many steps in all, as if interrupted; None trains to the end.
-        workers: Processes that decode images ahead of time.
-        report: Called after each step.
-    """
+    """What the loop does besides learning."""
 
     folder: Path | None = None
+    """Receives checkpoint, losses and figure; None keeps no files."""
     identity: Mapping[str, Any] | None = None
+    """What is trained from what; only the same training resumes from its checkpoint."""
     checkpoint_every: int = 1000
+    """Steps between checkpoints; there is one at the end of every epoch as well."""
     stop_after: int | None = None
+    """Stop after this many steps in all, as if interrupted; None trains to the end."""
     workers: int = 0
+    """Processes that decode images ahead of time."""
     report: Reporter | None = None
+    """Called after each step."""
 
 
 @dataclass

@@ -12,13 +12,10 @@ from pcbench.network.update import prediction_error
 
 
 class Objective(nn.Module):
-    """Losses of images; its parameters that require gradients are trained.
-
-    Attributes:
-        terms: A name for each loss.
-    """
+    """Losses of images; its parameters that require gradients are trained."""
 
     terms: tuple[str, ...]
+    """A name for each loss."""
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the losses, (terms, batch).

@@ -21,19 +21,16 @@ _KEPT_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The part of one training step that one process does.
-
-    Attributes:
-        number: Of the step, counted from 0 over all epochs.
-        indices: Indices of the images in the source.
-        batch: How many images all processes see together in this step.
-        shift: How far the images are moved, (down, right) in pixels.
-    """
+    """The part of one training step that one process does."""
 
     number: int
+    """Of the step, counted from 0 over all epochs."""
     indices: NDArray[np.int64]
+    """Indices of the images in the source."""
     batch: int
+    """How many images all processes see together in this step."""
     shift: tuple[int, int]
+    """How far the images are moved, (down, right) in pixels."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +40,22 @@ class Sampler:
     Every epoch has its own permutation. The images of a step are distributed over the processes in turn, so that all
     processes together see the same images as a single process would.
 
-    Attributes:
-        images: How many there are.
-        batch_size: Images in one step, over all processes.
-        seed: Another seed gives another order of the images.
-        shift: Images of a step are moved by up to this many pixels.
-        process: Which of the processes this is, from 0.
-        processes: How many there are.
-
     Raises:
         UsageError: In the last step of an epoch there would be fewer images than processes.
     """
 
     images: int
+    """How many there are."""
     batch_size: int
+    """Images in one step, over all processes."""
     seed: int
+    """Another seed gives another order of the images."""
     shift: int = 0
+    """Images of a step are moved by up to this many pixels."""
     process: int = 0
+    """Which of the processes this is, from 0."""
     processes: int = 1
+    """How many there are."""
 
     def __post_init__(self) -> None:
         last = self.images % self.batch_size or self.batch_size

@@ -15,23 +15,20 @@ from pcbench.training.validation import CLEAN, Score, Validation, evaluate, prep
 
 @dataclass(frozen=True)
 class Tuned:
-    """Hyperparameters that were chosen, and how.
-
-    Attributes:
-        hyperparameters: β, λ, α of each PCoder, rounded as a file holds them.
-        score: Their score on the validation images.
-        before: The score of the network's own hyperparameters there.
-        tried: Number of trials.
-        diverged: Number of trials that diverged over t and were discarded.
-        method: In words.
-    """
+    """Hyperparameters that were chosen, and how."""
 
     hyperparameters: tuple[Hyperparameters, ...]
+    """β, λ, α of each PCoder, rounded as a file holds them."""
     score: Score
+    """Their score on the validation images."""
     before: Score
+    """The score of the network's own hyperparameters there."""
     tried: int
+    """Number of trials."""
     diverged: int
+    """Number of trials that diverged over t and were discarded."""
     method: str
+    """In words."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Tuned:

@@ -20,28 +20,26 @@ RateSchedule = Literal["constant", "cosine"]
 class TrainingSettings:
     """The settings of one training.
 
-    Attributes:
-        epochs: How many times every image is seen, at least 1.
-        batch_size: Images in one step, over all processes together.
-        optimizer: ``"sgd"`` (without momentum), ``"rmsprop"`` or ``"adam"``.
-        learning_rate: Of the first step.
-        weight_decay: The L2 penalty of PyTorch's optimizers.
-        schedule: ``"constant"``, or ``"cosine"``: half a cosine from the learning rate down to 0.
-        shift: Images are moved by up to this many pixels in each direction, edges repeated; 0 does not move them.
-        seed: Decides the order of the images, their shifts and what a dropout layer drops.
-
     Raises:
         UsageError: A value with which training is not possible.
     """
 
     epochs: int
+    """How many times every image is seen, at least 1."""
     batch_size: int
+    """Images in one step, over all processes together."""
     optimizer: Optimizer
+    """``"sgd"`` (without momentum), ``"rmsprop"`` or ``"adam"``."""
     learning_rate: float
+    """Of the first step."""
     weight_decay: float = 0.0
+    """The L2 penalty of PyTorch's optimizers."""
     schedule: RateSchedule = "constant"
+    """``"constant"``, or ``"cosine"``: half a cosine from the learning rate down to 0."""
     shift: int = 0
+    """Images are moved by up to this many pixels in each direction, edges repeated; 0 does not move them."""
     seed: int = 0
+    """Decides the order of the images, their shifts and what a dropout layer drops."""
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:

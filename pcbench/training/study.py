@@ -29,44 +29,38 @@ from pcbench.training.validation import CONDITIONS, noisy_inputs, standard_devia
 
 
 class StudyTable(Definition):
-    """A study, as its file in `studies/` describes it.
-
-    Attributes:
-        title: What it asks.
-        model: A model whose backbone, predictors and hyperparameters this project trains.
-        data: Its data; training, validation and test are its three splits.
-        training_seeds: Each seed trains its own network, with the command `pcbench train --seed N`.
-        noise_draws: Each is a seed of the noise on the test images.
-        conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
-        timestep: T, compared with t = 0.
-        batch_size: Images in one pass.
-    """
+    """A study, as its file in `studies/` describes it."""
 
     title: str
+    """What it asks."""
     model: str
+    """A model whose backbone, predictors and hyperparameters this project trains."""
     data: str
+    """Its data; training, validation and test are its three splits."""
     training_seeds: tuple[int, ...] = Field(min_length=1)
+    """Each seed trains its own network, with the command `pcbench train --seed N`."""
     noise_draws: tuple[int, ...] = Field(min_length=1)
+    """Each is a seed of the noise on the test images."""
     conditions: tuple[int, ...] = CONDITIONS
+    """0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`."""
     timestep: int = Field(ge=1)
+    """T, compared with t = 0."""
     batch_size: int = Field(default=180, ge=1)
+    """Images in one pass."""
 
 
 @dataclass(frozen=True)
 class NetworkOutcomes:
-    """What one trained network predicted under one condition.
-
-    Attributes:
-        seed: Of the training.
-        condition: 0 (clean) to 5.
-        correct: (draws, T+1, images).
-        diverged: (draws, images): representations grew without bound.
-    """
+    """What one trained network predicted under one condition."""
 
     seed: int
+    """Of the training."""
     condition: int
+    """0 (clean) to 5."""
     correct: Booleans
+    """(draws, T+1, images)."""
     diverged: Booleans
+    """(draws, images): representations grew without bound."""
 
 
 def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = None) -> Path:

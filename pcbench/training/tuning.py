@@ -23,33 +23,30 @@ Method = Literal["search", "gradient"]
 
 @dataclass(frozen=True)
 class TuningRequest:
-    """What to tune, on which images, how.
-
-    Attributes:
-        model: A name of the zoo, or ``module:function`` of a predictive network.
-        data: A data source. `digits` has a validation split; of any other, `images` images are taken.
-        out: The configuration file that is written.
-        method: ``"search"`` (Optuna) or ``"gradient"``.
-        rounds: Trials of the search, or steps of the descent.
-        timesteps: T; None means the model's own.
-        conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
-        images: Size of the validation part of data without a validation split.
-        backbone_weights: As for a run.
-        weights: Of the predictors, as for a run.
-        seed: Of the noise, the proposals and the choice of validation images.
-    """
+    """What to tune, on which images, how."""
 
     model: str
+    """A name of the zoo, or ``module:function`` of a predictive network."""
     data: str
+    """A data source. `digits` has a validation split; of any other, `images` images are taken."""
     out: Path
+    """The configuration file that is written."""
     method: Method = "search"
+    """``"search"`` (Optuna) or ``"gradient"``."""
     rounds: int = 60
+    """Trials of the search, or steps of the descent."""
     timesteps: int | None = None
+    """T; None means the model's own."""
     conditions: tuple[int, ...] = CONDITIONS
+    """0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`."""
     images: int = 1000
+    """Size of the validation part of data without a validation split."""
     backbone_weights: Path | str | None = None
+    """As for a run."""
     weights: Path | str | None = None
+    """Of the predictors, as for a run."""
     seed: int = 0
+    """Of the noise, the proposals and the choice of validation images."""
 
 
 def tune(request: TuningRequest, report: Callable[[int, int, float], None] | None = None) -> Tuned:

@@ -27,21 +27,18 @@ _KEPT_CELLS = 2**27
 
 @dataclass(frozen=True)
 class Validation:
-    """Images that hyperparameters are chosen on, and the conditions.
-
-    Attributes:
-        source: Images that are used neither for training nor for any reported result.
-        timesteps: T; the answers at T count.
-        conditions: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`.
-        seed: Of the noise.
-        batch_size: Images in one pass.
-    """
+    """Images that hyperparameters are chosen on, and the conditions."""
 
     source: ImageSource
+    """Images that are used neither for training nor for any reported result."""
     timesteps: int
+    """T; the answers at T count."""
     conditions: tuple[int, ...] = CONDITIONS
+    """0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`."""
     seed: int = 0
+    """Of the noise."""
     batch_size: int = 180
+    """Images in one pass."""
 
     def __post_init__(self) -> None:
         if self.timesteps < 1:
@@ -53,15 +50,12 @@ class Validation:
 
 @dataclass(frozen=True)
 class Score:
-    """The score of some hyperparameters.
-
-    Attributes:
-        accuracies: At each t = 0..T, one list a condition.
-        diverged: Number of images whose representations grew without bound, over all conditions.
-    """
+    """The score of some hyperparameters."""
 
     accuracies: tuple[tuple[float, ...], ...]
+    """At each t = 0..T, one list a condition."""
     diverged: int
+    """Number of images whose representations grew without bound, over all conditions."""
 
     @property
     def value(self) -> float:

@@ -21,17 +21,14 @@ Read = Callable[[Unit], Inputs]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a unit failed.
-
-    Attributes:
-        reason: In one line.
-        trace: The traceback, for `--debug`.
-        error: The exception, if it was raised in this process.
-    """
+    """Why a unit failed."""
 
     reason: str
+    """In one line."""
     trace: str = ""
+    """The traceback, for `--debug`."""
     error: Exception | None = None
+    """The exception, if it was raised in this process."""
 
 
 class Listener(Meter, Protocol):

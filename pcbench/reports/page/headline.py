@@ -22,15 +22,12 @@ _MEANS = {
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
-    """One sentence about one timestep.
-
-    Attributes:
-        timestep: Which.
-        text: The sentence.
-    """
+    """One sentence about one timestep."""
 
     timestep: int
+    """Which."""
     text: str
+    """The sentence."""
 
 
 def headline(metrics: pd.DataFrame) -> list[Sentence]:
