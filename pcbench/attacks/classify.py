@@ -1,50 +1,18 @@
-"""Asking a classifier, with the checks that make its answers usable."""
+"""Scoring images by a classifier, with the checks that make its scores usable."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import DataError, RunError, UsageError
+from pcbench.models.scores import Scores, scores
 
 Judge = Callable[[Tensor], Tensor]
 """What scores images in [0, 1]: logits (S, batch, classes), one slice for each timestep that is scored."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a judge says to a batch.
-
-    Attributes:
-        predictions: The most likely class, (S, batch), int64.
-        confidences: Its softmax probability, (S, batch), float32.
-        margins: By how much its logit leads the next one, (S, batch), float32.
-        classes: How many classes the logits have.
-    """
-
-    predictions: Tensor
-    confidences: Tensor
-    margins: Tensor
-    classes: int
-
-    def at(self, indices: Tensor) -> Scores:
-        """Return the answers to some of the images."""
-        return Scores(
-            self.predictions[:, indices], self.confidences[:, indices], self.margins[:, indices], self.classes
-        )
-
-    def where(self, mask: Tensor, other: Scores) -> Scores:
-        """Return these answers where the mask (batch,) holds, the other ones elsewhere."""
-        return Scores(
-            torch.where(mask, self.predictions, other.predictions),
-            torch.where(mask, self.confidences, other.confidences),
-            torch.where(mask, self.margins, other.margins),
-            self.classes,
-        )
 
 
 def single(classifier: Callable[[Tensor], Tensor]) -> Judge:
@@ -78,12 +46,13 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise DataError("labels are whole numbers from 0")
 
 
-def classify(judge: Judge, images: Tensor, batch_size: int) -> Scores:
-    """Classify images without gradients.
+def classify(judge: Judge, images: Tensor, labels: Tensor, batch_size: int) -> Scores:
+    """Score images without gradients.
 
     Args:
         judge: Images in [0, 1] -> logits (S, batch, classes).
         images: (batch, channels, height, width), at least one.
+        labels: Their classes, (batch,).
         batch_size: How many at a time.
 
     Raises:
@@ -97,10 +66,7 @@ def classify(judge: Judge, images: Tensor, batch_size: int) -> Scores:
         logits = torch.cat(chunks, dim=1)
     if not bool(torch.isfinite(logits).all()):
         raise RunError("the classifier's logits hold NaN or infinity; check its weights, or its growth over timesteps")
-    predictions = logits.argmax(dim=2)
-    confidences = logits.float().softmax(dim=2).gather(2, predictions[..., None])[..., 0]
-    leading = logits.float().topk(min(2, logits.shape[2]), dim=2).values
-    return Scores(predictions, confidences, leading[..., 0] - leading[..., -1], logits.shape[2])
+    return scores(logits, labels)
 
 
 def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> Tensor:

@@ -17,6 +17,7 @@ from pcbench.attacks.adapters.base import Found, Task
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.starts import unit_starts
 from pcbench.errors import UsageError
+from pcbench.models.scores import margins
 from pcbench.norms import Norm, broadcast, project
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -78,14 +79,9 @@ def linear_reach(classifier: nn.Module, images: Tensor, labels: Tensor, norm: No
     It is the margin (the label's logit minus the largest other one), divided by the dual norm of its gradient; infinite
     where the gradient is zero.
     """
-
-    def margin(logits: Tensor, classes: Tensor) -> Tensor:
-        others = logits.scatter(1, classes[:, None], -torch.inf)
-        return logits.gather(1, classes[:, None])[:, 0] - others.amax(dim=1)
-
-    slopes = norm.dual(loss_gradient(classifier, images, labels, margin))
+    slopes = norm.dual(loss_gradient(classifier, images, labels, margins))
     with torch.no_grad():
-        return margin(classifier(images), labels).clamp_min(0) / slopes
+        return margins(classifier(images), labels).clamp_min(0) / slopes
 
 
 class GradientDescent:

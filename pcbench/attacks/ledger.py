@@ -2,102 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pcbench.attacks.classify import Scores
+from pcbench.models.scores import Scores
+from pcbench.norms import NORMS, perturbation_norms
 
 
 @dataclass
-class Scored:
-    """What the harness saw on a batch of an attack's images, after clipping; S timesteps judged each.
+class ScoredBatch:
+    """What the harness saw on a batch of an attack's images, after clipping; S timesteps scored each.
 
     Attributes:
         images: What was fed to the judge, (batch, channels, height, width).
-        answers: Its answers, (S, batch).
+        scores: What it said about them.
         success: Whether the attack's goal is reached, (S, batch).
-        linf: Measured norms, (batch,).
-        l2: Likewise.
+        distances: Measured norms of the perturbations, (batch,), by the names of columns of outcomes.
         queries: Forward passes spent by the attack, (batch,).
     """
 
     images: Tensor
-    answers: Scores
+    scores: Scores
     success: Tensor
-    linf: Tensor
-    l2: Tensor
+    distances: Mapping[str, Tensor]
     queries: Tensor
+
+    def carried(self, timestep: int) -> dict[str, NDArray[Any]]:
+        """Return the columns that stay with the scored image at larger budgets, each (batch,)."""
+        scores = {name: values[timestep] for name, values in self.scores.columns.items()}
+        return {name: values.cpu().numpy() for name, values in {**scores, **self.distances}.items()}
 
 
 class Ledger:
-    """Arrays (S, E, N) over timesteps judged, budgets and images; every image starts as its clean self.
+    """Arrays (S, E, N) over timesteps scored, budgets and images; every image starts as its clean self.
 
     Args:
-        clean: The answers to the clean images, (S, N).
+        clean: The scores of the clean images, (S, N).
         eligible: Images over which success is a rate, (S, N).
         epsilons: How many budgets.
         kept: The clean images where the scored ones are to be kept, else None.
     """
 
-    def __init__(self, clean: Scores, eligible: NDArray[np.bool_], epsilons: int, kept: Tensor | None) -> None:
+    def __init__(self, clean: Scores, eligible: NDArray[np.bool_], epsilons: int, kept: Tensor | None = None) -> None:
         timesteps, images = eligible.shape
         shape = (timesteps, epsilons, images)
         self.eligible = eligible
-        self.prediction = np.empty(shape, np.int32)
-        self.prediction[:] = clean.predictions.cpu().numpy()[:, None]
-        self.confidence = np.empty(shape, np.float32)
-        self.confidence[:] = clean.confidences.cpu().numpy()[:, None]
-        self.margin = np.empty(shape, np.float32)
-        self.margin[:] = clean.margins.cpu().numpy()[:, None]
-        self.linf, self.l2 = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self.queries = np.zeros(shape, np.int32)
+        self.carried: dict[str, NDArray[Any]] = {
+            name: np.repeat(values[:, None], epsilons, axis=1) for name, values in clean.arrays().items()
+        }
+        self.carried |= {norm.column: np.zeros(shape, np.float32) for norm in NORMS.values()}
         self.attacked, self.success = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
         self.spot_checked = np.zeros(shape[1:], np.bool_)
         self.success_within = np.zeros(shape, np.bool_)
+        self.queries = np.zeros(shape, np.int32)
         self.images = None if kept is None else kept.cpu().repeat(timesteps, epsilons, 1, 1, 1, 1)
 
-    def record(self, budgets: NDArray[np.intp], indices: NDArray[np.intp], scored: Scored) -> None:
+    def columns(self, timestep: int) -> dict[str, NDArray[Any]]:
+        """Return the columns of outcomes that a sweep makes for one of the timesteps scored, each (E, N)."""
+        return {
+            **{name: values[timestep] for name, values in self.carried.items()},
+            "attacked": self.attacked[timestep],
+            "spot_checked": self.spot_checked & self.attacked[timestep],
+            "success": self.success[timestep],
+            "success_within": self.success_within[timestep],
+            "queries": self.queries[timestep],
+        }
+
+    def record(self, budgets: NDArray[np.intp], indices: NDArray[np.intp], scored: ScoredBatch) -> None:
         """Enter a batch: what was attacked at which budget, and what came of it; a restart adds to earlier ones.
 
         The adversarial image of the smallest budget is carried on to all larger ones, in whichever order they come;
         a failed attempt stands for its own budget.
         """
-        images = scored.images.cpu()
+        images, queries = scored.images.cpu(), scored.queries.cpu().numpy()
         for timestep in range(len(self.eligible)):
-            columns = [
-                column.cpu().numpy()
-                for column in (
-                    scored.success[timestep],
-                    scored.answers.predictions[timestep],
-                    scored.answers.confidences[timestep],
-                    scored.answers.margins[timestep],
-                    scored.linf,
-                    scored.l2,
-                    scored.queries,
-                )
-            ]
-            for row, (budget, index) in enumerate(zip(budgets, indices, strict=True)):
-                if self.eligible[timestep, index]:
-                    self._enter((timestep, int(budget), int(index)), [column[row] for column in columns], images[row])
+            success, carried = scored.success[timestep].cpu().numpy(), scored.carried(timestep)
+            for row, (budget, index) in enumerate(zip(budgets.tolist(), indices.tolist(), strict=True)):
+                if not self.eligible[timestep, index]:
+                    continue
+                where = (timestep, budget, index)
+                self.attacked[where] = True
+                self.success[where] |= success[row]
+                self.queries[where] += queries[row]
+                if not self.success_within[where]:
+                    reach = (timestep, slice(budget, None if success[row] else budget + 1), index)
+                    self._carry(reach, {name: values[row] for name, values in carried.items()})
+                    self.success_within[reach] = success[row]
+                    if self.images is not None:
+                        self.images[reach] = images[row]
 
-    def _enter(self, where: tuple[int, int, int], values: list[np.generic], image: Tensor) -> None:
-        timestep, budget, index = where
-        success, prediction, confidence, margin, linf, l2, queries = values
-        self.attacked[where] = True
-        self.success[where] |= success
-        self.queries[where] += queries
-        if self.success_within[where]:
-            return
-        reach = (timestep, slice(budget, None if success else budget + 1), index)
-        self.prediction[reach], self.confidence[reach] = prediction, confidence
-        self.margin[reach], self.linf[reach], self.l2[reach] = margin, linf, l2
-        self.success_within[reach] = success
-        if self.images is not None:
-            self.images[reach] = image
+    def _carry(self, reach: tuple[int, slice, int], values: Mapping[str, np.generic]) -> None:
+        for name, value in values.items():
+            self.carried[name][reach] = value
 
     def broken(self, budgets: NDArray[np.intp], indices: NDArray[np.intp], *, within: bool) -> NDArray[np.bool_]:
         """Return which images are broken at every timestep at which they can be, (batch,).
@@ -111,6 +113,12 @@ class Ledger:
         return np.asarray((success[:, budgets, indices] | ~self.eligible[:, indices]).all(axis=0))
 
 
+def distances(images: Tensor, clean: Tensor) -> dict[str, Tensor]:
+    """Return the measured norms of the perturbations of a batch, each (batch,), by the columns of outcomes."""
+    measured = perturbation_norms(images, clean)
+    return {norm.column: measured[name] for name, norm in NORMS.items()}
+
+
 def positions(mask: Tensor) -> NDArray[np.intp]:
-    """Return where a mask (N,) holds."""
+    """Return the indices where a mask (N,) holds."""
     return torch.nonzero(mask)[:, 0].cpu().numpy()

@@ -11,9 +11,9 @@ The attack is not trusted: its images are clipped to the ball and to [0, 1], cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -70,17 +70,10 @@ class Sweep:
         targets: The classes to reach, (N,), int64; None for an untargeted attack.
         eligible: Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted
             attack, not at their target from the start.
-        prediction: Of the image scored at this budget, (E, N), int32: the adversarial image found at this or the
-            smallest smaller budget, else the attack's failed attempt, else (not attacked) the clean image.
-        confidence: The softmax probability of the prediction, (E, N), float32.
-        attacked: Whether the attack ran on this image at this budget, (E, N), bool.
-        spot_checked: The attack ran only to check that skipping it would have been right, (E, N), bool.
-        success: The goal was reached at exactly this budget, (E, N), bool; meaningful where attacked.
-        success_within: The goal was reached at this budget or a smaller one, (E, N), bool; False where not
-            eligible.
-        linf: Measured L∞ norm of the scored image's perturbation, (E, N), float32.
-        l2: Measured L2 norm, (E, N), float32.
-        queries: Forward passes the attack spent on this image at this budget, (E, N), int32.
+        columns: Arrays (E, N) by the names of columns of outcomes (`pcbench.results.columns` says what each means).
+            What is about the scored image is of the adversarial image found at this or the smallest smaller budget,
+            else of the attack's failed attempt, else (not attacked) of the clean image. `success` is meaningful where
+            the image was attacked, `success_within` where it is eligible.
         images: The scored images, (E, N, channels, height, width), float32, where asked for.
     """
 
@@ -91,21 +84,33 @@ class Sweep:
     labels: NDArray[np.int64]
     targets: NDArray[np.int64] | None
     eligible: NDArray[np.bool_]
-    prediction: NDArray[np.int32]
-    confidence: NDArray[np.float32]
-    attacked: NDArray[np.bool_]
-    spot_checked: NDArray[np.bool_]
-    success: NDArray[np.bool_]
-    success_within: NDArray[np.bool_]
-    linf: NDArray[np.float32]
-    l2: NDArray[np.float32]
-    queries: NDArray[np.int32]
+    columns: Mapping[str, NDArray[Any]]
     images: Tensor | None
+
+    @property
+    def prediction(self) -> NDArray[np.int64]:
+        """The predicted class of the scored image, (E, N)."""
+        return self.columns["prediction"]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """Whether the scored image is classified as its label, (E, N)."""
-        return self.prediction == self.labels
+        return self.columns["correct"]
+
+    @property
+    def attacked(self) -> NDArray[np.bool_]:
+        """Whether the attack ran on this image at this budget, (E, N)."""
+        return self.columns["attacked"]
+
+    @property
+    def success(self) -> NDArray[np.bool_]:
+        """Whether the goal was reached at exactly this budget, (E, N); meaningful where attacked."""
+        return self.columns["success"]
+
+    @property
+    def success_within(self) -> NDArray[np.bool_]:
+        """Whether the goal was reached at this budget or a smaller one, (E, N); False where not eligible."""
+        return self.columns["success_within"]
 
     @property
     def smallest_broken_epsilon(self) -> NDArray[np.float64]:
@@ -120,7 +125,7 @@ class Sweep:
         It is the measure of a minimal-norm attack. Infinite where no budget broke the image, so that a median is right
         while fewer than half are; NaN outside the eligible images.
         """
-        measured = (self.linf if self.norm == "linf" else self.l2)[-1].astype(np.float64)
+        measured = self.columns[f"perturbation_{self.norm}"][-1].astype(np.float64)
         reached = np.where(self.success_within[-1], measured, np.inf)
         return np.where(self.eligible, reached, np.nan)
 
@@ -204,13 +209,14 @@ def sweep_opponent(
     chosen = options.get("epsilons")
     epsilons = definition.epsilons if chosen is None else read_epsilons(chosen, definition.ball)
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
-    clean = classify(opponent.judge, images, batch_size)
+    clean = classify(opponent.judge, images, labels, batch_size)
     work = Work(
         classifier=opponent.classifier,
         judge=opponent.judge,
         adapter=opponent.adapter,
         definition=definition,
         images=images,
+        labels=labels,
         classes=goal_classes(labels, definition, clean.classes),
         clean=clean,
         ids=ids,
@@ -245,15 +251,7 @@ def as_sweeps(
             labels=classes[0],
             targets=classes[1],
             eligible=ledger.eligible[timestep],
-            prediction=ledger.prediction[timestep],
-            confidence=ledger.confidence[timestep],
-            attacked=ledger.attacked[timestep],
-            spot_checked=ledger.spot_checked & ledger.attacked[timestep],
-            success=ledger.success[timestep],
-            success_within=ledger.success_within[timestep],
-            linf=ledger.linf[timestep],
-            l2=ledger.l2[timestep],
-            queries=ledger.queries[timestep],
+            columns=ledger.columns(timestep),
             images=None if ledger.images is None else ledger.images[timestep],
         )
         for timestep in range(len(ledger.eligible))

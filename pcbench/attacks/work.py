@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Task
-from pcbench.attacks.classify import Judge, Scores, classify
+from pcbench.attacks.classify import Judge, classify
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.descent import GradientDescent, linear_reach
-from pcbench.attacks.ledger import Ledger, Scored, positions
+from pcbench.attacks.ledger import Ledger, ScoredBatch, distances, positions
 from pcbench.attacks.schedule import Ascending, Bracketing, BudgetSchedule, Pair
 from pcbench.attacks.starts import image_seed
-from pcbench.norms import perturbation_norms, within_budget
+from pcbench.models.scores import Scores
+from pcbench.norms import within_budget
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Work:
         adapter: The attack, ready to run.
         definition: What it was made from.
         images: (N, channels, height, width).
+        labels: The images' classes, (N,), int64.
         classes: Labels to leave or targets to reach, (N,), int64.
-        clean: The judge's answers to the clean images.
+        clean: The judge's scores of the clean images.
         ids: N ids.
         seed: The run's seed.
         epsilons: Budgets, ascending, 0 first.
@@ -47,6 +49,7 @@ class Work:
     adapter: Adapter
     definition: AttackDefinition
     images: Tensor
+    labels: Tensor
     classes: Tensor
     clean: Scores
     ids: tuple[str, ...]
@@ -59,7 +62,7 @@ class Work:
 
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""
-        eligible = ~self._reached(self.clean.predictions, self.classes)
+        eligible = ~self._reached(self.clean.prediction, self.classes)
         kept = self.images if keep_images else None
         ledger = Ledger(self.clean, eligible.cpu().numpy(), len(self.epsilons), kept)
         to_attack = positions(eligible.any(dim=0))
@@ -71,7 +74,7 @@ class Work:
             self._attack(budgets, indices, ledger)
             broken = ledger.broken(budgets, indices, within=True)
             for budget, index, done in zip(budgets.tolist(), indices.tolist(), broken.tolist(), strict=True):
-                margin = None if done else float(ledger.margin[0, budget, index])
+                margin = None if done else float(ledger.carried["margin"][0, budget, index])
                 queue.extend(schedule.after((budget, index), margin))
             settled += len(indices)
             self._report(len(indices))
@@ -96,7 +99,7 @@ class Work:
             here = torch.from_numpy(chosen).to(self.images.device)
             reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.ball)
             guesses[chosen] = reach.double().cpu().numpy()
-        return Bracketing(self.epsilons, guesses, self.clean.margins[0].double().cpu().numpy(), self._draw)
+        return Bracketing(self.epsilons, guesses, self.clean.columns["margin"][0].double().cpu().numpy(), self._draw)
 
     def _draw(self, pair: Pair) -> float:
         budget, index = pair
@@ -128,7 +131,7 @@ class Work:
             if not len(indices):
                 return
 
-    def _score(self, radii: Tensor, indices: NDArray[np.intp], restart: int) -> Scored:
+    def _score(self, radii: Tensor, indices: NDArray[np.intp], restart: int) -> ScoredBatch:
         """Attack, clip, classify, measure."""
         device = self.images.device
         here, radii = torch.from_numpy(indices).to(device), radii.to(device)
@@ -137,11 +140,11 @@ class Work:
         task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart, self.clean.classes)
         found = self.adapter.perturb(self.classifier, task)
         images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.ball)
-        # An image that was not changed keeps its answer: the same bits in another batch may be rounded differently.
+        # An image that was not changed keeps its scores: the same bits in another batch may be rounded differently.
         same = (images == clean).flatten(1).all(dim=1)
-        answers = self.clean.at(here).where(same, classify(self.judge, images, self.batch_size))
-        norms, success = perturbation_norms(images, clean), self._reached(answers.predictions, classes)
-        return Scored(images, answers, success, norms["linf"], norms["l2"], found.queries.to(device))
+        scores = self.clean.at(here).where(same, classify(self.judge, images, self.labels[here], self.batch_size))
+        success = self._reached(scores.prediction, classes)
+        return ScoredBatch(images, scores, success, distances(images, clean), found.queries)
 
     def _report(self, settled: int) -> None:
         if self.on_progress is not None and settled:

@@ -1,8 +1,7 @@
-"""Ask every timestep about a batch of images, and gather the answers into columns."""
+"""Check the logits of a batch at every timestep, and gather its scores into columns."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +10,7 @@ import numpy.typing as npt
 import torch
 
 from pcbench.errors import DivergenceError, RunError
-
-
-@dataclasses.dataclass(frozen=True)
-class Scores:
-    """Answers of every timestep.
-
-    Attributes:
-        prediction: Predicted class, shape (timesteps + 1, batch).
-        confidence: Softmax probability of the predicted class, shape (timesteps + 1, batch).
-    """
-
-    prediction: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float32]
+from pcbench.models.scores import Scores
 
 
 def to_unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
@@ -31,8 +18,8 @@ def to_unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Ten
     return images.to(device).to(torch.float32) / 255
 
 
-def scores_of(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequence[str]) -> Scores:
-    """Turn logits of every timestep into scores.
+def check_logits(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequence[str]) -> None:
+    """Refuse logits that cannot be scored.
 
     Args:
         logits: (timesteps + 1, batch, classes).
@@ -52,8 +39,6 @@ def scores_of(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequence[s
             f"the network diverges: its logits at t = {timestep} are not finite for image {ids[image]!r}; "
             "lower the error weights or use fewer --timesteps"
         )
-    confidence, prediction = logits.float().softmax(dim=2).max(dim=2)
-    return Scores(prediction.cpu().numpy(), confidence.cpu().numpy())
 
 
 class TimestepRows:
@@ -62,13 +47,13 @@ class TimestepRows:
     def __init__(self) -> None:
         self._ids: list[str] = []
         self._labels: list[npt.NDArray[np.int64]] = []
-        self._scores: list[Scores] = []
+        self._scores: list[dict[str, npt.NDArray[Any]]] = []
 
     def add(self, ids: Sequence[str], labels: npt.NDArray[np.int64], scores: Scores) -> None:
         """Add one batch."""
         self._ids.extend(ids)
         self._labels.append(labels)
-        self._scores.append(scores)
+        self._scores.append(scores.arrays())
 
     def columns(self, *, always_right: bool = False) -> dict[str, npt.NDArray[Any]]:
         """Return the columns, all images of t = 0 first.
@@ -76,18 +61,13 @@ class TimestepRows:
         Args:
             always_right: Keep only the images that are right at every timestep, which may be none.
         """
-        prediction = np.concatenate([part.prediction for part in self._scores], axis=1)
-        confidence = np.concatenate([part.confidence for part in self._scores], axis=1)
-        labels, ids = np.concatenate(self._labels), np.array(self._ids)
-        if always_right:
-            kept = (prediction == labels).all(axis=0)
-            prediction, confidence, labels, ids = prediction[:, kept], confidence[:, kept], labels[kept], ids[kept]
-        times, images = len(prediction), len(labels)
+        scores = {name: np.concatenate([part[name] for part in self._scores], axis=1) for name in self._scores[0]}
+        kept = scores["correct"].all(axis=0) if always_right else slice(None)
+        labels, ids = np.concatenate(self._labels)[kept], np.array(self._ids)[kept]
+        times, images = len(scores["correct"]), len(labels)
         return {
             "image_id": np.tile(ids, times),
             "label": np.tile(labels, times),
             "timestep": np.arange(times).repeat(images),
-            "prediction": prediction.ravel(),
-            "correct": (prediction == labels).ravel(),
-            "confidence": confidence.ravel(),
+            **{name: values[:, kept].ravel() for name, values in scores.items()},
         }

@@ -31,6 +31,7 @@ PARTS_CODE = (
     "harness/blocks.py",
     "metrics/representations.py",
     "metrics/shown.py",
+    "results/columns.py",
     "results/schema.py",
     "results/conditions.py",
     "results/adversarials.py",

@@ -1,4 +1,4 @@
-"""The tables that units of work make: their columns, types and versions.
+"""The tables that units of work make: schemas, versions, reading and writing.
 
 The first of them is that of outcomes, one row an image x condition x timestep: every Parquet file under a run's
 `outcomes/` has exactly this schema, with the version in its metadata. The others are likewise.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,139 +18,42 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError
+from pcbench.results.columns import (
+    ANSWERS_COLUMNS,
+    EVIDENCE_COLUMNS,
+    GROWTH_COLUMNS,
+    IMAGES_COLUMNS,
+    OUTCOMES_COLUMNS,
+    OUTCOMES_VERSION,
+    PICTURES_COLUMNS,
+    REPRESENTATIONS_COLUMNS,
+    Column,
+)
 from pcbench.results.conditions import Condition
 
-SCHEMA_VERSION = 3
-
-_FORMER_NAMES = {"2": {"audited": "spot_checked"}}
-"""Former versions of the table of outcomes that are still read, and what their columns are called today."""
-
-_NEW: frozenset[str] = frozenset()
-"""Columns that former versions do not have."""
-
-_Column = tuple[pa.DataType, Literal["always", "where it applies"]]
-
-_COLUMNS: dict[str, _Column] = {
-    "image_id": (pa.string(), "always"),
-    "label": (pa.int32(), "always"),
-    "suite": (pa.string(), "always"),
-    "kind": (pa.string(), "always"),
-    "name": (pa.string(), "always"),
-    "severity": (pa.int8(), "where it applies"),
-    "norm": (pa.string(), "where it applies"),
-    "epsilon": (pa.float64(), "where it applies"),
-    "targeted": (pa.bool_(), "where it applies"),
-    "gradient": (pa.string(), "where it applies"),
-    "attacked_timestep": (pa.int16(), "where it applies"),
-    "timestep": (pa.int16(), "always"),
-    "prediction": (pa.int32(), "always"),
-    "correct": (pa.bool_(), "always"),
-    "confidence": (pa.float32(), "always"),
-    "attacked": (pa.bool_(), "where it applies"),
-    "spot_checked": (pa.bool_(), "where it applies"),
-    "success": (pa.bool_(), "where it applies"),
-    "success_within": (pa.bool_(), "where it applies"),
-    "smallest_broken_epsilon": (pa.float64(), "where it applies"),
-    "perturbation_linf": (pa.float32(), "where it applies"),
-    "perturbation_l2": (pa.float32(), "where it applies"),
-    "queries": (pa.int32(), "where it applies"),
-}
+_FORMER_OUTCOMES = range(2, OUTCOMES_VERSION)
+"""Versions of the table of outcomes that are read as well as today's."""
 
 
 def _version_key(what: str) -> str:
     return f"pcbench_{what}_version"
 
 
-def _schema(columns: Mapping[str, _Column], what: str, version: int) -> pa.Schema:
+def _schema(columns: Mapping[str, Column], what: str, version: int) -> pa.Schema:
     fields: list[pa.Field[Any]] = []
-    for name, (kind, presence) in columns.items():
-        stored = pa.dictionary(pa.int32(), pa.string()) if kind == pa.string() else kind
-        fields.append(pa.field(name, stored, nullable=presence != "always"))
+    for name, column in columns.items():
+        stored = pa.dictionary(pa.int32(), pa.string()) if column.type == pa.string() else column.type
+        fields.append(pa.field(name, stored, nullable=column.may_be_empty))
     return pa.schema(fields, metadata={_version_key(what): str(version)})
 
 
-OUTCOMES = _schema(_COLUMNS, "outcomes", SCHEMA_VERSION)
-"""One row an image x condition x timestep: what the network answered."""
-
-REPRESENTATIONS = _schema(
-    {
-        "image_id": (pa.string(), "always"),
-        "suite": (pa.string(), "always"),
-        "name": (pa.string(), "always"),
-        "severity": (pa.int8(), "always"),
-        "epsilon": (pa.float64(), "always"),
-        "timestep": (pa.int16(), "always"),
-        "metric": (pa.string(), "always"),
-        "pcoder": (pa.int16(), "where it applies"),
-        "value": (pa.float64(), "always"),
-    },
-    "representations",
-    1,
-)
-"""One row an image x noise x timestep x metric x PCoder: what noise did to the network's states."""
-
-EVIDENCE = _schema(
-    {
-        "image_id": (pa.string(), "always"),
-        "suite": (pa.string(), "always"),
-        "check": (pa.string(), "always"),
-        "attacked_timestep": (pa.int16(), "always"),
-        "timestep": (pa.int16(), "always"),
-        "metric": (pa.string(), "always"),
-        "value": (pa.float64(), "always"),
-        "epsilon": (pa.float64(), "always"),
-    },
-    "evidence",
-    1,
-)
-"""One row an image x check x timestep x metric: what the verdict on an attack's gradients is made of."""
-
-GROWTH = _schema(
-    {
-        "image_id": (pa.string(), "always"),
-        "timestep": (pa.int16(), "always"),
-        "pcoder": (pa.int16(), "always"),
-        "magnitude": (pa.float64(), "always"),
-    },
-    "growth",
-    1,
-)
-"""One row an image x timestep x PCoder: the root mean square of a representation of the clean image."""
-
-PICTURES = _schema(
-    {
-        "image_id": (pa.string(), "always"),
-        "label": (pa.string(), "always"),
-        "number": (pa.int16(), "always"),
-        "kind": (pa.string(), "always"),
-        "title": (pa.string(), "always"),
-        "timestep": (pa.int16(), "where it applies"),
-        "predictions": (pa.string(), "always"),
-        "png": (pa.binary(), "always"),
-    },
-    "pictures",
-    1,
-)
-"""One row an example image x picture of it, with the file itself; `predictions` is JSON."""
-
-ANSWERS = _schema(
-    {
-        "image_id": (pa.string(), "always"),
-        "timestep": (pa.int16(), "always"),
-        "class": (pa.int32(), "always"),
-        "logit": (pa.float64(), "always"),
-    },
-    "answers",
-    1,
-)
-"""One row an image x timestep x class: by these a network of the user's own is recognised."""
-
-IMAGES = _schema(
-    {"image_id": (pa.string(), "always"), "label": (pa.int32(), "always"), "sha256": (pa.binary(), "always")},
-    "images",
-    1,
-)
-"""One row an image that a run is on, with the hash of its stored bytes, in the source's order."""
+OUTCOMES = _schema(OUTCOMES_COLUMNS, "outcomes", OUTCOMES_VERSION)
+REPRESENTATIONS = _schema(REPRESENTATIONS_COLUMNS, "representations", 1)
+EVIDENCE = _schema(EVIDENCE_COLUMNS, "evidence", 1)
+GROWTH = _schema(GROWTH_COLUMNS, "growth", 1)
+PICTURES = _schema(PICTURES_COLUMNS, "pictures", 1)
+ANSWERS = _schema(ANSWERS_COLUMNS, "answers", 1)
+IMAGES = _schema(IMAGES_COLUMNS, "images", 1)
 
 TABLES = {
     "outcomes": OUTCOMES,
@@ -169,11 +72,8 @@ def outcome_table(condition: Condition, columns: Mapping[str, npt.NDArray[Any]])
 
     Args:
         condition: What the rows have in common.
-        columns: The other columns by name, each of shape (rows,): `image_id`, `label`, `timestep`, `prediction`,
-            `correct`, `confidence`, and where they apply `attacked`, `spot_checked`, `success`,
-            `success_within`,
-            `smallest_broken_epsilon`, `perturbation_linf`, `perturbation_l2`, `queries`. A masked array is empty
-            where it is masked; a column that is left out is empty throughout.
+        columns: The other columns by name, each of shape (rows,); see `pcbench.results.columns`. A masked array is
+            empty where it is masked; a column that is left out is empty throughout.
     """
     common = {name: value for name, value in dataclasses.asdict(condition).items() if name not in columns}
     return made_table("outcomes", {**common, **columns})
@@ -266,26 +166,34 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
     try:
         stored = pq.read_schema(path)
         version = (stored.metadata or {}).get(key.encode(), b"none").decode()
-        former = _FORMER_NAMES.get(version) if what == "outcomes" else None
-        if version != known and former is None:
+        former = what == "outcomes" and version in map(str, _FORMER_OUTCOMES)
+        if version != known and not former:
             raise DataError(f"{path}: {what} of version {version}, this pcbench reads version {known}; run it again")
-        names = {name: (former or {}).get(name, name) for name in stored.names}
-        if set(names.values()) != set(_names_of(what, former)):
+        names = _former_names(int(version)) if former else {name: name for name in TABLES[what].names}
+        if sorted(stored.names) != sorted(names):
             raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
         table = pq.read_table(path, columns=[name for name, today in names.items() if today in schema.names])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
     table = table.rename_columns([names[name] for name in table.column_names])
-    for field in schema:
-        if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    for name in schema.names:
+        if name not in table.column_names:
+            kind: Any = cast("Any", schema.field(name)).type
+            table = table.append_column(name, pa.nulls(table.num_rows, kind))
     return table.select(schema.names).cast(schema)
 
 
 def _part_of(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([field for field in schema if field.name in columns], metadata=schema.metadata)
+    fields: list[Any] = [schema.field(name) for name in schema.names if name in columns]
+    return pa.schema(fields).with_metadata(schema.metadata or {})
 
 
-def _names_of(what: str, former: Mapping[str, str] | None) -> list[str]:
-    """Return the columns that a file must have, by today's names."""
-    return [name for name in TABLES[what].names if former is None or name not in _NEW]
+def _former_names(version: int) -> dict[str, str]:
+    """Return the columns of a former version of the outcomes, and what they are called today."""
+    names: dict[str, str] = {}
+    for name, column in OUTCOMES_COLUMNS.items():
+        if column.since <= version:
+            names[name] = name
+        elif column.former_name is not None:
+            names[column.former_name] = name
+    return names

@@ -42,8 +42,8 @@ def test_one_timestep_is_the_ordinary_sweep(digits: Case, name: str, mode: str) 
     joint = attack(name, over_timesteps=mode)
     (both,) = sweep_all_timesteps(Timesteps(digits.classifier, 1), *arguments, joint, ids=digits.ids, seed=0)
     alone = sweep(digits.classifier, *arguments, attack(name), ids=digits.ids, seed=0, bracketing=False)
-    for column in ("prediction", "attacked", "success_within", "linf", "queries"):
-        np.testing.assert_array_equal(getattr(both, column), getattr(alone, column))
+    for column in ("prediction", "attacked", "success_within", "perturbation_linf", "queries"):
+        np.testing.assert_array_equal(both.columns[column], alone.columns[column])
 
 
 @pytest.mark.parametrize("mode", ["mean", "worst"])

@@ -43,7 +43,7 @@ def test_epsilon_zero_is_clean(digits: Case, name: str) -> None:
         assert outcome.epsilons[0] == 0
         np.testing.assert_array_equal(outcome.prediction[0], clean)
         assert not outcome.success[0].any()
-        assert not outcome.linf[0].any()
+        assert not outcome.columns["perturbation_linf"][0].any()
         np.testing.assert_array_equal(outcome.attacked[0], outcome.eligible)
 
 
@@ -53,7 +53,7 @@ def test_images_wrong_from_the_start_are_not_attacked_and_stay_errors(linear: Ca
     assert outcome.eligible[4:].all()
     assert not outcome.attacked[:, :4].any()
     assert not outcome.correct[:, :4].any()
-    assert not outcome.linf[:, :4].any()
+    assert not outcome.columns["perturbation_linf"][:, :4].any()
     assert not outcome.success_within[:, :4].any()
 
 
@@ -62,8 +62,9 @@ def test_pruned_and_plain_sweeps_score_the_same_images(digits: Case, name: str) 
     # A batch of one makes the batches of both sweeps equal, so not one bit may differ.
     some = Case(digits.classifier, digits.images[:24], digits.labels[:24])
     pruned, plain = run(some, name, batch_size=1, bracketing=False), run(some, name, batch_size=1, plain=True)
-    for column in ("prediction", "confidence", "success_within", "linf", "l2"):
-        np.testing.assert_array_equal(getattr(pruned, column), getattr(plain, column))
+    compared = ("prediction", "confidence", "margin", "true_label_probability", "success_within")
+    for column in (*compared, "perturbation_linf", "perturbation_l2"):
+        np.testing.assert_array_equal(pruned.columns[column], plain.columns[column])
     np.testing.assert_array_equal(pruned.success[pruned.attacked], plain.success[pruned.attacked])
     np.testing.assert_array_equal(np.logical_or.accumulate(plain.success), pruned.success_within)
     assert (plain.attacked == plain.eligible).all()
@@ -77,17 +78,17 @@ def test_leaving_out_what_is_out_of_reach_finds_the_same_and_attacks_less(digits
     assert (skipped.success_within != full.success_within).sum() <= 1
     assert skipped.attacked[1:].sum() < 0.6 * full.attacked[1:].sum()
     assert skipped.attacked[0].sum() == full.attacked[0].sum()
-    assert not full.spot_checked.any()
+    assert not full.columns["spot_checked"].any()
     left_out = (skipped.eligible & ~skipped.attacked & ~skipped.success_within)[1:].sum()
     # A tenth of what is out of reach is attacked all the same.
-    assert 0.05 < skipped.spot_checked.sum() / (left_out + skipped.spot_checked.sum()) < 0.15
+    assert 0.05 < skipped.columns["spot_checked"].sum() / (left_out + skipped.columns["spot_checked"].sum()) < 0.15
 
 
 def test_rates_are_monotone_and_budgets_are_kept(digits: Case) -> None:
     outcome = run(digits, "fgsm", plain=True)
     assert (np.diff(outcome.success_within.sum(axis=1)) >= 0).all()
     assert (np.diff(outcome.correct.sum(axis=1)) <= 0).all()
-    assert (outcome.linf <= np.asarray(outcome.epsilons)[:, None] + 1e-6).all()
+    assert (outcome.columns["perturbation_linf"] <= np.asarray(outcome.epsilons)[:, None] + 1e-6).all()
     assert outcome.success_within[-1].sum() > 10
 
 
@@ -112,8 +113,8 @@ def test_the_kept_images_are_those_scored(digits: Case) -> None:
     for row, epsilon in enumerate(outcome.epsilons):
         difference = (outcome.images[row] - digits.images).flatten(1)
         assert difference.abs().max() <= epsilon + 1e-6
-        np.testing.assert_allclose(difference.abs().amax(dim=1), outcome.linf[row], atol=1e-7)
-        np.testing.assert_allclose(difference.norm(dim=1), outcome.l2[row], rtol=1e-4)
+        np.testing.assert_allclose(difference.abs().amax(dim=1), outcome.columns["perturbation_linf"][row], atol=1e-7)
+        np.testing.assert_allclose(difference.norm(dim=1), outcome.columns["perturbation_l2"][row], rtol=1e-4)
         np.testing.assert_array_equal(digits.classifier(outcome.images[row]).argmax(dim=1), outcome.prediction[row])
 
 
@@ -135,9 +136,9 @@ def test_a_run_s_seed_moves_the_starts_and_repeats_itself(digits: Case) -> None:
 def test_restarts_only_add_successes_and_cost_queries(digits: Case) -> None:
     one, three = run(digits), run(digits, changes={"restarts": 3})
     assert (three.success_within >= one.success_within).all()
-    assert set(np.unique(three.queries)) <= {0, 20, 40, 60}
+    assert set(np.unique(three.columns["queries"])) <= {0, 20, 40, 60}
     standing = three.attacked & ~three.success
-    assert (three.queries[standing] == 60).all()
+    assert (three.columns["queries"][standing] == 60).all()
 
 
 def test_targeted_success_is_reaching_the_target(digits: Case) -> None:

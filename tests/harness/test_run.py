@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -63,6 +64,12 @@ def test_clean_rows_are_the_networks_own_answers(
         rows = clean[clean["timestep"] == timestep].set_index("image_id").loc[list(source.ids)]
         assert rows["prediction"].tolist() == logits[timestep].argmax(1).tolist()
         assert rows["label"].tolist() == source.labels.tolist()
+        # Oracle: the definitions of both, in NumPy and one image at a time.
+        for row, values in zip(rows.itertuples(), logits[timestep].double().numpy(), strict=True):
+            others = np.delete(values, row.label)
+            assert row.margin == pytest.approx(values[row.label] - others.max(), abs=1e-5)
+            exponentials = np.exp(values - values.max())
+            assert row.true_label_probability == pytest.approx(exponentials[row.label] / exponentials.sum(), rel=1e-5)
 
 
 def test_the_batch_size_changes_no_outcome(network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
-"""Oracle: the schemas in the code for what docs/tables.md says, and its own examples for one another."""
+"""Oracle: the declared columns for what docs/tables.md says, and its own examples for one another."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from pcbench.results.columns import OUTCOMES_COLUMNS, OUTCOMES_VERSION, REPRESENTATIONS_COLUMNS, Column, markdown
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import METRICS_COLUMNS
-from pcbench.results.schema import OUTCOMES, REPRESENTATIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
 
@@ -32,9 +33,17 @@ def _documented(title: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
 
 
-def test_every_column_is_documented() -> None:
-    assert _documented("`outcomes/<suite>/*.parquet`") == set(OUTCOMES.names)
-    assert _documented("`representations/<suite>/*.parquet`") >= set(REPRESENTATIONS.names)
+@pytest.mark.parametrize("columns", [OUTCOMES_COLUMNS, REPRESENTATIONS_COLUMNS])
+def test_the_tables_of_columns_are_the_declared_ones(columns: Mapping[str, Column]) -> None:
+    # Put what `markdown` returns into the page where this fails.
+    assert f"\n\n{markdown(columns)}\n\n" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_names_todays_version() -> None:
+    assert f"`pcbench_outcomes_version`, now {OUTCOMES_VERSION}" in PAGE.read_text(encoding="utf-8")
+
+
+def test_every_column_of_metrics_is_documented() -> None:
     assert _documented("`metrics.csv` and `metrics.parquet`") == set(METRICS_COLUMNS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from pcbench.errors import DataError, UsageError
 from pcbench.results.directory import MARKER, Run, foreign_files, open_run, partial_folder
 from pcbench.results.run_spec import RunSpec
-from pcbench.results.schema import read_outcomes
+from pcbench.results.schema import OUTCOMES, read_outcomes
 from pcbench.results.workspace import begin
 
 Finish = Callable[..., Run]
@@ -81,6 +81,24 @@ def test_files_that_the_run_did_not_make_are_found_but_for_its_report(tmp_path: 
         (run.folder / name).write_text("mine")
     assert (run.folder / MARKER).is_file()
     assert sorted(foreign_files(open_run(run.folder))) == ["notes.txt", "outcomes/mine.csv"]
+
+
+def test_outcomes_of_version_2_are_read_under_todays_names(tmp_path: Path, outcomes: pa.Table) -> None:
+    path = tmp_path / "x.parquet"
+    former = outcomes.drop_columns(["margin", "true_label_probability"])
+    former = former.rename_columns(["audited" if name == "spot_checked" else name for name in former.column_names])
+    pq.write_table(former.replace_schema_metadata({"pcbench_outcomes_version": "2"}), path)
+    whole = read_outcomes(path)
+    assert whole.schema == OUTCOMES
+    assert whole.column("margin").null_count == whole.num_rows
+    assert whole.column("spot_checked").equals(outcomes.column("spot_checked"))
+    some = read_outcomes(path, ["spot_checked", "margin", "image_id"])
+    assert some.column_names == ["image_id", "margin", "spot_checked"]
+    assert some.column("image_id").to_pylist() == outcomes.column("image_id").to_pylist()
+    # The names of today under the version of then are nobody's file.
+    pq.write_table(outcomes.replace_schema_metadata({"pcbench_outcomes_version": "2"}), path)
+    with pytest.raises(DataError, match="not those of outcomes version 2"):
+        read_outcomes(path)
 
 
 def test_outcomes_of_another_version_or_shape_are_refused(tmp_path: Path, outcomes: pa.Table) -> None:

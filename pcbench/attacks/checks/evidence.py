@@ -117,8 +117,8 @@ def _is_able(definition: AttackDefinition) -> bool:
 
 
 def _gradients(classifier: nn.Module, eval_batch: EvalBatch) -> Iterator[Measured]:
-    answers = classify(single(classifier), eval_batch.images, len(eval_batch.images))
-    attacked = eval_batch.some((answers.predictions[0] == eval_batch.labels).cpu().numpy())
+    scores = classify(single(classifier), eval_batch.images, eval_batch.labels, len(eval_batch.images))
+    attacked = eval_batch.some(scores.columns["correct"][0].cpu().numpy())
     if attacked.ids:
         for metric, values in gradient_numbers(classifier, attacked).items():
             yield Measured(attacked.ids, metric, values)
@@ -146,8 +146,8 @@ def _transfer(
     yield Measured(eval_batch.ids, "right", right)
     yield Measured(eval_batch.some(right).ids, "success", made.success[-1][right])
     images = scored_images(made)[-1].to(eval_batch.images.device)
-    answers = classify(lambda batch: model.logits(batch, last), images, size)
-    broken = (answers.predictions != eval_batch.labels).cpu().numpy()
+    scores = classify(lambda batch: model.logits(batch, last), images, eval_batch.labels, size)
+    broken = ~scores.columns["correct"].cpu().numpy()
     for scored in timesteps:
         yield Measured(eval_batch.ids, "broken", broken[scored], scored)
 

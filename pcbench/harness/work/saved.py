@@ -7,13 +7,12 @@ import torch
 from numpy.typing import NDArray
 
 from pcbench.attacks.classify import Judge, check_classes, check_images, classify
-from pcbench.attacks.ledger import Ledger, Scored
+from pcbench.attacks.ledger import Ledger, ScoredBatch, distances
 from pcbench.attacks.sweep import Sweep, as_sweeps
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.work.attacks import sweep_table
-from pcbench.norms import perturbation_norms
 from pcbench.results.adversarials import Adversarials
 from pcbench.results.saved_suite import SavedSuite
 from pcbench.results.schema import OUTCOMES
@@ -67,20 +66,20 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
     clean = adversarials.images(0)
     check_images(clean, torch.zeros(len(clean), dtype=torch.int64))
     classes = adversarials.labels if adversarials.targets is None else adversarials.targets
-    answers = classify(judge, clean, batch_size)
-    check_classes(classes, answers.classes)
-    at_class = answers.predictions == classes
+    scores = classify(judge, clean, adversarials.labels, batch_size)
+    check_classes(classes, scores.classes)
+    at_class = scores.prediction == classes
     eligible = at_class if adversarials.targets is None else ~at_class
-    ledger = Ledger(answers, eligible.cpu().numpy(), len(adversarials.epsilons), None)
+    ledger = Ledger(scores, eligible.cpu().numpy(), len(adversarials.epsilons))
     indices: NDArray[np.intp] = np.arange(len(adversarials.ids))
     for budget in range(len(adversarials.epsilons)):
         images = adversarials.images(budget)
         check_images(images, torch.zeros(len(images), dtype=torch.int64))
         same = (images == clean).flatten(1).all(dim=1)
-        seen = answers.where(same, classify(judge, images, batch_size))
-        reached = (seen.predictions == classes) == (adversarials.targets is not None)
-        norms = perturbation_norms(images, clean)
-        scored = Scored(images, seen, reached, norms["linf"], norms["l2"], torch.zeros(len(images), dtype=torch.int64))
+        found = scores.where(same, classify(judge, images, adversarials.labels, batch_size))
+        reached = (found.prediction == classes) == (adversarials.targets is not None)
+        queries = torch.zeros(len(images), dtype=torch.int64)
+        scored = ScoredBatch(images, found, reached, distances(images, clean), queries)
         ledger.record(np.full_like(indices, budget), indices, scored)
     targets = None if adversarials.targets is None else adversarials.targets.numpy()
     attack = (adversarials.condition.name, adversarials.norm)

@@ -44,8 +44,8 @@ def test_the_distance_of_a_linear_model_is_the_margin_over_the_dual_norm(
 
 def test_a_minimal_norm_attack_runs_once_an_image(linear: Case) -> None:
     outcome = nearest(linear, "LinfDeepFoolAttack", "linf")
-    assert outcome.queries[0][4:].all()
-    assert not outcome.queries[1:].any()
+    assert outcome.columns["queries"][0][4:].all()
+    assert not outcome.columns["queries"][1:].any()
 
 
 def test_images_that_nothing_breaks_are_infinitely_far(linear: Case) -> None:
@@ -73,7 +73,7 @@ def test_a_decision_based_attack_is_seeded_by_image(digits: Case, name: str) -> 
     assert alone.images is not None
     assert torch.equal(together.images[-1][2], alone.images[-1][0])
     np.testing.assert_array_equal(together.success_within[-1], together.eligible)
-    assert together.queries[0][together.eligible].min() > 20
+    assert together.columns["queries"][0][together.eligible].min() > 20
 
 
 def test_a_decision_based_attack_that_finds_no_start_has_failed(digits: Case) -> None:

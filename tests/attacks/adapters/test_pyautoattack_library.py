@@ -103,8 +103,8 @@ def test_an_image_s_outcome_does_not_depend_on_its_neighbours(digits: Case) -> N
     assert together.images is not None
     assert alone.images is not None
     assert torch.equal(together.images[:, 5:], alone.images)
-    np.testing.assert_array_equal(together.queries[:, 5:], alone.queries)
-    assert together.queries.max() <= 53  # and three to look at the start
+    np.testing.assert_array_equal(together.columns["queries"][:, 5:], alone.columns["queries"])
+    assert together.columns["queries"].max() <= 53  # and three to look at the start
 
 
 def test_a_batch_together_is_the_library_s_batch(digits: Case) -> None:

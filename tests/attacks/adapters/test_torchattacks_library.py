@@ -61,7 +61,7 @@ def test_images_are_seeded_and_epsilon_zero_is_clean(digits: Case) -> None:
             keep_images=True,
         )
         assert outcome.images is not None
-        np.testing.assert_array_equal(outcome.linf[0], 0)
+        np.testing.assert_array_equal(outcome.columns["perturbation_linf"][0], 0)
         return outcome.images
 
     assert torch.equal(run(slice(0, 6))[:, 4:], run(slice(4, 6)))
@@ -78,8 +78,8 @@ def test_steps_scale_with_epsilon_so_that_a_large_ball_is_crossed(digits: Case) 
         seed=0,
         epsilons=[1.0],
     )
-    assert (outcome.linf[-1][outcome.eligible] > 0.9).all()
-    assert outcome.queries[-1].max() == 20
+    assert (outcome.columns["perturbation_linf"][-1][outcome.eligible] > 0.9).all()
+    assert outcome.columns["queries"][-1].max() == 20
 
 
 @installed

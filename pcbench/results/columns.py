@@ -1,0 +1,196 @@
+"""The columns of a run's tables, each declared once: type, unit, meaning. Schemas, readers and the docs follow.
+
+A new column about an image at a timestep that comes from the logits alone needs an entry here and one in
+`pcbench.models.scores.scores`; one about an attack an entry here and one in `pcbench.attacks.ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+INDEX = "index"
+RATIO = "0 to 1"
+PIXELS = "[0,1] pixel units"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        type: How it is stored; strings by a dictionary.
+        meaning: What it is, a clause for the docs.
+        unit: Its unit or range, where it has one.
+        may_be_empty: Whether a row can be without it.
+        since: The first version of the table that has it.
+        former_name: What it was called before that version, if it had another name.
+    """
+
+    type: pa.DataType
+    meaning: str
+    unit: str = ""
+    may_be_empty: bool = False
+    since: int = 1
+    former_name: str | None = None
+
+
+OUTCOMES_VERSION = 3
+
+OUTCOMES_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "label": Column(pa.int32(), "its class", INDEX),
+    "suite": Column(pa.string(), "the suite's name"),
+    "kind": Column(pa.string(), "`clean`, `corruption`, `noise` or `attack`"),
+    "name": Column(pa.string(), "the corruption's or attack's name; `clean` for clean images"),
+    "severity": Column(pa.int8(), "the severity, from 1; corruptions and noises only", may_be_empty=True),
+    "norm": Column(pa.string(), "the norm of an attack's budget: `linf`, `l2`", may_be_empty=True),
+    "epsilon": Column(
+        pa.float64(),
+        "an attack's budget (8/255 is 0.0314); the standard deviation of a noise",
+        PIXELS,
+        may_be_empty=True,
+    ),
+    "targeted": Column(pa.bool_(), "whether the attack aims at a class", may_be_empty=True),
+    "gradient": Column(
+        pa.string(),
+        "`exact` or `stop_error`: how the attack differentiates the error term; empty for attacks without gradients",
+        may_be_empty=True,
+    ),
+    "attacked_timestep": Column(
+        pa.int16(),
+        "the timestep whose prediction is attacked; empty where all are attacked at once",
+        "t",
+        may_be_empty=True,
+    ),
+    "timestep": Column(pa.int16(), "the number of updates; 0 is the feedforward network", "t"),
+    "prediction": Column(pa.int32(), "the class that the network predicts at this timestep", INDEX),
+    "correct": Column(pa.bool_(), "whether that is the label"),
+    "confidence": Column(pa.float32(), "the softmax probability of the prediction", RATIO),
+    "margin": Column(
+        pa.float32(),
+        "the label's logit minus the largest other one: above 0 where the prediction is the label",
+        "logits",
+        may_be_empty=True,
+        since=3,
+    ),
+    "true_label_probability": Column(
+        pa.float32(), "the softmax probability of the label", RATIO, may_be_empty=True, since=3
+    ),
+    "attacked": Column(
+        pa.bool_(),
+        "whether the attack ran on this image at this ε: not where the image is misclassified from the start, nor "
+        "(except in a plain sweep) where a smaller ε had broken it or a larger one left it far from broken",
+        may_be_empty=True,
+    ),
+    "spot_checked": Column(
+        pa.bool_(),
+        "whether the attack ran only to check that skipping this ε would have been right",
+        may_be_empty=True,
+        since=3,
+        former_name="audited",
+    ),
+    "success": Column(
+        pa.bool_(), "whether it reached its goal at exactly this ε; empty where it did not run", may_be_empty=True
+    ),
+    "success_within": Column(
+        pa.bool_(),
+        "whether it reached its goal at this ε or a smaller one of the sweep; empty where the image is misclassified "
+        "from the start at this timestep",
+        may_be_empty=True,
+    ),
+    "smallest_broken_epsilon": Column(
+        pa.float64(),
+        "the first ε of the sweep at which the attack broke this image at this timestep, the same in all its rows; "
+        "empty where none did",
+        PIXELS,
+        may_be_empty=True,
+    ),
+    "perturbation_linf": Column(pa.float32(), "the largest change of a pixel, as measured", PIXELS, may_be_empty=True),
+    "perturbation_l2": Column(pa.float32(), "the Euclidean norm of the change, as measured", PIXELS, may_be_empty=True),
+    "queries": Column(
+        pa.int32(), "how many times the attack evaluated the network", "forward passes", may_be_empty=True
+    ),
+}
+"""One row an image x condition x timestep: what the network predicted."""
+
+REPRESENTATIONS_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "suite": Column(pa.string(), "the suite's name"),
+    "name": Column(pa.string(), "the noise's name"),
+    "severity": Column(pa.int8(), "the severity, from 1"),
+    "epsilon": Column(
+        pa.float64(), "the noise's standard deviation, added to e_0 after normalisation, unclipped", "units of e_0"
+    ),
+    "timestep": Column(pa.int16(), "the number of updates", "t"),
+    "metric": Column(
+        pa.string(),
+        "`correlation_distance`: 1 − r between e_n(t) of the clean and of the noisy image at the same t; "
+        "`correlation_distance_to_clean_t0`: between e_n(t) of the noisy image and e_n(0) of the clean one; "
+        "`reconstruction_error`: the mean squared difference between d_1(t) of the noisy image and the clean e_0",
+    ),
+    "pcoder": Column(pa.int16(), "n, from 1; empty for the reconstruction", may_be_empty=True),
+    "value": Column(pa.float64(), "NaN where one of two representations is constant, so that r is not defined"),
+}
+"""One row an image x noise x timestep x metric x PCoder: what noise did to the network's states."""
+
+EVIDENCE_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "suite": Column(pa.string(), "the suite's name"),
+    "check": Column(pa.string(), "the kind of evidence"),
+    "attacked_timestep": Column(pa.int16(), "the timestep that is judged", "t"),
+    "timestep": Column(pa.int16(), "the timestep that the number is measured at", "t"),
+    "metric": Column(pa.string(), "what the number is"),
+    "value": Column(pa.float64(), "the number; 1 and 0 for yes and no"),
+    "epsilon": Column(pa.float64(), "the attack's budget", PIXELS),
+}
+"""One row an image x check x timestep x metric: what the verdict on an attack's gradients is made of."""
+
+GROWTH_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "timestep": Column(pa.int16(), "the number of updates", "t"),
+    "pcoder": Column(pa.int16(), "n, from 1"),
+    "magnitude": Column(pa.float64(), "the root mean square of e_n(t)"),
+}
+"""One row an image x timestep x PCoder: the root mean square of a representation of the clean image."""
+
+PICTURES_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "label": Column(pa.string(), "the name of its class"),
+    "number": Column(pa.int16(), "the picture's number among those of the image"),
+    "kind": Column(pa.string(), "what the picture shows"),
+    "title": Column(pa.string(), "its title"),
+    "timestep": Column(pa.int16(), "the timestep that it is of", "t", may_be_empty=True),
+    "predictions": Column(pa.string(), "JSON: the predicted class by timestep"),
+    "png": Column(pa.binary(), "the file itself"),
+}
+"""One row an example image x picture of it, with the file itself."""
+
+ANSWERS_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "timestep": Column(pa.int16(), "the number of updates", "t"),
+    "class": Column(pa.int32(), "the class", INDEX),
+    "logit": Column(pa.float64(), "its logit"),
+}
+"""One row an image x timestep x class: by these a network of the user's own is recognised."""
+
+IMAGES_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "label": Column(pa.int32(), "its class", INDEX),
+    "sha256": Column(pa.binary(), "the hash of its stored bytes"),
+}
+"""One row an image that a run is on, in the source's order."""
+
+
+def markdown(columns: Mapping[str, Column]) -> str:
+    """Return the table that docs/tables.md shows of some columns."""
+    lines = ["| column | type | unit or range | meaning |", "|---|---|---|---|"]
+    for name, column in columns.items():
+        stored = {"float": "float32", "double": "float64"}.get(str(column.type), str(column.type))
+        stored += ", may be empty" if column.may_be_empty else ""
+        since = f" (since version {column.since})" if column.since > 1 and column.former_name is None else ""
+        former = "" if column.former_name is None else f" (before version {column.since}: `{column.former_name}`)"
+        lines.append(f"| `{name}` | {stored} | {column.unit} | {column.meaning}{since}{former} |")
+    return "\n".join(lines)
