@@ -23,7 +23,7 @@ def print_summary(run: Run, console: Console | None = None) -> None:
     metrics = run.metrics
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
-        columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else _attack_columns(rows)
+        columns = _corruption_columns(rows, suite.subset) if suite.kind == "corruptions" else attack_columns(rows)
         what = _what(suite.kind, columns)
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
@@ -99,7 +99,8 @@ def _corruption_columns(rows: pd.DataFrame, subset: bool) -> dict[str, pd.Series
     return {name: series for name, series in columns.items() if len(series)}
 
 
-def _attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+def attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return, by timestep, the clean accuracy and the robust accuracy under each attack at the ε that is shown."""
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     robust = (rows["metric"] == "robust_accuracy") & rows["targeted"].ne(other=True)
     reached = (rows["metric"] == "attack_success_rate_within") & rows["targeted"].eq(other=True)

@@ -92,3 +92,10 @@ def test_a_suite_of_one_attack_has_no_worst_case() -> None:
 def test_different_images_cannot_be_joined() -> None:
     with pytest.raises(DataError, match="same images"):
         worst_case(table(rows("bim", 0.0, a=False), rows("pgd", 0.0, b=False)))
+
+
+def test_an_attack_without_gradients_is_joined_with_those_that_use_them() -> None:
+    followed, asked = rows("pgd", 0.1, a=False, b=True), rows("square", 0.1, a=True, b=False)
+    joined = worst_case(table(followed, [row | {"gradient": None} for row in asked]))
+    assert joined.set_index("image_id")["success_within"].tolist() == [True, True]
+    assert set(joined["gradient"]) == {"exact"}

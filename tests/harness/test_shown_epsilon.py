@@ -21,8 +21,9 @@ def test_terminal_page_figures_and_checks_show_the_same_budget(
     attack_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rivals, "SQUARE_QUERIES", 10)
+    monkeypatch.setattr(rivals, "RANDOM_TRIALS", 5)
     finished = run(
-        "pdigits", [str(attack_suite)], out=tmp_path / "run", images=30, timesteps=1, checks=True, progress=False
+        "pdigits", [str(attack_suite)], out=tmp_path / "run", images=12, timesteps=1, checks=True, progress=False
     )
     metrics = finished.metrics
     judged = json.loads((finished.folder / "checks.json").read_text(encoding="utf-8"))[0]

@@ -31,3 +31,9 @@ def test_each_pair_of_timesteps_is_a_row_with_its_interval() -> None:
 def test_a_pair_without_an_image_right_at_both_has_no_row() -> None:
     checks = [{"suite": "linf", "transfer": [CELL | {"attack_success_rate": None, "n": 0}]}]
     assert list(transfer_rows(checks)) == []
+
+
+def test_a_row_says_by_which_gradient_its_images_were_made() -> None:
+    cell = CELL | {"attack_success_rate": 0.25, "n": 40}
+    checks = [{"suite": "linf", "transfer": [cell | {"gradient": "stop_error"}, cell]}]
+    assert [row["gradient"] for row in transfer_rows(checks)] == ["stop_error", "exact"]

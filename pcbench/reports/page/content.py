@@ -52,7 +52,7 @@ def _run(number: int, run: Run, label: str) -> dict[str, Any]:
         "label": label,
         "headline": [dataclasses.asdict(sentence) for sentence in headline(run.metrics)],
         "facts": _facts(run),
-        "threats": _threats(run.metrics),
+        "threats": threats(run.metrics),
         "versions": run.spec.versions,
         "verdicts": [verdict.model_dump() for verdict in read_verdicts(run.folder)],
         "examples": [
@@ -93,7 +93,7 @@ def _took(run: Run) -> str:
     return "" if seconds is None else f"{seconds} s"
 
 
-def _threats(metrics: pd.DataFrame) -> list[str]:
+def threats(metrics: pd.DataFrame) -> list[str]:
     """Return one line for each attack: what it may do, to what, how much."""
     lines: list[str] = []
     attacks = metrics[metrics["kind"] == "attack"]
