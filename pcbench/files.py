@@ -266,7 +266,7 @@ def real_path(path: Path) -> Path:
         return path.expanduser().resolve()
     except (OSError, RuntimeError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path}: cannot be written ({why}); give another folder with --out") from error
+        raise UsageError(f"{path}: cannot be written ({why}); give another folder with `out`") from error
     return found
 
 

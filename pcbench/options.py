@@ -125,7 +125,7 @@ def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
     for name, one in known.items():
         value = given.get(name, one.option.default)
         if value is None and one.option.needed:
-            raise UsageError(f"{name} is needed: give {name}='…'")
+            raise UsageError(f"`{name}` is needed: give {name}=…")
         if value is None and NoneType not in get_args(one.kind):
             value = one.option.default
         if one.listed and value is not None:
@@ -248,7 +248,7 @@ def _check(declaration: type, values: Mapping[str, Any]) -> None:
         for kind in one.kinds:
             if first["type"] == "literal_error":
                 raise UnknownNameError(one.name, str(value), get_args(kind)) from None
-        raise UsageError(f"{one.name} {_wanted(one) or first['msg']} (got {value!r})") from None
+        raise UsageError(f"`{one.name}` {_wanted(one) or first['msg']} (got {value!r})") from None
 
 
 def _wanted(one: Declared) -> str | None:

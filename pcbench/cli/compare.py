@@ -40,7 +40,7 @@ def compare_command(
     for sentence in sentences(rows):
         console.print(f"- {sentence}", highlight=False)
     if out is not None:
-        try_folder(out, "give another with --out")
+        try_folder(out, "give another with `out`")
         write(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
         write(out / "comparison.md", compare_markdown(rows).encode())
         console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", highlight=False, soft_wrap=True)

@@ -20,7 +20,7 @@ from pcbench.cli.export import export_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
-from pcbench.cli.options import with_options
+from pcbench.cli.options import as_flags, with_options
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
@@ -135,7 +135,7 @@ def _words(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
+    line = as_flags(" ".join(message.split()), typer.main.get_command(app))
     with contextlib.suppress(OSError):  # the terminal may be closed
         typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
     return code

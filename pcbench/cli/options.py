@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -13,6 +14,9 @@ from pcbench.options import Declared, declared, read_config, resolved, write_con
 
 _CONFIG = "Configuration"
 _OFF = "no_"
+_QUOTES = "'\""
+# Messages name options as Python spells them: `out`, or with a value, images=4 and data='imagefolder:PATH'.
+_NAMED = re.compile(r"""`(?P<name>\w+)`|\b(?P<key>\w+)=(?P<value>'[^']*'|"[^"]*"|[\w./:-]*[\w/]|…)""")
 
 
 def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +54,31 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     call.__doc__ = command.__doc__
     return call
+
+
+def as_flags(message: str, app: Any) -> str:
+    """Return a message with the options in it as the command line spells them: this is the one place that does so.
+
+    Args:
+        message: Names options as Python does.
+        app: The command of all verbs, whose options are known.
+    """
+    flags: dict[str, str] = {}
+    for verb in app.commands.values():
+        for one in verb.params:
+            long = [flag for flag in one.opts if flag.startswith("--")]
+            flags |= {one.name: long[0]} if long else {}
+            flags |= {f"{_OFF}{one.name}": one.secondary_opts[0]} if one.secondary_opts else {}
+
+    def spelled(match: re.Match[str]) -> str:
+        name, value = match["name"] or match["key"], match["value"]
+        if name not in flags:
+            return match[0]
+        if value == "False" and f"{_OFF}{name}" in flags:
+            return flags[f"{_OFF}{name}"]
+        return flags[name] if value in (None, "True") else f"{flags[name]} {value.strip(_QUOTES)}"
+
+    return _NAMED.sub(spelled, message)
 
 
 def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:

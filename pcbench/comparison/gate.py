@@ -149,7 +149,7 @@ def _check_changes(tolerated: float, reference_seed: int, seed: int) -> None:
     if reference_seed != seed:
         raise UsageError(
             f"answers repeat only at the same seed, but the reference has seed {reference_seed} and the run {seed}; "
-            f"run with --seed {reference_seed}"
+            f"run with seed={reference_seed}"
         )
 
 

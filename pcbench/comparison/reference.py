@@ -84,7 +84,7 @@ def write_reference(reference: Reference, path: Path) -> None:
     entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **entries)
-    try_folder(path.parent, "give another with --out")
+    try_folder(path.parent, "give another with `out`")
     write(path, buffer.getvalue())
 
 

@@ -156,7 +156,7 @@ def open_published(
     if not subset and (found.subset is not None or len(found.images) != layout.images):
         raise DataError(
             f"{path}: holds {len(found.images)} images a condition, not the {layout.images} of {layout.classes} "
-            "classes that were published; complete it, or ask for a subset with --images"
+            "classes that were published; complete it, or ask for a subset with `images`"
         )
     return found.published(layout)
 

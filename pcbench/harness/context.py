@@ -173,7 +173,7 @@ class Context:
         if digest.hexdigest() != block.sha256:
             raise RunError(
                 f"{chosen.name}: {block.words} of {unit.condition.title} were changed since the run was planned; "
-                "put the images back, or start again with --again"
+                "put the images back, or start again with again=True"
             )
 
 

@@ -99,7 +99,7 @@ class _Named:
         part = _part(source, wanted)
         if request["corrupted"] is not None and request["jpeg_quality"] is not None:
             raise UsageError(
-                "published files are compressed already: --corrupted and --jpeg-quality exclude each other"
+                "published files are compressed already: `corrupted` and `jpeg_quality` exclude each other"
             )
         folder = None if request["corrupted"] is None else Path(request["corrupted"])
         subset = wanted is not None or part.subset is not None
@@ -205,7 +205,7 @@ def _device(name: str) -> str:
     except RuntimeError:
         raise UsageError(f"there is no device {name!r}; known: auto, cpu, cuda, cuda:N") from None
     if kind == "cuda" and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device here; use --device cpu")
+        raise UsageError("there is no CUDA device here; use device='cpu'")
     return name
 
 
@@ -213,7 +213,7 @@ def _check_precision(precision: str, device: str) -> None:
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
     if precision == "tf32" and not device.startswith("cuda"):
-        raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
+        raise UsageError("tf32 is a mode of NVIDIA GPUs; use precision='float32' or precision='bfloat16' here")
 
 
 def _facts(request: RunOptions, device: str) -> ModelFacts:
@@ -237,8 +237,8 @@ def _refuse_repeated(names: list[str]) -> None:
 
 def _data_needed(named: list[_Named]) -> str:
     imagenet = any(entry.definition.name.startswith("imagenet") for entry in named)
-    example = "imagenet:PATH, the folder that holds ImageNet's val/" if imagenet else "imagefolder:PATH"
-    return f"images are needed: give --data {example}"
+    example = "'imagenet:PATH', the folder that holds ImageNet's val/" if imagenet else "'imagefolder:PATH'"
+    return f"images are needed: give data={example}"
 
 
 def _default_suites(source: ImageSource) -> tuple[str, ...]:
@@ -246,7 +246,7 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
     if family in DEFAULT_SUITES:
         return DEFAULT_SUITES[family]
     known = [name for kind in SUITE_KINDS for name in suite_names(kind)]
-    raise UsageError(f"name what to measure with --suite; known: {', '.join(known)}")
+    raise UsageError(f"name what to measure with `suites`; known: {', '.join(known)}")
 
 
 def _part(source: ImageSource, images: int | None) -> ImageSource:
@@ -298,7 +298,7 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
     block_size = request["block_size"] or default_block_size(batch_size)
     if block_size % batch_size:
         raise UsageError(
-            f"block_size is a multiple of the batch size, so that batches fit in (got {block_size} and {batch_size})"
+            f"`block_size` is a multiple of the batch size, so that batches fit in (got {block_size} and {batch_size})"
         )
     resolved = {
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
@@ -381,7 +381,7 @@ def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSourc
     """Tell whether the gradients are checked: as asked for, else where a result on all images could be published."""
     able = [suite for suite in suites if can_be_checked(suite)]
     if request["checks"] and not able:
-        raise UsageError("--checks needs a suite with an untargeted iterative white-box attack, such as linf")
+        raise UsageError("checks=True needs a suite with an untargeted iterative white-box attack, such as linf")
     if request["checks"] is not None:
         return request["checks"]
     return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source) for suite in able)

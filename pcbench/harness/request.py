@@ -118,7 +118,7 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
     values = resolved(RunOptions, options)
     leave_out, block, batch = values["leave_out"], values["block_size"], values["batch_size"]
     if leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", leave_out):
-        raise UsageError(f"leave_out is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")
+        raise UsageError(f"`leave_out` is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")
     if block is not None and batch is not None and block % batch:
-        raise UsageError(f"block_size is a multiple of batch_size, so that batches fit in (got {block} and {batch})")
+        raise UsageError(f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block} and {batch})")
     return cast("RunOptions", values)

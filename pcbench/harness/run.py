@@ -118,7 +118,7 @@ def _refuse_unreadable(plan: Plan) -> None:
     if plan.facts.unreadable is not None:
         raise UsageError(
             f"the source of {plan.facts.unreadable} cannot be read, so pcbench cannot know whether this work is of the "
-            "same network; state model_version=… if it is, or compute again with --again"
+            "same network; state model_version=… if it is, or compute again with again=True"
         )
 
 
@@ -242,7 +242,8 @@ def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:
     if left and others and not request["mixed_machines"]:
         raise UsageError(
             f"{workspace.folder} was started on another kind of machine ({', '.join(others)}; this is {own}), where "
-            "the last bits of numbers differ: continue there, or here with --mixed-machines, which the results record"
+            "the last bits of numbers differ: continue there, or here with mixed_machines=True, which the results "
+            "record"
         )
     return left
 
@@ -283,7 +284,7 @@ def _answers_before(workspace: Workspace, question: Unit) -> pa.Table:
     except PartError as error:
         raise UsageError(
             f"{error}, so the network cannot be recognised as the one that this work was started with; give another "
-            "folder with --out, or --again to compute again"
+            "folder with `out`, or again=True to compute again"
         ) from error
 
 
@@ -342,7 +343,7 @@ def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Fai
     more = f" (and {len(failures) - _SHOWN_FAILURES} more)" if len(failures) > _SHOWN_FAILURES else ""
     error = RunError(
         f"{len(failures)} of {len(plan.units)} units failed: {shown}{more}; the others are kept in {workspace.folder}, "
-        "the same command tries these again, --allow-missing finishes without them"
+        "the same command tries these again, allow_missing=True finishes without them"
     )
     error.__cause__ = failures[0][1].error
     if failures[0][1].trace and failures[0][1].error is None:

@@ -37,7 +37,7 @@ def check_logits(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequenc
         timestep, image = (int(index) for index in bad[0])
         raise DivergenceError(
             f"the network diverges: its logits at t = {timestep} are not finite for image {ids[image]!r}; "
-            "lower the error weights or use fewer --timesteps"
+            "lower the error weights or use fewer `timesteps`"
         )
 
 

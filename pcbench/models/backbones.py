@@ -122,7 +122,7 @@ def published_weights(spec: str, pretrained: str) -> Mapping[str, Tensor]:
         WeightsError: They cannot be fetched; the message says how to give them.
     """
     library, _, name = spec.partition(":")
-    remedy = f"give them with --backbone-weights FILE ({library}'s weights of {name}, as safetensors or .pth)"
+    remedy = f"give them with backbone_weights='FILE' ({library}'s weights of {name}, as safetensors or .pth)"
     try:
         return _fetch_torchvision(name, pretrained) if library == "torchvision" else _fetch_timm(name, pretrained)
     except (URLError, OSError, RuntimeError) as error:

@@ -202,10 +202,10 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: _Opt
     if entry.configuration is None and (timesteps > 0 or any(option is not None for option in feedback)):
         raise UsageError(f"{name} is a feedforward network: it has no predictors and answers at t = 0 only")
     if timesteps > 0 and entry.weights is None and options.weights is None and options.random_predictors is None:
-        control = f"--model {name}{CONTROL}" if name in zoo_names() else f"its backbone {entry.backbone}"
+        control = f"model='{name}{CONTROL}'" if name in zoo_names() else f"its backbone {entry.backbone}"
         raise WeightsError(
-            f"{name} has no trained predictors here: give them with --weights FILE, take untrained ones with "
-            f"--random-predictors SEED, or run the feedforward control with --timesteps 0 (or {control})"
+            f"{name} has no trained predictors here: give them with weights='FILE', take untrained ones with "
+            f"random_predictors=SEED, or run the feedforward control with timesteps=0 (or {control})"
         )
 
 
@@ -234,7 +234,7 @@ def _backbone_state(
     if entry.pretrained is not None:
         return published_weights(entry.backbone, entry.pretrained), f"{entry.backbone} ({entry.pretrained})"
     source = f" ({entry.backbone_weights_from})" if entry.backbone_weights_from else ""
-    raise WeightsError(f"the backbone of {name} has no weights here: give them with --backbone-weights FILE{source}")
+    raise WeightsError(f"the backbone of {name} has no weights here: give them with backbone_weights='FILE'{source}")
 
 
 def _fill_predictors(

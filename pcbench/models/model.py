@@ -117,7 +117,7 @@ class Model(ModelFacts):
             raise UnknownNameError("precision", precision, PRECISIONS)
         on_gpu = self.device.type == "cuda"
         if precision == "tf32" and not on_gpu:
-            raise UsageError("tf32 is a mode of NVIDIA GPUs; use --precision float32 or bfloat16 here")
+            raise UsageError("tf32 is a mode of NVIDIA GPUs; use precision='float32' or precision='bfloat16' here")
         if on_gpu:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
         timestep_model = self.timestep_model

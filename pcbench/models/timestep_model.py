@@ -42,7 +42,7 @@ class TimestepModel(nn.Module):
             UsageError: The model does not answer that late.
         """
         if self.limit is not None and timesteps > self.limit:
-            raise UsageError(f"this model answers at t = 0 to {self.limit}; use --timesteps {self.limit} or fewer")
+            raise UsageError(f"this model answers at t = 0 to {self.limit}; use timesteps={self.limit} or fewer")
 
 
 class PredictiveModel(TimestepModel):

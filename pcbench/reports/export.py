@@ -52,7 +52,7 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
     """
     if format_name not in EXPORT_FORMATS:
         raise UnknownNameError("format", format_name, EXPORT_FORMATS)
-    try_folder(out, "give another with --out")
+    try_folder(out, "give another with `out`")
     if format_name == "robustbench-like":
         entries = list(robustbench_entries(run))
         return [write(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]

@@ -94,7 +94,7 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
     caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
-    try_folder(out.parent, "give another with --out")
+    try_folder(out.parent, "give another with `out`")
     with style():
         save(_drawn(chart), out, caption)
     return caption

@@ -145,11 +145,13 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
         spec = read_spec(manifest["spec"])
         hashes: dict[str, str] = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it anew with --again") from error
+        raise DataError(
+            f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it anew with again=True"
+        ) from error
     if verify:
         for name, digest in hashes.items():
             if not (folder / name).is_file() or file_hash(folder / name) != digest:
-                raise DataError(f"{folder / name}: missing or changed since the run; run it anew with --again")
+                raise DataError(f"{folder / name}: missing or changed since the run; run it anew with again=True")
     return Run(folder, spec, manifest)
 
 

@@ -45,7 +45,7 @@ _PATIENCE_SECONDS = 0.5
 """How long a lock is tried. One try is not enough: a process that asks for the holder shares the lock for an instant,
 and a holder that ends removes the file that was just opened."""
 _LOCK, _HOLDER, _LEASE = ".lock", ".holder.json", ".lease"
-_REMEDY = "give another folder with --out"
+_REMEDY = "give another folder with `out`"
 # What a file system without locks answers: none in the kernel, none in this file system, no lock server.
 _WITHOUT_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 _numbers = itertools.count(1)

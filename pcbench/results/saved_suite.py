@@ -67,7 +67,7 @@ def _loaded(path: Path) -> Adversarials:
 
 
 def open_saved(folder: Path) -> list[SavedSuite]:
-    """Open what a run with `--save-adversarials` kept.
+    """Open what a run with `save_adversarials` kept.
 
     Args:
         folder: The run's folder, or the folder `adversarials` in it.
@@ -82,7 +82,7 @@ def open_saved(folder: Path) -> list[SavedSuite]:
     root = folder / FOLDER if (folder / FOLDER).is_dir() else folder
     homes = sorted({path.parent for path in root.glob("*/*.safetensors")})
     if not homes:
-        raise UsageError(f"{folder}: holds no saved adversarial images; make them with pcbench run --save-adversarials")
+        raise UsageError(f"{folder}: holds no saved adversarial images; make them by a run with save_adversarials=True")
     return [_open_suite(home) for home in homes]
 
 

@@ -36,7 +36,7 @@ from pcbench.results.run_spec import RunSpec, differences, read_spec
 
 _SPEC = "run_spec.json"
 _PARTS, _FINISHED, _REPLACED = "parts", "finished", "replaced"
-_ELSEWHERE = "give another folder with --out"
+_ELSEWHERE = "give another folder with `out`"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class WorkspaceState:
     """What the marker of an unfinished folder says."""
 
     again: bool = False
-    """The run was started with `--again`, so that the same command resumes it."""
+    """The run was started with `again`, so that the same command resumes it."""
     discarded: bool = False
     """The folder is being removed: a process that finds it continues to remove it."""
     published: bool = False
@@ -60,7 +60,7 @@ class Workspace:
     spec: RunSpec
     """What is being run."""
     again: bool = False
-    """Whether the run was started with `--again`."""
+    """Whether the run was started with `again`."""
 
     @property
     def folder(self) -> Path:
@@ -211,7 +211,7 @@ def settle(final: Path) -> bool:
 def clean_up(final: Path) -> None:
     """Remove the unfinished folder next to a finished run, left by a process killed just after the run got its name.
 
-    Unfinished work that was started with `--again` stays: it will replace this run. The parts of a run with missing
+    Unfinished work that was started with `again` stays: it will replace this run. The parts of a run with missing
     units stay, too.
     """
     folder = partial_folder(final)
@@ -247,7 +247,7 @@ def _refuse_foreign(final: Path, spec: RunSpec, *, again: bool) -> None:
         held = open_run(final, verify=False)
         if held.key != spec.key():
             named = _differences(held.spec, spec)
-            raise UsageError(f"{final} holds another run ({named}); {_ELSEWHERE}, or --again to replace it")
+            raise UsageError(f"{final} holds another run ({named}); {_ELSEWHERE}, or again=True to replace it")
     if not (final / MARKER).is_file():
         raise UsageError(
             f"{final} does not carry pcbench's marker ({MARKER}), so it is not replaced: an earlier pcbench made it, "
@@ -297,7 +297,7 @@ def _discard(folder: Path, spec: RunSpec, *, again: bool, say: Callable[[str], N
     parts = sum(1 for _ in (folder / _PARTS).rglob(f"*{ENDING}"))
     if not again:
         raise UsageError(
-            f"{folder} holds unfinished work of other settings ({named}); {_ELSEWHERE}, or --again to discard its "
+            f"{folder} holds unfinished work of other settings ({named}); {_ELSEWHERE}, or again=True to discard its "
             f"{parts} finished units"
         )
     settings = f" of other settings ({named})" if left is None or left.key() != spec.key() else ""

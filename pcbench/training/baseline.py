@@ -146,10 +146,10 @@ def write_baseline(
     loaded = load(model, timesteps=0)
     wanted = data or loaded.default_data
     if wanted is None:
-        raise UsageError(f"{model}: give the images to measure on with --data")
+        raise UsageError(f"{model}: give the images to measure on with `data`")
     source = open_source(wanted, preprocessing=loaded.preprocessing)
     path = out or folder / BASELINE
-    try_folder(path.parent, "give another with --out")
+    try_folder(path.parent, "give another with `out`")
     measured = measure_baseline(loaded, suite, source, report=report)
     return write(path, baseline_text(model, _source(suite, loaded, source), measured))
 

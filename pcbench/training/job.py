@@ -155,7 +155,7 @@ def train(request: TrainingRequest, watcher: Watcher | None = None) -> Trained:
     if finished is not None:
         return finished
     watcher = watcher or Watcher()
-    try_folder(request.folder, "give another with --out (a study's with --work)")
+    try_folder(request.folder, "give another with `out` (a study's with `work`)")
     losses: dict[str, list[list[float]]] = {}
     backbone: Tensors | None = None
     if request.trains_backbone:

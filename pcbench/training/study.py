@@ -85,7 +85,7 @@ def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = No
     study = load_definition(StudyTable, path)
     if zoo_entry(study.model).data != study.data:
         raise UsageError(f"{path}: {study.model} is not trained on {study.data} by this project")
-    try_folder(folder, "give another with --out")
+    try_folder(folder, "give another with `out`")
     outcomes: list[NetworkOutcomes] = []
     trainings: list[dict[str, Any]] = []
     for seed in study.training_seeds:

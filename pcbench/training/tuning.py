@@ -76,7 +76,7 @@ def tune(request: TuningRequest, report: Callable[[int, int, float], None] | Non
         raise ConfigurationError(f"{request.model} is feedforward, without hyperparameters to tune")
     source = validation_images(request.data, request.images, request.seed, preprocessing=model.preprocessing)
     validation = Validation(source, model.timesteps, request.conditions, request.seed)
-    try_folder(request.out.parent, "give another with --out")
+    try_folder(request.out.parent, "give another with `out`")
     if request.method == "search":
         tuned = search(network, validation, trials=request.rounds, seed=request.seed, report=report)
     else:
@@ -101,6 +101,6 @@ def validation_images(data: str, images: int, seed: int, *, preprocessing: Prepr
     source = open_source(data, preprocessing=preprocessing, split="test")
     if images >= len(source):
         raise UsageError(
-            f"{data} holds {len(source)} images; take fewer than that for validation (--images), results need the rest"
+            f"{data} holds {len(source)} images; take fewer than that for validation (`images`), results need the rest"
         )
     return source.take(images, seed)

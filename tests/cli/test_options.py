@@ -18,7 +18,8 @@ from PIL import Image
 from typing_extensions import TypedDict
 
 import pcbench
-from pcbench.cli.options import with_options
+from pcbench.cli.main import app as main_app
+from pcbench.cli.options import as_flags, with_options
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
@@ -80,7 +81,7 @@ def test_what_was_given_is_saved_as_it_is_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("cuont = 1", "there is no option 'cuont'; did you mean 'count'?"),
+        ("cuont = 1", "option 'cuont' does not exist; did you mean 'count'?"),
         ("count = [", "is not TOML"),
         (None, "cannot be read"),
     ],
@@ -101,7 +102,7 @@ def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
 
 
 def test_words_are_known_or_the_nearest_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="there is no gradient 'exakt'; did you mean 'exact'"):
+    with pytest.raises(UnknownNameError, match="gradient 'exakt' does not exist; did you mean 'exact'"):
         request_from({"gradient": "exakt"})
 
 
@@ -138,6 +139,29 @@ def test_every_option_of_the_command_line_is_declared_with_help_and_a_heading() 
     for one in declared(RunOptions).values():
         assert one.option.help.endswith((".", "…", ".)"))
         assert one.option.group
+
+
+@pytest.mark.parametrize(
+    ("message", "spelled"),
+    [
+        ("give data='imagefolder:PATH'; else", "give --data imagefolder:PATH; else"),
+        ("`block_size` is a multiple of `batch_size`", "--block-size is a multiple of --batch-size"),
+        ("again=True, checks=False or bracketing=False", "--again, --no-checks or --no-bracketing"),
+        ("name `suites`, or compiled=True", "name --suite, or --compile"),
+        ("use timesteps=0, or model='a b'.", "use --timesteps 0, or --model a b."),
+        ("`nothing` of ours, x=1", "`nothing` of ours, x=1"),
+        ("is needed: give against=…", "is needed: give --against …"),
+    ],
+)
+def test_the_command_line_spells_options_its_own_way(message: str, spelled: str) -> None:
+    assert as_flags(message, typer.main.get_command(main_app)) == spelled
+
+
+def test_a_message_speaks_to_whoever_asked(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="give data='imagenet:PATH', the folder"):
+        pcbench.run("pvgg16", ["imagenet-c"], random_predictors=0)
+    assert call("run", "--model", "pvgg16", "--suite", "imagenet-c", "--random-predictors", 0) == 2
+    assert "give --data imagenet:PATH, the folder" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_a_unit_that_fails_is_exit_code_1_and_allowing_it_is_said_in_the_table(
     ("more", "says"),
     [
         (("--seed", 1), "holds another run (settings.seed: 0 -> 1); give another folder with --out, or --again"),
-        (("--batch-size", 8), "block_size is a multiple of"),
+        (("--batch-size", 8), "--block-size is a multiple of"),
         (("--model", "talking:mak"), "has no function 'mak'"),
         (("--out", "talking.py"), "exists and is not a run of pcbench; give another folder with --out"),
         (("--out", "talking.py/out"), "a part of this path is a file"),

@@ -133,7 +133,7 @@ def test_changed_answers_at_the_same_seed(make_run: Callable[..., Run], referenc
     assert not report.failed
     assert report.changed_too_much
     assert not report.passed
-    with pytest.raises(UsageError, match=r"the reference has seed 0 and the run 1; run with --seed 0"):
+    with pytest.raises(UsageError, match=r"the reference has seed 0 and the run 1; run with seed=0"):
         check_run(make_run("other", seed=1), reference, tolerated=0, tolerated_changes=0.01)
     with pytest.raises(UsageError, match="share of changed answers"):
         check_run(make_run("same"), reference, tolerated=0, tolerated_changes=1.5)

@@ -127,7 +127,7 @@ def test_a_model_that_raises_in_its_third_batch_is_the_cause_and_once_mended_the
     units = 11 * IMAGES // BATCH + 1
     told = str(failed.value)
     assert told.startswith(f"1 of {units} units failed: two: clean, images 5 to 8: ValueError: no answer to this; ")
-    assert "--allow-missing" in told
+    assert "allow_missing=True" in told
     cause = failed.value.__cause__
     assert isinstance(cause, ValueError)
     assert str(cause) == "no answer\nto this"

@@ -308,7 +308,7 @@ def test_a_place_that_cannot_be_is_wrong_use_and_leaves_nothing(
         with pytest.raises(UsageError) as refused:
             begin(tmp_path / out, shared_suites)
         assert "\n" not in str(refused.value)
-        assert "--out" in str(refused.value)
+        assert "`out`" in str(refused.value)
         assert refused.value.exit_code == 2
         assert sorted(tmp_path.iterdir()) == before, out
 
@@ -323,6 +323,6 @@ def test_a_folder_that_may_not_be_written_is_wrong_use(
             if point.moment == "before" and inside in (point.path.name, point.path.parent.name):
                 raise OSError(code, os.strerror(code))
 
-        with pytest.raises(UsageError, match=r"cannot be written .*--out"), watched(forbid):
+        with pytest.raises(UsageError, match=r"cannot be written .*`out`"), watched(forbid):
             begin(tmp_path / "parent" / "run", shared_suites)
         assert not (tmp_path / "parent" / "run").exists()

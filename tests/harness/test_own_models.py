@@ -277,7 +277,7 @@ def test_work_whose_own_answers_are_lost_is_not_gone_on_with(
         part.unlink()
     else:
         part.write_bytes(damage)
-    with pytest.raises(UsageError, match=r"cannot be recognised.*--again"):
+    with pytest.raises(UsageError, match=r"cannot be recognised.*again=True"):
         measure("main:make", tmp_path / "X")
     assert accuracy(measure("main:make", tmp_path / "X", again=True)) > 0.7
 
@@ -313,7 +313,7 @@ def hidden(sign: int, namespace: str) -> nn.Module:
 def test_a_network_of_unreadable_source_is_neither_found_nor_gone_on_with(
     measure: Measure, tmp_path: Path, namespace: str
 ) -> None:
-    words = rf"^the source of {namespace or 'builtins'}\.?\S* cannot be read, [^\n]*model_version[^\n]*--again$"
+    words = rf"^the source of {namespace or 'builtins'}\.?\S* cannot be read, [^\n]*model_version[^\n]*again=True$"
     first = measure(hidden(1, namespace), tmp_path / "X")
     assert accuracy(first) > 0.7
     notes = [note for note in first.manifest["notes"] if "cannot be recognised again" in note]

@@ -271,5 +271,5 @@ def test_checks_leave_a_verdict_for_every_timestep(
     checks = json.loads((finished.folder / "checks.json").read_text())
     assert [entry["timestep"] for entry in checks] == [0, 1]
     assert {entry["verdict"] for entry in checks} <= {"consistent", "suspicious"}
-    with pytest.raises(UsageError, match="--checks needs a suite"):
+    with pytest.raises(UsageError, match="checks=True needs a suite"):
         measure(network, tmp_path / "none", corruption_suite, checks=True)

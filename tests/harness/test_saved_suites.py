@@ -67,7 +67,7 @@ def test_another_model_is_measured_by_its_own_answers(kept: Run, tmp_path: Path)
 def test_what_cannot_be_scored_is_refused(kept: Run, network: PredictiveNetwork, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="leave suites out"):
         run(network, ["digits-linf"], adversarials=kept.folder)
-    with pytest.raises(UsageError, match="make them with pcbench run --save-adversarials"):
+    with pytest.raises(UsageError, match="make them by a run with save_adversarials=True"):
         run(network, adversarials=tmp_path)
     few = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
     with pytest.raises(DataError, match="4 classes"):

@@ -67,7 +67,7 @@ def test_a_function_s_backbone_brings_its_weights(tmp_path):
     path = tmp_path / "small.toml"
     path.write_text('input_size = [3, 32, 32]\n[[pcoders]]\nmodule = "[1]"\n[[pcoders]]\nmodule = "[3]"\n')
     function = "pcbench.models.architectures:digits_network"
-    with pytest.raises(WeightsError, match="--random-predictors SEED"):
+    with pytest.raises(WeightsError, match="random_predictors=SEED"):
         models.load(f"{path}@{function}")
     model = models.load(f"{path}@{function}", random_predictors=3)
     assert (model.timesteps, model.classes, model.class_names) == (8, 10, None)

@@ -78,7 +78,7 @@ def test_the_published_configuration_shares_the_first_hyperparameters():
 def test_without_predictors_only_the_feedforward_control_runs(resnet_weights, images):
     with pytest.raises(WeightsError) as caught:
         models.load("presnet20_cifar10", backbone_weights=resnet_weights)
-    for remedy in ("--weights FILE", "--random-predictors SEED", "--timesteps 0", "presnet20_cifar10_feedforward"):
+    for remedy in ("weights='FILE'", "random_predictors=SEED", "timesteps=0", "presnet20_cifar10_feedforward"):
         assert remedy in str(caught.value)
     model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, timesteps=0)
     control = models.load("presnet20_cifar10_feedforward", backbone_weights=resnet_weights)
@@ -143,7 +143,7 @@ def test_what_does_not_go_together_is_refused(resnet_weights, tmp_path):
         models.load("pdigits_feedforward", backbone_weights=resnet_weights)
     with pytest.raises(WeightsError, match="holds no predictors"):
         models.load("presnet20_cifar10", backbone_weights=resnet_weights, weights=resnet_weights)
-    with pytest.raises(WeightsError, match=r"--backbone-weights FILE \(ResNet-20 of"):
+    with pytest.raises(WeightsError, match=r"backbone_weights='FILE' \(ResNet-20 of"):
         models.load("presnet20_cifar10", random_predictors=0)
     with pytest.raises(WeightsError, match="there is no such weights file"):
         models.load("presnet20_cifar10", backbone_weights=tmp_path / "none.safetensors", timesteps=0)

@@ -177,7 +177,7 @@ def test_timm_s_published_weights_come_through_its_own_store(tmp_path):
     failed = subprocess.run(
         [sys.executable, "-c", nothing, str(made)], env=environment, capture_output=True, check=False
     )
-    assert b"--backbone-weights FILE" in failed.stderr
+    assert b"backbone_weights='FILE'" in failed.stderr
 
 
 def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch):
@@ -188,7 +188,7 @@ def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch):
     with pytest.raises(WeightsError) as caught:
         published_weights("torchvision:vgg16", "IMAGENET1K_V1")
     message = str(caught.value)
-    assert "--backbone-weights FILE" in message
+    assert "backbone_weights='FILE'" in message
     assert "no network for vgg16 IMAGENET1K_V1" in message
     assert "\n" not in message
 

@@ -103,7 +103,7 @@ def test_a_figure_that_is_not_there_is_named(runs: list[Run], tmp_path: Path) ->
 
 def test_a_place_that_cannot_be_written_is_wrong_use(runs: list[Run], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"cannot be written .*; give another with --out"):
+    with pytest.raises(UsageError, match=r"cannot be written .*; give another with `out`"):
         write_figure("corruption-error", runs[:1], tmp_path / "file" / "figure.svg")
 
 

@@ -102,7 +102,7 @@ def test_a_second_process_is_refused_and_told_who_holds(tmp_path: Path, start: S
     assert (who.host, who.process, who.command) == (os.uname().nodename, process.pid, "pcbench run it")
     assert before <= who.began <= datetime.now(UTC)
     with (
-        pytest.raises(HeldError, match=rf"process {process.pid} on host \S+, since 2\S+ \S+ UTC.*--out"),
+        pytest.raises(HeldError, match=rf"process {process.pid} on host \S+, since 2\S+ \S+ UTC.*`out`"),
         hold(tmp_path / "run"),
     ):
         pass
@@ -289,7 +289,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, step: str, n
 
     with files.watched(fail), pytest.raises(UsageError) as caught, hold(tmp_path / "new" / "run"):
         pass
-    assert str(caught.value).endswith("give another folder with --out")
+    assert str(caught.value).endswith("give another folder with `out`")
     assert len(str(caught.value).splitlines()) == 1
     with hold(tmp_path / "new" / "run"):  # the failure left no lock behind
         pass
@@ -315,13 +315,13 @@ def test_a_folder_of_another_user_is_one_line(start: Start) -> None:
         line = first_line(start(UNPRIVILEGED, folder / "run"))
         folder.chmod(0o755)
     assert line.startswith(f"{folder}: cannot be written (Permission denied")
-    assert line.endswith("give another folder with --out")
+    assert line.endswith("give another folder with `out`")
 
 
 def test_a_file_in_the_path_and_a_name_that_is_too_long_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for target in (tmp_path / "file" / "run", tmp_path / "file" / "a" / "run", tmp_path / ("x" * 300)):
-        with pytest.raises(UsageError, match="give another folder with --out"), hold(target):
+        with pytest.raises(UsageError, match="give another folder with `out`"), hold(target):
             pass
 
 

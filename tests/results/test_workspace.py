@@ -54,8 +54,8 @@ def test_unfinished_work_of_other_settings_is_refused_with_both_values_and_kept(
     assert str(tmp_path / "run.partial") in told
     for difference in ("seed: 0 -> 1", "threads: 1 -> 2", "epsilons: [0.25, 0.5] -> nothing"):
         assert f"settings.{difference}" in told
-    assert "--out" in told
-    assert "--again to discard its 2 finished units" in told
+    assert "`out`" in told
+    assert "again=True to discard its 2 finished units" in told
     assert contents(tmp_path) == before
 
 
@@ -116,7 +116,7 @@ def test_somebody_elses_folder_beside_ours_is_never_touched(
     before = contents(tmp_path)
     told = refused(tmp_path / "thesis", spec, again=again)
     assert "thesis.partial exists and was not made by pcbench" in told
-    assert "--out" in told
+    assert "`out`" in told
     settle(tmp_path / "thesis")
     assert contents(tmp_path) == before
 
@@ -157,7 +157,7 @@ def test_again_replaces_a_run_of_ours_and_without_it_none(
     finish(tmp_path / "run", spec)
     told = refused(tmp_path / "run", other(seed=1))
     assert "holds another run (settings.seed: 0 -> 1)" in told
-    assert "--again to replace it" in told
+    assert "again=True to replace it" in told
     assert finish(tmp_path / "run", other(seed=1), again=True).key == open_run(tmp_path / "run").key
 
 
@@ -182,7 +182,7 @@ def test_a_run_in_which_somebody_keeps_notes_is_not_replaced(
     (tmp_path / "run" / "notes.txt").write_text("dear")
     before = contents(tmp_path)
     told = refused(tmp_path / "run", spec, again=again)  # without --again, missing units and tables are made again
-    assert "run holds notes.txt, which pcbench did not make; move it away, or give another folder with --out" in told
+    assert "run holds notes.txt, which pcbench did not make; move it away, or give another folder with `out`" in told
     assert contents(tmp_path) == before
 
 

@@ -93,7 +93,7 @@ def test_where_nothing_can_be_written_nothing_is_trained(tmp_path: Path, monkeyp
     description.write_text(
         'title = "small"\nmodel = "pdigits"\ndata = "digits"\ntraining_seeds = [0]\nnoise_draws = [0]\ntimestep = 1\n'
     )
-    with pytest.raises(UsageError, match=r"cannot be written .*; give another with --out"):
+    with pytest.raises(UsageError, match=r"cannot be written .*; give another with `out`"):
         run_study(description, description / "out", tmp_path / "work")
 
 

@@ -36,7 +36,7 @@ def write_page(run_folders: list[Path], out: Path) -> Path:
     if not run_folders:
         raise UsageError("a page needs at least one run; give the folder of a finished run")
     page = _render(page_content([open_run(folder) for folder in run_folders]))
-    try_folder(out.parent, "give another with --out")
+    try_folder(out.parent, "give another with `out`")
     return write(out, page)
 
 

@@ -213,7 +213,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_wrong_use(runs: list[Run], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"cannot be written .*; give another with --out"):
+    with pytest.raises(UsageError, match=r"cannot be written .*; give another with `out`"):
         write_page([runs[0].folder], tmp_path / "file" / "page.html")
 
 
