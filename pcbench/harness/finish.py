@@ -70,6 +70,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
     """
     parts = _Parts(plan, workspace, {unit.path for unit, _ in measured.failures})
     folder = workspace.begin_finishing()
+    files.write(folder / LOCATIONS, measured.locations)
     attacks = list(_write_conditions(parts, folder))
     missing = [_missing(unit, failure) for unit, failure in measured.failures]
     write_worst_cases(folder, attacks, incomplete_suites(missing))
@@ -82,7 +83,6 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
     write_numbers(folder, plan.spec, definitions_of(plan), missing)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
     sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
-    files.write(folder / LOCATIONS, measured.locations)
     content = {
         **measured.origin,
         "started": measured.started,
