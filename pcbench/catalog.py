@@ -12,15 +12,16 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from pcbench.errors import DefinitionError, UnknownNameError
 
 SuiteKind = Literal["attacks", "corruptions"]
 SUITE_KINDS: tuple[SuiteKind, ...] = ("corruptions", "attacks")
+SUITE_FILE = "suite.toml"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -39,6 +40,44 @@ def identity(content: object) -> str:
 DefinitionType = TypeVar("DefinitionType", bound=Definition)
 
 
+def _read_version(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return str(value)
+    if isinstance(value, str) and value:  # former suites of attacks have it as text
+        return value
+    raise ValueError("a version is a whole number from 1")
+
+
+class SuiteHeader(Definition):
+    """What every `suite.toml` says; suites of attacks and of corruptions add keys of their own."""
+
+    version: Annotated[str, BeforeValidator(_read_version)]
+    """Raised when a definition in the suite changes, so that results are not compared across the change."""
+    title: str
+    """What tables, figures and reports print."""
+    source: str
+    """Where the suite comes from."""
+    notes: str = ""
+    """What a reader must know to compare the numbers."""
+
+
+HeaderType = TypeVar("HeaderType", bound=SuiteHeader)
+
+
+def load_header(cls: type[HeaderType], folder: Path) -> HeaderType:
+    """Read a suite's `suite.toml`; a suite's name is its folder's.
+
+    Raises:
+        DefinitionError: The file is missing or wrong, or gives a name that is not the folder's.
+    """
+    path = folder / SUITE_FILE
+    table = read_toml(path)
+    name = table.pop("name", folder.name)  # former suites of attacks repeat it
+    if name != folder.name:
+        raise DefinitionError(path, f"name: is {name!r} in the folder {folder.name!r}; remove the key")
+    return parse_definition(cls, table, path)
+
+
 def catalog_folder(kind: SuiteKind) -> Path:
     """Return the folder of all suites of one kind: the packaged one if it is there, else the checkout's."""
     packaged = _PACKAGE / "_catalog" / kind
@@ -47,7 +86,7 @@ def catalog_folder(kind: SuiteKind) -> Path:
 
 def suite_names(kind: SuiteKind) -> list[str]:
     """Return the names of the catalogue's suites of one kind, sorted."""
-    return sorted(path.parent.name for path in catalog_folder(kind).glob("*/suite.toml"))
+    return sorted(path.parent.name for path in catalog_folder(kind).glob(f"*/{SUITE_FILE}"))
 
 
 def suite_folder(name: str) -> tuple[SuiteKind, Path]:
@@ -74,7 +113,7 @@ def suite_folder(name: str) -> tuple[SuiteKind, Path]:
 
 
 def _kind_of_own_folder(path: Path) -> SuiteKind:
-    if not (path / "suite.toml").is_file():
+    if not (path / SUITE_FILE).is_file():
         raise DefinitionError(path, "a suite's folder holds a suite.toml; this one does not")
     for kind in SUITE_KINDS:
         if path.parent.name == kind:

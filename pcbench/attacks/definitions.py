@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
-from pcbench.catalog import Definition, identity, load_definition, parse_definition, read_toml
+from pcbench.catalog import SUITE_FILE, Definition, SuiteHeader, identity, load_header, parse_definition, read_toml
 from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
 
@@ -85,37 +85,37 @@ class NetworkSettings(Definition):
     """Hyperparameters of the update rule that a published suite asks for, the same for all PCoders."""
 
     feedforward: float
+    """β."""
     feedback: float
-    error: float
+    """λ."""
+    error_weight: float
+    """α; former suites call it `error`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "error" in table and "error_weight" not in table:
+            values = cast("dict[str, Any]", table)
+            return {"error_weight" if key == "error" else key: value for key, value in values.items()}
+        return table
 
 
-class SuiteHeader(Definition):
-    """What `suite.toml` says.
+class AttackHeader(SuiteHeader):
+    """What the `suite.toml` of a suite of attacks says."""
 
-    Attributes:
-        name: The suite's name, that of its folder.
-        version: Changes whenever a definition in the suite does.
-        title: What readers of a report see.
-        source: Where the suite comes from.
-        images: Which images are attacked: ``"all"``, or only those that are right at every timestep.
-        default_images: How many images are attacked where the user names no number; all, if not stated.
-        network: Hyperparameters the source used, where the suite repeats a paper.
-        notes: What a reader must know to compare the numbers.
-    """
-
-    name: str
-    version: str
-    title: str
-    source: str
     images: Literal["all", "correct_at_every_timestep"] = "all"
+    """Which images are attacked: all, or only those that are right at every timestep."""
     default_images: Annotated[int, Field(ge=1)] | None = None
+    """How many images are attacked where the user names no number; all, if not stated."""
     network: NetworkSettings | None = None
-    notes: str = ""
+    """Hyperparameters the source used, where the suite repeats a paper."""
 
 
-class AttackSuite(SuiteHeader):
+class AttackSuite(AttackHeader):
     """A suite's header and its attacks, in the order of their names."""
 
+    name: str
+    """The folder's name."""
     attacks: tuple[AttackDefinition, ...]
 
     def attack(self, name: str) -> AttackDefinition:
@@ -133,6 +133,9 @@ class AttackSuite(SuiteHeader):
         """Return a hash of what in the suite can change a number: not its titles, sources and notes."""
         attacks = [definition.model_dump(mode="json", exclude={"title", "source"}) for definition in self.attacks]
         network = None if self.network is None else self.network.model_dump(mode="json")
+        if network is not None:
+            # Under its former name: the hash is of numbers, and these have not changed.
+            network["error"] = network.pop("error_weight")
         return identity({"images": self.images, "network": network, "attacks": attacks})
 
 
@@ -154,10 +157,8 @@ def load_attack_suite(folder: Path) -> AttackSuite:
     Raises:
         DefinitionError: A file is missing or broken, the name is not the folder's, or there is no attack.
     """
-    header = load_definition(SuiteHeader, folder / "suite.toml")
-    if header.name != folder.name:
-        raise DefinitionError(folder / "suite.toml", f"name: is {header.name!r} in the folder {folder.name!r}")
-    attacks = tuple(load_attack(path) for path in sorted(folder.glob("*.toml")) if path.name != "suite.toml")
+    header = load_header(AttackHeader, folder)
+    attacks = tuple(load_attack(path) for path in sorted(folder.glob("*.toml")) if path.name != SUITE_FILE)
     if not attacks:
         raise DefinitionError(folder, "the suite holds no attack; add one TOML file for each")
-    return AttackSuite(**header.__dict__, attacks=attacks)
+    return AttackSuite(name=folder.name, attacks=attacks, **header.__dict__)

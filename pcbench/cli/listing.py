@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pcbench.catalog import SUITE_KINDS, catalog_folder, read_toml, suite_names
+from pcbench.catalog import SUITE_FILE, SUITE_KINDS, catalog_folder, read_toml, suite_names
 
 ListedRow = tuple[str, ...]
 
@@ -33,7 +33,7 @@ def _suites() -> Iterator[ListedRow]:
     for kind in SUITE_KINDS:
         for name in suite_names(kind):
             folder = catalog_folder(kind) / name
-            header = read_toml(folder / "suite.toml")
+            header = read_toml(folder / SUITE_FILE)
             definitions = [path for path in folder.glob("*.toml") if path.stem not in ("suite", "baseline")]
             yield name, kind, str(len(definitions)), str(header.get("title", ""))
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pcbench.catalog import suite_folder
 from pcbench.comparison.guarded import guarded_rows, share
 from pcbench.comparison.scores import SuiteScores, read_scores
-from pcbench.corruptions.definitions import load_corruption_suite
+from pcbench.corruptions.definitions import Baseline, CorruptionSuite, load_corruption_suite
 from pcbench.errors import UsageError
-from pcbench.metrics.corruption import SEVERITIES, THE_FIFTEEN, BaselineErrors
+from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
@@ -66,30 +66,34 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
         name = {"clean": "clean accuracy", "attack": attacked}.get(kind)
         figure = ComparedFigure(name or f"accuracy under {row.what}")
         found[figure, row.timestep] = share(scores, scores.correct, cells)
-    errors = _errors(scores)
+    suite = _suite(spec)
+    errors = _errors(scores, suite)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
-    return ScoredSuite(found | _normalised(errors, spec), means, scores.ids_sha256)
+    normalised = {} if suite is None or suite.baseline is None else _normalised(errors, spec, suite.baseline)
+    return ScoredSuite(found | normalised, means, scores.ids_sha256)
 
 
-def _errors(scores: SuiteScores) -> dict[int, dict[str, NDArray[np.float64]]]:
-    """Return, by timestep and corruption, each image's mean error over the five severities."""
+def _errors(scores: SuiteScores, suite: CorruptionSuite | None) -> dict[int, dict[str, NDArray[np.float64]]]:
+    """Return, by timestep and corruption, each image's mean error over all its severities."""
+    counts = {} if suite is None else {known.name: len(known.severities) for known in suite.corruptions}
     cells: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
     for index, cell in enumerate(scores.cells):
         if cell.condition.kind == "corruption":
             cells[cell.timestep, cell.condition.name].append(index)
     errors: defaultdict[int, dict[str, NDArray[np.float64]]] = defaultdict(dict)
     for (timestep, name), indices in cells.items():
-        if len(indices) == len(SEVERITIES):
+        # Where the definition is lost, all that were run are all that there are.
+        highest = max(scores.cells[index].condition.severity or 0 for index in indices)
+        if len(indices) == counts.get(name, highest):
             errors[timestep][name] = 1 - scores.correct[indices].mean(axis=0)
     return errors
 
 
 def _normalised(
-    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], spec: SuiteSpec
+    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], spec: SuiteSpec, baseline: Baseline
 ) -> dict[tuple[ComparedFigure, int], NDArray[np.float64]]:
     """Return each image's share in the mean CE: CE is a ratio of sums, and the baseline's sum is fixed."""
-    baseline = _baseline(spec) if errors else None
-    if baseline is None:
+    if not errors:
         return {}
     names = sorted(next(iter(errors.values())))
     baseline_errors = {name: baseline.mean_error(name) for name in names if name in baseline.errors}
@@ -104,8 +108,8 @@ def _normalised(
     }
 
 
-def _baseline(spec: SuiteSpec) -> BaselineErrors | None:
-    """Return the baseline of a suite as it was run; None where the catalogue no longer has that suite."""
+def _suite(spec: SuiteSpec) -> CorruptionSuite | None:
+    """Return a suite of corruptions as it was run; None where the catalogue no longer has it."""
     try:
         kind, folder = suite_folder(spec.name)
     except UsageError:
@@ -114,4 +118,4 @@ def _baseline(spec: SuiteSpec) -> BaselineErrors | None:
         return None
     suite = load_corruption_suite(folder)
     same = spec.sha256 == suite.identity() or folder_hash(folder) in (spec.sha256, spec.former_sha256)
-    return suite.baseline if same else None
+    return suite if same else None

@@ -7,34 +7,41 @@ network that corruption errors are divided by, and every other TOML file defines
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pcbench.catalog import Definition, identity, load_definition, parse_definition
+from pcbench.catalog import (
+    SUITE_FILE,
+    Definition,
+    SuiteHeader,
+    identity,
+    load_definition,
+    load_header,
+    parse_definition,
+)
+from pcbench.data.layout import PublishedLayout
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from pcbench.corruptions.corruption import Corruption
 
-SEVERITIES = (1, 2, 3, 4, 5)
-
 # Published means have six decimals, published errors five.
 _MEAN_TOLERANCE = 2e-5
-_SUITE_FILE, _BASELINE_FILE = "suite.toml", "baseline.toml"
+_BASELINE_FILE = "baseline.toml"
 
 AppliedTo = Literal["pixels", "network_input", "representations"]
 Parameter = float | int | bool
-FiveParameters = Annotated[tuple[Parameter, ...], Field(min_length=5, max_length=5)]
+Parameters = Annotated[tuple[Parameter, ...], Field(min_length=1, max_length=99)]
 Error = Annotated[float, Field(ge=0, le=1)]
-FiveErrors = tuple[Error, Error, Error, Error, Error]
+Errors = Annotated[tuple[Error, ...], Field(min_length=1)]
 
 
 class CorruptionDefinition(Definition):
-    """One corruption at five severities.
+    """One corruption at all its severities.
 
     Attributes:
         name: The file's name without `.toml`; part of the seed of every image.
@@ -42,7 +49,7 @@ class CorruptionDefinition(Definition):
         family: noise, blur, weather, digital, or extra (ImageNet-C's four for validation).
         function: A name in `pcbench.corruptions.functions`.
         source: Where function and parameters come from.
-        parameters: For each parameter of the function its five values, severity 1 first.
+        parameters: For each parameter of the function one value a severity, severity 1 first.
     """
 
     name: str
@@ -50,21 +57,34 @@ class CorruptionDefinition(Definition):
     family: Literal["noise", "blur", "weather", "digital", "extra"]
     function: str
     source: str
-    parameters: dict[str, FiveParameters]
+    parameters: dict[str, Parameters]
+
+    @model_validator(mode="after")
+    def _as_many_values_everywhere(self) -> CorruptionDefinition:
+        counts = {name: len(values) for name, values in self.parameters.items()}
+        if len(set(counts.values())) > 1:
+            raise ValueError(f"parameters: give each one value a severity; now {_listed(counts)}")
+        return self
+
+    @property
+    def severities(self) -> range:
+        """The severities, 1 first: as many as each parameter has values. It is the only place that says so."""
+        return range(1, len(next(iter(self.parameters.values()), (None,))) + 1)
 
     def at(self, severity: int) -> Corruption:
         """Return the corruption function with the parameters of one severity.
 
         Raises:
-            UsageError: `severity` is not 1, 2, 3, 4 or 5.
+            UsageError: The corruption does not have this severity.
         """
-        if severity not in SEVERITIES:
-            raise UsageError(f"there is no severity {severity!r}; severities are 1, 2, 3, 4 and 5")
+        if severity not in self.severities:
+            known = f"from 1 to {len(self.severities)}" if len(self.severities) > 1 else "1 alone"
+            raise UsageError(f"there is no severity {severity!r}; the severities of {self.name} are {known}")
         return self._functions[severity - 1]
 
     @cached_property
     def _functions(self) -> tuple[Corruption, ...]:
-        return tuple(_corruption(self, severity, f"corruption {self.name!r}") for severity in SEVERITIES)
+        return tuple(_corruption(self, severity, f"corruption {self.name!r}") for severity in self.severities)
 
 
 class Baseline(Definition):
@@ -75,60 +95,60 @@ class Baseline(Definition):
         source: Where the numbers come from, or how they were made.
         clean_error: Error on the images without corruption, 0 to 1; needed for the relative corruption error.
         errors: For each corruption its error at each severity, 0 to 1; None where only the mean is known.
-        means: For each corruption its mean error over the five severities as published; where `errors` has the
+        means: For each corruption its mean error over the severities as published; where `errors` has the
             corruption too, the two agree.
     """
 
     name: str
     source: str
     clean_error: Error | None = None
-    errors: dict[str, FiveErrors | None] = Field(default_factory=dict)
+    errors: dict[str, Errors | None] = Field(default_factory=dict)
     means: dict[str, Error] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _means_agree(self) -> Baseline:
         for corruption, published in self.means.items():
             errors = self.errors.setdefault(corruption, None)
-            average = published if errors is None else math.fsum(errors) / 5
+            average = published if errors is None else math.fsum(errors) / len(errors)
             if abs(average - published) > _MEAN_TOLERANCE:
                 raise ValueError(f"the mean of {corruption!r} is {published}, but its errors average to {average:.6f}")
         return self
 
     def mean_error(self, corruption: str) -> float:
-        """Return the mean error over the five severities of one corruption.
+        """Return the mean error over the severities of one corruption.
 
         Raises:
             UnknownNameError: The baseline does not have this corruption.
         """
         errors = self.errors.get(corruption)
         if errors is not None:
-            return math.fsum(errors) / 5
+            return math.fsum(errors) / len(errors)
         if corruption in self.means:
             return self.means[corruption]
         raise UnknownNameError(f"corruption in the baseline {self.name!r}", corruption, self.errors)
 
 
-class CorruptionSuite(Definition):
-    """A set of corruptions that are reported together.
+class CorruptionHeader(SuiteHeader):
+    """What the `suite.toml` of a suite of corruptions says."""
 
-    Attributes:
-        name: The folder's name.
-        version: Raised when a definition changes, so that results are not compared across the change.
-        title: What tables and figures print.
-        source: Where the suite comes from.
-        applied_to: `pixels` (images in [0, 1], the result too), `network_input` (the image after normalisation, not
-            clipped), or `representations`: as `network_input`, but what is measured are the network's inner states.
-        corruptions: In the suite's order.
-        baseline: What corruption errors are divided by; None where there is nothing yet.
-    """
+    applied_to: AppliedTo = "pixels"
+    """`pixels` (images in [0, 1], the result too), `network_input` (the image after normalisation, not clipped), or
+    `representations`: as `network_input`, but what is measured are the network's inner states."""
+    order: tuple[str, ...] = ()
+    """The names of corruptions that come first, in this order."""
+    published: PublishedLayout | None = None
+    """How the suite was published as files, if it was."""
+
+
+class CorruptionSuite(CorruptionHeader):
+    """A set of corruptions that are reported together."""
 
     name: str
-    version: int = Field(ge=1)
-    title: str
-    source: str
-    applied_to: AppliedTo = "pixels"
+    """The folder's name."""
     corruptions: tuple[CorruptionDefinition, ...]
+    """In the suite's order."""
     baseline: Baseline | None
+    """What corruption errors are divided by; None where there is nothing yet."""
 
     def corruption(self, name: str) -> CorruptionDefinition:
         """Return one corruption by its name.
@@ -150,20 +170,12 @@ class CorruptionSuite(Definition):
         return identity({"applied_to": self.applied_to, "corruptions": corruptions})
 
 
-class _SuiteFile(Definition):
-    version: int = Field(ge=1)
-    title: str
-    source: str
-    applied_to: AppliedTo = "pixels"
-    order: tuple[str, ...] = ()
-
-
 class _CorruptionFile(Definition):
     title: str
     family: Literal["noise", "blur", "weather", "digital", "extra"]
     function: str
     source: str
-    parameters: dict[str, FiveParameters]
+    parameters: dict[str, Parameters]
 
 
 def load_corruption_suite(folder: Path) -> CorruptionSuite:
@@ -180,33 +192,42 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
         DefinitionError: A file is missing or wrong, or its corruption is not one for what the suite is applied to;
             the message names file, key and remedy.
     """
-    head = load_definition(_SuiteFile, folder / _SUITE_FILE)
-    files = {
-        path.stem: path for path in sorted(folder.glob("*.toml")) if path.name not in {_SUITE_FILE, _BASELINE_FILE}
-    }
+    header = load_header(CorruptionHeader, folder)
+    files = {path.stem: path for path in sorted(folder.glob("*.toml")) if path.name not in {SUITE_FILE, _BASELINE_FILE}}
     if not files:
         raise DefinitionError(folder, "holds no corruption; put one TOML file for each into it")
-    for name in head.order:
+    for name in header.order:
         if name not in files:
             raise DefinitionError(
-                folder / f"{name}.toml", f"there is no such file, but 'order' in {_SUITE_FILE} names it"
+                folder / f"{name}.toml", f"there is no such file, but 'order' in {SUITE_FILE} names it"
             )
-    names = [*head.order, *(name for name in files if name not in head.order)]
+    names = [*header.order, *(name for name in files if name not in header.order)]
     corruptions = tuple(load_corruption(files[name]) for name in names)
     for corruption in corruptions:
-        if head.applied_to != "pixels" and corruption.function != "gaussian_noise":
+        if header.applied_to != "pixels" and corruption.function != "gaussian_noise":
             raise DefinitionError(
                 files[corruption.name],
                 f"function: only gaussian_noise can be added to a network's input, not {corruption.function}; "
-                f'or say applied_to = "pixels" in {_SUITE_FILE}',
+                f'or say applied_to = "pixels" in {SUITE_FILE}',
             )
-    path = folder / _BASELINE_FILE
-    return CorruptionSuite(
-        name=folder.name,
-        corruptions=corruptions,
-        baseline=load_definition(Baseline, path) if path.is_file() else None,
-        **head.model_dump(exclude={"order"}),
-    )
+    baseline = _read_baseline(folder / _BASELINE_FILE, corruptions)
+    return CorruptionSuite(name=folder.name, corruptions=corruptions, baseline=baseline, **header.__dict__)
+
+
+def _read_baseline(path: Path, corruptions: Iterable[CorruptionDefinition]) -> Baseline | None:
+    """Read a suite's baseline, if there is one; it must be of the same severities."""
+    if not path.is_file():
+        return None
+    baseline = load_definition(Baseline, path)
+    for corruption in corruptions:
+        errors, count = baseline.errors.get(corruption.name), len(corruption.severities)
+        if errors is not None and len(errors) != count:
+            raise DefinitionError(
+                path,
+                f"errors.{corruption.name}: has {len(errors)} errors, but the corruption has {count} severities; "
+                "measure the baseline again with: pcbench baseline",
+            )
+    return baseline
 
 
 def load_corruption(path: Path) -> CorruptionDefinition:
@@ -216,8 +237,8 @@ def load_corruption(path: Path) -> CorruptionDefinition:
         DefinitionError: The file is missing, or names a function or a parameter that there is not.
     """
     table = load_definition(_CorruptionFile, path)
-    definition = CorruptionDefinition(name=path.stem, **table.model_dump())
-    for severity in SEVERITIES:
+    definition = parse_definition(CorruptionDefinition, {"name": path.stem, **table.model_dump()}, path)
+    for severity in definition.severities:
         _corruption(definition, severity, path)
     return definition
 
@@ -230,6 +251,10 @@ def _corruption(definition: CorruptionDefinition, severity: int, where: Path | s
         raise DefinitionError(where, f"function: {_unknown('function', definition.function, FUNCTIONS)}")
     parameters = {name: values[severity - 1] for name, values in definition.parameters.items()}
     return parse_definition(FUNCTIONS[definition.function], parameters, where)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} has {count}" for name, count in counts.items())
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:

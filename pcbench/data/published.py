@@ -7,41 +7,24 @@ Hendrycks and Dietterich (ICLR 2019, arXiv 1903.12261) published, at 224 px and 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from pcbench.data.decoding import header_size
 from pcbench.data.folders import check_wordnet_ids, class_folders, imagenet_labels, imagenet_names, list_images
 from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.layout import PublishedLayout
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore, FileStore, ImageStore
 from pcbench.errors import DataError, UnknownNameError
 
-SEVERITIES = (1, 2, 3, 4, 5)
-_CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What a published suite consists of: its images at one severity, their side in pixels, the number of classes."""
-
-    images: int
-    side: int
-    classes: int
-    arrays: bool
-
-
-_LAYOUTS = {
-    "imagenet-c": _Layout(images=50_000, side=224, classes=1000, arrays=False),
-    "imagenet-c-extra": _Layout(images=50_000, side=224, classes=1000, arrays=False),
-    "cifar-10-c": _Layout(images=10_000, side=32, classes=10, arrays=True),
-}
+Severities = Mapping[str, Sequence[int]]
+"""The severities of each corruption, by its name."""
 
 
 class _Conditions(Protocol):
@@ -56,25 +39,25 @@ class PublishedFiles:
 
     Attributes:
         suite: Name of the suite.
-        corruptions: The corruptions that were found, in the order asked for.
+        corruptions: The corruptions that were found, in the order asked for, and their severities.
         images: The images of the first condition; ids and labels are those of all conditions.
     """
 
     suite: str
-    corruptions: tuple[str, ...]
+    corruptions: Severities
     images: ImageSource
     _conditions: _Conditions
 
     def source(self, corruption: str, severity: int) -> ImageSource:
-        """Return the images under one corruption at one severity (1 to 5), in the order of `images`.
+        """Return the images under one corruption at one severity, in the order of `images`.
 
         Raises:
             UnknownNameError: The corruption was not among those opened, or there is no such severity.
         """
         if corruption not in self.corruptions:
             raise UnknownNameError("opened corruption", corruption, self.corruptions)
-        if severity not in SEVERITIES:
-            raise UnknownNameError("severity", str(severity), map(str, SEVERITIES))
+        if severity not in self.corruptions[corruption]:
+            raise UnknownNameError("severity", str(severity), map(str, self.corruptions[corruption]))
         return replace(
             self.images,
             name=f"{self.suite}:{corruption}:{severity}",
@@ -111,39 +94,36 @@ class PublishedFiles:
         This reads everything once, and refuses a file that is damaged.
         """
         digest = hashlib.sha256()
-        for corruption in self.corruptions:
-            for severity in SEVERITIES:
+        for corruption, severities in self.corruptions.items():
+            for severity in severities:
                 digest.update(f"{corruption}:{severity}:{self.source(corruption, severity).fingerprint()}\n".encode())
         return digest.hexdigest()
 
 
-def published_images(suite: str) -> int | None:
-    """Return how many images a suite was published with; None for a suite that never was."""
-    return _LAYOUTS[suite].images if suite in _LAYOUTS else None
-
-
 def open_published(
-    suite: str, path: Path, *, corruptions: Sequence[str], preprocessing: Preprocessing, subset: bool = False
+    suite: str,
+    layout: PublishedLayout,
+    path: Path,
+    *,
+    corruptions: Severities,
+    preprocessing: Preprocessing,
+    subset: bool = False,
 ) -> PublishedFiles:
     """Open a suite's published files and check that all of them are there.
 
     Args:
-        suite: ``"imagenet-c"`` or ``"imagenet-c-extra"`` (folders `<corruption>/<severity>/<wnid>/*.JPEG`, below a
-            folder for the family or not), or ``"cifar-10-c"`` (`<corruption>.npy` and `labels.npy`).
+        suite: The suite's name.
+        layout: How it was published.
         path: The folder.
-        corruptions: Which corruptions the run needs.
+        corruptions: Which corruptions the run needs, and their severities.
         preprocessing: The model's; its crop must be the side of the published images.
         subset: Accept fewer images or classes than were published; they are the same in every condition all the
             same, and `images.subset` says how many there are.
 
     Raises:
-        UnknownNameError: The suite was never published as files that pcbench reads.
         DataError: Folders, files or images are missing (all missing conditions are listed), the conditions hold
             different images, or the model takes images of another size.
     """
-    if suite not in _LAYOUTS:
-        raise UnknownNameError("suite with published files", suite, _LAYOUTS)
-    layout = _LAYOUTS[suite]
     if preprocessing.crop not in (None, layout.side):
         raise DataError(
             f"{suite}: the published images have {layout.side} px, but the model takes {preprocessing.crop} px; "
@@ -151,8 +131,8 @@ def open_published(
         )
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder of published corrupted images")
-    opened = _open_arrays if layout.arrays else _open_folders
-    found = opened(suite, path, tuple(corruptions))
+    opened = _open_arrays if layout.files == "arrays" else _open_folders
+    found = opened(suite, layout, path, corruptions)
     if not subset and (found.subset is not None or len(found.images) != layout.images):
         raise DataError(
             f"{path}: holds {len(found.images)} images a condition, not the {layout.images} of {layout.classes} "
@@ -164,12 +144,12 @@ def open_published(
 @dataclass(frozen=True)
 class _Found:
     suite: str
-    corruptions: tuple[str, ...]
+    corruptions: Severities
     images: ImageSource
     conditions: _Conditions
     subset: str | None
 
-    def published(self, layout: _Layout) -> PublishedFiles:
+    def published(self, layout: PublishedLayout) -> PublishedFiles:
         part = self.subset
         if len(self.images) != layout.images:
             part = f"{len(self.images)} of {layout.images} images"
@@ -185,11 +165,7 @@ class _SizedFiles:
 
     def read(self, position: int) -> bytes:
         content = self.files.read(position)
-        try:
-            size = Image.open(io.BytesIO(content)).size
-        except OSError:
-            # No image at all: whoever decodes it says so, by name.
-            return content
+        size = header_size(content, self.locate(position))
         if size != (self.side, self.side):
             raise DataError(
                 f"{self.locate(position)}: has {size[0]}x{size[1]} px, the published images have "
@@ -211,34 +187,32 @@ class _Folders:
         return _SizedFiles(FileStore(self.roots[corruption] / str(severity), self.names), self.side)
 
 
-def _open_folders(suite: str, path: Path, corruptions: tuple[str, ...]) -> _Found:
+def _open_folders(suite: str, layout: PublishedLayout, path: Path, corruptions: Severities) -> _Found:
     roots = {name: root for name in corruptions if (root := _corruption_folder(path, name)) is not None}
     missing = [name for name in corruptions if name not in roots]
-    missing += [
-        f"{name}/{severity}" for name in roots for severity in SEVERITIES if not (roots[name] / str(severity)).is_dir()
-    ]
+    conditions = [(name, severity) for name in roots for severity in corruptions[name]]
+    missing += [f"{name}/{number}" for name, number in conditions if not (roots[name] / str(number)).is_dir()]
     if missing:
         raise DataError(
             f"{path}: these folders are missing: {', '.join(missing)}; fetch them, or name fewer corruptions"
         )
-    layout = _LAYOUTS[suite]
-    first = roots[corruptions[0]] / "1"
+    first_name = next(iter(corruptions))
+    first = roots[first_name] / "1"
     names, labels, classes = _list_condition(first)
-    for corruption in corruptions:
-        for severity in SEVERITIES:
-            _compare(first, names, roots[corruption] / str(severity))
-    conditions = _Folders(roots, names, layout.side)
+    for corruption, severity in conditions:
+        _compare(first, names, roots[corruption] / str(severity))
+    stores = _Folders(roots, names, layout.side)
     images = ImageSource(
         name=suite,
         ids=names,
         labels=as_labels(labels),
-        store=conditions.store(corruptions[0], 1),
+        store=stores.store(first_name, 1),
         preprocessing=Preprocessing(),
         class_names=imagenet_names(),
         classes=layout.classes,
     )
     part = None if classes == layout.classes else f"{classes} of {layout.classes} classes"
-    return _Found(suite, corruptions, images, conditions, part)
+    return _Found(suite, corruptions, images, stores, part)
 
 
 def _corruption_folder(path: Path, corruption: str) -> Path | None:
@@ -282,18 +256,18 @@ class _Arrays:
         )
 
 
-def _open_arrays(suite: str, path: Path, corruptions: tuple[str, ...]) -> _Found:
+def _open_arrays(suite: str, layout: PublishedLayout, path: Path, corruptions: Severities) -> _Found:
     missing = [f"{name}.npy" for name in (*corruptions, "labels") if not (path / f"{name}.npy").is_file()]
     if missing:
         raise DataError(f"{path}: these files are missing: {', '.join(missing)}; fetch them, or name fewer corruptions")
-    layout = _LAYOUTS[suite]
     labels = _load_array(path / "labels.npy")
-    count = len(labels) // len(SEVERITIES) if labels.ndim == 1 else 0
-    if count == 0 or labels.tobytes() != np.tile(labels[:count], len(SEVERITIES)).tobytes():
-        raise DataError(f"{path / 'labels.npy'}: must hold the same labels five times, once a severity")
+    times = max(len(severities) for severities in corruptions.values())
+    count = len(labels) // times if labels.ndim == 1 else 0
+    if count == 0 or labels.tobytes() != np.tile(labels[:count], times).tobytes():
+        raise DataError(f"{path / 'labels.npy'}: must hold the same labels {times} times, once a severity")
     pixels = {name: _load_array(path / f"{name}.npy") for name in corruptions}
-    shape = (count * len(SEVERITIES), layout.side, layout.side, 3)
     for name, array in pixels.items():
+        shape = (count * len(corruptions[name]), layout.side, layout.side, 3)
         if array.shape != shape or array.dtype != np.uint8:
             raise DataError(
                 f"{path / name}.npy: has the shape {array.shape} of {array.dtype}, where {shape} of uint8 is needed"
@@ -301,12 +275,12 @@ def _open_arrays(suite: str, path: Path, corruptions: tuple[str, ...]) -> _Found
     conditions = _Arrays(pixels, count)
     images = ImageSource(
         name=suite,
-        # The order of CIFAR-10's own test set, and so its ids.
-        ids=tuple(f"cifar-10/test/{row:05d}" for row in range(count)),
+        # The order of the clean data set, and so its ids.
+        ids=tuple(f"{layout.ids}{row:05d}" for row in range(count)),
         labels=as_labels(labels[:count]),
-        store=conditions.store(corruptions[0], 1),
+        store=conditions.store(next(iter(corruptions)), 1),
         preprocessing=Preprocessing(),
-        class_names=_CIFAR_NAMES,
+        class_names=layout.class_names,
         classes=layout.classes,
     )
     return _Found(suite, corruptions, images, conditions, None)

@@ -141,7 +141,7 @@ class Context:
             definition, model = self.suite(name).definition, self.model
             if isinstance(definition, AttackSuite) and definition.network is not None and model.network is not None:
                 stated = definition.network
-                weights = Hyperparameters(stated.feedforward, stated.feedback, stated.error)
+                weights = Hyperparameters(stated.feedforward, stated.feedback, stated.error_weight)
                 model = model.with_hyperparameters(weights)
             self._models[name] = model
         return self._models[name]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionSuite
+from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
 from pcbench.harness.suites import MeasuredSuite
 from pcbench.results.conditions import Condition
@@ -53,7 +53,7 @@ class Digests:
         for suite in suites:
             if isinstance(suite.definition, CorruptionSuite) and suite.published is not None:
                 for corruption in suite.definition.corruptions:
-                    for severity in SEVERITIES:
+                    for severity in corruption.severities:
                         files = suite.published.source(corruption.name, severity)
                         key = suite.name, corruption.name, severity
                         published[key] = files.digests()

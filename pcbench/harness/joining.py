@@ -95,10 +95,20 @@ def write_numbers(
         for name, suite in definitions.items()
         if isinstance(suite, CorruptionSuite) and suite.baseline is not None
     }
+    severities = {
+        name: {corruption.name: len(corruption.severities) for corruption in suite.corruptions}
+        for name, suite in definitions.items()
+        if isinstance(suite, CorruptionSuite)
+    }
     subsets = [suite.name for suite in spec.suites if suite.subset]
     incomplete = incomplete_suites(missing)
     table = summarise_folder(
-        folder / "outcomes", model=model, baselines=baselines, subsets=subsets, incomplete=incomplete
+        folder / "outcomes",
+        model=model,
+        baselines=baselines,
+        severities=severities,
+        subsets=subsets,
+        incomplete=incomplete,
     )
     measured = folder / "representations"
     if measured.is_dir():

@@ -22,7 +22,6 @@ from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
-from pcbench.data.published import published_images
 from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
@@ -389,6 +388,6 @@ def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSourc
 
 def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:
     """Tell whether a suite is run on fewer images than its data set, or than it was published with."""
-    published = published_images(suite.name)
+    layout = suite.definition.published if isinstance(suite.definition, CorruptionSuite) else None
     part = len(suite.source) < len(source) or suite.source.subset is not None or suite.rule is not None
-    return part or (published is not None and len(suite.source) < published)
+    return part or (layout is not None and len(suite.source) < layout.images)

@@ -74,13 +74,21 @@ def without_tuned(source: ImageSource, leave_out: str | None) -> ImageSource:
 def open_corrupted(
     suite: CorruptionSuite, folder: Path | None, clean: ImageSource, *, subset: bool
 ) -> PublishedFiles | None:
-    """Return the published corrupted files of some clean images; None where no folder is given."""
+    """Return the published corrupted files of some clean images; None where no folder is given.
+
+    Raises:
+        UsageError: The suite was never published as files.
+        DataError: The files are not as they were published.
+    """
     if folder is None:
         return None
+    if suite.published is None:
+        raise UsageError(f"{suite.name} was never published as files; leave out --corrupted to make its images here")
     opened = open_published(
         suite.name,
+        suite.published,
         folder,
-        corruptions=[corruption.name for corruption in suite.corruptions],
+        corruptions={corruption.name: corruption.severities for corruption in suite.corruptions},
         preprocessing=clean.preprocessing,
         subset=subset,
     )

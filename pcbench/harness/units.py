@@ -9,7 +9,7 @@ from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES
 from pcbench.attacks.checks.verdict import judged_attack
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite
 from pcbench.corruptions.api import input_noise_deviation
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite
+from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
 from pcbench.errors import UsageError
 from pcbench.harness.blocks import Block, Unit, cut
 from pcbench.harness.context import CHECKED_IMAGES, image_list
@@ -117,10 +117,10 @@ def _corruptions(planner: _Planner, suite: MeasuredSuite, definition: Corruption
     yield from _clean(planner, suite)
     for corruption in definition.corruptions:
         if definition.applied_to == "representations":
-            cost = planner.times * (len(SEVERITIES) + 1)
+            cost = planner.times * (len(corruption.severities) + 1)
             yield from planner.units(suite, Condition(suite.name, "noise", corruption.name), "representations", cost)
             continue
-        for severity in SEVERITIES:
+        for severity in corruption.severities:
             condition = _corruption_condition(definition, corruption, severity)
             yield from planner.units(suite, condition, "scores", planner.times)
 

@@ -35,8 +35,6 @@ THE_FIFTEEN = (
 )
 """The corruptions whose mean may be called mCE, in the order of the paper's tables."""
 
-SEVERITIES = (1, 2, 3, 4, 5)
-
 
 class BaselineErrors(Protocol):
     """The errors of the network by which corruption errors are divided (AlexNet for ImageNet-C)."""
@@ -48,7 +46,7 @@ class BaselineErrors(Protocol):
 
     @property
     def errors(self) -> Mapping[str, Sequence[float] | None]:
-        """The errors at the five severities of each corruption; None where only their mean is known."""
+        """The errors at each severity of each corruption; None where only their mean is known."""
         ...
 
     @property
@@ -57,25 +55,25 @@ class BaselineErrors(Protocol):
         ...
 
     def mean_error(self, corruption: str) -> float:
-        """Return the mean over the five severities of the error under one corruption."""
+        """Return the mean over the severities of the error under one corruption."""
         ...
 
 
 def corruption_error(errors: npt.ArrayLike, baseline_errors: npt.ArrayLike) -> Floats:
-    """Return CE = Σ_s E_s / Σ_s E_s(baseline), the sums over the five severities (paper, section 4.1).
+    """Return CE = Σ_s E_s / Σ_s E_s(baseline), the sums over all severities (paper, section 4.1).
 
     Args:
-        errors: Shape (..., 5), in [0, 1].
-        baseline_errors: Shape (5,), or one number where only the mean over the severities is known: the published
+        errors: Shape (..., severities), in [0, 1].
+        baseline_errors: Shape (severities,), or one number where only the mean over them is known: the published
             AlexNet error under JPEG compression is an example, and the ratio is the same.
 
     Returns:
         Shape (...).
 
     Raises:
-        UsageError: Not five severities, or a baseline without errors (a zero denominator).
+        UsageError: The baseline has other severities, or makes no errors (a zero denominator).
     """
-    denominator = float(np.mean(_five_or_mean(baseline_errors)))
+    denominator = float(np.mean(_same_severities(errors, baseline_errors)))
     return mean_over_severities(errors) / _positive(denominator, "the baseline makes no error under this corruption")
 
 
@@ -85,15 +83,15 @@ def relative_corruption_error(
     """Return relative CE = Σ_s (E_s - E_clean) / Σ_s (E_s - E_clean)(baseline) (paper, section 4.1).
 
     Args:
-        errors: Shape (..., 5), in [0, 1].
+        errors: Shape (..., severities), in [0, 1].
         clean_error: Shape (...), the same network's error on clean images.
-        baseline_errors: Shape (5,), or their mean.
+        baseline_errors: Shape (severities,), or their mean.
         baseline_clean_error: The baseline's error on clean images.
 
     Raises:
-        UsageError: Not five severities, or a baseline that the corruption does not hurt.
+        UsageError: The baseline has other severities, or the corruption does not hurt it.
     """
-    denominator = float(np.mean(_five_or_mean(baseline_errors))) - baseline_clean_error
+    denominator = float(np.mean(_same_severities(errors, baseline_errors))) - baseline_clean_error
     degradation = mean_over_severities(errors) - np.asarray(clean_error, dtype=np.float64)
     return degradation / _positive(denominator, "the corruption does not raise the baseline's error")
 
@@ -104,11 +102,11 @@ def error_relative_to_start(errors: npt.ArrayLike, errors_at_start: npt.ArrayLik
     Its scripts call the mean over 19 corruptions "mCE". It is not an mCE: it is normalised by the network itself.
 
     Args:
-        errors: Shape (..., 5), the errors at timestep t.
-        errors_at_start: Shape (..., 5), the same network's errors at t = 0.
+        errors: Shape (..., severities), the errors at timestep t.
+        errors_at_start: Shape (..., severities), the same network's errors at t = 0.
 
     Raises:
-        UsageError: Not five severities, or no error at t = 0.
+        UsageError: No error at t = 0.
     """
     start = mean_over_severities(errors_at_start)
     if not np.all(start > 0):
@@ -117,17 +115,17 @@ def error_relative_to_start(errors: npt.ArrayLike, errors_at_start: npt.ArrayLik
 
 
 def mean_over_severities(errors: npt.ArrayLike) -> Floats:
-    """Return the unnormalised error: the mean over the five severities of one corruption.
+    """Return the unnormalised error: the mean over the severities of one corruption.
 
     Args:
-        errors: Shape (..., 5), in [0, 1].
+        errors: Shape (..., severities), in [0, 1].
 
     Raises:
-        UsageError: Not five severities.
+        UsageError: There are no severities.
     """
     values = np.asarray(errors, dtype=np.float64)
-    if values.ndim == 0 or values.shape[-1] != len(SEVERITIES):
-        raise UsageError("a corruption error sums five severities; run all of 1 to 5")
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise UsageError("a corruption error is a mean over severities; give at least one")
     return values.mean(axis=-1)
 
 
@@ -163,10 +161,10 @@ def mean_over_corruptions(values: Mapping[str, npt.ArrayLike]) -> Floats:
     return np.mean([np.asarray(value, dtype=np.float64) for value in values.values()], axis=0)
 
 
-def _five_or_mean(errors: npt.ArrayLike) -> Floats:
-    values = np.asarray(errors, dtype=np.float64)
-    if values.shape not in {(), (len(SEVERITIES),)}:
-        raise UsageError("a baseline gives five errors, one a severity, or their mean")
+def _same_severities(errors: npt.ArrayLike, baseline_errors: npt.ArrayLike) -> Floats:
+    values = np.asarray(baseline_errors, dtype=np.float64)
+    if values.shape not in {(), np.shape(errors)[-1:]}:
+        raise UsageError("a baseline gives one error for each severity that was run, or their mean")
     return values
 
 

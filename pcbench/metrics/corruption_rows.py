@@ -12,7 +12,6 @@ from pcbench.errors import UsageError
 from pcbench.metrics.bootstrap import Sample
 from pcbench.metrics.cells import SuiteOutcomes
 from pcbench.metrics.corruption import (
-    SEVERITIES,
     THE_FIFTEEN,
     BaselineErrors,
     corruption_error,
@@ -54,24 +53,37 @@ class ErrorMeasure:
     baseline: str | None = None
 
 
-def corruption_rows(outcomes: SuiteOutcomes, baseline: BaselineErrors | None) -> Iterator[Row]:
+Severities = Mapping[str, int]
+"""How many severities each corruption has: they are 1, 2, … up to this number."""
+
+
+def corruption_rows(
+    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: Severities | None = None
+) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
-    A corruption without all five severities has no corruption error. A measure whose denominator is zero (a baseline
+    A corruption some of whose severities are missing has no corruption error, nor has one whose baseline was measured
+    at another number of severities. A measure whose denominator is zero (a baseline
     that makes no error, a network that makes none at t = 0) has no row.
+
+    Args:
+        outcomes: One suite's.
+        baseline: What corruption errors are divided by.
+        severities: What the suite's definition says; where it says nothing, the highest severity that was run counts.
     """
     columns = error_columns(outcomes)
     names = list(dict.fromkeys(name for name, _, _ in columns if name != _CLEAN))
     if not names:
         return
     timesteps = sorted({timestep for _, _, timestep in columns})
-    complete = [name for name in names if all(key in columns for key in _five(name, timesteps[0]))]
+    counts = {name: (severities or {}).get(name, _highest(columns, name)) for name in names}
+    complete = [name for name in names if all(key in columns for key in _severity_keys(counts, name, timesteps[0]))]
     sample = Sample(columns)
     kind = next(cell.condition.kind for cell in outcomes.cells if cell.condition.kind in CORRUPTED)
     for timestep in timesteps:
-        yield from _severity_rows(sample, columns, names, timestep)
-        for measure in error_measures(baseline, timesteps[0]):
-            with_baseline = _with_baseline(complete, measure, baseline)
+        yield from _severity_rows(sample, columns, counts, timestep)
+        for measure in error_measures(baseline, counts, timesteps[0]):
+            with_baseline = _with_baseline(complete, measure, baseline, counts)
             yield from _measure_rows(sample, measure, with_baseline, timestep, kind)
             if timestep > timesteps[0] and with_baseline:
                 yield from _mean_change_rows(sample, measure, with_baseline, timestep, timesteps[0])
@@ -89,37 +101,38 @@ def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
     return columns
 
 
-def error_measures(baseline: BaselineErrors | None, start: int = 0) -> list[ErrorMeasure]:
+def error_measures(baseline: BaselineErrors | None, counts: Severities, start: int = 0) -> list[ErrorMeasure]:
     """Return all measures that can be made, with a baseline or without one.
 
     Args:
         baseline: The network that corruption errors are normalised by.
+        counts: How many severities each corruption has.
         start: The first timestep of the run, which `error_relative_to_t0` is relative to.
     """
     unnormalised = ErrorMeasure(
         "unnormalised_error",
         "mean_unnormalised_error",
         "mean_unnormalised_error",
-        _five,
+        partial(_severity_keys, counts),
         lambda _, errors: mean_over_severities(errors),
     )
     relative_to_start = ErrorMeasure(
         "error_relative_to_t0",
         "mean_error_relative_to_t0",
         "mean_error_relative_to_t0",
-        lambda name, timestep: [*_five(name, timestep), *_five(name, start)],
-        lambda _, errors: error_relative_to_start(errors[..., :5], errors[..., 5:]),
+        lambda name, timestep: [*_severity_keys(counts, name, timestep), *_severity_keys(counts, name, start)],
+        lambda name, errors: error_relative_to_start(errors[..., : counts[name]], errors[..., counts[name] :]),
     )
-    normalised = [] if baseline is None else _normalised_measures(baseline)
+    normalised = [] if baseline is None else _normalised_measures(baseline, counts)
     return [*normalised, unnormalised, relative_to_start]
 
 
-def _normalised_measures(baseline: BaselineErrors) -> list[ErrorMeasure]:
+def _normalised_measures(baseline: BaselineErrors, counts: Severities) -> list[ErrorMeasure]:
     corruption = ErrorMeasure(
         "corruption_error",
         "mean_corruption_error",
         "mean_normalised_error",
-        _five,
+        partial(_severity_keys, counts),
         lambda name, errors: corruption_error(errors, baseline.mean_error(name)),
         baseline.name,
     )
@@ -130,9 +143,9 @@ def _normalised_measures(baseline: BaselineErrors) -> list[ErrorMeasure]:
         "relative_corruption_error",
         "relative_mean_corruption_error",
         "mean_relative_normalised_error",
-        lambda name, timestep: [*_five(name, timestep), (_CLEAN, 0, timestep)],
+        lambda name, timestep: [*_severity_keys(counts, name, timestep), (_CLEAN, 0, timestep)],
         lambda name, errors: relative_corruption_error(
-            errors[..., :5], errors[..., 5], baseline.mean_error(name), clean_error
+            errors[..., :-1], errors[..., -1], baseline.mean_error(name), clean_error
         ),
         baseline.name,
     )
@@ -147,8 +160,10 @@ def measure_mean(measure: ErrorMeasure, names: list[str]) -> tuple[str, Callable
     fifteen = set(names) == set(THE_FIFTEEN)
     mean = mean_corruption_error if fifteen else mean_over_corruptions
 
+    ends = np.cumsum([len(measure.keys(name, 0)) for name in names])[:-1]
+
     def statistic(means: Floats) -> Floats:
-        blocks = np.split(means, len(names), axis=-1)
+        blocks = np.split(means, ends, axis=-1)
         return mean({name: measure.value(name, block) for name, block in zip(names, blocks, strict=True)})
 
     return (measure.mean_of_fifteen if fifteen else measure.mean_of_others), statistic
@@ -196,23 +211,31 @@ def _estimate(sample: Sample[Key], statistic: Callable[[Floats], Floats], keys: 
         return None
 
 
-def _with_baseline(names: list[str], measure: ErrorMeasure, baseline: BaselineErrors | None) -> list[str]:
+def _with_baseline(
+    names: list[str], measure: ErrorMeasure, baseline: BaselineErrors | None, counts: Severities
+) -> list[str]:
     if measure.baseline is None or baseline is None:
         return names
-    return [name for name in names if name in baseline.errors]
+    known = [name for name in names if name in baseline.errors]
+    return [name for name in known if len(baseline.errors[name] or range(counts[name])) == counts[name]]
 
 
-def _five(name: str, timestep: int) -> list[Key]:
-    return [(name, severity, timestep) for severity in SEVERITIES]
+def _severity_keys(counts: Severities, name: str, timestep: int) -> list[Key]:
+    return [(name, severity, timestep) for severity in range(1, counts[name] + 1)]
+
+
+def _highest(columns: Mapping[Key, Booleans], name: str) -> int:
+    # pandas makes whole numbers floating-point where some rows have none.
+    return int(max(severity for known, severity, _ in columns if known == name))
 
 
 def _severity_rows(
-    sample: Sample[Key], columns: Mapping[Key, Booleans], names: list[str], timestep: int
+    sample: Sample[Key], columns: Mapping[Key, Booleans], counts: Severities, timestep: int
 ) -> Iterator[Row]:
     """Return accuracy and error over all corruptions, by severity and over all severities."""
-    present = sorted({severity for name, severity, _ in columns if name != _CLEAN})
     groups: list[tuple[int | None, list[Key]]] = [
-        (severity, [(name, severity, timestep) for name in names]) for severity in present
+        (severity, [(name, severity, timestep) for name, count in counts.items() if severity <= count])
+        for severity in range(1, max(counts.values()) + 1)
     ]
     for severity, keys in [*groups, (None, [key for _, group in groups for key in group])]:
         if all(key in columns for key in keys):

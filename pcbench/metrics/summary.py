@@ -12,7 +12,7 @@ from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
 from pcbench.metrics.corruption import BaselineErrors
-from pcbench.metrics.corruption_rows import clean_change_rows, corruption_rows
+from pcbench.metrics.corruption_rows import Severities, clean_change_rows, corruption_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
@@ -21,7 +21,12 @@ from pcbench.results.schema import read_outcomes, read_table
 
 
 def summarise(
-    outcomes: pd.DataFrame, *, model: str, baselines: Mapping[str, BaselineErrors], subsets: Collection[str] = ()
+    outcomes: pd.DataFrame,
+    *,
+    model: str,
+    baselines: Mapping[str, BaselineErrors],
+    severities: Mapping[str, Severities] | None = None,
+    subsets: Collection[str] = (),
 ) -> pd.DataFrame:
     """Turn outcomes into the tidy table of `metrics.csv`.
 
@@ -29,6 +34,7 @@ def summarise(
         outcomes: One row an image x condition x timestep, with the columns of `pcbench.results.schema`.
         model: The model's name, the first column.
         baselines: The baseline of each corruption suite that has one, by the suite's name.
+        severities: How many severities each corruption has, by the suite's name; see `corruption_rows`.
         subsets: Suites that were run on a subset of their images or classes: their CE and mCE are marked
             "subset, not comparable".
 
@@ -40,7 +46,8 @@ def summarise(
     Raises:
         DataError: There are no outcomes, or a condition lacks an image that others have.
     """
-    return _summary(iter([pa.Table.from_pandas(outcomes, preserve_index=False)]), model, baselines, subsets)
+    table = pa.Table.from_pandas(outcomes, preserve_index=False)
+    return _summary(iter([table]), model, (baselines, severities or {}), subsets)
 
 
 def summarise_folder(
@@ -48,6 +55,7 @@ def summarise_folder(
     *,
     model: str,
     baselines: Mapping[str, BaselineErrors],
+    severities: Mapping[str, Severities] | None = None,
     subsets: Collection[str] = (),
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -57,6 +65,7 @@ def summarise_folder(
         folder: Holds the files.
         model: As for `summarise`.
         baselines: As for `summarise`.
+        severities: As for `summarise`.
         subsets: As for `summarise`.
         incomplete: Suites some of whose work could not be done: images that a condition lacks are left out of all
             conditions, and the suite is marked as a subset.
@@ -64,7 +73,7 @@ def summarise_folder(
     Raises:
         DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
     """
-    return _summary(outcome_tables(folder), model, baselines, {*subsets, *incomplete}, incomplete)
+    return _summary(outcome_tables(folder), model, (baselines, severities or {}), {*subsets, *incomplete}, incomplete)
 
 
 def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
@@ -88,15 +97,16 @@ def outcome_tables(folder: Path) -> Iterator[pa.Table]:
 def _summary(
     tables: Iterator[pa.Table],
     model: str,
-    baselines: Mapping[str, BaselineErrors],
+    suites: tuple[Mapping[str, BaselineErrors], Mapping[str, Severities]],
     subsets: Collection[str],
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
+    baselines, severities = suites
     rows: list[dict[str, object]] = []
     for suite, outcomes in collect(tables).items():
         if suite in incomplete:
             outcomes.keep_common()
-        for row in _suite_rows(outcomes, baselines.get(suite)):
+        for row in _suite_rows(outcomes, baselines.get(suite), severities.get(suite)):
             if row.get("baseline") is not None and suite in subsets:
                 row["baseline"] = f"{row['baseline']}{SUBSET_NOTE}"
             rows.append({"model": model, "suite": suite, **row})
@@ -105,12 +115,14 @@ def _summary(
     return metrics_table(rows)
 
 
-def _suite_rows(outcomes: SuiteOutcomes, baseline: BaselineErrors | None) -> Iterator[Row]:
+def _suite_rows(
+    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: Severities | None
+) -> Iterator[Row]:
     for cell in outcomes.cells:
         if cell.condition.kind != "attack":
             correct = outcomes.answers(cell).correct
             yield cell_row(cell, "accuracy", rate(correct))
             yield cell_row(cell, "error", rate(~correct))
     yield from clean_change_rows(outcomes)
-    yield from corruption_rows(outcomes, baseline)
+    yield from corruption_rows(outcomes, baseline, severities)
     yield from attack_rows(outcomes)

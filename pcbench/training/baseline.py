@@ -11,7 +11,7 @@ import torch
 
 from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite, load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UsageError
@@ -31,7 +31,7 @@ class MeasuredErrors:
     clean: float
     """Error on the clean images, 0 to 1."""
     errors: dict[str, tuple[float, ...]]
-    """Of each corruption, at severity 1 to 5."""
+    """Of each corruption, at each severity, 1 first."""
     images: int
     """How many images these are errors on."""
 
@@ -61,7 +61,7 @@ def measure_baseline(
     """
     if suite.applied_to != "pixels":
         raise UsageError(f"{suite.name} changes the network's input, not images, so it does not have a baseline")
-    conditions = [(corruption, severity) for corruption in suite.corruptions for severity in SEVERITIES]
+    conditions = [(corruption, severity) for corruption in suite.corruptions for severity in corruption.severities]
     rates: dict[str, list[float]] = {}
     for done, (corruption, severity) in enumerate(conditions):
         wrong = _wrong(model, source, batch_size, (corruption, severity, seed))

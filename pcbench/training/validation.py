@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import network_input_noise
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
 from pcbench.network.network import PredictiveNetwork
@@ -21,8 +21,16 @@ from pcbench.network.update import Hyperparameters
 #: The suite whose noise validation and studies use, and the severity that means "no noise".
 NOISE_SUITE = "gaussian-noise"
 CLEAN = 0
-CONDITIONS = (CLEAN, *SEVERITIES)
 _KEPT_CELLS = 2**27
+
+
+@cache
+def noise_definition() -> CorruptionDefinition:
+    """Return the noise of the suite `gaussian-noise`; its severities are the paper's five standard deviations."""
+    return load_corruption_suite(suite_folder(NOISE_SUITE)[1]).corruption("gaussian_noise")
+
+
+CONDITIONS = (CLEAN, *noise_definition().severities)
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,6 @@ class Score:
     def start(self) -> float:
         """The same at t = 0."""
         return sum(row[0] for row in self.accuracies) / len(self.accuracies)
-
-
-@cache
-def noise_definition() -> CorruptionDefinition:
-    """Return the noise of the suite `gaussian-noise`; its severities are the paper's five standard deviations."""
-    return load_corruption_suite(suite_folder(NOISE_SUITE)[1]).corruption("gaussian_noise")
 
 
 def standard_deviation(condition: int) -> float:

@@ -68,12 +68,14 @@ def test_a_broken_definition_is_refused_in_one_line(suite: Path, old: str, new: 
 def test_a_suite_needs_a_header_its_own_name_and_an_attack(suite: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'pgd'"):
         load_attack_suite(suite).attack("pgdd")
+    header = suite / "suite.toml"
+    header.write_text(f'name = "{suite.name}"\n' + header.read_text(encoding="utf-8"), encoding="utf-8")
     with pytest.raises(DefinitionError, match="in the folder"):
         load_attack_suite(suite.rename(suite.with_name("other")))
     for path in suite.with_name("other").glob("[!s]*.toml"):
         path.unlink()
     header = suite.with_name("other") / "suite.toml"
-    header.write_text(header.read_text(encoding="utf-8").replace("digits-linf", "other"), encoding="utf-8")
+    header.write_text(header.read_text(encoding="utf-8").replace(suite.name, "other"), encoding="utf-8")
     with pytest.raises(DefinitionError, match="holds no attack"):
         load_attack_suite(header.parent)
     header.unlink()

@@ -109,5 +109,24 @@ def test_a_file_that_the_order_names_and_that_is_missing_is_refused(own_suite: P
 
 
 def test_severities_are_one_to_five(suites: dict[str, CorruptionSuite]) -> None:
-    with pytest.raises(UsageError, match="severities are 1, 2, 3, 4 and 5"):
+    with pytest.raises(UsageError, match="the severities of fog are from 1 to 5"):
         suites["imagenet-c"].corruption("fog").at(0)
+    assert list(suites["imagenet-c"].corruption("fog").severities) == [1, 2, 3, 4, 5]
+
+
+def test_a_corruption_has_as_many_severities_as_its_parameters_have_values(own_suite: Path) -> None:
+    edit(own_suite / "fog.toml", "density = [0.4, 0.7, 1, 1.5, 2]", "density = [0.4, 0.7, 1]")
+    with pytest.raises(DefinitionError, match=r"one value a severity; now density has 3, decay has 5"):
+        load_corruption_suite(own_suite)
+    edit(own_suite / "fog.toml", "decay = [3, 2.5, 2.25, 2, 1.75]", "decay = [3, 2.5, 2.25]")
+    (own_suite / "baseline.toml").unlink(missing_ok=True)
+    fog = load_corruption_suite(own_suite).corruption("fog")
+    assert list(fog.severities) == [1, 2, 3]
+    with pytest.raises(UsageError, match="from 1 to 3"):
+        fog.at(4)
+
+
+def test_a_baseline_of_other_severities_is_refused(own_suite: Path) -> None:
+    (own_suite / "baseline.toml").write_text('name = "n"\nsource = "s"\n[errors]\nfog = [0.1, 0.2, 0.3]\n')
+    with pytest.raises(DefinitionError, match=r"errors\.fog: has 3 errors, but the corruption has 5 severities"):
+        load_corruption_suite(own_suite)

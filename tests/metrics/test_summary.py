@@ -169,9 +169,26 @@ def test_another_set_of_corruptions_has_no_mce() -> None:
     assert "mean_normalised_error" in names
 
 
-def test_fewer_than_five_severities_have_no_corruption_error() -> None:
-    names = set(_metrics(_corruptions(severities=range(1, 4)))["metric"])
+def test_fewer_severities_than_the_suite_has_have_no_corruption_error() -> None:
+    asked = {"c": dict.fromkeys(THE_FIFTEEN, 5)}
+    names = set(_metrics(_corruptions(severities=range(1, 4)), severities=asked)["metric"])
     assert names == {"accuracy", "error", "accuracy_minus_t0"}
+
+
+def test_three_severities_have_a_corruption_error_only_where_the_baseline_has_three() -> None:
+    # Oracle: the mean of the errors of the three severities, by hand.
+    class Three(Baseline):
+        errors = dict.fromkeys(THE_FIFTEEN, (0.2, 0.3, 0.4))
+
+    tables = _corruptions(severities=range(1, 4))
+    of_five, of_three = (
+        summarise(_frame(tables), model="m", baselines={"c": baseline}) for baseline in (Baseline(), Three())
+    )
+    assert "corruption_error" not in set(of_five["metric"])
+    fog = of_three[(of_three["name"] == "fog") & (of_three["timestep"] == 0)].set_index("metric")
+    error = fog.loc[["error"], "value"].mean()
+    assert fog.loc["corruption_error", "value"] == pytest.approx(error / 0.3)
+    assert fog.loc["unnormalised_error", "value"] == pytest.approx(error)
 
 
 def test_without_a_baseline_nothing_is_normalised() -> None:

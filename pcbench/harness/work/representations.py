@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pcbench.corruptions.api import input_noise_deviation, network_input_noise
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, CorruptionSuite
+from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
 from pcbench.data.image_source import Batch
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
@@ -32,8 +32,8 @@ from pcbench.results.schema import joined, made_table
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """Measure every image of a block under every severity of a noise.
 
-    The rows are one an image x severity x timestep x metric x PCoder: severities 1 to 5, `epsilon` the noise's standard
-    deviation, metrics as in `pcbench.metrics.representations`, PCoders from 1 and empty for the reconstruction.
+    The rows are one an image x severity x timestep x metric x PCoder: `epsilon` is the noise's standard deviation at
+    its severity, metrics as in `pcbench.metrics.representations`, PCoders from 1 and empty for the reconstruction.
     """
     del inputs
     suite = context.suite(unit.condition.suite)
@@ -61,7 +61,7 @@ def measure(
     device = next(network.parameters()).device
     inputs = network.normalise(to_unit_range(batch.images, device))
     clean = _unrolled(network, inputs, timesteps)
-    for severity in SEVERITIES:
+    for severity in noise.severities:
         drawn = network_input_noise(noise, severity, inputs.shape, seed=seed, ids=batch.ids)
         noisy = _unrolled(network, inputs + drawn.to(inputs), timesteps)
         for timestep in range(timesteps + 1):
