@@ -103,9 +103,10 @@ def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSui
         return
     for corruption in definition.corruptions:
         if corruption.name in SHOWN_CORRUPTIONS:
-            images = corrupt(batch.images, corruption, SHOWN_SEVERITY, seed=context.settings.seed, ids=batch.ids)
+            severity = min(SHOWN_SEVERITY, corruption.severities[-1])
+            images = corrupt(batch.images, corruption, severity, seed=context.settings.seed, ids=batch.ids)
             unit = to_unit_range(images, context.model.device)
-            yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {SHOWN_SEVERITY}"))
+            yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {severity}"))
 
 
 def _attacked(context: Context, suite: AttackSuite, batch: Batch) -> Iterator[_Shown]:
