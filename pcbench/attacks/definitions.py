@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -93,11 +93,9 @@ class NetworkSettings(Definition):
 
     @model_validator(mode="before")
     @classmethod
-    def _former_name(cls, table: Any) -> Any:
-        if isinstance(table, dict) and "error" in table and "error_weight" not in table:
-            values = cast("dict[str, Any]", table)
-            return {"error_weight" if key == "error" else key: value for key, value in values.items()}
-        return table
+    def _former_name(cls, table: dict[str, Any]) -> dict[str, Any]:
+        names = {"error": "error_weight"} if "error_weight" not in table else {}
+        return {names.get(key, key): value for key, value in table.items()}
 
 
 class AttackHeader(SuiteHeader):

@@ -81,3 +81,18 @@ def test_a_suite_needs_a_header_its_own_name_and_an_attack(suite: Path) -> None:
     header.unlink()
     with pytest.raises(DefinitionError, match="no such file"):
         load_attack_suite(header.parent)
+
+
+def test_former_headers_are_read_as_they_were_written(suite: Path) -> None:
+    # Oracle: the same header in today's words.
+    header = suite / "suite.toml"
+    rest = '\ntitle = "t"\nsource = "s"\n[network]\nfeedforward = 0.8\nfeedback = 0.1\n'
+    header.write_text("version = 1" + rest + "error_weight = 0.01\n", encoding="utf-8")
+    now = load_attack_suite(suite)
+    header.write_text(f'name = "{suite.name}"\nversion = "1"' + rest + "error = 0.01\n", encoding="utf-8")
+    assert load_attack_suite(suite) == now
+    assert now.network is not None
+    assert now.network.error_weight == 0.01
+    header.write_text("version = 0" + rest, encoding="utf-8")
+    with pytest.raises(DefinitionError, match="whole number from 1"):
+        load_attack_suite(suite)
