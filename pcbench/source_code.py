@@ -31,7 +31,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Location:
     """Where a module is."""
 
     file: Path | None
@@ -235,11 +235,11 @@ def source_path(module: str) -> Path | None:
     It is None for built-in modules, extension modules, modules made in memory and what is not found. The file of a
     module that is imported may be gone since.
     """
-    place = _place(module)
-    if place is None or place.file is None:
+    location = _locate(module)
+    if location is None or location.file is None:
         return None
     # A program is Python whatever its name ends on.
-    return place.file if place.file.suffix in (".py", ".pyw") or module == "__main__" else None
+    return location.file if location.file.suffix in (".py", ".pyw") or module == "__main__" else None
 
 
 def read_source(module: str) -> str | None:
@@ -253,15 +253,15 @@ def read_source(module: str) -> str | None:
         return None
 
 
-def _place(module: str) -> _Place | None:
+def _locate(module: str) -> _Location | None:
     if module in sys.modules:
         # None there forbids the import.
         loaded: ModuleType | None = sys.modules[module]
-        return None if loaded is None else _place_of(loaded)  # pyright: ignore[reportUnnecessaryComparison]
+        return None if loaded is None else _location_of(loaded)  # pyright: ignore[reportUnnecessaryComparison]
     parent, _, name = module.rpartition(".")
     folders: tuple[str, ...] | None = None
     if parent:
-        above = _place(parent)
+        above = _locate(parent)
         if above is None or above.folders is None:
             return None
         folders = above.folders
@@ -271,16 +271,16 @@ def _place(module: str) -> _Place | None:
         return None
     inside = spec.submodule_search_locations
     file = Path(spec.origin) if spec.has_location and spec.origin else None
-    return _Place(file, None if inside is None else tuple(inside))
+    return _Location(file, None if inside is None else tuple(inside))
 
 
-def _place_of(loaded: ModuleType) -> _Place:
+def _location_of(loaded: ModuleType) -> _Location:
     # Some libraries put objects that answer to every name among the modules.
     file = vars(loaded).get("__file__")
     inside = vars(loaded).get("__path__")
     # A program read from standard input says that its file is "<stdin>".
     path = Path(file) if isinstance(file, str) and not file.startswith("<") else None
-    return _Place(path, None if inside is None else tuple(inside))
+    return _Location(path, None if inside is None else tuple(inside))
 
 
 def kind_of(module: str) -> ModuleKind:
@@ -303,16 +303,16 @@ def kind_of(module: str) -> ModuleKind:
 def _kind(module: str) -> ModuleKind:
     if module in sys.builtin_module_names:
         return "standard"
-    place = _place(module)
-    if place is None:
+    location = _locate(module)
+    if location is None:
         # Such as winreg, on Linux.
         return "standard" if module in sys.stdlib_module_names else "missing"
-    if place.file is None:
-        return "unreadable" if place.folders is None else "missing"
-    if _SITE_FOLDERS & set(place.file.parts):
+    if location.file is None:
+        return "unreadable" if location.folders is None else "missing"
+    if _SITE_FOLDERS & set(location.file.parts):
         return "installed"
     # A user's file may have the name of a standard module, so the name alone does not say it.
-    resolved = place.file.resolve()
+    resolved = location.file.resolve()
     if any(resolved.is_relative_to(folder) for folder in _STANDARD_FOLDERS):
         return "installed" if _SITE_FOLDERS & set(resolved.parts) else "standard"
     return "unreadable" if read_source(module) is None else "own"
@@ -343,15 +343,15 @@ def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = F
 
 
 def _imports_of(module: str, *, everywhere: bool) -> set[str]:
-    place, source = _place(module), read_source(module)
-    if place is None or source is None:
+    location, source = _locate(module), read_source(module)
+    if location is None or source is None:
         return set()
     name = module
     if module == "__main__":
         # "python -m package.module" runs a module that has another name.
         spec = sys.modules["__main__"].__spec__
         name = module if spec is None else spec.name
-    return imported_modules(source, name, is_package=place.folders is not None, everywhere=everywhere)
+    return imported_modules(source, name, is_package=location.folders is not None, everywhere=everywhere)
 
 
 def is_pcbench(module: str) -> bool:

@@ -31,7 +31,7 @@ WIDE = {
     "cli.tune.tune_command",
 }
 LONG_FILES = {"models/loading.py"}
-DOUBLED = {"CONFIDENCE", "SEVERITIES", "Scores", "holm", "run", "telling_epsilon"}
+DOUBLED = {"SEVERITIES", "Scores"}
 WIDEST = 7
 
 

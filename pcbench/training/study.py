@@ -128,7 +128,7 @@ def _outcomes(study: StudyTable, seed: int, network: PredictiveNetwork, source: 
         # Without noise every draw is the same.
         draws = study.noise_draws if condition else study.noise_draws[:1]
         pairs = [_one_draw(study, network, source, condition, draw) for draw in draws]
-        correct, diverged = (np.stack([pair[place] for pair in pairs]) for place in (0, 1))
+        correct, diverged = (np.stack([pair[index] for pair in pairs]) for index in (0, 1))
         found.append(NetworkOutcomes(seed, condition, correct, diverged))
     return found
 
@@ -197,7 +197,7 @@ def summary_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
     for condition in sorted({entry.condition for entry in outcomes}):
         entries = [entry for entry in outcomes if entry.condition == condition]
         whole = [entry for entry in entries if not entry.diverged.any()]
-        first, last = (np.array([entry.correct[:, place].mean() for entry in whole]) for place in (0, -1))
+        first, last = (np.array([entry.correct[:, step].mean() for entry in whole]) for step in (0, -1))
         low, high = student_interval(last - first)
         rows.append(
             {
