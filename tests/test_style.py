@@ -31,7 +31,7 @@ WIDE = {
     "cli.tune.tune_command",
 }
 LONG_FILES = {"models/loading.py"}
-DOUBLED = {"SEVERITIES", "Scores"}
+DOUBLED = {"SEVERITIES"}
 WIDEST = 7
 
 

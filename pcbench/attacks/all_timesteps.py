@@ -52,7 +52,7 @@ def sweep_all_timesteps(
 
     Raises:
         DataError: As for `sweep`.
-        UsageError: As for `sweep`, and: the definition attacks one timestep, or is no gradient descent.
+        UsageError: As for `sweep`, and: the definition attacks one timestep, or is not a gradient descent.
         RunError: The network returns NaN.
     """
     if definition.over_timesteps is None or not is_descent(definition):

@@ -84,7 +84,7 @@ def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> 
     offset = definition.target_offset or 0
     if definition.targeted and offset % classes == 0:
         raise UsageError(
-            f"{definition.name}: (label + {offset}) modulo {classes} classes is the label; it is no target"
+            f"{definition.name}: (label + {offset}) modulo {classes} classes is the label; it is not a target"
         )
     return (labels.long() + offset) % classes
 

@@ -1,4 +1,4 @@
-"""A run that is told to stop leaves in good order: SIGTERM and SIGHUP become an exception, as Ctrl-C already is."""
+"""A run that is asked to stop ends in good order: SIGTERM and SIGHUP become an exception, as Ctrl-C already is."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NAMES = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class Stopped(BaseException):
-    """The process was told to stop. No `Exception`, so that code which goes on after errors does not go on after this.
+    """The process was asked to stop. No `Exception`, so that code which continues after errors does not continue after this.
 
     Attributes:
-        signal: What told it.
+        signal: The signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -69,7 +69,7 @@ def stoppable() -> Generator[None]:
     the process ends within `SECONDS_TO_CLEAN_UP`, cleaned up or not.
 
     Raises:
-        Stopped: The process was told to stop.
+        Stopped: The process was asked to stop.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,7 @@
 """The photographs of frost.
 
 They belong to the authors of ImageNet-C and come with the package imagecorruptions, on which pcbench depends: they
-are read from the installed package when frost is asked for, and are no part of pcbench. The package itself is not
+are read from the installed package when frost is asked for, and are not part of pcbench. The package itself is not
 imported for that, since its import fails on today's setuptools.
 """
 

@@ -37,7 +37,7 @@ class Snow(Corruption):
     zoom: float = Field(ge=1)
     """How much the noise is enlarged."""
     threshold: float
-    """Noise below it is no flake."""
+    """Noise below it is not a flake."""
     radius: PositiveInt
     """The flakes' traces have 2 * radius + 1 pixels."""
     sigma: PositiveFloat
@@ -119,7 +119,7 @@ class Spatter(Corruption):
     sigma: PositiveFloat
     """Standard deviation in pixels of the Gaussian that smooths it."""
     threshold: float
-    """Noise below it is no drop."""
+    """Noise below it is not a drop."""
     strength: PositiveFloat
     """Water: brightness of the brightest drop. Mud: standard deviation in pixels of the blur of the drops' edges."""
     mud: bool

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pcbench.errors import DataError
 
-# What Pillow raises for bytes that are no image, are cut short or are corrupt, depending on the format.
+# What Pillow raises for bytes that are not an image, are cut short or are corrupt, depending on the format.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 _JPEG_END = b"\xff\xd9"
 
@@ -22,7 +22,7 @@ def decode_image(content: bytes, name: str) -> Image.Image:
         name: What the image is called in error messages.
 
     Raises:
-        DataError: The bytes are no image, are cut short, or are damaged.
+        DataError: The bytes are not an image, are cut short, or are damaged.
     """
     image = _open(content, name)
     try:
@@ -47,7 +47,7 @@ def verify(content: bytes, name: str) -> None:
     A PNG is checked by its checksums. A JPEG that closes with its end marker passes; any other file is decoded.
 
     Raises:
-        DataError: The bytes are no image, are cut short, or are damaged.
+        DataError: The bytes are not an image, are cut short, or are damaged.
     """
     image = _open(content, name)
     if image.format == "JPEG" and content.rstrip(b"\x00").endswith(_JPEG_END):

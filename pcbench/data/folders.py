@@ -53,7 +53,7 @@ def open_imagenet(path: Path, preprocessing: Preprocessing, split: str, *, some_
         some_classes: Accept a part of the 1,000 classes. Labels stay those of the whole.
 
     Raises:
-        DataError: The folder or its class folders are missing, a folder is no ImageNet class, classes are missing
+        DataError: The folder or its class folders are missing, a folder is not an ImageNet class, classes are missing
             and `some_classes` is not set, or a file is of no image format.
     """
     root = _imagenet_root(path, split)
@@ -139,7 +139,7 @@ def list_images(root: Path, classes: list[str]) -> tuple[tuple[str, ...], list[i
         files = _files_below(root, name)
         for file in files:
             if os.path.splitext(file)[1].lower() not in known:  # noqa: PTH122 - Path is slow for millions of names
-                raise DataError(f"{root / file}: is no image file; move it out of the folder of images")
+                raise DataError(f"{root / file}: is not an image file; move it out of the folder of images")
         if not files:
             raise DataError(f"{root / name}: holds no images")
         names += files

@@ -60,7 +60,7 @@ class ItemStore:
         """Return an image's pixels, shape (height, width, 3), 0 to 255.
 
         Raises:
-            DataError: The item is no image.
+            DataError: The item is not an image.
         """
         item = self.items[position]
         return to_pixels(item[0] if isinstance(item, tuple) else item, self.locate(position))
@@ -74,7 +74,7 @@ def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
     """Turn a Pillow image, an array or a tensor into 8-bit RGB pixels, shape (height, width, 3).
 
     Raises:
-        DataError: It is no image: wrong number of axes or channels, wrong type, or values outside [0, 1].
+        DataError: It is not an image: wrong number of axes or channels, wrong type, or values outside [0, 1].
     """
     if isinstance(image, Image.Image):
         return Preprocessing().apply(image, name)

@@ -31,7 +31,7 @@ def open_parquet(text: str, preprocessing: Preprocessing, split: str) -> ImageSo
         split: Chooses the files of a folder; has no meaning for a file or a pattern.
 
     Raises:
-        DataError: No file is found, one is no Parquet file, or the columns are not as described.
+        DataError: No file is found, one is not a Parquet file, or the columns are not as described.
     """
     files = _find_files(text, split)
     schema = _open(files[0]).schema_arrow
@@ -88,7 +88,7 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is no Parquet file, or a truncated one ({error})") from error
+        raise DataError(f"{path}: is not a Parquet file, or a truncated one ({error})") from error
 
 
 def _image_column(path: Path, schema: pa.Schema) -> str:

@@ -34,7 +34,7 @@ def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
         sweep = {_epsilon(cell): (cell, outcomes.answers(cell)) for cell in sorted(cells, key=_epsilon)}
         timestep = cells[0].timestep
         if cells[0].condition.targeted:
-            # Reaching a class is no measure of how many images stay right; the rate is over images not yet there.
+            # Reaching a class is not a measure of how many images stay right; the rate is over images not yet there.
             counted = sweep[min(sweep)][1].counted
             yield from _success_rows(sweep, counted, [])
             continue

@@ -50,7 +50,7 @@ class CellOutcomes:
         counted: Whether a rate of success is over the image: it was right (or, under a targeted attack, not at its
             target) before.
         perturbation: How far the scored image lies from the clean one in the attack's norm; not a number where there
-            is no attack.
+            is not an attack.
     """
 
     correct: Booleans

@@ -59,7 +59,7 @@ def read_weights(path: Path) -> StateDict:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path}: is no readable safetensors file ({error})") from None
+            raise WeightsError(f"{path}: is not a readable safetensors file ({error})") from None
     return _read_checkpoint(path)
 
 
@@ -73,7 +73,7 @@ def _read_checkpoint(path: Path) -> StateDict:
         raise WeightsError(f"{path}: is refused, for reading it could run code; save the tensors alone") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: is no readable checkpoint ({problem})") from None
+        raise WeightsError(f"{path}: is not a readable checkpoint ({problem})") from None
     for wrapper in _WRAPPERS:
         if isinstance(held, Mapping) and wrapper in held:
             held = cast("Mapping[str, Any]", held)[wrapper]

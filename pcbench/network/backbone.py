@@ -161,7 +161,7 @@ class _Operation:
 
 
 class _Attribute:
-    """A parameter or buffer that a forward method reads by name, looked up anew: moving a module replaces it."""
+    """A parameter or buffer that a forward method reads by name, looked up again: moving a module replaces it."""
 
     def __init__(self, module: nn.Module, target: str) -> None:
         *path, self.name = target.split(".")

@@ -28,7 +28,7 @@ def imported_names(imports: Iterable[str]) -> dict[str, str]:
         `torch.nn` as a whole add nothing: ``torch.nn.X`` and ``nn.X`` are always understood.
 
     Raises:
-        ConfigurationError: A line imports something else, or is no import.
+        ConfigurationError: A line imports something else, or is not an import.
     """
     names: dict[str, str] = {}
     for line in imports:
@@ -37,7 +37,7 @@ def imported_names(imports: Iterable[str]) -> dict[str, str]:
         except SyntaxError:
             statements = []
         if not statements:
-            raise ConfigurationError(f"imports: {line!r} is no import; write: from torch.nn import ConvTranspose2d")
+            raise ConfigurationError(f"imports: {line!r} is not an import; write: from torch.nn import ConvTranspose2d")
         for statement in statements:
             names.update(_names_of(statement, line))
     return names
@@ -65,20 +65,20 @@ def build_module(text: str, imports: Mapping[str, str] | None = None) -> nn.Modu
         The module, freshly initialised by PyTorch.
 
     Raises:
-        ConfigurationError: The text is no such expression, or PyTorch refuses the arguments.
+        ConfigurationError: The text is not such an expression, or PyTorch refuses the arguments.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError):
         raise ConfigurationError(
-            f"{text!r} is no expression; write: Sequential(ConvTranspose2d(8, 3, 3), ReLU())"
+            f"{text!r} is not an expression; write: Sequential(ConvTranspose2d(8, 3, 3), ReLU())"
         ) from None
     return _module(tree.body, dict(imports or {}))
 
 
 def _module(node: ast.expr, imports: Mapping[str, str]) -> nn.Module:
     if not isinstance(node, ast.Call):
-        raise ConfigurationError(f"{ast.unparse(node)!r} is no layer; write a call such as ReLU()")
+        raise ConfigurationError(f"{ast.unparse(node)!r} is not a layer; write a call such as ReLU()")
     if any(keyword.arg is None for keyword in node.keywords):
         raise ConfigurationError(f"{ast.unparse(node)!r}: write the arguments out, without **")
     layer = _layer_class(node.func, imports)
@@ -98,7 +98,7 @@ def _argument(node: ast.expr, imports: Mapping[str, str]) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         raise ConfigurationError(
-            f"{ast.unparse(node)!r} is no literal; arguments are numbers, strings, tuples and layers"
+            f"{ast.unparse(node)!r} is not a literal; arguments are numbers, strings, tuples and layers"
         ) from None
 
 

@@ -38,7 +38,7 @@ def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
 
 
 def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Tell whether a layer that learns is faster so: its kernels are laid out anew at every step."""
+    """Tell whether a layer that learns is faster so: its kernels are laid out again at every step."""
     pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
     return pixels >= _LEAST_PIXELS_TO_LEARN and suits_phases(layer, value)
 

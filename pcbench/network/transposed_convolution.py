@@ -248,7 +248,7 @@ def _multiply(frequencies: Tensor, kernels: Tensor, out: Tensor) -> None:
 
 
 class _Trained(torch.autograd.Function):
-    """The layer as it learns: its kernels are transformed anew, and their gradient is made of tiles as well."""
+    """The layer as it learns: its kernels are transformed again, and their gradient is made of tiles as well."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

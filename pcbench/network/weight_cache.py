@@ -16,7 +16,7 @@ Kept = TypeVar("Kept")
 class WeightCache(Generic[Kept]):
     """Keeps one value for each layer; threads can share it.
 
-    A value is made anew where the weights were replaced, changed in place, or moved, or where another `variant` of the
+    A value is made again where the weights were replaced, changed in place, or moved, or where another `variant` of the
     value is asked for.
     """
 

@@ -51,7 +51,7 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
         DataError: A column is missing, foreign, or holds what it cannot hold.
     """
     if list(table.columns) != list(METRICS_COLUMNS):
-        raise DataError(f"a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run again to make it anew")
+        raise DataError(f"a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
     try:
         return table.astype(METRICS_COLUMNS)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError) as problem:

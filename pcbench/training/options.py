@@ -1,4 +1,4 @@
-"""What a training and a tuning can be told: the declarations of their options."""
+"""The declarations of the options of a training and a tuning."""
 
 from __future__ import annotations
 

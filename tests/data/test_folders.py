@@ -49,7 +49,7 @@ def test_hidden_files_are_passed_over_and_foreign_ones_named(tmp_path: Path, wri
     (tmp_path / "photos" / ".cache").mkdir()
     assert open_source(f"imagefolder:{tmp_path / 'photos'}", preprocessing=Preprocessing()).ids == ("cat/1.png",)
     (tmp_path / "photos" / "cat" / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match=r"notes\.txt: is no image file"):
+    with pytest.raises(DataError, match=r"notes\.txt: is not an image file"):
         open_source(f"imagefolder:{tmp_path / 'photos'}", preprocessing=Preprocessing())
 
 

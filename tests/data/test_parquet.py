@@ -116,8 +116,8 @@ def test_tables_that_are_none_of_images(tmp_path: Path, write_table: Callable[..
     whole = write_table(tmp_path / "whole.parquet", [0, 1]).read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[:-20])
     for name, problem in [
-        ("text", "is no Parquet file"),
-        ("cut", "is no Parquet file"),
+        ("text", "is not a Parquet file"),
+        ("cut", "is not a Parquet file"),
         ("other", "needs one column of images.*columns are a$"),
         ("unlabelled", "needs an integer column 'label'"),
         ("null", "row 1 has no label"),

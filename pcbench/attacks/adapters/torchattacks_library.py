@@ -32,7 +32,7 @@ class TorchattacksAdapter:
     Raises:
         MissingExtraError: torchattacks is not installed.
         UnknownNameError: torchattacks has no such attack, or it takes no such parameter.
-        UsageError: torchattacks and robustbench are both installed, or the attack cannot do as it is told.
+        UsageError: torchattacks and robustbench are both installed, or the attack cannot be run as configured.
     """
 
     mixes_epsilons = False

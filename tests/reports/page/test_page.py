@@ -170,7 +170,7 @@ def test_tables_are_sorted_and_filtered(page: Page) -> None:
 
 
 def test_examples_and_verdicts_are_shown(page: Page) -> None:
-    rivals = page.locator("details:has-text('rest on') tbody tr").all_text_contents()
+    rivals = page.locator("details:has-text('Evidence for the verdicts') tbody tr").all_text_contents()
     assert len(rivals) == 2 * 3
     assert "50.0" in rivals[0]
     pictures = page.locator(".example img").first
@@ -221,7 +221,7 @@ def test_a_damaged_list_of_examples_is_named(runs: list[Run], tmp_path: Path) ->
     shutil.copytree(runs[0].folder / "examples", tmp_path / "examples")
     index = tmp_path / "examples" / "index.json"
     index.write_text(index.read_text().replace("0-clean.png", "../0-clean.png"))
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="is missing in this folder"):
         read_examples(tmp_path)
     index.write_text("{}")
     with pytest.raises(DataError, match="examples_version"):
