@@ -17,7 +17,7 @@ _NAMES = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class Stopped(BaseException):
-    """The process was asked to stop. No `Exception`, so that code which continues after errors does not continue after this.
+    """The process was asked to stop. No `Exception`, so that code that catches errors does not catch it.
 
     Attributes:
         signal: The signal.
