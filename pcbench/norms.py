@@ -1,7 +1,7 @@
 """The norms of perturbations: what a ball is, and how its radius, the budget ε, is read, bounded and printed.
 
 All that differs between L∞ and L2 is here. Another norm is one more subclass of `Norm`, one more entry of `NORMS` and
-one more word of `NormName`.
+one more word of `NormName`; outcomes get a column for it, so `OUTCOMES_VERSION` rises.
 
 A module that only reads tables imports this one, so PyTorch is imported only where a tensor is made.
 """
@@ -38,6 +38,8 @@ class Norm(ABC):
         name: What definitions and tables call it.
         symbol: How papers write it.
         library_name: How attack libraries and RobustBench write it.
+        meaning: What it measures.
+        since: The first version of the table of outcomes that has its column.
         scale: Axes of figures show this times a budget.
         unit: The unit of such an axis.
     """
@@ -45,6 +47,8 @@ class Norm(ABC):
     name: ClassVar[NormName]
     symbol: ClassVar[str]
     library_name: ClassVar[str]
+    meaning: ClassVar[str]
+    since: ClassVar[int] = 1
     scale: ClassVar[float] = 1.0
     unit: ClassVar[str] = "pixel values in [0, 1]"
 
@@ -100,6 +104,7 @@ class _Linf(Norm):
     name = "linf"
     symbol = "L∞"
     library_name = "Linf"
+    meaning = "the largest change of a pixel"
     scale = LEVELS
     unit = f"in 1/{LEVELS} of the pixel range"
 
@@ -142,6 +147,7 @@ class _L2(Norm):
     name = "l2"
     symbol = "L2"
     library_name = "L2"
+    meaning = "the Euclidean norm of the change"
 
     def largest(self, shape: Sequence[int] | None) -> float:
         return math.inf if shape is None else math.prod(shape) ** 0.5

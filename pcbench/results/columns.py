@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pcbench.norms import NORMS
+
 INDEX = "index"
 RATIO = "0 to 1"
 PIXELS = "[0,1] pixel units"
@@ -37,6 +39,8 @@ class Column:
     former_name: str | None = None
 
 
+_NAMES_OF_NORMS = ", ".join(f"`{name}`" for name in NORMS)
+
 OUTCOMES_VERSION = 3
 
 OUTCOMES_COLUMNS: Mapping[str, Column] = {
@@ -46,7 +50,9 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
     "kind": Column(pa.string(), "`clean`, `corruption`, `noise` or `attack`"),
     "name": Column(pa.string(), "the corruption's or attack's name; `clean` for clean images"),
     "severity": Column(pa.int8(), "the severity, from 1; corruptions and noises only", may_be_empty=True),
-    "norm": Column(pa.string(), "the norm of an attack's budget: `linf`, `l2`", may_be_empty=True),
+    "norm": Column(
+        pa.string(), f"the norm of an attack's budget: {', '.join(f'`{name}`' for name in NORMS)}", may_be_empty=True
+    ),
     "epsilon": Column(
         pa.float64(),
         "an attack's budget (8/255 is 0.0314); the standard deviation of a noise",
@@ -108,8 +114,10 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
         PIXELS,
         may_be_empty=True,
     ),
-    "perturbation_linf": Column(pa.float32(), "the largest change of a pixel, as measured", PIXELS, may_be_empty=True),
-    "perturbation_l2": Column(pa.float32(), "the Euclidean norm of the change, as measured", PIXELS, may_be_empty=True),
+    **{
+        norm.column: Column(pa.float32(), f"{norm.meaning}, as measured", PIXELS, may_be_empty=True, since=norm.since)
+        for norm in NORMS.values()
+    },
     "queries": Column(
         pa.int32(), "how many times the attack evaluated the network", "forward passes", may_be_empty=True
     ),
