@@ -63,6 +63,7 @@ class RunOptions(TypedDict, total=False):
     random_predictors: Annotated[int | None, Option("Seed for untrained predictors.", _MODEL)]
     """The null control, marked in the results."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL)]
+    model_version: Annotated[str | None, Option("Your name for a model of unreadable source.", _MODEL)]
     epsilons: Annotated[Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK)]
     """They replace the suite's, in units of the pixel range [0,1]."""
     gradient: Annotated[Literal["exact", "stop_error"], Option("exact or stop-error.", _ATTACK, "exact")]
@@ -104,7 +105,6 @@ class RunOptions(TypedDict, total=False):
     mixed_machines: Annotated[bool, Option("Go on with another kind of machine's work.", _RUN, default=False)]
     allow_missing: Annotated[bool, Option("Finish without what cannot be computed.", _RUN, default=False)]
     """Tables say what is missing."""
-    model_version: Annotated[str | None, Option("Your name for a model of unreadable source.", _MODEL)]
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from typing_extensions import TypedDict
 import pcbench
 from pcbench.cli.main import app as main_app
 from pcbench.cli.options import as_flags, with_options
+from pcbench.cli.options_page import VERBS, options_page
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
@@ -225,3 +228,24 @@ def test_a_finished_run_gives_its_configuration_back_and_publishes_no_folder(
     assert "secret" not in told
     assert call("show", "out") == 0
     assert "found out" in capsys.readouterr().out
+
+
+def test_the_page_of_options_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "options.md"
+    assert page.read_text(encoding="utf-8") == options_page(), "python -m pcbench.cli.options_page > docs/options.md"
+
+
+def test_the_page_holds_every_option_of_every_verb() -> None:
+    verbs = typer.main.get_command(main_app).commands  # type: ignore[attr-defined]
+    for verb, declaration in VERBS.items():
+        section = options_page().split(f"## `pcbench {verb}`\n")[1].split("\n## ")[0]
+        assert re.findall(r"^\| `(\w+)`", section, flags=re.MULTILINE) != []
+        assert set(re.findall(r"^\| `(\w+)`", section, flags=re.MULTILINE)) == set(declared(declaration))
+        flags = {flag for one in verbs[verb].params for flag in one.opts if flag.startswith("--") and not one.hidden}
+        assert flags - {"--config", "--save-config"} <= set(re.findall(r"--[a-z-]+", section))
+
+
+def test_python_has_the_types_of_the_declaration() -> None:
+    # Oracle: Python's own reading of the signature.
+    (parameter,) = (one for one in inspect.signature(pcbench.run).parameters.values() if one.kind is one.VAR_KEYWORD)
+    assert "Unpack[RunOptions]" in str(parameter.annotation)

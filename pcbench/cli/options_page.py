@@ -1,0 +1,96 @@
+"""The page docs/options.md, made from the declarations: `python -m pcbench.cli.options_page > docs/options.md`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pcbench.cli.agreement import AgreementOptions
+from pcbench.cli.check import CheckOptions
+from pcbench.harness.request import RunOptions
+from pcbench.options import Declared, declared, toml_value
+from pcbench.training.options import TrainOptions, TuneOptions
+
+_WORDS: dict[type, str] = {bool: "true or false", int: "whole number", float: "number"}
+VERBS: dict[str, type] = {
+    "run": RunOptions,
+    "train": TrainOptions,
+    "tune": TuneOptions,
+    "check": CheckOptions,
+    "agreement": AgreementOptions,
+}
+
+_HEAD = """# Options
+
+Made from the code (`python -m pcbench.cli.options_page > docs/options.md`); do not edit it.
+
+Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line.
+`pcbench run --config run.toml` reads options from a file, one `name = value` a line; an option on the command line wins
+over the file, and `--no-…` turns off what the file turns on. `--save-config run.toml` writes the options that were
+given. `pcbench show RUN --config` prints the file that repeats a finished run. A path in a file is relative to the
+folder in which the command is started.
+
+In Python: `pcbench.run(model="pdigits", images=100)`, and with a file, `pcbench.run(**tomllib.load(stream))`.
+"""
+
+
+def options_page() -> str:
+    """Return the page as Markdown: a table for each verb and heading."""
+    return "\n".join([_HEAD, *(line for verb, found in VERBS.items() for line in _section(verb, found))])
+
+
+def _section(verb: str, declaration: type) -> Iterator[str]:
+    yield f"## `pcbench {verb}`\n"
+    more = _docstrings(declaration)
+    groups: dict[str, list[Declared]] = {}
+    for one in declared(declaration).values():
+        groups.setdefault(one.option.group, []).append(one)
+    for group, options in groups.items():
+        if group:
+            yield f"### {group}\n"
+        yield "| name | on the command line | values | default | meaning |\n|---|---|---|---|---|"
+        for one in options:
+            flags = ", ".join(f"`{flag}`" for flag in one.flags) if one.option.in_shell else "(Python only)"
+            default = "" if one.option.default in (None, ()) else f"`{toml_value(one.option.default)}`"
+            meaning = " ".join([one.option.help, *more.get(one.name, "").split()])
+            yield f"| `{one.name}` | {flags} | {_values(one)} | {default} | {meaning} |"
+        yield ""
+
+
+def _values(one: Declared) -> str:
+    """Return what an option's value may be, in words."""
+    if Path in one.kinds:
+        return "path"
+    if one.listed:
+        return "list of numbers or fractions" if one.joined else "list of texts"
+    for kind in one.kinds:
+        if get_origin(kind) is Literal:
+            return ", ".join(f"`{word}`" for word in get_args(kind))
+    word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "text")
+    limits = [getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)]
+    if not limits:
+        return word
+    return f"{word}, {limits[0]} or more" if len(limits) == 1 else f"{word}, {limits[0]} to {limits[1]}"
+
+
+def _docstrings(declaration: type) -> dict[str, str]:
+    """Return the docstrings that stand under the fields of a declaration, by name."""
+    (tree,) = ast.parse(inspect.getsource(declaration)).body
+    found: dict[str, str] = {}
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    for field, after in itertools.pairwise(body):
+        match field, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = text
+            case _:
+                pass
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(options_page())
