@@ -103,6 +103,7 @@ class Work:
 
     def _draw(self, pair: Pair) -> float:
         budget, index = pair
+        # A word of former versions: another one would draw other spot checks.
         return image_seed(self.seed, self.ids[index], f"audit of {self.definition.name}", budget) / 2**63
 
     def _reached(self, predictions: Tensor, classes: Tensor) -> Tensor:

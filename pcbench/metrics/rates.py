@@ -56,7 +56,7 @@ def rate(hits: Booleans, counted: Booleans | None = None) -> Estimate:
 
     Args:
         hits: Shape (images,).
-        counted: Shape (images,); the denominator, all images if not given.
+        counted: Shape (images,); the eligible images, all if not given.
 
     Raises:
         UsageError: No image is counted.
