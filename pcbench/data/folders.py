@@ -65,12 +65,12 @@ def open_imagenet(path: Path, preprocessing: Preprocessing, split: str, *, some_
             f"{root}: holds {len(found)} of ImageNet's {IMAGENET_CLASSES} classes; give the whole set, or ask for a "
             f"part of it with imagenet-subset:{path}"
         )
-    names, places = list_images(root, found)
+    names, indices = list_images(root, found)
     part = f"{len(found)} of {IMAGENET_CLASSES} classes" if len(found) != IMAGENET_CLASSES else None
     return ImageSource(
         name=f"imagenet{'-subset' if part else ''}:{root.resolve().name}",
         ids=names,
-        labels=as_labels([label_of[found[place]] for place in places]),
+        labels=as_labels([label_of[found[index]] for index in indices]),
         store=FileStore(root, names),
         preprocessing=preprocessing,
         class_names=imagenet_names(),
@@ -127,15 +127,15 @@ def list_images(root: Path, classes: list[str]) -> tuple[tuple[str, ...], list[i
     """List the image files of class folders, in sorted order.
 
     Returns:
-        The files' paths below `root` with forward slashes, and for each the place of its class in `classes`.
+        The files' paths below `root` with forward slashes, and for each the index of its class in `classes`.
 
     Raises:
         DataError: A class holds no images, or a file is of no image format.
     """
     known = Image.registered_extensions()
     names: list[str] = []
-    places: list[int] = []
-    for place, name in enumerate(classes):
+    indices: list[int] = []
+    for index, name in enumerate(classes):
         files = _files_below(root, name)
         for file in files:
             if os.path.splitext(file)[1].lower() not in known:  # noqa: PTH122 - Path is slow for millions of names
@@ -143,8 +143,8 @@ def list_images(root: Path, classes: list[str]) -> tuple[tuple[str, ...], list[i
         if not files:
             raise DataError(f"{root / name}: holds no images")
         names += files
-        places += [place] * len(files)
-    return tuple(names), places
+        indices += [index] * len(files)
+    return tuple(names), indices
 
 
 def _files_below(root: Path, name: str) -> list[str]:

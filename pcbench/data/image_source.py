@@ -18,7 +18,7 @@ from pcbench.data.stores import ImageStore
 from pcbench.errors import DataError, UsageError
 
 Seen = Callable[[int, bytes], None]
-"""Called with an image's place and the sha256 of what was read of it."""
+"""Called with an image's index and the sha256 of what was read of it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ImageSource:
     Attributes:
         name: What tables and pages call the data, such as ``"digits:test"``.
         ids: One id an image, unique. They seed the randomness of corruptions and attacks and pair the images of
-            several runs, so they depend on the image alone, never on its place or on the other images.
+            several runs, so they depend on the image alone, never on its index or on the other images.
         labels: Class of each image, shape (images,), int64.
         store: Where the images lie.
         preprocessing: What is done to each image, once.
@@ -85,7 +85,7 @@ class ImageSource:
 
         Args:
             indices: Places of the images in `ids`, 0 to len - 1.
-            seen: Called with each image's place and the sha256 of what was read of it.
+            seen: Called with each image's index and the sha256 of what was read of it.
 
         Returns:
             uint8 tensor, shape (batch, 3, height, width), 0 to 255.
@@ -204,11 +204,11 @@ class ImageSource:
             DataError: None is left.
         """
         held = set(taken.ids)
-        rest = [place for place, name in enumerate(self.ids) if name not in held]
+        rest = [index for index, name in enumerate(self.ids) if name not in held]
         return self.select(np.array(rest, dtype=np.int64), words)
 
     def select(self, indices: ArrayLike, subset: str | None) -> ImageSource:
-        """Return the images at these places, in this order.
+        """Return the images at these indices, in this order.
 
         Args:
             indices: Places in `ids`.

@@ -35,7 +35,7 @@ def open_object(value: Any, preprocessing: Preprocessing) -> ImageSource:
     names = _class_names(value)
     return ImageSource(
         name=name,
-        ids=tuple(f"{name}/{place:08d}" for place in range(len(labels))) if ids is None else tuple(map(str, ids)),
+        ids=tuple(f"{name}/{index:08d}" for index in range(len(labels))) if ids is None else tuple(map(str, ids)),
         labels=labels,
         store=ItemStore(name, images),
         preprocessing=preprocessing,
@@ -46,7 +46,7 @@ def open_object(value: Any, preprocessing: Preprocessing) -> ImageSource:
 
 @dataclass(frozen=True)
 class ItemStore:
-    """Images that an object hands out by place.
+    """Images that an object hands out by index.
 
     Attributes:
         name: What the object is called in error messages.
@@ -66,7 +66,7 @@ class ItemStore:
         return to_pixels(item[0] if isinstance(item, tuple) else item, self.locate(position))
 
     def locate(self, position: int) -> str:
-        """Return the object's name and the place."""
+        """Return the object's name and the index."""
         return f"{self.name}, image {position}"
 
 
@@ -102,7 +102,7 @@ def _images_and_labels(value: Any, name: str) -> tuple[Any, NDArray[np.int64]]:
     elif hasattr(value, "__getitem__") and hasattr(value, "__len__"):
         images, labels = value, getattr(value, "targets", None)
         if labels is None:
-            labels = [_item_label(value[place], name) for place in range(len(value))]
+            labels = [_item_label(value[index], name) for index in range(len(value))]
     else:
         raise DataError(f"{name}: has neither images and labels nor items of both; give (images, labels)")
     return images, as_labels([int(label) for label in cast("Iterable[Any]", labels)])

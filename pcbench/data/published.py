@@ -70,14 +70,14 @@ class PublishedFiles:
         Raises:
             DataError: A clean image is not among the published ones, or has another label there.
         """
-        place = {name: index for index, name in enumerate(self.images.ids)}
-        missing = [name for name in clean.ids if name not in place]
+        index_of = {name: index for index, name in enumerate(self.images.ids)}
+        missing = [name for name in clean.ids if name not in index_of]
         if missing:
             raise DataError(
                 f"{self.suite}: {len(missing)} of the {len(clean)} images of {clean.name} are not among the "
                 f"published ones, such as {missing[0]!r}; the clean images must be those that were corrupted"
             )
-        chosen = np.array([place[name] for name in clean.ids], dtype=np.int64)
+        chosen = np.array([index_of[name] for name in clean.ids], dtype=np.int64)
         differing = np.flatnonzero(self.images.labels[chosen] != clean.labels)
         if len(differing) > 0:
             first = int(differing[0])
@@ -227,8 +227,8 @@ def _list_condition(folder: Path) -> tuple[tuple[str, ...], list[int], int]:
     label_of = imagenet_labels()
     classes = class_folders(folder)
     check_wordnet_ids(folder, classes, label_of)
-    names, places = list_images(folder, classes)
-    return names, [label_of[classes[place]] for place in places], len(classes)
+    names, indices = list_images(folder, classes)
+    return names, [label_of[classes[index]] for index in indices], len(classes)
 
 
 def _compare(first: Path, names: tuple[str, ...], folder: Path) -> None:

@@ -45,9 +45,9 @@ class Digests:
             DataError: A file is missing, truncated or not an image; it is named.
         """
         used = {name for suite in suites for name in suite.source.ids}
-        places = [place for place, name in enumerate(source.ids) if name in used]
-        whole = len(places) == len(source)
-        chosen = source if whole else source.select(places, source.subset)
+        indices = [index for index, name in enumerate(source.ids) if name in used]
+        whole = len(indices) == len(source)
+        chosen = source if whole else source.select(indices, source.subset)
         published: dict[tuple[str, str, int], NDArray[np.uint8]] = {}
         fingerprints: dict[tuple[str, str, int], str] = {}
         for suite in suites:
@@ -77,8 +77,8 @@ class Digests:
         """Return the hashes of some of the images, in their order."""
         if images.ids == self.source.ids:
             return self.rows
-        place = {name: index for index, name in enumerate(self.source.ids)}
-        return self.rows[[place[name] for name in images.ids]]
+        index_of = {name: index for index, name in enumerate(self.source.ids)}
+        return self.rows[[index_of[name] for name in images.ids]]
 
     def of_condition(self, suite: MeasuredSuite, condition: Condition, images: ImageSource) -> NDArray[np.uint8]:
         """Return the hashes of what is read for a condition: published files, or the clean images."""

@@ -1,7 +1,7 @@
 """Success of attacks and robust accuracy.
 
 An image that is misclassified from the start is not attacked: it counts as an error at every ε in `robust_accuracy`
-and is left out of the success rates, whose denominators therefore differ from timestep to timestep. What is
+and is left out of the success rates, whose eligible images therefore differ from timestep to timestep. What is
 compared between timesteps is robust accuracy, or the success rate over the images correct at all of them.
 """
 

@@ -93,7 +93,7 @@ def paired_differences(differences: NDArray[np.floating], *, resamples: int = RE
     """
     columns = differences.astype(np.float32)
     means = resampled_means(columns, resamples, SEED)
-    return [_difference(column.astype(np.float64), means[:, place]) for place, column in enumerate(columns.T)]
+    return [_difference(column.astype(np.float64), means[:, index]) for index, column in enumerate(columns.T)]
 
 
 def _difference(column: Floats, resampled: Floats) -> Difference:

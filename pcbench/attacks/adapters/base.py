@@ -46,17 +46,17 @@ class Task:
         """Return one 32-bit seed for each image, for libraries that are seeded by a number."""
         return [image_seed(self.seed, image_id, self.attack, self.restart) % 2**32 for image_id in self.ids]
 
-    def some(self, places: Sequence[int]) -> Task:
+    def some(self, indices: Sequence[int]) -> Task:
         """Return the task of some images of the batch."""
-        here = torch.tensor(places, device=self.images.device)
-        ids = tuple(self.ids[place] for place in places)
+        here = torch.tensor(indices, device=self.images.device)
+        ids = tuple(self.ids[index] for index in indices)
         return replace(
             self, images=self.images[here], classes=self.classes[here], epsilons=self.epsilons[here], ids=ids
         )
 
-    def one(self, place: int) -> Task:
+    def one(self, index: int) -> Task:
         """Return the task of a single image of the batch."""
-        return self.some([place])
+        return self.some([index])
 
     @property
     def epsilon(self) -> float:

@@ -26,10 +26,10 @@ class MinimalNorm:
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
         """Return each image's nearest adversarial image, whatever its radius; queries count where it is found."""
         keys = [(image_id, task.restart) for image_id in task.ids]
-        new = [place for place, key in enumerate(keys) if key not in self._nearest]
+        new = [index for index, key in enumerate(keys) if key not in self._nearest]
         queries = torch.zeros(len(keys), dtype=torch.int64)
         if new:
             found = self._adapter.perturb(classifier, task.some(new))
             queries[new] = found.queries
-            self._nearest.update({keys[place]: found.images[row].detach() for row, place in enumerate(new)})
+            self._nearest.update({keys[index]: found.images[row].detach() for row, index in enumerate(new)})
         return Found(torch.stack([self._nearest[key] for key in keys]), queries)

@@ -69,7 +69,7 @@ class AutoAttackAdapter:
                 )
         if self._together:
             return self._run(classifier, task, task.image_seeds()[0])
-        found = [self._run(classifier, task.one(place), seed) for place, seed in enumerate(task.image_seeds())]
+        found = [self._run(classifier, task.one(index), seed) for index, seed in enumerate(task.image_seeds())]
         return Found(torch.cat([one.images for one in found]), torch.cat([one.queries for one in found]))
 
     def _run(self, classifier: nn.Module, task: Task, seed: int) -> Found:
@@ -80,7 +80,7 @@ class AutoAttackAdapter:
         standing = torch.arange(len(images), device=images.device)
         with frozen(classifier), seeded(seed, images.device):
             for part in _PARTS[self._definition.attack]:
-                some = task.some([int(place) for place in standing])
+                some = task.some([int(index) for index in standing])
                 counted.images = 0
                 images[standing] = _attack(self._library(counted, some, seed), part).perturb(some.images, some.classes)
                 # A batch's queries are shared out evenly; an image by itself has its own count.

@@ -50,9 +50,9 @@ class TorchattacksAdapter:
         if self._definition.attack in _DETERMINISTIC and not self._definition.random_start:
             return self._run(classifier, task)
         found: list[Found] = []
-        for place, seed in enumerate(task.image_seeds()):
+        for index, seed in enumerate(task.image_seeds()):
             with seeded(seed, task.images.device):
-                found.append(self._run(classifier, task.one(place)))
+                found.append(self._run(classifier, task.one(index)))
         return Found(torch.cat([one.images for one in found]), torch.cat([one.queries for one in found]))
 
     def _run(self, classifier: nn.Module, task: Task) -> Found:

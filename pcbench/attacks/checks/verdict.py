@@ -222,11 +222,11 @@ class _Evidence:
             yield compare("the gradient that holds the error terms constant", self._matrix.epsilon, *paired)
 
     def _transfers(self) -> Iterator[Comparison]:
-        matrix, place = self._matrix, self._matrix.timesteps.index(self._timestep)
+        matrix, index = self._matrix, self._matrix.timesteps.index(self._timestep)
         for other, made in enumerate(matrix.timesteps):
-            if other != place:
-                both = matrix.correct[other] & matrix.correct[place]
-                direct, transferred = matrix.broken[[place, other], place][:, both]
+            if other != index:
+                both = matrix.correct[other] & matrix.correct[index]
+                direct, transferred = matrix.broken[[index, other], index][:, both]
                 yield compare(f"transfer from t = {made}", matrix.epsilon, direct, transferred)
 
     def _paired(self, kind: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
