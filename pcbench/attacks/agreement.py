@@ -17,27 +17,24 @@ _CLASSES: dict[Library, str] = {"foolbox": "LinfProjectedGradientDescentAttack",
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two libraries at one budget, over the images that are right from the start.
-
-    Attributes:
-        epsilon: The budget.
-        n: How many images were attacked.
-        rates: The share broken by foolbox and by torchattacks.
-        intervals: Wilson intervals of both.
-        foolbox_only: Images only foolbox broke.
-        torchattacks_only: Images only torchattacks broke.
-        p_value: Of the two-sided exact McNemar test.
-        agrees: Whether each rate lies in the other's interval.
-    """
+    """Two libraries at one budget, over the images that are right from the start."""
 
     epsilon: float
+    """The budget."""
     n: int
+    """How many images were attacked."""
     rates: tuple[float, float]
+    """The share broken by foolbox and by torchattacks."""
     intervals: tuple[tuple[float, float], tuple[float, float]]
+    """Wilson intervals of both."""
     foolbox_only: int
+    """Images only foolbox broke."""
     torchattacks_only: int
+    """Images only torchattacks broke."""
     p_value: float
+    """Of the two-sided exact McNemar test."""
     agrees: bool
+    """Whether each rate lies in the other's interval."""
 
 
 def library_agreement(

@@ -16,49 +16,46 @@ Library = Literal["foolbox", "torchattacks", "pyautoattack"]
 
 
 class AttackDefinition(Definition):
-    """One attack: which library runs it, in which ball, and with which settings.
-
-    Attributes:
-        name: The file's name without `.toml`; part of the seed of random starts.
-        title: What readers of a report see.
-        library: The library whose attack this is.
-        attack: The attack's name there: foolbox's and torchattacks' class, pyautoattack's version.
-        norm: The name of the ball's norm.
-        epsilons: Radii, ascending, in pixel units of images in [0, 1]; for a minimal-norm attack, the radii at which
-            its adversarial images are read.
-        search: ``"fixed_epsilon"`` looks anywhere in the ball, ``"minimal_norm"`` for the nearest adversarial image.
-        white_box: Whether the attack takes gradients of the model; the tables name their mode only where it does.
-        steps: Gradient steps, for attacks that take a number of steps.
-        relative_step_size: A step's length as a share of epsilon, so that it scales over a sweep.
-        restarts: Independent runs; one that succeeds is enough.
-        random_start: Whether a run starts at a random point of the ball.
-        targeted: Whether success is reaching a target class instead of leaving the label.
-        target_offset: The target is (label + target_offset) modulo the number of classes.
-        target_class: The target is this class, for every image.
-        over_timesteps: Attack one timestep's loss, or all at once: the mean of their losses, or the loss of the
-            timestep that resists best at the moment.
-        parameters: Further keyword arguments for the library.
-        source: The paper, and the code where the settings come from it.
-    """
+    """One attack: which library runs it, in which ball, and with which settings."""
 
     name: str
+    """The file's name without `.toml`; part of the seed of random starts."""
     title: str
+    """What readers of a report see."""
     library: Library
+    """The library whose attack this is."""
     attack: str
+    """The attack's name there: foolbox's and torchattacks' class, pyautoattack's version."""
     norm: NormName
+    """The name of the ball's norm."""
     epsilons: tuple[Epsilon, ...]
+    """Radii, ascending, in pixel units of images in [0, 1]; for a minimal-norm attack, the radii at which its
+    adversarial images are read."""
     search: Literal["fixed_epsilon", "minimal_norm"] = "fixed_epsilon"
+    """``"fixed_epsilon"`` looks anywhere in the ball, ``"minimal_norm"`` for the nearest adversarial image."""
     white_box: bool = True
+    """Whether the attack takes gradients of the model; the tables name their mode only where it does."""
     steps: Annotated[int, Field(ge=1)] | None = None
+    """Gradient steps, for attacks that take a number of steps."""
     relative_step_size: Annotated[float, Field(gt=0)] | None = None
+    """A step's length as a share of epsilon, so that it scales over a sweep."""
     restarts: Annotated[int, Field(ge=1)] = 1
+    """Independent runs; one that succeeds is enough."""
     random_start: bool = False
+    """Whether a run starts at a random point of the ball."""
     targeted: bool = False
+    """Whether success is reaching a target class instead of leaving the label."""
     target_offset: Annotated[int, Field(ge=1)] | None = None
+    """The target is (label + target_offset) modulo the number of classes."""
     target_class: Annotated[int, Field(ge=0)] | None = None
+    """The target is this class, for every image."""
     over_timesteps: OverTimesteps | None = None
+    """Attack one timestep's loss, or all at once: the mean of their losses, or the loss of the timestep that resists
+    best at the moment."""
     parameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """Further keyword arguments for the library."""
     source: str
+    """The paper, and the code where the settings come from it."""
 
     @property
     def ball(self) -> Norm:

@@ -17,21 +17,18 @@ from pcbench.norms import NORMS, perturbation_norms
 
 @dataclass
 class ScoredBatch:
-    """What the harness saw on a batch of an attack's images, after clipping; S timesteps scored each.
-
-    Attributes:
-        images: What was fed to the judge, (batch, channels, height, width).
-        scores: What it said about them.
-        success: Whether the attack's goal is reached, (S, batch).
-        distances: Measured norms of the perturbations, (batch,), by the names of columns of outcomes.
-        queries: Forward passes spent by the attack, (batch,).
-    """
+    """What the harness saw on a batch of an attack's images, after clipping; S timesteps scored each."""
 
     images: Tensor
+    """What was fed to the judge, (batch, channels, height, width)."""
     scores: Scores
+    """What it said about them."""
     success: Tensor
+    """Whether the attack's goal is reached, (S, batch)."""
     distances: Mapping[str, Tensor]
+    """Measured norms of the perturbations, (batch,), by the names of columns of outcomes."""
     queries: Tensor
+    """Forward passes spent by the attack, (batch,)."""
 
     def carried(self, timestep: int) -> dict[str, NDArray[Any]]:
         """Return the columns that stay with the scored image at larger budgets, each (batch,)."""

@@ -33,59 +33,53 @@ DEFAULT_BATCH_SIZE = 128
 
 
 class SweepOptions(TypedDict, total=False):
-    """What may be changed about a sweep.
-
-    Attributes:
-        epsilons: Budgets instead of the definition's, numbers or text such as ``"8/255"``.
-        plain: Attack every image at every budget.
-        bracketing: Skip budgets that are far out of an iterative attack's reach, and spot-check a tenth of them
-            (`pcbench.attacks.schedule.Bracketing`), which is several times faster where networks are robust
-            (default). An image that breaks at a small budget and stands at a larger one could be missed; False
-            attacks every image at every budget up to the one that breaks it.
-        batch_size: Images attacked at a time (default 128).
-        library_only: Run the library's own code even where pcbench has an equal, faster loop.
-        keep_images: Keep the image scored at every budget, in `Sweep.images`.
-        on_progress: Called with the number of (image, epsilon) pairs settled since the last call.
-    """
+    """What may be changed about a sweep."""
 
     epsilons: Iterable[float | str] | None
+    """Budgets instead of the definition's, numbers or text such as ``"8/255"``."""
     plain: bool
+    """Attack every image at every budget."""
     bracketing: bool
+    """Skip budgets that are far out of an iterative attack's reach, and spot-check a tenth of them
+    (`pcbench.attacks.schedule.Bracketing`), which is several times faster where networks are robust (default). An image
+    that breaks at a small budget and stands at a larger one could be missed; False attacks every image at every budget
+    up to the one that breaks it."""
     batch_size: int
+    """Images attacked at a time (default 128)."""
     library_only: bool
+    """Run the library's own code even where pcbench has an equal, faster loop."""
     keep_images: bool
+    """Keep the image scored at every budget, in `Sweep.images`."""
     on_progress: Callable[[int], None] | None
+    """Called with the number of (image, epsilon) pairs settled since the last call."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One attack on one classifier. E budgets, the first of them 0; N images.
-
-    Attributes:
-        attack: The definition's name.
-        norm: The ball's norm.
-        epsilons: Ascending, starting with 0.
-        ids: The images' ids.
-        labels: (N,), int64.
-        targets: The classes to reach, (N,), int64; None for an untargeted attack.
-        eligible: Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted
-            attack, not at their target from the start.
-        columns: Arrays (E, N) by the names of columns of outcomes (`pcbench.results.columns` says what each means).
-            What is about the scored image is of the adversarial image found at this or the smallest smaller budget,
-            else of the attack's failed attempt, else (not attacked) of the clean image. `success` is meaningful where
-            the image was attacked, `success_within` where it is eligible.
-        images: The scored images, (E, N, channels, height, width), float32, where asked for.
-    """
+    """One attack on one classifier. E budgets, the first of them 0; N images."""
 
     attack: str
+    """The definition's name."""
     norm: NormName
+    """The ball's norm."""
     epsilons: tuple[float, ...]
+    """Ascending, starting with 0."""
     ids: tuple[str, ...]
+    """The images' ids."""
     labels: NDArray[np.int64]
+    """(N,), int64."""
     targets: NDArray[np.int64] | None
+    """The classes to reach, (N,), int64; None for an untargeted attack."""
     eligible: NDArray[np.bool_]
+    """Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted attack, not at their
+    target from the start."""
     columns: Mapping[str, NDArray[Any]]
+    """Arrays (E, N) by the names of columns of outcomes (`pcbench.results.columns` says what each means). What is about
+    the scored image is of the adversarial image found at this or the smallest smaller budget, else of the attack's
+    failed attempt, else (not attacked) of the clean image. `success` is meaningful where the image was attacked,
+    `success_within` where it is eligible."""
     images: Tensor | None
+    """The scored images, (E, N, channels, height, width), float32, where asked for."""
 
     @property
     def prediction(self) -> NDArray[np.int64]:
@@ -179,17 +173,14 @@ def sweep(
 
 @dataclass(frozen=True)
 class Opponent:
-    """Who is attacked, by what, and who judges.
-
-    Attributes:
-        classifier: What the attack sees: images in [0, 1] -> logits.
-        judge: What its images are scored by: logits (S, batch, classes), one slice for each timestep.
-        adapter: The attack.
-    """
+    """Who is attacked, by what, and who judges."""
 
     classifier: nn.Module
+    """What the attack sees: images in [0, 1] -> logits."""
     judge: Judge
+    """What its images are scored by: logits (S, batch, classes), one slice for each timestep."""
     adapter: Adapter
+    """The attack."""
 
 
 def sweep_opponent(

@@ -104,11 +104,11 @@ def attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     robust = (rows["metric"] == "robust_accuracy") & rows["targeted"].ne(other=True)
     reached = (rows["metric"] == "attack_success_rate_within") & rows["targeted"].eq(other=True)
-    told = (robust | reached).fillna(value=False)
+    counted = (robust | reached).fillna(value=False)
     attacks = rows[rows["kind"] == "attack"]
     for (name, norm), part in attacks.groupby(["name", "norm"], observed=True):
         epsilon = shown_epsilon(part)
-        shown = own_timestep(part[told[part.index] & (part["epsilon"] == epsilon)])
+        shown = own_timestep(part[counted[part.index] & (part["epsilon"] == epsilon)])
         if epsilon is None or shown.empty:
             continue
         goal = "target reached, " if bool(shown["targeted"].iloc[0]) else ""

@@ -41,23 +41,20 @@ Errors = Annotated[tuple[Error, ...], Field(min_length=1)]
 
 
 class CorruptionDefinition(Definition):
-    """One corruption at all its severities.
-
-    Attributes:
-        name: The file's name without `.toml`; part of the seed of every image.
-        title: What tables and figures print.
-        family: noise, blur, weather, digital, or extra (ImageNet-C's four for validation).
-        function: A name in `pcbench.corruptions.functions`.
-        source: Where function and parameters come from.
-        parameters: For each parameter of the function one value a severity, severity 1 first.
-    """
+    """One corruption at all its severities."""
 
     name: str
+    """The file's name without `.toml`; part of the seed of every image."""
     title: str
+    """What tables and figures print."""
     family: Literal["noise", "blur", "weather", "digital", "extra"]
+    """noise, blur, weather, digital, or extra (ImageNet-C's four for validation)."""
     function: str
+    """A name in `pcbench.corruptions.functions`."""
     source: str
+    """Where function and parameters come from."""
     parameters: dict[str, Parameters]
+    """For each parameter of the function one value a severity, severity 1 first."""
 
     @model_validator(mode="after")
     def _as_many_values_everywhere(self) -> CorruptionDefinition:
@@ -88,22 +85,19 @@ class CorruptionDefinition(Definition):
 
 
 class Baseline(Definition):
-    """The errors of the network that corruption errors are divided by.
-
-    Attributes:
-        name: The network, such as ``"alexnet"``.
-        source: Where the numbers come from, or how they were made.
-        clean_error: Error on the images without corruption, 0 to 1; needed for the relative corruption error.
-        errors: For each corruption its error at each severity, 0 to 1; None where only the mean is known.
-        means: For each corruption its mean error over the severities as published; where `errors` has the
-            corruption too, the two agree.
-    """
+    """The errors of the network that corruption errors are divided by."""
 
     name: str
+    """The network, such as ``"alexnet"``."""
     source: str
+    """Where the numbers come from, or how they were made."""
     clean_error: Error | None = None
+    """Error on the images without corruption, 0 to 1; needed for the relative corruption error."""
     errors: dict[str, Errors | None] = Field(default_factory=dict)
+    """For each corruption its error at each severity, 0 to 1; None where only the mean is known."""
     means: dict[str, Error] = Field(default_factory=dict)
+    """For each corruption its mean error over the severities as published; where `errors` has the corruption too, the
+    two agree."""
 
     @model_validator(mode="after")
     def _means_agree(self) -> Baseline:

@@ -27,27 +27,24 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class CifarArchive:
-    """One of the two published archives.
-
-    Attributes:
-        name: What ids begin with.
-        url: Where the author publishes it.
-        md5: The checksum that the author publishes beside it.
-        folder: The folder inside the archive.
-        splits: The files of each split.
-        names_file: The file that lists the classes.
-        label_bytes: Bytes before the pixels of a row; the last of them is the label.
-        images: Number of images of each split.
-    """
+    """One of the two published archives."""
 
     name: str
+    """What ids begin with."""
     url: str
+    """Where the author publishes it."""
     md5: str
+    """The checksum that the author publishes beside it."""
     folder: str
+    """The folder inside the archive."""
     splits: dict[str, tuple[str, ...]]
+    """The files of each split."""
     names_file: str
+    """The file that lists the classes."""
     label_bytes: int
+    """Bytes before the pixels of a row; the last of them is the label."""
     images: dict[str, int]
+    """Number of images of each split."""
 
 
 ARCHIVES = {

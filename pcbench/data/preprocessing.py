@@ -35,19 +35,17 @@ class Preprocessing:
     `crop` pixels is cut out. Resizing is Pillow's, which averages over the whole area that an output pixel covers
     (anti-aliased); these are the steps and the rounding of torchvision's `Resize` and `CenterCrop` on Pillow images.
 
-    Attributes:
-        resize: Length of the short side in pixels after resizing; None leaves images as large as they are.
-        crop: Side of the centred square in pixels; None cuts nothing.
-        interpolation: The filter that resizes.
-
     Raises:
         ConfigurationError: A size is not positive, the crop is larger than the resized image, or the
             interpolation is not one of the three.
     """
 
     resize: int | None = None
+    """Length of the short side in pixels after resizing; None leaves images as large as they are."""
     crop: int | None = None
+    """Side of the centred square in pixels; None cuts nothing."""
     interpolation: Interpolation = "bilinear"
+    """The filter that resizes."""
 
     def __post_init__(self) -> None:
         for name, size in (("resize", self.resize), ("crop", self.crop)):

@@ -34,15 +34,12 @@ class ImageStore(Protocol):
 
 @dataclass(frozen=True)
 class FileStore:
-    """One file an image.
-
-    Attributes:
-        root: The folder that the names are relative to.
-        names: The files' paths below `root`, with forward slashes.
-    """
+    """One file an image."""
 
     root: Path
+    """The folder that the names are relative to."""
     names: tuple[str, ...]
+    """The files' paths below `root`, with forward slashes."""
 
     def read(self, position: int) -> bytes:
         """Return the file's bytes.
@@ -63,19 +60,16 @@ class FileStore:
 
 @dataclass(frozen=True)
 class ParquetStore:
-    """Encoded images in the column of Parquet files, read one row group at a time.
-
-    Attributes:
-        files: The files, in order.
-        column: Name of the column, a struct with the field `bytes`.
-        starts: Position of the first image of each row group, in order over all files.
-        groups: For each row group, its file (an index into `files`) and its number in that file.
-    """
+    """Encoded images in the column of Parquet files, read one row group at a time."""
 
     files: tuple[Path, ...]
+    """The files, in order."""
     column: str
+    """Name of the column, a struct with the field `bytes`."""
     starts: NDArray[np.int64]
+    """Position of the first image of each row group, in order over all files."""
     groups: tuple[tuple[int, int], ...]
+    """For each row group, its file (an index into `files`) and its number in that file."""
 
     def read(self, position: int) -> bytes:
         """Return the encoded image.
@@ -119,15 +113,12 @@ def _row_group(path: Path, _stamp: tuple[int, int], number: int, column: str) ->
 
 @dataclass(frozen=True)
 class ArrayStore:
-    """Decoded images in an array, which may be mapped from a file.
-
-    Attributes:
-        name: What the array is called in error messages.
-        pixels: Shape (images, height, width, 3), 0 to 255.
-    """
+    """Decoded images in an array, which may be mapped from a file."""
 
     name: str
+    """What the array is called in error messages."""
     pixels: NDArray[np.uint8]
+    """Shape (images, height, width, 3), 0 to 255."""
 
     def read(self, position: int) -> NDArray[np.uint8]:
         """Return a copy of the image's pixels, shape (height, width, 3)."""

@@ -17,21 +17,18 @@ DEFAULT_BLOCK = 512
 
 @dataclass(frozen=True)
 class Block:
-    """Images that a unit works on: a fixed number of them, in the order of the list that they are cut from.
-
-    Attributes:
-        number: Which block of the list this is, from 0.
-        of: How many blocks the list has.
-        start: The index of the first image in the list.
-        stop: The index after the last one.
-        sha256: Hash over the hashes of the images' stored bytes: what is read must be what was planned.
-    """
+    """Images that a unit works on: a fixed number of them, in the order of the list that they are cut from."""
 
     number: int
+    """Which block of the list this is, from 0."""
     of: int
+    """How many blocks the list has."""
     start: int
+    """The index of the first image in the list."""
     stop: int
+    """The index after the last one."""
     sha256: str
+    """Hash over the hashes of the images' stored bytes: what is read must be what was planned."""
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -44,23 +41,20 @@ class Block:
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of work that is done whole or not at all. It is a value: any worker can do it.
-
-    Attributes:
-        work: The kind of work, the name of a file in `pcbench.harness.work`.
-        condition: What is done to the images.
-        block: The images.
-        passes: Estimated work an image, in passes of one image through one timestep of the network.
-        after: Paths of the units whose parts it needs.
-        detail: What of the work it is, where a kind of work has several units for a condition and block.
-    """
+    """A piece of work that is done whole or not at all. It is a value: any worker can do it."""
 
     work: str
+    """The kind of work, the name of a file in `pcbench.harness.work`."""
     condition: Condition
+    """What is done to the images."""
     block: Block
+    """The images."""
     passes: float
+    """Estimated work an image, in passes of one image through one timestep of the network."""
     after: tuple[str, ...] = ()
+    """Paths of the units whose parts it needs."""
     detail: str = ""
+    """What of the work it is, where a kind of work has several units for a condition and block."""
 
     @property
     def path(self) -> str:

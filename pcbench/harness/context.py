@@ -37,7 +37,7 @@ ASKED_IMAGES = 4
 
 
 class Meter(Protocol):
-    """What is told of the work inside a unit."""
+    """Receives the progress of the work inside a unit."""
 
     def step(self, work: float, images: int) -> None:
         """Count work, in passes of one image through one timestep of the network, and images that are done."""
@@ -72,7 +72,7 @@ Inputs = Mapping[str, pa.Table]
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker is told: what is run, where things lie, and the user's Python objects, in this process only."""
+    """All that a worker receives: what is run, the paths, and the user's Python objects, in this process only."""
 
     spec: RunSpec
     locations: Locations
@@ -85,7 +85,7 @@ class Context:
     Args:
         job: What is run, and where.
         model: The network, where this process has already loaded it.
-        meter: Told of the work.
+        meter: Receives the progress.
 
     Raises:
         RunError: The network or a suite is not the one that was planned.

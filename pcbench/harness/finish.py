@@ -42,23 +42,20 @@ _MADE_AGAIN = ("metrics.parquet", "metrics.csv", "checks.json", "manifest.json")
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-    """What only the run itself knows.
-
-    Attributes:
-        started: When it was begun, or taken up.
-        seconds: How long that took.
-        waited: The share of the time that the network waited for images.
-        failures: The units that could not be done.
-        origin: How it was asked for, as the manifest tells it.
-        locations: What `locations.toml` says.
-    """
+    """What only the run itself knows."""
 
     started: str
+    """When it was begun, or taken up."""
     seconds: float
+    """How long that took."""
     waited: float | None
+    """The share of the time that the network waited for images."""
     failures: Sequence[tuple[Unit, Failure]]
+    """The units that could not be done."""
     origin: Mapping[str, Any]
+    """How it was asked for, as the manifest tells it."""
     locations: str
+    """What `locations.toml` says."""
 
 
 def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
@@ -172,7 +169,7 @@ class _Parts:
         try:
             return self._workspace.read_part(unit.path)
         except PartError as error:
-            raise RunError(f"{error}; the same command computes it anew") from error
+            raise RunError(f"{error}; the same command computes it again") from error
 
     def grouped(self, *works: str) -> Iterator[tuple[Condition, list[tuple[Unit, Part]]]]:
         """Yield the parts condition by condition, so that one condition is held at a time."""

@@ -136,10 +136,10 @@ def _suite_checks(folder: Path, name: str, suite: SuiteDefinition) -> Iterator[d
     if not timesteps:
         return
     # Rows about timesteps at which no image is right say nothing: there is nothing to attack.
-    told = rows[rows["attacked_timestep"].isin(timesteps) & rows["timestep"].isin(timesteps)]
+    known = rows[rows["attacked_timestep"].isin(timesteps) & rows["timestep"].isin(timesteps)]
     epsilon = float(transfer["epsilon"].iloc[0])
     widest = float(rows[rows["check"] == "widest"]["epsilon"].iloc[0])
-    verdicts = judge(told, suite.attacks, epsilon=epsilon, timesteps=timesteps, widest=widest)
+    verdicts = judge(known, suite.attacks, epsilon=epsilon, timesteps=timesteps, widest=widest)
     for entry in checks_table(verdicts):
         yield {"suite": name, "images": int(transfer["image_id"].nunique()), **entry}
 
@@ -160,8 +160,8 @@ def write_pictures(folder: Path, table: pa.Table) -> None:
         for row in sorted(rows, key=lambda row: row["number"]):
             name = f"{number}-{row['number']:02d}-{row['kind']}.png"
             files.write(folder / "examples" / name, row["png"])
-            told = {key: row[key] for key in ("kind", "title", "timestep")}
-            pictures.append(Picture(file=name, predictions=json.loads(row["predictions"]), **told))
+            fields = {key: row[key] for key in ("kind", "title", "timestep")}
+            pictures.append(Picture(file=name, predictions=json.loads(row["predictions"]), **fields))
         examples.append(Example(image_id=image_id, label=rows[0]["label"], pictures=tuple(pictures)))
     index = Examples(examples_version=1, examples=tuple(examples)).model_dump(mode="json")
     write_json(folder / "examples" / "index.json", index)

@@ -13,27 +13,24 @@ from pcbench.errors import UsageError
 
 @dataclass(frozen=True)
 class Locations:
-    """Where a worker finds what a run's description names.
-
-    Attributes:
-        model: The model's name, ``"module:function"``, or path of a configuration; None for a Python object.
-        device: Where the network computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        backbone_weights: File of the backbone's weights.
-        weights: File of the predictors' weights.
-        data: The data source with its path; None for a Python object.
-        corrupted: Folder of published corrupted files.
-        adversarials: Folder of saved adversarial images.
-        suites: The folder of each suite of the catalogue or of the user's own, by its name.
-    """
+    """Where a worker finds what a run's description names."""
 
     model: str | None
+    """The model's name, ``"module:function"``, or path of a configuration; None for a Python object."""
     device: str = "cpu"
+    """Where the network computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"``."""
     backbone_weights: Path | None = None
+    """File of the backbone's weights."""
     weights: Path | None = None
+    """File of the predictors' weights."""
     data: str | None = None
+    """The data source with its path; None for a Python object."""
     corrupted: Path | None = None
+    """Folder of published corrupted files."""
     adversarials: Path | None = None
+    """Folder of saved adversarial images."""
     suites: tuple[tuple[str, Path], ...] = ()
+    """The folder of each suite of the catalogue or of the user's own, by its name."""
 
     def suite(self, name: str) -> Path:
         """Return a suite's folder."""
@@ -42,15 +39,12 @@ class Locations:
 
 @dataclass(frozen=True)
 class Objects:
-    """What a user gave as Python objects, which cannot be handed to another process.
-
-    Attributes:
-        model: A network.
-        data: An object with images and labels.
-    """
+    """What a user gave as Python objects, which cannot be handed to another process."""
 
     model: nn.Module | None = None
+    """A network."""
     data: Any = None
+    """An object with images and labels."""
 
     def refuse_workers(self, workers: int) -> None:
         """Refuse to share work on Python objects between several processes.

@@ -45,25 +45,22 @@ DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A request with every name resolved.
-
-    Attributes:
-        spec: What is run.
-        locations: Where things lie.
-        objects: What the user gave as Python objects.
-        units: The work, in order.
-        images: The images of the run with their hashes, as the table `images`.
-        facts: What is known of the network; it is the network itself where that had to be loaded.
-        question: The unit that asks a network of the user's own about a few images, so that it is known again.
-    """
+    """A request with every name resolved."""
 
     spec: RunSpec
+    """What is run."""
     locations: Locations
+    """Where things lie."""
     objects: Objects
+    """What the user gave as Python objects."""
     units: tuple[Unit, ...]
+    """The work, in order."""
     images: pa.Table
+    """The images of the run with their hashes, as the table `images`."""
     facts: ModelFacts
+    """What is known of the network; it is the network itself where that had to be loaded."""
     question: Unit | None
+    """The unit that asks a network of the user's own about a few images, so that it is known again."""
 
     @property
     def model(self) -> Model | None:

@@ -16,17 +16,14 @@ _COLUMNS = ["kind", "name", "epsilon", "correct", "attacked", "spot_checked", "s
 
 @dataclasses.dataclass(frozen=True)
 class SkippedAttacks:
-    """Attacks on an image at an ε that were skipped because a larger ε had left it far from broken.
-
-    Attributes:
-        skipped: How many were skipped.
-        spot_checked: How many of the same kind were run all the same, chosen by seed.
-        broken: How many of these broke their image, which was not expected.
-    """
+    """Attacks on an image at an ε that were skipped because a larger ε had left it far from broken."""
 
     skipped: int
+    """How many were skipped."""
     spot_checked: int
+    """How many of the same kind were run all the same, chosen by seed."""
     broken: int
+    """How many of these broke their image, which was not expected."""
 
     @property
     def largest_share(self) -> float:

@@ -19,17 +19,14 @@ RULE = "correct_at_every_timestep"
 
 @dataclass(frozen=True)
 class MeasuredSuite:
-    """A suite and the images that it is run on.
-
-    Attributes:
-        definition: What is done to the images.
-        source: The images, before a rule that needs the network.
-        published: Published corrupted files of the same images, where these are read instead of made.
-    """
+    """A suite and the images that it is run on."""
 
     definition: SuiteDefinition
+    """What is done to the images."""
     source: ImageSource
+    """The images, before a rule that needs the network."""
     published: PublishedFiles | None = None
+    """Published corrupted files of the same images, where these are read instead of made."""
 
     @property
     def name(self) -> str:

@@ -40,25 +40,22 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class CellOutcomes:
-    """What became of each image in one cell; every array has shape (images,).
-
-    Attributes:
-        correct: Whether the prediction is the label.
-        attacked: Whether the attack ran on the image at this ε; False where it did not or where there is none.
-        success: Whether it reached its goal at exactly this ε.
-        success_within: Whether it reached its goal at this ε or a smaller one.
-        counted: Whether a rate of success is over the image: it was right (or, under a targeted attack, not at its
-            target) before.
-        perturbation: How far the scored image lies from the clean one in the attack's norm; not a number where there
-            is not an attack.
-    """
+    """What became of each image in one cell; every array has shape (images,)."""
 
     correct: Booleans
+    """Whether the prediction is the label."""
     attacked: Booleans
+    """Whether the attack ran on the image at this ε; False where it did not or where there is none."""
     success: Booleans
+    """Whether it reached its goal at exactly this ε."""
     success_within: Booleans
+    """Whether it reached its goal at this ε or a smaller one."""
     counted: Booleans
+    """Whether a rate of success is over the image: it was right (or, under a targeted attack, not at its target)
+    before."""
     perturbation: npt.NDArray[np.float32]
+    """How far the scored image lies from the clean one in the attack's norm; not a number where there is not an attack.
+    """
 
 
 _Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], npt.NDArray[np.float32] | None]

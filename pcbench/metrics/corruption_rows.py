@@ -34,23 +34,20 @@ _CLEAN = "clean"
 
 @dataclasses.dataclass(frozen=True)
 class ErrorMeasure:
-    """A way to sum up the errors of one corruption, and the names that it and its mean go by.
-
-    Attributes:
-        metric: The name for one corruption.
-        mean_of_fifteen: The name of the mean over the 15 corruptions of ImageNet-C.
-        mean_of_others: The name of the mean over any other set.
-        keys: The columns it takes at a timestep, of a corruption.
-        value: What it makes of a corruption and the means of these columns, shape (..., columns) to shape (...).
-        baseline: The network it is normalised by, if any.
-    """
+    """A way to sum up the errors of one corruption, and the names that it and its mean go by."""
 
     metric: str
+    """The name for one corruption."""
     mean_of_fifteen: str
+    """The name of the mean over the 15 corruptions of ImageNet-C."""
     mean_of_others: str
+    """The name of the mean over any other set."""
     keys: Callable[[str, int], list[Key]]
+    """The columns it takes at a timestep, of a corruption."""
     value: Callable[[str, Floats], Floats]
+    """What it makes of a corruption and the means of these columns, shape (..., columns) to shape (...)."""
     baseline: str | None = None
+    """The network it is normalised by, if any."""
 
 
 Severities = Mapping[str, int]

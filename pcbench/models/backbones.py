@@ -50,7 +50,7 @@ def call_function(spec: str) -> Any:
     """
     module_name, colon, function_name = spec.partition(":")
     if not (colon and module_name and function_name):
-        raise UsageError(f"{spec!r} is no model; write a zoo name, torchvision:NAME, timm:NAME or module:function")
+        raise UsageError(f"{spec!r} is not a model; write a zoo name, torchvision:NAME, timm:NAME or module:function")
     with working_folder_on_path():
         try:
             function = getattr(importlib.import_module(module_name), function_name)
@@ -61,7 +61,7 @@ def call_function(spec: str) -> Any:
         except Exception as error:
             raise UsageError(f"{spec}: importing {module_name!r} fails: {_words(error)}; mend the module") from error
         if not callable(function):
-            raise UsageError(f"{spec}: {function_name!r} is no function")
+            raise UsageError(f"{spec}: {function_name!r} is not a function")
         try:
             return function()
         except PcbenchError:
@@ -97,7 +97,7 @@ def _open_torchvision(name: str) -> nn.Module:
 
 
 def _quiet(name: str) -> dict[str, Any]:
-    # These two warn unless told how to start weights that are replaced anyway.
+    # These two warn unless they are given a way to start weights that are replaced anyway.
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
 
 

@@ -25,46 +25,40 @@ _TIMESTEPS = 8
 
 @dataclass(frozen=True)
 class PCoderFacts:
-    """One PCoder of a converted network.
-
-    Attributes:
-        number: n, from 1.
-        module: Where it sits in the backbone.
-        representation: Shape of e_n for one image.
-        prediction: Shape of d_n, which is that of e_{n-1}.
-        predictor: D_n in PyTorch's words, on one line.
-        parameters: How many weights D_n has.
-        hyperparameters: β, λ and α.
-        error_window: C of the gradient scale; None where errors are not scaled.
-    """
+    """One PCoder of a converted network."""
 
     number: int
+    """n, from 1."""
     module: str
+    """Where it sits in the backbone."""
     representation: tuple[int, ...]
+    """Shape of e_n for one image."""
     prediction: tuple[int, ...]
+    """Shape of d_n, which is that of e_{n-1}."""
     predictor: str
+    """D_n in PyTorch's words, on one line."""
     parameters: int
+    """How many weights D_n has."""
     hyperparameters: tuple[float, float, float]
+    """β, λ and α."""
     error_window: float | None
+    """C of the gradient scale; None where errors are not scaled."""
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """A converted network.
-
-    Attributes:
-        name: From the configuration.
-        backbone: As the user named it.
-        classes: How many classes the logits have.
-        traced: What no PCoder changes is computed once for all timesteps; otherwise the whole backbone runs at each.
-        pcoders: From the first to the last.
-    """
+    """A converted network."""
 
     name: str
+    """From the configuration."""
     backbone: str
+    """As the user named it."""
     classes: int
+    """How many classes the logits have."""
     traced: bool
+    """What no PCoder changes is computed once for all timesteps; otherwise the whole backbone runs at each."""
     pcoders: tuple[PCoderFacts, ...]
+    """From the first to the last."""
 
 
 def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:

@@ -15,53 +15,47 @@ Described = str | int | float | bool | None
 
 
 class LoadOptions(TypedDict, total=False):
-    """What may be said about a model beside its name.
-
-    Attributes:
-        timesteps: T; None means the model's own.
-        backbone_weights: File of the backbone's weights, safetensors or a PyTorch checkpoint of tensors.
-        weights: File of the predictors' weights, or the reference's checkpoints (see `read_predictor_weights`).
-        random_predictors: Seed of untrained predictors: the null control.
-        ablation: ``"no-feedback"`` (λ = 0 everywhere) or ``"no-error"`` (α = 0 everywhere).
-        device: Where the model computes.
-        model_version: What the user calls this state of a model whose source cannot be read.
-    """
+    """What may be said about a model beside its name."""
 
     timesteps: int | None
+    """T; None means the model's own."""
     backbone_weights: Path | str | None
+    """File of the backbone's weights, safetensors or a PyTorch checkpoint of tensors."""
     weights: Path | str | None
+    """File of the predictors' weights, or the reference's checkpoints (see `read_predictor_weights`)."""
     random_predictors: int | None
+    """Seed of untrained predictors: the null control."""
     ablation: str | None
+    """``"no-feedback"`` (λ = 0 everywhere) or ``"no-error"`` (α = 0 everywhere)."""
     device: str | torch.device
+    """Where the model computes."""
     model_version: str | None
+    """What the user calls this state of a model whose source cannot be read."""
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model, without the model.
-
-    Attributes:
-        name: Its name in results.
-        timesteps: T where the user names none.
-        classes: The number of classes.
-        class_names: Their names in label order, where the model says.
-        preprocessing: What happens to an image before the model sees it; normalisation is inside the model.
-        default_data: The data source that it is measured on where the user names none.
-        description: Everything about the model that can change a number: hashes of weights, code and configuration,
-            random predictors, ablation, normalisation.
-        predictive: Whether it is a predictive network, with representations and reconstructions.
-        modules: Modules of this package, or of the user's, that make it; the libraries that they use count too.
-    """
+    """A model, without the model."""
 
     name: str
+    """Its name in results."""
     timesteps: int
+    """T where the user names none."""
     classes: int
+    """The number of classes."""
     class_names: tuple[str, ...] | None
+    """Their names in label order, where the model says."""
     preprocessing: Preprocessing
+    """What happens to an image before the model sees it; normalisation is inside the model."""
     default_data: str | None
+    """The data source that it is measured on where the user names none."""
     description: Mapping[str, Described]
+    """Everything about the model that can change a number: hashes of weights, code and configuration, random
+    predictors, ablation, normalisation."""
     predictive: bool
+    """Whether it is a predictive network, with representations and reconstructions."""
     modules: tuple[str, ...]
+    """Modules of this package, or of the user's, that make it; the libraries that they use count too."""
 
     @property
     def own_code(self) -> bool:

@@ -37,20 +37,16 @@ _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backw
 
 @dataclasses.dataclass(frozen=True)
 class ModelIdentity:
-    """What makes a user's model the model it is, its weights aside.
-
-    Attributes:
-        code_sha256: Hash over the user's own modules that the model's code imports; None where some of the code
-            cannot be read.
-        attributes_sha256: Hash over the attributes of every submodule.
-        unreadable: The modules and classes whose source cannot be read.
-        packages: The versions of the installed distributions that the code imports.
-    """
+    """What makes a user's model the model it is, its weights aside."""
 
     code_sha256: str | None
+    """Hash over the user's own modules that the model's code imports; None where some of the code cannot be read."""
     attributes_sha256: str
+    """Hash over the attributes of every submodule."""
     unreadable: tuple[str, ...]
+    """The modules and classes whose source cannot be read."""
     packages: Mapping[str, str]
+    """The versions of the installed distributions that the code imports."""
 
 
 def model_identity(module: nn.Module, function_module: str | None = None) -> ModelIdentity:

@@ -297,7 +297,7 @@ def _load_own(module: nn.Module, name: str, described: dict[str, Described], opt
     if isinstance(module, PredictiveNetwork):
         return _load_own_predictive(module, name, described, options)
     if options.weights is not None or options.random_predictors is not None or options.ablation is not None:
-        raise UsageError(f"{name} is no predictive network: it has no predictors to load, randomise or ablate")
+        raise UsageError(f"{name} is not a predictive network: it has no predictors to load, randomise or ablate")
     if options.backbone_weights is not None:
         fill(module, read_weights(options.backbone_weights), str(options.backbone_weights))
     described = {"model": name, **described, "weights_sha256": state_sha256(module)}
@@ -363,7 +363,7 @@ def _own_model(
     name = str(described["model"])
     preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
     if not isinstance(preprocessing, Preprocessing):
-        raise UsageError(f"{name}: its attribute 'preprocessing' is no pcbench.data.preprocessing.Preprocessing")
+        raise UsageError(f"{name}: its attribute 'preprocessing' is not a pcbench.data.preprocessing.Preprocessing")
     names: Any = getattr(module, "class_names", None)
     facts = ModelFacts(
         name=name,
@@ -390,7 +390,7 @@ def _probe(module: nn.Module, name: str) -> Tensor:
                 logits: Any = module(torch.zeros(2, *size, dtype=first.dtype, device=first.device))
         except PcbenchError:
             raise
-        except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is told
+        except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is reported
             reason = f" (with {'x'.join(map(str, size))}: {' '.join(f'{type(error).__name__}: {error}'.split())})"
             cause = error
             continue

@@ -21,15 +21,12 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 @dataclass(frozen=True)
 class Model(ModelFacts):
-    """A model under test: what is known of it, and the model itself.
-
-    Attributes:
-        timestep_model: The module that answers at every timestep.
-        device: Where it lies.
-    """
+    """A model under test: what is known of it, and the model itself."""
 
     timestep_model: TimestepModel
+    """The module that answers at every timestep."""
     device: torch.device
+    """Where it lies."""
 
     @classmethod
     def of(cls, facts: ModelFacts, timestep_model: TimestepModel, device: torch.device) -> Model:
@@ -52,7 +49,7 @@ class Model(ModelFacts):
             purpose: What it is needed for, for the message.
 
         Raises:
-            UsageError: The model is no predictive network, or runs in bfloat16 or compiled.
+            UsageError: The model is not a predictive network, or runs in bfloat16 or compiled.
         """
         if not isinstance(self.timestep_model, PredictiveModel):
             raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is none")
@@ -131,7 +128,7 @@ class Model(ModelFacts):
         """Return this predictive network with the same β, λ and α for every PCoder (λ = 0 for the last).
 
         Raises:
-            UsageError: The model is no predictive network, or runs in another precision or compiled.
+            UsageError: The model is not a predictive network, or runs in another precision or compiled.
         """
         network = self.predictive_network("setting hyperparameters")
         changed = copy.copy(network)

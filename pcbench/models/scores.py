@@ -13,15 +13,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Scores:
-    """What a network says about a batch at S timesteps.
-
-    Attributes:
-        columns: Tensors (S, batch) by the names of columns of outcomes, which `pcbench.results.columns` describes.
-        classes: How many classes the logits have.
-    """
+    """What a network says about a batch at S timesteps."""
 
     columns: Mapping[str, Tensor]
+    """Tensors (S, batch) by the names of columns of outcomes, which `pcbench.results.columns` describes."""
     classes: int
+    """How many classes the logits have."""
 
     @property
     def prediction(self) -> Tensor:

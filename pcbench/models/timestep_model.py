@@ -15,13 +15,10 @@ from pcbench.network.unrolling import Gradient
 
 
 class TimestepModel(nn.Module):
-    """A model that answers at every timestep.
-
-    Attributes:
-        limit: The largest T it can be asked for; None where there is none.
-    """
+    """A model that answers at every timestep."""
 
     limit: int | None = None
+    """The largest T it can be asked for; None where there is none."""
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0 for images in [0,1]."""

@@ -28,45 +28,42 @@ class PreprocessingTable(Definition):
 
 
 class ZooEntry(Definition):
-    """One model of the zoo.
-
-    Attributes:
-        title: What it is, in one line.
-        source: Where the architecture, the PCoders and their predictors come from.
-        backbone: ``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``, built without weights.
-        configuration: File name in `configurations/`; none where the model is feedforward only.
-        timesteps: T where the user names none.
-        classes: How many classes the logits have.
-        class_names: Whose names the classes carry; none where the backbone does not say.
-        mean: Per channel, subtracted from images in [0,1].
-        std: Per channel, what the difference is divided by.
-        preprocessing: What happens to an image before the model sees it.
-        data: The data source that the model was made for, where it is always at hand.
-        pretrained: Which of the library's published weights the backbone takes where the user gives none.
-        backbone_weights_from: Where the backbone's weights come from, where no library publishes them.
-        backbone_has_weights: The backbone comes with its weights, from a function of the user's own.
-        weights: File name in `weights/` that holds backbone and predictors.
-        weights_sha256: Hash of that file.
-        made_by: The command that made that file.
-    """
+    """One model of the zoo."""
 
     title: str
+    """What it is, in one line."""
     source: str
+    """Where the architecture, the PCoders and their predictors come from."""
     backbone: str
+    """``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``, built without weights."""
     configuration: str | None = None
+    """File name in `configurations/`; none where the model is feedforward only."""
     timesteps: int = Field(default=0, ge=0)
+    """T where the user names none."""
     classes: int = Field(ge=2)
+    """How many classes the logits have."""
     class_names: Literal["imagenet", "cifar10", "digits"] | None
+    """Whose names the classes carry; none where the backbone does not say."""
     mean: tuple[float, ...] | None = None
+    """Per channel, subtracted from images in [0,1]."""
     std: tuple[float, ...] | None = None
+    """Per channel, what the difference is divided by."""
     preprocessing: PreprocessingTable = PreprocessingTable()
+    """What happens to an image before the model sees it."""
     data: str | None = None
+    """The data source that the model was made for, where it is always at hand."""
     pretrained: str | None = None
+    """Which of the library's published weights the backbone takes where the user gives none."""
     backbone_weights_from: str | None = None
+    """Where the backbone's weights come from, where no library publishes them."""
     backbone_has_weights: bool = False
+    """The backbone comes with its weights, from a function of the user's own."""
     weights: str | None = None
+    """File name in `weights/` that holds backbone and predictors."""
     weights_sha256: str | None = None
+    """Hash of that file."""
     made_by: str | None = None
+    """The command that made that file."""
 
     @property
     def configuration_path(self) -> Path | None:

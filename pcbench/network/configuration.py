@@ -61,17 +61,14 @@ class NetworkTable(Definition):
 
 @dataclass(frozen=True)
 class NetworkConfiguration:
-    """A checked configuration, with the hyperparameters that each PCoder really uses.
-
-    Attributes:
-        table: What was written.
-        hyperparameters: β, λ, α of each PCoder, from the first to the last; the last one's λ is 0.
-        source: The file's name, or what stands for it in errors.
-    """
+    """A checked configuration, with the hyperparameters that each PCoder really uses."""
 
     table: NetworkTable
+    """What was written."""
     hyperparameters: tuple[Hyperparameters, ...]
+    """β, λ, α of each PCoder, from the first to the last; the last one's λ is 0."""
     source: str
+    """The file's name, or what stands for it in errors."""
 
     def problem(self, pcoder: int, problem: str) -> ConfigurationError:
         """Return the error that names a PCoder (counted from 0 here, from 1 in the message) and its problem."""

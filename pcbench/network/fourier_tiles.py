@@ -24,31 +24,28 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TileTransforms:
-    """The matrices for tiles that give m x m pixels with kernels of L x L.
-
-    Attributes:
-        pixels: m.
-        side: N = m + L - 1.
-        complex_rows: How many complex row frequencies there are.
-        real_rows: How many real row frequencies there are, 1 or 2.
-        rows: (N, N), rows of pixels to row frequencies (real and imaginary parts beside each other).
-        columns: (3N, 2N), for a complex row frequency.
-        columns_of_real: (…, N), for a real row frequency.
-        inverse_columns: (2m, 3N), products of a complex row frequency to pixels along columns.
-        inverse_columns_of_real: (m, …), the same for a real row frequency.
-        inverse_rows: (m, N), row frequencies to pixels.
-    """
+    """The matrices for tiles that give m x m pixels with kernels of L x L."""
 
     pixels: int
+    """m."""
     side: int
+    """N = m + L - 1."""
     complex_rows: int
+    """How many complex row frequencies there are."""
     real_rows: int
+    """How many real row frequencies there are, 1 or 2."""
     rows: Tensor
+    """(N, N), rows of pixels to row frequencies (real and imaginary parts beside each other)."""
     columns: Tensor
+    """(3N, 2N), for a complex row frequency."""
     columns_of_real: Tensor
+    """(…, N), for a real row frequency."""
     inverse_columns: Tensor
+    """(2m, 3N), products of a complex row frequency to pixels along columns."""
     inverse_columns_of_real: Tensor
+    """(m, …), the same for a real row frequency."""
     inverse_rows: Tensor
+    """(m, N), row frequencies to pixels."""
 
     @property
     def numbers(self) -> int:

@@ -22,22 +22,18 @@ GRADIENTS: tuple[Gradient, ...] = ("exact", "stop_error")
 
 @dataclass(frozen=True)
 class Unrolled:
-    """What one pass over a batch gives, for every timestep t = 0..T.
-
-    Attributes:
-        logits: (T+1, batch, classes).
-        magnitudes: The root mean square of each image's representations, (T+1, N, batch), outside any graph.
-        representations: ``representations[t][n]`` is e_{n+1}(t), (batch, channels, height, width); empty unless kept.
-        predictions: ``predictions[t][n]`` is d_{n+1}(t) = D_{n+1}(e_{n+1}(t)), of the shape of the layer below;
-            empty unless kept.
-        reconstructions: ``reconstructions[t]`` is the prediction of e_0, the normalised image; empty unless kept.
-    """
+    """What one pass over a batch gives, for every timestep t = 0..T."""
 
     logits: Tensor
+    """(T+1, batch, classes)."""
     magnitudes: Tensor
+    """The root mean square of each image's representations, (T+1, N, batch), outside any graph."""
     representations: tuple[tuple[Tensor, ...], ...] = ()
+    """``representations[t][n]`` is e_{n+1}(t), (batch, channels, height, width); empty unless kept."""
     predictions: tuple[tuple[Tensor, ...], ...] = ()
+    """``predictions[t][n]`` is d_{n+1}(t) = D_{n+1}(e_{n+1}(t)), of the shape of the layer below; empty unless kept."""
     reconstructions: tuple[Tensor, ...] = ()
+    """``reconstructions[t]`` is the prediction of e_0, the normalised image; empty unless kept."""
 
     def diverged(self, growth: float = 10.0) -> Tensor:
         """Tell which images' representations grow without bound.
@@ -61,25 +57,22 @@ def diverged(magnitudes: Tensor, growth: float = 10.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Everything that one pass over some images needs, but its state.
-
-    Attributes:
-        backbone: The backbone, cut at the PCoders.
-        predictors: D_1 .. D_N.
-        hyperparameters: β, λ, α of each PCoder.
-        error_windows: C of each PCoder's gradient scale, or None where errors are not scaled.
-        gradient: Whether the error terms are differentiable (``"exact"``) or constants (``"stop_error"``).
-        frozen: The predictors' parameters are constants.
-        recompute: Keep only the representations of each timestep for the backward pass, and compute the rest again.
-    """
+    """Everything that one pass over some images needs, but its state."""
 
     backbone: Backbone
+    """The backbone, cut at the PCoders."""
     predictors: Sequence[nn.Module]
+    """D_1 .. D_N."""
     hyperparameters: Sequence[Hyperparameters]
+    """β, λ, α of each PCoder."""
     error_windows: Sequence[float | None]
+    """C of each PCoder's gradient scale, or None where errors are not scaled."""
     gradient: Gradient = "exact"
+    """Whether the error terms are differentiable (``"exact"``) or constants (``"stop_error"``)."""
     frozen: bool = True
+    """The predictors' parameters are constants."""
     recompute: bool = False
+    """Keep only the representations of each timestep for the backward pass, and compute the rest again."""
 
     def unroll(self, images: Tensor, timesteps: int, keep: Sequence[Keep] = ()) -> Unrolled:
         """Run t = 0..T; see `PredictiveNetwork.unroll_input`."""

@@ -26,31 +26,28 @@ _FORMER = "pcbench adversarial images, 1"
 
 @dataclass(frozen=True)
 class Adversarials:
-    """Adversarial images of one attack on one classifier. E budgets, N images.
-
-    Attributes:
-        condition: The attack.
-        model: The model that they were made against.
-        seed: The run's seed.
-        data: The images' source.
-        ids: N ids.
-        labels: (N,), int64.
-        targets: The classes that were to be reached, (N,), int64, or None.
-        epsilons: Ascending, 0 first.
-        pool: Every different image once, (M, channels, height, width), float32 in [0, 1]; the first N are clean.
-        index: Which image of the pool stands for each budget and image, (E, N), int64.
-    """
+    """Adversarial images of one attack on one classifier. E budgets, N images."""
 
     condition: Condition
+    """The attack."""
     model: str
+    """The model that they were made against."""
     seed: int
+    """The run's seed."""
     data: str
+    """The images' source."""
     ids: tuple[str, ...]
+    """N ids."""
     labels: Tensor
+    """(N,), int64."""
     targets: Tensor | None
+    """The classes that were to be reached, (N,), int64, or None."""
     epsilons: tuple[float, ...]
+    """Ascending, 0 first."""
     pool: Tensor
+    """Every different image once, (M, channels, height, width), float32 in [0, 1]; the first N are clean."""
     index: Tensor
+    """Which image of the pool stands for each budget and image, (E, N), int64."""
 
     @property
     def norm(self) -> NormName:

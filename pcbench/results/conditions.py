@@ -16,29 +16,26 @@ def slug(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What was done to the images, apart from who is asked: the columns that are the same in a block of rows.
-
-    Attributes:
-        suite: Name of the suite.
-        kind: ``"clean"``, ``"corruption"``, ``"noise"`` or ``"attack"``.
-        name: Name of the corruption or attack; ``"clean"`` for clean images.
-        severity: 1 to 5 for corruptions.
-        norm: Norm of an attack's budget, such as ``"linf"``.
-        epsilon: An attack's budget in [0,1] pixel units, or the standard deviation of a noise.
-        targeted: Whether an attack aims at a class.
-        gradient: ``"exact"`` or ``"stop_error"``, the gradient an attack takes; none where it uses no gradient.
-        attacked_timestep: The timestep whose loss an attack takes.
-    """
+    """What was done to the images, apart from who is asked: the columns that are the same in a block of rows."""
 
     suite: str
+    """Name of the suite."""
     kind: str
+    """``"clean"``, ``"corruption"``, ``"noise"`` or ``"attack"``."""
     name: str
+    """Name of the corruption or attack; ``"clean"`` for clean images."""
     severity: int | None = None
+    """1 to 5 for corruptions."""
     norm: str | None = None
+    """Norm of an attack's budget, such as ``"linf"``."""
     epsilon: float | None = None
+    """An attack's budget in [0,1] pixel units, or the standard deviation of a noise."""
     targeted: bool | None = None
+    """Whether an attack aims at a class."""
     gradient: str | None = None
+    """``"exact"`` or ``"stop_error"``, the gradient an attack takes; none where it uses no gradient."""
     attacked_timestep: int | None = None
+    """The timestep whose loss an attack takes."""
 
     @property
     def path(self) -> str:

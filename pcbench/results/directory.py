@@ -44,19 +44,16 @@ MARKER = ".pcbench.json"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run.
-
-    Attributes:
-        folder: Where it lies.
-        spec: What was run.
-        manifest: The whole manifest: versions, times, notes, hashes of the files.
-        found: Whether it had been computed before, and was found again.
-    """
+    """A finished run."""
 
     folder: Path
+    """Where it lies."""
     spec: RunSpec
+    """What was run."""
     manifest: dict[str, Any]
+    """The whole manifest: versions, times, notes, hashes of the files."""
     found: bool = False
+    """Whether it had been computed before, and was found again."""
 
     @property
     def key(self) -> str:
@@ -146,12 +143,12 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
         hashes: dict[str, str] = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it anew with again=True"
+            f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it again with again=True"
         ) from error
     if verify:
         for name, digest in hashes.items():
             if not (folder / name).is_file() or file_hash(folder / name) != digest:
-                raise DataError(f"{folder / name}: missing or changed since the run; run it anew with again=True")
+                raise DataError(f"{folder / name}: missing or changed since the run; run it again with again=True")
     return Run(folder, spec, manifest)
 
 

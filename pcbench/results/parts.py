@@ -31,17 +31,14 @@ class PartError(DataError):
 
 @dataclass(frozen=True)
 class Part:
-    """What a unit of work made.
-
-    Attributes:
-        table: Its rows.
-        machine: The kind of CPU or GPU that computed it.
-        files: Files that belong to it, by name.
-    """
+    """What a unit of work made."""
 
     table: pa.Table
+    """Its rows."""
     machine: str
+    """The kind of CPU or GPU that computed it."""
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """Files that belong to it, by name."""
 
 
 def write_part(path: Path, part: Part, *, key: str, unit: str) -> None:

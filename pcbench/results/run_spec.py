@@ -18,116 +18,104 @@ _FORMER_SUITES = Path(__file__).with_name("former_suites.json")
 
 
 class SuiteSpec(Definition):
-    """A suite as it was run.
-
-    Attributes:
-        name: The suite's name.
-        kind: The folder of the catalogue it comes from.
-        version: The version its definition states.
-        sha256: Hash of what in its definition can change a number.
-        images: How many images it is run on, before a rule that needs the network.
-        subset: Whether these are fewer than the data source holds.
-        rule: ``"correct_at_every_timestep"`` where the network's answers choose among these images.
-        former_sha256: Hash over its definition files, by which pcbench's specs of version 1 named a suite.
-    """
+    """A suite as it was run."""
 
     name: str
+    """The suite's name."""
     kind: Literal["corruptions", "attacks"]
+    """The folder of the catalogue it comes from."""
     version: str
+    """The version its definition states."""
     sha256: str
+    """Hash of what in its definition can change a number."""
     images: int
+    """How many images it is run on, before a rule that needs the network."""
     subset: bool
+    """Whether these are fewer than the data source holds."""
     rule: str | None = None
+    """``"correct_at_every_timestep"`` where the network's answers choose among these images."""
     former_sha256: str | None = None
+    """Hash over its definition files, by which pcbench's specs of version 1 named a suite."""
 
 
 class DataSpec(Definition):
-    """The images and labels of a run.
-
-    Attributes:
-        name: The source as the user named it, without the path.
-        split: Which part of it.
-        fingerprint: Hash over ids, labels, bytes and preprocessing of the images that are run on.
-        available: How many images the source holds.
-        preprocessing: How files become images of the network's size.
-        corrupted: Hash over the published corrupted files, where these are read instead of made.
-        leave_out: How many images were left out because hyperparameters were tuned on them, and the seed.
-        former_fingerprint: The same hash over all images that the source holds, as specs of version 1 had it; None
-            where the run is on a part of them, for then the others are not read.
-    """
+    """The images and labels of a run."""
 
     name: str
+    """The source as the user named it, without the path."""
     split: str
+    """Which part of it."""
     fingerprint: str
+    """Hash over ids, labels, bytes and preprocessing of the images that are run on."""
     available: int
+    """How many images the source holds."""
     preprocessing: dict[str, str | int | None]
+    """How files become images of the network's size."""
     corrupted: str | None = None
+    """Hash over the published corrupted files, where these are read instead of made."""
     leave_out: str | None = None
+    """How many images were left out because hyperparameters were tuned on them, and the seed."""
     former_fingerprint: str | None = None
+    """The same hash over all images that the source holds, as specs of version 1 had it; None where the run is on a
+    part of them, for then the others are not read."""
 
 
 class Settings(Definition):
-    """The choices of a run that can change a number.
-
-    Attributes:
-        seed: Seed of all randomness.
-        timesteps: T, the number of updates; every t of 0..T is scored.
-        batch_size: Images in one pass (changes no image, but the last bits of logits).
-        block_size: Images in one unit of work; batches are cut inside a block. None in specs of version 1.
-        gradient: How attacks differentiate the error term.
-        plain_sweep: Attack every image at every epsilon.
-        bracketing: Whether budgets far out of an attack's reach were skipped, and a tenth of them spot-checked.
-        epsilons: Overrides the suite's epsilons.
-        corruption_backend: ``"fast"`` or ``"reference"``.
-        jpeg_quality: Recompress on-the-fly images as the published files were.
-        precision: Floating-point type of the network.
-        compiled: Whether the network went through torch.compile.
-        recompute: Whether the graphs of attacks were built one timestep at a time.
-        device: Where the network ran.
-        threads: CPU threads (they can change the last bits of a sum).
-        checks: Whether the evidence about the gradients was collected.
-        save_adversarials: Whether adversarial images were kept: no number depends on it, but a finished run without
-            them must not be taken for one that has them.
-    """
+    """The choices of a run that can change a number."""
 
     seed: int
+    """Seed of all randomness."""
     timesteps: int
+    """T, the number of updates; every t of 0..T is scored."""
     batch_size: int
+    """Images in one pass (changes no image, but the last bits of logits)."""
     gradient: Literal["exact", "stop_error"]
+    """How attacks differentiate the error term."""
     plain_sweep: bool
+    """Attack every image at every epsilon."""
     epsilons: tuple[float, ...] | None
+    """Overrides the suite's epsilons."""
     corruption_backend: Literal["fast", "reference"]
+    """``"fast"`` or ``"reference"``."""
     jpeg_quality: int | None
+    """Recompress on-the-fly images as the published files were."""
     precision: str
+    """Floating-point type of the network."""
     compiled: bool
+    """Whether the network went through torch.compile."""
     device: str
+    """Where the network ran."""
     threads: int
+    """CPU threads (they can change the last bits of a sum)."""
     checks: bool
+    """Whether the evidence about the gradients was collected."""
     save_adversarials: bool = False
+    """Whether adversarial images were kept: no number depends on it, but a finished run without them must not be taken
+    for one that has them."""
     recompute: bool = False
+    """Whether the graphs of attacks were built one timestep at a time."""
     bracketing: bool = False
+    """Whether budgets far out of an attack's reach were skipped, and a tenth of them spot-checked."""
     block_size: int | None = None
+    """Images in one unit of work; batches are cut inside a block. None in specs of version 1."""
 
 
 class RunSpec(Definition):
-    """What is run: everything that can change a number, and nothing about where things lie.
-
-    Attributes:
-        version: Version of this description.
-        model: The model's own description: name, hashes of weights, code and configuration, normalisation, marks.
-        data: The images.
-        suites: What is measured.
-        settings: The choices.
-        versions: Versions of this package (with a hash of the code that makes parts), of Python and of the libraries
-            that this run uses.
-    """
+    """What is run: everything that can change a number, and nothing about where things lie."""
 
     version: int
+    """Version of this description."""
     model: dict[str, str | int | float | bool | None]
+    """The model's own description: name, hashes of weights, code and configuration, normalisation, marks."""
     data: DataSpec
+    """The images."""
     suites: tuple[SuiteSpec, ...]
+    """What is measured."""
     settings: Settings
+    """The choices."""
     versions: dict[str, str]
+    """Versions of this package (with a hash of the code that makes parts), of Python and of the libraries that this run
+    uses."""
 
     def key(self) -> str:
         """Return twelve hexadecimal digits that differ whenever anything that can change a number does."""
@@ -153,17 +141,14 @@ class RunSpec(Definition):
 
 @dataclass(frozen=True)
 class SpecDifference:
-    """A field of two descriptions that differs.
-
-    Attributes:
-        field: Its path, such as ``settings.seed``.
-        first: Its value in the first run (or the reference).
-        second: Its value in the second.
-    """
+    """A field of two descriptions that differs."""
 
     field: str
+    """Its path, such as ``settings.seed``."""
     first: Any
+    """Its value in the first run (or the reference)."""
     second: Any
+    """Its value in the second."""
 
     def __str__(self) -> str:
         return f"{self.field}: {_short(self.first)} -> {_short(self.second)}"

@@ -23,21 +23,18 @@ FOLDER = "adversarials"
 
 @dataclasses.dataclass(frozen=True)
 class SavedSuite:
-    """The saved images of one suite of one run.
-
-    Attributes:
-        name: What tables call it: the suite they were made by, and the model they were made against.
-        version: Of the way they are scored.
-        attacks: The attacks, as conditions of this suite, each with its budgets.
-        files: The files of each attack, one a block of images.
-        source: The clean images of all of them.
-    """
+    """The saved images of one suite of one run."""
 
     name: str
+    """What tables call it: the suite they were made by, and the model they were made against."""
     version: int
+    """Of the way they are scored."""
     attacks: tuple[tuple[Condition, tuple[float, ...]], ...]
+    """The attacks, as conditions of this suite, each with its budgets."""
     files: tuple[tuple[Path, ...], ...]
+    """The files of each attack, one a block of images."""
     source: ImageSource
+    """The clean images of all of them."""
 
     def sha256(self) -> str:
         """Return a hash over all files."""

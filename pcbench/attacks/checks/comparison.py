@@ -14,28 +14,25 @@ from pcbench.metrics.paired import holm, mcnemar
 
 @dataclass(frozen=True)
 class Comparison:
-    """A rival against the judged attack.
-
-    Attributes:
-        sign: The sign of broken gradients that this comparison looks for, in words.
-        epsilon: The budget of both.
-        n: How many images both attacked.
-        judged_rate: The share that the judged attack broke.
-        rival_rate: The share that the rival broke.
-        rival_only: How many images only the rival broke.
-        judged_only: How many only the judged attack broke.
-        p_value: How likely so many images broken by the rival alone are, if neither were better (one-sided exact
-            McNemar test).
-    """
+    """A rival against the judged attack."""
 
     sign: str
+    """The sign of broken gradients that this comparison looks for, in words."""
     epsilon: float
+    """The budget of both."""
     n: int
+    """How many images both attacked."""
     judged_rate: float
+    """The share that the judged attack broke."""
     rival_rate: float
+    """The share that the rival broke."""
     rival_only: int
+    """How many images only the rival broke."""
     judged_only: int
+    """How many only the judged attack broke."""
     p_value: float
+    """How likely so many images broken by the rival alone are, if neither were better (one-sided exact McNemar test).
+    """
 
 
 def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Comparison:

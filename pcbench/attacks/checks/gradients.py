@@ -30,22 +30,19 @@ METRICS = (
 
 @dataclass(frozen=True)
 class GradientEvidence:
-    """What was seen of a classifier's gradients.
-
-    Attributes:
-        n: Images looked at.
-        exist: Whether the logits depend on the images in a way that autograd can follow.
-        finite_share: Images whose gradient of the cross-entropy is finite in every pixel.
-        zero_share: Images whose gradient of the cross-entropy is zero in every pixel.
-        agreement: Correlation, over images and random directions, between the change of the margin that the gradient
-            predicts and the change that is seen; 1 is perfect, None where there is no gradient.
-    """
+    """What was seen of a classifier's gradients."""
 
     n: int
+    """Images looked at."""
     exist: bool
+    """Whether the logits depend on the images in a way that autograd can follow."""
     finite_share: float
+    """Images whose gradient of the cross-entropy is finite in every pixel."""
     zero_share: float
+    """Images whose gradient of the cross-entropy is zero in every pixel."""
     agreement: float | None
+    """Correlation, over images and random directions, between the change of the margin that the gradient predicts and
+    the change that is seen; 1 is perfect, None where there is no gradient."""
 
 
 def gradient_numbers(classifier: nn.Module, eval_batch: EvalBatch) -> dict[str, NDArray[np.float64]]:

@@ -24,19 +24,16 @@ SQUARE_QUERIES = 300
 
 @dataclass(frozen=True)
 class EvalBatch:
-    """The images on which a timestep is judged.
-
-    Attributes:
-        images: (N, channels, height, width), float in [0, 1].
-        labels: (N,), int64.
-        ids: N ids.
-        seed: The run's seed.
-    """
+    """The images on which a timestep is judged."""
 
     images: Tensor
+    """(N, channels, height, width), float in [0, 1]."""
     labels: Tensor
+    """(N,), int64."""
     ids: tuple[str, ...]
+    """N ids."""
     seed: int
+    """The run's seed."""
 
     def some(self, mask: NDArray[np.bool_]) -> EvalBatch:
         """Return the images where a mask (N,) holds."""

@@ -18,23 +18,20 @@ JUDGED_GRADIENT: Gradient = "exact"
 
 
 class EvidenceRow(TypedDict):
-    """One number about one image.
-
-    Attributes:
-        image_id: The image.
-        check: The kind of evidence, one of `pcbench.attacks.checks.evidence.evidence_kinds`.
-        attacked_timestep: The timestep that is looked at, or that the images were made against.
-        timestep: The timestep scored; the one attacked, where nothing else is said.
-        metric: What the number is.
-        value: The number; 1 and 0 for yes and no.
-    """
+    """One number about one image."""
 
     image_id: str
+    """The image."""
     check: str
+    """The kind of evidence, one of `pcbench.attacks.checks.evidence.evidence_kinds`."""
     attacked_timestep: int
+    """The timestep that is looked at, or that the images were made against."""
     timestep: int
+    """The timestep scored; the one attacked, where nothing else is said."""
     metric: str
+    """What the number is."""
     value: float
+    """The number; 1 and 0 for yes and no."""
 
 
 COLUMNS = ("image_id", "check", "attacked_timestep", "timestep", "metric", "value")
@@ -42,19 +39,16 @@ COLUMNS = ("image_id", "check", "attacked_timestep", "timestep", "metric", "valu
 
 @dataclass(frozen=True)
 class Measured:
-    """One number of several images.
-
-    Attributes:
-        ids: N ids.
-        metric: What the number is.
-        values: (N,), booleans or numbers.
-        scored: The timestep scored; None means the one attacked.
-    """
+    """One number of several images."""
 
     ids: Sequence[str]
+    """N ids."""
     metric: str
+    """What the number is."""
     values: NDArray[np.bool_] | NDArray[np.float64]
+    """(N,), booleans or numbers."""
     scored: int | None = None
+    """The timestep scored; None means the one attacked."""
 
 
 def as_rows(check: str, attacked: int, measured: Iterable[Measured]) -> list[EvidenceRow]:

@@ -17,25 +17,22 @@ from pcbench.norms import NormName
 
 @dataclass(frozen=True)
 class TransferMatrix:
-    """How one attack's images carry over from timestep to timestep.
-
-    Attributes:
-        attack: The attack's name.
-        norm: The ball's norm.
-        epsilon: The budget.
-        gradient: How the attack differentiated the error terms.
-        timesteps: The timesteps attacked (rows) and scored (columns), ascending.
-        broken: ``broken[a, e, i]``: image i, made against timestep a, is misclassified at timestep e; (T, T, N).
-        correct: ``correct[t, i]``: image i is right at timestep t when clean; (T, N).
-    """
+    """How one attack's images carry over from timestep to timestep."""
 
     attack: str
+    """The attack's name."""
     norm: NormName
+    """The ball's norm."""
     epsilon: float
+    """The budget."""
     gradient: Gradient
+    """How the attack differentiated the error terms."""
     timesteps: tuple[int, ...]
+    """The timesteps attacked (rows) and scored (columns), ascending."""
     broken: NDArray[np.bool_]
+    """``broken[a, e, i]``: image i, made against timestep a, is misclassified at timestep e; (T, T, N)."""
     correct: NDArray[np.bool_]
+    """``correct[t, i]``: image i is right at timestep t when clean; (T, N)."""
 
     def rates(self) -> NDArray[np.float64]:
         """Return the success rate of each pair of timesteps over the images right at both, (T, T); NaN where none."""

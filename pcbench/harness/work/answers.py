@@ -61,5 +61,5 @@ def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
         what = "gives another number of logits"
     raise UsageError(
         f"the model {what}: it is not the network that this work was begun with, although its code and weights look "
-        "the same (or it draws random numbers); give another folder with `out`, or again=True to compute anew"
+        "the same (or it draws random numbers); give another folder with `out`, or again=True to compute again"
     )

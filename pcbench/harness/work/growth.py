@@ -46,19 +46,15 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
 
 @dataclasses.dataclass(frozen=True)
 class Growth:
-    """How representations of clean images grow.
-
-    Attributes:
-        images: How many images were watched: the first ones of the source, at most 256.
-        diverging: On how many of them a representation grew more than tenfold over its size at t = 0, or was no
-            longer finite.
-        largest: For each timestep, the largest ratio of a representation's root mean square to that at t = 0, over
-            all PCoders, in the mean over the images.
-    """
+    """How representations of clean images grow."""
 
     images: int
+    """How many images were watched: the first ones of the source, at most 256."""
     diverging: int
+    """On how many of them a representation grew more than tenfold over its size at t = 0, or was no longer finite."""
     largest: tuple[float, ...]
+    """For each timestep, the largest ratio of a representation's root mean square to that at t = 0, over all PCoders,
+    in the mean over the images."""
 
     @property
     def sentence(self) -> str | None:
