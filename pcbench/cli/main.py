@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import signal
 import sys
@@ -31,6 +33,9 @@ from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
 from pcbench.errors import PcbenchError
+
+_NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
+_FAULT = "this is a fault of pcbench: --debug shows where"
 
 
 class _Verbs(TyperGroup):
@@ -100,6 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    _print_what_can_be_printed()
     try:
         with stoppable():
             code = app(args=[word for word in given if word != "--debug"], prog_name="pcbench", standalone_mode=False)
@@ -120,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        sys.exit(_fail(f"{_words(error)}; this is a fault of pcbench: --debug shows where", 1))
+        sys.exit(_fail(_unprintable(error) or f"{_words(error)}; {_FAULT}", 1))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -128,6 +134,27 @@ def _stopped(stop: BaseException) -> str:
     """Say what is kept; whoever was at work has noted it on the exception."""
     kept = "".join(f"{note}; " for note in getattr(stop, "__notes__", [])[:1])
     return f"stopped; {kept}the same command goes on from here"
+
+
+def _print_what_can_be_printed() -> None:
+    """Print "?" on a terminal that lacks a letter, such as β."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _unprintable(error: Exception) -> str | None:
+    """Return what to say where the output cannot be printed; files are written elsewhere, with errors of their own."""
+    if (
+        not isinstance(error, OSError)
+        or error.filename is not None
+        or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF)
+    ):
+        return None
+    with contextlib.suppress(OSError):
+        # What waits to be printed would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"the output cannot be printed ({error.strerror}); what was computed is kept"
 
 
 def _words(error: Exception) -> str:

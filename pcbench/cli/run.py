@@ -27,7 +27,7 @@ def run_command(options: RunOptions) -> None:
 def _log_progress() -> None:
     """Without a terminal, write our own progress (and no other library's) as lines with the time."""
     logger = logging.getLogger("pcbench")
-    if not sys.stderr.isatty() and not logger.handlers:
+    if sys.stderr is not None and not sys.stderr.isatty() and not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)

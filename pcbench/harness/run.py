@@ -81,7 +81,7 @@ class _Lazy:
         """Return the engine."""
         if self._made is None:
             job = Job(self._plan.spec, self._plan.locations, self._plan.objects)
-            self._made = make(job, workers=self._workers, model=self._plan.model)
+            self._made = make(job, workers=min(self._workers, len(self._plan.units)), model=self._plan.model)
         return self._made
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import Unpack
 
 from pcbench.errors import UsageError
-from pcbench.files import real_path
+from pcbench.files import MARKER, UNFINISHED, real_path
 from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.results.lock import announce, hold
 
@@ -57,7 +57,7 @@ def start(request: RunOptions) -> Run:
     """
     command = shlex.join(sys.argv)
     with ExitStack() as stack:
-        out = None if request["out"] is None else real_path(Path(request["out"]))
+        out = None if request["out"] is None else _fit(real_path(Path(request["out"])))
         if out is not None:
             stack.enter_context(hold(out, command))
         else:
@@ -71,6 +71,25 @@ def start(request: RunOptions) -> Run:
         if out is None:
             stack.enter_context(hold(final, command))
         return execute(request, plan, final)
+
+
+def _fit(out: Path) -> Path:
+    """Return a place for a run's folder.
+
+    Raises:
+        UsageError: It is a disk's root, an unfinished run's own folder, or inside a run.
+    """
+    why = None
+    if not out.name:
+        why = "is the root of a disk"
+    elif out.name.endswith(UNFINISHED):
+        why = f"ends in {UNFINISHED}, as the folders of unfinished runs do"
+    else:
+        within = next((folder for folder in out.parents if (folder / MARKER).is_file()), None)
+        why = None if within is None else f"lies inside {within}, which is a run"
+    if why is not None:
+        raise UsageError(f"{out} {why}; give another folder with --out")
+    return out
 
 
 def _words(request: RunOptions) -> str:

@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from pcbench import files
 from pcbench.errors import DataError, UsageError
+from pcbench.files import MARKER, UNFINISHED
 from pcbench.results.run_spec import RunSpec, read_spec
 from pcbench.results.schema import joined, read_outcomes, read_table
 
@@ -38,8 +39,8 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 LOCATIONS = "locations.toml"
 """Where the run was made and where its files were; it is not published, so no manifest lists it."""
-MARKER = ".pcbench.json"
-"""The file by which a folder is known as one that pcbench made: no other folder is ever replaced or removed."""
+_REPORT = "report"
+_FIGURE_ENDINGS = (".svg", ".pdf", ".png")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Run:
 
 def partial_folder(final: Path) -> Path:
     """Return what a run's folder is called while the run is under way."""
-    return final.with_name(final.name + ".partial")
+    return final.with_name(final.name + UNFINISHED)
 
 
 def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any]) -> None:
@@ -129,7 +130,7 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
     """
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
-        unfinished = folder.name.endswith(".partial") or partial_folder(folder).is_dir()
+        unfinished = folder.name.endswith(UNFINISHED) or partial_folder(folder).is_dir()
         state = "an unfinished run: start it again to go on" if unfinished else "no run of pcbench (no manifest.json)"
         raise UsageError(f"{folder} is {state}")
     try:
@@ -153,10 +154,23 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
 
 
 def foreign_files(run: Run) -> list[str]:
-    """Return the files in a run's folder that the run did not make, beside its report."""
+    """Return the files in a run's folder that pcbench did not make."""
     known = {*run.manifest["files"], MANIFEST, MARKER}
     found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))
-    return [name for name in found if name not in known]
+    return [*(name for name in found if name not in known), *_foreign_in_report(run.folder)]
+
+
+def _foreign_in_report(folder: Path) -> list[str]:
+    """Return what is neither the page nor a figure; the manifest does not list the report, which can be made again."""
+    found = [path for path in sorted((folder / _REPORT).rglob("*")) if path.is_file()]
+    here = set(found)
+    # A figure is there in every format, so a picture that somebody put beside the figures is alone.
+    foreign = (
+        path
+        for path in found
+        if path.name != "index.html" and not here.issuperset(path.with_suffix(kind) for kind in _FIGURE_ENDINGS)
+    )
+    return [path.relative_to(folder).as_posix() for path in foreign]
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -173,4 +187,4 @@ def file_hash(path: Path) -> str:
 def _listed(folder: Path) -> list[Path]:
     """Return the files that a manifest lists: not the report, which can be made again, nor what is not published."""
     found = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if path.relative_to(folder).parts[0] not in ("report", MARKER, LOCATIONS))
+    return sorted(path for path in found if path.relative_to(folder).parts[0] not in (_REPORT, MARKER, LOCATIONS))

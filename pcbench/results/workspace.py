@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from pcbench import files
 from pcbench.errors import DataError, UsageError, WriteError
+from pcbench.files import MARKER
 from pcbench.results.directory import (
     MANIFEST,
-    MARKER,
     Run,
     foreign_files,
     open_run,

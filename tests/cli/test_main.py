@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import pcbench
 from pcbench.cli.main import main
+from pcbench.files import MARKER
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -71,6 +73,32 @@ def test_a_folder_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[
     (tmp_path / "file").write_text("")
     line = fails(capsys, "run", "--images", "10", "--suite", "digits-c", "--out", str(tmp_path / "file" / "run"))
     assert "cannot be written" in line
+
+
+@pytest.mark.parametrize(
+    ("out", "says"), [("/", "is the root of a disk"), ("x.partial", "ends in .partial"), ("made/inside", "lies inside")]
+)
+def test_a_place_that_no_run_can_have_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("made").mkdir()
+    Path("made", MARKER).write_text("{}")
+    line = fails(capsys, "run", "--images", "10", "--suite", "digits-c", "--out", out)
+    assert says in line
+    assert "--out" in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+@pytest.mark.parametrize(("variables", "out"), [({}, "/dev/full"), ({"PYTHONIOENCODING": "ascii"}, "/dev/null")])
+def test_output_that_cannot_be_printed_is_not_called_a_fault(variables: dict[str, str], out: str) -> None:
+    command = [sys.executable, "-c", "from pcbench.cli.main import main; main()", "list"]
+    with Path(out).open("w") as stream:
+        done = subprocess.run(
+            command, env={**os.environ, **variables}, stdout=stream, stderr=subprocess.PIPE, text=True, check=False
+        )
+    expected = "pcbench: the output cannot be printed (No space left on device); what was computed is kept\n"
+    assert (done.returncode, done.stderr) == ((1, expected) if out == "/dev/full" else (0, ""))
 
 
 def test_the_version_and_the_lists_are_printed(capsys: pytest.CaptureFixture[str]) -> None:

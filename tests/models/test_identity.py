@@ -90,6 +90,49 @@ def test_an_edit_of_a_layer_inside_sequential_counts(folder: Folder) -> None:
     assert folder.identity().attributes_sha256 == before.attributes_sha256
 
 
+GUARDED = """
+import limits_y
+from torch import nn
+LIMIT = 1
+
+def within(x):
+    return x < LIMIT + limits_y.MORE
+
+class Guard(nn.Module):
+    def forward(self, x):
+        return within(x)
+
+def make():
+    return Guard()
+"""
+
+
+def test_global_variables_that_the_code_uses_count_as_they_stand(folder: Folder) -> None:
+    folder.write(net_y=GUARDED, limits_y="MORE = 0\nUNUSED = 0\n")
+    before = folder.identity()
+    model = folder.model()
+    assert model_identity(model, "net_y").code_sha256 == before.code_sha256
+    limits, net = sys.modules["limits_y"], sys.modules["net_y"]
+    limits.UNUSED = 5
+    assert model_identity(model, "net_y").code_sha256 == before.code_sha256
+    limits.MORE = 1
+    changed = model_identity(model, "net_y").code_sha256
+    limits.MORE, net.LIMIT = 0, 2
+    assert len({before.code_sha256, changed, model_identity(model, "net_y").code_sha256}) == 3
+    net.LIMIT = 1
+    assert model_identity(model, "net_y").code_sha256 == before.code_sha256
+    net.within = lambda x: x > 3
+    assert model_identity(model, "net_y").code_sha256 != before.code_sha256
+
+
+def test_code_that_was_edited_after_it_was_loaded_is_not_taken_for_the_edited_one(folder: Folder) -> None:
+    folder.write(layer_y=LAYER, net_y=MAKE)
+    model = folder.model()
+    folder.edit("layer_y", "2 * x", "3 * x")
+    in_memory = model_identity(model, "net_y").code_sha256
+    assert in_memory != folder.identity().code_sha256
+
+
 def test_docstrings_and_comments_do_not_count(folder: Folder) -> None:
     folder.write(layer_y=LAYER, net_y=MAKE)
     before = folder.identity()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import Normalize
 
 from pcbench.models.identity import model_identity
 
@@ -118,12 +119,53 @@ def test_values_that_are_equal_are_equal_in_the_hash(one: object, other: object)
     assert attributes(value=one) == attributes(value=other)
 
 
-def test_depth_is_limited() -> None:
+def test_deep_values_count_and_what_is_too_deep_is_unreadable() -> None:
     def nested(value: int, depth: int) -> object:
         return [nested(value, depth - 1)] if depth else value
 
-    assert attributes(value=nested(1, 6)) != attributes(value=nested(2, 6))
-    assert attributes(value=nested(1, 7)) == attributes(value=nested(2, 7))
+    assert attributes(value=nested(1, 20)) != attributes(value=nested(2, 20))
+    assert model_identity(Net(value=nested(1, 20))).code_sha256 is not None
+    assert model_identity(Net(value=nested(1, 70))).code_sha256 is None
+
+
+class Slotted:
+    __slots__ = ("__hidden", "limit")
+
+    def __init__(self, limit: float, hidden: float = 0.0) -> None:
+        self.limit = limit
+        self.__hidden = hidden
+
+
+class Named(dict[str, int]):
+    """A dictionary whose values may be attributes as well."""
+
+
+def test_attributes_in_slots_of_subclasses_and_of_installed_libraries_count() -> None:
+    def named(limit: int) -> Named:
+        made = Named(a=1)
+        made.limit = limit  # type: ignore[attr-defined]
+        return made
+
+    for make in (Slotted, named, lambda limit: Slotted(0, limit), lambda limit: Normalize([0.5], [limit])):
+        assert attributes(value=make(1)) == attributes(value=make(1))
+        assert attributes(value=make(1)) != attributes(value=make(2))
+
+
+def test_an_object_in_two_places_and_inside_itself_is_read_once() -> None:
+    def made(limit: int) -> Slotted:
+        one = Slotted(limit)
+        one.limit = [one, {"limit": limit, "again": one}]  # type: ignore[assignment]
+        return one
+
+    assert attributes(value=made(1), other=made(1)) == attributes(value=made(1), other=made(1))
+    assert attributes(value=made(1)) != attributes(value=made(2))
+
+
+def test_the_order_of_a_set_does_not_count() -> None:
+    words = [f"word {number}" for number in range(50)]
+    shared = Slotted(1)
+    one, other = ({(word, shared) for word in order} for order in (words, words[::-1]))
+    assert attributes(value=one) == attributes(value=other)
 
 
 def test_training_mode_weights_and_gradients_are_left_out() -> None:

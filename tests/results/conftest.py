@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 from made_runs import made_data, made_run, made_settings, made_spec, made_suite
 
+from pcbench.files import MARKER
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import MARKER, Run
+from pcbench.results.directory import Run
 from pcbench.results.run_spec import SPEC_VERSION, RunSpec
 from pcbench.results.schema import outcome_table
 

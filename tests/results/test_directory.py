@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pcbench.errors import DataError, UsageError
-from pcbench.results.directory import MARKER, Run, foreign_files, open_run, partial_folder
+from pcbench.files import MARKER
+from pcbench.results.directory import Run, foreign_files, open_run, partial_folder
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import OUTCOMES, read_outcomes
 from pcbench.results.workspace import begin
@@ -74,13 +75,19 @@ def test_a_run_of_a_version_to_come_is_refused(tmp_path: Path, finish: Finish) -
         open_run(tmp_path / "run")
 
 
-def test_files_that_the_run_did_not_make_are_found_but_for_its_report(tmp_path: Path, finish: Finish) -> None:
+def test_files_that_the_run_did_not_make_are_found_in_its_report_too(tmp_path: Path, finish: Finish) -> None:
     run = finish(tmp_path / "run")
     for name in ("report/index.html", "notes.txt", "outcomes/mine.csv"):
         (run.folder / name).parent.mkdir(exist_ok=True)
         (run.folder / name).write_text("mine")
     assert (run.folder / MARKER).is_file()
     assert sorted(foreign_files(open_run(run.folder))) == ["notes.txt", "outcomes/mine.csv"]
+    report = run.folder / "report"
+    report.mkdir(exist_ok=True)
+    for name in ("index.html", "accuracy.svg", "accuracy.pdf", "accuracy.png", "mine.png", "notes.txt"):
+        (report / name).write_text("")
+    found = foreign_files(open_run(run.folder))
+    assert [name for name in found if name.startswith("report/")] == ["report/mine.png", "report/notes.txt"]
 
 
 def test_outcomes_of_version_2_are_read_under_todays_names(tmp_path: Path, outcomes: pa.Table) -> None:

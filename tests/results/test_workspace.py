@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from pcbench.errors import DataError, UsageError
-from pcbench.results.directory import MARKER, Run, open_run
+from pcbench.files import MARKER
+from pcbench.results.directory import Run, open_run
 from pcbench.results.parts import Part, PartError
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.workspace import Workspace, begin, settle

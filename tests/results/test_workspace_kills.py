@@ -14,8 +14,8 @@ import pytest
 
 from pcbench import files
 from pcbench.errors import HeldError
-from pcbench.files import Point, watched
-from pcbench.results.directory import MARKER, Run, open_run, partial_folder
+from pcbench.files import MARKER, Point, watched
+from pcbench.results.directory import Run, open_run, partial_folder
 from pcbench.results.lock import hold
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.workspace import WorkspaceState, begin, clean_up, read_state, settle

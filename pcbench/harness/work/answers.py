@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from pcbench.errors import UsageError
 from pcbench.harness.blocks import Unit
@@ -15,7 +16,9 @@ from pcbench.harness.scoring import to_unit_range
 from pcbench.results.schema import joined, made_table
 
 TOLERANCE = 1e-4
-"""How far a logit may be from the one that was stored, as a share of the largest logit's size."""
+"""How far a logit may be from the one that was stored, as a share of its size or of a small logit's at the same t."""
+_SMALL = 0.25
+"""The quantile of the logits' sizes that counts as a small one: classes that are masked by huge logits are above it."""
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
@@ -45,13 +48,13 @@ def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
         now: The answers of the network that is here.
 
     Raises:
-        UsageError: They differ by more than `TOLERANCE` of the largest logit; image and timestep are named.
+        UsageError: They differ by more than `TOLERANCE`; image and timestep are named.
     """
     before, after = (table.column("logit").to_numpy() for table in (stored, now))
-    # A network that overflows answers NaN each time: the same index, the same NaN.
-    scale = float(np.nanmax(np.abs(before[np.isfinite(before)]), initial=1e-12))
     if len(before) == len(after):
-        same = (np.abs(before - after) <= TOLERANCE * scale) | (before == after) | (np.isnan(before) & np.isnan(after))
+        allowed = TOLERANCE * np.maximum(np.abs(before), _small_sizes(before, stored.column("timestep").to_numpy()))
+        # A network that overflows answers NaN each time: the same index, the same NaN.
+        same = (np.abs(before - after) <= allowed) | (before == after) | (np.isnan(before) & np.isnan(after))
         if same.all():
             return
         index = int(np.flatnonzero(~same)[0])
@@ -63,3 +66,13 @@ def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
         f"the model {what}: it is not the network that this work was begun with, although its code and weights look "
         "the same (or it draws random numbers); give another folder with `out`, or again=True to compute again"
     )
+
+
+def _small_sizes(logits: NDArray[np.float64], timesteps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return, for each logit, the size of a small one at its timestep: growing networks are not judged by the last."""
+    sizes = np.zeros(len(logits))
+    for timestep in np.unique(timesteps):
+        here = timesteps == timestep
+        finite = np.abs(logits[here & np.isfinite(logits)])
+        sizes[here] = np.quantile(finite, _SMALL) if len(finite) else 0.0
+    return sizes
