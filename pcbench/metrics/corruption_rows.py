@@ -50,12 +50,12 @@ class ErrorMeasure:
     """The network it is normalised by, if any."""
 
 
-Severities = Mapping[str, int]
+SeverityCounts = Mapping[str, int]
 """How many severities each corruption has: they are 1, 2, … up to this number."""
 
 
 def corruption_rows(
-    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: Severities | None = None
+    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: SeverityCounts | None = None
 ) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
@@ -98,7 +98,7 @@ def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
     return columns
 
 
-def error_measures(baseline: BaselineErrors | None, counts: Severities, start: int = 0) -> list[ErrorMeasure]:
+def error_measures(baseline: BaselineErrors | None, counts: SeverityCounts, start: int = 0) -> list[ErrorMeasure]:
     """Return all measures that can be made, with a baseline or without one.
 
     Args:
@@ -124,7 +124,7 @@ def error_measures(baseline: BaselineErrors | None, counts: Severities, start: i
     return [*normalised, unnormalised, relative_to_start]
 
 
-def _normalised_measures(baseline: BaselineErrors, counts: Severities) -> list[ErrorMeasure]:
+def _normalised_measures(baseline: BaselineErrors, counts: SeverityCounts) -> list[ErrorMeasure]:
     corruption = ErrorMeasure(
         "corruption_error",
         "mean_corruption_error",
@@ -209,7 +209,7 @@ def _estimate(sample: Sample[Key], statistic: Callable[[Floats], Floats], keys: 
 
 
 def _with_baseline(
-    names: list[str], measure: ErrorMeasure, baseline: BaselineErrors | None, counts: Severities
+    names: list[str], measure: ErrorMeasure, baseline: BaselineErrors | None, counts: SeverityCounts
 ) -> list[str]:
     if measure.baseline is None or baseline is None:
         return names
@@ -217,7 +217,7 @@ def _with_baseline(
     return [name for name in known if len(baseline.errors[name] or range(counts[name])) == counts[name]]
 
 
-def _severity_keys(counts: Severities, name: str, timestep: int) -> list[Key]:
+def _severity_keys(counts: SeverityCounts, name: str, timestep: int) -> list[Key]:
     return [(name, severity, timestep) for severity in range(1, counts[name] + 1)]
 
 
@@ -227,7 +227,7 @@ def _highest(columns: Mapping[Key, Booleans], name: str) -> int:
 
 
 def _severity_rows(
-    sample: Sample[Key], columns: Mapping[Key, Booleans], counts: Severities, timestep: int
+    sample: Sample[Key], columns: Mapping[Key, Booleans], counts: SeverityCounts, timestep: int
 ) -> Iterator[Row]:
     """Return accuracy and error over all corruptions, by severity and over all severities."""
     groups: list[tuple[int | None, list[Key]]] = [

@@ -12,7 +12,7 @@ from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
 from pcbench.metrics.corruption import BaselineErrors
-from pcbench.metrics.corruption_rows import Severities, clean_change_rows, corruption_rows
+from pcbench.metrics.corruption_rows import SeverityCounts, clean_change_rows, corruption_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
@@ -25,7 +25,7 @@ def summarise(
     *,
     model: str,
     baselines: Mapping[str, BaselineErrors],
-    severities: Mapping[str, Severities] | None = None,
+    severities: Mapping[str, SeverityCounts] | None = None,
     subsets: Collection[str] = (),
 ) -> pd.DataFrame:
     """Turn outcomes into the tidy table of `metrics.csv`.
@@ -55,7 +55,7 @@ def summarise_folder(
     *,
     model: str,
     baselines: Mapping[str, BaselineErrors],
-    severities: Mapping[str, Severities] | None = None,
+    severities: Mapping[str, SeverityCounts] | None = None,
     subsets: Collection[str] = (),
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def outcome_tables(folder: Path) -> Iterator[pa.Table]:
 def _summary(
     tables: Iterator[pa.Table],
     model: str,
-    suites: tuple[Mapping[str, BaselineErrors], Mapping[str, Severities]],
+    suites: tuple[Mapping[str, BaselineErrors], Mapping[str, SeverityCounts]],
     subsets: Collection[str],
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -116,7 +116,7 @@ def _summary(
 
 
 def _suite_rows(
-    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: Severities | None
+    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: SeverityCounts | None
 ) -> Iterator[Row]:
     for cell in outcomes.cells:
         if cell.condition.kind != "attack":
