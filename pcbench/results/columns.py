@@ -20,26 +20,21 @@ PIXELS = "[0,1] pixel units"
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table.
-
-    Attributes:
-        type: How it is stored; strings by a dictionary.
-        meaning: What it is, a clause for the docs.
-        unit: Its unit or range, where it has one.
-        may_be_empty: Whether a row can be without it.
-        since: The first version of the table that has it.
-        former_name: What it was called before that version, if it had another name.
-    """
+    """One column of a table."""
 
     type: pa.DataType
+    """How it is stored; strings by a dictionary."""
     meaning: str
+    """What it is, a clause for the docs."""
     unit: str = ""
+    """Its unit or range, where it has one."""
     may_be_empty: bool = False
+    """Whether a row can be without it."""
     since: int = 1
+    """The first version of the table that has it under this name."""
     former_name: str | None = None
+    """What it was called before that version, if it had another name."""
 
-
-_NAMES_OF_NORMS = ", ".join(f"`{name}`" for name in NORMS)
 
 OUTCOMES_VERSION = 3
 
