@@ -23,11 +23,10 @@ Operation = Literal["mkdir", "write", "fsync", "rename", "unlink", "rmdir", "cop
 Content = bytes | str | Callable[[Path], object]
 """What a file holds: bytes, text (UTF-8), or a function that writes it to the path that it is given."""
 
-UNFINISHED = ".partial"
 MARKER = ".pcbench.json"
 """The file by which a folder is known as one that pcbench made: no other folder is ever replaced or removed."""
 UNFINISHED = ".partial"
-"""What the names of unfinished runs' folders end in."""
+"""What the names of unfinished files, and of unfinished runs' folders, end in."""
 TRIAL = ".trial"
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk",

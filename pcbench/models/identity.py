@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 
 from pcbench import source_code
-from pcbench.models.identity_values import Values, bytecode, class_name, joined
+from pcbench.models.identity_values import ModelValues, bytecode, class_name, framed
 from pcbench.source_code import kind_of, normalised
 
 _MAIN = "__main__"
@@ -46,7 +46,7 @@ def model_identity(module: nn.Module, function_module: str | None = None) -> Mod
         module: The model.
         function_module: The module of the function that made it.
     """
-    values = Values(module)
+    values = ModelValues(module)
     attributes = values.of_model(module)
     code = _loaded(values)
     unreadable = {class_name(cls) for cls in values.layers if not _is_readable(cls)}
@@ -62,7 +62,7 @@ def model_identity(module: nn.Module, function_module: str | None = None) -> Mod
     for name, kind in sorted(kinds.items()):
         source = source_code.read_source(name) if kind == "own" else None
         if source is not None:
-            code.append(joined(name.encode(), normalised(source)))
+            code.append(framed(name.encode(), normalised(source)))
         elif kind in ("own", "unreadable"):
             unreadable.add(name)
     return ModelIdentity(
@@ -88,7 +88,7 @@ def _is_readable(cls: type[Any]) -> bool:
     return kind == "installed" or (cls.__module__ == _MAIN and _is_notebook())
 
 
-def _loaded(values: Values) -> list[bytes]:
+def _loaded(values: ModelValues) -> list[bytes]:
     """Return the code of a model's methods and functions as it was loaded, and the global variables that it uses.
 
     The files may have been edited since they were imported, and a variable set from outside or from the environment.
@@ -105,7 +105,7 @@ def _loaded(values: Values) -> list[bytes]:
         if id(function) in seen or not isinstance(home, str) or not _is_users(home):
             continue
         seen.add(id(function))
-        parts.append(joined(function.__qualname__.encode(), bytecode(function.__code__)))
+        parts.append(framed(function.__qualname__.encode(), bytecode(function.__code__)))
         for module, name, value in _globals_of(function, home):
             if isinstance(value, types.FunctionType):
                 waiting.append(value)
@@ -113,7 +113,7 @@ def _loaded(values: Values) -> list[bytes]:
                 waiting += _methods(value) if _is_users(value.__module__) else []
             elif (module, name) not in variables:
                 variables.add((module, name))
-                parts.append(joined(module.encode(), name.encode(), values.of(value)))
+                parts.append(framed(module.encode(), name.encode(), values.of(value)))
     return parts
 
 
@@ -159,7 +159,7 @@ def _is_notebook() -> bool:
     return source_code.source_path(_MAIN) is None
 
 
-def _notebook(values: Values) -> tuple[list[bytes], set[str]]:
+def _notebook(values: ModelValues) -> tuple[list[bytes], set[str]]:
     """Return the code of the functions and classes of a notebook, and the layers whose source is not there.
 
     The global variables that the layers use enter as well, because no file says what they are.
@@ -182,8 +182,8 @@ def _notebook(values: Values) -> tuple[list[bytes], set[str]]:
             else:
                 variables[name] = main[name]
     written = sorted((name, normalised(source)) for name, source in {**defined, **used}.items() if source is not None)
-    state = [joined(b"variable", name.encode(), values.of(variables[name])) for name in sorted(variables)]
-    return [*(joined(b"defined", name.encode(), source) for name, source in written), *state], lost
+    state = [framed(b"variable", name.encode(), values.of(variables[name])) for name in sorted(variables)]
+    return [*(framed(b"defined", name.encode(), source) for name, source in written), *state], lost
 
 
 def _is_of_notebook(value: object) -> bool:

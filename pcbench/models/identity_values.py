@@ -31,7 +31,7 @@ _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backw
 _INTERNAL = ("torch._", "torch.fx", "torch.jit", "torch.utils", "torch.autograd")
 
 
-class Values:
+class ModelValues:
     """Turns values into bytes that are equal for equal values only, and notes whose code they need.
 
     Attributes:
@@ -53,7 +53,7 @@ class Values:
 
     def of_model(self, model: nn.Module, depth: int = 0) -> bytes:
         """Return the bytes of every submodule's attributes."""
-        return joined(*(self._of_layer(name, layer, depth) for name, layer in _layers(model)))
+        return framed(*(self._of_layer(name, layer, depth) for name, layer in _layers(model)))
 
     def of(self, value: object, depth: int = 0) -> bytes:
         """Return the bytes of a value and its type."""
@@ -61,13 +61,13 @@ class Values:
         named = class_name(type(value)).encode()
         content = _plain(value)
         if content is not None:
-            return joined(named, content)
+            return framed(named, content)
         if id(value) in self._met:
             # An object that is held in two places, or that holds itself.
-            return joined(named, b"met", b"%d" % self._met[id(value)][0])
+            return framed(named, b"met", b"%d" % self._met[id(value)][0])
         if depth >= _DEEPEST:
             self.lost.add(f"{class_name(type(value))} (more than {_DEEPEST} objects inside one another)")
-            return joined(named)
+            return framed(named)
         if not isinstance(value, tuple):
             self._met[id(value)] = len(self._met), value
         parts: Iterable[bytes] | None = None
@@ -76,7 +76,7 @@ class Values:
             if parts is not None:
                 break
         # Of a kind that is not read: the type alone.
-        return joined(named, *([] if parts is None else [joined(*parts)]))
+        return framed(named, *([] if parts is None else [framed(*parts)]))
 
     def _of_layer(self, name: str, layer: nn.Module, depth: int) -> bytes:
         own = vars(layer)
@@ -97,10 +97,10 @@ class Values:
                 parts.append(self._of_named(_class_variables(cls), depth))
         if isinstance(layer, torch.jit.ScriptModule) and hasattr(layer, "code"):
             parts.append(self.of(layer.code, depth))
-        return joined(*parts)
+        return framed(*parts)
 
     def _of_named(self, values: Mapping[str, object], depth: int) -> bytes:
-        return joined(*(joined(str(name).encode(), self.of(values[name], depth)) for name in sorted(values, key=str)))
+        return framed(*(framed(str(name).encode(), self.of(values[name], depth)) for name in sorted(values, key=str)))
 
     def _of_code(self, value: Any, depth: int) -> Iterable[bytes] | None:
         if isinstance(value, types.FunctionType):
@@ -139,7 +139,7 @@ class Values:
         if _is(value, slice):
             return [self.of(one, depth) for one in (value.start, value.stop, value.step)]
         if _is(value, dict, types.MappingProxyType):
-            parts = [joined(self.of(key, depth), self.of(one, depth)) for key, one in value.items()]
+            parts = [framed(self.of(key, depth), self.of(one, depth)) for key, one in value.items()]
         elif _is(value, list, tuple, deque):
             parts = [self.of(one, depth) for one in value]
         elif _is(value, set, frozenset):
@@ -219,7 +219,7 @@ def _is(value: Any, *kinds: type[Any]) -> bool:
     return isinstance(value, kinds)
 
 
-def joined(*parts: bytes) -> bytes:
+def framed(*parts: bytes) -> bytes:
     """Return parts as one, so that no two different lists of parts give the same bytes."""
     # Lengths first.
     return b"".join(b"%d:%b" % (len(part), part) for part in (b"%d" % len(parts), *parts))
@@ -253,7 +253,7 @@ def _text(value: object) -> bytes:
 
 
 def _tensor(value: Tensor) -> bytes:
-    described = joined(_text(value.dtype), _text(tuple(value.shape)), _text(value.layout))
+    described = framed(_text(value.dtype), _text(tuple(value.shape)), _text(value.layout))
     if value.device.type == "meta":
         return described
     plain = value.detach()
@@ -268,7 +268,7 @@ def _array(value: Any) -> bytes:
     array: Any = np.asarray(value)
     # The bytes of an array of Python objects are addresses.
     content = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
-    return joined(_text(array.dtype), _text(array.shape), hashlib.sha256(content).digest())
+    return framed(_text(array.dtype), _text(array.shape), hashlib.sha256(content).digest())
 
 
 _PLAIN: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[Any], bytes]], ...] = (
@@ -305,7 +305,7 @@ def bytecode(code: types.CodeType) -> bytes:
     if code.co_flags & inspect.CO_NEWLOCALS and not code.co_name.startswith("<") and constants:
         # A function's first constant is its docstring, or None in its place.
         constants = constants[1:] if isinstance(constants[0], str | None) else constants
-    return joined(
+    return framed(
         code.co_code, code.co_exceptiontable, _text(names), _text(counts), *(_constant(one) for one in constants)
     )
 
@@ -314,7 +314,7 @@ def _constant(value: Any) -> bytes:
     if isinstance(value, types.CodeType):
         return b"code" + bytecode(value)
     if _is(value, frozenset):
-        return b"set" + joined(*sorted(_constant(one) for one in value))
+        return b"set" + framed(*sorted(_constant(one) for one in value))
     if _is(value, tuple):
-        return b"tuple" + joined(*(_constant(one) for one in value))
+        return b"tuple" + framed(*(_constant(one) for one in value))
     return b"hex" + b"%x" % value if type(value) is int else b"text" + _text(value)
