@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _stopped(stop: BaseException) -> str:
-    """Say what is kept; whoever was at work has noted it on the exception."""
+    """Return what is kept, from the notes on the exception."""
     kept = "".join(f"{note}; " for note in getattr(stop, "__notes__", [])[:1])
     return f"stopped; {kept}the same command goes on from here"
 

@@ -63,7 +63,7 @@ def _end(number: int) -> None:
 
 @contextmanager
 def stoppable() -> Generator[None]:
-    """Let SIGTERM and SIGHUP raise `Stopped` in the main thread while this lasts; elsewhere nothing is changed.
+    """Let SIGTERM and SIGHUP raise `Stopped` in the main thread while this lasts; other threads are not changed.
 
     A signal that is ignored stays ignored, so that `nohup pcbench run` outlives its terminal. After a second signal
     the process ends within `SECONDS_TO_CLEAN_UP`, cleaned up or not.

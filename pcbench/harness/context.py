@@ -29,7 +29,7 @@ from pcbench.results.saved_suite import open_saved
 WATCHED_IMAGES = 256
 """How many images' representations are watched for growth."""
 CHECKED_IMAGES = 128
-"""On how many images the gradients are judged: enough to tell a broken one from a sound one; more only cost time."""
+"""On how many images the gradients are judged: enough to distinguish broken ones; more only cost time."""
 SHOWN_IMAGES = 3
 """How many images are kept as pictures."""
 ASKED_IMAGES = 4
@@ -49,7 +49,7 @@ class Meter(Protocol):
 
 
 class SilentMeter:
-    """Counts nothing."""
+    """Ignores all progress."""
 
     def step(self, work: float, images: int) -> None:
         """Do nothing."""

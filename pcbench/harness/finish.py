@@ -45,7 +45,7 @@ class Completion:
     """What only the run itself knows."""
 
     started: str
-    """When it was begun, or taken up."""
+    """When it was started or resumed."""
     seconds: float
     """How long that took."""
     waited: float | None
@@ -53,7 +53,7 @@ class Completion:
     failures: Sequence[tuple[Unit, Failure]]
     """The units that could not be done."""
     origin: Mapping[str, Any]
-    """How it was asked for, as the manifest tells it."""
+    """The command and its origin, as the manifest holds them."""
     locations: str
     """What `locations.toml` says."""
 

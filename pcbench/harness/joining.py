@@ -135,7 +135,7 @@ def _suite_checks(folder: Path, name: str, suite: SuiteDefinition) -> Iterator[d
     timesteps = sorted(int(t) for t in transfer[transfer["metric"] == "success"]["attacked_timestep"].unique())
     if not timesteps:
         return
-    # Rows about timesteps at which no image is right say nothing: there is nothing to attack.
+    # Timesteps at which no image is right are left out: no image can be attacked there.
     known = rows[rows["attacked_timestep"].isin(timesteps) & rows["timestep"].isin(timesteps)]
     epsilon = float(transfer["epsilon"].iloc[0])
     widest = float(rows[rows["check"] == "widest"]["epsilon"].iloc[0])

@@ -1,4 +1,4 @@
-"""How a run was asked for, and from where: what its manifest tells of that, and what stays with whoever ran it.
+"""The command and the place of a run: what its manifest holds of them, and what stays on the user's computer.
 
 The manifest names files and sources without their folders. The folders and the host are in `locations.toml` beside
 it, which is for the owner of the run alone.
@@ -25,7 +25,7 @@ _SECONDS = 10
 
 
 def origin(options: RunOptions) -> dict[str, Any]:
-    """Return what a manifest tells: the command, the options that are not defaults, the revision of the user's code.
+    """Return what a manifest holds: the command, the options that are not defaults, the revision of the user's code.
 
     Args:
         options: The values of all options.

@@ -35,7 +35,7 @@ class SkippedAttacks:
 
     @property
     def sentence(self) -> str | None:
-        """One sentence on this for the reader; None where nothing was skipped or spot-checked."""
+        """One sentence on this for the reader; None if no attack was skipped or spot-checked."""
         if not self.skipped and not self.spot_checked:
             return None
         asked = (
@@ -43,7 +43,7 @@ class SkippedAttacks:
             f"{self.spot_checked:,} of the same kind were spot-checked"
         )
         if self.broken:
-            return f"{asked}: {self.broken:,} broke, so in their batches nothing was skipped"
+            return f"{asked}: {self.broken:,} broke, so in their batches no attack was skipped"
         return f"{asked}: none broke, so at most {self.largest_share:.2%} of them would have (95 % confidence)"
 
 

@@ -36,8 +36,8 @@ def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /
         The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything.
 
     Raises:
-        UsageError: Something asked for cannot be done; nothing was computed.
-        RunError: The run failed on the way; what was finished is kept and taken up again.
+        UsageError: The request is wrong or impossible; the computation did not start.
+        RunError: The run failed; its finished units are kept for the next try.
     """
     given: dict[str, Any] = {**options}
     for name, value in (("model", of_model), ("suites", on_suites)):

@@ -62,7 +62,7 @@ def without_tuned(source: ImageSource, leave_out: str | None) -> ImageSource:
         return source
     count, _, seed = leave_out.partition(":")
     if int(count) >= len(source):
-        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves nothing to measure")
+        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves no image to measure")
     taken = source.take(int(count), int(seed or 0))
     rest = len(source) - len(taken)
     return source.without(taken, f"the {rest} images that tuning on {count} (seed {seed or 0}) did not see")

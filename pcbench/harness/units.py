@@ -80,7 +80,7 @@ def question(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests) -
 
 
 def can_be_checked(suite: MeasuredSuite) -> bool:
-    """Tell whether a suite has an attack whose gradients can be judged."""
+    """Return whether a suite has an attack whose gradients can be judged."""
     if not isinstance(suite.definition, AttackSuite):
         return False
     try:

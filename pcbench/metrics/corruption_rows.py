@@ -66,7 +66,7 @@ def corruption_rows(
     Args:
         outcomes: One suite's.
         baseline: What corruption errors are divided by.
-        severities: What the suite's definition says; where it says nothing, the highest severity that was run counts.
+        severities: What the suite's definition states; without a statement, the highest severity that was run counts.
     """
     columns = error_columns(outcomes)
     names = list(dict.fromkeys(name for name, _, _ in columns if name != _CLEAN))

@@ -76,7 +76,7 @@ def paired_rate_change(first: Booleans, second: Booleans) -> Estimate:
     up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
     spread = float(norm.isf((1 - CONFIDENCE) / 2) * np.sqrt((up + down - (up - down) ** 2) / (images + 2)))
     centre, value = up - down, (gained - lost) / images
-    # Where every image changed alike the centre lies inside, and the change itself may not.
+    # If every image changed in the same way, the centre lies inside, but the change itself may not.
     low, high = max(-1.0, min(centre - spread, value)), min(1.0, max(centre + spread, value))
     return Estimate(float(value), float(low), float(high), images)
 
@@ -85,7 +85,7 @@ def paired_differences(differences: NDArray[np.floating], *, resamples: int = RE
     """Return the mean of every column with its BCa interval and p value by the bootstrap over images.
 
     An image is drawn with all its columns together. The p value is twice the share of resamples on the far side of
-    zero, at least 2 / (resamples + 1): no difference is called more certain than the resamples can tell.
+    zero, at least 2 / (resamples + 1): no difference is called more certain than the resamples can show.
 
     Args:
         differences: Second score minus first, shape (images, columns).
@@ -99,7 +99,7 @@ def paired_differences(differences: NDArray[np.floating], *, resamples: int = RE
 def _difference(column: Floats, resampled: Floats) -> Difference:
     value = float(column.mean())
     if not np.any(column != column[0]):
-        # Every image differs alike: nothing to resample. No image differs, or every image does.
+        # Every image differs in the same way, so resampling changes nothing.
         return Difference(value, value, value, 1.0 if value == 0 else 2 / (len(resampled) + 1))
     low, high = bca_interval(value, resampled, column)
     tail = min(int(np.count_nonzero(resampled <= 0)), int(np.count_nonzero(resampled >= 0)))

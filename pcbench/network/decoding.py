@@ -43,7 +43,7 @@ def decode(module: nn.Module, representation: Tensor, *, frozen: bool = True) ->
 
 
 def is_explicit(module: nn.Module) -> bool:
-    """Tell whether every layer of a predictor has a pullback that is written out here."""
+    """Return whether every layer of a predictor has a pullback that is written out here."""
     if _has_hooks(module):
         return False
     if type(module) is nn.Sequential:

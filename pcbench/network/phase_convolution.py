@@ -22,7 +22,7 @@ _LEAST_PIXELS_TO_LEARN = 8192
 
 
 def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Tell whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
+    """Return whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
     square = len({*layer.kernel_size}) == len({*layer.stride}) == len({*layer.padding}) == 1
     return (
         not torch.compiler.is_compiling()
@@ -38,7 +38,7 @@ def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
 
 
 def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Tell whether a layer that learns is faster so: its kernels are laid out again at every step."""
+    """Return whether a layer that learns is faster so: its kernels are laid out again at every step."""
     pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
     return pixels >= _LEAST_PIXELS_TO_LEARN and suits_phases(layer, value)
 

@@ -33,7 +33,7 @@ class Hyperparameters:
 
 
 def is_zero(weight: float | Tensor) -> bool:
-    """Tell whether a weight is the constant 0; a tensor is not, for it may be learned."""
+    """Return whether a weight is the constant 0; a tensor is not, for it may be learned."""
     return not isinstance(weight, Tensor) and weight == 0
 
 

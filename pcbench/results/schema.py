@@ -179,7 +179,7 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
     for name in schema.names:
         if name not in table.column_names:
             kind: Any = cast("Any", schema.field(name)).type
-            empty: Any = pa.nulls(table.num_rows, kind)
+            empty = cast("Any", pa.nulls)(table.num_rows, kind)
             table = table.append_column(name, empty)
     return table.select(schema.names).cast(schema)
 

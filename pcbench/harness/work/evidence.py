@@ -22,7 +22,7 @@ from pcbench.results.schema import EVIDENCE, made_table
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
-    """Gather the evidence, at the budget that the suite's own sweep of the judged attack tells most at."""
+    """Gather the evidence, at the most informative budget of the suite's own sweep of the judged attack."""
     suite, settings, timestep = context.suite(unit.condition.suite), context.settings, unit.condition.attacked_timestep
     if not isinstance(suite.definition, AttackSuite) or timestep is None:
         raise RunError(f"{suite.name} has no attack whose gradients could be judged")
@@ -48,7 +48,7 @@ def judged_epsilon(sweeps: Mapping[str, pa.Table]) -> float:
     """Return the budget at which the judged attack breaks nearest to half of the images that it was run on.
 
     Args:
-        sweeps: Its outcomes against every timestep. Timesteps at which no image is right say nothing of it.
+        sweeps: Its outcomes against every timestep. Timesteps at which no image is right are ignored.
     """
     budgets = sorted({float(epsilon) for table in sweeps.values() for epsilon in _column(table, "epsilon").tolist()})
     broken: dict[int, list[NDArray[np.bool_]]] = {}

@@ -63,12 +63,12 @@ class Growth:
             return None
         return (
             f"DIVERGING: on {self.diverging} of {self.images} clean images the representations grow more than "
-            f"{GROWTH_LIMIT:.0f}-fold over the timesteps; late timesteps tell nothing about a working network"
+            f"{GROWTH_LIMIT:.0f}-fold over the timesteps; late timesteps are not those of a working network"
         )
 
 
 def growth_of(tables: Sequence[pa.Table]) -> Growth | None:
-    """Return how representations grow, from the parts that measured them; None where nothing was measured."""
+    """Return how representations grow, from the parts that measured them; None without measurements."""
     if not tables:
         return None
     magnitudes = torch.cat([_magnitudes(table) for table in tables], dim=2)
