@@ -59,6 +59,10 @@ class SuiteHeader(Definition):
     """Where the suite comes from."""
     notes: str = ""
     """What a reader must know to compare the numbers."""
+    data: Literal["digits", "imagenet"] | None = None
+    """The data source whose images the suite was made for, where there is one."""
+    default: bool = False
+    """Whether it is measured on images of `data` where the user names no suite."""
 
 
 HeaderType = TypeVar("HeaderType", bound=SuiteHeader)

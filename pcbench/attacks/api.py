@@ -15,7 +15,7 @@ from pcbench.catalog import suite_folder, suite_names
 from pcbench.errors import UsageError
 from pcbench.models.loading import load
 from pcbench.models.model import Model
-from pcbench.network.unrolling import Gradient
+from pcbench.network.gradient import Gradient
 
 DEFAULT_SUITE = "linf"
 

@@ -39,9 +39,6 @@ from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, libr
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
 
-# The suites that `pcbench run` measures where the user names none: those made for the model's own data set.
-DEFAULT_SUITES = {"digits": ("digits-c", "digits-linf")}
-
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -232,16 +229,20 @@ def _refuse_repeated(names: list[str]) -> None:
 
 
 def _data_needed(named: list[_Named]) -> str:
-    imagenet = any(entry.definition.name.startswith("imagenet") for entry in named)
+    imagenet = any(entry.definition.data == "imagenet" for entry in named)
     example = "'imagenet:PATH', the folder that holds ImageNet's val/" if imagenet else "'imagefolder:PATH'"
     return f"images are needed: give data={example}"
 
 
 def _default_suites(source: ImageSource) -> tuple[str, ...]:
-    family = source.name.partition(":")[0]
-    if family in DEFAULT_SUITES:
-        return DEFAULT_SUITES[family]
-    known = [name for kind in SUITE_KINDS for name in suite_names(kind)]
+    """Return the suites that are measured where the user names none: those made for the source's images."""
+    data = source.name.partition(":")[0]
+    catalogue: list[tuple[SuiteKind, str]] = [(kind, name) for kind in SUITE_KINDS for name in suite_names(kind)]
+    headers = {name: read_definition(kind, suite_folder(name)[1]) for kind, name in catalogue}
+    chosen = tuple(name for name, header in headers.items() if header.default and header.data == data)
+    if chosen:
+        return chosen
+    known = [name for _, name in catalogue]
     raise UsageError(f"name what to measure with `suites`; known: {', '.join(known)}")
 
 

@@ -11,6 +11,7 @@ from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
 from pcbench.errors import UsageError
+from pcbench.network.gradient import Gradient
 from pcbench.options import Option, resolved
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class RunOptions(TypedDict, total=False):
     model_version: Annotated[str | None, Option("Your name for a model of unreadable source.", _MODEL)]
     epsilons: Annotated[Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK)]
     """They replace the suite's, in units of the pixel range [0,1]."""
-    gradient: Annotated[Literal["exact", "stop_error"], Option("exact or stop-error.", _ATTACK, "exact")]
+    gradient: Annotated[Gradient, Option("exact or stop-error.", _ATTACK, "exact")]
     """How attacks differentiate the error term."""
     plain_sweep: Annotated[bool, Option("Attack every image at every ε.", _ATTACK, default=False)]
     """The success at exactly ε is reported."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError, PcbenchError, UnknownNameError, UsageError, WeightsError
+from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
@@ -24,7 +25,6 @@ from pcbench.models.timestep_model import FeedforwardModel, PredictiveModel, Rec
 from pcbench.models.weights import (
     BACKBONE,
     PREDICTORS,
-    file_sha256,
     fill,
     part,
     read_predictor_weights,

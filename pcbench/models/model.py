@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.timestep_model import ClassifierAt, CompiledModel, LowPrecisionModel, PredictiveModel, TimestepModel
+from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.unit_range import outside_unit_range
-from pcbench.network.unrolling import Gradient
 from pcbench.network.update import Hyperparameters
 
 PRECISIONS = ("float32", "tf32", "bfloat16")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.errors import RunError, UsageError
+from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
-from pcbench.network.unrolling import Gradient
 
 
 class TimestepModel(nn.Module):

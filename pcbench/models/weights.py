@@ -18,18 +18,12 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor, nn
 
 from pcbench.errors import WeightsError
-from pcbench.files import write
+from pcbench.files import file_sha256, write
 
 StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
 _REFERENCE_NUMBER = re.compile(r"_pc(\d+)(?=[_.])")
 _WRAPPERS = ("pcoderweights", "state_dict", "model")
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def state_sha256(module: nn.Module) -> str:

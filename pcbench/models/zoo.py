@@ -27,6 +27,18 @@ class PreprocessingTable(Definition):
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
 
 
+class TrainingTable(Definition):
+    """What is not the default in a model's training; see `pcbench.training.settings.TrainingSettings`."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["sgd", "rmsprop", "adam"] | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    schedule: Literal["constant", "cosine"] | None = None
+    shift: int | None = None
+
+
 class ZooEntry(Definition):
     """One model of the zoo."""
 
@@ -64,6 +76,10 @@ class ZooEntry(Definition):
     """Hash of that file."""
     made_by: str | None = None
     """The command that made that file."""
+    training: dict[Literal["backbone", "predictors"], TrainingTable] = Field(
+        default_factory=dict[Literal["backbone", "predictors"], TrainingTable]
+    )
+    """How its stages are trained, where it is not the default."""
 
     @property
     def configuration_path(self) -> Path | None:

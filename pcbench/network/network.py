@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone
 from pcbench.network.configuration import NetworkConfiguration
+from pcbench.network.gradient import Gradient
 from pcbench.network.unit_range import outside_unit_range
-from pcbench.network.unrolling import Dynamics, Gradient, Keep, Unrolled
+from pcbench.network.unrolling import Dynamics, Keep, Unrolled
 from pcbench.network.update import Hyperparameters
 
 

@@ -13,11 +13,10 @@ from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVa
 
 from pcbench.network.backbone import Backbone, Values
 from pcbench.network.decoding import Decoded, Pullback, decode
+from pcbench.network.gradient import Gradient
 from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zero, magnitude, updated
 
-Gradient = Literal["exact", "stop_error"]
 Keep = Literal["representations", "predictions", "reconstructions"]
-GRADIENTS: tuple[Gradient, ...] = ("exact", "stop_error")
 
 
 @dataclass(frozen=True)

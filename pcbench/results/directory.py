@@ -15,7 +15,6 @@ While a run is under way its parts lie in `<folder>.partial` (`pcbench.results.w
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -106,7 +105,7 @@ def partial_folder(final: Path) -> Path:
 
 def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any]) -> None:
     """Write the manifest of a folder whose other files are all there, with a hash of each of them."""
-    hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in _listed(folder)}
+    hashes = {path.relative_to(folder).as_posix(): files.file_sha256(path) for path in _listed(folder)}
     table = {
         "manifest_version": MANIFEST_VERSION,
         "key": spec.key(),
@@ -148,7 +147,7 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
         ) from error
     if verify:
         for name, digest in hashes.items():
-            if not (folder / name).is_file() or file_hash(folder / name) != digest:
+            if not (folder / name).is_file() or files.file_sha256(folder / name) != digest:
                 raise DataError(f"{folder / name}: missing or changed since the run; run it again with again=True")
     return Run(folder, spec, manifest)
 
@@ -176,12 +175,6 @@ def _foreign_in_report(folder: Path) -> list[str]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
     files.write(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _listed(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pcbench.catalog import Definition
+from pcbench.network.gradient import Gradient
 from pcbench.results.conditions import slug
 
 SPEC_VERSION = 2
@@ -69,7 +70,7 @@ class Settings(Definition):
     """T, the number of updates; every t of 0..T is scored."""
     batch_size: int
     """Images in one pass (changes no image, but the last bits of logits)."""
-    gradient: Literal["exact", "stop_error"]
+    gradient: Gradient
     """How attacks differentiate the error term."""
     plain_sweep: bool
     """Attack every image at every epsilon."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from numpy.typing import NDArray
@@ -16,13 +16,12 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
-from pcbench.files import try_folder, write
+from pcbench.files import file_sha256, try_folder, write
 from pcbench.models.backbones import open_backbone
 from pcbench.models.loading import load
 from pcbench.models.weights import (
     BACKBONE,
     PREDICTORS,
-    file_sha256,
     fill,
     part,
     read_weights,
@@ -39,7 +38,7 @@ from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
 from pcbench.training.processes import launch
 from pcbench.training.search import Tuned, search
-from pcbench.training.settings import TrainingSettings, backbone_settings, predictor_settings
+from pcbench.training.settings import Stage, TrainingSettings, default_settings
 from pcbench.training.validation import Validation
 
 Tensors = dict[str, Tensor]
@@ -87,10 +86,9 @@ class TrainingRequest:
         entry = self.entry
         return entry is not None and entry.data == self.data and self.backbone_weights is None
 
-    def settings(self, stage: str) -> TrainingSettings:
+    def settings(self, stage: Stage) -> TrainingSettings:
         """Return the settings of the stage ``"backbone"`` or ``"predictors"``."""
-        defaults = backbone_settings(self.model) if stage == "backbone" else predictor_settings(self.model)
-        return defaults.changed(**(self.changes or {}), seed=self.seed)
+        return default_settings(stage, self.entry).changed(**(self.changes or {}), seed=self.seed)
 
     def command(self) -> str:
         """Return the command that repeats this training."""
@@ -344,7 +342,7 @@ def _header(request: TrainingRequest) -> dict[str, str]:
 
 def _write_card(request: TrainingRequest, weights: Path, losses: Mapping[str, Any], tuned: Tuned | None) -> None:
     """Write everything about the training as JSON, whole or not at all."""
-    stages = [stage for stage in ("backbone", "predictors") if stage in losses]
+    stages = [stage for stage in get_args(Stage) if stage in losses]
     card = {
         **_metadata(request),
         "versions": versions(),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, optim
 
 from pcbench.errors import UsageError
+from pcbench.models.zoo import ZooEntry
 
 Optimizer = Literal["sgd", "rmsprop", "adam"]
 RateSchedule = Literal["constant", "cosine"]
@@ -79,27 +80,22 @@ def make_optimizer(parameters: Iterable[Tensor], settings: TrainingSettings) -> 
             return torch.optim.Adam(parameters, **options)
 
 
-# The reference trains the feedback weights of VGG16 by SGD; of EfficientNetB0 by RMSprop, for which it builds a cosine
-# schedule that it never steps, so the rate stays constant. Source: Choksi et al. 2021 (arXiv 2106.02749), appendix, and
-# the scripts published with it.
-_LIKE_VGG16 = TrainingSettings(15, 64, "sgd", 0.001, weight_decay=5e-4)
-_LIKE_EFFICIENTNET = TrainingSettings(15, 64, "rmsprop", 0.001, weight_decay=5e-4)
-_SMALL = TrainingSettings(60, 64, "adam", 0.003, schedule="cosine")
+Stage = Literal["backbone", "predictors"]
+
+# The reference trains the feedback weights of VGG16 by SGD (Choksi et al. 2021, arXiv 2106.02749, appendix); models of
+# the zoo that are trained otherwise say so in their own files.
+_DEFAULTS: dict[Stage, TrainingSettings] = {
+    "backbone": TrainingSettings(60, 64, "adam", 0.003, schedule="cosine", shift=1),
+    "predictors": TrainingSettings(15, 64, "sgd", 0.001, weight_decay=5e-4),
+}
 
 
-def predictor_settings(model: str) -> TrainingSettings:
-    """Return the default settings for a model's feedback weights: the reference's, or those of a small network.
+def default_settings(stage: Stage, entry: ZooEntry | None) -> TrainingSettings:
+    """Return the settings of one stage where the user changes nothing.
 
     Args:
-        model: A name of the zoo, or whatever names the user's own network.
+        stage: What is trained: a backbone that this project trains itself, or feedback weights.
+        entry: The model's entry in the zoo; None for a network of the user's own.
     """
-    if "efficientnet" in model:
-        return _LIKE_EFFICIENTNET
-    if model.startswith("pdigits"):
-        return _SMALL.changed(learning_rate=0.01)
-    return _LIKE_VGG16
-
-
-def backbone_settings(model: str) -> TrainingSettings:
-    """Return the default settings of a backbone that this project trains itself."""
-    return _SMALL.changed(shift=1, learning_rate=0.001 if model.startswith("alexnet") else None)
+    table = None if entry is None else entry.training.get(stage)
+    return _DEFAULTS[stage].changed(**({} if table is None else table.model_dump()))

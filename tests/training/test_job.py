@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.files import file_sha256
 from pcbench.models import load
-from pcbench.models.weights import file_sha256, read_weights, state_sha256
+from pcbench.models.weights import read_weights, state_sha256
 from pcbench.models.zoo import zoo_entry
 from pcbench.training import job
 from pcbench.training.job import CARD, TrainingRequest, train

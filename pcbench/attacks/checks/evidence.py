@@ -21,7 +21,7 @@ from pcbench.attacks.classify import classify, single
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import scored_images
 from pcbench.errors import UnknownNameError, UsageError
-from pcbench.network.unrolling import Gradient
+from pcbench.network.gradient import Gradient
 
 #: The kinds of evidence of every suite; those of its one-step attacks are called after them, such as "shown_fgsm".
 KINDS = ("gradients", "transfer", "random_search", "square", "more_steps", "widest", "stop_error")

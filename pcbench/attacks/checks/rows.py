@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pcbench.errors import DataError
-from pcbench.network.unrolling import Gradient
+from pcbench.network.gradient import Gradient
 
 JUDGED_GRADIENT: Gradient = "exact"
 """How the judged attack differentiates the error terms: the verdict is about the stronger way, whatever a run used."""

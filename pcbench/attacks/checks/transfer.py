@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pcbench.attacks.checks.rows import JUDGED_GRADIENT, Numbers, is_true
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import DataError
-from pcbench.network.unrolling import Gradient
+from pcbench.network.gradient import Gradient
 from pcbench.norms import NormName
 
 
