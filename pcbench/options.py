@@ -137,11 +137,13 @@ def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def chosen(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are not the defaults, of those options that a repetition needs."""
-    return {
-        name: values[name]
-        for name, one in declared(declaration).items()
-        if one.option.repeats and values[name] != one.option.default
-    }
+    found: dict[str, Any] = {}
+    for name, one in declared(declaration).items():
+        value, default = values[name], one.option.default
+        # An object of the user's own may compare itself with None in a way of its own.
+        if one.option.repeats and (value is not None if default is None else value != default):
+            found[name] = value
+    return found
 
 
 def read_config(declaration: type, path: Path) -> dict[str, Any]:

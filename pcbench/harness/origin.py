@@ -119,7 +119,7 @@ def _changed(options: Mapping[str, Any], change: Callable[[str], str]) -> dict[s
         one = known.get(name)
         if one is None or one.place is None:
             found[name] = value
-        elif isinstance(value, list | tuple):
+        elif one.listed:
             found[name] = [_place(one, str(item), change) for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         elif isinstance(value, str | Path):
             found[name] = _place(one, str(value), change)

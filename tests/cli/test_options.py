@@ -26,6 +26,7 @@ from pcbench.cli.options_page import VERBS, options_page
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.harness.origin import locations_text, origin
 from pcbench.harness.request import RunOptions, request_from
 from pcbench.options import Option, chosen, command_line, config_text, declared, read_config, resolved
 from pcbench.results.directory import open_run
@@ -228,6 +229,43 @@ def test_a_finished_run_gives_its_configuration_back_and_publishes_no_folder(
     assert "secret" not in told
     assert call("show", "out") == 0
     assert "found out" in capsys.readouterr().out
+
+
+class Odd:
+    """Images that compare themselves with anything in a way of their own, as arrays do."""
+
+    def __ne__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_an_object_of_python_is_named_by_its_type_and_has_no_place() -> None:
+    options = request_from({"data": Odd(), "images": 4, "weights": "/somewhere/w.safetensors"})
+    told = origin(options)
+    assert told["options"] == {"data": "<Odd>", "images": 4, "weights": "w.safetensors"}
+    assert told["command"] == "pcbench run --data '<Odd>' --images 4 --weights w.safetensors"
+    assert tomllib.loads(locations_text(options))["options"] == {"weights": "/somewhere/w.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("model", "configs/mine.toml@torchvision:vgg16", "mine.toml@torchvision:vgg16"),
+        ("model", "robustbench:cifar10/Linf/Standard", "robustbench:cifar10/Linf/Standard"),
+        ("model", "module:function", "module:function"),
+        ("data", "imagenet:/data/imagenet/", "imagenet:imagenet"),
+        ("data", "digits", "digits"),
+        ("suites", ("digits-c", "mine/corruptions/own"), ["digits-c", "own"]),
+        ("epsilons", ("1/255", 0.5), ("1/255", 0.5)),
+    ],
+)
+def test_the_manifest_names_places_without_their_folders(name: str, value: Any, named: Any) -> None:
+    found = origin(request_from({"model": "pvgg16", name: value}))["options"]
+    assert found == {"model": "pvgg16", name: named}
 
 
 def test_the_page_of_options_is_up_to_date() -> None:

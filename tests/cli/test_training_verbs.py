@@ -72,3 +72,23 @@ def test_tune_writes_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = out.read_text()
     assert "gradient descent through 1 timesteps" in text
     assert len(tomllib.loads(text)["pcoders"]) == 3
+
+
+def test_a_training_is_repeated_from_the_file_it_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Oracle: the file's sha256, which the second command finds again instead of training anew.
+    out, file = str(tmp_path / "out"), tmp_path / "train.toml"
+    options = ("--model", "alexnet_digits", "--images", "32", "--epochs", "1", "--learning-rate", "0.01")
+    assert _run("train", *options, "--out", out, "--save-config", str(file)) == 0
+    assert tomllib.loads(file.read_text()) == {
+        "model": "alexnet_digits",
+        "images": 32,
+        "epochs": 1,
+        "learning_rate": 0.01,
+        "out": out,
+    }
+    first = capsys.readouterr().out
+    written = (tmp_path / "out" / "alexnet_digits.safetensors").stat().st_mtime_ns
+    assert _run("train", "--config", str(file)) == 0
+    assert capsys.readouterr().out == first
+    assert (tmp_path / "out" / "alexnet_digits.safetensors").stat().st_mtime_ns == written
+    assert _run("train", "--config", str(file), "--seed", "1", "--learning-rate", "-1") == 2
