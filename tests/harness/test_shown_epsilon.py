@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -30,7 +31,8 @@ def test_terminal_page_figures_and_checks_show_the_same_budget(
     text = epsilon_text(judged["epsilon"], "linf")
     name = judged["attack"]
 
-    assert shown_epsilon(metrics[metrics["name"] == name]) == judged["epsilon"]
+    of_attack: pd.DataFrame = metrics[metrics["name"] == name]
+    assert shown_epsilon(of_attack) == judged["epsilon"]
     console = Console(record=True, width=300)
     print_summary(finished, console)
     assert f"{name} ε={text}" in console.export_text()
