@@ -14,13 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import ConfigurationError, PcbenchError, UnknownNameError, UsageError, WeightsError
+from pcbench.errors import UnknownNameError, UsageError, WeightsError
 from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.identity import model_identity
 from pcbench.models.model import Model
+from pcbench.models.probing import probe
 from pcbench.models.timestep_model import FeedforwardModel, PredictiveModel, RecurrentModel, TimestepModel
 from pcbench.models.weights import (
     BACKBONE,
@@ -41,7 +42,6 @@ from pcbench.network.predictors import initialise
 #: Ablations of a run, and the hyperparameter that each sets to 0.
 ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
 ROBUSTBENCH = "robustbench:"
-_PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
 _LIBRARIES = ("torchvision", "timm")
 
 
@@ -301,7 +301,7 @@ def _load_own(module: nn.Module, name: str, described: dict[str, Described], opt
     if options.backbone_weights is not None:
         fill(module, read_weights(options.backbone_weights), str(options.backbone_weights))
     described = {"model": name, **described, "weights_sha256": state_sha256(module)}
-    logits = _probe(module, name)
+    logits = probe(module, name)
     timestep_model: TimestepModel = FeedforwardModel(module)
     own = 0
     if logits.dim() == 3:
@@ -377,30 +377,3 @@ def _own_model(
         modules=_modules(""),
     )
     return Model.of(facts, timestep_model.eval().to(options.device), options.device)
-
-
-def _probe(module: nn.Module, name: str) -> Tensor:
-    """Return what the module makes of two black images, to learn the number of classes and timesteps."""
-    stated: Any = getattr(module, "input_size", None)
-    first = next(module.parameters(), torch.empty(0))
-    reason, cause = "", None
-    for size in (tuple(stated),) if stated is not None else _PROBE_SIZES:
-        try:
-            with torch.no_grad():
-                logits: Any = module(torch.zeros(2, *size, dtype=first.dtype, device=first.device))
-        except PcbenchError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is reported
-            reason = f" (with {'x'.join(map(str, size))}: {' '.join(f'{type(error).__name__}: {error}'.split())})"
-            cause = error
-            continue
-        if isinstance(logits, Tensor) and logits.dim() in (2, 3) and logits.shape[-2] == 2:
-            return logits
-        raise UsageError(f"{name} gives no logits: (batch, classes), or (T+1, batch, classes) for every timestep")
-    if stated is not None:
-        raise ConfigurationError(
-            f"{name}: fails on images of the input_size that it states{reason}; mend one of the two"
-        ) from cause
-    raise ConfigurationError(
-        f"{name}: state the size of its images in an attribute input_size = (3, height, width){reason}"
-    ) from cause
