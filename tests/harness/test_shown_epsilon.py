@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -29,10 +28,9 @@ def test_terminal_page_figures_and_checks_show_the_same_budget(
     metrics = finished.metrics
     judged = json.loads((finished.folder / "checks.json").read_text(encoding="utf-8"))[0]
     text = epsilon_text(judged["epsilon"], "linf")
-    name = judged["attack"]
+    name = str(judged["attack"])
 
-    of_attack: pd.DataFrame = metrics[metrics["name"] == name]
-    assert shown_epsilon(of_attack) == judged["epsilon"]
+    assert shown_epsilon(metrics[metrics["name"] == name]) == judged["epsilon"]
     console = Console(record=True, width=300)
     print_summary(finished, console)
     assert f"{name} ε={text}" in console.export_text()
