@@ -103,7 +103,7 @@ def _errors(
         suite=suite,
         model=model,
         title=f"{'Corruption errors' if by_corruption else title}{note} of {model} on {suite} at every timestep",
-        caption=f"Errors summed over the five severities of each corruption of {suite}, in {unit}; {title} is their "
+        caption=f"Errors summed over all severities of each corruption of {suite}, in {unit}; {title} is their "
         f"mean. Lower is more robust. {_BAND}{_BOOTSTRAP}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
         y_label=f"{'error' if by_corruption else title} (%)",
