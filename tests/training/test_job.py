@@ -115,7 +115,7 @@ def test_a_feedforward_network_has_nothing_to_train(tmp_path: Path, monkeypatch:
     )
     (tmp_path / "plain_network.py").write_text(source)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="without predictors"):
+    with pytest.raises(UsageError, match="no predictors"):
         train(TrainingRequest("plain_network:plain", "digits", tmp_path / "out", images=64))
 
 
