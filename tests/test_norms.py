@@ -87,7 +87,7 @@ def test_a_budget_is_printed_as_its_norm_is_written() -> None:
     assert epsilon_label("l2") == "ε (L2, pixel values in [0, 1])"
 
 
-@pytest.mark.parametrize("norm", NORMS.values(), ids=str)
+@pytest.mark.parametrize("norm", NORMS.values(), ids=NORMS)
 def test_a_norm_agrees_with_itself(norm: Norm) -> None:
     # What any norm keeps, whatever it is: the ascent has length 1 and grows the loss by the dual norm; shortening gives
     # the length asked for; points of the unit ball lie in it, and their extremes at its surface.
