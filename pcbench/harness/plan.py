@@ -295,7 +295,7 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
     block_size = request["block_size"] or default_block_size(batch_size)
     if block_size % batch_size:
         raise UsageError(
-            f"`block_size` is a multiple of the batch size, so that batches fit in (got {block_size} and {batch_size})"
+            f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block_size} and {batch_size})"
         )
     resolved = {
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],

@@ -43,7 +43,7 @@ KILLS = 20
 IMAGES = 16
 """How many images the runs have that are killed at random times."""
 # The steps that may fail without a word: the run is whole without them.
-SPARED = ("unlink run.lock", "unlink run.holder.json", "run.partial/progress.json")
+MAY_FAIL = ("unlink run.lock", "unlink run.holder.json", "run.partial/progress.json")
 # The steps that try out whether the place can be written: where they fail, this is wrong use.
 TRIALS = (".trial-", "run.holder.json", "mkdir run.partial")
 # What a manifest says of time.
@@ -59,7 +59,7 @@ SCENARIOS: dict[str, tuple[Sequence[Any], Any]] = {
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Return what lies in a folder: bytes, and of a manifest all that does not tell of time."""
+    """Return what lies in a folder: bytes, and of a manifest all except times and the number of workers."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -67,6 +67,9 @@ def contents(folder: Path) -> dict[str, Any]:
             found[name + "/"] = None
         elif path.name == "manifest.json":
             manifest = json.loads(path.read_text())
+            # These name the number of workers.
+            manifest.pop("command", None)
+            manifest.get("options", {}).pop("workers", None)
             found[name] = {key: value for key, value in manifest.items() if key not in TIMES}
         else:
             found[name] = path.read_bytes()
@@ -266,7 +269,7 @@ def _kill(process: int) -> None:
 def _wrong_with(error: Sequence[Any] | None, point: str, place: Path, reason: str) -> list[str]:
     """Return what is wrong with how a command ended one of whose steps failed."""
     if error is None:
-        return [] if any(text in point for text in SPARED) else ["nobody was told that a step failed"]
+        return [] if any(text in point for text in MAY_FAIL) else ["nobody was told that a step failed"]
     name, message, code = error
     faults = [] if code == 1 or (code == 2 and any(text in point for text in TRIALS)) else [f"exit code {code}: {name}"]
     if "\n" in message or str(place) not in message or reason not in message or "; " not in message:

@@ -118,7 +118,7 @@ def test_images_that_tuning_took_are_left_out_and_the_rest_is_called_a_subset(
     measured = set(made.outcomes()["image_id"].astype(str))
     assert measured == set(source.ids) - set(source.take(340, 3).ids)
     assert made.spec.suites[0].subset
-    with pytest.raises(UsageError, match="leaves nothing"):
+    with pytest.raises(UsageError, match="leaves no image to measure"):
         measure(network, tmp_path / "none", corruption_suite, images=None, leave_out="360")
     with pytest.raises(UsageError, match="1000:0"):
         measure(network, tmp_path / "none", corruption_suite, leave_out="many")

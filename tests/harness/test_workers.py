@@ -296,7 +296,7 @@ def test_objects_are_refused_in_one_line_that_shows_another_way(
 
 def test_a_block_holds_whole_batches(tmp_path: Path) -> None:
     for sizes in ({"batch_size": 4, "block_size": 10}, {"block_size": 100}):  # a batch of 32 px is 128 images
-        with pytest.raises(UsageError, match="block_size is a multiple of"):
+        with pytest.raises(UsageError, match="`block_size` is a multiple of `batch_size`"):
             run("pdigits", ["digits-c"], out=tmp_path / "run", progress=False, **sizes)
 
 
