@@ -20,7 +20,7 @@ import torch.nn.functional as F
 
 from pcbench.catalog import catalog_folder
 from pcbench.corruptions.api import Backend, corrupt
-from pcbench.corruptions.definitions import SEVERITIES, CorruptionDefinition, load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 
 THREADS = 2
 
@@ -38,11 +38,11 @@ def images_like_photographs(batch: int, side: int) -> torch.Tensor:
 
 
 def seconds(images: torch.Tensor, definition: CorruptionDefinition, backend: Backend, seed: int) -> float:
-    """Return the seconds an image takes, over the five severities."""
+    """Return the seconds an image takes, over all severities."""
     start = time.perf_counter()
-    for severity in SEVERITIES:
+    for severity in definition.severities:
         corrupt(images, definition, severity, seed=seed, backend=backend)
-    return (time.perf_counter() - start) / (len(SEVERITIES) * len(images))
+    return (time.perf_counter() - start) / (len(definition.severities) * len(images))
 
 
 def measure(images: torch.Tensor, definition: CorruptionDefinition, slow: int, rounds: int) -> tuple[float, float]:

@@ -145,11 +145,7 @@ def _print_what_can_be_printed() -> None:
 
 def _unprintable(error: Exception) -> str | None:
     """Return what to say where the output cannot be printed; files are written elsewhere, with errors of their own."""
-    if (
-        not isinstance(error, OSError)
-        or error.filename is not None
-        or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF)
-    ):
+    if not isinstance(error, OSError) or error.filename is not None or error.errno not in _NO_OUTPUT:
         return None
     with contextlib.suppress(OSError):
         # What waits to be printed would fail again when Python ends.

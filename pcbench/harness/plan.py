@@ -87,7 +87,7 @@ class _Named:
             return MeasuredSuite(suite, _part(source, wanted))
         if suite.applied_to == "representations" and not _plainly_predictive(facts, request):
             raise UsageError(
-                f"the suite {suite.name} needs a predictive network, in float32 and not compiled; {facts.name} is none"
+                f"the suite {suite.name} needs a predictive network, in float32 and not compiled; {facts.name} is not"
             )
         part = _part(source, wanted)
         if request["corrupted"] is not None and request["jpeg_quality"] is not None:

@@ -52,7 +52,7 @@ class Model(ModelFacts):
             UsageError: The model is not a predictive network, or runs in bfloat16 or compiled.
         """
         if not isinstance(self.timestep_model, PredictiveModel):
-            raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is none")
+            raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is not")
         return self.timestep_model.network
 
     def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
