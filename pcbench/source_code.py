@@ -109,7 +109,8 @@ def _parsed(source: str) -> ast.Module | None:
             return None
 
 
-def imported_modules(source: str, module: str, *, is_package: bool, everywhere: bool) -> set[str]:
+@functools.lru_cache(maxsize=1024)  # every plan reads pcbench's own modules, which say the same as before
+def imported_modules(source: str, module: str, *, is_package: bool, everywhere: bool) -> frozenset[str]:
     """Return the absolute dotted names of what a source imports.
 
     ``from a import b`` gives both ``a`` and ``a.b``, because ``b`` may be a module. `importlib.import_module` counts
@@ -124,7 +125,7 @@ def imported_modules(source: str, module: str, *, is_package: bool, everywhere: 
     """
     tree = _parsed(source)
     if tree is None:
-        return set()
+        return frozenset()
     package = module if is_package else module.rpartition(".")[0]
     found: set[str] = set()
     for node in ast.walk(tree) if everywhere else _run_at_import(tree):
@@ -132,7 +133,7 @@ def imported_modules(source: str, module: str, *, is_package: bool, everywhere: 
         if everywhere and is_package and isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
             # "from package import *" imports the submodules that __all__ names.
             found |= {f"{module}.{name}" for name in _all_names(node)}
-    return found
+    return frozenset(found)
 
 
 def _imported(node: ast.AST, package: str) -> set[str]:
@@ -342,10 +343,10 @@ def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = F
     return kinds
 
 
-def _imports_of(module: str, *, everywhere: bool) -> set[str]:
+def _imports_of(module: str, *, everywhere: bool) -> frozenset[str]:
     location, source = _locate(module), read_source(module)
     if location is None or source is None:
-        return set()
+        return frozenset()
     name = module
     if module == "__main__":
         # "python -m package.module" runs a module that has another name.

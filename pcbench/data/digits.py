@@ -6,6 +6,7 @@ Digits", UCI Machine Learning Repository, 1998; the test part of that data set).
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
 import numpy as np
@@ -41,14 +42,14 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
     """
     if split not in SPLITS:
         raise UnknownNameError("split of the digits", split, SPLITS)
-    data = cast("Any", load_digits())
-    labels = as_labels(data.target)
+    targets, pixels = _all_digits()
+    labels = as_labels(targets.copy())
     ids = tuple(f"digits/{number:04d}" for number in range(len(labels)))
     whole = ImageSource(
         name=f"digits:{split}",
         ids=ids,
         labels=labels,
-        store=ArrayStore("digits", upsample(np.asarray(data.images).astype(np.int64))),
+        store=ArrayStore("digits", pixels),
         preprocessing=preprocessing,
         class_names=tuple("0123456789"),
         classes=10,
@@ -57,6 +58,15 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
     test, validation = SPLITS["test"], SPLITS["test"] + SPLITS["validation"]
     members = {"test": order[:test], "validation": order[test:validation], "train": order[validation:]}
     return whole.select(np.sort(members[split]), subset=None)
+
+
+@functools.cache
+def _all_digits() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    # A run opens the digits several times. Whoever reads an image gets a copy of it.
+    data = cast("Any", load_digits())
+    pixels = upsample(np.asarray(data.images).astype(np.int64))
+    pixels.setflags(write=False)
+    return np.asarray(data.target), pixels
 
 
 def upsample(scans: NDArray[np.int64]) -> NDArray[np.uint8]:

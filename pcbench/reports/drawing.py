@@ -36,7 +36,7 @@ def draw(chart: Chart) -> Figure:
     _label(figure, chart)
     # The layout is computed once, not for every format.
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     return figure
 
 

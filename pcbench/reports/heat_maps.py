@@ -130,7 +130,7 @@ def draw_heat_map(chart: HeatMap) -> Figure:
     figure.supxlabel("scored at timestep t", fontsize=8)
     figure.supylabel("made against timestep t", fontsize=8)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     return figure
 
 

@@ -39,4 +39,11 @@ def launch(work: Callable[..., Any], *arguments: Any, processes: int = 1, device
 
 
 def _call(fabric: Any, *, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    return work(fabric, *arguments)
+    from torch import distributed
+
+    result = work(fabric, *arguments)
+    # A process that ends while it still belongs to the group is sometimes aborted by its own threads, and the training
+    # is lost with it. None leaves before all are done.
+    fabric.barrier()
+    distributed.destroy_process_group()
+    return result

@@ -197,31 +197,30 @@ def test_wrong_use_is_exit_code_2_and_one_line(
     assert says in line
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes_on(
-    suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call, name: str, code: int
+    suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call
 ) -> None:
-    command = words(suite, "out")
-    process = start(*command)
-    parts = tmp_path / "out.partial" / "parts"
-    wait_for(lambda: len(list(parts.rglob("*.part"))) > 2, process)
-    told = time.monotonic()
-    process.send_signal(signal.Signals[name])
-    printed, errors = process.communicate(timeout=30)
-    assert time.monotonic() - told < 5
-    assert (process.returncode, printed) == (code, "")
-    kept = len(list(parts.rglob("*.part"))) - 1  # one holds the network's answers, by which it is known again
-    (line,) = errors.splitlines()
-    assert line == (
-        f"pcbench: stopped; {kept} of 7 units are kept in {tmp_path / 'out.partial'}; "
-        "the same command goes on from here"
-    )
-    assert 2 <= kept < 7
-    assert holder(tmp_path / "out") is None
-    assert call(*command) == 0
     assert call(*words(suite, "whole")) == 0
-    assert open_run("out").manifest["files"] == open_run("whole").manifest["files"]
-    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out"]
+    for name, code in {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}.items():
+        command = words(suite, name)
+        process = start(*command)
+        parts = tmp_path / f"{name}.partial" / "parts"
+        wait_for(lambda parts=parts: len(list(parts.rglob("*.part"))) > 2, process)
+        told = time.monotonic()
+        process.send_signal(signal.Signals[name])
+        printed, errors = process.communicate(timeout=30)
+        assert time.monotonic() - told < 5
+        assert (process.returncode, printed) == (code, "")
+        kept = len(list(parts.rglob("*.part"))) - 1  # one holds the network's answers, by which it is known again
+        (line,) = errors.splitlines()
+        assert line == (
+            f"pcbench: stopped; {kept} of 7 units are kept in {parts.parent}; the same command goes on from here"
+        )
+        assert 2 <= kept < 7
+        assert holder(tmp_path / name) is None
+        assert call(*command) == 0
+        assert open_run(name).manifest["files"] == open_run("whole").manifest["files"]
+        assert sorted(path.name for path in tmp_path.glob(f"{name}*")) == [name]
 
 
 def _patience() -> float:
