@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.data.cache import cache_folder
-from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
 from pcbench.errors import DataError, UnknownNameError, WriteError

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.selection import stratified_order
 from pcbench.data.stores import ArrayStore

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import FileStore
 from pcbench.errors import DataError

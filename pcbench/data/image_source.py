@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -250,10 +250,3 @@ def _places(indices: ArrayLike) -> NDArray[np.int64]:
 
 def _size(image: NDArray[np.uint8]) -> str:
     return f"{image.shape[1]}x{image.shape[0]}"
-
-
-def as_labels(labels: Sequence[int] | ArrayLike) -> NDArray[np.int64]:
-    """Return labels as a read-only int64 vector."""
-    vector = np.array(labels, dtype=np.int64)
-    vector.setflags(write=False)
-    return vector

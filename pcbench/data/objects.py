@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError
 
@@ -105,13 +105,13 @@ def _images_and_labels(value: Any, name: str) -> tuple[Any, NDArray[np.int64]]:
             labels = [_item_label(value[index], name) for index in range(len(value))]
     else:
         raise DataError(f"{name}: has neither images and labels nor items of both; give (images, labels)")
-    return images, as_labels([int(label) for label in cast("Iterable[Any]", labels)])
+    return images, as_labels(labels, name=name, images=len(images) if hasattr(images, "__len__") else None)
 
 
-def _item_label(item: Any, name: str) -> int:
+def _item_label(item: Any, name: str) -> Any:
     if not _is_pair(item):
         raise DataError(f"{name}: its items must be pairs of image and label")
-    return int(item[1])
+    return item[1]
 
 
 def _is_pair(value: Any) -> bool:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pcbench.data.checks import check
-from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
 from pcbench.errors import DataError

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from pcbench.data.folders import open_image_folder
-from pcbench.data.image_source import ImageSource, as_labels
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.data.stores import ArrayStore
