@@ -17,25 +17,22 @@ from torch import Tensor, nn
 
 @dataclass
 class PlainNetwork:
-    """A backbone with hooks, and the state that the hooks pass on.
-
-    Attributes:
-        backbone: Copied.
-        modules: Names of the modules that PCoders sit on, in forward order.
-        decoders: D_1 .. D_N.
-        weights: (beta, lambda, alpha) of each PCoder.
-        scales: s_n of each PCoder.
-        differentiable: Whether the error gradients stay in the graph.
-        guarded: Hand representations on as copies, for backbones that change their own values in place.
-    """
+    """A backbone with hooks, and the state that the hooks pass on."""
 
     backbone: nn.Module
+    """The plain network; it is copied."""
     modules: Sequence[str]
+    """Names of the modules that PCoders sit on, in forward order."""
     decoders: Sequence[nn.Module]
+    """D_1 .. D_N."""
     weights: Sequence[tuple[float, float, float]]
+    """(beta, lambda, alpha) of each PCoder."""
     scales: Sequence[float]
+    """s_n of each PCoder."""
     differentiable: bool = False
+    """Whether the error gradients stay in the graph."""
     guarded: bool = False
+    """Hand representations on as copies, for backbones that change their own values in place."""
     representations: list[Tensor] = field(default_factory=list)
     predictions: list[Tensor] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)

@@ -45,15 +45,15 @@ def main() -> None:
     table = Table(title=f"{options.model}, {len(labels)} images, clean and noisy, on {options.device}")
     for column in ("way", "predictions changed (%)", "most at one t (%)", "accuracy at the end (%)", "speed"):
         table.add_column(column, justify="left" if column == "way" else "right")
-    reference: torch.Tensor | None = None
+    full_precision: torch.Tensor | None = None
     slowest = 0.0
     for name in ways:
         # The switch for TF32 is the process's: each way is made just before it runs.
         way = model.configured(compiled=True) if name == COMPILED else model.configured(precision=name)
         predictions, seconds = _answers(way, inputs, options.batch)
-        if reference is None:
-            reference, slowest = predictions, seconds
-        changed = (predictions != reference).float()
+        if full_precision is None:
+            full_precision, slowest = predictions, seconds
+        changed = (predictions != full_precision).float()
         right = (predictions[-1] == labels).float().mean()
         cells = (changed.mean(), changed.mean(1).max(), right)
         table.add_row(name, *(f"{100 * float(cell):.3f}" for cell in cells), f"{slowest / seconds:.2f}")

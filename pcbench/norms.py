@@ -32,25 +32,22 @@ _SMALLEST = 1e-12
 
 
 class Norm(ABC):
-    """One norm. Perturbations are (batch, channels, height, width) of images in [0, 1]; budgets are in that unit.
-
-    Attributes:
-        name: What definitions and tables call it.
-        symbol: How papers write it.
-        library_name: How attack libraries and RobustBench write it.
-        meaning: What it measures.
-        since: The first version of the table of outcomes that has its column.
-        scale: Axes of figures show this times a budget.
-        unit: The unit of such an axis.
-    """
+    """One norm. Perturbations are (batch, channels, height, width) of images in [0, 1]; budgets are in that unit."""
 
     name: ClassVar[NormName]
+    """What definitions and tables call it."""
     symbol: ClassVar[str]
+    """How papers write it."""
     library_name: ClassVar[str]
+    """How attack libraries and RobustBench write it."""
     meaning: ClassVar[str]
+    """What it measures."""
     since: ClassVar[int] = 1
+    """The first version of the table of outcomes that has its column."""
     scale: ClassVar[float] = 1.0
+    """Axes of figures show this times a budget."""
     unit: ClassVar[str] = "pixel values in [0, 1]"
+    """The unit of such an axis."""
 
     @property
     def column(self) -> str:

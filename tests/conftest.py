@@ -36,5 +36,5 @@ def test_data() -> Path:
 
 @pytest.fixture(scope="session")
 def fixtures(test_data: Path) -> Path:
-    """The folder of numbers made by running the reference implementation."""
+    """The folder of numbers made by running Predify, the published implementation."""
     return test_data.parent / "fixtures"

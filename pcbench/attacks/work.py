@@ -24,41 +24,38 @@ from pcbench.norms import within_budget
 
 @dataclass(frozen=True)
 class Work:
-    """One sweep's inputs, checked.
-
-    Attributes:
-        classifier: What the attack attacks, images in [0, 1] -> logits.
-        judge: What its images are scored by, logits (S, batch, classes).
-        adapter: The attack, ready to run.
-        definition: What it was made from.
-        images: (N, channels, height, width).
-        labels: The images' classes, (N,), int64.
-        classes: Labels to leave or targets to reach, (N,), int64.
-        clean: The judge's scores of the clean images.
-        ids: N ids.
-        seed: The run's seed.
-        epsilons: Budgets, ascending, 0 first.
-        plain: Attack every image at every budget.
-        bracketing: Look for the smallest budget that breaks an image from both sides.
-        batch_size: Images at a time.
-        on_progress: Called with the number of pairs settled.
-    """
+    """One sweep's inputs, checked."""
 
     classifier: nn.Module
+    """What the attack attacks, images in [0, 1] -> logits."""
     judge: Judge
+    """What its images are scored by, logits (S, batch, classes)."""
     adapter: Adapter
+    """The attack, ready to run."""
     definition: AttackDefinition
+    """What it was made from."""
     images: Tensor
+    """(N, channels, height, width)."""
     labels: Tensor
+    """The images' classes, (N,), int64."""
     classes: Tensor
+    """Labels to leave or targets to reach, (N,), int64."""
     clean: Scores
+    """The judge's scores of the clean images."""
     ids: tuple[str, ...]
+    """N ids."""
     seed: int
+    """The run's seed."""
     epsilons: tuple[float, ...]
+    """Budgets, ascending, 0 first."""
     plain: bool
+    """Attack every image at every budget."""
     bracketing: bool
+    """Look for the smallest budget that breaks an image from both sides."""
     batch_size: int
+    """Images at a time."""
     on_progress: Callable[[int], None] | None = None
+    """Called with the number of pairs settled."""
 
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""

@@ -25,7 +25,7 @@ class AgreementOptions(TypedDict, total=False):
         Option("L∞ budgets.", default=("1/255", "2/255", "4/255", "8/255", "16/255")),
     ]
     steps: Annotated[int, Ge(1), Option("Of both attacks, of 2.5 ε / steps each.", default=20)]
-    random_start: Annotated[bool, Option("Start at random places in the ball.", default=True)]
+    random_start: Annotated[bool, Option("Start at random points in the ball.", default=True)]
     backbone_weights: Annotated[Path | str | None, Option("As for run.")]
     weights: Annotated[Path | str | None, Option("As for run.")]
     random_predictors: Annotated[int | None, Option("As for run.")]

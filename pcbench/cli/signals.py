@@ -17,14 +17,11 @@ _NAMES = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class Stopped(BaseException):
-    """The process was asked to stop. No `Exception`, so that code that catches errors does not catch it.
-
-    Attributes:
-        signal: The signal.
-    """
+    """The process was asked to stop. Not an `Exception`, so that code that catches errors does not catch it."""
 
     def __init__(self, number: int) -> None:
         self.signal = signal.Signals(number)
+        """The signal that asked."""
         super().__init__(f"stopped by {self.signal.name}")
 
     @property

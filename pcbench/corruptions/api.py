@@ -59,9 +59,9 @@ def corrupt(
         raise UsageError(f"jpeg_quality is 1 to 100, not {jpeg_quality}")
     if backend == "reference":
         # Imported here: it loads scikit-image and a copy of imagecorruptions, which few runs need.
-        from pcbench.corruptions.reference import corrupt_by_reference
+        from pcbench.corruptions.imagecorruptions_backend import corrupt_by_imagecorruptions
 
-        result = corrupt_by_reference(images, definition, severity, seed=seed, ids=names)
+        result = corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=names)
     elif backend == "fast":
         generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in names]
         result = corrupt_batch(images, definition.at(severity), generators)

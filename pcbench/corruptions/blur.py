@@ -63,12 +63,12 @@ class GlassBlur(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         blurred = as_float(whole_levels(filters.gaussian_blur(as_float(images), self.sigma)))
-        # Plane after plane, so that one list of places serves every image of a colour.
+        # Plane after plane, so that one list of indices serves every image of a colour.
         flat = blurred.transpose(0, 1).reshape(3, -1)
         if self.iterations:
             visits = [self._sources(steps) for steps in drawn[0].unbind(1)]
-            places = functools.reduce(lambda first, second: first.index_select(0, second), visits)
-            flat = flat.index_select(1, places)
+            indices = functools.reduce(lambda first, second: first.index_select(0, second), visits)
+            flat = flat.index_select(1, indices)
         shuffled = flat.reshape(3, len(images), *images.shape[-2:]).transpose(0, 1)
         return filters.gaussian_blur(shuffled, self.sigma)
 

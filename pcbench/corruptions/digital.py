@@ -173,7 +173,7 @@ def _jpeg_options(quality: int) -> list[int]:
 
 
 def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Return the 2 x 3 matrix from a place in the result to the place it shows, for three points that moved."""
+    """Return the 2 x 3 matrix from a point in the result to the point it shows, for three points that moved."""
     row, column, arm = height // 2, width // 2, min(height, width) // 3
     points = np.array([[row + arm, column + arm], [row + arm, column - arm], [row - arm, column - arm]], np.float32)
     return np.asarray(cv2.invertAffineTransform(cv2.getAffineTransform(points, points + moves)), np.float32)
@@ -198,8 +198,8 @@ def _boxes(length: int, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     starts = (centres - scale / 2 + 0.5).astype(np.int32)
     stops = np.minimum((centres + scale / 2 + 0.5).astype(np.int32), length)
     steps = np.arange(int((stops - starts).max()))[:, None]
-    places = (starts + steps - centres + 0.5) * (1 / scale)
-    inside = (starts + steps < stops) & (places > -0.5) & (places <= 0.5)
+    positions = (starts + steps - centres + 0.5) * (1 / scale)
+    inside = (starts + steps < stops) & (positions > -0.5) & (positions <= 0.5)
     weights = torch.from_numpy((inside / inside.sum(axis=0)).astype(np.float32))
     rows = torch.from_numpy(np.minimum(starts + steps, length - 1).astype(np.int32))
     return [(rows[step], weights[step][:, None]) for step in range(len(steps))]

@@ -144,11 +144,11 @@ def _zoomed_rows(length: int, factor: float) -> tuple[torch.Tensor, torch.Tensor
     count = math.ceil(length / factor)
     zoomed = round(count * factor)
     # Rounding may leave a row too many, which is cut off, or too few.
-    places = np.arange(min(zoomed, length)) * ((count - 1) / max(zoomed - 1, 1))
-    lower = np.minimum(places.astype(np.int32), count - 1)
+    positions = np.arange(min(zoomed, length)) * ((count - 1) / max(zoomed - 1, 1))
+    lower = np.minimum(positions.astype(np.int32), count - 1)
     upper = np.minimum(lower + 1, count - 1)
     first = (length - count) // 2
-    weights = torch.from_numpy((places - lower).astype(np.float32)[:, None])
+    weights = torch.from_numpy((positions - lower).astype(np.float32)[:, None])
     return torch.from_numpy(lower + first), torch.from_numpy(upper + first), weights
 
 
@@ -160,7 +160,7 @@ def resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def sample(
     images: torch.Tensor, x: torch.Tensor, y: torch.Tensor, border: Literal["mirror", "reflect"]
 ) -> torch.Tensor:
-    """Read images bilinearly at given places.
+    """Read images bilinearly at given points.
 
     Args:
         images: (batch, channels, height, width), float32.

@@ -65,8 +65,8 @@ class ShotNoise(Corruption):
         sixteen_bits = drawn[0].to(torch.int32)
         if images.dtype == torch.uint8:
             table = torch.from_numpy(_poisson_levels(self.photons)).to(images.device)
-            places = images.to(torch.int32).mul_(LEVELS_16_BIT).add_(sixteen_bits)
-            return table.index_select(0, places.flatten()).reshape(images.shape)
+            indices = images.to(torch.int32).mul_(LEVELS_16_BIT).add_(sixteen_bits)
+            return table.index_select(0, indices.flatten()).reshape(images.shape)
         rates = images.to(torch.float64) * (self.photons / 255)
         return _poisson_counts(rates, (sixteen_bits + 0.5) / LEVELS_16_BIT).mul_(255 / self.photons).float()
 

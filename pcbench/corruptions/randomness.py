@@ -62,8 +62,8 @@ def standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> N
     cumulative distribution is right to 1 / 131,072, and the table's variance is set to 1. This is four times as fast
     as an exact draw; rounding to 256 grey levels hides far more.
     """
-    places = torch.from_numpy(uniform_16_bit(generator, shape).astype(np.int32).reshape(-1))
-    return _normal_quantiles().index_select(0, places).numpy().reshape(shape)
+    indices = torch.from_numpy(uniform_16_bit(generator, shape).astype(np.int32).reshape(-1))
+    return _normal_quantiles().index_select(0, indices).numpy().reshape(shape)
 
 
 def uniform(generator: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -114,8 +114,8 @@ def fetch(archive: CifarArchive, folder: Path) -> Path:
 def read_archive(archive: CifarArchive, path: Path, preprocessing: Preprocessing, split: str) -> ImageSource:
     """Read one split from an archive (a gzipped tar).
 
-    The id of an image is ``cifar-10/test/`` (or as it applies) and its place in the published order, with five
-    figures; CIFAR-10-C has the same ids. The split is held in memory, 31 or 154 MB.
+    The id of an image is ``cifar-10/test/`` (or as it applies) and its index in the published order, with five
+    digits; CIFAR-10-C has the same ids. The split is held in memory, 31 or 154 MB.
 
     Raises:
         DataError: The archive is damaged or holds something else.

@@ -23,17 +23,14 @@ Seen = Callable[[int, bytes], None]
 
 @dataclass(frozen=True)
 class Batch:
-    """Images that travel together.
-
-    Attributes:
-        ids: One id an image.
-        images: uint8 tensor, shape (batch, 3, height, width), 0 to 255.
-        labels: int64 tensor, shape (batch,).
-    """
+    """Images that are handled together, with their ids and labels."""
 
     ids: tuple[str, ...]
+    """One id an image."""
     images: torch.Tensor
+    """uint8 tensor, shape (batch, 3, height, width), 0 to 255."""
     labels: torch.Tensor
+    """int64 tensor, shape (batch,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,29 +39,27 @@ class ImageSource:
 
     Only ids and labels are held in memory; images are read, decoded and preprocessed when a batch asks for them.
 
-    Attributes:
-        name: What tables and pages call the data, such as ``"digits:test"``.
-        ids: One id an image, unique. They seed the randomness of corruptions and attacks and pair the images of
-            several runs, so they depend on the image alone, never on its index or on the other images.
-        labels: Class of each image, shape (images,), int64.
-        store: Where the images lie.
-        preprocessing: What is done to each image, once.
-        class_names: Names of all classes by label, or None where the data does not say.
-        classes: Number of classes of the data set; None where the data does not say.
-        subset: How a part of the data set was chosen, in words; None for the whole of it.
-
     Raises:
         DataError: There are no images, ids repeat, or ids and labels differ in number.
     """
 
     name: str
+    """What tables and pages call the data, such as ``"digits:test"``."""
     ids: tuple[str, ...]
+    """One id an image, unique. They seed the randomness of corruptions and attacks and pair the images of several runs,
+    so they depend on the image alone, never on its index or on the other images."""
     labels: NDArray[np.int64]
+    """Class of each image, shape (images,), int64."""
     store: ImageStore
+    """Where the images lie."""
     preprocessing: Preprocessing
+    """What is done to each image, once."""
     class_names: tuple[str, ...] | None = None
+    """Names of all classes by label, or None where the data does not say."""
     classes: int | None = None
+    """Number of classes of the data set; None where the data does not say."""
     subset: str | None = None
+    """How a part of the data set was chosen, in words; None for the whole of it."""
     _positions: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
@@ -84,7 +79,7 @@ class ImageSource:
         """Decode and preprocess some images.
 
         Args:
-            indices: Places of the images in `ids`, 0 to len - 1.
+            indices: Indices of the images in `ids`, 0 to len - 1.
             seen: Called with each image's index and the sha256 of what was read of it.
 
         Returns:
@@ -93,7 +88,7 @@ class ImageSource:
         Raises:
             DataError: A file is damaged, an image is smaller than the crop, or sizes differ within the batch.
         """
-        chosen = _places(indices)
+        chosen = _as_indices(indices)
         images = [self._prepare(int(index), seen) for index in chosen]
         for index, image in zip(chosen, images, strict=True):
             if image.shape != images[0].shape:
@@ -110,7 +105,7 @@ class ImageSource:
 
         Args:
             batch_size: Images a batch, at least 1.
-            indices: Places of the images in `ids`; all of them by default.
+            indices: Indices of the images in `ids`; all of them by default.
             seen: As for `load`.
 
         Raises:
@@ -119,7 +114,7 @@ class ImageSource:
         """
         if batch_size < 1:
             raise UsageError(f"the batch size must be at least 1 (got {batch_size})")
-        chosen = _places(np.arange(len(self)) if indices is None else indices)
+        chosen = _as_indices(np.arange(len(self)) if indices is None else indices)
         for start in range(0, len(chosen), batch_size):
             part = chosen[start : start + batch_size]
             ids = tuple(self.ids[int(index)] for index in part)
@@ -211,10 +206,10 @@ class ImageSource:
         """Return the images at these indices, in this order.
 
         Args:
-            indices: Places in `ids`.
+            indices: Indices of images in `ids`.
             subset: How they were chosen, in words, for tables; None where they are the whole data set.
         """
-        chosen = _places(indices)
+        chosen = _as_indices(indices)
         positions = chosen if self._positions is None else self._positions[chosen]
         return replace(
             self,
@@ -244,7 +239,7 @@ def _digest(content: bytes | NDArray[np.uint8]) -> bytes:
     return hashlib.sha256(f"{content.shape}".encode() + content.tobytes()).digest()
 
 
-def _places(indices: ArrayLike) -> NDArray[np.int64]:
+def _as_indices(indices: ArrayLike) -> NDArray[np.int64]:
     return np.atleast_1d(np.asarray(indices, dtype=np.int64))
 
 

@@ -46,15 +46,12 @@ def open_object(value: Any, preprocessing: Preprocessing) -> ImageSource:
 
 @dataclass(frozen=True)
 class ItemStore:
-    """Images that an object hands out by index.
-
-    Attributes:
-        name: What the object is called in error messages.
-        items: Has `__getitem__`; an item is an image, or a pair whose first half is one.
-    """
+    """Images that an object hands out by index."""
 
     name: str
+    """What the object is called in error messages."""
     items: Any
+    """Has `__getitem__`; an item is an image, or a pair whose first half is one."""
 
     def read(self, position: int) -> NDArray[np.uint8]:
         """Return an image's pixels, shape (height, width, 3), 0 to 255.

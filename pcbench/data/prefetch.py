@@ -30,10 +30,6 @@ class LookAhead(Generic[Item]):
 
     Items come in their order; an error in their making is raised where the item would have come. Leaving the
     iteration early ends the thread.
-
-    Attributes:
-        waited_seconds: How long the consumer has waited for items so far.
-        elapsed_seconds: From the start of the iteration to the last item, or so far.
     """
 
     def __init__(self, items: Iterable[Item], ahead: int = 2) -> None:
@@ -47,7 +43,9 @@ class LookAhead(Generic[Item]):
         self._ready: queue.Queue[_Made[Item] | _Ended] = queue.Queue(maxsize=max(1, ahead))
         self._abandoned = threading.Event()
         self.waited_seconds = 0.0
+        """How long the consumer has waited for items so far."""
         self.elapsed_seconds = 0.0
+        """From the start of the iteration to the last item, or so far."""
 
     def __iter__(self) -> Iterator[Item]:
         maker = threading.Thread(target=self._make, name="look-ahead", daemon=True)

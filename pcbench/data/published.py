@@ -36,17 +36,14 @@ class _Conditions(Protocol):
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """A published suite on disk, checked: the same images under every corruption and severity.
-
-    Attributes:
-        suite: Name of the suite.
-        corruptions: The corruptions that were found, in the order asked for, and their severities.
-        images: The images of the first condition; ids and labels are those of all conditions.
-    """
+    """A published suite on disk, checked: the same images under every corruption and severity."""
 
     suite: str
+    """Name of the suite."""
     corruptions: Severities
+    """The corruptions that were found, in the order asked for, and their severities."""
     images: ImageSource
+    """The images of the first condition; ids and labels are those of all conditions."""
     _conditions: _Conditions
 
     def source(self, corruption: str, severity: int) -> ImageSource:

@@ -17,7 +17,7 @@ def stratified_order(ids: Sequence[str], labels: NDArray[np.int64], seed: int) -
     """Return a permutation whose every beginning holds the classes in their proportions, as nearly as can be.
 
     Within a class, images are ordered by the sha256 of seed and id. The r-th of the n images of its class
-    (r = 0 … n - 1) is placed at (r + 1/2) / n, and all images are ordered by their places; equal places by hash.
+    (r = 0 … n - 1) gets the number (r + 1/2) / n, and all images are ordered by this number; equal ones by hash.
 
     Args:
         ids: One id an image.
@@ -25,11 +25,11 @@ def stratified_order(ids: Sequence[str], labels: NDArray[np.int64], seed: int) -
         seed: Another seed gives another permutation.
 
     Returns:
-        Places in `ids`, shape (images,), int64.
+        Indices into `ids`, shape (images,), int64.
     """
     hashes = np.array([hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in ids])
-    places = np.empty(len(ids))
+    ranks = np.empty(len(ids))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        places[members[np.argsort(hashes[members])]] = (np.arange(len(members)) + 0.5) / len(members)
-    return np.lexsort((hashes, places)).astype(np.int64)
+        ranks[members[np.argsort(hashes[members])]] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.lexsort((hashes, ranks)).astype(np.int64)

@@ -21,21 +21,18 @@ _Published = Mapping[tuple[str, str, int], NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Digests:
-    """Hashes of the stored bytes of the images that a run is on, of these alone.
-
-    Attributes:
-        source: These images, in the order of their data source.
-        rows: The sha256 of each, shape (images, 32).
-        published: The same for the files of published suites, by suite, corruption and severity.
-        fingerprints: The fingerprint of each of these conditions.
-        whole: Whether these are all images of the data source.
-    """
+    """Hashes of the stored bytes of the images that a run is on, of these alone."""
 
     source: ImageSource
+    """These images, in the order of their data source."""
     rows: NDArray[np.uint8]
+    """The sha256 of each, shape (images, 32)."""
     published: _Published
+    """The same for the files of published suites, by suite, corruption and severity."""
     fingerprints: Mapping[tuple[str, str, int], str]
+    """The fingerprint of each of these conditions."""
     whole: bool
+    """Whether these are all images of the data source."""
 
     @classmethod
     def read(cls, source: ImageSource, suites: Sequence[MeasuredSuite]) -> Digests:

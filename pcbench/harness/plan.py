@@ -370,7 +370,7 @@ def _modules(draft: _Draft, *, checks: bool) -> list[str]:
     if checks:
         found.append("pyautoattack")  # the rival that sees no gradient
     if draft.request["backend"] == "reference":
-        found += ["pcbench.corruptions.reference", "imagecorruptions"]
+        found += ["pcbench.corruptions.imagecorruptions_backend", "imagecorruptions"]
     return found
 
 

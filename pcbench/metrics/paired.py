@@ -13,19 +13,16 @@ from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats
 
 
 class Difference(NamedTuple):
-    """A paired difference of two means over the same images.
-
-    Attributes:
-        value: Second mean minus first.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
-        p: Two-sided p value of no difference.
-    """
+    """A paired difference of two means over the same images."""
 
     value: float
+    """Second mean minus first."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
+    """Upper end of its 95 % interval."""
     p: float
+    """Two-sided p value of no difference."""
 
 
 def mcnemar(

@@ -16,19 +16,16 @@ Floats = npt.NDArray[np.float64]
 
 
 class Estimate(NamedTuple):
-    """A number with its interval.
-
-    Attributes:
-        value: The number itself.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
-        images: How many images it is a number about.
-    """
+    """A number with its interval."""
 
     value: float
+    """The number itself."""
     low: float
+    """Lower end of its 95 % interval."""
     high: float
+    """Upper end of its 95 % interval."""
     images: int
+    """How many images it is a number about."""
 
 
 def accuracy(correct: npt.ArrayLike) -> float:

@@ -65,7 +65,7 @@ def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
     """Convert a backbone as a configuration says, and tell what came of it: the verb `pcbench predify`.
 
     Args:
-        config: A TOML file in the reference's format.
+        config: A TOML file in Predify's format.
         backbone: ``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``; its weights don't matter here.
 
     Raises:

@@ -22,7 +22,7 @@ class LoadOptions(TypedDict, total=False):
     backbone_weights: Path | str | None
     """File of the backbone's weights, safetensors or a PyTorch checkpoint of tensors."""
     weights: Path | str | None
-    """File of the predictors' weights, or the reference's checkpoints (see `read_predictor_weights`)."""
+    """File of the predictors' weights, or Predify's checkpoints (see `read_predictor_weights`)."""
     random_predictors: int | None
     """Seed of untrained predictors: the null control."""
     ablation: str | None

@@ -32,14 +32,7 @@ _INTERNAL = ("torch._", "torch.fx", "torch.jit", "torch.utils", "torch.autograd"
 
 
 class ModelValues:
-    """Turns values into bytes that are equal for equal values only, and notes whose code they need.
-
-    Attributes:
-        modules: The names of the modules that define the classes and functions met.
-        layers: The classes of the `torch.nn.Module` objects met, and the classes that these inherit from.
-        functions: The functions met.
-        lost: Functions whose module is not there, and objects that could not be read to their end.
-    """
+    """Turns values into bytes that are equal for equal values only, and notes whose code they need."""
 
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(layer): name for name, layer in _layers(model)}
@@ -47,9 +40,13 @@ class ModelValues:
         self._met: dict[int, tuple[int, object]] = {}
         self._kinds: dict[str, ModuleKind] = {}
         self.modules: set[str] = set()
+        """The names of the modules that define the classes and functions met."""
         self.layers: dict[type[Any], None] = {}
+        """The classes of the `torch.nn.Module` objects met, and the classes that these inherit from."""
         self.functions: list[types.FunctionType] = []
+        """The functions met."""
         self.lost: set[str] = set()
+        """Functions whose module is missing, and objects that could not be read to their end."""
 
     def of_model(self, model: nn.Module, depth: int = 0) -> bytes:
         """Return the bytes of every submodule's attributes."""

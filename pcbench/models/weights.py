@@ -1,4 +1,4 @@
-"""Weights from files: safetensors, and the reference's checkpoints; nothing in a file is ever executed."""
+"""Weights from files: safetensors, and Predify's checkpoints; nothing in a file is ever executed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pcbench.files import file_sha256, write
 
 StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
-_REFERENCE_NUMBER = re.compile(r"_pc(\d+)(?=[_.])")
+_PREDIFY_NUMBER = re.compile(r"_pc(\d+)(?=[_.])")
 _WRAPPERS = ("pcoderweights", "state_dict", "model")
 
 
@@ -83,45 +83,45 @@ def read_predictor_weights(path: Path, count: int) -> StateDict:
     """Read the weights of all predictors.
 
     Args:
-        path: A safetensors file with keys ``predictors.0.…``; or the reference's checkpoints: a folder that holds
+        path: A safetensors file with keys ``predictors.0.…``; or Predify's checkpoints: a folder that holds
             one file ``…_pc{n}….pth`` for each PCoder n = 1..N, or any one of these files.
         count: N.
 
     Returns:
         Tensors under ``predictors.{n}.…`` with n from 0, and, where the file holds the backbone too, ``backbone.…``.
     """
-    if path.is_dir() or (path.suffix != ".safetensors" and _REFERENCE_NUMBER.search(path.name)):
-        return _read_reference(path, count)
+    if path.is_dir() or (path.suffix != ".safetensors" and _PREDIFY_NUMBER.search(path.name)):
+        return _read_predify(path, count)
     state = read_weights(path)
     if not any(name.startswith(PREDICTORS) for name in state):
         raise WeightsError(f"{path}: holds no predictors (keys predictors.0.… to predictors.{count - 1}.…)")
     return state
 
 
-def _read_reference(path: Path, count: int) -> StateDict:
+def _read_predify(path: Path, count: int) -> StateDict:
     state: StateDict = {}
     for number in range(1, count + 1):
-        file = _reference_file(path, number)
+        file = _predify_file(path, number)
         for name, tensor in _read_checkpoint(file).items():
             if name != "C_sqrt":
                 state[f"{PREDICTORS}{number - 1}.{name.removeprefix('pmodule.')}"] = tensor
     return state
 
 
-def _reference_file(path: Path, number: int) -> Path:
+def _predify_file(path: Path, number: int) -> Path:
     if path.is_dir():
         found = [file for file in sorted(path.glob("*.pth")) if _number_of(file) == number]
         if len(found) != 1:
             raise WeightsError(f"{path}: holds {len(found)} files named …_pc{number}….pth; one is needed")
         return found[0]
-    file = path.with_name(_REFERENCE_NUMBER.sub(f"_pc{number}", path.name))
+    file = path.with_name(_PREDIFY_NUMBER.sub(f"_pc{number}", path.name))
     if not file.is_file():
         raise WeightsError(f"{file}: is needed besides {path.name}; there is one checkpoint for each PCoder")
     return file
 
 
 def _number_of(file: Path) -> int | None:
-    found = _REFERENCE_NUMBER.search(file.name)
+    found = _PREDIFY_NUMBER.search(file.name)
     return int(found.group(1)) if found else None
 
 

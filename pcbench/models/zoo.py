@@ -1,6 +1,6 @@
 """The zoo's entries: data in TOML files, one a model.
 
-`zoo/<name>.toml` says what a model is; `configurations/` holds the networks' configurations in the reference's format,
+`zoo/<name>.toml` says what a model is; `configurations/` holds the networks' configurations in Predify's format,
 for reading and copying.
 """
 

@@ -38,8 +38,8 @@ class Backbone(nn.Module):
         module: The backbone; it is copied and left as it is.
         paths: The names of the PCoders' modules, in forward order.
 
-    `prepare` computes what no PCoder can change; `sweep` the rest, handing each PCoder's drive to `replace(n, drive)`
-    and going on with what that returns. Neither keeps anything between calls.
+    `prepare` computes what no PCoder can change; `run_timestep` computes the rest: it calls `replace(n, drive)` with
+    each PCoder's drive and goes on with what that returns. Neither keeps anything between calls.
     """
 
     def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
@@ -49,10 +49,10 @@ class Backbone(nn.Module):
         self._overwritten: frozenset[int | str] = frozenset()
 
     def prepare(self, images: Tensor) -> Values:
-        """Return what the sweeps over these images share."""
+        """Return what all timesteps of these images share."""
         raise NotImplementedError
 
-    def sweep(self, shared: Values, replace: Replace) -> Tensor:
+    def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
         """Run everything that depends on a PCoder, and return the logits."""
         raise NotImplementedError
 
@@ -64,16 +64,16 @@ class Backbone(nn.Module):
             drives.append(drive)
             return drive
 
-        self._sweep_to_last(self.prepare(images), note)
+        self._run_to_last_pcoder(self.prepare(images), note)
         return drives
 
-    def _sweep_to_last(self, shared: Values, replace: Replace) -> None:
-        """Do what `sweep` does, at least as far as the last PCoder."""
-        self.sweep(shared, replace)
+    def _run_to_last_pcoder(self, shared: Values, replace: Replace) -> None:
+        """Do what `run_timestep` does, at least as far as the last PCoder."""
+        self.run_timestep(shared, replace)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the backbone as it is, replacing nothing."""
-        return self.sweep(self.prepare(images), lambda _, drive: drive)
+        return self.run_timestep(self.prepare(images), lambda _, drive: drive)
 
     def observe(self, images: Tensor) -> tuple[dict[int, Any], Any]:
         """Run once, noting what the backbone does to its own values.
@@ -103,7 +103,7 @@ class Backbone(nn.Module):
         versions["images"] = images._version  # noqa: SLF001
         shared = self.prepare(images)
         versions.update({name: v._version for name, v in shared.items() if isinstance(v, Tensor)})  # noqa: SLF001
-        logits = self.sweep(shared, note)
+        logits = self.run_timestep(shared, note)
         after = {"images": images, **shared, **drives}
         self._overwritten = frozenset(key for key, version in versions.items() if after[key]._version != version)  # noqa: SLF001
         return drives, logits
@@ -250,7 +250,7 @@ class TracedBackbone(Backbone):
         return _Operation(node.name, function, arguments, dict(node.kwargs), inputs)
 
     def prepare(self, images: Tensor) -> Values:
-        """Return every value that the sweeps need and no PCoder can change."""
+        """Return every value that the timesteps need and no PCoder can change."""
         values: Values = {self._input: self._handed_on("images", images)}
         for operation in self._once:
             values[operation.name] = operation.run(values)
@@ -258,12 +258,12 @@ class TracedBackbone(Backbone):
                 del values[name]
         return {name: value for name, value in values.items() if name in self._shared}
 
-    def sweep(self, shared: Values, replace: Replace) -> Tensor:
+    def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
         """Run the part that depends on PCoders, forgetting each value after its last use."""
         return self._run(self._each_time, shared, replace)[self._output]
 
-    def _sweep_to_last(self, shared: Values, replace: Replace) -> None:
-        last = max(place for place, operation in enumerate(self._each_time) if operation.pcoder is not None)
+    def _run_to_last_pcoder(self, shared: Values, replace: Replace) -> None:
+        last = max(index for index, operation in enumerate(self._each_time) if operation.pcoder is not None)
         self._run(self._each_time[: last + 1], shared, replace)
 
     def _run(self, operations: Sequence[_Operation], shared: Values, replace: Replace) -> Values:
@@ -303,9 +303,9 @@ _REPLACE: ContextVar[Replace | None] = ContextVar("replace", default=None)
 
 
 class HookedBackbone(Backbone):
-    """A backbone that runs whole in every sweep, its PCoders' outputs replaced by forward hooks.
+    """A backbone that runs whole at every timestep, its PCoders' outputs replaced by forward hooks.
 
-    What a sweep replaces with is held in a context variable, so threads don't see each other's.
+    What replaces them is held in a context variable, so threads don't see each other's.
     """
 
     def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
@@ -317,7 +317,7 @@ class HookedBackbone(Backbone):
         """Return the images: nothing is shared but them."""
         return {"images": images}
 
-    def sweep(self, shared: Values, replace: Replace) -> Tensor:
+    def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
         """Run the whole backbone."""
 
         def counted(index: int, drive: Tensor) -> Tensor:

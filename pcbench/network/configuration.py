@@ -1,4 +1,4 @@
-"""The configuration of a predictive network: the reference implementation's TOML, read and checked.
+"""The configuration of a predictive network: Predify's TOML, read and checked.
 
 Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and one
 more, `error_window`.
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9
 
 
 class HyperparameterTable(Definition):
-    """One PCoder's hyperparameters under the names of the reference: β, λ and α (`pc`), each at least 0."""
+    """One PCoder's hyperparameters under the names of Predify: β, λ and α (`pc`), each at least 0."""
 
     feedforward: _Weight = 0.3
     feedback: _Weight = 0.3

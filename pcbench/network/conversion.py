@@ -29,7 +29,7 @@ def predify(
     Args:
         backbone: Any CNN that maps images (batch, channels, height, width) to logits (batch, classes). It is copied;
             the original is not modified.
-        config: A TOML file in the reference's format, or a mapping with the same keys.
+        config: A TOML file in Predify's format, or a mapping with the same keys.
         mean: Per channel, subtracted from images in [0,1] before they become e_0. Default: nothing is.
         std: Per channel, what the difference is divided by.
 

@@ -162,7 +162,7 @@ def _waves(frequency: int, positions: Tensor, side: int) -> tuple[Tensor, Tensor
 def _three(real: Tensor, imaginary: Tensor, *, adjoint: bool) -> list[Tensor]:
     """The three numbers of a complex frequency x that meet those of a kernel w: (w_r, w_i - w_r, w_r + w_i).
 
-    The adjoint multiplies by the conjugate of w: the second and third numbers change places and signs.
+    The adjoint multiplies by the conjugate of w: the second and third numbers change their order and signs.
     """
     if adjoint:
         return [real + imaginary, -imaginary, -real]

@@ -25,12 +25,6 @@ class PredictiveNetwork(nn.Module):
 
     The network holds no state: `unroll` is a function of its arguments, and threads can share it. The backbone is a
     frozen copy in evaluation mode. Gradients reach the predictors' parameters only after `train()`.
-
-    Attributes:
-        predictors: D_1 .. D_N, ordinary modules.
-        hyperparameters: β, λ, α of each PCoder.
-        error_windows: C of each PCoder's gradient scale, or None where errors are not scaled.
-        configuration: What the network was made from.
     """
 
     def __init__(
@@ -44,9 +38,13 @@ class PredictiveNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.predictors = nn.ModuleList(predictors)
+        """D_1 .. D_N, ordinary modules."""
         self.configuration = configuration
+        """What the network was made from."""
         self.hyperparameters = configuration.hyperparameters
+        """β, λ, α of each PCoder."""
         self.error_windows = tuple(error_windows)
+        """C of each PCoder's gradient scale, or None where errors are not scaled."""
         self.mean: Tensor | None
         self.std: Tensor | None
         for name, values in zip(("mean", "std"), normalisation or (None, None), strict=True):
@@ -109,7 +107,7 @@ class PredictiveNetwork(nn.Module):
             inputs: e_0, as the backbone takes it (normalised), (batch, channels, height, width).
             timesteps: T, the number of updates; t = 0 is the backbone, bit for bit.
             gradient: ``"exact"`` differentiates through the error terms, ``"stop_error"`` takes them as constants,
-                as the reference implementation does. It changes no logits, only their gradients.
+                as Predify does. It changes no logits, only their gradients.
             keep: What to keep besides the logits: ``"representations"``, ``"predictions"``, ``"reconstructions"``.
             hyperparameters: β, λ, α of each PCoder for this pass, in place of the network's own; tensors can be
                 learned by gradient.

@@ -91,14 +91,14 @@ class _Plan:
     @staticmethod
     def of(layer: nn.ConvTranspose2d, weight: Tensor) -> _Plan:
         stride = layer.stride[0]
-        places, first, last = _places(layer.kernel_size[0], stride, int(layer.padding[0]))
-        places = places.to(weight)
-        kernels = torch.einsum("ajk,blm,iokm->oabijl", places, places, weight)
+        elements, first, last = _elements(layer.kernel_size[0], stride, int(layer.padding[0]))
+        elements = elements.to(weight)
+        kernels = torch.einsum("ajk,blm,iokm->oabijl", elements, elements, weight)
         return _Plan(kernels.flatten(0, 2).contiguous(), stride, first, last)
 
 
 @functools.cache
-def _places(size: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
+def _elements(size: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
     """Return which element of the kernel stands where, (phase, window, kernel), the same for rows and columns.
 
     Two more numbers say where the window begins and ends, counted from a phase's own position.
@@ -111,10 +111,10 @@ def _places(size: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
     ]
     first, last = min(tap[1] for tap in taps), max(tap[1] for tap in taps)
     with torch.inference_mode(mode=False):  # it is kept for all, gradients among them
-        places = torch.zeros(stride, last - first + 1, size)
+        elements = torch.zeros(stride, last - first + 1, size)
         for phase, offset, element in taps:
-            places[phase, offset - first, element] = 1
-    return places, first, last
+            elements[phase, offset - first, element] = 1
+    return elements, first, last
 
 
 _PLANS: WeightCache[_Plan] = WeightCache()

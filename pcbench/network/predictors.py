@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 
 def inferred_predictor(shape: Shape, below: Shape) -> nn.Module:
-    """Return the reference's default predictor: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
+    """Return Predify's default predictor: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
 
     Args:
         shape: (channels, height, width) of the representation.

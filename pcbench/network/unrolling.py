@@ -106,7 +106,7 @@ class _Pass:
             state.append(drive)
             return drive
 
-        self._note(self.dynamics.backbone.sweep(shared, begin), state)
+        self._note(self.dynamics.backbone.run_timestep(shared, begin), state)
         advance = partial(self._advance, shared)
         for _ in range(timesteps):
             if self.dynamics.recompute and torch.is_grad_enabled():
@@ -129,7 +129,7 @@ class _Pass:
             new.append(updated(drive, state[n], feedback, gradients[n], self._scale(n), weights))
             return new[n]
 
-        logits = self.dynamics.backbone.sweep(shared, replace)
+        logits = self.dynamics.backbone.run_timestep(shared, replace)
         return logits, new, [prediction for n, prediction in enumerate(predictions) if self._kept(n)]
 
     def _feed_back(self, state: Sequence[Tensor]) -> tuple[Predictions, Predictions]:

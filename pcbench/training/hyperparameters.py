@@ -32,7 +32,7 @@ def from_shares(feedforward: float, share: float, error_weight: float, *, last: 
 
 
 def default_hyperparameters(count: int) -> tuple[Hyperparameters, ...]:
-    """Return the reference's default β, λ, α for each of `count` PCoders."""
+    """Return Predify's default β, λ, α for each of `count` PCoders."""
     table = HyperparameterTable()
     return tuple(
         Hyperparameters(table.feedforward, table.feedback if index < count - 1 else 0.0, table.pc)

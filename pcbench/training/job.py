@@ -281,7 +281,7 @@ def _tune(request: TrainingRequest, network: PredictiveNetwork, watcher: Watcher
     timesteps = 8 if entry is None else entry.timesteps
     source = open_source(request.data, preprocessing=preprocessing_of(request), split="validation")
     validation = Validation(source, timesteps, _TUNED_FOR, request.seed)
-    # The search starts from the reference's defaults, not from what the configuration holds: that may be the result of
+    # The search starts from Predify's defaults, not from what the configuration holds: that may be the result of
     # this very command.
     network.hyperparameters = default_hyperparameters(len(network.predictors))
     tuned = search(network, validation, trials=request.trials, seed=request.seed, report=watcher.trial)

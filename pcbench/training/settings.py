@@ -82,7 +82,7 @@ def make_optimizer(parameters: Iterable[Tensor], settings: TrainingSettings) -> 
 
 Stage = Literal["backbone", "predictors"]
 
-# The reference trains the feedback weights of VGG16 by SGD (Choksi et al. 2021, arXiv 2106.02749, appendix); models of
+# Predify trains the feedback weights of VGG16 by SGD (Choksi et al. 2021, arXiv 2106.02749, appendix); models of
 # the zoo that are trained otherwise say so in their own files.
 _DEFAULTS: dict[Stage, TrainingSettings] = {
     "backbone": TrainingSettings(60, 64, "adam", 0.003, schedule="cosine", shift=1),

@@ -104,9 +104,9 @@ def test_what_cannot_be_compared_is_refused_with_the_field(make_run: Callable[..
         "suite made-linf images: 120 -> 60": {"suites": (suites[0], suites[1].model_copy(update={"images": 60}))},
         "do not have a common suite": {"suites": (suites[0].model_copy(update={"name": "other"}),)},
     }
-    for place, (field, change) in enumerate(refused.items()):
+    for index, (field, change) in enumerate(refused.items()):
         with pytest.raises(UsageError, match="cannot be compared") as error:
-            compare_runs(one, make_run(f"refused-{place}", **change), NAMES)
+            compare_runs(one, make_run(f"refused-{index}", **change), NAMES)
         assert field in str(error.value)
 
 

@@ -110,9 +110,9 @@ def test_code_and_seed_may_differ_but_images_suites_and_preprocessing_may_not(
         "suite made-linf: run -> not run": {"suites": suites[:1]},
         "settings.jpeg_quality: nothing -> 85": {"settings": spec.settings.model_copy(update={"jpeg_quality": 85})},
     }
-    for place, (field, change) in enumerate(refused.items()):
+    for index, (field, change) in enumerate(refused.items()):
         with pytest.raises(UsageError, match=f"cannot be compared: .*{field}"):
-            check_run(make_run(f"refused-{place}", **change), reference, tolerated=0.01)
+            check_run(make_run(f"refused-{index}", **change), reference, tolerated=0.01)
 
 
 def test_missing_conditions_and_other_images_are_refused(make_run: Callable[..., Run], reference: Reference) -> None:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pcbench.corruptions import randomness, reference
+from pcbench.corruptions import imagecorruptions_backend, randomness
 from pcbench.corruptions.engine import corrupt_batch
 from pcbench.corruptions.imagenet import imagenet_definition
 
@@ -144,7 +144,7 @@ def test_the_same_draws_give_the_package_s_image(photographs: torch.Tensor, name
     images = photographs[severity : severity + 1, :, :side, :side].contiguous()
     function = imagenet_definition(name).at(severity)
     ours = corrupt_batch(images, function, [generator()])[0].permute(1, 2, 0).numpy()
-    module = reference.repaired_module()
+    module = imagecorruptions_backend.repaired_module()
     module.np.random = REPLAYS[name](function, side)
     picture = Image.fromarray(np.ascontiguousarray(images[0].permute(1, 2, 0).numpy()))
     theirs = np.asarray(getattr(module, name)(picture, severity)).astype(np.uint8)

@@ -57,29 +57,26 @@ ATTACK = (
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One command: a run into `<folder>/run`, which is then frozen into `<folder>/frozen.npz`.
-
-    Attributes:
-        folder: The folder of both.
-        seed: The run's seed.
-        again: Whether it is given `--again`.
-        workers: How many work.
-        images: How many images are measured.
-        pictures: Whether example pictures are made; a worker of its own process makes them always.
-        newer: Whether the code that makes tables is another one than before.
-        kill: The number of the point at which the process kills itself.
-        fail: The number of the point at which a step fails, and with which error.
-    """
+    """One command: a run into `<folder>/run`, which is then frozen into `<folder>/frozen.npz`."""
 
     folder: str = ""
+    """The folder of both."""
     seed: int = 0
+    """The run's seed."""
     again: bool = False
+    """Whether it is given `--again`."""
     workers: int = 1
+    """How many work."""
     images: int = 8
+    """How many images are measured."""
     pictures: bool = False
+    """Whether example pictures are made; a worker of its own process makes them always."""
     newer: bool = False
+    """Whether the code that makes tables is another one than before."""
     kill: int | None = None
+    """The number of the point at which the process kills itself."""
     fail: tuple[int, int] | None = None
+    """The number of the point at which a step fails, and with which error."""
 
 
 class Outcome(NamedTuple):

@@ -82,8 +82,8 @@ def images(tmp_path: Path) -> Path:
     """Twelve digits as PNG files, in folders named by their classes."""
     source = open_source("digits", preprocessing=Preprocessing())
     chosen = [*range(10), 10, 11]
-    for place, pixels in zip(chosen, source.load(chosen), strict=True):
-        path = tmp_path / "images" / str(place % 10) / f"{place:02d}.png"
+    for index, pixels in zip(chosen, source.load(chosen), strict=True):
+        path = tmp_path / "images" / str(index % 10) / f"{index:02d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(path)
     return tmp_path / "images"

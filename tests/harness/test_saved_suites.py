@@ -55,8 +55,8 @@ def test_another_model_is_measured_by_its_own_answers(kept: Run, tmp_path: Path)
     made = run(other, adversarials=kept.folder / "adversarials", out=tmp_path / "other", progress=False)
     saved = load_adversarials(kept.folder / "adversarials" / "small" / "pgd-t1.safetensors")
     right = (other(saved.images(0)).argmax(1) == saved.labels).numpy()
-    for place in range(len(saved.epsilons)):
-        right &= (other(saved.images(place)).argmax(1) == saved.labels).numpy()
+    for index in range(len(saved.epsilons)):
+        right &= (other(saved.images(index)).argmax(1) == saved.labels).numpy()
     metrics = made.metrics
     rows = metrics[(metrics["name"] == "pgd") & (metrics["metric"] == "robust_accuracy")]
     last = rows[(rows["attacked_timestep"] == 1) & np.isclose(rows["epsilon"], 32 / 255)]

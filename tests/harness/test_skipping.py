@@ -20,7 +20,7 @@ def write(path: Path, name: str, **columns: list[bool | None]) -> None:
         for key, values in columns.items()
     }
     answers = {
-        "image_id": np.array([str(place) for place in range(images)]),
+        "image_id": np.array([str(index) for index in range(images)]),
         "label": np.zeros(images, int),
         "timestep": np.zeros(images, int),
         "prediction": np.zeros(images, int),

@@ -231,7 +231,7 @@ def test_attacks_by_hand() -> None:
 
 def test_a_targeted_attack_is_counted_over_images_not_yet_at_their_target_and_leaves_robust_accuracy_empty() -> None:
     # Oracle: counts by hand. Of five images one is at its target from the start; two of the others reach it.
-    ids = np.array([f"image-{place}" for place in range(5)])
+    ids = np.array([f"image-{index}" for index in range(5)])
     common = {"image_id": ids, "label": np.zeros(5, int), "timestep": np.zeros(5, int), "confidence": np.ones(5)}
     clean = {**common, "prediction": np.array([0, 0, 0, 3, 5]), "correct": np.array([True, True, True, False, False])}
     within = np.ma.array([True, False, False, True, False], mask=[False, False, False, False, True])

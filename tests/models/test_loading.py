@@ -67,7 +67,7 @@ def test_a_predictive_network_begins_as_its_backbone(name, pcoders):
 
 
 def test_the_published_configuration_shares_the_first_hyperparameters():
-    # Oracle: the reference's generator, which gives all PCoders those of the first where they are shared.
+    # Oracle: Predify's generator, which gives all PCoders those of the first where they are shared.
     scaled, unscaled = (read_configuration(zoo_entry(name).configuration_path) for name in ("pvgg16_scaled", "pvgg16"))
     assert [weights.feedforward for weights in scaled.hyperparameters] == [0.2] * 5
     assert [weights.feedforward for weights in unscaled.hyperparameters] == [0.2, 0.4, 0.4, 0.5, 0.6]

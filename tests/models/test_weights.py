@@ -42,17 +42,17 @@ def filled(predictors, state):
     return all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("place", ["folder", "file"])
-def test_the_reference_s_published_checkpoints(tmp_path, predictors, place):
+@pytest.mark.parametrize("given", ["folder", "file"])
+def test_predify_s_published_checkpoints(tmp_path, predictors, given):
     # Oracle: the form of the published files: one state_dict a PCoder, the module alone.
     for number, predictor in enumerate(predictors, 1):
         torch.save(predictor.state_dict(), tmp_path / f"pnet_pretrained_pc{number}_pmodule.pth")
-    path = tmp_path if place == "folder" else tmp_path / "pnet_pretrained_pc1_pmodule.pth"
+    path = tmp_path if given == "folder" else tmp_path / "pnet_pretrained_pc1_pmodule.pth"
     assert filled(predictors, read_predictor_weights(path, 2))
 
 
-def test_the_reference_s_training_checkpoints(tmp_path, predictors):
-    # Oracle: the form that the reference's training script writes, with optimizer, epoch and the scale's buffer.
+def test_predify_s_training_checkpoints(tmp_path, predictors):
+    # Oracle: the form that Predify's training script writes, with optimizer, epoch and the scale's buffer.
     for number, predictor in enumerate(predictors, 1):
         weights = {f"pmodule.{name}": value for name, value in predictor.state_dict().items()}
         held = {"pcoderweights": {**weights, "C_sqrt": torch.tensor(12.0)}, "optimizer": {"lr": 0.1}, "epoch": 7}

@@ -1,4 +1,4 @@
-"""The small network of the reference's fixtures, and the numbers that the reference itself made with it."""
+"""The small network of Predify's fixtures, and the numbers that Predify itself made with it."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def images():
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2))
 
 
-class Reference:
-    """The reference's cases, its tensors, and our network with a case's settings and weights."""
+class PredifyCases:
+    """Predify's cases, its tensors, and our network with a case's settings and weights."""
 
     def __init__(self, folder: Path) -> None:
         self.cases: dict[str, Any] = json.loads((folder / "small_network.json").read_text())
@@ -83,7 +83,7 @@ class Reference:
     def network(self, name: str) -> tuple[PredictiveNetwork, Tensor, dict[str, Any]]:
         case = self.cases[name]
         scaled = case["C_sqrt"] is not None
-        # The reference's unscaled error is a mean over the whole batch.
+        # Predify's unscaled error is a mean over the whole batch.
         weights = [pc if scaled else pc / case["images"] for pc in case["pc"]]
         settings = configuration(
             hyperparameters=list(zip(case["feedforward"], case["feedback"], weights, strict=True)),
@@ -102,12 +102,12 @@ class Reference:
 
 
 @pytest.fixture(scope="session")
-def reference():
-    """The reference's numbers, or a visible skip where they are not at hand."""
+def predify_cases():
+    """Predify's numbers, or a visible skip where they are not at hand."""
     folder = Path(os.environ.get("PCBENCH_TEST_DATA", "missing")) / ".." / "fixtures" / "predify"
     if not folder.is_dir():
-        pytest.skip("set PCBENCH_TEST_DATA to the folder of test data to compare with the reference's numbers")
-    return Reference(folder)
+        pytest.skip("set PCBENCH_TEST_DATA to the folder of test data to compare with Predify's numbers")
+    return PredifyCases(folder)
 
 
 @pytest.fixture(scope="session")

@@ -141,8 +141,8 @@ def test_what_no_pcoder_changes_runs_once(inputs):
     assert runs == ["stem"] + ["second"] * 4
 
 
-def test_inferred_predictors_are_those_of_the_reference(small_backbone, small_configuration):
-    # Oracle: the reference's generated code: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
+def test_inferred_predictors_are_those_of_predify(small_backbone, small_configuration):
+    # Oracle: Predify's generated code: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
     config = small_configuration()
     for pcoder in config["pcoders"]:
         del pcoder["predictor"]
@@ -269,7 +269,7 @@ def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(small
         pcbench.predify(small_backbone, small_configuration(), mean=[0.5], std=[0.5])
 
 
-def test_the_reference_s_file_is_read_as_it_stands(tmp_path, small_backbone):
+def test_predify_s_file_is_read_as_it_stands(tmp_path, small_backbone):
     path = tmp_path / "config.toml"
     path.write_text(
         """

@@ -56,9 +56,9 @@ def test_errors_are_those_of_each_image_alone(suite: CorruptionSuite, model: Mod
     for definition in suite.corruptions:
         for severity in (1, 5):
             wrong = 0
-            for place, name in enumerate(source.ids):
-                image = corrupt(source.load([place]), definition, severity, seed=2, ids=[name])
-                wrong += int(BrightHalf()(image.float() / 255).argmax()) != source.labels[place]
+            for index, name in enumerate(source.ids):
+                image = corrupt(source.load([index]), definition, severity, seed=2, ids=[name])
+                wrong += int(BrightHalf()(image.float() / 255).argmax()) != source.labels[index]
             assert measured.errors[definition.name][severity - 1] == wrong / 12
 
 

@@ -154,11 +154,11 @@ def writing(path: Path) -> Tell:
     return tell
 
 
-def killing(places: Mapping[str, int], place: int, delay: float) -> Tell:
-    """Return who ends this process by SIGKILL, `delay` seconds after the first line at or behind a place."""
+def killing(indices: Mapping[str, int], index: int, delay: float) -> Tell:
+    """Return who ends this process by SIGKILL, `delay` seconds after the first line whose index is at least `index`."""
 
     def tell(line: str) -> None:
-        reached = places.get(line, -1) >= place
+        reached = indices.get(line, -1) >= index
         if reached and not delay:
             os.kill(os.getpid(), signal.SIGKILL)
         if reached:
@@ -173,13 +173,13 @@ def kill_at_random(folder: Path, seed: int) -> list[int]:
     statuses = [train_in_child(folder / "whole", writing(log))]
     # The trial whether files can be written has a name of its own in each process, and leaves nothing that counts.
     lines = [line for line in log.read_text().splitlines() if ".trial" not in line]
-    places = {line: place for place, line in enumerate(lines)}
+    indices = {line: index for index, line in enumerate(lines)}
     generator = np.random.default_rng(seed)
     for number in range(KILLS):
-        place = (number * len(lines) + int(generator.integers(len(lines)))) // KILLS
+        index = (number * len(lines) + int(generator.integers(len(lines)))) // KILLS
         # Two die at once at the line; two some time later, in the middle of anything. Not the last one: it might end.
         delay = float(generator.uniform(0.001, 0.02)) if number in {1, 2} else 0.0
-        statuses.append(train_in_child(folder / "killed", killing(places, place, delay)))
+        statuses.append(train_in_child(folder / "killed", killing(indices, index, delay)))
     statuses.append(train_in_child(folder / "killed", lambda _: None))
     return statuses
 

@@ -31,11 +31,11 @@ def test_accuracy_is_what_counting_gives(network: PredictiveNetwork, validation:
     score = evaluate(network, validation)
     for row, condition in zip(score.accuracies, validation.conditions, strict=True):
         hits = np.zeros(4)
-        for place, name in enumerate(source.ids):
-            inputs = network.normalise(source.load([place]).float() / 255)
+        for index, name in enumerate(source.ids):
+            inputs = network.normalise(source.load([index]).float() / 255)
             inputs = add_noise(inputs, condition, seed=0, ids=[name])
             answers = network.unroll_input(inputs, 3).logits.argmax(2)[:, 0].numpy()
-            hits += answers == source.labels[place]
+            hits += answers == source.labels[index]
         assert row == pytest.approx(hits / len(source))
     assert score.value == pytest.approx(np.mean([row[-1] for row in score.accuracies]))
     assert score.start == pytest.approx(np.mean([row[0] for row in score.accuracies]))

@@ -16,27 +16,24 @@ from pcbench.attacks.starts import image_seed, start_generator
 
 @dataclass(frozen=True)
 class Task:
-    """One batch to attack.
-
-    Attributes:
-        images: Clean images, (batch, channels, height, width), float in [0, 1].
-        classes: The labels to leave, or, for a targeted attack, the classes to reach; (batch,), int64.
-        epsilons: Each image's radius, (batch,), float64.
-        ids: The images' ids; with `seed`, `attack` and `restart` they determine every random draw.
-        seed: The run's seed.
-        attack: The definition's name.
-        restart: Which of the attack's independent runs this is, from 0.
-        classes_known: How many classes the classifier has.
-    """
+    """One batch to attack."""
 
     images: Tensor
+    """Clean images, (batch, channels, height, width), float in [0, 1]."""
     classes: Tensor
+    """The labels to leave, or, for a targeted attack, the classes to reach; (batch,), int64."""
     epsilons: Tensor
+    """Each image's radius, (batch,), float64."""
     ids: tuple[str, ...]
+    """The images' ids; with `seed`, `attack` and `restart` they determine every random draw."""
     seed: int
+    """The run's seed."""
     attack: str
+    """The definition's name."""
     restart: int
+    """Which of the attack's independent runs this is, from 0."""
     classes_known: int
+    """How many classes the classifier has."""
 
     def generators(self) -> list[torch.Generator]:
         """Return one generator for each image."""
@@ -73,13 +70,10 @@ class Found:
 
 
 class Adapter(Protocol):
-    """One attack, ready to be run on batches.
-
-    Attributes:
-        mixes_epsilons: Whether the images of one batch may have different radii.
-    """
+    """One attack, ready to be run on batches."""
 
     mixes_epsilons: bool
+    """Whether the images of one batch may have different radii."""
 
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
         """Attack a batch; the caller clips, re-classifies and measures."""

@@ -40,30 +40,27 @@ Verdict = Literal["consistent", "suspicious"]
 
 @dataclass(frozen=True)
 class TimestepChecks:
-    """The evidence on one timestep.
-
-    Attributes:
-        timestep: t.
-        verdict: ``"suspicious"`` where there is a reason.
-        reasons: One sentence for each sign that was found.
-        attack: The attack that was judged.
-        epsilon: The budget it was judged at, the same for all timesteps.
-        gradients: Whether gradients exist, are finite, not zero, and agree with finite differences.
-        comparisons: The judged attack against its rivals.
-        shown: Further comparisons that are not judged: one-step attacks; the gradient that holds the error terms
-            constant, whose `judged_rate` less `rival_rate` is the robustness that it would have claimed.
-        transfer: How images made against this timestep do at all of them.
-    """
+    """The evidence on one timestep."""
 
     timestep: int
+    """The timestep t."""
     verdict: Verdict
+    """``"suspicious"`` where there is a reason."""
     reasons: tuple[str, ...]
+    """One sentence for each sign that was found."""
     attack: str
+    """The attack that was judged."""
     epsilon: float
+    """The budget it was judged at, the same for all timesteps."""
     gradients: GradientEvidence
+    """Whether gradients exist, are finite, not zero, and agree with finite differences."""
     comparisons: tuple[Comparison, ...]
+    """The judged attack against its rivals."""
     shown: tuple[Comparison, ...]
+    """Further comparisons that are not judged: one-step attacks; the gradient that holds the error terms constant,
+    whose `judged_rate` less `rival_rate` is the robustness that it would have claimed."""
     transfer: tuple[dict[str, float | int | str | None], ...]
+    """How images made against this timestep do at all of them."""
 
 
 def judge(

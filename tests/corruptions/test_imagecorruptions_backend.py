@@ -1,7 +1,8 @@
 """Oracle: imagecorruptions 1.1.2 as installed, and its failures on today's libraries.
 
 Each repair is tested twice: the repaired function works, and the installed source still needs the repair. When an
-upstream release makes a repair needless, the second test fails: then take the repair out of `reference.py`.
+upstream release makes a repair unnecessary, the second test fails: then take the repair out of
+`imagecorruptions_backend.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import skimage.filters
 import skimage.util
 import torch
 
-from pcbench.corruptions import reference
+from pcbench.corruptions import imagecorruptions_backend
 from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.corruptions.functions import FUNCTIONS
@@ -64,7 +65,9 @@ def test_the_version_that_is_repaired_is_the_one_installed() -> None:
     ],
 )
 def test_the_installed_source_still_needs_the_repair(source: str, repair: str, needs_it: Callable[[str], bool]) -> None:
-    assert needs_it(source), f"imagecorruptions has changed: the repair of {repair} in reference.py is needless"
+    assert needs_it(source), (
+        f"imagecorruptions has changed: the repair of {repair} in imagecorruptions_backend.py is unnecessary"
+    )
 
 
 def test_scikit_image_still_refuses_what_the_package_asks() -> None:
@@ -118,6 +121,6 @@ def test_it_refuses_what_it_cannot_do(suites: dict[str, CorruptionSuite]) -> Non
 
 
 def test_a_copy_is_private() -> None:
-    first, second = reference.repaired_module(), reference.repaired_module()
+    first, second = imagecorruptions_backend.repaired_module(), imagecorruptions_backend.repaired_module()
     assert first.np.random is not second.np.random
     assert imagenet_definition("fog").function in vars(first)

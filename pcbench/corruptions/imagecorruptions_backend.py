@@ -1,4 +1,4 @@
-"""The reference backend: the functions of the package imagecorruptions 1.1.2, repaired.
+"""The backend `reference`: the functions of the package imagecorruptions 1.1.2, repaired.
 
 imagecorruptions is the published code of ImageNet-C as a package; nobody has released a repair since 2020. On
 today's libraries its import and three of its functions fail, and it draws from NumPy's global generator, which two
@@ -8,14 +8,14 @@ that it looks up are replaced in that copy. The installed package is neither cha
 What is repaired, and why:
 
 - `pkg_resources` is gone from setuptools 81: `resource_filename` is provided here.
-- `scipy.ndimage.interpolation` is deprecated and gone from SciPy 2: `scipy.ndimage` is given in its place.
+- `scipy.ndimage.interpolation` is deprecated and gone from SciPy 2: `scipy.ndimage` is given instead.
 - `gaussian(…, multichannel=True)` (glass_blur, gaussian_blur): scikit-image 0.23 calls it `channel_axis`.
 - `np.float_` (fog): gone from NumPy 2.
 - `np.max` (spatter): an image on which no drop falls was divided by zero and came out black.
 - `np.random`: a generator that is seeded for each image.
 - `random_noise` (impulse_noise) ignores NumPy's global generator: it is given that one.
 
-`tests/corruptions/test_reference.py` fails when an upstream release makes one of them needless.
+`tests/corruptions/test_imagecorruptions_backend.py` fails when an upstream release makes one of them unnecessary.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.errors import DataError, UsageError
 
-SMALLEST_REFERENCE_SIDE = 32
+IMAGECORRUPTIONS_SMALLEST_SIDE = 32
 """Pixels; the package refuses smaller images."""
 
 
-def corrupt_by_reference(
+def corrupt_by_imagecorruptions(
     images: torch.Tensor, definition: CorruptionDefinition, severity: int, *, seed: int, ids: Sequence[str]
 ) -> torch.Tensor:
     """Corrupt images by imagecorruptions, one by one.
@@ -94,7 +94,7 @@ def load_original(repairs: dict[str, types.ModuleType]) -> Any:
     """
     spec = importlib.util.find_spec("imagecorruptions")
     if spec is None or not spec.submodule_search_locations:
-        raise DataError("the reference backend needs imagecorruptions; install it with: pip install imagecorruptions")
+        raise DataError("the backend 'reference' needs imagecorruptions; install it with: pip install imagecorruptions")
     path = Path(spec.submodule_search_locations[0]) / "corruptions.py"
     loader = importlib.machinery.SourceFileLoader("_pcbench_imagecorruptions", str(path))
     copy_spec = importlib.util.spec_from_loader(loader.name, loader)
@@ -167,10 +167,11 @@ def _seed(module: Any, seed: int) -> None:
 def _check(images: torch.Tensor, definition: CorruptionDefinition) -> None:
     if definition.parameters != imagenet_definition(definition.function).parameters:
         raise UsageError(
-            f"the reference backend knows ImageNet-C's constants only, not those of this {definition.name!r}; "
+            f"the backend 'reference' knows ImageNet-C's constants only, not those of this {definition.name!r}; "
             "use the backend 'fast'"
         )
-    if min(images.shape[-2:]) < SMALLEST_REFERENCE_SIDE:
+    if min(images.shape[-2:]) < IMAGECORRUPTIONS_SMALLEST_SIDE:
         raise DataError(
-            f"the reference backend takes images of at least {SMALLEST_REFERENCE_SIDE} px; use the backend 'fast'"
+            f"the backend 'reference' takes images of at least {IMAGECORRUPTIONS_SMALLEST_SIDE} px; "
+            "use the backend 'fast'"
         )
