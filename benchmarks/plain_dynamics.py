@@ -8,7 +8,7 @@ code with `pcbench.network`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -43,7 +43,7 @@ class PlainNetwork:
         for number, name in enumerate(self.modules):
             self.backbone.get_submodule(name).register_forward_hook(self._hook(number))
 
-    def _hook(self, number: int):
+    def _hook(self, number: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             if not self.predictions:
                 new = output

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -307,7 +308,9 @@ class LargestPass(TorchDispatchMode):
         super().__init__()
         self.sizes: dict[str, set[int]] = {"first": set(), "last": set()}
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         name = str(func)
         if name.startswith("aten.convolution.") and tuple(args[1].shape) == (4, 3, 3, 3):
             self.sizes["first"].add(len(args[0]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -25,13 +27,13 @@ hyperparameters = {feedforward = 0.5, feedback = 0.2, pc = 0.1}
 
 
 @pytest.fixture
-def config(tmp_path):
+def config(tmp_path: Path) -> Path:
     path = tmp_path / "mine.toml"
     path.write_text(CONFIG)
     return path
 
 
-def test_facts_are_those_of_the_network(config):
+def test_facts_are_those_of_the_network(config: Path) -> None:
     facts = inspect_network(config, "torchvision:resnet18")
     assert (facts.name, facts.classes, facts.traced) == ("Mine", 1000, True)
     first, second = facts.pcoders
@@ -42,7 +44,7 @@ def test_facts_are_those_of_the_network(config):
     assert second.predictor.startswith("Sequential(")
 
 
-def test_what_does_not_fit_is_named(config, tmp_path):
+def test_what_does_not_fit_is_named(config: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"PCoder 1 \(relu\): the backbone has no such module"):
         inspect_network(config, "torchvision:vgg11")
     with pytest.raises(UnknownNameError, match="did you mean 'resnet18'"):
@@ -53,7 +55,7 @@ def test_what_does_not_fit_is_named(config, tmp_path):
         inspect_network(tmp_path / "none.toml", "torchvision:resnet18")
 
 
-def test_libraries_state_preprocessing_and_weights(config):
+def test_libraries_state_preprocessing_and_weights(config: Path) -> None:
     vision = converted_entry(f"{config}@torchvision:resnet18")
     assert (vision.pretrained, vision.class_names, vision.mean) == ("IMAGENET1K_V1", "imagenet", (0.485, 0.456, 0.406))
     assert (vision.preprocessing.resize, vision.preprocessing.crop) == (256, 64)
@@ -63,7 +65,7 @@ def test_libraries_state_preprocessing_and_weights(config):
     assert (other.preprocessing.resize, other.preprocessing.interpolation) == (73, "bicubic")
 
 
-def test_a_function_s_backbone_brings_its_weights(tmp_path):
+def test_a_function_s_backbone_brings_its_weights(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text('input_size = [3, 32, 32]\n[[pcoders]]\nmodule = "[1]"\n[[pcoders]]\nmodule = "[3]"\n')
     function = "pcbench.models.architectures:digits_network"

@@ -6,16 +6,19 @@ the messages a user needs.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 import pcbench
 from pcbench import models
 from pcbench.errors import ConfigurationError, DataError, UnknownNameError, UsageError, WeightsError
 from pcbench.models.architectures import CifarResNet
 from pcbench.models.backbones import open_backbone
+from pcbench.models.model import Model
 from pcbench.models.weights import save_weights, state_sha256
 from pcbench.models.zoo import CONTROL, zoo_entry, zoo_names
 from pcbench.network.configuration import read_configuration
@@ -23,7 +26,7 @@ from pcbench.network.network import PredictiveNetwork
 
 
 @pytest.fixture
-def resnet_weights(tmp_path):
+def resnet_weights(tmp_path: Path) -> Path:
     """A file of seeded random weights of the CIFAR-10 ResNet."""
     torch.manual_seed(0)
     path = tmp_path / "resnet20.safetensors"
@@ -32,12 +35,12 @@ def resnet_weights(tmp_path):
 
 
 @pytest.fixture
-def images():
+def images() -> Tensor:
     return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("name", [name for name in zoo_names() if not name.endswith(CONTROL)])
-def test_every_entry_of_the_zoo_is_whole(name):
+def test_every_entry_of_the_zoo_is_whole(name: str) -> None:
     entry = zoo_entry(name)
     assert entry.backbone.partition(":")[0] in ("torchvision", "timm", "pcbench.models.architectures")
     if entry.configuration_path is None:
@@ -54,7 +57,7 @@ def test_every_entry_of_the_zoo_is_whole(name):
     ("name", "pcoders"),
     [("presnet18", 5), ("pefficientnet_b0", 8), ("pefficientnet_b0_timm", 8), ("ptf_efficientnetv2_b0", 7)],
 )
-def test_a_predictive_network_begins_as_its_backbone(name, pcoders):
+def test_a_predictive_network_begins_as_its_backbone(name: str, pcoders: int) -> None:
     entry = zoo_entry(name)
     backbone = open_backbone(entry.backbone).eval()
     network = pcbench.predify(backbone, entry.configuration_path)
@@ -66,7 +69,7 @@ def test_a_predictive_network_begins_as_its_backbone(name, pcoders):
     assert len(network.predictors) == pcoders
 
 
-def test_the_published_configuration_shares_the_first_hyperparameters():
+def test_the_published_configuration_shares_the_first_hyperparameters() -> None:
     # Oracle: Predify's generator, which gives all PCoders those of the first where they are shared.
     scaled, unscaled = (read_configuration(zoo_entry(name).configuration_path) for name in ("pvgg16_scaled", "pvgg16"))
     assert [weights.feedforward for weights in scaled.hyperparameters] == [0.2] * 5
@@ -75,7 +78,7 @@ def test_the_published_configuration_shares_the_first_hyperparameters():
     assert [pcoder.predictor for pcoder in scaled.table.pcoders] == [p.predictor for p in unscaled.table.pcoders]
 
 
-def test_without_predictors_only_the_feedforward_control_runs(resnet_weights, images):
+def test_without_predictors_only_the_feedforward_control_runs(resnet_weights: Path, images: Tensor) -> None:
     with pytest.raises(WeightsError) as caught:
         models.load("presnet20_cifar10", backbone_weights=resnet_weights)
     for remedy in ("weights='FILE'", "random_predictors=SEED", "timesteps=0", "presnet20_cifar10_feedforward"):
@@ -91,8 +94,8 @@ def test_without_predictors_only_the_feedforward_control_runs(resnet_weights, im
         control.logits(images, 2)
 
 
-def test_random_predictors_are_the_same_for_a_seed_and_marked(resnet_weights, images):
-    def model(seed):
+def test_random_predictors_are_the_same_for_a_seed_and_marked(resnet_weights: Path, images: Tensor) -> None:
+    def model(seed: int) -> Model:
         return models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=seed)
 
     torch.manual_seed(3)
@@ -108,7 +111,7 @@ def test_random_predictors_are_the_same_for_a_seed_and_marked(resnet_weights, im
     assert not torch.equal(logits[1], other.logits(images, 2)[1])
 
 
-def test_trained_predictors_go_out_and_come_back(tmp_path, resnet_weights, images):
+def test_trained_predictors_go_out_and_come_back(tmp_path: Path, resnet_weights: Path, images: Tensor) -> None:
     model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
     network = model.network
     path = tmp_path / "trained.safetensors"
@@ -122,7 +125,9 @@ def test_trained_predictors_go_out_and_come_back(tmp_path, resnet_weights, image
 
 
 @pytest.mark.parametrize(("ablation", "term"), [("no-feedback", "feedback"), ("no-error", "error_weight")])
-def test_ablations_are_marked_and_change_later_timesteps_only(resnet_weights, images, ablation, term):
+def test_ablations_are_marked_and_change_later_timesteps_only(
+    resnet_weights: Path, images: Tensor, ablation: str, term: str
+) -> None:
     options = {"backbone_weights": resnet_weights, "random_predictors": 1}
     plain = models.load("presnet20_cifar10", **options)
     without = models.load("presnet20_cifar10", **options, ablation=ablation)
@@ -132,7 +137,7 @@ def test_ablations_are_marked_and_change_later_timesteps_only(resnet_weights, im
     assert not torch.equal(without.logits(images, 2)[2], plain.logits(images, 2)[2])
 
 
-def test_what_does_not_go_together_is_refused(resnet_weights, tmp_path):
+def test_what_does_not_go_together_is_refused(resnet_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'pvgg16'"):
         models.load("pvgg61")
     with pytest.raises(UnknownNameError, match="did you mean 'no-feedback'"):
@@ -149,7 +154,7 @@ def test_what_does_not_go_together_is_refused(resnet_weights, tmp_path):
         models.load("presnet20_cifar10", backbone_weights=tmp_path / "none.safetensors", timesteps=0)
 
 
-def test_classifiers_take_images_between_0_and_1_and_normalise_them(resnet_weights, images):
+def test_classifiers_take_images_between_0_and_1_and_normalise_them(resnet_weights: Path, images: Tensor) -> None:
     model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
     mean, std = (torch.tensor(value).view(3, 1, 1) for value in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     logits = model.logits(images, 2)
@@ -162,13 +167,13 @@ def test_classifiers_take_images_between_0_and_1_and_normalise_them(resnet_weigh
 class Recurrent(nn.Module):
     """Three answers of a network that is not ours."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(12, 4)
         self.input_size = (3, 2, 2)
         self.class_names = ("a", "b", "c", "d")
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         first = self.layer(images.flatten(1))
         return torch.stack([first, 2 * first, 3 * first])
 
@@ -178,15 +183,15 @@ class Told(Recurrent):
 
     timesteps = 5
 
-    def forward(self, images, timesteps=1):
+    def forward(self, images: Tensor, timesteps: int = 1) -> Tensor:
         return torch.stack([(t + 1) * self.layer(images.flatten(1)) for t in range(timesteps + 1)])
 
 
-def make_recurrent():
+def make_recurrent() -> Recurrent:
     return Recurrent()
 
 
-def test_any_recurrent_network_is_measured():
+def test_any_recurrent_network_is_measured() -> None:
     images = torch.rand(5, 3, 2, 2)
     network = Recurrent().train()
     model = models.load(network)
@@ -202,7 +207,7 @@ def test_any_recurrent_network_is_measured():
     assert torch.equal(told.at(7)(images), told.logits(images, 7)[7])
 
 
-def test_a_plain_module_is_the_case_without_time(images):
+def test_a_plain_module_is_the_case_without_time(images: Tensor) -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(1800, 6)).train()
     model = models.load(module)
     assert (model.timesteps, model.classes, model.network) == (0, 6, None)
@@ -211,7 +216,7 @@ def test_a_plain_module_is_the_case_without_time(images):
         models.load(module, ablation="no-error")
 
 
-def test_a_predictive_network_of_the_user_s_own(images):
+def test_a_predictive_network_of_the_user_s_own(images: Tensor) -> None:
     weights = {"feedforward": 0.4, "feedback": 0.2, "pc": 0.3}
     config = {"input_size": [3, 32, 32], "pcoders": [{"module": m, "hyperparameters": weights} for m in ("[1]", "[3]")]}
     network = pcbench.predify(open_backbone("pcbench.models.architectures:digits_network"), config)
@@ -224,7 +229,7 @@ def test_a_predictive_network_of_the_user_s_own(images):
     assert torch.equal(models.load(network, timesteps=3).logits(images), network.classify(images, 3))
 
 
-def test_a_function_by_name(tmp_path, monkeypatch):
+def test_a_function_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_networks.py").write_text(
         "from torch import nn\n"
         "def classifier():\n    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 7))\n"
@@ -243,12 +248,12 @@ def test_a_function_by_name(tmp_path, monkeypatch):
             models.load(model)
 
 
-def test_a_network_whose_images_nobody_knows_says_what_to_state():
+def test_a_network_whose_images_nobody_knows_says_what_to_state() -> None:
     with pytest.raises(ConfigurationError, match="input_size"):
         models.load(nn.Sequential(nn.Flatten(), nn.Linear(77, 3)))
 
 
-def test_recomputing_changes_no_gradient(images):
+def test_recomputing_changes_no_gradient(images: Tensor) -> None:
     # Oracle: the graph that is kept whole.
     gradients = []
     for recompute in (False, True):
@@ -259,7 +264,7 @@ def test_recomputing_changes_no_gradient(images):
     torch.testing.assert_close(*gradients)
 
 
-def test_precision_is_an_option(resnet_weights, images):
+def test_precision_is_an_option(resnet_weights: Path, images: Tensor) -> None:
     model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, random_predictors=1)
     low = model.configured(precision="bfloat16")
     logits = low.logits(images, 2)
@@ -274,7 +279,7 @@ def test_precision_is_an_option(resnet_weights, images):
         model.configured(precision="float23")
 
 
-def test_cifar_resnet_reaches_its_published_accuracy(test_data):
+def test_cifar_resnet_reaches_its_published_accuracy(test_data: Path) -> None:
     # Oracle: 91.73 % over the whole test set, as published with the weights.
     from pcbench.data.sources import open_source
 
@@ -288,7 +293,7 @@ def test_cifar_resnet_reaches_its_published_accuracy(test_data):
     assert source.class_names is None or tuple(source.class_names) == model.class_names
 
 
-def test_efficientnet_v2_reaches_its_measured_accuracy(test_data):
+def test_efficientnet_v2_reaches_its_measured_accuracy(test_data: Path) -> None:
     # Oracle: 76.2 % over all 500 images, as measured by those who rebuilt the weights.
     from pcbench.data.sources import open_source
 

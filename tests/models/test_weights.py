@@ -6,12 +6,14 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pcbench.errors import WeightsError
 from pcbench.models import backbones
@@ -20,7 +22,7 @@ from pcbench.models.weights import fill, read_predictor_weights, read_weights, s
 
 
 @pytest.fixture
-def predictors():
+def predictors() -> list[nn.Module]:
     torch.manual_seed(0)
     return [nn.ConvTranspose2d(4, 3, 3), nn.Sequential(nn.ConvTranspose2d(5, 4, 3), nn.ReLU())]
 
@@ -28,14 +30,14 @@ def predictors():
 class Bomb:
     """What loads it writes a file."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self.path,)
 
 
-def filled(predictors, state):
+def filled(predictors: list[nn.Module], state: Mapping[str, Tensor]) -> bool:
     copies = nn.ModuleList([nn.ConvTranspose2d(4, 3, 3), nn.Sequential(nn.ConvTranspose2d(5, 4, 3), nn.ReLU())])
     fill(copies, {name.removeprefix("predictors."): value for name, value in state.items()}, "file")
     ours, theirs = copies.state_dict(), nn.ModuleList(predictors).state_dict()
@@ -43,7 +45,7 @@ def filled(predictors, state):
 
 
 @pytest.mark.parametrize("given", ["folder", "file"])
-def test_predify_s_published_checkpoints(tmp_path, predictors, given):
+def test_predify_s_published_checkpoints(tmp_path: Path, predictors: list[nn.Module], given: str) -> None:
     # Oracle: the form of the published files: one state_dict a PCoder, the module alone.
     for number, predictor in enumerate(predictors, 1):
         torch.save(predictor.state_dict(), tmp_path / f"pnet_pretrained_pc{number}_pmodule.pth")
@@ -51,7 +53,7 @@ def test_predify_s_published_checkpoints(tmp_path, predictors, given):
     assert filled(predictors, read_predictor_weights(path, 2))
 
 
-def test_predify_s_training_checkpoints(tmp_path, predictors):
+def test_predify_s_training_checkpoints(tmp_path: Path, predictors: list[nn.Module]) -> None:
     # Oracle: the form that Predify's training script writes, with optimizer, epoch and the scale's buffer.
     for number, predictor in enumerate(predictors, 1):
         weights = {f"pmodule.{name}": value for name, value in predictor.state_dict().items()}
@@ -60,7 +62,7 @@ def test_predify_s_training_checkpoints(tmp_path, predictors):
     assert filled(predictors, read_predictor_weights(tmp_path, 2))
 
 
-def test_a_missing_checkpoint_is_named(tmp_path, predictors):
+def test_a_missing_checkpoint_is_named(tmp_path: Path, predictors: list[nn.Module]) -> None:
     torch.save(predictors[0].state_dict(), tmp_path / "net_pc1_pmodule.pth")
     with pytest.raises(WeightsError, match="holds 0 files named …_pc2…"):
         read_predictor_weights(tmp_path, 2)
@@ -69,7 +71,7 @@ def test_a_missing_checkpoint_is_named(tmp_path, predictors):
 
 
 @pytest.mark.parametrize("as_zip", [True, False])
-def test_a_pickle_that_would_run_code_is_refused(tmp_path, as_zip):
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, as_zip: bool) -> None:
     path, ran = tmp_path / "net_pc1_pmodule.pth", tmp_path / "ran"
     if as_zip:
         torch.save({"weight": Bomb(ran)}, path)
@@ -83,7 +85,7 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, as_zip):
 
 
 @pytest.mark.parametrize("name", ["broken.safetensors", "broken.pth"])
-def test_damaged_files_are_refused(tmp_path, name):
+def test_damaged_files_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"\x00\x01 no weights at all")
     with pytest.raises(WeightsError):
         read_weights(tmp_path / name)
@@ -91,14 +93,14 @@ def test_damaged_files_are_refused(tmp_path, name):
         read_weights(tmp_path / f"missing-{name}")
 
 
-def test_a_checkpoint_of_other_things_is_refused(tmp_path):
+def test_a_checkpoint_of_other_things_is_refused(tmp_path: Path) -> None:
     for held in ({"epoch": 3}, [torch.ones(2)], {1: torch.ones(2)}):
         torch.save(held, tmp_path / "other.pth")
         with pytest.raises(WeightsError):
             read_weights(tmp_path / "other.pth")
 
 
-def test_weights_of_another_network_are_refused():
+def test_weights_of_another_network_are_refused() -> None:
     layer = nn.Linear(2, 3)
     for state, words in [
         ({"weight": torch.ones(3, 2)}, "lacks 'bias'"),
@@ -111,7 +113,7 @@ def test_weights_of_another_network_are_refused():
         assert torch.equal(layer.weight, before)
 
 
-def test_saving_is_whole_and_reproducible(tmp_path, predictors):
+def test_saving_is_whole_and_reproducible(tmp_path: Path, predictors: list[nn.Module]) -> None:
     paths = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
     hashes = [save_weights(path, backbone=None, predictors=predictors, metadata={"made_by": "x"}) for path in paths]
     assert hashes[0] == hashes[1]
@@ -119,7 +121,7 @@ def test_saving_is_whole_and_reproducible(tmp_path, predictors):
     assert filled(predictors, load_file(paths[0]))
 
 
-def test_a_state_s_hash_covers_names_types_shapes_and_values():
+def test_a_state_s_hash_covers_names_types_shapes_and_values() -> None:
     base = nn.Linear(2, 2)
     same = nn.Linear(2, 2)
     same.load_state_dict(base.state_dict())
@@ -131,7 +133,9 @@ def test_a_state_s_hash_covers_names_types_shapes_and_values():
     assert len({state_sha256(module) for module in [base, *variants]}) == 5
 
 
-def test_published_weights_come_through_the_library_s_own_store(tmp_path, monkeypatch):
+def test_published_weights_come_through_the_library_s_own_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A local stand-in for the download: torchvision finds the file in its store, and checks its hash.
     import hashlib
 
@@ -150,7 +154,7 @@ def test_published_weights_come_through_the_library_s_own_store(tmp_path, monkey
     assert all(torch.equal(found[name], value) for name, value in state.items())
 
 
-def test_timm_s_published_weights_come_through_its_own_store(tmp_path):
+def test_timm_s_published_weights_come_through_its_own_store(tmp_path: Path) -> None:
     # A local stand-in for the download: the file lies in the store of the hub, and the network is switched off. It is
     # read in a process of its own, for the hub's library looks at these variables when it is imported.
     import timm
@@ -178,8 +182,8 @@ def test_timm_s_published_weights_come_through_its_own_store(tmp_path):
     assert b"backbone_weights='FILE'" in failed.stderr
 
 
-def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch):
-    def offline(name, pretrained):
+def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str, pretrained: str) -> None:
         raise OSError(f"no network for {name} {pretrained}\nand more")
 
     monkeypatch.setattr(backbones, "_fetch_torchvision", offline)
@@ -191,6 +195,6 @@ def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch):
     assert "\n" not in message
 
 
-def test_safetensors_are_read_without_prefixes(tmp_path):
+def test_safetensors_are_read_without_prefixes(tmp_path: Path) -> None:
     save_file({"weight": torch.ones(2)}, tmp_path / "a.safetensors")
     assert read_weights(tmp_path / "a.safetensors")["weight"].tolist() == [1, 1]

@@ -7,27 +7,32 @@ ours (`benchmarks/plain_dynamics.py`).
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from small_network import Configure
+from torch import Tensor, nn
 
 import pcbench
 from pcbench.errors import ConfigurationError, DefinitionError, UsageError
-from pcbench.network.backbone import HookedBackbone, TracedBackbone
+from pcbench.network.backbone import Backbone, HookedBackbone, TracedBackbone
+from pcbench.network.network import PredictiveNetwork
 
 
 class Residual(nn.Module):
     """Skip connections, in-place layers and in-place arithmetic around the PCoders' modules."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
         self.first = nn.Conv2d(8, 8, 3, padding=1)
         self.second = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, padding=1))
         self.head = nn.Linear(8, 5)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         low = self.stem(images)
         middle = self.first(low)
         middle += low
@@ -38,7 +43,7 @@ class Residual(nn.Module):
 class Dense(nn.Module):
     """Every layer sees all before it, as in a DenseNet; grouped and depthwise convolutions."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.one = nn.Conv2d(3, 6, 3, padding=1)
         self.two = nn.Conv2d(9, 9, 3, padding=1, groups=9)
@@ -46,7 +51,7 @@ class Dense(nn.Module):
         self.scale = nn.Parameter(torch.tensor(0.7))
         self.head = nn.Linear(24, 4)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         features = [images]
         for layer in (self.one, self.two, self.three):
             features.append(torch.tanh(layer(torch.cat(features, 1))) * self.scale)
@@ -56,12 +61,12 @@ class Dense(nn.Module):
 class DataDependent(nn.Module):
     """Its path depends on what it sees, so it cannot be traced."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.body = nn.ModuleList([nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)])
         self.head = nn.Linear(4, 3)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         hidden = self.body[0](images)
         if hidden.abs().mean() > 0:
             hidden = self.body[1](hidden.relu())
@@ -76,7 +81,7 @@ NETWORKS = {
 }
 
 
-def make(name, **options):
+def make(name: str, **options: Any) -> tuple[nn.Module, PredictiveNetwork, type[Backbone]]:
     build, modules, kind = NETWORKS[name]
     torch.manual_seed(0)
     backbone = build().double().eval()
@@ -87,12 +92,12 @@ def make(name, **options):
 
 
 @pytest.fixture
-def inputs():
+def inputs() -> Tensor:
     return torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_any_network_equals_the_plain_implementation(name, inputs, plain):
+def test_any_network_equals_the_plain_implementation(name: str, inputs: Tensor, plain: Callable[..., Any]) -> None:
     backbone, network, kind = make(name)
     assert type(network.backbone) is kind
     expected = plain(backbone, network).unroll(inputs, 4)
@@ -103,7 +108,7 @@ def test_any_network_equals_the_plain_implementation(name, inputs, plain):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_exact_gradients_equal_the_plain_implementation(name, inputs, plain):
+def test_exact_gradients_equal_the_plain_implementation(name: str, inputs: Tensor, plain: Callable[..., Any]) -> None:
     backbone, network, _ = make(name)
     gradients = []
     for unroll in (
@@ -116,7 +121,7 @@ def test_exact_gradients_equal_the_plain_implementation(name, inputs, plain):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_backbone_is_not_modified(name, inputs):
+def test_the_backbone_is_not_modified(name: str, inputs: Tensor) -> None:
     backbone, network, _ = make(name)
     backbone.train()
     before = copy.deepcopy(backbone.state_dict())
@@ -130,7 +135,7 @@ def test_the_backbone_is_not_modified(name, inputs):
     assert [m.inplace for m in backbone.modules() if hasattr(m, "inplace")] in ([True, True], [])
 
 
-def test_what_no_pcoder_changes_runs_once(inputs):
+def test_what_no_pcoder_changes_runs_once(inputs: Tensor) -> None:
     runs = []
     backbone, _, _ = make("residual")
     backbone.stem.register_forward_hook(lambda *_: runs.append("stem"))
@@ -141,7 +146,7 @@ def test_what_no_pcoder_changes_runs_once(inputs):
     assert runs == ["stem"] + ["second"] * 4
 
 
-def test_inferred_predictors_are_those_of_predify(small_backbone, small_configuration):
+def test_inferred_predictors_are_those_of_predify(small_backbone: nn.Module, small_configuration: Configure) -> None:
     # Oracle: Predify's generated code: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
     config = small_configuration()
     for pcoder in config["pcoders"]:
@@ -154,7 +159,9 @@ def test_inferred_predictors_are_those_of_predify(small_backbone, small_configur
     assert convolution.format(24, 16) in found[2]
 
 
-def test_predictors_start_the_same_and_leave_the_global_generator_alone(small_backbone, small_configuration):
+def test_predictors_start_the_same_and_leave_the_global_generator_alone(
+    small_backbone: nn.Module, small_configuration: Configure
+) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     networks = [pcbench.predify(small_backbone, small_configuration()) for _ in range(2)]
@@ -163,7 +170,9 @@ def test_predictors_start_the_same_and_leave_the_global_generator_alone(small_ba
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_error_windows_are_counted_with_padding_clipped(small_backbone, small_configuration):
+def test_error_windows_are_counted_with_padding_clipped(
+    small_backbone: nn.Module, small_configuration: Configure
+) -> None:
     # Oracle: DESIGN's numbers for the fixtures' decoders, 75, 288 and 576.
     network = pcbench.predify(small_backbone, small_configuration(gradient_scaling=True))
     assert network.error_windows == (75, 288, 576)
@@ -171,7 +180,7 @@ def test_error_windows_are_counted_with_padding_clipped(small_backbone, small_co
     assert pcbench.predify(small_backbone, given).error_windows == (75, 288, 144)
 
 
-def with_pcoder(config, number, **changes):
+def with_pcoder(config: dict[str, Any], number: int, **changes: Any) -> dict[str, Any]:
     config["pcoders"][number] = {**config["pcoders"][number], **changes}
     return config
 
@@ -191,7 +200,9 @@ def with_pcoder(config, number, **changes):
         ({"hyperparameters": {"feedforward": 0.8, "feedback": 0.3, "pc": 0}}, "feedforward + feedback is 1.1"),
     ],
 )
-def test_what_is_wrong_is_refused_with_pcoder_and_fix(small_backbone, small_configuration, changes, words):
+def test_what_is_wrong_is_refused_with_pcoder_and_fix(
+    small_backbone: nn.Module, small_configuration: Configure, changes: dict[str, Any], words: str
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         pcbench.predify(small_backbone, with_pcoder(small_configuration(), 1, **changes))
     assert words in str(caught.value)
@@ -209,49 +220,53 @@ def test_what_is_wrong_is_refused_with_pcoder_and_fix(small_backbone, small_conf
         ({"imports": ["from torch.nn import ReLU; import os"]}, "is refused"),
     ],
 )
-def test_a_wrong_configuration_is_refused(small_backbone, small_configuration, options, words):
+def test_a_wrong_configuration_is_refused(
+    small_backbone: nn.Module, small_configuration: Configure, options: dict[str, Any], words: str
+) -> None:
     with pytest.raises((ConfigurationError, DefinitionError)) as caught:
         pcbench.predify(small_backbone, small_configuration() | options)
     assert words in str(caught.value)
 
 
-def test_pcoders_out_of_order_are_refused(small_backbone):
+def test_pcoders_out_of_order_are_refused(small_backbone: nn.Module) -> None:
     config = {"input_size": [3, 16, 16], "pcoders": [{"module": "[5]"}, {"module": "[1]"}]}
     with pytest.raises(ConfigurationError, match=r"forward order; here: \[1\], \[5\]"):
         pcbench.predify(small_backbone, config)
 
 
 class Twice(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.shared = nn.Conv2d(3, 3, 3, padding=1)
         self.unused = nn.Conv2d(3, 3, 3, padding=1)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return self.shared(self.shared(images)).mean((2, 3))
 
 
 @pytest.mark.parametrize(("module", "words"), [("shared", "runs 2 times"), ("unused", "does not run")])
-def test_a_module_that_does_not_run_once_is_refused(module, words):
+def test_a_module_that_does_not_run_once_is_refused(module: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         pcbench.predify(Twice(), {"input_size": [3, 8, 8], "pcoders": [{"module": module}]})
 
 
 class Random(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Conv2d(3, 3, 1)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Tensor:
         return (self.layer(images) + torch.rand_like(images)).mean((2, 3))
 
 
-def test_a_backbone_that_answers_differently_each_time_is_refused():
+def test_a_backbone_that_answers_differently_each_time_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="differently each time"):
         pcbench.predify(Random(), {"input_size": [3, 8, 8], "pcoders": [{"module": "layer"}]})
 
 
-def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(small_backbone, small_configuration, images):
+def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(
+    small_backbone: nn.Module, small_configuration: Configure, images: Tensor
+) -> None:
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
     network = pcbench.predify(small_backbone, small_configuration(), mean=mean, std=std)
     inputs = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
@@ -269,7 +284,7 @@ def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(small
         pcbench.predify(small_backbone, small_configuration(), mean=[0.5], std=[0.5])
 
 
-def test_predify_s_file_is_read_as_it_stands(tmp_path, small_backbone):
+def test_predify_s_file_is_read_as_it_stands(tmp_path: Path, small_backbone: nn.Module) -> None:
     path = tmp_path / "config.toml"
     path.write_text(
         """

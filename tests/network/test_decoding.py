@@ -26,7 +26,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_pullback_and_its_derivative(name):
+def test_pullback_and_its_derivative(name: str) -> None:
     module = MODULES[name].double()
     generator = torch.Generator().manual_seed(0)
     value = torch.randn(2, 3, 6, 7, dtype=torch.float64, generator=generator).requires_grad_()
@@ -46,7 +46,7 @@ def test_pullback_and_its_derivative(name):
     assert is_explicit(module) != name.startswith("any")
 
 
-def test_a_hook_of_the_user_s_own_is_not_passed_over():
+def test_a_hook_of_the_user_s_own_is_not_passed_over() -> None:
     module = nn.ReLU()
     module.register_forward_hook(lambda _module, _inputs, output: 2 * output)
     prediction, pullback = decode(module, torch.ones(1, 2))
@@ -54,7 +54,7 @@ def test_a_hook_of_the_user_s_own_is_not_passed_over():
     assert pullback(torch.ones(1, 2)).tolist() == [[2, 2]]
 
 
-def test_frozen_parameters_get_no_gradient():
+def test_frozen_parameters_get_no_gradient() -> None:
     layer = nn.ConvTranspose2d(1, 1, 3)
     value = torch.rand(1, 1, 2, 2, requires_grad=True)
     for frozen in (True, False):

@@ -18,12 +18,12 @@ from pcbench.network.expressions import build_module, imported_names
         " LeakyReLU(negative_slope=-1e-2) ",
     ],
 )
-def test_text_becomes_the_module_it_says(text):
+def test_text_becomes_the_module_it_says(text: str) -> None:
     known = {name: getattr(nn, name) for name in ("ConvTranspose2d", "Sequential", "ReLU", "LeakyReLU")}
     assert str(build_module(text)) == str(eval(text.strip(), {"nn": nn, **known}))  # noqa: S307  # the oracle
 
 
-def test_imports_give_names():
+def test_imports_give_names() -> None:
     names = imported_names(["from   torch.nn import ReLU as Rectifier, Conv2d", "import torch.nn as nn"])
     assert names == {"Rectifier": "ReLU", "Conv2d": "Conv2d"}
     assert isinstance(build_module("Sequential(Rectifier())", names)[0], nn.ReLU)
@@ -52,13 +52,13 @@ def test_imports_give_names():
         "",
     ],
 )
-def test_anything_else_is_refused(text):
+def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         build_module(text)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("line", ["import os", "from os import system", "print(1)", "from torch import hub", "x ="])
-def test_other_imports_are_refused(line):
+def test_other_imports_are_refused(line: str) -> None:
     with pytest.raises(ConfigurationError):
         imported_names([line])

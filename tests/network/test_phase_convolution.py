@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pcbench.network.decoding import decode
 from pcbench.network.phase_convolution import by_phases, suits_phases
@@ -15,7 +15,7 @@ from pcbench.network.phase_convolution import by_phases, suits_phases
     ("kernel", "stride", "padding"),
     [(3, 1, 1), (5, 1, 0), (4, 2, 1), (3, 2, 0), (2, 2, 0), (6, 2, 2), (5, 3, 2), (7, 4, 3), (4, 4, 0)],
 )
-def test_it_is_the_transposed_convolution(kernel, stride, padding, size):
+def test_it_is_the_transposed_convolution(kernel: int, stride: int, padding: int, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     layer = nn.ConvTranspose2d(4, 3, kernel, stride=stride, padding=padding).double()
     value = torch.randn(2, 4, *size, dtype=torch.float64)
@@ -23,7 +23,7 @@ def test_it_is_the_transposed_convolution(kernel, stride, padding, size):
     torch.testing.assert_close(by_phases(layer, value), layer(value))
 
 
-def test_new_weights_are_noticed():
+def test_new_weights_are_noticed() -> None:
     layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
     value = torch.rand(1, 4, 5, 5)
     by_phases(layer, value)
@@ -31,7 +31,7 @@ def test_new_weights_are_noticed():
     torch.testing.assert_close(by_phases(layer, value), layer(value))
 
 
-def test_what_is_kept_does_not_depend_on_who_asks_first():
+def test_what_is_kept_does_not_depend_on_who_asks_first() -> None:
     layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1)
     value = torch.rand(1, 4, 5, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -39,7 +39,7 @@ def test_what_is_kept_does_not_depend_on_who_asks_first():
     torch.testing.assert_close(by_phases(layer, value), layer(value))
 
 
-def test_a_layer_that_learns_gets_the_gradients_of_pytorch():
+def test_a_layer_that_learns_gets_the_gradients_of_pytorch() -> None:
     layer = nn.ConvTranspose2d(4, 3, 4, stride=2, padding=1).double()
     value = torch.randn(2, 4, 5, 5, dtype=torch.float64, requires_grad=True)
     wanted = [value, layer.weight, layer.bias]
@@ -49,7 +49,7 @@ def test_a_layer_that_learns_gets_the_gradients_of_pytorch():
         torch.testing.assert_close(one, other)
 
 
-def test_what_inference_mode_asked_for_first_serves_gradients_too():
+def test_what_inference_mode_asked_for_first_serves_gradients_too() -> None:
     # A layer of a size that no other test has, so that nothing of it is kept yet.
     layer = nn.ConvTranspose2d(3, 5, 6, stride=3, padding=1)
     value = torch.rand(1, 3, 4, 4, requires_grad=True)
@@ -60,11 +60,11 @@ def test_what_inference_mode_asked_for_first_serves_gradients_too():
     assert layer.weight.grad is not None
 
 
-def test_derivatives():
+def test_derivatives() -> None:
     layer = nn.ConvTranspose2d(2, 1, 4, stride=2, padding=1).double()
     value = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
 
-    def error_gradient(representation):
+    def error_gradient(representation: Tensor) -> Tensor:
         prediction, pullback = decode(layer, representation)
         return pullback(prediction.sin())
 
@@ -82,7 +82,7 @@ def test_derivatives():
         nn.ConvTranspose2d(4, 4, 2, stride=3),
     ],
 )
-def test_other_layers_are_left_to_pytorch(layer):
+def test_other_layers_are_left_to_pytorch(layer: nn.ConvTranspose2d) -> None:
     value = torch.rand(1, 4, 5, 5)
     assert not suits_phases(layer, value)
     assert torch.equal(decode(layer, value)[0], layer(value))

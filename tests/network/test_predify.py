@@ -5,16 +5,18 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from small_network import PredifyCases
+from torch import Tensor
 
 CASES = ["unscaled_batch1", "unscaled_batch4", "unscaled_batch1_strong", "scaled", "scaled_strong"]
 
 
-def relative(ours, theirs):
+def relative(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_logits_of_every_timestep(predify_cases, name):
+def test_logits_of_every_timestep(predify_cases: PredifyCases, name: str) -> None:
     network, images, case = predify_cases.network(name)
     ours = network.unroll_input(images, case["timesteps"]).logits
     theirs = predify_cases.tensors[f"{name}.logits"]
@@ -23,7 +25,7 @@ def test_logits_of_every_timestep(predify_cases, name):
 
 @pytest.mark.parametrize("timestep", [1, 8])
 @pytest.mark.parametrize("what", ["representation", "prediction"])
-def test_representations_and_predictions(predify_cases, what, timestep):
+def test_representations_and_predictions(predify_cases: PredifyCases, what: str, timestep: int) -> None:
     network, images, _ = predify_cases.network("scaled")
     kept = getattr(network.unroll_input(images, timestep, keep=[f"{what}s"]), f"{what}s")
     for n in range(3):
@@ -31,7 +33,7 @@ def test_representations_and_predictions(predify_cases, what, timestep):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_prediction_errors(predify_cases, name):
+def test_prediction_errors(predify_cases: PredifyCases, name: str) -> None:
     network, images, case = predify_cases.network(name)
     out = network.unroll_input(images, 8, keep=("representations", "predictions"))
     for t in range(9):
@@ -42,7 +44,7 @@ def test_prediction_errors(predify_cases, name):
 
 @pytest.mark.parametrize("timestep", [2, 4])
 @pytest.mark.parametrize("name", CASES)
-def test_input_gradients_with_constant_error_terms(predify_cases, name, timestep):
+def test_input_gradients_with_constant_error_terms(predify_cases: PredifyCases, name: str, timestep: int) -> None:
     network, images, _ = predify_cases.network(name)
     images = images.clone().requires_grad_()
     logits = network.at(timestep, "stop_error")(images)
@@ -50,7 +52,7 @@ def test_input_gradients_with_constant_error_terms(predify_cases, name, timestep
     assert relative(images.grad, predify_cases.tensors[f"{name}.t{timestep}.reference_input_gradient"]) <= 1e-4
 
 
-def test_exact_gradients_differ_from_predify_where_errors_weigh_much(predify_cases):
+def test_exact_gradients_differ_from_predify_where_errors_weigh_much(predify_cases: PredifyCases) -> None:
     # Predify drops the path through the error terms; with a strong weight that shows.
     network, images, _ = predify_cases.network("scaled_strong")
     images = images.clone().requires_grad_()
@@ -59,7 +61,7 @@ def test_exact_gradients_differ_from_predify_where_errors_weigh_much(predify_cas
 
 
 @pytest.mark.parametrize(("name", "grows"), [("scaled", False), ("unscaled_batch1_strong", True)])
-def test_growing_representations_are_noticed(predify_cases, name, grows):
+def test_growing_representations_are_noticed(predify_cases: PredifyCases, name: str, grows: bool) -> None:
     # Predify's own prediction error grows from 0.2 to 4980 in the strong case.
     network, images, _ = predify_cases.network(name)
     assert network.unroll_input(images, 8).diverged().tolist() == [grows] * len(images)

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from pcbench.network import transposed_convolution
 from pcbench.network.decoding import decode
@@ -21,24 +21,24 @@ from pcbench.network.transposed_convolution import (
 )
 
 
-def layer(channels_in=32, channels_out=33, kernel=14, seed=0):
+def layer(channels_in: int = 32, channels_out: int = 33, kernel: int = 14, seed: int = 0) -> nn.ConvTranspose2d:
     torch.manual_seed(seed)
     return nn.ConvTranspose2d(channels_in, channels_out, kernel, stride=2, padding=kernel // 2 - 1)
 
 
-def exact(module, value):
+def exact(module: nn.ConvTranspose2d, value: Tensor) -> Tensor:
     wide = copy.deepcopy(module).double()
     return F.conv_transpose2d(value.double(), wide.weight, wide.bias, stride=2, padding=module.padding)
 
 
-def close(found, expected):
+def close(found: Tensor, expected: Tensor) -> bool:
     # float32 keeps 24 bits; sums over thousands of products lose a few of them.
     return float((found - expected).detach().abs().max() / expected.detach().abs().max()) < 5e-6
 
 
 @pytest.mark.parametrize("pixels", [7, 14])
 @pytest.mark.parametrize("kernel", [5, 7])
-def test_tiles_give_the_same_as_convolving(pixels, kernel):
+def test_tiles_give_the_same_as_convolving(pixels: int, kernel: int) -> None:
     # Oracle: convolution and correlation of one tile by conv2d.
     generator = torch.Generator().manual_seed(1)
     side = pixels + kernel - 1
@@ -55,7 +55,7 @@ def test_tiles_give_the_same_as_convolving(pixels, kernel):
 
 @pytest.mark.parametrize("size", [(7, 7), (9, 20), (14, 7), (56, 57), (30, 100)])
 @pytest.mark.parametrize("kernel", [10, 14])
-def test_layer_and_adjoint_at_any_size(kernel, size):
+def test_layer_and_adjoint_at_any_size(kernel: int, size: tuple[int, int]) -> None:
     module = layer(kernel=kernel)
     value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(2))
     assert suits_tiles(module, value)
@@ -66,14 +66,14 @@ def test_layer_and_adjoint_at_any_size(kernel, size):
 
 
 @pytest.mark.parametrize("at_once", [1, 5, 1000])
-def test_how_many_tiles_are_worked_on_at_once_changes_nothing(at_once, monkeypatch):
+def test_how_many_tiles_are_worked_on_at_once_changes_nothing(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transposed_convolution, "_TILES_AT_ONCE", at_once)
     module = layer()
     value = torch.randn(5, 32, 15, 22, generator=torch.Generator().manual_seed(4))
     assert close(by_tiles(module, value), exact(module, value))
 
 
-def test_products_are_the_same_without_onednn(monkeypatch):
+def test_products_are_the_same_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     module = layer(64, 64)
     value = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(5))
     fast = by_tiles(module, value)
@@ -82,7 +82,7 @@ def test_products_are_the_same_without_onednn(monkeypatch):
     assert close(by_tiles(module, value), exact(module, value))
 
 
-def test_gradients_of_any_order_are_the_layer_s_own():
+def test_gradients_of_any_order_are_the_layer_s_own() -> None:
     module = layer()
     value = torch.randn(1, 32, 8, 8, generator=torch.Generator().manual_seed(6)).requires_grad_()
     target = torch.randn(1, 33, 16, 16, generator=torch.Generator().manual_seed(7))
@@ -94,7 +94,7 @@ def test_gradients_of_any_order_are_the_layer_s_own():
     assert close(gradients[0], gradients[1])
 
 
-def test_new_weights_are_noticed():
+def test_new_weights_are_noticed() -> None:
     module, other = layer(seed=0), layer(seed=1)
     value = torch.randn(1, 32, 7, 7, generator=torch.Generator().manual_seed(8))
     by_tiles(module, value)
@@ -120,20 +120,22 @@ def test_new_weights_are_noticed():
         layer().double(),
     ],
 )
-def test_other_layers_are_left_to_pytorch(module):
+def test_other_layers_are_left_to_pytorch(module: nn.ConvTranspose2d) -> None:
     value = torch.rand(1, 32, 8, 8, dtype=module.weight.dtype)
     assert not suits_tiles(module, value)
     assert torch.equal(decode(module, value)[0], module(value))
 
 
-def test_kernels_are_kept_once_for_a_size_of_tiles():
+def test_kernels_are_kept_once_for_a_size_of_tiles() -> None:
     plan = TiledTransposedConvolution(layer(32, 40).weight, 7)
     assert plan.kernels.shape == (253, 32, 160)
 
 
 @pytest.mark.parametrize("size", [(7, 7), (9, 20), (56, 57)])
 @pytest.mark.parametrize("kernel", [10, 14])
-def test_a_layer_that_learns_gets_its_own_gradients(kernel, size, monkeypatch):
+def test_a_layer_that_learns_gets_its_own_gradients(
+    kernel: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(transposed_convolution, "_TILES_LEARNED_FROM", 20)
     monkeypatch.setattr(transposed_convolution, "_LEAST_TILES_TO_LEARN", 3)
     module, wide = layer(kernel=kernel), layer(kernel=kernel).double()
