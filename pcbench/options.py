@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from pcbench import files
+from pcbench.arguments import a_word, listed, number, plain, shown, whole
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 
@@ -63,7 +66,12 @@ class Declared:
     @property
     def listed(self) -> bool:
         """Whether its value is a list."""
-        return any(get_origin(kind) is Sequence for kind in self.kinds)
+        return bool(self.entries)
+
+    @property
+    def entries(self) -> tuple[Any, ...]:
+        """The types of the entries of its list; none where it is not one."""
+        return next((get_args(kind) for kind in self.kinds if get_origin(kind) is Sequence), ())
 
     @property
     def is_word(self) -> bool:
@@ -73,7 +81,7 @@ class Declared:
     @property
     def joined(self) -> bool:
         """Whether the command line takes its list as one text with commas; it repeats the option otherwise."""
-        return self.listed and not any(get_args(kind) == (str,) for kind in self.kinds)
+        return self.listed and self.entries != (str,)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -113,7 +121,8 @@ def declared(declaration: type) -> Mapping[str, Declared]:
 def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of all options: those that are given, checked, and the defaults of the others.
 
-    A single text for an option that is a list stands for a list of one.
+    A single text or number for an option that is a list stands for a list of one. Numbers may be of any type, NumPy's
+    and PyTorch's among them, or text; True and False are not numbers.
 
     Raises:
         UnknownNameError: There is no such option, or its value is a word that is not known; the nearest is suggested.
@@ -128,9 +137,7 @@ def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"`{name}` is needed: give {name}=…")
         if value is None and NoneType not in get_args(one.kind):
             value = one.option.default
-        if one.listed and value is not None:
-            value = (value,) if isinstance(value, str) else tuple(value)
-        values[name] = value
+        values[name] = None if value is None else _as_declared(one, value)
     _check(declaration, values)
     return values
 
@@ -238,6 +245,37 @@ def _refuse_unknown(declaration: type, given: Mapping[str, Any]) -> None:
             raise UnknownNameError("option", name, declared(declaration))
 
 
+def _as_declared(one: Declared, value: Any) -> Any:
+    """Return a value as the type of its option writes it; what does not fit stays as it is, to be refused."""
+    if one.listed:
+        return _list_as_declared(one, value)
+    for kind, read in _READERS.items():
+        if kind in one.kinds:
+            return read(value)
+    return value
+
+
+def _list_as_declared(one: Declared, value: object) -> object:
+    entries = listed(os.fspath(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value)
+    if entries is None:
+        return cast("object", value)
+    return tuple(map(_text, entries)) if one.entries == (str,) else entries
+
+
+def _path(value: object) -> object:
+    return Path(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value
+
+
+def _text(value: object) -> object:
+    if isinstance(value, PathLike):
+        return os.fspath(cast("PathLike[str]", value))
+    return str(value) if type(value).__module__ == "torch" else value  # torch.device("cpu")
+
+
+_READERS: Mapping[Any, Callable[[object], object]] = {bool: plain, int: whole, float: number, Path: _path, str: _text}
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", Path: "a path", str: "a text"}
+
+
 def _check(declaration: type, values: Mapping[str, Any]) -> None:
     from pydantic import TypeAdapter, ValidationError  # takes a while to import
 
@@ -245,19 +283,23 @@ def _check(declaration: type, values: Mapping[str, Any]) -> None:
         TypeAdapter(declaration).validate_python(dict(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        one = declared(declaration)[str(first["loc"][0])]
-        value = values[one.name]
+    else:
+        return
+    one = declared(declaration)[str(first["loc"][0])]
+    value = values[one.name]
+    if first["type"] == "literal_error":
         for kind in one.kinds:
-            if first["type"] == "literal_error":
-                raise UnknownNameError(one.name, str(value), get_args(kind)) from None
-        raise UsageError(f"`{one.name}` {_wanted(one) or first['msg']} (got {value!r})") from None
+            a_word(one.name, value, get_args(kind))
+    raise UsageError(f"`{one.name}` {_wanted(one)} (got {shown(value)})")
 
 
-def _wanted(one: Declared) -> str | None:
-    """Return what a number must be, in words; None for what is not a number with limits."""
+def _wanted(one: Declared) -> str:
+    """Return what a value must be, in words."""
+    if one.listed:
+        return "is a list of texts" if one.entries == (str,) else 'is a list of numbers, such as ["8/255"]'
     bounds = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
     low, high = bounds.get("ge"), bounds.get("le")
+    word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "of another type")
     if low is None:
-        return None
-    number = "a whole number" if int in one.kinds else "a number"
-    return f"is {number} of at least {low}" if high is None else f"lies between {low} and {high}"
+        return f"is {word}"
+    return f"is {word} of at least {low}" if high is None else f"is {word} from {low} to {high}"

@@ -18,6 +18,7 @@ OPTIONAL_LIBRARIES = ("torchattacks", "robustbench", "imagecorruptions")
 
 # The parts of the package that compute a run's outcomes, and those that compute its tables from the outcomes.
 PARTS_CODE = (
+    "arguments.py",
     "norms.py",
     "data",
     "network",

@@ -1,0 +1,182 @@
+"""How arguments are read: numbers in their natural spellings, lists of one, and calls with a word that is not known.
+
+Nothing heavy is imported here: numbers of NumPy and PyTorch are known by what they can do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import sys
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Rational
+from typing import Any, ParamSpec, TypeVar, cast
+
+from pcbench.errors import UnknownNameError, UsageError
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+MOST_TIMESTEPS = 1000
+"""The largest T. The logits of all timesteps are held at once: 0.5 GB for 128 images, 1,000 classes and this T."""
+
+LARGEST_SEED = 2**63 - 1
+"""Random generators take seeds of 64 bits."""
+
+_SHOWN = 80
+
+
+def plain(value: object) -> object:
+    """Return a number of NumPy, PyTorch, `fractions` or `decimal` as Python's own; anything else as it is.
+
+    A number of 32 bits is taken for the shortest decimal that has its bits: np.float32(0.03) for 0.03.
+    """
+    if type(value) in (bool, int, float, str) or value is None:
+        return value
+    if isinstance(value, Decimal):
+        value = Fraction(value) if value.is_finite() else float(value)
+    if isinstance(value, Rational):
+        return int(value.numerator) if value.denominator == 1 else float(value)
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _scalar(value)
+    if isinstance(value, float):
+        return float(value)
+    return value
+
+
+def _scalar(value: Any) -> object:
+    """Return the number in an array or tensor without axes."""
+    try:
+        found: object = value.detach().item() if hasattr(value, "detach") else value.item()
+    except (RuntimeError, TypeError, ValueError):
+        return value  # a tensor without values has none to read
+    if isinstance(found, float) and str(value.dtype).endswith("float32"):
+        import numpy as np
+
+        return float(str(np.float32(found)))
+    return found
+
+
+def number(value: object) -> object:
+    """Return a number or a fraction that is written as text as a float; what is not one as it is."""
+    found = plain(value)
+    if isinstance(found, str):
+        numerator, slash, denominator = found.partition("/")
+        try:
+            return float(numerator) / float(denominator) if slash else float(numerator)
+        except (ValueError, ZeroDivisionError):
+            return found
+    return float(found) if isinstance(found, int) and not isinstance(found, bool) else found
+
+
+def whole(value: object) -> object:
+    """Return a whole number, whatever type it is of, as an int; what is not one as it is."""
+    found = plain(value)
+    if isinstance(found, float):
+        return int(found) if found.is_integer() else found
+    if isinstance(found, bool | str):
+        return found
+    try:
+        return operator.index(cast("Any", found))
+    except TypeError:
+        return found
+
+
+def whole_number(name: str, value: object, *, low: int, high: int | None = None) -> int:
+    """Return the whole number that an argument is.
+
+    Raises:
+        UsageError: It is not one, or below `low` or above `high`.
+    """
+    found = whole(value)
+    if isinstance(found, int) and not isinstance(found, bool) and low <= found and (high is None or found <= high):
+        return found
+    limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+    raise UsageError(f"`{name}` is a whole number {limits} (got {shown(value)})")
+
+
+def a_word(name: str, value: object, known: Collection[str]) -> None:
+    """Refuse an argument that is none of the known words.
+
+    Raises:
+        UnknownNameError: It is none; the nearest is suggested.
+    """
+    if not isinstance(value, str) or value not in known:
+        raise UnknownNameError(name, value if isinstance(value, str) else shown(value), known)
+
+
+def listed(value: object) -> tuple[object, ...] | None:
+    """Return the entries of a list, numbers as Python's own; a single text or number is a list of one.
+
+    Returns:
+        None for what is not a list: a table, bytes, a function.
+    """
+    one = plain(value)
+    if isinstance(one, bool | int | float | str):
+        return (one,)
+    if isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        return None
+    try:
+        return tuple(map(plain, cast("Iterable[object]", value)))
+    except TypeError:
+        return None  # an array or tensor without axes that holds no number
+
+
+def shown(value: object) -> str:
+    """Return a value in a message: on one line, and not all of it where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def public(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let a function that users call refuse, with one line, the arguments that it does not have.
+
+    The modes of PyTorch that stand around the call, such as `inference_mode` and `autocast`, are put aside meanwhile:
+    results do not depend on them.
+
+    Args:
+        options: The declaration of what the function takes as `**options`, whose values are its own to check.
+
+    Returns:
+        What makes such a function of one that trusts its arguments. It raises an `UnknownNameError` where a keyword is
+        not an argument, with the nearest one, and a `UsageError` where an argument is missing or there are too many.
+    """
+
+    def guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        signature = inspect.signature(function)
+        parameters = signature.parameters.values()
+        named = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        named += [] if options is None else list(options.__annotations__)
+
+        @functools.wraps(function)
+        def called(*arguments: _P.args, **words: _P.kwargs) -> _R:
+            for word in words:
+                if word not in named:
+                    raise UnknownNameError("option", word, named)
+            try:
+                signature.bind(*arguments, **words)
+            except TypeError as error:
+                raise UsageError(f"{error}; {function.__name__} takes: {', '.join(named)}") from None
+            with _modes_put_aside():
+                return function(*arguments, **words)
+
+        return called
+
+    return guarded
+
+
+@contextmanager
+def _modes_put_aside() -> Generator[None]:
+    torch: Any = sys.modules.get("torch")  # where it is not imported yet, no mode of it is on
+    with ExitStack() as modes:
+        if torch is not None:
+            modes.enter_context(torch.inference_mode(mode=False))
+            modes.enter_context(torch.enable_grad())
+            for kind in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(kind):
+                    modes.enter_context(torch.autocast(kind, enabled=False))
+        yield
