@@ -20,6 +20,7 @@ from pcbench.attacks.descent import (
     mean_cross_entropy,
 )
 from pcbench.attacks.sweep import Opponent, Sweep, SweepOptions, sweep_opponent
+from pcbench.data.ids import as_ids
 from pcbench.errors import UsageError
 
 
@@ -29,7 +30,7 @@ def sweep_all_timesteps(
     labels: Tensor | NDArray[np.integer],
     definition: AttackDefinition,
     *,
-    ids: Iterable[str],
+    ids: Iterable[object],
     seed: int,
     **options: Unpack[SweepOptions],
 ) -> tuple[Sweep, ...]:
@@ -43,7 +44,7 @@ def sweep_all_timesteps(
         labels: (N,), whole numbers.
         definition: FGSM, BIM or PGD with `over_timesteps`: ``"mean"`` follows the mean of the timesteps' losses,
             ``"worst"`` the loss of the timestep that resists best.
-        ids: N ids, each once.
+        ids: N ids, each once, compared as texts.
         seed: The run's seed.
         **options: See `SweepOptions`; `library_only` does not apply.
 
@@ -62,7 +63,7 @@ def sweep_all_timesteps(
         )
     checked = AllTimesteps(network)
     opponent = Opponent(checked, checked, GradientDescent(definition, _loss(definition)))
-    return sweep_opponent(opponent, images, labels, definition, tuple(ids), seed, options)
+    return sweep_opponent(opponent, images, labels, definition, as_ids(ids), seed, options)
 
 
 def _loss(definition: AttackDefinition) -> Loss:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pcbench.attacks.definitions import AttackDefinition, load_attack_suite
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.catalog import suite_folder, suite_names
+from pcbench.data.labels import as_labels
 from pcbench.errors import UsageError
 from pcbench.models.loading import load
 from pcbench.models.model import Model
@@ -62,7 +63,7 @@ def attack(
     pixels = torch.as_tensor(images).to(loaded.device)
     names = [str(index) for index in range(len(pixels))]
     classifier = loaded.at(chosen, gradient)
-    return sweep(classifier, pixels, torch.as_tensor(labels), definition, ids=names, seed=seed, **options)
+    return sweep(classifier, pixels, as_labels(labels), definition, ids=names, seed=seed, **options)
 
 
 def find_attack(name: str) -> AttackDefinition:

@@ -42,7 +42,7 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise DataError("images to attack lie in [0, 1], before normalisation; these do not (or hold NaN)")
     if labels.shape != images.shape[:1]:
         raise DataError(f"{len(images)} images need {len(images)} labels in one row, not {tuple(labels.shape)}")
-    if labels.is_floating_point() or (labels.numel() and int(labels.min()) < 0):
+    if labels.numel() and int(labels.min()) < 0:
         raise DataError("labels are whole numbers from 0")
 
 

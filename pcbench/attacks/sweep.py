@@ -26,6 +26,8 @@ from pcbench.attacks.classify import Judge, check_images, classify, goal_classes
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
+from pcbench.data.ids import as_ids
+from pcbench.data.labels import as_labels
 from pcbench.errors import DataError
 from pcbench.norms import NormName, read_epsilons
 
@@ -141,7 +143,7 @@ def sweep(
     labels: Tensor | NDArray[np.integer],
     definition: AttackDefinition,
     *,
-    ids: Iterable[str],
+    ids: Iterable[object],
     seed: int,
     **options: Unpack[SweepOptions],
 ) -> Sweep:
@@ -152,7 +154,7 @@ def sweep(
         images: (N, channels, height, width), float, in [0, 1], on the classifier's device.
         labels: (N,), whole numbers.
         definition: The attack.
-        ids: N ids, each once; with `seed` they determine the random starts.
+        ids: N ids, each once, compared as texts; with `seed` they determine the random starts.
         seed: The run's seed.
         **options: See `SweepOptions`.
 
@@ -168,7 +170,7 @@ def sweep(
     opponent = Opponent(
         classifier, single(classifier), select(definition, library_only=options.get("library_only", False))
     )
-    return sweep_opponent(opponent, images, labels, definition, tuple(ids), seed, options)[0]
+    return sweep_opponent(opponent, images, labels, definition, as_ids(ids), seed, options)[0]
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def sweep_opponent(
     options: SweepOptions,
 ) -> tuple[Sweep, ...]:
     """Do what `sweep` does, with one outcome for each of the timesteps that the judge scores."""
-    labels = torch.as_tensor(labels, device=images.device)
+    labels = torch.tensor(as_labels(labels), device=images.device)
     check_images(images, labels)
     if len(ids) != len(images) or len(set(ids)) != len(ids):
         raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(ids))} different ones")
@@ -220,9 +222,7 @@ def sweep_opponent(
     )
     targets = work.classes.cpu().numpy() if definition.targeted else None
     ledger = work.run(keep_images=options.get("keep_images", False))
-    return as_sweeps(
-        ledger, (definition.name, definition.norm), work.epsilons, ids, (labels.long().cpu().numpy(), targets)
-    )
+    return as_sweeps(ledger, (definition.name, definition.norm), work.epsilons, ids, (labels.cpu().numpy(), targets))
 
 
 def as_sweeps(

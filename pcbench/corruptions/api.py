@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from pcbench.corruptions.digital import jpeg_round_trip
 from pcbench.corruptions.engine import corrupt_batch
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.corruptions.noise import GaussianNoise
+from pcbench.data.ids import as_ids
 from pcbench.errors import DataError, UnknownNameError, UsageError
 
 Backend = Literal["fast", "reference"]
@@ -27,7 +28,7 @@ def corrupt(
     severity: int,
     *,
     seed: int = 0,
-    ids: Sequence[str] | None = None,
+    ids: Iterable[object] | None = None,
     backend: Backend = "fast",
     jpeg_quality: int | None = None,
 ) -> torch.Tensor:
@@ -38,8 +39,9 @@ def corrupt(
         corruption: A definition, or the name of one of ImageNet-C's 15 or extra four, at the constants for 224 px.
         severity: 1 to 5.
         seed: The run's seed.
-        ids: Names of the images, unique in their data set; None counts them from "0". An image's noise depends on
-            seed, id, corruption and severity only, not on the rest of the batch.
+        ids: Names of the images, unique in their data set; None counts them from "0". They are compared as texts: 0,
+            "0" and np.int64(0) name one image. An image's noise depends on seed, id, corruption and severity only,
+            not on the rest of the batch.
         backend: `fast`, this package's own functions, or `reference`, the package imagecorruptions: far slower, at
             ImageNet-C's constants only, for images of at least 32 px.
         jpeg_quality: Also store each corrupted image as JPEG at this quality (1 to 100) and read it back; 85 is what
@@ -71,7 +73,7 @@ def corrupt(
 
 
 def network_input_noise(
-    definition: CorruptionDefinition, severity: int, shape: Sequence[int], *, seed: int, ids: Sequence[str]
+    definition: CorruptionDefinition, severity: int, shape: Sequence[int], *, seed: int, ids: Iterable[object]
 ) -> torch.Tensor:
     """Draw the noise of a suite that is applied to the network's input, after normalisation and without clipping.
 
@@ -90,13 +92,14 @@ def network_input_noise(
         UsageError: Another function than `gaussian_noise`, or a shape that does not fit the ids.
     """
     function = _input_noise(definition, severity)
-    if len(shape) != 4 or shape[1] != 3 or shape[0] != len(ids):
+    names = as_ids(ids)
+    if len(shape) != 4 or shape[1] != 3 or shape[0] != len(names):
         raise UsageError(
-            f"the noise for {len(ids)} images has the shape ({len(ids)}, 3, height, width), not {tuple(shape)}"
+            f"the noise for {len(names)} images has the shape ({len(names)}, 3, height, width), not {tuple(shape)}"
         )
     drawn = [
         torch.from_numpy(function.draw(generator, shape[2], shape[3])[0])
-        for generator in (randomness.corruption_generator(seed, name, definition.name, severity) for name in ids)
+        for generator in (randomness.corruption_generator(seed, name, definition.name, severity) for name in names)
     ]
     return torch.stack(drawn) * function.standard_deviation
 
@@ -117,12 +120,13 @@ def _input_noise(definition: CorruptionDefinition, severity: int) -> GaussianNoi
     return function
 
 
-def _image_names(images: torch.Tensor, ids: Sequence[str] | None) -> Sequence[str]:
+def _image_names(images: torch.Tensor, ids: Iterable[object] | None) -> Sequence[str]:
     if ids is None:
         return [str(index) for index in range(len(images))]
-    if len(ids) != len(images):
-        raise UsageError(f"{len(images)} images need as many ids, not {len(ids)}")
-    return ids
+    names = as_ids(ids)
+    if len(names) != len(images):
+        raise UsageError(f"{len(images)} images need as many ids, not {len(names)}")
+    return names
 
 
 def _check_images(images: torch.Tensor) -> None:

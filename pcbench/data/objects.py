@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcbench.data.ids import as_ids
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
@@ -35,7 +36,7 @@ def open_object(value: Any, preprocessing: Preprocessing) -> ImageSource:
     names = _class_names(value)
     return ImageSource(
         name=name,
-        ids=tuple(f"{name}/{index:08d}" for index in range(len(labels))) if ids is None else tuple(map(str, ids)),
+        ids=tuple(f"{name}/{index:08d}" for index in range(len(labels))) if ids is None else as_ids(ids),
         labels=labels,
         store=ItemStore(name, images),
         preprocessing=preprocessing,

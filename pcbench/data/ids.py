@@ -1,0 +1,32 @@
+"""Ids of images: text, however they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from pcbench.errors import UsageError
+
+
+def as_ids(ids: Any) -> tuple[str, ...]:
+    """Return ids as texts: 0, ``"0"``, ``np.int64(0)``, ``b"0"`` and ``torch.tensor(0)`` are one id, ``"0"``.
+
+    Raises:
+        UsageError: These are not several ids.
+    """
+    if not isinstance(ids, Iterable):
+        raise UsageError(f"ids are a list of names, one for each image, not {ids!r}")
+    return tuple(_as_text(entry) for entry in cast("Iterable[Any]", ids))
+
+
+def _as_text(entry: Any) -> str:
+    if isinstance(entry, str):
+        return str(entry)
+    if isinstance(entry, torch.Tensor):
+        entry = entry.detach().cpu().numpy()
+    # An array of one element and no axis is that element.
+    plain: object = np.asarray(entry).item() if np.ndim(entry) == 0 else entry
+    return plain.decode(errors="replace") if isinstance(plain, bytes) else str(plain)
