@@ -16,7 +16,7 @@ PACKAGE = Path(pcbench.__file__).parent
 
 # A room imports from those before it, and from itself.
 ROOMS = (
-    *("errors", "files", "arguments", "options", "source_code", "extras", "catalog", "norms"),
+    *("errors", "files", "arguments", "options", "source_code", "extras", "catalog", "norms", "percent"),
     *("data", "network", "corruptions", "models", "results", "metrics"),
     *("attacks", "comparison", "reports", "harness", "training", "cli"),
 )

@@ -41,6 +41,7 @@ def agreement_command(options: AgreementOptions) -> None:
     from pcbench.errors import UsageError
     from pcbench.models import load
     from pcbench.norms import LINF, read_epsilons
+    from pcbench.percent import interval, percent
 
     values = resolved(AgreementOptions, options)
     timestep, steps = values["timestep"], values["steps"]
@@ -66,8 +67,7 @@ def agreement_command(options: AgreementOptions) -> None:
         table.add_column(column, justify="right")
     for row in found:
         rates = (
-            f"{100 * rate:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-            for rate, (low, high) in zip(row.rates, row.intervals, strict=True)
+            f"{percent(rate)} {interval(low, high)}" for rate, (low, high) in zip(row.rates, row.intervals, strict=True)
         )
         only = (str(row.foolbox_only), str(row.torchattacks_only))
         table.add_row(LINF.text(row.epsilon), *rates, *only, f"{row.p_value:.3g}", "yes" if row.agrees else "no")

@@ -11,6 +11,7 @@ import typer
 
 from pcbench import files
 from pcbench.errors import UsageError
+from pcbench.percent import percent
 from pcbench.results.lock import Holder, holder, under_way
 
 _RUNS = Path("results") / "runs"
@@ -53,7 +54,7 @@ def _state(folder: Path) -> str:
     if not partial_folder(final).is_dir():
         raise UsageError(f"{folder} does not hold a run, finished or unfinished")
     progress = _progress(final)
-    share = f"at {progress['share'] * 100:.0f} %" if progress else "before anything was computed"
+    share = f"at {percent(progress['share'], 0)} %" if progress else "before anything was computed"
     return f"stopped {share}; the same command resumes it"
 
 

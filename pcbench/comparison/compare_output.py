@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pcbench.comparison.compare import ComparedRow
+from pcbench.percent import interval, percent, points
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,14 +25,16 @@ def sentences(rows: Sequence[ComparedRow]) -> list[str]:
 def sentence(row: ComparedRow) -> str:
     """Say in plain words what a comparison found; values are printed times 100."""
     figures = (
-        f"{row.figure.name} {_hundred(row.first_value)} → {_hundred(row.second_value)}, difference {_interval(row)}, "
+        f"{row.figure.name} {percent(row.first_value)} → {percent(row.second_value)}, difference {_interval(row)}, "
         f"p = {_p(row.p_holm)} corrected by Holm, {row.images} images"
     )
-    where = f" on {row.wins} of {row.corruptions} corruptions" if row.corruptions > 1 and _pooled(row) else ""
+    where = (
+        f" on {row.wins} of {row.corruptions} corruptions" if row.corruptions > 1 and row.figure.of_robustness else ""
+    )
     if row.p_holm > _LEVEL:
         return f"{row.suite}: {row.second.name} and {row.first.name} do not demonstrably differ; {figures}"
     better = row.difference * row.figure.better > 0
-    if _pooled(row):
+    if row.figure.of_robustness:
         word = "more robust" if better else "less robust"
         if where and not better:
             where = f", better on {row.wins} of {row.corruptions} corruptions"
@@ -87,27 +90,13 @@ def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _pooled(row: ComparedRow) -> bool:
-    return row.figure.name != "clean accuracy"
-
-
 def _cells(row: ComparedRow) -> list[str]:
-    values = [_hundred(row.first_value), _hundred(row.second_value), _interval(row), _p(row.p), _p(row.p_holm)]
+    values = [percent(row.first_value), percent(row.second_value), _interval(row), _p(row.p), _p(row.p_holm)]
     return [row.suite, row.figure.name, row.first.name, row.second.name, *values]
 
 
 def _interval(row: ComparedRow) -> str:
-    return f"{_signed(row.difference)} [{_signed(row.low)}, {_signed(row.high)}]"
-
-
-def _hundred(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def _signed(value: float) -> str:
-    # The true minus sign; a rounded zero is printed without a sign.
-    text = f"{100 * value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+    return f"{points(row.difference)} {interval(row.low, row.high, points)}"
 
 
 def _p(value: float) -> str:

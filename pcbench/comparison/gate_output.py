@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pcbench.comparison.gate import CheckedRow, GateReport
+from pcbench.percent import percent, short_percent, short_points
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +20,7 @@ _ANNOTATIONS = 9
 
 def verdict(report: GateReport) -> str:
     """Return the result in one sentence."""
-    condition = f"{_points(report.tolerated)} points (α = {report.alpha:g} over all {len(report.rows)} rows)"
+    condition = f"{short_points(report.tolerated)} points (α = {report.alpha:g} over all {len(report.rows)} rows)"
     change = "changed" if report.side == "change" else "dropped"
     if report.passed:
         return f"passed: no guarded accuracy {change} by demonstrably more than {condition}"
@@ -28,7 +29,7 @@ def verdict(report: GateReport) -> str:
     worst = max(report.failed, key=lambda row: abs(row.drop))
     return (
         f"failed: {len(report.failed)} guarded accuracies {change} by demonstrably more than {condition}; "
-        f"the most: {worst.row}, {_percent(worst.reference)} % to {_percent(worst.value)} %"
+        f"the most: {worst.row}, {percent(worst.reference)} % to {percent(worst.value)} %"
     )
 
 
@@ -43,17 +44,17 @@ def notes(report: GateReport) -> list[str]:
 def _changes(report: GateReport) -> str:
     if report.changed == 0:
         return f"all {report.answers:,} answers are the reference's"
-    share = f"{100 * report.changed / report.answers:.2g} %"
-    allowed = "" if report.tolerated_changes is None else f"; tolerated: {100 * report.tolerated_changes:.2g} %"
+    share = f"{short_percent(report.changed / report.answers)} %"
+    allowed = "" if report.tolerated_changes is None else f"; tolerated: {short_percent(report.tolerated_changes)} %"
     return f"{report.changed:,} of {report.answers:,} answers ({share}) differ from the reference's{allowed}"
 
 
 def _power(report: GateReport, images: int) -> str:
     drops = [row.detectable for row in report.rows if row.images == images and not math.isnan(row.detectable)]
-    start = f"{images} images find with {report.power:.0%} probability"
+    start = f"{images} images find with {percent(report.power, 0)} % probability"
     if not drops:
         return f"{start} no drop: take more images"
-    low, high = _points(min(drops)), _points(max(drops))
+    low, high = short_points(min(drops)), short_points(max(drops))
     return f"{start} a true drop of {low} points" + ("" if low == high else f" in the best row, {high} in the worst")
 
 
@@ -75,7 +76,7 @@ def gate_table(report: GateReport, *, everything: bool) -> Table:
     table = Table(
         title=f"run {report.run} against reference {report.reference}",
         caption=f"in % of the images{part}\nleast: lower bound of the drop; finds: a drop found with "
-        f"{report.power:.0%} probability",
+        f"{percent(report.power, 0)} % probability",
         box=box.SIMPLE_HEAD,
     )
     table.add_column("guarded accuracy", overflow="fold")
@@ -137,10 +138,10 @@ def _command(level: str, message: str) -> str:
 
 
 def _sentence(row: CheckedRow, report: GateReport) -> str:
-    bound = f"at least {_points(row.lower)}" if row.drop >= 0 else f"at most {_points(row.upper)}"
+    bound = f"at least {short_points(row.lower)}" if row.drop >= 0 else f"at most {short_points(row.upper)}"
     return (
-        f"{row.row}: {_percent(row.reference)} % to {_percent(row.value)} % of {row.images} images, a drop of "
-        f"{_points(row.drop)} points ({bound}); tolerated {_points(report.tolerated)}"
+        f"{row.row}: {percent(row.reference)} % to {percent(row.value)} % of {row.images} images, a drop of "
+        f"{short_points(row.drop)} points ({bound}); tolerated {short_points(report.tolerated)}"
     )
 
 
@@ -153,28 +154,19 @@ def _markdown_table(rows: list[CheckedRow]) -> Iterator[str]:
 
 
 def _cells(row: CheckedRow) -> list[str]:
-    detectable = "none" if math.isnan(row.detectable) else _points(row.detectable)
+    detectable = "none" if math.isnan(row.detectable) else short_points(row.detectable)
     return [
         row.row.suite,
         row.row.what,
         str(row.row.timestep),
         str(row.images),
-        _percent(row.reference),
-        _percent(row.value),
-        _points(row.drop),
-        _points(row.lower),
+        percent(row.reference),
+        percent(row.value),
+        short_points(row.drop),
+        short_points(row.lower),
         detectable,
         "failed" if row.failed else "ok",
     ]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _points(share: float) -> str:
-    # Adding zero turns a negative zero into a plain one.
-    return f"{round(100 * share, 2) + 0:.3g}"
 
 
 def _capital(sentence: str) -> str:

@@ -28,6 +28,8 @@ class ComparedFigure:
     """In words, such as ``"clean accuracy"`` or ``"mCE (alexnet)"``."""
     better: int = 1
     """1 where more is better, -1 where less is."""
+    of_robustness: bool = True
+    """Whether it is about images that were changed; clean accuracy is not."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
         targeted = bool(scores.cells[cells[0]].condition.targeted)
         attacked = f"{'accuracy' if targeted else 'robust accuracy'} under {row.what}"
         name = {"clean": "clean accuracy", "attack": attacked}.get(kind)
-        figure = ComparedFigure(name or f"accuracy under {row.what}")
+        figure = ComparedFigure(name or f"accuracy under {row.what}", of_robustness=kind != "clean")
         found[figure, row.timestep] = share(scores, scores.correct, cells)
     suite = _suite(spec)
     errors = _errors(scores, suite)

@@ -6,7 +6,8 @@ that of the clean one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ CORRELATION_DISTANCE_TO_START = "correlation_distance_to_clean_t0"
 
 RECONSTRUCTION_ERROR = "reconstruction_error"
 """Mean squared difference between d_1(t) of the noisy image and the clean e_0."""
+
+_PCODER = "_pcoder"
 
 
 def correlation_distance(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> Floats:
@@ -87,6 +90,21 @@ def mean_over_images(values: Floats) -> Estimate:
     return Estimate(mean, low, high, count)
 
 
+def pcoders_of(metric: str, names: Iterable[object]) -> dict[str, int | None]:
+    """Return the names under which `representation_rows` wrote a metric, and the PCoder that each is about.
+
+    Args:
+        metric: Such as `CORRELATION_DISTANCE`.
+        names: The metrics of a tidy table; others are left out.
+
+    Returns:
+        By name, in the order of the first appearance; None where the metric is not about a PCoder.
+    """
+    written = re.compile(rf"{metric}(?:{_PCODER}(\d+))?")
+    found = {str(name): written.fullmatch(str(name)) for name in dict.fromkeys(names)}
+    return {name: int(match[1]) if match[1] else None for name, match in found.items() if match is not None}
+
+
 def representation_rows(measured: pd.DataFrame) -> Iterator[Row]:
     """Yield the rows of the tidy table, without the model: means over images with BCa intervals.
 
@@ -101,7 +119,7 @@ def representation_rows(measured: pd.DataFrame) -> Iterator[Row]:
     for key, group in measured.groupby(keys, sort=True, dropna=False, observed=True):
         columns: dict[str, Any] = dict(zip(keys, key, strict=True))
         metric, pcoder = str(columns.pop("metric")), columns.pop("pcoder")
-        name = metric if pd.isna(pcoder) else f"{metric}_pcoder{int(pcoder)}"
+        name = metric if pd.isna(pcoder) else f"{metric}{_PCODER}{int(pcoder)}"
         by_timestep = group.pivot(index="image_id", columns="timestep", values="value")
         start = by_timestep[by_timestep.columns[0]].to_numpy(dtype=np.float64)
         for index, timestep in enumerate(by_timestep.columns):

@@ -1,4 +1,4 @@
-"""The ε that a summary shows: one rule for the terminal, the page, the figures and the checks."""
+"""The ε that a summary shows: one rule for the terminal, the page, the figures, the checks and the examples."""
 
 from __future__ import annotations
 
@@ -56,3 +56,18 @@ def shown_epsilon(rows: pd.DataFrame) -> float | None:
     own = own_timestep(within)
     means = (within if own.empty else own).pivot_table(index="timestep", columns="epsilon", values="value")
     return telling_epsilon([float(value) for value in means.columns], means.to_numpy(dtype=np.float64))
+
+
+def shown_deviation(rows: pd.DataFrame) -> float | None:
+    """Return the standard deviation of a suite's noises that a summary shows: the middle one.
+
+    Distances between representations have no share of one half that a rule like `telling_epsilon` could look for.
+
+    Args:
+        rows: Rows of the tidy table, of one suite.
+
+    Returns:
+        None where the suite has no noise.
+    """
+    deviations = sorted(float(value) for value in rows["epsilon"].dropna().unique())
+    return deviations[len(deviations) // 2] if deviations else None

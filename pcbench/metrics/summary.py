@@ -16,7 +16,7 @@ from pcbench.metrics.corruption_rows import SeverityCounts, clean_change_rows, c
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row
-from pcbench.results.metrics_table import SUBSET_NOTE, metrics_table
+from pcbench.results.metrics_table import metrics_table, subset_baseline
 from pcbench.results.schema import read_outcomes, read_table
 
 
@@ -108,7 +108,7 @@ def _summary(
             outcomes.keep_common()
         for row in _suite_rows(outcomes, baselines.get(suite), severities.get(suite)):
             if row.get("baseline") is not None and suite in subsets:
-                row["baseline"] = f"{row['baseline']}{SUBSET_NOTE}"
+                row["baseline"] = subset_baseline(str(row["baseline"]))
             rows.append({"model": model, "suite": suite, **row})
     if not rows:
         raise DataError("there are no outcomes to summarise; run a suite first")

@@ -27,7 +27,7 @@ _WILSON = "Bands are Wilson's 95 % intervals over images."
 class _Quantity:
     name: str
     metric: str
-    y_label: str
+    title: str
     caption: str
 
 
@@ -35,14 +35,14 @@ _QUANTITIES = (
     _Quantity(
         "success",
         "attack_success_rate_within",
-        "attack success rate (%)",
-        "Share of the images classified correctly at t that the attack breaks at ε or a smaller ε of the sweep; the "
-        "so the eligible images differ between timesteps.",
+        "attack success rate",
+        "Share of the images classified correctly at t that the attack breaks at ε or a smaller ε of the sweep; "
+        "the eligible images therefore differ between timesteps.",
     ),
     _Quantity(
         "robust-accuracy",
         "robust_accuracy",
-        "robust accuracy (%)",
+        "robust accuracy",
         "Share of all images that are classified correctly at t and stay so at every ε up to the one shown.",
     ),
 )
@@ -67,15 +67,15 @@ def attack_charts(rows: pd.DataFrame) -> Iterator[Chart]:
 def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, against: str) -> Chart:
     model, suite = str(rows["model"].iloc[0]), str(rows["suite"].iloc[0])
     by_epsilon = against == "epsilon"
-    what = quantity.y_label.removesuffix(" (%)")
     return Chart(
         name=f"{quantity.name}-by-{against}{suffix}",
         suite=suite,
         model=model,
-        title=f"{what.capitalize()} of {model} under {suite} against {'ε' if by_epsilon else 't'}",
+        what=quantity.title.capitalize(),
+        where=f"under {suite} against {'ε' if by_epsilon else 't'}",
         caption=f"{quantity.caption} {_ALONE} {_WILSON}",
         x_label=epsilon_label(norm) if by_epsilon else "timestep t (number of updates)",
-        y_label=quantity.y_label,
+        y=quantity.title,
         x="epsilon" if by_epsilon else "timestep",
         norm=norm,
         legend_title="timestep t" if by_epsilon else f"ε ({norm_symbol(norm)})",

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
 from pcbench.metrics.corruption import THE_FIFTEEN
-from pcbench.results.metrics_table import SUBSET_NOTE
 
 OrderedVariable = Literal["timestep", "epsilon", "severity", "none"]
+Scale = Literal["share", "ratio", "number"]
+"""What the numbers of an axis are: shares of images (in percent, 0 to 100), ratios (in percent, may be above 100), or
+numbers of another kind, which are shown as they are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,24 +48,44 @@ class Panel:
     """In the order of their variable."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Chart:
-    """A figure before it is drawn."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Described:
+    """What every figure has, whatever is drawn in it."""
 
     name: str
     """Its name in file names and for `pcbench figure`."""
     suite: str
     """The suite's name."""
     model: str
-    """The model's name."""
-    title: str
-    """One line."""
+    """The model's name; those of the runs, where several are side by side."""
+    what: str
+    """What is shown, the part of the title before the models."""
+    where: str
+    """Under which conditions, the part of the title after the models."""
     caption: str
     """How it was made: what the points, lines and bands are."""
+
+    @property
+    def title(self) -> str:
+        """What it shows, in one line."""
+        return f"{self.what} of {self.model} {self.where}"
+
+    @property
+    def plain_title(self) -> str:
+        """The title without the model, for where that is said elsewhere."""
+        return f"{self.what} {self.where}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chart(Described):
+    """A figure of lines before it is drawn."""
+
     x_label: str
     """With its unit."""
-    y_label: str
-    """With its unit."""
+    y: str
+    """What the y axis is, without its unit."""
+    y_scale: Scale = "share"
+    """What the numbers of the y axis are."""
     x: Literal["timestep", "epsilon"]
     """What the x axis is."""
     norm: str | None
@@ -74,8 +96,18 @@ class Chart:
     """The variable the lines are ordered by."""
     panels: tuple[Panel, ...]
     """From the top left."""
-    percent: bool = True
-    """Whether y is in percent."""
+    details_of: str | None = None
+    """The name of the chart that shows the mean of this chart's other panels, which is its first panel as well."""
+
+    @property
+    def y_label(self) -> str:
+        """What the y axis is, with its unit."""
+        return f"{self.y} (%)" if self.in_percent else self.y
+
+    @property
+    def in_percent(self) -> bool:
+        """Whether y is in percent."""
+        return self.y_scale != "number"
 
     def table(self) -> pd.DataFrame:
         """Return all points as a table: panel, line, x, value, ends of the interval, images."""
@@ -129,12 +161,6 @@ def in_order(names: Iterable[object]) -> list[str]:
     """Return the distinct names of corruptions, ImageNet-C's fifteen in its paper's order, then the others."""
     fifteen = {name: index for index, name in enumerate(THE_FIFTEEN)}
     return sorted(texts(names), key=lambda name: fifteen.get(name, len(fifteen)))
-
-
-def split_baseline(baseline: Any) -> tuple[str, str]:
-    """Return the name of a baseline, and the note that marks what is not comparable, either may be empty."""
-    name = "" if pd.isna(baseline) else str(baseline)
-    return name.removesuffix(SUBSET_NOTE), SUBSET_NOTE if name.endswith(SUBSET_NOTE) else ""
 
 
 def texts(values: Iterable[object]) -> list[str]:

@@ -6,18 +6,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, in_order, line, lines, split_baseline, words
+from pcbench.reports.charts import Chart, Panel, in_order, line, lines, words
+from pcbench.reports.corruption_means import CorruptionMean, shown_mean
+from pcbench.results.metrics_table import split_baseline
 
 _BAND = "Bands are 95 % intervals: "
 _BOOTSTRAP = "BCa bootstrap over images, all conditions of an image together."
 _TIMESTEP = "timestep t (number of updates)"
-
-_MEANS = {
-    "mean_corruption_error": ("mCE", "corruption_error"),
-    "mean_normalised_error": ("mean normalised error", "corruption_error"),
-    "mean_unnormalised_error": ("mean error, not normalised", "unnormalised_error"),
-}
-"""The means of corruption errors, the best known first, each with the figure of one corruption it averages."""
 
 
 def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
@@ -32,13 +27,12 @@ def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
         yield _accuracy(model, suite, accuracy[accuracy["kind"] == "clean"], pooled)
     if len(single):
         yield _accuracy_by_corruption(model, suite, pooled, single)
-    for metric, (title, single_metric) in _MEANS.items():
-        mean = rows[rows["metric"] == metric]
-        if len(mean):
-            each = rows[(rows["metric"] == single_metric) & (rows["kind"] == "corruption")]
-            yield _errors(model, suite, title, mean, each, by_corruption=False)
-            yield _errors(model, suite, title, mean, each, by_corruption=True)
-            return
+    shown = shown_mean(rows)
+    if shown is not None:
+        mean = rows[rows["metric"] == shown.metric]
+        each = rows[(rows["metric"] == shown.each) & (rows["kind"] == "corruption")]
+        yield _errors(shown, mean, each, by_corruption=False)
+        yield _errors(shown, mean, each, by_corruption=True)
 
 
 def _severity(value: float) -> str:
@@ -51,11 +45,12 @@ def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame)
         name="accuracy",
         suite=suite,
         model=model,
-        title=f"Accuracy of {model} at every timestep, mean over the corruptions of {suite}",
+        what="Accuracy",
+        where=f"at every timestep, mean over the corruptions of {suite}",
         caption=f"Top-1 accuracy at every timestep, by severity, averaged over all corruptions of {suite}; the same "
         f"images everywhere. {_BAND}{_BOOTSTRAP}",
         x_label=_TIMESTEP,
-        y_label="accuracy (%)",
+        y="accuracy",
         x="timestep",
         norm=None,
         legend_title="severity",
@@ -72,13 +67,15 @@ def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single
     ]
     return Chart(
         name="accuracy-by-corruption",
+        details_of="accuracy",
         suite=suite,
         model=model,
-        title=f"Accuracy of {model} under each corruption of {suite}",
+        what="Accuracy",
+        where=f"under each corruption of {suite}",
         caption=f"Top-1 accuracy at every timestep under each corruption, by severity, and the mean over them. {_BAND}"
         "Wilson's over images; for the mean, BCa bootstrap over images.",
         x_label="timestep t",
-        y_label="accuracy (%)",
+        y="accuracy",
         x="timestep",
         norm=None,
         legend_title="severity",
@@ -87,9 +84,8 @@ def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single
     )
 
 
-def _errors(
-    model: str, suite: str, title: str, mean: pd.DataFrame, each: pd.DataFrame, *, by_corruption: bool
-) -> Chart:
+def _errors(shown: CorruptionMean, mean: pd.DataFrame, each: pd.DataFrame, *, by_corruption: bool) -> Chart:
+    suite, title = str(mean["suite"].iloc[0]), shown.title
     baseline, note = split_baseline(mean["baseline"].iloc[0])
     unit = f"% of the errors of {baseline}" if baseline else "%"
     panels = [Panel(title if by_corruption else "", (line(mean, "timestep", title),))]
@@ -100,13 +96,16 @@ def _errors(
         ]
     return Chart(
         name="corruption-error-by-corruption" if by_corruption else "corruption-error",
+        details_of="corruption-error" if by_corruption else None,
         suite=suite,
-        model=model,
-        title=f"{'Corruption errors' if by_corruption else title}{note} of {model} on {suite} at every timestep",
+        model=str(mean["model"].iloc[0]),
+        what=f"{'Corruption errors' if by_corruption else title}{note}",
+        where=f"on {suite} at every timestep",
         caption=f"Errors summed over all severities of each corruption of {suite}, in {unit}; {title} is their "
         f"mean. Lower is more robust. {_BAND}{_BOOTSTRAP}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
-        y_label=f"{'error' if by_corruption else title} (%)",
+        y="error" if by_corruption else title,
+        y_scale="ratio",
         x="timestep",
         norm=None,
         legend_title="",

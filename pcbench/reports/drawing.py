@@ -66,7 +66,7 @@ def _scales(axes: Axes, chart: Chart) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True, steps=[1, 2, 5, 10]))
         axes.margins(x=0.03)
-    if chart.percent and "error" not in chart.y_label and "mCE" not in chart.y_label:
+    if chart.y_scale == "share":
         low = min(low for panel in chart.panels for line in panel.lines for low in line.low)
         high = max(high for panel in chart.panels for line in panel.lines for high in line.high)
         axes.set_ylim(0 if low < 40 else None, 100 if high > 60 else None)

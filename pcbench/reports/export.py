@@ -16,6 +16,7 @@ from pcbench.errors import UnknownNameError
 from pcbench.files import try_folder, write
 from pcbench.metrics.shown import own_timestep
 from pcbench.norms import NORMS, epsilon_text
+from pcbench.percent import percent
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
@@ -27,6 +28,8 @@ from pcbench.results.schema import OUTCOMES, read_outcomes
 
 ExportFormat = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
 NOT_CHECKED = "not checked"
+_DIGITS = 2
+"""How many decimals RobustBench's model files have."""
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
@@ -128,7 +131,7 @@ def robustbench_entries(run: Run) -> Iterator[dict[str, Any]]:
                 "name": f"{run.spec.model['name']}, t = {timestep}",
                 "dataset": run.spec.data.name,
                 "number_forward_passes": int(timestep) + 1,
-                "clean_acc": _percent(accuracy),
+                "clean_acc": percent(accuracy, _DIGITS),
                 "footnote": f"measured by pcbench, suite {suite}, timestep {timestep} of a predictive network",
             }
             rows = metrics[(metrics["suite"] == suite) & (metrics["timestep"] == int(timestep))]
@@ -147,20 +150,19 @@ def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "threat_model": NORMS[norm].library_name if norm in NORMS else norm,
             "eps": epsilon_text(epsilon, norm),
             "attack": name,
-            key: _percent(value),
+            key: percent(value, _DIGITS),
         }
     summaries = rows[(rows["kind"] == "summary") & rows["severity"].isna()]
     accuracy = summaries[summaries["metric"] == "accuracy"]["value"]
     if len(accuracy):
-        entry = {"threat_model": "corruptions", "corruptions_acc": _percent(accuracy.iloc[0])}
+        entry = {"threat_model": "corruptions", "corruptions_acc": percent(accuracy.iloc[0], _DIGITS)}
         mce = summaries[summaries["metric"] == "mean_corruption_error"]
         if len(mce):
-            entry |= {"corruptions_mce": _percent(mce["value"].iloc[0]), "mce_baseline": mce["baseline"].iloc[0]}
+            entry |= {
+                "corruptions_mce": percent(mce["value"].iloc[0], _DIGITS),
+                "mce_baseline": mce["baseline"].iloc[0],
+            }
         yield entry
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.2f}"
 
 
 def model_card(run: Run) -> str:

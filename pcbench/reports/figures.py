@@ -111,9 +111,7 @@ def _side_by_side(of_runs: list[Chart | HeatMap], labels: list[str]) -> Chart | 
         for label, chart in zip(labels, of_runs, strict=True)
         for panel in chart.panels
     ]
-    first = of_runs[0]
-    title = first.title.replace(f" of {first.model}", f" of {', '.join(labels)}")
-    return dataclasses.replace(first, title=title, panels=tuple(panels))
+    return dataclasses.replace(of_runs[0], model=", ".join(labels), panels=tuple(panels))
 
 
 def _choose(name: str, known: list[Chart | HeatMap]) -> Chart | HeatMap:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from pcbench.metrics.shown import shown_epsilon
 from pcbench.metrics.transfer import TRANSFER
 from pcbench.norms import epsilon_text
-from pcbench.reports.charts import attack_title, texts
+from pcbench.percent import decimal
+from pcbench.reports.charts import Described, attack_title, texts
+from pcbench.reports.matrices import Entry, entry
 from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH
 
 WITHIN = "attack_success_rate_within"
@@ -25,48 +27,32 @@ _MOST_LABELLED = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class HeatMapCell:
-    """A rate with its interval, in percent."""
-
-    attacked: int
-    """The timestep that the images were made against."""
-    scored: int
-    """The timestep that they were scored at."""
-    value: float
-    """Their success rate."""
-    low: float
-    """Lower end of its 95 % interval."""
-    high: float
-    """Upper end."""
-    n: int
-    """Number of images."""
-
-
-@dataclasses.dataclass(frozen=True)
 class HeatMapPanel:
     """One matrix."""
 
     title: str
     """Empty for a single panel."""
-    cells: tuple[HeatMapCell, ...]
-    """Row after row."""
+    rows: Mapping[int, tuple[Entry, ...]]
+    """For each timestep that images were made against, their success rates at the timesteps that scored them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class HeatMap:
-    """A figure of matrices before it is drawn; its attributes are those of `pcbench.reports.charts.Chart`."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeatMap(Described):
+    """A figure of matrices before it is drawn."""
 
-    name: str
-    suite: str
-    model: str
-    title: str
-    caption: str
     panels: tuple[HeatMapPanel, ...]
+    """From the top left."""
 
     def table(self) -> pd.DataFrame:
         """Return all cells as a table."""
         return pd.DataFrame(
-            [{"panel": panel.title, **dataclasses.asdict(cell)} for panel in self.panels for cell in panel.cells]
+            [
+                {"panel": panel.title, "attacked": attacked, "scored": cell.timestep}
+                | {"value": cell.value, "low": cell.low, "high": cell.high, "n": cell.n}
+                for panel in self.panels
+                for attacked, cells in panel.rows.items()
+                for cell in cells
+            ]
         )
 
 
@@ -81,7 +67,8 @@ def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
             name="transfer",
             suite=suite,
             model=model,
-            title=f"Transfer between the timesteps of {model} under {suite}",
+            what="Transfer between the timesteps",
+            where=f"under {suite}",
             caption="Success rate in % of images made against the timestep of the row, scored at the timestep of the "
             f"column, over the images {over} when clean. Intervals (Wilson, 95 %) are in the table.",
             panels=tuple(panels),
@@ -99,18 +86,11 @@ def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
         if epsilon is None:
             continue
         shown = part[part["epsilon"] == epsilon].sort_values(["attacked_timestep", "timestep"])
-        yield HeatMapPanel(
-            f"{attack_title(name)}, ε = {epsilon_text(epsilon, str(norm))}",
-            tuple(
-                HeatMapCell(
-                    int(row["attacked_timestep"]),
-                    int(row["timestep"]),
-                    *(100 * float(row[column]) for column in ("value", "ci_low", "ci_high")),
-                    n=int(row["n"]),
-                )
-                for _, row in shown.iterrows()
-            ),
-        )
+        cells = {
+            int(str(attacked)): tuple(entry(row) for _, row in of_row.iterrows())
+            for attacked, of_row in shown.groupby("attacked_timestep")
+        }
+        yield HeatMapPanel(f"{attack_title(name)}, ε = {epsilon_text(epsilon, str(norm))}", cells)
 
 
 def draw_heat_map(chart: HeatMap) -> Figure:
@@ -146,15 +126,16 @@ def _draw_panel(axes: Axes, panel: HeatMapPanel) -> AxesImage:
         for (row, column), value in np.ndenumerate(values):
             if not np.isnan(value):
                 shade = "white" if value < _DARK else "black"
-                axes.text(column, row, f"{value:.0f}", ha="center", va="center", color=shade, fontsize=6)
+                axes.text(column, row, decimal(value, 0), ha="center", va="center", color=shade, fontsize=6)
     return image
 
 
 def matrix(panel: HeatMapPanel) -> tuple[list[int], list[int], NDArray[np.float64]]:
     """Return the timesteps attacked and scored, and the rates in percent, (attacked, scored), NaN if missing."""
-    attacked = sorted({cell.attacked for cell in panel.cells})
-    scored = sorted({cell.scored for cell in panel.cells})
+    attacked = sorted(panel.rows)
+    scored = sorted({cell.timestep for cells in panel.rows.values() for cell in cells})
     values = np.full((len(attacked), len(scored)), np.nan)
-    for cell in panel.cells:
-        values[attacked.index(cell.attacked), scored.index(cell.scored)] = cell.value
+    for row, timestep in enumerate(attacked):
+        for cell in panel.rows[timestep]:
+            values[row, scored.index(cell.timestep)] = cell.value
     return attacked, scored, values

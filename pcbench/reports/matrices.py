@@ -9,14 +9,10 @@ import pandas as pd
 
 from pcbench.metrics.shown import own_timestep
 from pcbench.norms import epsilon_text
+from pcbench.percent import decimal, in_percent, interval
 from pcbench.reports.charts import attack_title, in_order, words
+from pcbench.reports.corruption_means import shown_mean
 from pcbench.results.conditions import CORRUPTED
-
-_MEANS = (
-    ("mean_corruption_error", "corruption_error", "CE", "mCE"),
-    ("mean_normalised_error", "corruption_error", "Normalised error", "mean"),
-    ("mean_unnormalised_error", "unnormalised_error", "Error", "mean"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +31,19 @@ class Entry:
     """Number of images."""
 
     @property
+    def number(self) -> str:
+        """The number as it is printed."""
+        return decimal(self.value)
+
+    @property
+    def interval(self) -> str:
+        """The interval as it is printed."""
+        return interval(self.low, self.high, decimal)
+
+    @property
     def text(self) -> str:
-        """The number and its interval with one decimal."""
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        """The number and its interval as they are printed."""
+        return f"{self.number} {self.interval}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,27 +84,26 @@ def matrices(rows: pd.DataFrame, label: str) -> list[Matrix]:
 
 def entry(row: pd.Series) -> Entry:
     """Return a row of the tidy table as an entry; ratios become percent."""
-    value, low, high = (100 * float(row[column]) for column in ("value", "ci_low", "ci_high"))
+    value, low, high = (in_percent(row[column]) for column in ("value", "ci_low", "ci_high"))
     return Entry(int(row["timestep"]), value, low, high, int(row["n"]))
 
 
 def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
-    for mean_metric, metric, title, mean_title in _MEANS:
-        means = rows[rows["metric"] == mean_metric]
-        if not len(means):
-            continue
-        each = rows[(rows["metric"] == metric) & rows["kind"].isin(CORRUPTED)]
-        baseline, suite = means["baseline"].iloc[0], str(rows["suite"].iloc[0])
-        unit = "in %" if pd.isna(baseline) else f"in % of the errors of {baseline}"
-        yield Matrix(
-            f"{suite}-corruption-error",
-            f"{title} of {label} on {suite}, {unit}",
-            "corruption",
-            tuple(sorted(int(t) for t in means["timestep"])),
-            tuple(_row(words(name), each[each["name"] == name]) for name in in_order(each["name"])),
-            _row(mean_title, means),
-        )
+    shown = shown_mean(rows)
+    if shown is None:
         return
+    means = rows[rows["metric"] == shown.metric]
+    each = rows[(rows["metric"] == shown.each) & rows["kind"].isin(CORRUPTED)]
+    baseline, suite = means["baseline"].iloc[0], str(rows["suite"].iloc[0])
+    unit = "in %" if pd.isna(baseline) else f"in % of the errors of {baseline}"
+    yield Matrix(
+        f"{suite}-corruption-error",
+        f"{shown.each_title} of {label} on {suite}, {unit}",
+        "corruption",
+        tuple(sorted(int(t) for t in means["timestep"])),
+        tuple(_row(words(name), each[each["name"] == name]) for name in in_order(each["name"])),
+        _row(shown.row, means),
+    )
 
 
 def _attack_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:

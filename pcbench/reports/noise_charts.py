@@ -10,6 +10,7 @@ from pcbench.metrics.representations import (
     CORRELATION_DISTANCE,
     CORRELATION_DISTANCE_TO_START,
     RECONSTRUCTION_ERROR,
+    pcoders_of,
 )
 from pcbench.reports.charts import Chart, Panel, lines, texts, words
 
@@ -54,11 +55,12 @@ def _accuracy(rows: pd.DataFrame, noise: pd.DataFrame) -> Iterator[Chart]:
         name="accuracy-under-noise",
         suite=suite,
         model=model,
-        title=f"Accuracy of {model} under noise at every timestep",
+        what="Accuracy",
+        where="under noise at every timestep",
         caption=f"Top-1 accuracy at every timestep, by the noise's standard deviation; σ = 0 is the clean image. "
         f"{_NOISE} Bands are Wilson's 95 % intervals over images.",
         x_label=_TIMESTEP,
-        y_label="accuracy (%)",
+        y="accuracy",
         x="timestep",
         norm=None,
         legend_title="σ",
@@ -72,32 +74,33 @@ def _with(clean: pd.DataFrame, noise: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _representations(noise: pd.DataFrame, metric: str) -> Iterator[Chart]:
-    of_metric = noise[noise["metric"].str.fullmatch(rf"{metric}(_pcoder\d+)?")]
+    pcoders = pcoders_of(metric, noise["metric"])
+    of_metric = noise[noise["metric"].isin(list(pcoders))]
     if not len(of_metric):
         return
     model, suite = str(noise["model"].iloc[0]), str(noise["suite"].iloc[0])
-    y_label, caption = _REPRESENTATIONS[metric]
+    y, caption = _REPRESENTATIONS[metric]
     panels: list[Panel] = []
     for name in texts(of_metric["name"]):
-        for full in texts(of_metric["metric"]):
+        for full, pcoder in pcoders.items():
             part = of_metric[(of_metric["name"] == name) & (of_metric["metric"] == full)]
-            pcoder = full.removeprefix(metric).removeprefix("_pcoder")
             title = ", ".join(text for text in (_title(name, noise), f"PCoder {pcoder}" if pcoder else "") if text)
             panels.append(Panel(title, lines(part, "timestep", "epsilon", "{:.3g}".format, scale=1.0)))
     yield Chart(
         name=metric.replace("_", "-"),
         suite=suite,
         model=model,
-        title=f"{words(metric).capitalize()} of {model} under noise at every timestep",
+        what=words(metric).capitalize(),
+        where="under noise at every timestep",
         caption=f"{caption} {_NOISE} {_BOOTSTRAP}",
         x_label=_TIMESTEP if len(panels) == 1 else "timestep t",
-        y_label=y_label,
+        y=y,
+        y_scale="number",
         x="timestep",
         norm=None,
         legend_title="σ",
         colours="epsilon",
         panels=tuple(panels),
-        percent=False,
     )
 
 

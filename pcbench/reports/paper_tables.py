@@ -88,7 +88,7 @@ def as_latex(matrix: Matrix) -> str:
 
 
 def _latex_row(name: str, cells: tuple[Entry, ...]) -> str:
-    entries = (rf"{cell.value:.1f} {{\scriptsize [{cell.low:.1f}, {cell.high:.1f}]}}" for cell in cells)
+    entries = (rf"{cell.number} {{\scriptsize {cell.interval}}}" for cell in cells)
     return " & ".join([_escape(name), *entries]) + r" \\"
 
 

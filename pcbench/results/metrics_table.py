@@ -35,8 +35,19 @@ METRICS_COLUMNS: dict[str, str] = {
 }
 """The columns of `metrics.csv` and `metrics.parquet`, in order, with their pandas types."""
 
-SUBSET_NOTE = " (subset, not comparable)"
-"""What the name of a baseline is followed by where a CE or mCE is of fewer images than the suite has."""
+_SUBSET_NOTE = " (subset, not comparable)"
+
+
+def subset_baseline(name: str) -> str:
+    """Return what the column `baseline` holds where a CE or mCE is of fewer images than the suite has."""
+    return f"{name}{_SUBSET_NOTE}"
+
+
+def split_baseline(baseline: object) -> tuple[str, str]:
+    """Return the name in the column `baseline`, and the note on what is not comparable; either may be empty."""
+    written = baseline if isinstance(baseline, str) else ""
+    name = written.removesuffix(_SUBSET_NOTE)
+    return name, written[len(name) :]
 
 
 def metrics_table(rows: list[dict[str, object]]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def test_an_unchanged_run_passes(
     assert call("check", make_run(tmp_path / "second", right=180, seed=1), "--against", reference) == 0
     printed = capsys.readouterr().out
     assert "passed: " in printed
-    assert "200 images find with 90% probability a true drop of" in " ".join(printed.split())
+    assert "200 images find with 90 % probability a true drop of" in " ".join(printed.split())
 
 
 def test_a_drop_fails_and_every_output_tells_it(

@@ -43,7 +43,7 @@ def test_verdict_names_the_worst_row(passed: GateReport, failed: GateReport) -> 
 
 def test_notes_tell_the_power_and_the_differences(passed: GateReport, make_run: Callable[..., Run]) -> None:
     text = "\n".join(notes(passed))
-    assert "240 images find with 90% probability a true drop of" in text
+    assert "240 images find with 90 % probability a true drop of" in text
     assert "120 images find" in text
     assert "differs from the reference: settings.seed: 0 -> 1" in text
     same = check_run(make_run("same"), freeze(make_run("reference-2")), tolerated=0)

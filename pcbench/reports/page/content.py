@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from pcbench.norms import epsilon_text, norm_symbol
+from pcbench.norms import epsilon_scale, epsilon_text, norm_symbol
 from pcbench.reports.charts import Chart, Panel, attack_title, in_order, texts, words
 from pcbench.reports.figures import charts
 from pcbench.reports.heat_maps import heat_maps, matrix
-from pcbench.reports.matrices import entry, matrices
+from pcbench.reports.matrices import Entry, entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
@@ -123,10 +123,14 @@ def _figure(chart: Chart) -> dict[str, Any]:
     count = max(len(panel.lines) for panel in chart.panels)
     of_chart = dataclasses.asdict(chart)
     of_chart.pop("panels")
-    title = chart.title.replace(f" of {chart.model}", "")
+    title = chart.plain_title
     return {
         **of_chart,
         "title": title,
+        "y_label": chart.y_label,
+        "unit": " %" if chart.in_percent else "",
+        "digits": 1 if chart.in_percent else 3,
+        "x_scale": epsilon_scale(chart.norm) if chart.x == "epsilon" else 1,
         "alt": f"Line chart: {title}. {chart.y_label} against {chart.x_label}"
         + (f", one line for each {chart.legend_title}" if chart.legend_title else "")
         + ". The table below it lists every point.",
@@ -139,23 +143,24 @@ def _figure(chart: Chart) -> dict[str, Any]:
 
 
 def _merged(of_suite: list[Chart]) -> Iterator[Chart]:
-    """Return the charts with the overall panel and those of single corruptions in one, to choose from."""
-    by_name = {chart.name: chart for chart in of_suite}
-    for name, chart in by_name.items():
-        single = by_name.get(f"{name}-by-corruption")
-        if name.endswith("-by-corruption"):
-            continue
-        if single is None:
-            yield chart
-        else:
+    """Return the charts, those of single corruptions together with that of their mean, to choose from."""
+    details = {chart.details_of: chart for chart in of_suite if chart.details_of is not None}
+    for chart in of_suite:
+        single = details.get(chart.name)
+        if single is not None:
             mean = Panel("mean over all corruptions", chart.panels[0].lines)
-            yield dataclasses.replace(single, name=name, title=chart.title, panels=(mean, *single.panels[1:]))
+            panels = (mean, *single.panels[1:])
+            yield dataclasses.replace(
+                single, name=chart.name, what=chart.what, where=chart.where, panels=panels, details_of=None
+            )
+        elif chart.details_of is None:
+            yield chart
 
 
 def _matrices(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> list[dict[str, Any]]:
     """Return, for each run, its tables with a column for each timestep."""
     return [
-        {"run": number, **dataclasses.asdict(matrix)}
+        {"run": number, "table": matrix}
         for number, table in enumerate(tables)
         for matrix in matrices(table[table["suite"] == suite], labels[number])
     ]
@@ -172,10 +177,7 @@ def _heat_maps(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> Ite
                     "title": f"Transfer between the timesteps of {labels[number]}: {panel.title}",
                     "caption": chart.caption,
                     "scored": scored,
-                    "rows": [
-                        [dataclasses.asdict(cell) for cell in panel.cells if cell.attacked == timestep]
-                        for timestep in attacked
-                    ],
+                    "rows": [(timestep, panel.rows[timestep]) for timestep in attacked],
                 }
 
 
@@ -192,10 +194,15 @@ def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -
                     {
                         "name": words(name),
                         "cells": [
-                            {"severity": int(row["severity"]), **dataclasses.asdict(entry(row))}
+                            {"severity": int(row["severity"]), **_cell(entry(row))}
                             for _, row in rows[rows["name"] == name].sort_values(["severity", "timestep"]).iterrows()
                         ],
                     }
                     for name in in_order(rows["name"])
                 ],
             }
+
+
+def _cell(shown: Entry) -> dict[str, Any]:
+    """Return an entry as the page's script needs it."""
+    return {**dataclasses.asdict(shown), "number": shown.number, "interval": shown.interval}

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 
 import pandas as pd
 
-from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
+from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START, pcoders_of
 from pcbench.metrics.rows import CHANGE
-from pcbench.metrics.shown import own_timestep, shown_epsilon
+from pcbench.metrics.shown import own_timestep, shown_deviation, shown_epsilon
 from pcbench.norms import epsilon_text
-from pcbench.reports.charts import attack_title, split_baseline, texts
+from pcbench.percent import decimal, interval, percent, points, signed
+from pcbench.reports.charts import attack_title, texts
+from pcbench.reports.corruption_means import shown_mean
+from pcbench.results.metrics_table import split_baseline
 
-_MEANS = {
-    "mean_corruption_error": "mCE",
-    "mean_normalised_error": "mean normalised error",
-    "mean_unnormalised_error": "mean error under corruption",
-}
+_distance = partial(decimal, digits=3)
+_distance_change = partial(signed, digits=3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,31 +55,30 @@ def _clean_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
 
 
 def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
-    metric = next((metric for metric in _MEANS if (rows["metric"] == metric).any()), None)
-    if metric is None:
+    shown = shown_mean(rows)
+    if shown is None:
         return
-    changes = _by_timestep(rows, metric + CHANGE)
-    for timestep, row in _by_timestep(rows, metric).items():
+    changes = _by_timestep(rows, shown.metric + CHANGE)
+    for timestep, row in _by_timestep(rows, shown.metric).items():
         baseline, note = split_baseline(row["baseline"])
         measure = f" ({baseline} has 100 %)" if baseline else ""
-        text = f"{suite}: {_MEANS[metric]}{note} is {_percent(row)} at t = {timestep}{measure}"
+        text = f"{suite}: {shown.title}{note} is {_percent(row)} at t = {timestep}{measure}"
         yield Sentence(timestep, text + _changed(changes.get(timestep), -1))
 
 
 def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
-    of_suite = rows[rows["metric"].str.fullmatch(rf"{CORRELATION_DISTANCE_TO_START}_pcoder\d+")]
-    if not len(of_suite):
+    pcoders = pcoders_of(CORRELATION_DISTANCE_TO_START, rows["metric"])
+    deviation = shown_deviation(rows[rows["metric"].isin(list(pcoders))])
+    if deviation is None:
         return
-    deviations = sorted(float(value) for value in of_suite["epsilon"].unique())
-    deviation = deviations[len(deviations) // 2]
     at_deviation = rows[rows["epsilon"] == deviation]
-    for metric in texts(of_suite["metric"]):
+    for metric, pcoder in pcoders.items():
         changes = _by_timestep(at_deviation, metric + CHANGE)
         for timestep, row in _by_timestep(at_deviation, metric).items():
             text = (
-                f"{suite}: under noise of σ = {deviation:.3g} the correlation distance of PCoder "
-                f"{metric.rpartition('pcoder')[2]} to its representation of the clean image at t = 0 is "
-                f"{row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}] at t = {timestep}"
+                f"{suite}: under noise of σ = {deviation:.3g} the correlation distance of PCoder {pcoder} to its "
+                f"representation of the clean image at t = 0 is {_distance(row['value'])} "
+                f"{interval(row['ci_low'], row['ci_high'], _distance)} at t = {timestep}"
             )
             yield Sentence(timestep, text + _moved(changes.get(timestep)))
 
@@ -89,8 +89,8 @@ def _moved(change: pd.Series | None) -> str:
         return "."
     low, high = float(change["ci_low"]), float(change["ci_high"])
     word = "not clearly different from" if low <= 0 <= high else ("nearer than" if high < 0 else "farther than")
-    interval = f"{float(change['value']):+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
-    return f", {word} at t = 0 ({interval})."
+    found = f"{_distance_change(float(change['value']))} {interval(low, high, _distance_change)}"
+    return f", {word} at t = 0 ({found})."
 
 
 def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
@@ -115,18 +115,18 @@ def _by_timestep(rows: pd.DataFrame, metric: str) -> dict[int, pd.Series]:
 
 
 def _percent(row: pd.Series) -> str:
-    return f"{100 * row['value']:.1f} % [{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
+    return f"{percent(row['value'])} % {interval(row['ci_low'], row['ci_high'])}"
 
 
 def _changed(change: pd.Series | None, better: int) -> str:
     """Return how a number differs from the one at the first timestep, in words that its interval supports."""
     if change is None:
         return "."
-    low, high = 100 * float(change["ci_low"]), 100 * float(change["ci_high"])
+    low, high = float(change["ci_low"]), float(change["ci_high"])
     if low == high == 0:
         return ", the same as at t = 0."
-    interval = f"{100 * float(change['value']):+.1f} points [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+    found = f"{points(float(change['value']))} points {interval(low, high, points)}"
     if low <= 0 <= high:
-        return f", not clearly different from t = 0 ({interval})."
+        return f", not clearly different from t = 0 ({found})."
     word = "better" if (low > 0) == (better > 0) else "worse"
-    return f", {word} than at t = 0 ({interval})."
+    return f", {word} than at t = 0 ({found})."

@@ -23,24 +23,20 @@
     return `rgba(${red},${green},${blue},${alpha})`;
   }
 
-  function number(value, digits = 1) {
-    return value.toFixed(digits);
-  }
-
   // Budgets double and start at 0: evenly spaced steps, labelled with the budgets.
   function budgets(figure) {
     return [...new Set(figure.rows.map((row) => row.x))].sort((one, other) => one - other);
   }
 
   function budgetText(figure, value) {
-    return figure.norm === "linf" ? `${Number((value * 255).toPrecision(4))}` : `${Number(value.toPrecision(4))}`;
+    return `${Number((value * figure.x_scale).toPrecision(4))}`;
   }
 
   function traces(figure, panelTitle) {
     const steps = budgets(figure);
     const position = (x) => (figure.x === "epsilon" ? steps.indexOf(x) : x);
     const colours = palette(figure);
-    const [digits, unit] = figure.percent ? [1, " %"] : [3, ""];
+    const { digits, unit } = figure;
     const made = [];
     for (const { run, panels } of figure.runs) {
       const panel = panels.find((one) => one.title === panelTitle);
@@ -57,7 +53,7 @@
           opacity: stands ? 1 : 0.45,
           line: { color: colours[index], width: stands ? 2.5 : 1.2, dash: dashes[run % dashes.length] },
           marker: { size: stands ? 6 : 4, color: colours[index] },
-          customdata: line.y.map((_, at) => [number(line.low[at], digits), number(line.high[at], digits), line.n[at],
+          customdata: line.y.map((_, at) => [line.low[at].toFixed(digits), line.high[at].toFixed(digits), line.n[at],
             figure.x === "epsilon" ? `ε = ${budgetText(figure, line.x[at])}` : `t = ${line.x[at]}`]),
           hovertemplate: `%{customdata[3]}: %{y:.${digits}f}${unit} [%{customdata[0]}, %{customdata[1]}], n = %{customdata[2]}`,
         });
@@ -137,7 +133,7 @@
 
   function drawFigure(element) {
     const [suite, at] = element.dataset.figure.split(":").map(Number);
-    const figure = data.suites[suite].figures[at];
+    const figure = data.figures[suite][at];
     const select = element.querySelector("[data-panel]");
     const panel = select === null ? figure.panels[0] : select.value;
     const plot = element.querySelector(".plot");
@@ -163,8 +159,8 @@
       if (cell === undefined) return;
       element.dataset.value = cell.value;
       element.style.setProperty("--share", cell.value);
-      element.firstChild.data = `${number(cell.value)} `;
-      element.querySelector(".interval").textContent = `[${number(cell.low)}, ${number(cell.high)}]`;
+      element.firstChild.data = `${cell.number} `;
+      element.querySelector(".interval").textContent = cell.interval;
     });
   }
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from pcbench.errors import UsageError
 from pcbench.files import try_folder, write
+from pcbench.percent import decimal, percent
 from pcbench.reports.page.content import page_content
 from pcbench.results.directory import open_run
 
@@ -50,6 +51,8 @@ def _render(content: dict[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["percent"] = percent
+    environment.filters["decimal"] = decimal
     # Markup: three files of this package and of plotly's, no user's words among them.
     return environment.get_template("page.html").render(
         **content,
