@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from pcbench.attacks.definitions import AttackDefinition, Library
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import sweep
 from pcbench.metrics.paired import mcnemar
 from pcbench.metrics.rates import rate
 
-_CLASSES: dict[Library, str] = {"foolbox": "LinfProjectedGradientDescentAttack", "torchattacks": "PGD"}
+_CLASSES: dict[str, str] = {"foolbox": "LinfProjectedGradientDescentAttack", "torchattacks": "PGD"}
 
 
 @dataclass(frozen=True)

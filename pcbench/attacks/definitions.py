@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from pcbench.attacks.libraries import library_names
 from pcbench.catalog import SUITE_FILE, Definition, SuiteHeader, identity, load_header, parse_definition, read_toml
 from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
 
 OverTimesteps = Literal["mean", "worst"]
-Library = Literal["foolbox", "torchattacks", "pyautoattack"]
+
+
+def _known_library(name: str) -> str:
+    if name not in library_names():
+        raise ValueError(str(UnknownNameError("attack library", name, library_names())))
+    return name
 
 
 class AttackDefinition(Definition):
@@ -22,8 +28,8 @@ class AttackDefinition(Definition):
     """The file's name without `.toml`; part of the seed of random starts."""
     title: str
     """What readers of a report see."""
-    library: Library
-    """The library whose attack this is."""
+    library: Annotated[str, AfterValidator(_known_library)]
+    """The library whose attack this is, one of `pcbench.attacks.libraries`."""
     attack: str
     """The attack's name there: foolbox's and torchattacks' class, pyautoattack's version."""
     norm: NormName

@@ -277,7 +277,7 @@ def _finish(draft: _Draft, source: ImageSource) -> Plan:
         versions={
             "pcbench": pcbench.__version__,
             "pcbench_code": code_hash(PARTS_CODE),
-            **library_versions(_modules(draft, checks=checks)),
+            **library_versions(_modules(draft, checks=checks), libraries=_attack_libraries(draft)),
         },
     )
     units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
@@ -361,8 +361,7 @@ def _modules(draft: _Draft, *, checks: bool) -> list[str]:
     for suite in draft.suites:
         if isinstance(suite.definition, AttackSuite):
             found.append("pcbench.harness.work.attacks")
-            # An adapter may import its library late.
-            found += [name for attack in suite.definition.attacks for name in (adapter_module(attack), attack.library)]
+            found += [adapter_module(attack) for attack in suite.definition.attacks]
         elif not isinstance(suite.definition, CorruptionSuite):
             found.append("pcbench.harness.work.saved")
         elif suite.published is None and any(one.function == "frost" for one in suite.definition.corruptions):
@@ -372,6 +371,12 @@ def _modules(draft: _Draft, *, checks: bool) -> list[str]:
     if draft.request["backend"] == "reference":
         found += ["pcbench.corruptions.imagecorruptions_backend", "imagecorruptions"]
     return found
+
+
+def _attack_libraries(draft: _Draft) -> list[str]:
+    """Return the libraries that the attacks name; an adapter may import its library late."""
+    suites = [suite.definition for suite in draft.suites if isinstance(suite.definition, AttackSuite)]
+    return sorted({attack.library for suite in suites for attack in suite.attacks})
 
 
 def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pcbench
-from pcbench.source_code import distributions, normalised, reached
+from pcbench.source_code import distributions, normalised, reached, read_source
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "foolbox", "timm", "pillow", "pyautoattack", "scikit-learn")
 OPTIONAL_LIBRARIES = ("torchattacks", "robustbench", "imagecorruptions")
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def library_versions(modules: Iterable[str]) -> dict[str, str]:
+def library_versions(modules: Iterable[str], *, libraries: Iterable[str] = ()) -> dict[str, str]:
     """Return the versions of Python and of the distributions that modules need when they are imported.
 
     The imports are followed through pcbench's own modules and through the user's, not through installed libraries.
@@ -65,9 +65,23 @@ def library_versions(modules: Iterable[str]) -> dict[str, str]:
 
     Args:
         modules: Dotted names; none of them is imported.
+        libraries: Names of libraries that are asked for by name. One that is not installed but lies in a folder that
+            Python imports from, as under an editable installation, changes without a new version: its code is counted.
     """
-    found = reached(modules, everywhere=False, through_pcbench=True)
-    return {"python": platform.python_version(), **distributions(found)}
+    found = reached([*modules, *libraries], everywhere=False, through_pcbench=True)
+    own = {library: _code_of_library(library) for library in libraries if found[library] == "own"}
+    return {"python": platform.python_version(), **distributions(found), **own}
+
+
+def _code_of_library(library: str) -> str:
+    """Return a hash over the source of a library's modules and of what they import, except installed libraries."""
+    digest = hashlib.sha256()
+    for module, kind in sorted(reached([library], everywhere=True).items()):
+        source = read_source(module) if kind == "own" else None
+        if source is not None:
+            code = normalised(source)
+            digest.update(f"{module}\0{len(code)}\0".encode() + code)
+    return f"code {digest.hexdigest()[:16]}"
 
 
 def code_hash(parts: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ def _prepare() -> None:
     import statsmodels.stats.proportion  # noqa: F401
     import torch
 
-    import pcbench.attacks.adapters.foolbox_library
+    import pcbench.attacks.libraries.foolbox
     import pcbench.comparison.reference
     import pcbench.harness.start  # noqa: F401
     from pcbench.data import sources

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import pcbench
-from pcbench.attacks.adapters import registry
+from pcbench.attacks import libraries
 from pcbench.catalog import catalog_folder
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
@@ -111,13 +111,12 @@ def test_an_attack_librarys_version_counts_where_an_attack_uses_it(
     # torchattacks' adapter imports its library only when an attack is made; the new adapter at once.
     library = "torchattacks" if late else "library_of_attacks_z"
     if not late:
-        monkeypatch.setitem(registry._HOMES, "torchattacks", "adapter_of_attacks_z")
-        (site.parent / "adapter_of_attacks_z.py").write_text(f"from {library} import attack\n")
+        adapter_added(monkeypatch, site.parent, library)
     path = attack_suite / "pgd.toml"
     with_it, without = attack_suite.parent / "with_it", attack_suite
     shutil.copytree(attack_suite, with_it)
     (with_it / "suite.toml").write_text((attack_suite / "suite.toml").read_text().replace('"small"', '"with_it"'))
-    (with_it / "pgd.toml").write_text(path.read_text().replace('library = "foolbox"', 'library = "torchattacks"'))
+    (with_it / "pgd.toml").write_text(path.read_text().replace('library = "foolbox"', f'library = "{library}"'))
     keys: dict[str, list[str]] = {}
     for version in ("1.0", "1.1"):
         installed(site, library, version)
@@ -130,7 +129,33 @@ def test_an_attack_librarys_version_counts_where_an_attack_uses_it(
             keys.setdefault(what, []).append(spec.key())
             assert spec.versions.get(library.replace("_", "-")) == (version if what in ("with it", "both") else None)
     assert {what for what, (one, other) in keys.items() if one != other} == {"with it", "both"}
-    assert "adapter_of_attacks_z" not in sys.modules
+    assert "pcbench.attacks.libraries.library_of_attacks_z" not in sys.modules
+
+
+def adapter_added(monkeypatch: pytest.MonkeyPatch, folder: Path, library: str) -> None:
+    """Add the adapter of a library: a module with its name, and nothing else."""
+    adapters = folder / "adapters"
+    adapters.mkdir()
+    (adapters / f"{library}.py").write_text(f"from {library} import attack\n")
+    monkeypatch.setattr(libraries, "__path__", [*libraries.__path__, str(adapters)])
+
+
+def test_the_code_of_an_attack_library_that_is_not_installed_counts(
+    site: Path, attack_suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As under an editable installation: the sources lie in a folder of the user's.
+    adapter_added(monkeypatch, site.parent, "local_attacks_z")
+    for path in attack_suite.glob("*.toml"):
+        path.write_text(path.read_text().replace('library = "foolbox"', 'library = "local_attacks_z"'))
+    package = site.parent / "local_attacks_z"
+    package.mkdir()
+    (package / "__init__.py").write_text("from local_attacks_z.steps import steps\n")
+    keys: list[str] = []
+    for code in ("steps = 1\n", "steps = 2\n", "# The same\nsteps = 2\n"):
+        (package / "steps.py").write_text(code)
+        importlib.invalidate_caches()
+        keys.append(planned(attack_suite, checks=False).key())
+    assert keys[0] != keys[1] == keys[2]
 
 
 def edited(path: Path, old: str, new: str) -> None:

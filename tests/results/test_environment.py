@@ -82,7 +82,7 @@ def test_the_versions_hold_the_hash_of_what_computes() -> None:
 
 
 def test_libraries_are_those_that_the_modules_import() -> None:
-    found = library_versions(["pcbench.attacks.adapters.foolbox_library", "pcbench.network.network"])
+    found = library_versions(["pcbench.attacks.libraries.foolbox", "pcbench.network.network"])
     assert found["python"] == platform.python_version()
     for library in ("torch", "foolbox", "eagerpy", "numpy"):
         assert found[library] == importlib.metadata.version(library)

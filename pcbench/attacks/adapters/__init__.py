@@ -1,1 +1,1 @@
-"""One small adapter for each attack library; `select` in `registry.py` picks the one a definition asks for."""
+"""What attacks of all libraries share; `select` in `registry.py` makes the adapter that a definition asks for."""

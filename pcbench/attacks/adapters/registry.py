@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from pcbench.attacks import libraries
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.minimal_norm import MinimalNorm
-from pcbench.attacks.definitions import AttackDefinition, Library
+from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.descent import GradientDescent
 from pcbench.errors import UsageError
 from pcbench.norms import NORMS
-
-# Each module's `make` turns a definition into an adapter; a module is imported, with its library, when it is needed.
-_HOMES: dict[Library, str] = {
-    "foolbox": "pcbench.attacks.adapters.foolbox_library",
-    "pyautoattack": "pcbench.attacks.adapters.pyautoattack_library",
-    "torchattacks": "pcbench.attacks.adapters.torchattacks_library",
-}
 
 # foolbox's attacks that pcbench.attacks.descent computes bit for bit.
 _DESCENT = {
@@ -47,7 +41,7 @@ def select(definition: AttackDefinition, *, library_only: bool = False) -> Adapt
 
 def adapter_module(definition: AttackDefinition) -> str:
     """Return the module whose `make` turns a definition into its adapter."""
-    return _HOMES[definition.library]
+    return f"{libraries.__name__}.{definition.library}"
 
 
 def is_descent(definition: AttackDefinition) -> bool:
