@@ -53,13 +53,17 @@ def test_two_runs_of_a_spec_give_the_same_bytes(
 def test_clean_rows_are_the_networks_own_answers(
     network: PredictiveNetwork, corruption_suite: Path, tmp_path: Path
 ) -> None:
-    outcomes = measure(network, tmp_path / "run", corruption_suite).outcomes()
+    outcomes = measure(network, tmp_path / "run", corruption_suite, images=40).outcomes()
     clean = outcomes[outcomes["kind"] == "clean"]
+    # An untrained network is right about few images: without some of each kind a wrong margin would not be noticed.
+    assert set(clean.groupby(["timestep", "correct"]).groups) == {
+        (t, right) for t in range(3) for right in (False, True)
+    }
     from pcbench.data.preprocessing import Preprocessing
     from pcbench.data.sources import open_source
 
-    source = open_source("digits", preprocessing=Preprocessing()).take(12)
-    logits = network.classify(source.load(range(12)) / 255, 2)
+    source = open_source("digits", preprocessing=Preprocessing()).take(40)
+    logits = network.classify(source.load(range(40)) / 255, 2)
     for timestep in range(3):
         rows = clean[clean["timestep"] == timestep].set_index("image_id").loc[list(source.ids)]
         assert rows["prediction"].tolist() == logits[timestep].argmax(1).tolist()
@@ -68,6 +72,7 @@ def test_clean_rows_are_the_networks_own_answers(
         for row, values in zip(rows.itertuples(), logits[timestep].double().numpy(), strict=True):
             others = np.delete(values, row.label)
             assert row.margin == pytest.approx(values[row.label] - others.max(), abs=1e-5)
+            assert (row.margin > 0) == row.correct
             exponentials = np.exp(values - values.max())
             assert row.true_label_probability == pytest.approx(exponentials[row.label] / exponentials.sum(), rel=1e-5)
 
