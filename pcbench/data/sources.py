@@ -20,7 +20,9 @@ from pcbench.errors import DataError, UnknownNameError
 __all__ = ["Batch", "ImageSource", "check", "open_source", "source_names"]
 
 
-def open_source(source: str | Any, *, preprocessing: Preprocessing, split: str = "test") -> ImageSource:
+def open_source(
+    source: str | Any, *, preprocessing: Preprocessing, split: str = "test", count: int | None = None
+) -> ImageSource:
     """Open images and labels.
 
     Args:
@@ -28,6 +30,7 @@ def open_source(source: str | Any, *, preprocessing: Preprocessing, split: str =
             and labels (see `pcbench.data.objects.open_object`).
         preprocessing: What is done to each image, once; the model states it.
         split: Which part of the data set, where it has several.
+        count: How many images are read from a stream that does not say how many it has.
 
     Raises:
         UnknownNameError: The text begins with no known scheme, or there is no such split.
@@ -36,7 +39,7 @@ def open_source(source: str | Any, *, preprocessing: Preprocessing, split: str =
     if isinstance(source, ImageSource):
         return replace(source, preprocessing=preprocessing)
     if not isinstance(source, str):
-        return open_object(source, preprocessing)
+        return open_object(source, preprocessing, count)
     scheme, _, place = source.partition(":")
     forms = {form.partition(":")[0]: form for form in source_names()}
     if scheme not in forms:

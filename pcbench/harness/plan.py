@@ -132,7 +132,10 @@ def make_plan(request: RunOptions) -> Plan:
         raise problems[0]  # with the user's own exception as its cause
     if problems or facts is None:
         raise UsageError("; ".join(map(str, problems))) from problems[0].__cause__
-    source = open_source(data, preprocessing=facts.preprocessing, split="test")
+    source = open_source(data, preprocessing=facts.preprocessing, split="test", count=request["images"])
+    if not isinstance(data, str):
+        # Opened once: a stream cannot be read again.
+        objects = dataclasses.replace(objects, data=source)
     check(source, classes=facts.classes, class_names=facts.class_names)
     source = without_tuned(source, request["leave_out"])
     if not named:

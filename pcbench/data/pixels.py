@@ -1,0 +1,177 @@
+"""One image as Python holds it, a Pillow image, an array or a tensor, as 8-bit RGB pixels.
+
+The order of the channels follows from the shape and the range from the values. Where they do not follow, the image is
+refused with the remedy: a guess would change the numbers without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pcbench.data.decoding import decode_image
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.errors import DataError, PcbenchError
+
+_CHANNELS = (1, 3)
+# What single precision leaves of 1 and 0 after a resize or a division by 255.
+_ROUNDING = 1e-6
+_Answer = TypeVar("_Answer")
+
+
+def asked(where: str, question: Callable[[], _Answer]) -> _Answer:
+    """Ask the user's own code for something.
+
+    Args:
+        where: What is asked for, as the message of an error begins.
+        question: Runs the user's code.
+
+    Raises:
+        DataError: It raised an exception, which is the cause.
+    """
+    try:
+        return question()
+    except PcbenchError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise DataError(f"{where}: your data raised {type(error).__name__}{f': {text}' if text else ''}") from error
+
+
+def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
+    """Return an image's pixels, shape (height, width, 3), 0 to 255.
+
+    Args:
+        image: A Pillow image, the bytes of an image file (or a table with these under `bytes`, as Hugging Face
+            stores them), or an array or tensor with 1 or 3 channels, first or last, or none: uint8, or floating point
+            in [0, 1], which is rounded to the nearest of 256 grey levels.
+        name: What the image is called in error messages.
+
+    Raises:
+        DataError: It is not an image: the order of its channels or the range of its values does not follow from
+            them, or they are none of these.
+    """
+    if isinstance(image, Mapping):
+        image = cast("Mapping[str, Any]", image).get("bytes", image)
+    if isinstance(image, bytes):
+        image = decode_image(image, name)
+    if isinstance(image, Image.Image):
+        opened = image
+        return asked(name, lambda: Preprocessing().apply(opened, name))
+    pixels = as_levels(channels_last(as_array(image, name), name), name)
+    return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+
+
+def as_array(image: Any, name: str) -> NDArray[Any]:
+    """Return numbers in memory as an array, a tensor of any type, device and layout among them.
+
+    Raises:
+        DataError: They are not numbers, or some are missing or masked.
+    """
+    if isinstance(image, str):
+        raise DataError(f"{name}: is the text {image[:40]!r}, not an image; open it first, as PIL.Image.open(…) does")
+    if isinstance(image, torch.Tensor):
+        return asked(name, lambda: _from_tensor(image))
+    array: NDArray[Any] = asked(name, lambda: np.asanyarray(image))
+    if np.ma.is_masked(array):
+        raise DataError(f"{name}: some of its pixels are masked; fill them first, with .filled(…)")
+    if array.dtype.name == "bfloat16":  # of the package ml_dtypes, which NumPy does not count as floating point
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "biuf":
+        kind = type(image).__name__
+        raise DataError(f"{name}: is no image but {kind} of {array.dtype}; give Pillow images, arrays or tensors")
+    return np.asarray(array)
+
+
+def _from_tensor(tensor: torch.Tensor) -> NDArray[Any]:
+    held = tensor.detach()
+    if held.is_quantized:
+        held = held.dequantize()
+    held = (held if held.layout is torch.strided else held.to_dense()).cpu()
+    if held.dtype is torch.bfloat16 or (held.dtype.itemsize == 1 and held.is_floating_point()):
+        held = held.float()  # NumPy has neither bfloat16 nor 8-bit floating point
+    return held.resolve_conj().resolve_neg().numpy()
+
+
+def channels_last(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return an image with its channels last, shape (height, width, 1 or 3).
+
+    Raises:
+        DataError: The shape is not that of an image, or does not say which axis the channels are.
+    """
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or not {array.shape[0], array.shape[2]} & set(_CHANNELS):
+        raise DataError(
+            f"{name}: an image has 1 or 3 channels, first or last; this one has the shape {array.shape}"
+            f"{_shape_remedy(array)}"
+        )
+    if 0 in array.shape:
+        raise DataError(f"{name}: has no pixels; its shape is {array.shape}")
+    first, last = array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
+    if first and last and array.shape[2] != 1:
+        raise DataError(
+            f"{name}: the shape {array.shape} does not say whether the channels come first or last; give Pillow "
+            "images, or larger ones"
+        )
+    return array if last else array.transpose(1, 2, 0)
+
+
+def _shape_remedy(array: NDArray[Any]) -> str:
+    if array.ndim == 1:
+        return "; reshape flat images to (height, width, channels)"
+    if array.ndim == 4:
+        return "; give one image an item, not a batch of them"
+    if array.ndim == 3 and 4 in (array.shape[0], array.shape[2]):
+        return "; leave out the fourth channel (alpha)"
+    return ""
+
+
+def as_levels(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Return values as 256 grey levels, floating point rounded to the nearest.
+
+    Raises:
+        DataError: They are neither uint8 nor floating point in [0, 1]; the message says what they look like.
+    """
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        remedy = _whole_remedy(array)
+        raise DataError(f"{name}: images are uint8 or floating point; this one is {array.dtype}{remedy}")
+    low, high = float(array.min()), float(array.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+        raise DataError(f"{name}: floating-point images hold values from 0 to 1; {range_remedy(low, high)}")
+    levels = np.floor(array.astype(np.float64) * 255 + 0.5)
+    return levels.clip(0, 255).astype(np.uint8)
+
+
+def _whole_remedy(array: NDArray[Any]) -> str:
+    if array.dtype.kind == "b":
+        return ", which holds no grey levels; for black and white give array.astype('uint8') * 255"
+    low, high = int(array.min()), int(array.max())
+    if low >= 0 and high <= 255:
+        return f" with values from {low} to {high}: where white is 255, give array.astype('uint8')"
+    if low >= 0:
+        return f" with values from {low} to {high}: divide by the value of white, as 65535"
+    return f" with values from {low} to {high}"
+
+
+def range_remedy(low: float, high: float) -> str:
+    """Return what floating-point values outside [0, 1] look like, and what to do, for the end of a message.
+
+    Args:
+        low: The smallest.
+        high: The largest.
+    """
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "these hold NaN or infinity"
+    shown = f"these lie from {low:.4g} to {high:.4g}"
+    if low < 0:
+        centred = "; for -1 to 1 give (x + 1) / 2" if low >= -1 and high <= 1 else ""
+        return f"{shown}: leave normalisation to the model{centred}"
+    return f"{shown}: divide by the value of white{', 255' if 16 < high <= 255 else ''}"
