@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from pcbench.errors import WriteError
+from pcbench.percent import percent
 from pcbench.results.directory import PROGRESS, write_json
 
 logger = logging.getLogger("pcbench")
@@ -155,7 +156,7 @@ class RunProgress:
         remaining = "" if left is None else f", about {left:.0f} s left"
         share = self._count.done / self._work
         return (
-            f"{share:.0%} done, condition {self._number()} of {self._units} "
+            f"{percent(share, 0)} % done, condition {self._number()} of {self._units} "
             f"({self._count.title}), {self._images_per_second():.0f} images/s{remaining}"
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pcbench.attacks.worst_case import NAME as WORST_CASE
 from pcbench.metrics.rates import CONFIDENCE
+from pcbench.percent import percent
 from pcbench.results.schema import read_outcomes
 
 _COLUMNS = ["kind", "name", "epsilon", "correct", "attacked", "spot_checked", "success", "success_within"]
@@ -44,7 +45,9 @@ class SkippedAttacks:
         )
         if self.broken:
             return f"{asked}: {self.broken:,} broke, so in their batches no attack was skipped"
-        return f"{asked}: none broke, so at most {self.largest_share:.2%} of them would have (95 % confidence)"
+        return (
+            f"{asked}: none broke, so at most {percent(self.largest_share, 2)} % of them would have (95 % confidence)"
+        )
 
 
 def count_skipped(outcomes: Path) -> SkippedAttacks:

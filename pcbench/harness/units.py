@@ -70,7 +70,7 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
         for suite in suites:
             if isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
                 yield from _evidence(planner, suite, suite.definition)
-    yield from planner.units(suites[0], _of_first(suites, "pictures"), "pictures", 100.0 * planner.times)
+    yield from _pictures(planner, suites)
 
 
 def question(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests) -> Unit:
@@ -157,22 +157,43 @@ def _saved(planner: _Planner, suite: MeasuredSuite, definition: SavedSuite) -> I
 def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> Iterator[Unit]:
     """Yield the units whose rows the verdicts on a suite's gradients are made of.
 
-    The budget that they look at is read from the suite's own sweep of the judged attack, so they come after it: after
-    the blocks that hold its first images, as many as are looked at here.
+    The budget that they look at is read from the suite's own sweep of the judged attack, so they come after it.
     """
     judged, gradient = judged_attack(definition.attacks), planner.settings.gradient
-    sweeps = [
-        unit.path
-        for timestep in range(planner.times)
-        for unit in planner.units(suite, attack_condition(definition, judged, gradient, timestep), "attacks", 0.0)
-        if unit.block.start < CHECKED_IMAGES
-    ]
+    sweeps = _judged_sweeps(planner, suite, definition)
     for timestep in range(planner.times):
         condition = attack_condition(definition, judged, gradient, timestep)
         for kind in evidence_kinds(definition.attacks, timestep):
             cost = _evidence_cost(kind, judged, timestep, planner.times)
             for block in planner.blocks(suite, condition, "evidence"):
-                yield Unit("evidence", condition, block, cost, tuple(sweeps), kind)
+                yield Unit("evidence", condition, block, cost, sweeps, kind)
+
+
+def _pictures(planner: _Planner, suites: Sequence[MeasuredSuite]) -> Iterator[Unit]:
+    """Yield the units that make example pictures, after the sweeps from which they read the budget that is shown."""
+    sweeps = [
+        path
+        for suite in suites
+        if isinstance(suite.definition, AttackSuite) and can_be_checked(suite)
+        for path in _judged_sweeps(planner, suite, suite.definition)
+    ]
+    condition, cost = _of_first(suites, "pictures"), 100.0 * planner.times
+    for block in planner.blocks(suites[0], condition, "pictures"):
+        yield Unit("pictures", condition, block, cost, tuple(sweeps))
+
+
+def _judged_sweeps(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> tuple[str, ...]:
+    """Return the paths of the sweeps of a suite's judged attack: of the blocks that hold the first images.
+
+    The budget that is judged and shown is read from them; they hold as many images as the checks look at.
+    """
+    judged, gradient = judged_attack(definition.attacks), planner.settings.gradient
+    return tuple(
+        unit.path
+        for timestep in range(planner.times)
+        for unit in planner.units(suite, attack_condition(definition, judged, gradient, timestep), "attacks", 0.0)
+        if unit.block.start < CHECKED_IMAGES
+    )
 
 
 def _evidence_cost(kind: str, judged: AttackDefinition, timestep: int, times: int) -> float:

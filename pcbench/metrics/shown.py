@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcbench.errors import UsageError
@@ -56,6 +58,35 @@ def shown_epsilon(rows: pd.DataFrame) -> float | None:
     own = own_timestep(within)
     means = (within if own.empty else own).pivot_table(index="timestep", columns="epsilon", values="value")
     return telling_epsilon([float(value) for value in means.columns], means.to_numpy(dtype=np.float64))
+
+
+def epsilon_of_sweeps(sweeps: Iterable[pa.Table]) -> float | None:
+    """Return the budget that a summary shows, by `telling_epsilon`, before there are metrics: from outcomes.
+
+    Args:
+        sweeps: Outcomes of one attack against its own timesteps, one timestep and block of images a table. Timesteps
+            at which no image is right are ignored.
+
+    Returns:
+        None where there is no budget above 0. Where no image is right at any timestep, the largest budget.
+    """
+    tables = [table for table in sweeps if table.num_rows]
+    budgets = sorted({float(epsilon) for table in tables for epsilon in _column(table, "epsilon").tolist()})
+    broken: dict[int, list[NDArray[np.bool_]]] = {}
+    for table in tables:
+        timestep = int(_column(table, "timestep")[0])
+        within = _column(table, "success_within").reshape(len(budgets), -1)
+        counted = np.array([value is not None for value in within[0]])
+        broken.setdefault(timestep, []).append(within[:, counted].astype(np.bool_))
+    joined = {timestep: np.concatenate(parts, axis=1) for timestep, parts in broken.items()}
+    rates = [within.mean(axis=1) for within in joined.values() if within.shape[1]]
+    if not budgets or budgets[-1] == 0:
+        return None
+    return telling_epsilon(budgets, np.array(rates)) if rates else budgets[-1]
+
+
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    return np.asarray(table.column(name).to_numpy(zero_copy_only=False))
 
 
 def shown_deviation(rows: pd.DataFrame) -> float | None:

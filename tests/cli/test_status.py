@@ -37,7 +37,7 @@ def test_the_status_of_a_run_under_way_is_told(tmp_path: Path, capsys: pytest.Ca
         with RunProgress(folder, units=4, work=100, console=None) as progress:
             progress.skip(25)
         shown = status(tmp_path / "run", capsys)
-    assert "25% done, condition 2 of 4" in shown
+    assert "25 % done, condition 2 of 4" in shown
     assert f"under way (process {os.getpid()} on host" in shown
 
 

@@ -222,24 +222,28 @@ def test_an_image_that_cannot_be_read_fails_its_units_and_the_rest_is_measured(
     with pytest.raises(RunError) as failed, once_planned(lambda: path.write_bytes(good[: len(good) // 2])):
         measure("run")
     assert failed.value.exit_code == 1
-    # Growth, and for clean images of two suites, ten corruptions and two attacks at two timesteps one block each.
-    assert str(failed.value).startswith("17 of 52 units failed: ")
+    # Growth, and for clean images of two suites, ten corruptions and two attacks at two timesteps one block each;
+    # and the pictures, which come after the sweeps of one attack.
+    assert str(failed.value).startswith("18 of 52 units failed: ")
     assert f"images 5 to 8: {path}: is a damaged or truncated image file" in str(failed.value)
-    assert "(and 14 more)" in str(failed.value)
+    assert "(and 15 more)" in str(failed.value)
     assert isinstance(failed.value.__cause__, DataError)
     kept = parts_of(tmp_path / "run.partial")
-    assert len(kept) == 52 - 17
+    assert len(kept) == 52 - 18
 
     path.write_bytes(good)
     with once_planned(lambda: path.write_bytes(good[: len(good) // 2])):
         left = measure("run", allow_missing=True)
     path.write_bytes(good)
-    assert len(left.missing) == 17
-    assert {entry["images"] for entry in left.missing} == {"images 5 to 8"}
+    assert len(left.missing) == 18
+    (pictures,) = (entry for entry in left.missing if entry["work"] == "pictures")
+    assert pictures["reason"].startswith("comes after small: pgd, t = ")
+    read = [entry for entry in left.missing if entry is not pictures]
+    assert {entry["images"] for entry in read} == {"images 5 to 8"}
     assert {entry["condition"] for entry in left.missing} >= {"two: clean", "two: contrast 3", "small: pgd, t = 1"}
-    assert all(str(path) in entry["reason"] for entry in left.missing)
+    assert all(str(path) in entry["reason"] for entry in read)
     (note,) = (note for note in left.manifest["notes"] if note.startswith("MISSING"))
-    assert note.startswith("MISSING: 17 units could not be computed (")
+    assert note.startswith("MISSING: 18 units could not be computed (")
     metrics = left.metrics
     assert set(metrics[metrics["metric"] == "accuracy"]["n"]) == {IMAGES - BATCH}
     assert left.outcomes()["image_id"].nunique() == IMAGES - BATCH
@@ -253,7 +257,7 @@ def test_an_image_that_cannot_be_read_fails_its_units_and_the_rest_is_measured(
 
     with watched(note_parts):
         made = measure("run")
-    assert len(written) == 17
+    assert len(written) == 18
     assert not written & kept
     assert made.missing == []
     assert not any("MISSING" in note for note in made.manifest["notes"])
@@ -300,7 +304,7 @@ def test_images_that_change_while_the_run_is_under_way_are_noticed(
     with pytest.raises(RunError) as failed, once_planned(change):
         measure("run")
     told = str(failed.value)
-    assert told.startswith("17 of 52 units failed: ")
+    assert told.startswith("18 of 52 units failed: ")
     assert "images 9 to 12 of two: clean were changed since the run was planned; put the images back" in told
     assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match=r"unfinished work of other settings \(data\.fingerprint: "):

@@ -14,14 +14,17 @@ from pcbench.harness.start import run
 from pcbench.metrics.shown import shown_epsilon
 from pcbench.norms import epsilon_text
 from pcbench.reports.heat_maps import heat_maps
+from pcbench.reports.page.examples import read_examples
 from pcbench.reports.page.headline import headline
 
 
-def test_terminal_page_figures_and_checks_show_the_same_budget(
+@pytest.mark.with_pictures
+def test_terminal_page_figures_examples_and_checks_show_the_same_budget(
     attack_suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rivals, "SQUARE_QUERIES", 10)
     monkeypatch.setattr(rivals, "RANDOM_TRIALS", 5)
+    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
     finished = run(
         "pdigits", [str(attack_suite)], out=tmp_path / "run", images=12, timesteps=1, checks=True, progress=False
     )
@@ -38,5 +41,9 @@ def test_terminal_page_figures_and_checks_show_the_same_budget(
     of_suite = metrics[metrics["suite"] == attack_suite.name]
     (panel,) = (panel for chart in heat_maps(of_suite) for panel in chart.panels)
     assert panel.title == f"{name.upper()}, ε = {text}"
+    pictures = [picture for example in read_examples(finished.folder) for picture in example.pictures]
+    adversarial = [picture.title for picture in pictures if picture.kind == "adversarial"]
+    assert len(adversarial) == 3 * 2  # three images, against t = 0 and t = 1
+    assert all(title.endswith(f", ε = {text}") for title in adversarial)
     transfer = metrics[metrics["metric"] == "transfer_success_rate"]
     assert set(transfer["gradient"]) == {"exact"}

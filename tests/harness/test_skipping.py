@@ -51,5 +51,5 @@ def test_the_bound_is_the_exact_one() -> None:
     for spot_checked in (1, 30, 569):
         expected = binomtest(0, spot_checked, alternative="less").proportion_ci(0.95).high
         assert SkippedAttacks(5000, spot_checked, 0).largest_share == pytest.approx(expected)
-    assert "at most 0.53% of them" in str(SkippedAttacks(5120, 569, 0).sentence)
+    assert "at most 0.53 % of them" in str(SkippedAttacks(5120, 569, 0).sentence)
     assert SkippedAttacks(0, 0, 0).sentence is None

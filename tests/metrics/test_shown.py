@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
 from pcbench.errors import UsageError
-from pcbench.metrics.shown import shown_epsilon, telling_epsilon
+from pcbench.metrics.shown import epsilon_of_sweeps, shown_epsilon, telling_epsilon
 
 EPSILONS = (0.1, 0.2, 0.3, 0.4)
 
@@ -50,6 +51,34 @@ def test_the_budget_is_that_of_the_plain_rule() -> None:
         assert found[-1] == telling_epsilon((0.0, *EPSILONS), np.insert(rates, 0, 0.0, axis=1))
         assert found[-1] == shown_epsilon(table(rates))
     assert set(found) == set(EPSILONS)
+
+
+def sweep(timestep: int, within: NDArray[np.bool_], counted: int) -> pa.Table:
+    """Outcomes of a sweep, (budgets, images), of which those after the first `counted` are wrong when clean."""
+    budgets, images = within.shape
+    eligible = np.tile(np.arange(images) < counted, budgets)
+    return pa.table(
+        {
+            "timestep": np.full(budgets * images, timestep),
+            "epsilon": np.repeat((0.0, *EPSILONS)[:budgets], images),
+            "success_within": pa.array(within.ravel(), mask=~eligible),
+        }
+    )
+
+
+def test_outcomes_give_the_budget_that_their_rates_give() -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        new = [np.vstack([np.zeros((1, 6), bool), generator.random((4, 6)) < 0.3]) for _ in range(4)]
+        within = [np.logical_or.accumulate(one, axis=0) for one in new]
+        blocks = [sweep(0, within[0], 4), sweep(1, within[1], 3), sweep(0, within[2], 6), sweep(2, within[3], 0)]
+        rates = np.array(
+            [np.hstack([within[0][:, :4], within[2]]).mean(axis=1), within[1][:, :3].mean(axis=1)]
+        )  # at t = 2 no image is right
+        assert epsilon_of_sweeps(blocks) == telling_epsilon((0.0, *EPSILONS), rates)
+    assert epsilon_of_sweeps([sweep(0, within[0], 0)]) == EPSILONS[-1]
+    assert epsilon_of_sweeps([sweep(0, within[0][:1], 6)]) is None
+    assert epsilon_of_sweeps([]) is None
 
 
 def test_the_ends_and_ties_of_the_rule() -> None:

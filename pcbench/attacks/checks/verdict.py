@@ -25,6 +25,7 @@ from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE
 from pcbench.errors import DataError, UsageError
 from pcbench.metrics.shown import telling_epsilon
+from pcbench.percent import percent
 
 #: The chance that a sound timestep is called suspicious by its comparisons, if its attacks were equally strong.
 LEVEL = 0.01
@@ -245,9 +246,10 @@ def _gradient_signs(evidence: GradientEvidence) -> Iterator[str]:
         yield "the logits give no gradient with respect to the image"
         return
     if evidence.finite_share < 1:
-        yield f"the gradient is not finite at {1 - evidence.finite_share:.1%} of {evidence.n} images"
+        yield f"the gradient is not finite at {percent(1 - evidence.finite_share)} % of {evidence.n} images"
     if evidence.zero_share > MOST_ZERO:
-        yield f"the gradient is zero at {evidence.zero_share:.1%} of {evidence.n} images (at most {MOST_ZERO:.0%})"
+        most = f"at most {percent(MOST_ZERO, 0)} %"
+        yield f"the gradient is zero at {percent(evidence.zero_share)} % of {evidence.n} images ({most})"
     if evidence.agreement is None or evidence.agreement < LEAST_AGREEMENT:
         found = "undefined" if evidence.agreement is None else f"{evidence.agreement:.2f}"
         yield f"gradients agree with finite differences only to a correlation of {found} (at least {LEAST_AGREEMENT})"
@@ -255,5 +257,5 @@ def _gradient_signs(evidence: GradientEvidence) -> Iterator[str]:
 
 def _signs(comparisons: Sequence[Comparison]) -> Iterator[str]:
     for found in significant(comparisons, LEVEL):
-        rates = f"{found.rival_rate:.1%} against {found.judged_rate:.1%} of {found.n} images"
+        rates = f"{percent(found.rival_rate)} % against {percent(found.judged_rate)} % of {found.n} images"
         yield f"{found.sign}, epsilon {found.epsilon:.4g}: {rates} (p = {found.p_value:.2g})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import torch
@@ -18,11 +18,11 @@ from pcbench.attacks.sweep import sweep
 from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch
-from pcbench.errors import UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite
+from pcbench.metrics.shown import epsilon_of_sweeps
 from pcbench.results.schema import joined, made_table
 
 SHOWN_CORRUPTIONS = ("gaussian_noise", "glass_blur", "snow", "contrast")
@@ -43,11 +43,21 @@ class _Shown:
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
-    """Make the pictures of the images of a block, of all suites of the run."""
-    del inputs
+    """Make the pictures of the images of a block, of all suites of the run.
+
+    Adversarial images are made at the ε that summaries show (`pcbench.metrics.shown`), of each suite's own sweep of
+    the attack that is judged. Of a long run that is its ε over the blocks that hold the first images, as in the
+    checks, since not all blocks are read for three pictures.
+    """
+    sweeps: dict[str, list[pa.Table]] = {}
+    for table in inputs.values():
+        if table.num_rows:
+            sweeps.setdefault(str(table.column("suite")[0]), []).append(table)
+    epsilons = {suite: epsilon_of_sweeps(of_suite) for suite, of_suite in sweeps.items()}
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
-        tables += [_table(context, batch, number, shown) for number, shown in enumerate(_pictures(context, batch))]
+        shown = _pictures(context, batch, epsilons)
+        tables += [_table(context, batch, number, one) for number, one in enumerate(shown)]
     return Made(joined(tables, "pictures"))
 
 
@@ -75,15 +85,15 @@ def _png(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _pictures(context: Context, batch: Batch) -> Iterator[_Shown]:
-    """Yield one kind of picture after the other."""
+def _pictures(context: Context, batch: Batch, epsilons: Mapping[str, float | None]) -> Iterator[_Shown]:
+    """Yield one kind of picture after the other; `epsilons` holds the ε that is shown of each attack suite."""
     yield _scored(context, _Shown(to_unit_range(batch.images, context.model.device), "clean", "clean"))
     for stated in context.spec.suites:
         suite = context.suite(stated.name)
         if isinstance(suite.definition, CorruptionSuite):
             yield from _corrupted(context, suite, suite.definition, batch)
         elif isinstance(suite.definition, AttackSuite):
-            yield from _attacked(context, suite.definition, batch)
+            yield from _attacked(context, suite.definition, batch, epsilons.get(suite.name))
     yield from _reconstructed(context, batch)
 
 
@@ -109,13 +119,10 @@ def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSui
             yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {severity}"))
 
 
-def _attacked(context: Context, suite: AttackSuite, batch: Batch) -> Iterator[_Shown]:
-    try:
-        definition = judged_attack(suite.attacks)
-    except UsageError:
-        return  # no attack of the suite follows gradients
-    settings, model = context.settings, context.model_of(suite.name)
-    epsilon = definition.epsilons[len(definition.epsilons) // 2]
+def _attacked(context: Context, suite: AttackSuite, batch: Batch, epsilon: float | None) -> Iterator[_Shown]:
+    if epsilon is None:
+        return  # no attack of the suite follows gradients, or none has a budget above 0
+    definition, settings, model = judged_attack(suite.attacks), context.settings, context.model_of(suite.name)
     clean = to_unit_range(batch.images, model.device)
     for timestep in sorted({0, settings.timesteps}):
         result = sweep(

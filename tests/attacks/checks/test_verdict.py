@@ -37,7 +37,7 @@ def test_plain_cnns_are_consistent_at_every_timestep(digits: Case) -> None:
 def test_a_quantised_layer_is_suspicious(digits: Case) -> None:
     (one,) = check(digits, Before(lambda images: (images * 4).round() / 4, digits.classifier))
     assert one.verdict == "suspicious"
-    assert any("gradient is zero at 100.0%" in reason for reason in one.reasons)
+    assert any("gradient is zero at 100.0 %" in reason for reason in one.reasons)
     assert any(reason.startswith("Square") for reason in one.reasons)
     assert any(reason.startswith("random search") for reason in one.reasons)
     assert any("widest epsilon" in reason for reason in one.reasons)
