@@ -40,7 +40,7 @@ from pcbench.norms import LINF
 EPSILONS = tuple(numerator / 255 for numerator in (0.5, 1, 2, 3, 4, 6, 8, 16))
 TIMESTEPS = (0, 2, 4, 6, 8)
 SEED = 0
-# Flips of a share above this are no float rounding.
+# Flips of a share above this are not float rounding.
 MOST_FLIPS = 0.005
 
 

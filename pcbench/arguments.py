@@ -100,7 +100,7 @@ def whole_number(name: str, value: object, *, low: int, high: int | None = None)
 
 
 def a_word(name: str, value: object, known: Collection[str]) -> None:
-    """Refuse an argument that is none of the known words.
+    """Refuse an argument that is not one of the known words.
 
     Raises:
         UnknownNameError: It is none; the nearest is suggested.

@@ -288,7 +288,7 @@ def read_epsilons(values: Iterable[object], norm: Norm, shape: Sequence[int] | N
 
 
 def norm_symbol(norm: str | None) -> str:
-    """Return how papers write the norm that a table names: L∞ or L2; a name that is not known as it is."""
+    """Return how papers write the norm that a table names: L∞ or L2; an unknown name is returned unchanged."""
     return NORMS[norm].symbol if norm in NORMS else norm or ""
 
 
@@ -314,7 +314,7 @@ def project(images: Tensor, clean: Tensor, epsilons: Tensor, norm: Norm) -> Tens
         images: (batch, channels, height, width).
         clean: The centres, the same shape.
         epsilons: Radii, (batch,).
-        norm: Of the balls.
+        norm: The balls' norm.
 
     Returns:
         The nearest images in the balls, to float32 rounding; they may lie outside [0, 1].

@@ -28,7 +28,7 @@ class Option:
     """What a declaration says of an option beside its type and its limits."""
 
     help: str
-    """One sentence for whoever reads `--help`, the docs or a hint of the editor."""
+    """One sentence for readers of `--help`, of the docs or of an editor's hint."""
     group: str = ""
     """The heading that it stands under."""
     default: Any = None
@@ -50,7 +50,7 @@ class Declared:
     """One option as it is declared."""
 
     name: str
-    """As Python and configuration files spell it."""
+    """Its name as Python and configuration files spell it."""
     kind: Any
     """Its type."""
     limits: tuple[Any, ...]
@@ -217,7 +217,7 @@ def toml_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         items = cast("Sequence[Any]", value)
         return f"[{', '.join(map(toml_value, items))}]"
-    raise TypeError(f"{type(value).__name__} has no form in TOML")
+    raise TypeError(f"{type(value).__name__} cannot be written as TOML")
 
 
 def command_line(declaration: type, values: Mapping[str, Any], *, verb: str) -> str:

@@ -239,7 +239,7 @@ def source_path(module: str) -> Path | None:
     location = _locate(module)
     if location is None or location.file is None:
         return None
-    # A program is Python whatever its name ends on.
+    # A program is Python whatever its name ends in.
     return location.file if location.file.suffix in (".py", ".pyw") or module == "__main__" else None
 
 
@@ -266,7 +266,7 @@ def _locate(module: str) -> _Location | None:
         if above is None or above.folders is None:
             return None
         folders = above.folders
-    # Only the last part of the name: asked for a whole one, Python wants its parents imported.
+    # Only the last part of the name: asked for a whole one, Python imports its parents.
     spec = PathFinder.find_spec(name, folders)
     if spec is None:
         return None

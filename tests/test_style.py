@@ -1,4 +1,4 @@
-"""The house's measures: documented, annotated, short, and one meaning for each public name.
+"""The measures of this code: documented, annotated, short, and one meaning for each public name.
 
 Oracle: the numbers that the project has set, counted in the syntax trees of `pcbench/`. Public definitions are counted
 as documented or not; functions inside functions, and methods that override, are not counted. A function's length is

@@ -32,7 +32,7 @@ class Agreement:
     torchattacks_only: int
     """Images only torchattacks broke."""
     p_value: float
-    """Of the two-sided exact McNemar test."""
+    """p value of the two-sided exact McNemar test."""
     agrees: bool
     """Whether each rate lies in the other's interval."""
 
@@ -55,7 +55,7 @@ def library_agreement(
         images: (N, channels, height, width).
         labels: (N,).
         epsilons: Budgets, in (0, 1], ascending.
-        steps: Of both attacks.
+        steps: Steps of both attacks.
         random_start: Without it both are deterministic, and should find the same images up to float rounding.
 
     Raises:

@@ -144,7 +144,7 @@ def load_attack(path: Path) -> AttackDefinition:
     """Read one attack; its name is the file's.
 
     Raises:
-        DefinitionError: The file is missing, broken, or says something that means nothing.
+        DefinitionError: The file is missing, broken, or holds a meaningless value.
     """
     table = read_toml(path)
     if "name" in table:

@@ -1,8 +1,8 @@
 """FGSM, BIM and PGD as one loop that takes images of different budgets in one batch.
 
 The arithmetic is foolbox's (`L2`/`LinfBaseGradientDescent`), operation by operation, so that outcomes are the same bit
-for bit at equal batches and starts; the tests hold the two against each other. What it saves over foolbox: gradients
-of the parameters, and the gradient at the clean image, which is the same for every budget.
+for bit at equal batches and starts; the tests compare the two. Unlike foolbox it computes no gradients of the
+parameters, and the gradient at the clean image, which is the same for every budget, only once.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def mean_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def least_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
-    """Return the smallest of the timesteps' cross-entropies: raised, the network errs at every timestep."""
+    """Return the smallest of the timesteps' cross-entropies: it grows only if the network is wrong at all of them."""
     return _per_timestep(logits, classes).amin(dim=0)
 
 
 def greatest_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
-    """Return the largest of the timesteps' cross-entropies: lowered, the network says the target at every timestep."""
+    """Return the largest of the timesteps' cross-entropies: it falls only if the target is predicted at all of them."""
     return _per_timestep(logits, classes).amax(dim=0)
 
 
@@ -55,7 +55,7 @@ def loss_gradient(classifier: nn.Module, images: Tensor, classes: Tensor, loss: 
         classifier: Images in [0, 1] -> logits.
         images: (batch, channels, height, width).
         classes: (batch,), int64.
-        loss: Of the logits and classes.
+        loss: A loss of the logits and classes.
 
     Raises:
         UsageError: The logits do not depend on the images in a way that autograd can follow.
@@ -89,7 +89,7 @@ class GradientDescent:
 
     Args:
         definition: With `steps` and `relative_step_size`.
-        loss: What is raised, or, under a targeted attack, lowered.
+        loss: What is increased, or, under a targeted attack, decreased.
     """
 
     mixes_epsilons = True
@@ -103,7 +103,7 @@ class GradientDescent:
         self._clean_directions: dict[str, Tensor] = {}
 
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
-        """Attack a batch; images whose radius is 0 are returned as they are, for there is nowhere to go."""
+        """Attack a batch; images whose radius is 0 are returned as they are, because no other image is allowed."""
         queries = torch.full((len(task.images),), self._steps, dtype=torch.int64)
         if not bool((task.epsilons > 0).any()):
             return Found(task.images, queries)

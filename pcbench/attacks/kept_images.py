@@ -51,7 +51,7 @@ def join_sweeps(sweeps: Sequence[Sweep], condition: Condition, *, model: str, se
 
 
 def _different(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return of each image the clean one and every other one that differs from the budget before, and which is where.
+    """Return the clean version of each image and every version that differs from the budget before, and which is where.
 
     Args:
         images: (budgets, N, channels, height, width).

@@ -1,4 +1,4 @@
-"""The outcomes of a sweep while they come in."""
+"""The outcomes of a sweep while they arrive."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ class Ledger:
         }
 
     def record(self, budgets: NDArray[np.intp], indices: NDArray[np.intp], scored: ScoredBatch) -> None:
-        """Enter a batch: what was attacked at which budget, and what came of it; a restart adds to earlier ones.
+        """Record a batch: what was attacked at which budget, and the result; a restart adds to earlier ones.
 
         The adversarial image of the smallest budget is carried on to all larger ones, in whichever order they come;
-        a failed attempt stands for its own budget.
+        a failed attempt counts for its own budget.
         """
         images, queries = scored.images.cpu(), scored.queries.cpu().numpy()
         for timestep in range(len(self.eligible)):

@@ -104,7 +104,7 @@ class Bracketing:
 
     @property
     def spot_checked(self) -> Set[Pair]:
-        """The pairs out of reach that are attacked all the same."""
+        """The pairs out of reach that are attacked anyway."""
         return self._spot_checked
 
     def start(self, indices: Iterable[int]) -> list[Pair]:
@@ -160,7 +160,7 @@ class Bracketing:
         budget, index = pair
         clean = self._clean_margins[index]
         if other == len(self._ladder) - 1 or not margin < clean:
-            return False  # an attack that made the model surer says nothing about other balls
+            return False  # an attack that made the model more certain says nothing about other balls
         left = 1 - self._ladder[other] / self._ladder[budget] * (1 - margin / clean)
         return bool(left >= self.OUT_OF_REACH)
 

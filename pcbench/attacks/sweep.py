@@ -2,8 +2,8 @@
 
 An image broken at some epsilon stays broken at every larger one, because its adversarial image lies in the larger ball
 too, so it is not attacked there. An image that an iterative attack fails to break by far at some epsilon is not
-attacked at much smaller ones, and a tenth of these is attacked all the same, to see that this holds; if it once does
-not, all of them are (`bracketing=False` skips none). Images that are wrong from the start are not attacked and count
+attacked at much smaller ones, and a tenth of these is attacked anyway, to check that this holds; if it fails once,
+all of them are (`bracketing=False` skips none). Images that are wrong from the start are not attacked and count
 as errors. `plain=True` attacks every image at every budget.
 
 The attack is not trusted: its images are clipped to the ball and to [0, 1], classified again, and measured.
@@ -175,7 +175,7 @@ def sweep(
 
 @dataclass(frozen=True)
 class Opponent:
-    """Who is attacked, by what, and who judges."""
+    """What is attacked, by which attack, and what judges the images."""
 
     classifier: nn.Module
     """What the attack sees: images in [0, 1] -> logits."""

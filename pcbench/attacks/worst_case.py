@@ -17,8 +17,8 @@ _RULES = ["suite", "norm", "targeted", "gradient", "attacked_timestep", "timeste
 def worst_case(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Join the attacks of a suite into one, image by image.
 
-    Attacks may have different lists of budgets; at each budget of any of them an attack stands where its largest
-    budget not above left it.
+    Attacks may have different lists of budgets; at each budget of any of them an attack counts with its result at
+    its largest budget that is not above.
 
     Args:
         outcomes: Rows of kind ``"attack"`` of one or more suites, in the columns of `pcbench.results.schema`.
@@ -50,7 +50,7 @@ def _join(group: pd.DataFrame) -> pd.DataFrame:
     if len({frozenset(part["image_id"]) for part in carried}) > 1:
         raise DataError("a worst case needs all attacks of the suite on the same images; run them together")
     rows = pd.concat(carried, ignore_index=True)
-    # A stable sort: among attacks that broke the image at the same budget, the first by name stands.
+    # A stable sort: among attacks that broke the image at the same budget, the first by name counts.
     rows = rows.sort_values(["epsilon", "image_id", "_first"], kind="stable", na_position="last")
     keys = ["epsilon", "image_id"]
     joined = rows.drop_duplicates(keys).set_index(keys)
@@ -80,7 +80,7 @@ def _carry(part: pd.DataFrame, epsilons: list[float], name: Hashable) -> pd.Data
             piece["epsilon"], piece["queries"] = epsilon, 0
             piece["attacked"] = piece["spot_checked"] = False
             piece["success"] = piece["success"].where(np.zeros(len(piece), dtype=np.bool_))
-        # Broken later is not broken yet: such an attack must not stand for the image at this budget.
+        # Broken later is not broken yet: such an attack must not count for the image at this budget.
         reached = piece["image_id"].map(first).astype(float)
         piece["_first"] = reached.where(reached <= epsilon)
         pieces.append(piece)

@@ -17,18 +17,18 @@ class AgreementOptions(TypedDict, total=False):
     """The options of `pcbench agreement`."""
 
     model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
-    data: Annotated[str | None, Option("Images; the model's own where absent.", place="[^:]+:(?P<place>.+)")]
+    data: Annotated[str | None, Option("Images; by default the model's own.", place="[^:]+:(?P<place>.+)")]
     images: Annotated[int, Ge(1), Option("This many images.", default=100)]
     timestep: Annotated[int, Ge(0), Option("The timestep that is attacked.", default=0)]
     epsilons: Annotated[
         Sequence[float | str],
         Option("L∞ budgets.", default=("1/255", "2/255", "4/255", "8/255", "16/255")),
     ]
-    steps: Annotated[int, Ge(1), Option("Of both attacks, of 2.5 ε / steps each.", default=20)]
+    steps: Annotated[int, Ge(1), Option("Steps of both attacks, 2.5 ε / steps long.", default=20)]
     random_start: Annotated[bool, Option("Start at random points in the ball.", default=True)]
-    backbone_weights: Annotated[Path | str | None, Option("As for run.")]
-    weights: Annotated[Path | str | None, Option("As for run.")]
-    random_predictors: Annotated[int | None, Option("As for run.")]
+    backbone_weights: Annotated[Path | str | None, Option("As for pcbench run.")]
+    weights: Annotated[Path | str | None, Option("As for pcbench run.")]
+    random_predictors: Annotated[int | None, Option("As for pcbench run.")]
 
 
 def agreement_command(options: AgreementOptions) -> None:

@@ -11,8 +11,8 @@ import typer
 def baseline_command(
     suite: Annotated[str, typer.Option("--suite", "-s", help="A suite of corruptions: name or folder.")],
     model: Annotated[str, typer.Option("--model", "-m", help="A zoo name or module:function.")],
-    data: Annotated[str | None, typer.Option("--data", help="Images; the model's own where absent.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The file; baseline.toml of the suite otherwise.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Images; by default the model's own.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; by default baseline.toml of the suite.")] = None,
 ) -> None:
     """Measure a network under a suite of corruptions and write the suite's baseline.toml."""
     from rich.console import Console

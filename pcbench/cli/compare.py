@@ -47,6 +47,6 @@ def compare_command(
 
 
 def _names(first: Run, second: Run) -> tuple[str, str]:
-    """Call two runs by their models; by their folders where these are called the same."""
+    """Name two runs by their models, or by their folders where the models have the same name."""
     models = str(first.spec.model["name"]), str(second.spec.model["name"])
     return models if models[0] != models[1] else (first.folder.name, second.folder.name)

@@ -35,11 +35,11 @@ from pcbench.cli.tune import tune_command
 from pcbench.errors import PcbenchError
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
-_FAULT = "this is a fault of pcbench: --debug shows where"
+_FAULT = "this is a bug of pcbench: --debug shows where"
 
 
 class _Verbs(TyperGroup):
-    """Lets Ctrl-C out with its notes: typer would end the process without a word."""
+    """Passes Ctrl-C on with its notes: typer would end the process without a message."""
 
     def invoke(self, ctx: Any) -> Any:
         """Do what a verb does.
@@ -81,7 +81,7 @@ app.command("train")(with_options("train", train_command))
 app.command("tune")(with_options("tune", tune_command))
 app.command("study")(study_command)
 
-# BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer carries.
+# BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer contains.
 _ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 
 
@@ -121,7 +121,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Stopped as stop:
         sys.exit(_fail(_stopped(stop), stop.exit_code))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: end without a word
+        # Nothing reads the output any more: end without a message.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         if debug:
@@ -133,7 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _stopped(stop: BaseException) -> str:
     """Return what is kept, from the notes on the exception."""
     kept = "".join(f"{note}; " for note in getattr(stop, "__notes__", [])[:1])
-    return f"stopped; {kept}the same command goes on from here"
+    return f"stopped; {kept}the same command continues from here"
 
 
 def _print_what_can_be_printed() -> None:

@@ -1,4 +1,4 @@
-"""A run that is asked to stop ends in good order: SIGTERM and SIGHUP become an exception, as Ctrl-C already is."""
+"""A run that is asked to stop ends properly: SIGTERM and SIGHUP become an exception, as Ctrl-C already is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stopped(BaseException):
 
 
 class _Stopper:
-    """Raises `Stopped` at the first signal; at the second, sees to it that the process ends."""
+    """Raises `Stopped` at the first signal; at the second, makes sure that the process ends."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -39,7 +39,7 @@ class _Stopper:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if os.getpid() != self._process:  # a fork has the handler too, but is not the one to clean up
+        if os.getpid() != self._process:  # a fork has the handler too, but must not clean up
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
             return
@@ -47,7 +47,7 @@ class _Stopper:
             self._stopping = True
             raise Stopped(number)
         # The kernel ends the process at the next signal, which comes soon. Not at this one: a terminal that closes and
-        # the program `timeout` send theirs twice within a moment, which would spoil every clean-up.
+        # the program `timeout` send theirs twice within a moment, which would interrupt every clean-up.
         signal.signal(number, signal.SIG_DFL)
         # threading.Thread would wait for locks that the interrupted code may hold.
         _thread.start_new_thread(_end, (number,))
@@ -73,7 +73,7 @@ def stoppable() -> Generator[None]:
         return
     stopper = _Stopper()
     before = {number: signal.getsignal(number) for name in _NAMES if (number := getattr(signal, name, None))}
-    # None stands for a handler that was not set by Python: it could not be put back.
+    # None means a handler that was not set by Python: it could not be put back.
     ours = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     try:
         for number in ours:

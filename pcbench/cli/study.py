@@ -10,7 +10,7 @@ import typer
 
 def study_command(
     study: Annotated[Path, typer.Argument(help="The study's TOML file.", metavar="STUDY.toml")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the tables; results/<study> otherwise.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the tables; by default results/<study>.")] = None,
     work: Annotated[Path, typer.Option("--work", help="Folder of the trainings.")] = Path("results/runs"),
 ) -> None:
     """Train networks from several seeds and test whether their timesteps help, with intervals."""

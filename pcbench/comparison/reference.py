@@ -93,7 +93,7 @@ def read_reference(path: Path) -> Reference:
 
     Raises:
         UsageError: The file does not exist.
-        DataError: The file is damaged, no reference, or of a version that this pcbench does not know.
+        DataError: The file is damaged, is not a reference, or is of a version that this pcbench does not know.
     """
     if not path.is_file():
         raise UsageError(f"{path}: the file does not exist; make a reference with pcbench freeze RUN --out {path}")

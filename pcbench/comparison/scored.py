@@ -84,7 +84,7 @@ def _errors(scores: SuiteScores, suite: CorruptionSuite | None) -> dict[int, dic
             cells[cell.timestep, cell.condition.name].append(index)
     errors: defaultdict[int, dict[str, NDArray[np.float64]]] = defaultdict(dict)
     for (timestep, name), indices in cells.items():
-        # Where the definition is lost, all that were run are all that there are.
+        # Where the definition is missing, the severities that were run count as all.
         highest = max(scores.cells[index].condition.severity or 0 for index in indices)
         if len(indices) == counts.get(name, highest):
             errors[timestep][name] = 1 - scores.correct[indices].mean(axis=0)

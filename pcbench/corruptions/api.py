@@ -1,4 +1,4 @@
-"""The public door to the corruptions: `corrupt`, and the noise that is added after normalisation."""
+"""The public entry to the corruptions: `corrupt`, and the noise that is added after normalisation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pcbench.errors import DataError, UnknownNameError, UsageError
 Backend = Literal["fast", "reference"]
 
 SMALLEST_SIDE = 8
-"""Pixels: below, blurs and reduced images have nothing to work on."""
+"""Pixels: below, blurs and reduced images are meaningless."""
 
 
 def corrupt(
@@ -78,8 +78,8 @@ def network_input_noise(
     """Draw the noise of a suite that is applied to the network's input, after normalisation and without clipping.
 
     Args:
-        definition: Of a suite whose `applied_to` is not `pixels`; its function is `gaussian_noise`, its standard
-            deviation is in units of the normalised input.
+        definition: A corruption of a suite whose `applied_to` is not `pixels`; its function is `gaussian_noise`, its
+            standard deviation is in units of the normalised input.
         severity: 1 to 5.
         shape: (batch, 3, height, width).
         seed: The run's seed.

@@ -28,7 +28,7 @@ class DefocusBlur(Corruption):
     """An image out of focus: a disk-shaped point spread. Source: `defocus_blur` of ImageNet-C."""
 
     radius: PositiveFloat
-    """Of the disk, in pixels."""
+    """Radius of the disk, in pixels."""
     edge_blur: PositiveFloat
     """Standard deviation in pixels of the Gaussian that smooths the disk's edge."""
 

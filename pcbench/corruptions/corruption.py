@@ -1,6 +1,6 @@
 """What every corruption function is: parameters at one severity, a draw for each image, and batched arithmetic.
 
-The two steps are apart on purpose. `draw` takes everything random from one image's generator, always on the CPU, so
+The two steps are separate on purpose. `draw` takes everything random from one image's generator, always on the CPU, so
 that a GPU corrupts with the same noise. `apply` is torch arithmetic over a batch on whatever device the images are.
 
 Inside, images are in grey levels (0 to 255), as uint8 or as float32: a uint8 image then passes through unchanged
@@ -33,7 +33,7 @@ class Corruption(Definition):
             width: Columns of the image.
 
         Returns:
-            Arrays whose shapes depend on the image's size only; none for a corruption without chance.
+            Arrays whose shapes depend on the image's size only; none for a corruption without randomness.
         """
         return ()
 

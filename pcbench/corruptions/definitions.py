@@ -228,7 +228,7 @@ def load_corruption(path: Path) -> CorruptionDefinition:
     """Read one corruption's file.
 
     Raises:
-        DefinitionError: The file is missing, or names a function or a parameter that there is not.
+        DefinitionError: The file is missing, or names a function or a parameter that does not exist.
     """
     table = load_definition(_CorruptionFile, path)
     definition = parse_definition(CorruptionDefinition, {"name": path.stem, **table.model_dump()}, path)

@@ -139,7 +139,7 @@ class JpegCompression(Corruption):
     """
 
     quality: int = Field(ge=1, le=100)
-    """As libjpeg counts it."""
+    """Quality as libjpeg counts it."""
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:

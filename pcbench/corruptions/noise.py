@@ -20,7 +20,7 @@ class GaussianNoise(Corruption):
     """Normal noise added to every value, as in poor light. Source: `gaussian_noise` of ImageNet-C."""
 
     standard_deviation: PositiveFloat
-    """Of the noise, as a share of the range from black to white."""
+    """Standard deviation of the noise, as a share of the range from black to white."""
 
     @override
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
@@ -35,7 +35,7 @@ class SpeckleNoise(Corruption):
     """Normal noise that grows with the value it is added to. Source: `speckle_noise` of ImageNet-C's extra four."""
 
     standard_deviation: PositiveFloat
-    """Of the noise, as a share of the value."""
+    """Standard deviation of the noise, as a share of the value."""
 
     @override
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
@@ -75,7 +75,7 @@ class ImpulseNoise(Corruption):
     """Values replaced by black or white, as by faulty bits: salt and pepper. Source: `impulse_noise` of ImageNet-C."""
 
     share: float = Field(ge=0, le=1)
-    """Of the values that are replaced, half of them by white."""
+    """Share of the values that are replaced, half of them by white."""
 
     @override
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:

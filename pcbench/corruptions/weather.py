@@ -31,9 +31,9 @@ class Snow(Corruption):
     """
 
     mean: float
-    """Of the normal noise that becomes flakes."""
+    """Mean of the normal noise that becomes flakes."""
     standard_deviation: PositiveFloat
-    """Of that noise."""
+    """Standard deviation of that noise."""
     zoom: float = Field(ge=1)
     """How much the noise is enlarged."""
     threshold: float
@@ -75,7 +75,7 @@ class Frost(Corruption):
     frost_weight: NonNegativeFloat
     """Multiplies the photograph of frost."""
     scale: PositiveFloat
-    """By which the photograph is enlarged first; more where it would be smaller than the image."""
+    """Factor by which the photograph is enlarged first; more where it would be smaller than the image."""
 
     @override
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
@@ -93,9 +93,9 @@ class Fog(Corruption):
     """Fog as a fractal: the diamond-square algorithm. Source: `fog` of ImageNet-C."""
 
     density: PositiveFloat
-    """Of the fog where it is thickest, as a share of the range from black to white."""
+    """Density of the fog where it is thickest, as a share of the range from black to white."""
     decay: PositiveFloat
-    """By which the fractal's roughness shrinks from one scale to the next finer."""
+    """Factor by which the fractal's roughness shrinks from one scale to the next finer."""
 
     @override
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
@@ -113,9 +113,9 @@ class Spatter(Corruption):
     """Drops of water or mud on the lens. Source: `spatter` of ImageNet-C's extra four."""
 
     mean: float
-    """Of the normal noise that becomes drops."""
+    """Mean of the normal noise that becomes drops."""
     standard_deviation: PositiveFloat
-    """Of that noise."""
+    """Standard deviation of that noise."""
     sigma: PositiveFloat
     """Standard deviation in pixels of the Gaussian that smooths it."""
     threshold: float
@@ -148,7 +148,7 @@ def plasma_fractal(generator: np.random.Generator, side: int, decay: float) -> N
     Args:
         generator: Draws the roughness.
         side: Rows and columns, a power of two.
-        decay: By which the amplitude shrinks from one scale to the next finer.
+        decay: Factor by which the amplitude shrinks from one scale to the next finer.
 
     Returns:
         (side, side), from 0 to 1.

@@ -52,7 +52,7 @@ def _check_names(name: str, of_data: tuple[str, ...], of_model: tuple[str, ...])
 def _same_class(one: str, other: str) -> bool:
     """Compare two names of a class, each of which may be a list of synonyms ("tench, Tinca tinca").
 
-    One name may go on after the other: of two classes that WordNet both calls "crane", torchvision calls one
+    One name may continue after the other ends: of two classes that WordNet both calls "crane", torchvision calls one
     "crane bird".
     """
     pairs = [(a, b) for a in _synonyms(one) for b in _synonyms(other)]

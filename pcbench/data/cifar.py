@@ -144,7 +144,7 @@ def _rows(archive: CifarArchive, path: Path, member: str, content: bytes) -> NDA
 
 
 def _read_members(archive: CifarArchive, path: Path, names: set[str]) -> dict[str, bytes]:
-    """Read some files of the archive in one pass: to go back in it is to unpack it again from its start."""
+    """Read some files of the archive in one pass: going back means unpacking it again from its start."""
     contents: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r|gz") as tar:

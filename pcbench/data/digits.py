@@ -22,7 +22,7 @@ from pcbench.errors import UnknownNameError
 
 #: Number of images of each split; training takes the rest of the 1,797.
 SPLITS = {"train": 1077, "validation": 360, "test": 360}
-# Fixes which image belongs to which split, for ever: published numbers depend on it.
+# Fixes which image belongs to which split, and never changes: published numbers depend on it.
 _SPLIT_SEED = 0
 _SIDE, _FACTOR, _WHITE = 8, 4, 16
 
@@ -32,7 +32,7 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
 
     The images are ordered by `stratified_order` with a fixed seed: the first 360 are the test split, the next 360
     the validation split, the other 1,077 the training split. The id of an image is ``digits/`` and its number in
-    scikit-learn's data set, with four figures.
+    scikit-learn's data set, with four digits.
 
     Args:
         split: ``"train"``, ``"validation"`` or ``"test"``.
@@ -63,7 +63,7 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
 
 @functools.cache
 def _all_digits() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    # A run opens the digits several times. Whoever reads an image gets a copy of it.
+    # A run opens the digits several times. Each reader of an image gets a copy of it.
     data = cast("Any", load_digits())
     pixels = upsample(np.asarray(data.images).astype(np.int64))
     pixels.setflags(write=False)

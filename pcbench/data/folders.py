@@ -95,7 +95,7 @@ def imagenet_names() -> tuple[str, ...]:
 
 
 def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) -> None:
-    """Refuse folders that are none of ImageNet's classes.
+    """Refuse folders that are not among ImageNet's classes.
 
     Raises:
         DataError: There are no class folders, or one is not of ILSVRC2012.
@@ -107,7 +107,7 @@ def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) ->
         )
     for name in names:
         if name not in label_of:
-            raise DataError(f"{root / name}: {name} is none of the {len(label_of)} classes of ILSVRC2012")
+            raise DataError(f"{root / name}: {name} is not one of the {len(label_of)} classes of ILSVRC2012")
 
 
 def class_folders(path: Path) -> list[str]:

@@ -193,7 +193,7 @@ class ImageSource:
 
         Args:
             taken: The others, such as those that decided hyperparameters.
-            words: How the rest is called in tables.
+            words: What the rest is called in tables.
 
         Raises:
             DataError: None is left.

@@ -69,7 +69,7 @@ def _as_array(labels: Any, name: str) -> NDArray[Any]:
 
 def _from_tensor(tensor: torch.Tensor) -> NDArray[Any]:
     held = tensor.detach().cpu()
-    # NumPy has no bfloat16; what matters is that these are no whole numbers.
+    # NumPy has no bfloat16; what matters is that these are not whole numbers.
     return (held.double() if held.is_floating_point() else held).numpy()
 
 

@@ -23,11 +23,11 @@ def open_parquet(text: str, preprocessing: Preprocessing, split: str) -> ImageSo
     """Open Parquet files with a column struct{bytes, path} of encoded images and an integer column `label`.
 
     Only labels and paths are read at first; images are read one row group at a time. The id of an image is its
-    path if all paths are there and differ, else ``row/`` and its row over all files, with eight figures.
+    path if all paths are there and differ, else ``row/`` and its row over all files, with eight digits.
 
     Args:
         text: A file, a pattern such as ``data/validation-*.parquet``, or a folder, of which the files whose names
-            begin with the split are taken (all files if there is but one).
+            begin with the split are taken (or its only file).
         preprocessing: What is done to each image.
         split: Chooses the files of a folder; has no meaning for a file or a pattern.
 

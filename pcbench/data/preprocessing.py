@@ -57,7 +57,7 @@ class Preprocessing:
             )
         if self.interpolation not in _FILTERS:
             raise ConfigurationError(
-                f"preprocessing: interpolation {self.interpolation!r} is none of {', '.join(_FILTERS)}"
+                f"preprocessing: interpolation {self.interpolation!r} is not one of {', '.join(_FILTERS)}"
             )
 
     def as_text(self) -> str:

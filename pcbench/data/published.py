@@ -288,4 +288,4 @@ def _load_array(path: Path) -> NDArray[np.uint8]:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: is no array that can be read ({error}); fetch it again") from error
+        raise DataError(f"{path}: is not an array that can be read ({error}); fetch it again") from error

@@ -1,7 +1,7 @@
 """Orders of images that depend on nothing but ids, labels and a seed.
 
 Orders come from hashes rather than from a random generator, so that they are the same under every version of every
-library, for ever.
+library, permanently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 def stratified_order(ids: Sequence[str], labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Return a permutation whose every beginning holds the classes in their proportions, as nearly as can be.
+    """Return a permutation whose every beginning holds the classes in their proportions, as nearly as possible.
 
     Within a class, images are ordered by the sha256 of seed and id. The r-th of the n images of its class
     (r = 0 … n - 1) gets the number (r + 1/2) / n, and all images are ordered by this number; equal ones by hash.

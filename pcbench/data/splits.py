@@ -26,7 +26,7 @@ def splits_in(name: str) -> tuple[str, ...]:
 
 
 def is_split_name(name: str) -> bool:
-    """Tell whether a name is that of a split and nothing else, such as ``"val"`` or ``"Train"``."""
+    """Return whether a name is that of a split and nothing else, such as ``"val"`` or ``"Train"``."""
     return name.casefold() in _SPLIT_OF
 
 

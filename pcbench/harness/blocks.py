@@ -54,7 +54,7 @@ class Unit:
     after: tuple[str, ...] = ()
     """Paths of the units whose parts it needs."""
     detail: str = ""
-    """What of the work it is, where a kind of work has several units for a condition and block."""
+    """Which part of the work it is, where a kind of work has several units for a condition and block."""
 
     @property
     def path(self) -> str:

@@ -57,7 +57,7 @@ class Plan:
     facts: ModelFacts
     """What is known of the network; it is the network itself where that had to be loaded."""
     question: Unit | None
-    """The unit that asks a network of the user's own about a few images, so that it is known again."""
+    """The unit that asks a network of the user's own about a few images, so that it can be recognised."""
 
     @property
     def model(self) -> Model | None:
@@ -108,7 +108,7 @@ def make_plan(request: RunOptions) -> Plan:
 
     Raises:
         UsageError: A name is unknown, a definition broken, images or weights missing or not made for each other.
-            Where both images and weights are missing, one message tells of both.
+            Where both images and weights are missing, one message names both.
     """
     objects = _objects(request)
     objects.refuse_workers(request["workers"])
@@ -383,7 +383,7 @@ def _attack_libraries(draft: _Draft) -> list[str]:
 
 
 def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> bool:
-    """Tell whether the gradients are checked: as asked for, else where a result on all images could be published."""
+    """Return whether the gradients are checked: as asked for, else where a result on all images could be published."""
     able = [suite for suite in suites if can_be_checked(suite)]
     if request["checks"] and not able:
         raise UsageError("checks=True needs a suite with an untargeted iterative white-box attack, such as linf")
@@ -393,7 +393,7 @@ def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSourc
 
 
 def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:
-    """Tell whether a suite is run on fewer images than its data set, or than it was published with."""
+    """Return whether a suite is run on fewer images than its data set, or than it was published with."""
     layout = suite.definition.published if isinstance(suite.definition, CorruptionSuite) else None
     part = len(suite.source) < len(source) or suite.source.subset is not None or suite.rule is not None
     return part or (layout is not None and len(suite.source) < layout.images)

@@ -55,7 +55,7 @@ class RunOptions(TypedDict, total=False):
     """In Python also an object with images and labels. Where none is given, the model's own data set."""
     images: Annotated[int | None, Ge(1), Option("Only this many images, named in the tables.", _MODEL)]
     """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""
-    leave_out: Annotated[str | None, Option("N or N:SEED: not the images pcbench tune chose by.", _MODEL)]
+    leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL)]
     """The rest is measured, and called a subset."""
     timesteps: Annotated[int | None, Ge(0), Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"))]
     """Where none is given, the model's own."""
@@ -64,7 +64,7 @@ class RunOptions(TypedDict, total=False):
     random_predictors: Annotated[int | None, Option("Seed for untrained predictors.", _MODEL)]
     """The null control, marked in the results."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL)]
-    model_version: Annotated[str | None, Option("Your name for a model of unreadable source.", _MODEL)]
+    model_version: Annotated[str | None, Option("Your name for a model without readable source.", _MODEL)]
     epsilons: Annotated[Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK)]
     """They replace the suite's, in units of the pixel range [0,1]."""
     gradient: Annotated[Gradient, Option("exact or stop-error.", _ATTACK, "exact")]
@@ -78,14 +78,14 @@ class RunOptions(TypedDict, total=False):
         bool | None,
         Option("Collect evidence on the gradients; by default on all of the data, not on a part.", _ATTACK),
     ]
-    save_adversarials: Annotated[bool, Option("Keep adversarial images, lossless.", _ATTACK, default=False)]
+    save_adversarials: Annotated[bool, Option("Keep adversarial images without loss.", _ATTACK, default=False)]
     adversarials: Annotated[Path | str | None, Option("A run's kept images, to score by this model.", _ATTACK)]
-    """They stand in place of suites and data."""
+    """They replace suites and data."""
     backend: Annotated[Literal["fast", "reference"], Option("fast or reference.", _CORRUPTION, "fast")]
     """Which code makes the corruptions."""
     corrupted: Annotated[Path | str | None, Option("Published corrupted files.", _CORRUPTION)]
-    """They are read in place of corrupting."""
-    jpeg_quality: Annotated[int | None, Ge(1), Le(100), Option("Recompress as published (85).", _CORRUPTION)]
+    """They are read, and no images are corrupted."""
+    jpeg_quality: Annotated[int | None, Ge(1), Le(100), Option("Recompress as JPEG; published: 85.", _CORRUPTION)]
     seed: Annotated[int, Ge(0), Option("Seed of all randomness.", _RUN, 0)]
     batch_size: Annotated[int | None, Ge(1), Option("Images in one pass.", _RUN)]
     """Where none is given, 128 up to 64 px, else 32."""
@@ -97,13 +97,13 @@ class RunOptions(TypedDict, total=False):
     """The graphs of attacks are built one timestep at a time."""
     out: Annotated[Path | str | None, Option("The run's folder.", _RUN, repeats=False)]
     """Where none is given, results/runs/MODEL-SUITES-KEY."""
-    again: Annotated[bool, Option("Compute anew; discards unfinished work.", _RUN, default=False, repeats=False)]
+    again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
     workers: Annotated[int, Ge(1), Option("Processes that share the work.", _RUN, 1)]
-    threads: Annotated[int, Ge(1), Option("CPU threads of each worker; in the key.", _RUN, 2)]
+    threads: Annotated[int, Ge(1), Option("CPU threads of each worker (part of the key).", _RUN, 2)]
     """They can change the last bits of a number."""
     block_size: Annotated[int | None, Ge(1), Option("Images in one unit of work, a multiple of the batch.", _RUN)]
     """Where none is given, the smallest multiple of at least 512."""
-    mixed_machines: Annotated[bool, Option("Go on with another kind of machine's work.", _RUN, default=False)]
+    mixed_machines: Annotated[bool, Option("Continue work of another kind of machine.", _RUN, default=False)]
     allow_missing: Annotated[bool, Option("Finish without what cannot be computed.", _RUN, default=False)]
     """Tables say what is missing."""
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]

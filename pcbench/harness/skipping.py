@@ -22,7 +22,7 @@ class SkippedAttacks:
     skipped: int
     """How many were skipped."""
     spot_checked: int
-    """How many of the same kind were run all the same, chosen by seed."""
+    """How many of the same kind were run anyway, chosen by seed."""
     broken: int
     """How many of these broke their image, which was not expected."""
 

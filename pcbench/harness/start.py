@@ -1,4 +1,4 @@
-"""The door to a run: its lock is taken before anything heavy is imported, so that it is seen at once."""
+"""The entry to a run: its lock is taken before anything heavy is imported, so that it is seen at once."""
 
 from __future__ import annotations
 

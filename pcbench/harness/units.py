@@ -24,7 +24,7 @@ _Blocks = Sequence[Block]
 
 
 class _Planner:
-    """What all units of a run are cut by."""
+    """What determines how the units of a run are cut."""
 
     def __init__(self, spec: RunSpec, digests: Digests) -> None:
         self.settings: Settings = spec.settings
@@ -143,7 +143,7 @@ def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -
             cost = budgets * passes(attack, planner.times - 1 if timestep is None else timestep)
             blocks = planner.blocks(suite, condition, "attacks")
             for block, first in zip(blocks, clean, strict=True):
-                # Which images a rule keeps, the clean part of the same block says.
+                # The clean part of the same block says which images a rule keeps.
                 after = (first.path,) if suite.rule is not None else ()
                 yield Unit("attacks", condition, block, cost, after)
 

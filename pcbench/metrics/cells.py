@@ -54,7 +54,7 @@ class CellOutcomes:
     """Whether a rate of success is over the image: it was right (or, under a targeted attack, not at its target)
     before."""
     perturbation: npt.NDArray[np.float32]
-    """How far the scored image lies from the clean one in the attack's norm; not a number where there is not an attack.
+    """How far the scored image lies from the clean one in the attack's norm; NaN where there is not an attack.
     """
 
 
@@ -204,7 +204,7 @@ def _encoded(table: pa.Table, name: str) -> tuple[list[Any], npt.NDArray[np.int6
 
 
 def _norms(table: pa.Table, name: str) -> npt.NDArray[np.float32] | None:
-    """Return a column of numbers, not a number where it is empty; None where it is empty throughout."""
+    """Return a column of numbers, NaN where it is empty; None where it is empty throughout."""
     column: Any = table.column(name)
     if column.null_count == table.num_rows:
         return None

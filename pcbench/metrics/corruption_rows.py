@@ -59,9 +59,9 @@ def corruption_rows(
 ) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
-    A corruption some of whose severities are missing has no corruption error, nor has one whose baseline was measured
-    at another number of severities. A measure whose denominator is zero (a baseline
-    that makes no error, a network that makes none at t = 0) has no row.
+    A corruption some of whose severities are missing has no corruption error, and neither has one whose baseline was
+    measured at another number of severities. A measure whose denominator is zero (a baseline that
+    makes no error, a network that makes none at t = 0) has no row.
 
     Args:
         outcomes: One suite's.

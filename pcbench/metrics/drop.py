@@ -72,7 +72,7 @@ def find_drops(
         power: Probability with which the drops in `detectable` are found.
         side: ``"drop"`` fails for losses only, ``"change"`` for gains as well.
         flips: Random sign vectors; best such that alpha (flips + 1) is a whole number.
-        seed: Of the random signs.
+        seed: Seed of the random signs.
     """
     absent = np.isnan(differences)
     values = np.where(absent, 0.0, differences)
@@ -109,7 +109,7 @@ def critical_value(
         alpha: That probability.
         side: Whether the largest drop counts or the largest change of either sign.
         flips: Random sign vectors.
-        seed: Of the random signs.
+        seed: Seed of the random signs.
     """
     # Images that agree everywhere and rows in which all agree add 0 whatever the signs are.
     rows = values[:, squares > 0] / np.sqrt(squares[squares > 0])

@@ -25,10 +25,10 @@ def open_backbone(spec: str) -> nn.Module:
 
     Raises:
         UnknownNameError: The library has no such model.
-        UsageError: The text is none of the three, or the function cannot be had or returns no module.
+        UsageError: The text is none of the three, or the function cannot be imported or does not return a module.
     """
     library, _, name = spec.partition(":")
-    # Weights are loaded afterwards; what PyTorch starts with is no one's global state.
+    # Weights are loaded afterwards; PyTorch's random first weights must not change the global generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if library == "torchvision":
@@ -59,7 +59,7 @@ def call_function(spec: str) -> Any:
         except AttributeError as error:
             raise UsageError(f"{spec}: the module {module_name!r} has no function {function_name!r}") from error
         except Exception as error:
-            raise UsageError(f"{spec}: importing {module_name!r} fails: {_words(error)}; mend the module") from error
+            raise UsageError(f"{spec}: importing {module_name!r} fails: {_words(error)}; correct the module") from error
         if not callable(function):
             raise UsageError(f"{spec}: {function_name!r} is not a function")
         try:
@@ -67,7 +67,7 @@ def call_function(spec: str) -> Any:
         except PcbenchError:
             raise
         except Exception as error:
-            raise UsageError(f"{spec}: {function_name!r} fails: {_words(error)}; mend the function") from error
+            raise UsageError(f"{spec}: {function_name!r} fails: {_words(error)}; correct the function") from error
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class NetworkFacts:
     name: str
     """From the configuration."""
     backbone: str
-    """As the user named it."""
+    """The backbone as the user named it."""
     classes: int
     """How many classes the logits have."""
     traced: bool
@@ -62,7 +62,7 @@ class NetworkFacts:
 
 
 def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
-    """Convert a backbone as a configuration says, and tell what came of it: the verb `pcbench predify`.
+    """Convert a backbone as a configuration says, and describe the result: the verb `pcbench predify`.
 
     Args:
         config: A TOML file in Predify's format.
@@ -108,14 +108,14 @@ def converted_entry(model: str) -> ZooEntry:
     brings its own weights, and may state more in attributes `mean`, `std`, `preprocessing` and `class_names`.
 
     Raises:
-        UsageError: The file or the backbone is not there.
+        UsageError: The file or the backbone does not exist.
     """
     head, _, backbone = model.partition(SEPARATOR)
     path = Path(f"{head}.toml").resolve()
     size = read_configuration(path).table.input_size
     if not backbone:
         raise UsageError(
-            f"{model!r} names no backbone; write CONFIG.toml@torchvision:NAME, @timm:NAME or @module:function"
+            f"{model!r} does not name a backbone; write CONFIG.toml@torchvision:NAME, @timm:NAME or @module:function"
         )
     library, _, name = backbone.partition(":")
     describe = {"torchvision": _from_torchvision, "timm": _from_timm}.get(library, _from_function)

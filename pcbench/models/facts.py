@@ -15,7 +15,7 @@ Described = str | int | float | bool | None
 
 
 class LoadOptions(TypedDict, total=False):
-    """What may be said about a model beside its name."""
+    """What may be stated about a model besides its name."""
 
     timesteps: int | None
     """T; None means the model's own."""
@@ -35,7 +35,7 @@ class LoadOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model, without the model."""
+    """What is known of a model, without the network itself."""
 
     name: str
     """Its name in results."""

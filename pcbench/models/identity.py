@@ -27,7 +27,7 @@ _MAIN = "__main__"
 
 @dataclasses.dataclass(frozen=True)
 class ModelIdentity:
-    """What makes a user's model the model it is, its weights aside."""
+    """What identifies a user's model, apart from its weights."""
 
     code_sha256: str | None
     """Hash over the user's own modules that the model's code imports; None where some of the code cannot be read."""

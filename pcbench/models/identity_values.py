@@ -27,7 +27,7 @@ _DEEPEST = 60
 # A module's own bookkeeping. What hooks compute counts, though, so these four are read.
 _BOOKKEEPING = {*vars(nn.Module()), "_compiled_call_impl"}
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
-# What PyTorch keeps for itself, graphs and compiled code for two, holds addresses and counters.
+# What PyTorch keeps for itself, such as graphs and compiled code, holds addresses and counters.
 _INTERNAL = ("torch._", "torch.fx", "torch.jit", "torch.utils", "torch.autograd")
 
 
@@ -123,7 +123,7 @@ class ModelValues:
             self.modules |= {home, function.__module__ or home}
         else:
             self.lost.add(name)
-        # What a library writes on its functions, PyTorch's compiler for one, is often an address.
+        # What a library, such as PyTorch's compiler, writes on its functions is often an address.
         own = vars(function) if self._is_own(str(home)) else {}
         code = bytecode(function.__code__) if self._is_own(str(home)) else b""
         cells = [_cell(cell) for cell in function.__closure__ or ()]

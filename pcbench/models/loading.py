@@ -93,7 +93,7 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
 def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> ModelFacts:
     """Return what is known of a model; networks of the zoo, and those made from a configuration, are not built or run.
 
-    Others are loaded, for only they say how many classes and timesteps they have: what comes back is a `Model`.
+    Others are loaded, because only they say how many classes and timesteps they have: the result is a `Model`.
 
     Args:
         model: As for `load`.
@@ -131,7 +131,7 @@ def _without_folder(model: str) -> str:
 
 @dataclass(frozen=True)
 class _Gathered:
-    """A model of the zoo with all its weights at hand, not yet built."""
+    """A model of the zoo with all its weights, not yet built."""
 
     entry: ZooEntry
     options: _Options

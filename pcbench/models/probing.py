@@ -29,10 +29,10 @@ def probe(module: nn.Module, name: str) -> Tensor:
             continue
         if isinstance(logits, Tensor) and logits.dim() in (2, 3) and logits.shape[-2] == 2:
             return logits
-        raise UsageError(f"{name} gives no logits: (batch, classes), or (T+1, batch, classes) for every timestep")
+        raise UsageError(f"{name} does not give logits: (batch, classes), or (T+1, batch, classes) for every timestep")
     if stated is not None:
         raise ConfigurationError(
-            f"{name}: fails on images of the input_size that it states{reason}; mend one of the two"
+            f"{name}: fails on images of the input_size that it states{reason}; correct one of the two"
         ) from cause
     raise ConfigurationError(
         f"{name}: state the size of its images in an attribute input_size = (3, height, width){reason}"

@@ -1,7 +1,7 @@
 """Models of RobustBench to compare with (robustbench 1.1.1).
 
-Its import needs help: it says `autoattack` and means pyautoattack. Weights are RobustBench's own; where they are not
-at hand its loader downloads them.
+Its import needs help: it says `autoattack` and means pyautoattack. Weights are RobustBench's own; where they are
+missing its loader downloads them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def open_robustbench(name: str, folder: Path | str = "models") -> nn.Module:
     Raises:
         MissingExtraError: robustbench is not installed.
         UnknownNameError: RobustBench has no such data set, threat model or model.
-        WeightsError: The weights are not at hand and cannot be downloaded, or are damaged.
+        WeightsError: The weights are missing and cannot be downloaded, or are damaged.
         UsageError: The name is not of this form, or torchattacks is installed beside robustbench.
     """
     dataset, threat_model, model = _parts(name)
@@ -44,7 +44,7 @@ def open_robustbench(name: str, folder: Path | str = "models") -> nn.Module:
     except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         path = Path(folder) / dataset / threat_model / f"{model}.pt"
-        raise WeightsError(f"{name}: no usable weights in {path}, nor a download ({problem})") from None
+        raise WeightsError(f"{name}: no usable weights in {path}, and they cannot be downloaded ({problem})") from None
     return loaded.eval()
 
 

@@ -64,7 +64,7 @@ def _read_checkpoint(path: Path) -> StateDict:
             warnings.simplefilter("ignore", UserWarning)
             held: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise WeightsError(f"{path}: is refused, for reading it could run code; save the tensors alone") from None
+        raise WeightsError(f"{path}: is refused, because reading it could run code; save the tensors alone") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         problem = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: is not a readable checkpoint ({problem})") from None

@@ -63,7 +63,7 @@ class ZooEntry(Definition):
     preprocessing: PreprocessingTable = PreprocessingTable()
     """What happens to an image before the model sees it."""
     data: str | None = None
-    """The data source that the model was made for, where it is always at hand."""
+    """The data source that the model was made for, where it is always available."""
     pretrained: str | None = None
     """Which of the library's published weights the backbone takes where the user gives none."""
     backbone_weights_from: str | None = None
@@ -125,7 +125,7 @@ def zoo_listing() -> Iterator[tuple[str, str, str]]:
 
 
 def default_data(model: Any) -> str | None:
-    """Return the data source that a model is measured on where the user names none, if it is always at hand."""
+    """Return the data source that a model is measured on where the user names none, if it is always available."""
     return zoo_entry(model).data if isinstance(model, str) and model in zoo_names() else None
 
 

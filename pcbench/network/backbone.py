@@ -39,7 +39,7 @@ class Backbone(nn.Module):
         paths: The names of the PCoders' modules, in forward order.
 
     `prepare` computes what no PCoder can change; `run_timestep` computes the rest: it calls `replace(n, drive)` with
-    each PCoder's drive and goes on with what that returns. Neither keeps anything between calls.
+    each PCoder's drive and continues with what that returns. Neither keeps anything between calls.
     """
 
     def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
@@ -79,8 +79,8 @@ class Backbone(nn.Module):
         """Run once, noting what the backbone does to its own values.
 
         From here on, values that a later step changes in place are handed to it as copies: a representation stays
-        what it is, and what timesteps share stays the same for all. Layers keep working in place, for a backbone may
-        use what they leave behind.
+        what it is, and what timesteps share stays the same for all. Layers keep working in place, because a backbone
+        may use what they leave behind.
 
         Args:
             images: e_0, of the configuration's input size.

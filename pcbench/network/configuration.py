@@ -34,7 +34,7 @@ class PCoderTable(Definition):
     """One entry of `[[pcoders]]`.
 
     `error_window` is C of the gradient scale: how many prediction cells one cell of the representation reaches.
-    Where it is absent it is counted. A float is accepted, for it may be the square of a published root.
+    Where it is absent it is counted. A float is accepted, because it may be the square of a published root.
     """
 
     module: str = Field(min_length=1)
@@ -68,7 +68,7 @@ class NetworkConfiguration:
     hyperparameters: tuple[Hyperparameters, ...]
     """β, λ, α of each PCoder, from the first to the last; the last one's λ is 0."""
     source: str
-    """The file's name, or what stands for it in errors."""
+    """The file's name, or its name in errors."""
 
     def problem(self, pcoder: int, problem: str) -> ConfigurationError:
         """Return the error that names a PCoder (counted from 0 here, from 1 in the message) and its problem."""
@@ -80,8 +80,8 @@ def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfigu
     """Read a configuration from a TOML file or from a mapping with the same keys.
 
     Raises:
-        DefinitionError: The file is missing, no TOML, or holds an unknown key or a value of the wrong type.
-        ConfigurationError: Values that make no network: negative weights, β + λ > 1, a size of 0.
+        DefinitionError: The file is missing, is not TOML, or holds an unknown key or a value of the wrong type.
+        ConfigurationError: Values that do not make a network: negative weights, β + λ > 1, a size of 0.
     """
     if isinstance(config, Mapping):
         source, raw = "the configuration", dict(config)

@@ -94,7 +94,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     paths = [pcoder.path for pcoder in configuration.table.pcoders]
     shape = configuration.table.input_size
     first = next(backbone.parameters(), torch.empty(0))
-    # Any fixed pattern will do that is not constant.
+    # Any fixed pattern that is not constant is suitable.
     probe = torch.linspace(-1, 1, shape[0] * shape[1] * shape[2], dtype=first.dtype, device=first.device)
     probe = probe.sin_().reshape(1, *shape)
     with torch.inference_mode(mode=False), torch.no_grad():
@@ -133,12 +133,12 @@ def _check_outputs(configuration: NetworkConfiguration, drives: dict[int, Any], 
     order = list(drives)
     for index, drive in drives.items():
         if not isinstance(drive, Tensor) or drive.dim() < 2:
-            raise configuration.problem(index, "the module gives no tensor (batch, …); name one that does")
+            raise configuration.problem(index, "the module does not give a tensor (batch, …); name one that does")
     if order != sorted(order):
         modules = ", ".join(configuration.table.pcoders[index].module for index in order)
         raise ConfigurationError(f"{configuration.source}: PCoders are listed in forward order; here: {modules}")
     if not isinstance(logits, Tensor) or logits.dim() != 2:
-        raise ConfigurationError(f"{configuration.source}: the backbone gives no logits (batch, classes)")
+        raise ConfigurationError(f"{configuration.source}: the backbone does not give logits (batch, classes)")
     if not _same(logits, expected):
         raise ConfigurationError(f"{configuration.source}: the backbone answers the same image differently each time")
 
@@ -175,7 +175,8 @@ def _check_prediction(
         raise configuration.problem(index, f"the predictor cannot take e_{index + 1} {shape}: {problem}") from None
     if predicted != below:
         raise configuration.problem(
-            index, f"the predictor makes {predicted} of e_{index + 1} {shape}, but e_{index} is {below}; change it so"
+            index,
+            f"the predictor makes {predicted} of e_{index + 1} {shape}, but e_{index} is {below}; change the predictor",
         )
 
 

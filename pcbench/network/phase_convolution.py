@@ -2,8 +2,8 @@
 
 A transposed convolution of stride s is s x s ordinary convolutions, one for each phase of the output's rows and
 columns. Laid out as one convolution with s x s times the channels, kernels filled up with zeros, it has more
-multiplications than the transposed form; with few channels it is still several times faster, for PyTorch has no fast
-transposed form there.
+multiplications than the transposed form; with few channels it is still several times faster, because PyTorch has no
+fast transposed form there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
 
 
 def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Return whether a layer that learns is faster so: its kernels are laid out again at every step."""
+    """Return whether a layer that learns is faster this way: its kernels are laid out again at every step."""
     pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
     return pixels >= _LEAST_PIXELS_TO_LEARN and suits_phases(layer, value)
 

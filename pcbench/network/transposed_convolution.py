@@ -29,7 +29,7 @@ _WORTH_ONEDNN = 2**14
 
 
 def suits_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Tell whether a layer, for this input, is one that is faster by tiles.
+    """Return whether a layer, for this input, is one that is faster by tiles.
 
     It is where the layer doubles the sides of images with an even kernel of at least 8 pixels, 32 channels or more,
     in float32 on a CPU.
@@ -56,7 +56,7 @@ def suits_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
 
 
 def suits_learning_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Tell whether a layer that learns is faster by tiles; its kernels change at every step, so tiles must be many."""
+    """Return whether a layer that learns is faster by tiles; its kernels change at every step, so it needs many."""
     pixels = _pixels(value)
     tiles = value.shape[0] * -(-value.shape[-2] // pixels) * -(-value.shape[-1] // pixels)
     return tiles >= _LEAST_TILES_TO_LEARN and suits_tiles(layer, value)
@@ -164,7 +164,7 @@ def weight_gradient(value: Tensor, cotangent: Tensor, size: int) -> Tensor:
 
     Args:
         value: The layer's input, (batch, channels_in, height, width).
-        cotangent: Of the layer's output, (batch, channels_out, 2 height, 2 width).
+        cotangent: Cotangent of the layer's output, (batch, channels_out, 2 height, 2 width).
         size: k.
     """
     kernel, pixels = size // 2, _pixels(value)

@@ -9,7 +9,7 @@ _ROUNDING = 1e-5
 
 
 def outside_unit_range(images: Tensor) -> str | None:
-    """Say from where to where images reach, if that is outside [0,1]; None if they are inside.
+    """Return the range of images in words if it leaves [0,1]; None if it does not.
 
     Args:
         images: Any shape; NaN is outside.

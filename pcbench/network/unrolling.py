@@ -35,7 +35,7 @@ class Unrolled:
     """``reconstructions[t]`` is the prediction of e_0, the normalised image; empty unless kept."""
 
     def diverged(self, growth: float = 10.0) -> Tensor:
-        """Tell which images' representations grow without bound.
+        """Return which images' representations grow without bound.
 
         Args:
             growth: How many times larger than at t = 0 (or than the batch's mean at t = 0, where that is larger) a
@@ -49,14 +49,14 @@ class Unrolled:
 
 
 def diverged(magnitudes: Tensor, growth: float = 10.0) -> Tensor:
-    """Tell which images diverge, from the magnitudes (T+1, N, batch) alone; see `Unrolled.diverged`."""
+    """Return which images diverge, from the magnitudes (T+1, N, batch) alone; see `Unrolled.diverged`."""
     start = torch.maximum(magnitudes[0], magnitudes[0].mean(1, keepdim=True))
     return ~((magnitudes <= growth * start) & magnitudes.isfinite()).all(1).all(0)
 
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Everything that one pass over some images needs, but its state."""
+    """Everything that one pass over some images needs, except its state."""
 
     backbone: Backbone
     """The backbone, cut at the PCoders."""

@@ -33,7 +33,7 @@ class Hyperparameters:
 
 
 def is_zero(weight: float | Tensor) -> bool:
-    """Return whether a weight is the constant 0; a tensor is not, for it may be learned."""
+    """Return whether a weight is the constant 0; a tensor is not, because it may be learned."""
     return not isinstance(weight, Tensor) and weight == 0
 
 
@@ -63,7 +63,7 @@ def updated(
 
 
 def _plus(total: Tensor, term: Tensor, weight: float | Tensor) -> Tensor:
-    # In place where the weight is a number: `total` is no one else's, and large ones cost a pass over memory each.
+    # In place where the weight is a number: nothing else uses `total`, and large ones cost a pass over memory each.
     return total + term * weight if isinstance(weight, Tensor) else total.add_(term, alpha=weight)
 
 

@@ -49,7 +49,7 @@ class Panel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Described:
+class Captioned:
     """What every figure has, whatever is drawn in it."""
 
     name: str
@@ -77,7 +77,7 @@ class Described:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Chart(Described):
+class Chart(Captioned):
     """A figure of lines before it is drawn."""
 
     x_label: str

@@ -16,7 +16,7 @@ from pcbench.metrics.shown import shown_epsilon
 from pcbench.metrics.transfer import TRANSFER
 from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
-from pcbench.reports.charts import Described, attack_title, texts
+from pcbench.reports.charts import Captioned, attack_title, texts
 from pcbench.reports.matrices import Entry, entry
 from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH
 
@@ -37,7 +37,7 @@ class HeatMapPanel:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class HeatMap(Described):
+class HeatMap(Captioned):
     """A figure of matrices before it is drawn."""
 
     panels: tuple[HeatMapPanel, ...]

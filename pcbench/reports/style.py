@@ -42,7 +42,7 @@ _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "pcbench",
 }
 
-# The dates of making, and the versions of libraries, would make equal figures unequal files.
+# The dates of making, and the versions of libraries, would make the files of equal figures differ.
 _METADATA: dict[str, dict[str, str | None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},

@@ -2,7 +2,7 @@
 
     <folder>/manifest.json       the RunSpec as resolved, its key, versions, times, a hash of every file
     <folder>/locations.toml      where files were and on which host, not published and not needed to read the run
-    <folder>/images.parquet      the images that it is on, with a hash of each
+    <folder>/images.parquet       the images of the run, with a hash of each
     <folder>/outcomes/<suite>/   Parquet, one row an image x condition x timestep
     <folder>/representations/    likewise, where a suite measures the network's inner states
     <folder>/checks/             what the verdicts on the attacks' gradients were made of, and `checks.json` beside it
@@ -130,7 +130,11 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
         unfinished = folder.name.endswith(UNFINISHED) or partial_folder(folder).is_dir()
-        state = "an unfinished run: start it again to go on" if unfinished else "no run of pcbench (no manifest.json)"
+        state = (
+            "an unfinished run: start it again to continue"
+            if unfinished
+            else "not a run of pcbench (without manifest.json)"
+        )
         raise UsageError(f"{folder} is {state}")
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -178,6 +182,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _listed(folder: Path) -> list[Path]:
-    """Return the files that a manifest lists: not the report, which can be made again, nor what is not published."""
+    """Return the files that a manifest lists: neither the report, which can be made again, nor unpublished files."""
     found = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
     return sorted(path for path in found if path.relative_to(folder).parts[0] not in (_REPORT, MARKER, LOCATIONS))

@@ -187,7 +187,7 @@ def _take(target: Path) -> BaseFileLock:
         timeout=_PATIENCE_SECONDS,
         poll_interval=0.02,
         thread_local=False,
-        fallback_to_soft=False,  # it does not renew its file: another computer's would stay for ever
+        fallback_to_soft=False,  # it does not renew its file: another computer's would stay permanently
     )
     try:
         lock.acquire()

@@ -58,7 +58,7 @@ class DataSpec(Definition):
     """How many images were left out because hyperparameters were tuned on them, and the seed."""
     former_fingerprint: str | None = None
     """The same hash over all images that the source holds, as specs of version 1 had it; None where the run is on a
-    part of them, for then the others are not read."""
+    part of them, because then the others are not read."""
 
 
 class Settings(Definition):

@@ -29,7 +29,7 @@ class SavedSuite:
     name: str
     """What tables call it: the suite they were made by, and the model they were made against."""
     version: int
-    """Of the way they are scored."""
+    """Version of the way they are scored."""
     attacks: tuple[tuple[Condition, tuple[float, ...]], ...]
     """The attacks, as conditions of this suite, each with its budgets."""
     files: tuple[tuple[Path, ...], ...]

@@ -31,7 +31,7 @@ class MeasuredErrors:
     clean: float
     """Error on the clean images, 0 to 1."""
     errors: dict[str, tuple[float, ...]]
-    """Of each corruption, at each severity, 1 first."""
+    """Errors under each corruption, at each severity, 1 first."""
     images: int
     """How many images these are errors on."""
 
@@ -51,7 +51,7 @@ def measure_baseline(
         model: The network.
         suite: Corruptions of pixels.
         source: The images.
-        seed: Of the corruptions, as in a run.
+        seed: Seed of the corruptions, as in a run.
         batch_size: Images in one pass.
         report: Called after each condition with (done, all).
 
@@ -97,7 +97,7 @@ def baseline_text(name: str, source: str, measured: MeasuredErrors) -> str:
     """Return a baseline file.
 
     Args:
-        name: Of the network.
+        name: The network's name.
         source: How the errors were made.
         measured: The errors.
     """

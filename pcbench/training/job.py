@@ -59,7 +59,7 @@ class TrainingRequest:
     folder: Path
     """Receives everything."""
     seed: int = 0
-    """Of first weights, order, noise and proposals."""
+    """Seed of first weights, order, noise and proposals."""
     changes: Mapping[str, Any] | None = None
     """Settings that replace the model's defaults, by name; see `TrainingSettings`."""
     images: int | None = None
@@ -112,7 +112,7 @@ class Trained:
     weights: Path
     """The safetensors file."""
     sha256: str
-    """Of that file."""
+    """Hash of that file."""
     configuration: Path | None
     """The tuned configuration; None without tuning."""
     network: PredictiveNetwork | None
@@ -250,7 +250,9 @@ def _open_network(request: TrainingRequest, backbone: Tensors | None) -> Predict
     if backbone is None or entry is None:
         network = load(request.model, random_predictors=request.seed, backbone_weights=request.backbone_weights).network
         if network is None:
-            raise ConfigurationError(f"{request.model} is without predictors to train; convert it with pcbench.predify")
+            raise ConfigurationError(
+                f"{request.model} does not have predictors to train; convert it with pcbench.predify"
+            )
         return network
     module = open_backbone(entry.backbone)
     fill(module, backbone, "the training")

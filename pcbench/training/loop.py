@@ -95,7 +95,7 @@ class _Training:
     def _learn(self, learner: Any, optimizer: Any, step: TrainingStep, images: Tensor, labels: Tensor) -> list[float]:
         """Do one step; return the sum of the losses over its images, of each term."""
         optimizer.zero_grad(set_to_none=True)
-        # What a dropout layer drops depends on seed and step alone, and nobody else's random numbers are touched.
+        # What a dropout layer drops depends on seed and step alone, and no other random numbers are changed.
         with torch.random.fork_rng():
             torch.manual_seed(
                 self.settings.seed * 1_000_003 + step.number * self.sampler.processes + self.sampler.process

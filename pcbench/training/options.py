@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from pcbench.options import Option
 
 _WHAT = "What is trained"
-_HOW = "How (the model's defaults where absent)"
+_HOW = "How (by default as the model states)"
 _WHERE = "Where"
 _SOURCE = "[^:]+:(?P<place>.+)"
 
@@ -28,12 +28,12 @@ class TrainOptions(TypedDict, total=False):
     epochs: Annotated[int | None, Option("Passes over the images.", _HOW)]
     batch_size: Annotated[int | None, Option("Images in a step, over all processes.", _HOW)]
     optimizer: Annotated[str | None, Option("sgd, rmsprop or adam.", _HOW)]
-    learning_rate: Annotated[float | None, Option("Of the first step.", _HOW)]
+    learning_rate: Annotated[float | None, Option("Learning rate of the first step.", _HOW)]
     weight_decay: Annotated[float | None, Option("L2.", _HOW)]
     schedule: Annotated[str | None, Option("constant or cosine.", _HOW)]
     trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
     seed: Annotated[int, Option("Seed of all randomness.", _HOW, 0)]
-    out: Annotated[Path | str | None, Option("Folder; a stopped training goes on from it.", _WHERE, repeats=False)]
+    out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
     processes: Annotated[int, Ge(1), Option("Processes that share the work; one a GPU.", _WHERE, 1)]
     workers: Annotated[int, Ge(0), Option("Processes that decode images.", _WHERE, 0)]
     device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu")]
@@ -43,10 +43,10 @@ class TuneOptions(TypedDict, total=False):
     """The options of `pcbench tune`."""
 
     model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
-    data: Annotated[str | None, Option("Validation images; the model's own where absent.", place=_SOURCE)]
+    data: Annotated[str | None, Option("Validation images; by default the model's own.", place=_SOURCE)]
     method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
     rounds: Annotated[int, Option("Trials of the search, steps of the descent.", default=24)]
-    timesteps: Annotated[int | None, Ge(0), Option("The answers at T count.", flags=("--timesteps", "-T"))]
+    timesteps: Annotated[int | None, Ge(0), Option("T; only its answers count.", flags=("--timesteps", "-T"))]
     images: Annotated[int, Ge(1), Option("Validation part of data without a validation split.", default=1000)]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]

@@ -43,7 +43,7 @@ def _call(fabric: Any, *, work: Callable[..., Any], arguments: tuple[Any, ...]) 
 
     result = work(fabric, *arguments)
     # A process that ends while it still belongs to the group is sometimes aborted by its own threads, and the training
-    # is lost with it. None leaves before all are done.
+    # is lost with it. No process ends before all are done.
     fabric.barrier()
     distributed.destroy_process_group()
     return result

@@ -24,7 +24,7 @@ class TrainingStep:
     """The part of one training step that one process does."""
 
     number: int
-    """Of the step, counted from 0 over all epochs."""
+    """Number of the step, counted from 0 over all epochs."""
     indices: NDArray[np.int64]
     """Indices of the images in the source."""
     batch: int

@@ -87,7 +87,7 @@ def search(
         network: The network whose hyperparameters are chosen; it is not changed.
         validation: The images and conditions that decide.
         trials: Number of trials.
-        seed: Of the proposals.
+        seed: Seed of the proposals.
         report: Called after each trial with (done, all, best score so far).
 
     Raises:

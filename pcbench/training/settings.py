@@ -32,7 +32,7 @@ class TrainingSettings:
     optimizer: Optimizer
     """``"sgd"`` (without momentum), ``"rmsprop"`` or ``"adam"``."""
     learning_rate: float
-    """Of the first step."""
+    """Learning rate of the first step."""
     weight_decay: float = 0.0
     """The L2 penalty of PyTorch's optimizers."""
     schedule: RateSchedule = "constant"

@@ -54,7 +54,7 @@ class NetworkOutcomes:
     """What one trained network predicted under one condition."""
 
     seed: int
-    """Of the training."""
+    """Seed of the training."""
     condition: int
     """0 (clean) to 5."""
     correct: Booleans
@@ -191,7 +191,7 @@ def summary_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
     """Return one row a condition: the mean difference over training seeds.
 
     The interval is Student's over the seeds' differences, so it holds for another training of the same network.
-    Networks that diverged on any image are counted, and take no part in the mean.
+    Networks that diverged on any image are counted, and are not part of the mean.
     """
     rows: list[dict[str, Any]] = []
     for condition in sorted({entry.condition for entry in outcomes}):

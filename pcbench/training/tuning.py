@@ -42,11 +42,11 @@ class TuningRequest:
     images: int = 1000
     """Size of the validation part of data without a validation split."""
     backbone_weights: Path | str | None = None
-    """As for a run."""
+    """File of the backbone's weights, as for a run."""
     weights: Path | str | None = None
-    """Of the predictors, as for a run."""
+    """File of the predictors' weights, as for a run."""
     seed: int = 0
-    """Of the noise, the proposals and the choice of validation images."""
+    """Seed of the noise, the proposals and the choice of validation images."""
 
 
 def tune(request: TuningRequest, report: Callable[[int, int, float], None] | None = None) -> Tuned:

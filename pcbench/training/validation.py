@@ -44,7 +44,7 @@ class Validation:
     conditions: tuple[int, ...] = CONDITIONS
     """0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`."""
     seed: int = 0
-    """Of the noise."""
+    """Seed of the noise."""
     batch_size: int = 180
     """Images in one pass."""
 

@@ -30,7 +30,7 @@ def search(
 
 
 def bracketing(radii: list[float], *, guess: float = 1.0, spot_checked: float = 1.0) -> Bracketing:
-    """`spot_checked` is what every pair draws: 1 is no spot check, 0 all of them."""
+    """`spot_checked` is what every pair draws: 1 means no spot check, 0 means all of them."""
     return Bracketing(EPSILONS, np.array(radii) * guess, np.ones(len(radii)), lambda _: spot_checked)
 
 

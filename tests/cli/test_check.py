@@ -65,7 +65,7 @@ def test_what_cannot_be_compared_is_one_line_and_exit_2(
     for arguments, problem in [
         (("check", other, "--against", reference), "data.preprocessing: {'crop': 32} -> {'crop': 28}"),
         (("check", other, "--against", tmp_path / "nowhere.npz"), "the file does not exist"),
-        (("check", tmp_path / "nowhere", "--against", reference), "no run of pcbench"),
+        (("check", tmp_path / "nowhere", "--against", reference), "not a run of pcbench"),
         (("check", other, "--against", other / "manifest.json"), "is not a reference, or is damaged"),
         (("check", other, "--against", reference, "--tolerated", "2"), "tolerated drop is a share"),
     ]:

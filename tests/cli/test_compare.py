@@ -29,7 +29,7 @@ def test_what_cannot_be_compared_is_one_line_and_exit_2(
     for arguments, problem in [
         (("compare", first, other), "data.preprocessing: {'crop': 32} -> {'crop': 28}"),
         (("compare", first), "has one timestep only"),
-        (("compare", tmp_path / "nowhere"), "no run of pcbench"),
+        (("compare", tmp_path / "nowhere"), "not a run of pcbench"),
     ]:
         capsys.readouterr()
         assert call(*arguments) == 2

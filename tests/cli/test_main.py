@@ -38,7 +38,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("run", "--images", "100000"), "holds 360 images"),
         (("run", "--suit", "x"), "--suite"),
         (("list", "modles"), "models"),
-        (("report", "nowhere"), "no run of pcbench"),
+        (("report", "nowhere"), "not a run of pcbench"),
         (("rum",), "No such command"),
     ],
 )

@@ -40,7 +40,7 @@ class Net(nn.Module):
 def make():
     return Net()
 """
-# Whoever starts the tests may have told its children to ignore these.
+# The program that starts the tests may have told its children to ignore these.
 SCRIPT = """
 import signal
 for name in ("SIGHUP", "SIGTERM"):
@@ -214,7 +214,7 @@ def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes
         kept = len(list(parts.rglob("*.part"))) - 1  # one holds the network's answers, by which it is known again
         (line,) = errors.splitlines()
         assert line == (
-            f"pcbench: stopped; {kept} of 7 units are kept in {parts.parent}; the same command goes on from here"
+            f"pcbench: stopped; {kept} of 7 units are kept in {parts.parent}; the same command continues from here"
         )
         assert 2 <= kept < 7
         assert holder(tmp_path / name) is None

@@ -113,7 +113,7 @@ def test_whole_imagenet_has_the_order_of_its_sorted_wordnet_ids(
 
 def test_folder_that_is_no_imagenet(imagenet: Path, tmp_path: Path, write_image: Callable[..., Path]) -> None:
     write_image(imagenet / "val" / "n99999999" / "1.JPEG")
-    with pytest.raises(DataError, match="n99999999 is none of the 1000 classes"):
+    with pytest.raises(DataError, match="n99999999 is not one of the 1000 classes"):
         open_source(f"imagenet-subset:{imagenet}", preprocessing=Preprocessing())
     write_image(tmp_path / "flat" / "pictures" / "1.JPEG")
     with pytest.raises(DataError, match="WordNet ids such as n01440764"):

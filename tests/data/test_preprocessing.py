@@ -68,7 +68,7 @@ def test_image_smaller_than_the_crop_is_refused_by_name() -> None:
         ({"resize": 0}, "resize must be a positive"),
         ({"crop": -1}, "crop must be a positive"),
         ({"resize": 224, "crop": 256}, "does not fit"),
-        ({"interpolation": "lanczos"}, "is none of nearest, bilinear, bicubic"),
+        ({"interpolation": "lanczos"}, "is not one of nearest, bilinear, bicubic"),
     ],
 )
 def test_senseless_contracts_are_refused(arguments: dict[str, Any], problem: str) -> None:

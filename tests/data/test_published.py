@@ -145,7 +145,7 @@ def test_arrays_that_are_not_as_published_are_refused(arrays: Path) -> None:
     with pytest.raises(DataError, match=r"fog\.npy: has the shape \(30, 3, 32, 32\)"):
         opened(arrays, "cifar-10-c", crop=32)
     (arrays / "fog.npy").write_bytes((arrays / "gaussian_noise.npy").read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"fog\.npy: is no array that can be read"):
+    with pytest.raises(DataError, match=r"fog\.npy: is not an array that can be read"):
         opened(arrays, "cifar-10-c", crop=32)
     np.save(arrays / "labels.npy", np.arange(30) % 7)
     with pytest.raises(DataError, match="same labels 5 times"):
@@ -154,7 +154,7 @@ def test_arrays_that_are_not_as_published_are_refused(arrays: Path) -> None:
 
 def test_pickled_array_is_not_opened(arrays: Path) -> None:
     np.save(arrays / "fog.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match=r"fog\.npy: is no array that can be read"):
+    with pytest.raises(DataError, match=r"fog\.npy: is not an array that can be read"):
         opened(arrays, "cifar-10-c", crop=32)
 
 

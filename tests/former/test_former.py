@@ -223,7 +223,7 @@ def test_every_shipped_suite_means_what_it_meant_to_former_runs(kind: Any, name:
     assert former_suites().get(folder_hash(folder)) == meaning, (
         f"{name} was edited. If only words were, add the folder's hash to pcbench/results/former_suites.json beside "
         "the one that is there. If its meaning was, results of before and after are not comparable: raise its version, "
-        "and leave former_suites.json as it is but for a new entry."
+        "and leave former_suites.json as it is except for a new entry."
     )
 
 
@@ -232,7 +232,7 @@ def test_every_shipped_suites_former_hash_leads_to_one_meaning() -> None:
 
 
 def test_the_tables_of_the_committed_study_are_read() -> None:
-    # No code of pcbench reads them; whoever opens them with pandas finds what the page beside them says.
+    # No code of pcbench reads them; a reader who opens them with pandas finds what the page beside them says.
     folder = RESULTS / "pdigits-noise"
     study = json.loads((folder / "study.json").read_text())
     assert "versions" in study
@@ -242,7 +242,7 @@ def test_the_tables_of_the_committed_study_are_read() -> None:
 
 
 def test_the_files_are_those_that_were_written_before() -> None:
-    # They cannot be made again: whoever changes one of them by mistake is told.
+    # They cannot be made again: a change by mistake is noticed.
     kept = sorted(path for path in HERE.rglob("*") if path.suffix in (".parquet", ".npz", ".safetensors", ".toml"))
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in kept)).hexdigest()
     assert digest == "b4611645fe4f777ebef966a201584dd15cc3d72950b5a294f9b5b2d31bf5337f"

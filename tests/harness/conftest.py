@@ -33,7 +33,7 @@ CONFIGURATION = {
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Leave out figures, page and example images, which take longer than these small runs, but for one test."""
+    """Leave out figures, page and example images, which take longer than these small runs, except in one test."""
     if "with_pictures" not in request.keywords:
         monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
         monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))

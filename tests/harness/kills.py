@@ -42,7 +42,7 @@ KILLS = 20
 """How many kills at random times there are, of one worker and of two."""
 IMAGES = 16
 """How many images the runs have that are killed at random times."""
-# The steps that may fail without a word: the run is whole without them.
+# The steps that may fail without a message: the run is whole without them.
 MAY_FAIL = ("unlink run.lock", "unlink run.holder.json", "run.partial/progress.json")
 # The steps that try out whether the place can be written: where they fail, this is wrong use.
 TRIALS = (".trial-", "run.holder.json", "mkdir run.partial")

@@ -1,4 +1,4 @@
-"""Oracle: a run in which nothing fails: what fails is told with its cause, the rest is kept, mending it is enough."""
+"""Oracle: a run in which nothing fails. What fails is named with its cause, and the rest is kept."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pcbench.results.directory import Run, open_run
 IMAGES, BATCH = 12, 4
 OPTIONS: dict[str, Any] = {"timesteps": 1, "progress": False, "batch_size": BATCH, "block_size": BATCH, "threads": 1}
 
-# It answers by its weights, and fails where the environment says so, which is no part of what it is known by.
+# It answers by its weights, and fails where the environment says so, which is not a part of what it is recognised by.
 MODEL = """
 import os
 import torch

@@ -88,7 +88,7 @@ def make():
 
 @pytest.fixture(scope="module", autouse=True)
 def without_report() -> Iterator[None]:
-    """Leave out pages and figures: they are made from a finished run, whoever worked."""
+    """Leave out pages and figures: they are made from a finished run, whichever worker computed it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
         yield
@@ -245,7 +245,7 @@ def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_fails_its_un
     text = str(failed.value)
     assert text.startswith(f"1 of {units} units failed: two: clean, images 17 to 24: its worker ended 2 times")
     assert "killed by SIGKILL, as the system does when memory runs out" in text
-    assert len(list((tmp_path / "run.partial" / "parts").rglob("*.part"))) == units  # and the answers, but for one
+    assert len(list((tmp_path / "run.partial" / "parts").rglob("*.part"))) == units  # and all but one of the answers
     # What is left is done by one worker, and is what one worker makes of the whole.
     measure("talking:make", tmp_path / "run", suites[:1])
     measure("talking:make", tmp_path / "whole", suites[:1])
@@ -260,7 +260,7 @@ def _wait_for(met: Callable[[], bool], seconds: float) -> None:
 
 
 def _alive(process: int) -> bool:
-    """Tell whether a process runs; one that ended and that nobody asked about yet does not."""
+    """Return whether a process runs; one that ended and that nobody asked about yet does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -25,7 +25,7 @@ def _errors(generator: np.random.Generator, images: int, rate: float, conditions
 
 
 def test_the_interval_is_scipys_bca() -> None:
-    """Oracle: scipy.stats.bootstrap(method="BCa"), which resamples on its own: ends agree but for that noise."""
+    """Oracle: scipy.stats.bootstrap(method="BCa"), which resamples on its own: ends agree except for that noise."""
     errors, _ = _errors(np.random.default_rng(0), 200, 0.1)
     sample = Sample({index: errors[:, index] for index in range(5)}, resamples=20000)
     ours = sample.estimate(MEAN, range(5))

@@ -274,7 +274,7 @@ def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(
     torch.testing.assert_close(network.unroll(images, 3).logits, expected)
     torch.testing.assert_close(network(images, 3), expected)
     torch.testing.assert_close(network.at(3)(images), expected[3])
-    # Without the normalisation, which a call of `unroll` once left out without a word, the logits are others.
+    # Without the normalisation, which a call of `unroll` once left out without a message, the logits are others.
     assert not torch.allclose(network.unroll_input(images, 3).logits, expected, atol=1e-3)
     with pytest.raises(UsageError, match=r"images reach from -.* in \[0,1\].*use unroll_input"):
         network.unroll(inputs, 3)

@@ -40,7 +40,7 @@ def test_an_unfinished_run_is_never_taken_for_a_whole_one(tmp_path: Path, spec: 
     for name in ("run", "run.partial"):
         with pytest.raises(UsageError, match="an unfinished run: start it again"):
             open_run(tmp_path / name)
-    with pytest.raises(UsageError, match="no run of pcbench"):
+    with pytest.raises(UsageError, match="not a run of pcbench"):
         open_run(tmp_path)
 
 

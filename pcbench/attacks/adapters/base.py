@@ -57,13 +57,13 @@ class Task:
 
     @property
     def epsilon(self) -> float:
-        """The batch's one radius; only for adapters that do not mix."""
+        """The one radius of the batch; only for adapters that do not mix radii."""
         return float(self.epsilons[0])
 
 
 @dataclass(frozen=True)
 class Found:
-    """What an attack came back with: images (not to be trusted), and forward passes spent on each, (batch,), int64."""
+    """What an attack returned: images (which are checked again), and forward passes spent on each, (batch,), int64."""
 
     images: Tensor
     queries: Tensor
@@ -97,7 +97,7 @@ class Counted(nn.Module):
 
 @contextmanager
 def frozen(classifier: nn.Module) -> Generator[None]:
-    """Keep a library's `backward()` from computing, and leaving behind, gradients of the classifier's parameters."""
+    """Stop a library's `backward()` from computing, and storing, gradients of the classifier's parameters."""
     learning = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
     for parameter in learning:
         parameter.requires_grad_(False)

@@ -11,7 +11,7 @@ from pcbench.attacks.adapters.base import Adapter, Found, Task
 class MinimalNorm:
     """A minimal-norm attack whose answers are kept.
 
-    At a budget the harness shortens the answer to the ball, so it counts where what is left still fools the model.
+    At a budget the harness shortens the answer to the ball, so it counts where the shortened one still fools the model.
 
     Args:
         adapter: The attack.

@@ -31,8 +31,8 @@ class Comparison:
     judged_only: int
     """How many only the judged attack broke."""
     p_value: float
-    """How likely so many images broken by the rival alone are, if neither were better (one-sided exact McNemar test).
-    """
+    """How likely at least this many images broken by the rival alone are, if neither attack were better (one-sided
+    exact McNemar test)."""
 
 
 def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Comparison:
@@ -51,7 +51,7 @@ def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray
 
 
 def too_few_broken(sign: str, epsilon: float, broken: NDArray[np.bool_], allowed: float) -> Comparison:
-    """Ask whether more than an allowed share of images stands where nearly all should fall (exact binomial test)."""
+    """Test whether too many images withstand an attack that should break nearly all (exact binomial test)."""
     standing = int((~broken).sum())
     p_value = binomtest(standing, len(broken), allowed, alternative="greater").pvalue if len(broken) else 1.0
     rate = float(broken.mean()) if len(broken) else 0.0
@@ -59,7 +59,7 @@ def too_few_broken(sign: str, epsilon: float, broken: NDArray[np.bool_], allowed
 
 
 def significant(comparisons: Sequence[Comparison], level: float) -> list[Comparison]:
-    """Return the comparisons that are significant together at a level, by Holm's correction; the surest first."""
+    """Return the comparisons that are significant together at a level, by Holm's correction; the smallest p first."""
     adjusted = holm([comparison.p_value for comparison in comparisons])
     ordered = sorted(zip(adjusted, comparisons, strict=True), key=lambda pair: pair[1].p_value)
     return [comparison for p_value, comparison in ordered if p_value <= level]

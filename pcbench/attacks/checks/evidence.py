@@ -23,7 +23,7 @@ from pcbench.attacks.sweep import scored_images
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.network.gradient import Gradient
 
-#: The kinds of evidence of every suite; those of its one-step attacks are called after them, such as "shown_fgsm".
+#: The kinds of evidence of every suite; those of its one-step attacks are named after them, such as "shown_fgsm".
 KINDS = ("gradients", "transfer", "random_search", "square", "more_steps", "widest", "stop_error")
 
 
@@ -154,7 +154,7 @@ def _transfer(
 
 @dataclass(frozen=True)
 class _Rival:
-    """What the judged attack is held against: another attack, its budget, or how it follows error terms."""
+    """What the judged attack is compared with: another attack, its budget, or how it follows error terms."""
 
     definition: AttackDefinition
     adapter: Adapter

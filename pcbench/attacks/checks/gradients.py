@@ -1,4 +1,4 @@
-"""Whether a classifier's gradients exist, are finite and not zero, and say what small steps do."""
+"""Whether a classifier's gradients exist, are finite and not zero, and predict what small steps do."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GradientEvidence:
 def gradient_numbers(classifier: nn.Module, eval_batch: EvalBatch) -> dict[str, NDArray[np.float64]]:
     """Look at the gradients at a batch of images.
 
-    Agreement is measured on the margin, the label's logit less the largest other one: a saturated cross-entropy
+    Agreement is measured on the margin, the label's logit minus the largest other one: a saturated cross-entropy
     changes by less than float32 can tell, and would look broken where only the loss is flat.
 
     Args:

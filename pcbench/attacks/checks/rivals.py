@@ -1,4 +1,4 @@
-"""Attacks that a sound white-box attack beats, or at least equals: what they win is a sign of broken gradients."""
+"""Attacks that a sound white-box attack beats, or at least equals: where one of them wins, gradients may be broken."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class EvalBatch:
 class RandomCorners:
     """Random search: corners of the L∞ ball, or points on the L2 sphere, until one breaks the image.
 
-    The plainest attack there is; one that follows gradients and loses to it follows nothing.
+    The plainest attack there is; an attack that follows gradients and loses to it follows nothing useful.
     """
 
     mixes_epsilons = True

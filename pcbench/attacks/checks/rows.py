@@ -92,11 +92,11 @@ class Numbers:
 
 
 def _plain(rows: pd.DataFrame) -> Iterator[tuple[str, str, int, int, str, float]]:
-    # A Parquet file may give texts as categories and a number that is none as an empty cell.
+    # A Parquet file may give texts as categories and NaN as an empty cell.
     values = rows["value"].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
     return zip(*(rows[name].tolist() for name in COLUMNS[:-1]), values, strict=True)
 
 
 def is_true(numbers: Mapping[str, float], ids: Iterable[str]) -> NDArray[np.bool_]:
-    """Return whether the number of each of some images says yes."""
+    """Return whether the number of each of some images is not 0."""
     return np.array([numbers[image_id] == 1 for image_id in ids], dtype=np.bool_)

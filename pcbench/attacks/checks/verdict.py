@@ -33,7 +33,7 @@ LEVEL = 0.01
 MOST_ZERO = 0.05
 #: A smaller correlation between gradients and finite differences is a sign.
 LEAST_AGREEMENT = 0.9
-#: In a ball that holds every image (or half of the way to it, under L2) no more than this share may stand.
+#: In a ball that holds every image (or half of the way to it, under L2) at most this share may withstand the attack.
 ALLOWED_STANDING = 0.02
 
 Verdict = Literal["consistent", "suspicious"]
@@ -59,9 +59,9 @@ class TimestepChecks:
     """The judged attack against its rivals."""
     shown: tuple[Comparison, ...]
     """Further comparisons that are not judged: one-step attacks; the gradient that holds the error terms constant,
-    whose `judged_rate` less `rival_rate` is the robustness that it would have claimed."""
+    whose `judged_rate` minus `rival_rate` is the robustness that it would have claimed."""
     transfer: tuple[dict[str, float | int | str | None], ...]
-    """How images made against this timestep do at all of them."""
+    """How often images made against this timestep succeed at each timestep."""
 
 
 def judge(
@@ -229,7 +229,7 @@ class _Evidence:
 
     def _paired(self, kind: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return what the judged attack and a rival break of the same images."""
-        # An image on the edge may count as right in one unit and not in another that ran on other hardware.
+        # An image near the decision boundary may count as right in one unit and not in another, on other hardware.
         ids = [image_id for image_id in self._images(kind, "broken") if image_id in self._success]
         rival = self._numbers.of(kind, self._timestep, "broken")
         return is_true(self._success, ids), is_true(rival, ids)

@@ -17,7 +17,7 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.norms import broadcast
 
 with warnings.catch_warnings():
-    # foolbox 3.3.4 imports scipy.ndimage.filters, a deprecated name; SciPy 2, which drops it, is pinned away.
+    # foolbox 3.3.4 imports scipy.ndimage.filters, a deprecated name; SciPy 2, which removes it, is excluded by a pin.
     warnings.simplefilter("ignore", DeprecationWarning)
     from foolbox import attacks
     from foolbox.attacks.base import FixedEpsilonAttack, MinimizationAttack

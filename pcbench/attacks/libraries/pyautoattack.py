@@ -3,7 +3,7 @@
 Images are attacked one by one, each under its own seed: the library draws random numbers for the whole batch, so
 neighbours would change an image's outcome. `together = true` among the parameters attacks a batch at once, under the
 seed of its first image: many times faster, and an image's outcome then depends on the batch. The parts run in the
-order of the version, each on the images that the earlier ones left standing.
+order of the version, each on the images that the earlier ones did not break.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AutoAttackAdapter:
 
     Raises:
         UnknownNameError: pyautoattack has no such version or part.
-        UsageError: The definition asks for what these attacks do not have.
+        UsageError: The definition asks for something that these attacks do not have.
     """
 
     mixes_epsilons = False

@@ -104,7 +104,7 @@ def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
     """Do one unit; any exception becomes this unit's failure, with the user's exception as its cause."""
     try:
         made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
-    except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units go on
+    except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units continue
         return Failure(reason_of(error), traceback.format_exc(), error)
     return Part(made.table, machine_kind(context.locations.device), made.files)
 

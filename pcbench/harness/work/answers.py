@@ -1,4 +1,4 @@
-"""The logits of a few images, by which a network that the user's own code makes is recognised when work goes on."""
+"""The logits of a few images, by which a network that the user's own code makes is recognised when work is resumed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
 
 
 def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
-    """Refuse to take up work of a network that answered the same images otherwise.
+    """Refuse to resume work of a network that answered the same images otherwise.
 
     Args:
         stored: Its answers.
@@ -63,7 +63,7 @@ def refuse_other_answers(stored: pa.Table, now: pa.Table) -> None:
     else:
         what = "gives another number of logits"
     raise UsageError(
-        f"the model {what}: it is not the network that this work was begun with, although its code and weights look "
+        f"the model {what}: it is not the network that this work was started with, although its code and weights look "
         "the same (or it draws random numbers); give another folder with `out`, or again=True to compute again"
     )
 

@@ -53,7 +53,7 @@ def _render(content: dict[str, object]) -> str:
     )
     environment.filters["percent"] = percent
     environment.filters["decimal"] = decimal
-    # Markup: three files of this package and of plotly's, no user's words among them.
+    # Markup: three files of this package and of plotly's, none with text of the user.
     return environment.get_template("page.html").render(
         **content,
         plotly=Markup(get_plotlyjs()),  # noqa: S704

@@ -52,7 +52,7 @@ def test_a_parquet_file_gives_the_rows_back(rows: pd.DataFrame, tmp_path: Path) 
         columns: dict[str, Any] = {name: pa.array(one[name].tolist()) for name in COLUMNS}
         for name in ("image_id", "check", "metric"):
             columns[name] = columns[name].dictionary_encode()
-        columns["value"] = pa.array(one["value"], from_pandas=True)  # what is no number is an empty cell
+        columns["value"] = pa.array(one["value"], from_pandas=True)  # NaN is an empty cell
         path = tmp_path / "evidence.parquet"
         parquet.write_table(pa.table(columns), path)
         again = parquet.read_table(path).to_pandas()

@@ -204,7 +204,7 @@ def test_the_same_runs_give_the_same_page(runs: list[Run], html: Path, tmp_path:
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run of pcbench"):
+    with pytest.raises(UsageError, match="not a run of pcbench"):
         write_page([tmp_path], tmp_path / "page.html")
     with pytest.raises(UsageError, match="at least one run"):
         write_page([], tmp_path / "page.html")
