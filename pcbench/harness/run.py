@@ -28,7 +28,7 @@ from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import RunOptions
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.reports.report import write_report
-from pcbench.results.directory import MANIFEST, Run, open_run
+from pcbench.results.directory import MANIFEST, PAGE, Run, open_run
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import ANSWERS, read_table
@@ -159,7 +159,7 @@ def _ask(question: Unit, engine: Engine) -> Part:
 def _reported(finished: Run) -> Run:
     """Make the report of a finished run if it is missing because the process was stopped before it."""
     folder = finished.folder / "report"
-    if not (folder / "index.html").is_file():
+    if not (folder / PAGE).is_file():
         write_report([finished], folder)
     return finished
 

@@ -58,16 +58,27 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
         WriteError: A file cannot be written.
     """
     made: list[Path] = []
-    several = metrics["model"].nunique() > 1
     with style():
-        for chart in [*charts(metrics), *matrices_of_transfer(metrics)]:
-            home = folder / chart.model if several else folder
+        for stem, chart in _stems(metrics):
             figure = _drawn(chart)
             for kind in FIGURE_FORMATS:
-                path = home / f"{chart.suite}-{chart.name}.{kind}"
+                path = folder / f"{stem}.{kind}"
                 save(figure, path, f"{chart.title}. {chart.caption}")
                 made.append(path)
     return made
+
+
+def figure_files(metrics: pd.DataFrame) -> list[str]:
+    """Return the names of the files that `write_figures` makes, within its folder and in its order."""
+    return [f"{stem}.{kind}" for stem, _ in _stems(metrics) for kind in FIGURE_FORMATS]
+
+
+def _stems(metrics: pd.DataFrame) -> list[tuple[str, Chart | HeatMap]]:
+    several = metrics["model"].nunique() > 1
+    return [
+        (f"{chart.model}/" * several + f"{chart.suite}-{chart.name}", chart)
+        for chart in [*charts(metrics), *matrices_of_transfer(metrics)]
+    ]
 
 
 def write_figure(name: str, runs: list[Run], out: Path) -> str:

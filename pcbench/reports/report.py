@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcbench.reports.figures import write_figures
+from pcbench.reports.figures import figure_files, write_figures
 from pcbench.reports.page.page import write_page
-from pcbench.results.directory import Run
+from pcbench.results.directory import PAGE, Run, list_report
 
 
 def write_report(runs: Sequence[Run], folder: Path) -> Path:
@@ -20,7 +20,10 @@ def write_report(runs: Sequence[Run], folder: Path) -> Path:
     Returns:
         The folder.
     """
-    for index, run in enumerate(runs):
-        write_figures(run.metrics, folder if index == 0 else folder / run.key)
-    write_page([run.folder for run in runs], folder / "index.html")
+    folders = {run.key if index else "": run for index, run in enumerate(runs)}
+    figures = (Path(name, figure) for name, run in folders.items() for figure in figure_files(run.metrics))
+    list_report(folder, [PAGE, *(path.as_posix() for path in figures)])
+    for name, run in folders.items():
+        write_figures(run.metrics, folder / name)
+    write_page([run.folder for run in runs], folder / PAGE)
     return folder

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,10 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
 LOCATIONS = "locations.toml"
 """Where the run was made and where its files were; it is not published, so no manifest lists it."""
+PAGE = "index.html"
+"""The page of a report."""
 _REPORT = "report"
+_REPORT_LIST = ".report.json"
 _FIGURE_ENDINGS = (".svg", ".pdf", ".png")
 
 
@@ -164,16 +167,40 @@ def foreign_files(run: Run) -> list[str]:
 
 
 def _foreign_in_report(folder: Path) -> list[str]:
-    """Return what is neither the page nor a figure; the manifest does not list the report, which can be made again."""
-    found = [path for path in sorted((folder / _REPORT).rglob("*")) if path.is_file()]
-    here = set(found)
-    # A figure is there in every format, so a picture that somebody put beside the figures is alone.
-    foreign = (
-        path
-        for path in found
-        if path.name != "index.html" and not here.issuperset(path.with_suffix(kind) for kind in _FIGURE_ENDINGS)
+    """Return what pcbench did not put into a report; the manifest does not list it, because it can be made again."""
+    report = folder / _REPORT
+    paths = [path for path in report.rglob("*") if path.is_file() and not path.name.startswith(files.TRIAL)]
+    found = {path.relative_to(report).as_posix() for path in paths}
+    listed = _listed_in_report(report)
+    if not listed:
+        # An earlier pcbench made no list. A figure is there in every format, so a picture of somebody else's is alone.
+        stems = {name.rpartition(".")[0] for name in found}
+        whole = (stem for stem in stems if found.issuperset(f"{stem}{kind}" for kind in _FIGURE_ENDINGS))
+        listed = [f"{stem}{kind}" for stem in whole for kind in _FIGURE_ENDINGS]
+    known = {PAGE, _REPORT_LIST, *listed}
+    known |= {name + UNFINISHED for name in known}  # left by a process that was killed
+    return sorted((report / name).relative_to(folder).as_posix() for name in found - known)
+
+
+def list_report(report: Path, names: Iterable[str]) -> None:
+    """Note which files a report will have, before it is written: what is not listed is somebody else's.
+
+    Args:
+        report: Its folder.
+        names: The files' names in it, with ``/`` between folders.
+    """
+    there = (
+        name for end in ("", UNFINISHED) for name in _listed_in_report(report) if (report / (name + end)).is_file()
     )
-    return [path.relative_to(folder).as_posix() for path in foreign]
+    write_json(report / _REPORT_LIST, {"made_by": "pcbench", "files": sorted({*there, *names})})
+
+
+def _listed_in_report(report: Path) -> list[str]:
+    try:
+        content: Any = json.loads((report / _REPORT_LIST).read_text(encoding="utf-8"))
+        return [str(name) for name in content["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

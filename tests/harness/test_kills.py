@@ -71,6 +71,13 @@ def _writing(points: list[str]) -> list[int]:
 
 
 def _publishing(points: list[str]) -> list[int]:
-    """The points between which one folder takes the other's name, and the last ones of the unfinished folder."""
-    names = ("rename run", "rename run.partial/replaced", "unlink run.partial/.pcbench.json", "rmdir run.partial")
+    """The points between which one folder takes the other's name, the last ones of the unfinished folder, and the page,
+    which is written into the finished one."""
+    names = (
+        "rename run",
+        "write run/report/index.html",
+        "rename run.partial/replaced",
+        "unlink run.partial/.pcbench.json",
+        "rmdir run.partial",
+    )
     return [number for number, point in enumerate(points) if point.partition(" ")[2] in names]

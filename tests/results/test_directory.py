@@ -12,7 +12,7 @@ import pytest
 
 from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER
-from pcbench.results.directory import Run, foreign_files, open_run, partial_folder
+from pcbench.results.directory import Run, foreign_files, list_report, open_run, partial_folder
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import OUTCOMES, read_outcomes
 from pcbench.results.workspace import begin
@@ -88,6 +88,21 @@ def test_files_that_the_run_did_not_make_are_found_in_its_report_too(tmp_path: P
         (report / name).write_text("")
     found = foreign_files(open_run(run.folder))
     assert [name for name in found if name.startswith("report/")] == ["report/mine.png", "report/notes.txt"]
+
+
+def test_a_report_that_was_killed_while_it_was_written_holds_nothing_foreign(tmp_path: Path, finish: Finish) -> None:
+    run = finish(tmp_path / "run")
+    report = run.folder / "report"
+    list_report(report, ["index.html", "accuracy.svg", "accuracy.pdf"])
+    for name in ("accuracy.svg", "accuracy.pdf.partial", ".report.json.partial", "mine.svg", "mine.png.partial"):
+        (report / name).write_text("")
+    assert foreign_files(open_run(run.folder)) == ["report/mine.png.partial", "report/mine.svg"]
+    # A later pcbench draws other figures; those that are there stay its own.
+    list_report(report, ["index.html", "success.svg"])
+    assert foreign_files(open_run(run.folder)) == ["report/mine.png.partial", "report/mine.svg"]
+    # A list that somebody damaged knows nothing.
+    (report / ".report.json").write_text("{")
+    assert "report/accuracy.svg" in foreign_files(open_run(run.folder))
 
 
 def test_outcomes_of_version_2_are_read_under_todays_names(tmp_path: Path, outcomes: pa.Table) -> None:
