@@ -140,7 +140,7 @@ def _prepare() -> None:
     code_hash(METRICS_CODE)
     machine_kind("cpu")
     versions = library_versions(["pcbench.harness.context"])
-    plan.library_versions = lambda _: versions
+    plan.library_versions = lambda _, **__: versions
     sources.open_digits = functools.cache(sources.open_digits)
     sources.open_digits("test", Preprocessing())
     progress._SECONDS_BETWEEN_FILES = float("inf")  # else the number of points would depend on the time

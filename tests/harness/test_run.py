@@ -45,7 +45,7 @@ def test_two_runs_of_a_spec_give_the_same_bytes(
     assert (one.folder / "metrics.csv").read_bytes() == (two.folder / "metrics.csv").read_bytes()
     assert list(pd.read_csv(one.folder / "metrics.csv").columns) == COLUMNS
     figures = sorted(path.relative_to(one.folder) for path in (one.folder / "report").iterdir())
-    assert {path.suffix for path in figures} == {".svg", ".png", ".pdf", ".html"}
+    assert {path.suffix for path in figures} == {".svg", ".png", ".pdf", ".html", ".json"}
     for path in figures:
         assert path.suffix == ".html" or (one.folder / path).read_bytes() == (two.folder / path).read_bytes()
 
