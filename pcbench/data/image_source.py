@@ -61,6 +61,7 @@ class ImageSource:
     subset: str | None = None
     """How a part of the data set was chosen, in words; None for the whole of it."""
     _positions: NDArray[np.int64] | None = None
+    _stored_labels: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -217,7 +218,18 @@ class ImageSource:
             labels=self.labels[chosen],
             subset=subset,
             _positions=positions,
+            _stored_labels=self.stored_labels,
         )
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where in the store each image lies, shape (images,)."""
+        return np.arange(len(self)) if self._positions is None else self._positions
+
+    @property
+    def stored_labels(self) -> NDArray[np.int64]:
+        """The labels of all images of the store, in its order, also of those that are not among these."""
+        return self.labels if self._stored_labels is None else self._stored_labels
 
     def _position(self, index: int) -> int:
         return index if self._positions is None else int(self._positions[index])

@@ -45,6 +45,8 @@ class PublishedFiles:
     images: ImageSource
     """The images of the first condition; ids and labels are those of all conditions."""
     _conditions: _Conditions
+    by_order: bool = False
+    """Whether the ids are no more than the images' order."""
 
     def source(self, corruption: str, severity: int) -> ImageSource:
         """Return the images under one corruption at one severity, in the order of `images`.
@@ -65,11 +67,16 @@ class PublishedFiles:
     def align(self, clean: ImageSource) -> PublishedFiles:
         """Return the images that a clean source holds, in its order, so that clean and corrupted rows are paired.
 
+        Images are paired by their ids. Arrays, which hold no names, are also paired by their order: with a clean
+        source of other ids that has the same labels in the same order.
+
         Raises:
             DataError: A clean image is not among the published ones, or has another label there.
         """
         index_of = {name: index for index, name in enumerate(self.images.ids)}
         missing = [name for name in clean.ids if name not in index_of]
+        if len(missing) == len(clean) and self.by_order:
+            return self._aligned_by_order(clean)
         if missing:
             raise DataError(
                 f"{self.suite}: {len(missing)} of the {len(clean)} images of {clean.name} are not among the "
@@ -85,6 +92,19 @@ class PublishedFiles:
             )
         part = None if len(chosen) == len(self.images) else f"{len(chosen)} of {len(self.images)} images"
         return replace(self, images=self.images.select(chosen, subset=part or self.images.subset))
+
+    def _aligned_by_order(self, clean: ImageSource) -> PublishedFiles:
+        labels, published = clean.stored_labels, self.images.labels
+        if not np.array_equal(labels, published):
+            same = np.count_nonzero(labels == published) if len(labels) == len(published) else 0
+            why = f"{same} of {len(published)} labels agree" if same else f"{len(labels)} images, not {len(published)}"
+            raise DataError(
+                f"{self.suite}: the images of {clean.name} are not the published ones in their order ({why}); give the "
+                "test images of the data set that was corrupted, in its own order, such as torchvision:CIFAR10"
+            )
+        part = None if len(clean) == len(published) else f"{len(clean)} of {len(published)} images"
+        chosen = self.images.select(clean.positions, subset=part or self.images.subset)
+        return replace(self, images=replace(chosen, ids=clean.ids))
 
     def fingerprint(self) -> str:
         """Return the sha256 over ids, labels and the bytes of every image under every corruption and severity.
@@ -151,7 +171,8 @@ class _Found:
         part = self.subset
         if len(self.images) != layout.images:
             part = f"{len(self.images)} of {layout.images} images"
-        return PublishedFiles(self.suite, self.corruptions, replace(self.images, subset=part), self.conditions)
+        images = replace(self.images, subset=part)
+        return PublishedFiles(self.suite, self.corruptions, images, self.conditions, layout.files == "arrays")
 
 
 @dataclass(frozen=True)

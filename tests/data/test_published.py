@@ -166,6 +166,30 @@ def test_labels_of_the_clean_images_must_agree(arrays: Path) -> None:
         published.align(open_source(clean, preprocessing=Preprocessing()))
 
 
+def test_arrays_are_paired_by_order_with_the_same_labels_in_the_same_order(arrays: Path) -> None:
+    # Oracle: the rows of the array itself; CIFAR-10 as Parquet or as torchvision's object has other ids.
+    published, pixels = opened(arrays, "cifar-10-c", crop=32), np.load(arrays / "fog.npy")
+    clean = open_source((np.zeros((6, 32, 32, 3), dtype=np.uint8), [3, 1, 4, 1, 5, 9]), preprocessing=Preprocessing())
+    whole = published.align(clean)
+    assert whole.images.ids == clean.ids
+    np.testing.assert_array_equal(whole.source("fog", 2).load(range(6)), pixels[6:12].transpose(0, 3, 1, 2))
+    part = published.align(clean.take(3))
+    assert part.images.ids == clean.take(3).ids
+    assert part.images.subset == "3 of 6 images"
+    rows = [clean.ids.index(name) for name in part.images.ids]
+    np.testing.assert_array_equal(part.source("fog", 5).load(range(3)), pixels[24:][rows].transpose(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"), [([3, 1, 4, 1, 9, 5], "4 of 6 labels agree"), ([3, 1, 4, 1, 5, 9, 2], "7 images, not 6")]
+)
+def test_arrays_are_not_paired_with_images_in_another_order(arrays: Path, labels: list[int], why: str) -> None:
+    pixels = np.zeros((len(labels), 32, 32, 3), dtype=np.uint8)
+    clean = open_source((pixels, labels), preprocessing=Preprocessing())
+    with pytest.raises(DataError, match=f"not the published ones in their order .{why}.; give .*torchvision:CIFAR10"):
+        opened(arrays, "cifar-10-c", crop=32).align(clean.take(3))
+
+
 def test_unknown_corruptions_and_severities(folders: Path) -> None:
     published = opened(folders)
     with pytest.raises(UnknownNameError, match="did you mean 'fog'"):
