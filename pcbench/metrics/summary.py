@@ -39,7 +39,7 @@ def summarise(
             "subset, not comparable".
 
     Returns:
-        The columns `pcbench.results.metrics_table.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0),
+        The columns `pcbench.results.columns.METRICS_COLUMNS`: rates and CE as ratios (the baseline is 1.0),
         epsilon in [0,1] pixel units. Wilson intervals where one row is one image, BCa bootstrap over images where
         conditions are pooled. `n` is the number of eligible images.
 

@@ -186,6 +186,36 @@ IMAGES_COLUMNS: Mapping[str, Column] = {
 }
 """One row an image that a run is on, in the source's order."""
 
+_AS_IN_OUTCOMES = ("norm", "epsilon", "targeted", "gradient", "attacked_timestep")
+
+METRICS_COLUMNS: Mapping[str, Column] = {
+    "model": Column(pa.string(), "the model's name"),
+    "suite": Column(pa.string(), "the suite's name"),
+    "kind": Column(
+        pa.string(), "`clean`, `corruption`, `noise`, `attack`, or `summary` where several conditions are pooled"
+    ),
+    "name": Column(pa.string(), "the corruption, noise or attack; empty for summaries", may_be_empty=True),
+    "severity": Column(pa.int8(), "the severity, from 1; empty where all severities are pooled", may_be_empty=True),
+    **{name: OUTCOMES_COLUMNS[name] for name in _AS_IN_OUTCOMES},
+    "timestep": Column(pa.int16(), "the number of updates; 0 is the feedforward network", "t"),
+    "baseline": Column(
+        pa.string(),
+        "the network that a corruption error is relative to; followed by `(subset, not comparable)` where the run is "
+        "on a part of the suite's images or classes",
+        may_be_empty=True,
+    ),
+    "metric": Column(pa.string(), "what the number is, see below"),
+    "value": Column(
+        pa.float64(),
+        "the number; NaN where it is a mean over no image",
+        "a ratio: 1.0 is 100 %, or the baseline's own error; for distances their own unit",
+    ),
+    "ci_low": Column(pa.float64(), "the lower end of its 95 % interval", "as `value`"),
+    "ci_high": Column(pa.float64(), "the upper end of its 95 % interval", "as `value`"),
+    "n": Column(pa.int64(), "how many images the number is over (the eligible ones)", "images"),
+}
+"""One row a number: `metrics.csv` and `metrics.parquet`."""
+
 
 def markdown(columns: Mapping[str, Column]) -> str:
     """Return the table that docs/tables.md shows of some columns."""

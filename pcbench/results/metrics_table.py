@@ -1,4 +1,4 @@
-"""The tidy table of numbers: its columns and their types. One row is one number about one thing at one timestep."""
+"""The tidy table of numbers, written and read. One row is one number about one thing at one timestep."""
 
 from __future__ import annotations
 
@@ -10,32 +10,24 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError
+from pcbench.results.columns import METRICS_COLUMNS, Column
 
 METRICS_VERSION = 1
 _VERSION_KEY = b"pcbench_metrics_version"
 
-METRICS_COLUMNS: dict[str, str] = {
-    "model": "str",
-    "suite": "str",
-    "kind": "str",
-    "name": "str",
-    "severity": "Int8",
-    "norm": "str",
-    "epsilon": "float64",
-    "targeted": "boolean",
-    "gradient": "str",
-    "attacked_timestep": "Int16",
-    "timestep": "int16",
-    "baseline": "str",
-    "metric": "str",
-    "value": "float64",
-    "ci_low": "float64",
-    "ci_high": "float64",
-    "n": "Int64",
-}
-"""The columns of `metrics.csv` and `metrics.parquet`, in order, with their pandas types."""
+_PANDAS_TYPES = {"string": "str", "bool": "boolean", "int8": "Int8", "int64": "Int64", "double": "float64"}
+"""The types of columns as pandas calls them; a change would change the bytes of `metrics.parquet`."""
 
 _SUBSET_NOTE = " (subset, not comparable)"
+
+
+def _pandas_type(column: Column) -> str:
+    if column.type == pa.int16():
+        return "Int16" if column.may_be_empty else "int16"
+    return _PANDAS_TYPES[str(column.type)]
+
+
+_TYPES = {name: _pandas_type(column) for name, column in METRICS_COLUMNS.items()}
 
 
 def subset_baseline(name: str) -> str:
@@ -64,7 +56,7 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     if list(table.columns) != list(METRICS_COLUMNS):
         raise DataError(f"a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
     try:
-        return table.astype(METRICS_COLUMNS)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
+        return table.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError) as problem:
         raise DataError(f"a table of metrics with a value of the wrong type ({problem}); run again") from problem
 

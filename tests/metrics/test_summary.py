@@ -15,8 +15,9 @@ import pytest
 from pcbench.errors import DataError
 from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise, summarise_folder
+from pcbench.results.columns import METRICS_COLUMNS
 from pcbench.results.conditions import Condition
-from pcbench.results.metrics_table import METRICS_COLUMNS, read_metrics, write_metrics
+from pcbench.results.metrics_table import read_metrics, write_metrics
 from pcbench.results.schema import outcome_table, write_outcomes
 
 IMAGES, TIMESTEPS = 40, 3
