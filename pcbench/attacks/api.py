@@ -40,7 +40,7 @@ def attack(
         labels: (N,), whole numbers.
         attack: ``"pgd"`` (in the suite `linf`), ``"l2/pgd"`` (in another suite), or a definition.
         timestep: The classifier to attack; default: the model's last.
-        gradient: ``"exact"`` differentiates through the error terms, ``"stop_error"`` holds them constant.
+        gradient: How error terms are differentiated; see `pcbench.network.gradient`.
         seed: Seed of random starts; an image's index in the batch is its id.
         **options: `epsilons=["8/255"]` replaces the definition's; see `SweepOptions`.
 

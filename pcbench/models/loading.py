@@ -22,7 +22,7 @@ from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.identity import model_identity
 from pcbench.models.model import Model
 from pcbench.models.probing import probe
-from pcbench.models.timestep_model import FeedforwardModel, PredictiveModel, RecurrentModel, TimestepModel
+from pcbench.models.timestep_model import FeedforwardModel, RecurrentModel
 from pcbench.models.weights import (
     BACKBONE,
     PREDICTORS,
@@ -38,6 +38,7 @@ from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
+from pcbench.network.timestep_model import TimestepModel
 
 #: Ablations of a run, and the hyperparameter that each sets to 0.
 ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
@@ -191,7 +192,7 @@ def _load_entry(gathered: _Gathered) -> Model:
     if gathered.facts.predictive and entry.configuration_path is not None:
         network = predify(backbone, entry.configuration_path, mean=entry.mean, std=entry.std)
         _fill_predictors(network, gathered.state, entry, options)
-        timestep_model = PredictiveModel(_ablated(network, options.ablation))
+        timestep_model = _ablated(network, options.ablation)
     return Model.of(gathered.facts, timestep_model.eval().to(options.device), options.device)
 
 
@@ -346,7 +347,7 @@ def _load_own_predictive(
         logits = network.unroll(black, 0).logits
     timesteps = int(getattr(network, "timesteps", 8)) if options.timesteps is None else options.timesteps
     sizes = (timesteps, int(logits.shape[-1]))
-    return _own_model(network, described, PredictiveModel(network), sizes, options)
+    return _own_model(network, described, network, sizes, options)
 
 
 def _channels(values: Tensor | None) -> str | None:
@@ -373,7 +374,7 @@ def _own_model(
         preprocessing=preprocessing,
         default_data=None,
         description=described,
-        predictive=isinstance(timestep_model, PredictiveModel),
+        predictive=isinstance(timestep_model, PredictiveNetwork),
         modules=_modules(""),
     )
     return Model.of(facts, timestep_model.eval().to(options.device), options.device)

@@ -6,13 +6,14 @@ import copy
 from dataclasses import dataclass, fields, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
-from pcbench.models.timestep_model import ClassifierAt, CompiledModel, LowPrecisionModel, PredictiveModel, TimestepModel
+from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.timestep_model import TimestepClassifier, TimestepModel
 from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.update import Hyperparameters
 
@@ -40,7 +41,7 @@ class Model(ModelFacts):
         inner = self.timestep_model
         while isinstance(inner, (LowPrecisionModel, CompiledModel)):
             inner = inner.inner
-        return inner.network if isinstance(inner, PredictiveModel) else None
+        return inner if isinstance(inner, PredictiveNetwork) else None
 
     def predictive_network(self, purpose: str) -> PredictiveNetwork:
         """Return the predictive network, computed as it is.
@@ -51,9 +52,9 @@ class Model(ModelFacts):
         Raises:
             UsageError: The model is not a predictive network, or runs in bfloat16 or compiled.
         """
-        if not isinstance(self.timestep_model, PredictiveModel):
+        if not isinstance(self.timestep_model, PredictiveNetwork):
             raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is not")
-        return self.timestep_model.network
+        return self.timestep_model
 
     def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of every timestep.
@@ -61,7 +62,7 @@ class Model(ModelFacts):
         Args:
             images: (batch, 3, height, width) in [0,1].
             timesteps: T; None means the model's own.
-            gradient: How error terms are differentiated: ``"exact"`` or ``"stop_error"``.
+            gradient: How error terms are differentiated; see `pcbench.network.gradient`.
 
         Returns:
             (T+1, batch, classes).
@@ -86,14 +87,13 @@ class Model(ModelFacts):
         """
         return self.timestep_model.logits_of_input(inputs, self._steps(timesteps))
 
-    def at(self, timestep: int, gradient: Gradient = "exact") -> nn.Module:
+    def at(self, timestep: int, gradient: Gradient = "exact") -> TimestepClassifier:
         """Return the classifier that answers at one timestep: images in [0,1] -> logits (batch, classes).
 
         Raises:
             UsageError: The model does not answer that late.
         """
-        self.timestep_model.check(timestep)
-        return ClassifierAt(self.timestep_model, timestep, gradient)
+        return self.timestep_model.at(timestep, gradient)
 
     def configured(self, *, precision: str = "float32", compiled: bool = False, recompute: bool = False) -> Model:
         """Return this model computed with another precision, compiled, or with less memory; the weights are shared.
@@ -118,8 +118,9 @@ class Model(ModelFacts):
         if on_gpu:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
         timestep_model = self.timestep_model
-        if recompute and isinstance(timestep_model, PredictiveModel):
-            timestep_model = PredictiveModel(timestep_model.network, recompute=True)
+        if recompute and isinstance(timestep_model, PredictiveNetwork):
+            timestep_model = copy.copy(timestep_model)
+            timestep_model.recompute = True
         if precision == "bfloat16":
             timestep_model = LowPrecisionModel(timestep_model)
         return replace(self, timestep_model=CompiledModel(timestep_model).eval() if compiled else timestep_model.eval())
@@ -130,11 +131,9 @@ class Model(ModelFacts):
         Raises:
             UsageError: The model is not a predictive network, or runs in another precision or compiled.
         """
-        network = self.predictive_network("setting hyperparameters")
-        changed = copy.copy(network)
-        changed.hyperparameters = (*[weights] * (len(network.predictors) - 1), weights.without("feedback"))
-        recompute = isinstance(self.timestep_model, PredictiveModel) and self.timestep_model.recompute
-        return replace(self, timestep_model=PredictiveModel(changed, recompute=recompute).eval())
+        changed = copy.copy(self.predictive_network("setting hyperparameters"))
+        changed.hyperparameters = (*[weights] * (len(changed.predictors) - 1), weights.without("feedback"))
+        return replace(self, timestep_model=changed.eval())
 
     def _steps(self, timesteps: int | None) -> int:
         return self.timesteps if timesteps is None else timesteps

@@ -1,4 +1,4 @@
-"""What every model can be asked: the logits of all timesteps, for images in [0,1] or for e_0 itself."""
+"""Models that answer at every timestep without being predictive networks, and other ways to compute one."""
 
 from __future__ import annotations
 
@@ -9,59 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcbench.errors import RunError, UsageError
+from pcbench.errors import RunError
 from pcbench.network.gradient import Gradient
-from pcbench.network.network import PredictiveNetwork
-
-
-class TimestepModel(nn.Module):
-    """A model that answers at every timestep."""
-
-    limit: int | None = None
-    """The largest T it can be asked for; None where there is none."""
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Return e_0 for images in [0,1]."""
-        return images
-
-    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
-        """Return the logits (T+1, batch, classes) of e_0."""
-        raise NotImplementedError
-
-    def forward(self, images: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
-        """Return the logits (T+1, batch, classes) of images in [0,1]."""
-        return self.logits_of_input(self.normalise(images), timesteps, gradient)
-
-    def check(self, timesteps: int) -> None:
-        """Refuse a T beyond the limit.
-
-        Raises:
-            UsageError: The model does not answer that late.
-        """
-        if self.limit is not None and timesteps > self.limit:
-            raise UsageError(f"this model answers at t = 0 to {self.limit}; use timesteps={self.limit} or fewer")
-
-
-class PredictiveModel(TimestepModel):
-    """A predictive network.
-
-    Args:
-        network: The network.
-        recompute: Trade time for memory where an attack's graph is built; see `PredictiveNetwork.unroll_input`.
-    """
-
-    def __init__(self, network: PredictiveNetwork, *, recompute: bool = False) -> None:
-        super().__init__()
-        self.network = network
-        self.recompute = recompute
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Return e_0 for images in [0,1]."""
-        return self.network.normalise(images)
-
-    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
-        """Return the logits of all timesteps from one unrolled pass."""
-        return self.network.unroll_input(inputs, timesteps, gradient, recompute=self.recompute).logits
+from pcbench.network.timestep_model import TimestepModel
 
 
 class FeedforwardModel(TimestepModel):
@@ -159,18 +109,3 @@ class CompiledModel(TimestepModel):
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps."""
         return self._compiled(inputs, timesteps, gradient)
-
-
-class ClassifierAt(nn.Module):
-    """A model as it answers at one timestep: an ordinary classifier of images in [0,1]."""
-
-    def __init__(self, inner: TimestepModel, timestep: int, gradient: Gradient) -> None:
-        super().__init__()
-        self.inner = inner
-        self.timestep = timestep
-        self.gradient: Gradient = gradient
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of this timestep, (batch, classes)."""
-        return self.inner(images, self.timestep, self.gradient)[-1]

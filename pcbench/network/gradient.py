@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Gradient = Literal["exact", "stop_error"]
-"""`exact` differentiates through the error terms, `stop_error` takes them as constants."""
+"""`exact` differentiates through the error terms, `stop_error` takes them as constants, as Predify does. Neither
+changes a logit, only its gradients."""
+
+GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone
 from pcbench.network.configuration import NetworkConfiguration
-from pcbench.network.gradient import Gradient
+from pcbench.network.gradient import GRADIENTS, Gradient
+from pcbench.network.timestep_model import TimestepModel
 from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.unrolling import Dynamics, Keep, Unrolled
 from pcbench.network.update import Hyperparameters
 
 
-class PredictiveNetwork(nn.Module):
+class PredictiveNetwork(TimestepModel):
     """A CNN with predictive-coding dynamics; `pcbench.predify` makes one.
 
     `unroll(images)`, `network(images)` and `at(t)(images)` take images in [0,1] and normalise them; `unroll_input`
@@ -26,6 +27,9 @@ class PredictiveNetwork(nn.Module):
     The network holds no state: `unroll` is a function of its arguments, and threads can share it. The backbone is a
     frozen copy in evaluation mode. Gradients reach the predictors' parameters only after `train()`.
     """
+
+    recompute: bool = False
+    """Whether `network(images)` and `at(t)` trade time for memory where a graph is built, as `unroll_input` can."""
 
     def __init__(
         self,
@@ -106,8 +110,7 @@ class PredictiveNetwork(nn.Module):
         Args:
             inputs: e_0, as the backbone takes it (normalised), (batch, channels, height, width).
             timesteps: T, the number of updates; t = 0 is the backbone, bit for bit.
-            gradient: ``"exact"`` differentiates through the error terms, ``"stop_error"`` takes them as constants,
-                as Predify does. It changes no logits, only their gradients.
+            gradient: How the dynamics are differentiated; see `pcbench.network.gradient`.
             keep: What to keep besides the logits: ``"representations"``, ``"predictions"``, ``"reconstructions"``.
             hyperparameters: β, λ, α of each PCoder for this pass, in place of the network's own; tensors can be
                 learned by gradient.
@@ -133,22 +136,13 @@ class PredictiveNetwork(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and wanted):
             return dynamics.unroll(inputs, timesteps, keep)
 
-    def classify(self, images: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+        """Return the logits (T+1, batch, classes) of e_0 from one unrolled pass."""
+        return self.unroll_input(inputs, timesteps, gradient, recompute=self.recompute).logits
+
+    def forward(self, images: Tensor, timesteps: int = 0, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of images in [0,1], normalised here."""
-        return self.unroll_input(self.normalise(images), timesteps, gradient).logits
-
-    def forward(self, images: Tensor, timesteps: int = 0) -> Tensor:
-        """Return the logits of all timesteps for images in [0,1]; the same as `classify`."""
-        return self.classify(images, timesteps)
-
-    def at(self, timestep: int, gradient: Gradient = "exact") -> TimestepClassifier:
-        """Return the classifier that answers with the logits of one timestep.
-
-        Args:
-            timestep: t, at least 0.
-            gradient: How the error terms are differentiated; see `unroll`.
-        """
-        return TimestepClassifier(self, timestep, gradient)
+        return super().forward(images, timesteps, gradient)
 
     def train(self, mode: bool = True) -> Self:
         """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode."""
@@ -157,7 +151,7 @@ class PredictiveNetwork(nn.Module):
     def _check(self, inputs: Tensor, timesteps: int, gradient: str, keep: Sequence[str]) -> None:
         if isinstance(timesteps, bool) or timesteps < 0 or int(timesteps) != timesteps:
             raise UsageError(f"timesteps is {timesteps!r}; it counts updates and is a whole number from 0")
-        _check_name("gradient", gradient, get_args(Gradient))
+        _check_name("gradient", gradient, GRADIENTS)
         for name in keep:
             _check_name("keep", name, get_args(Keep))
         expected = self.configuration.table.input_size
@@ -177,24 +171,3 @@ def _check_name(option: str, name: str, known: Sequence[str]) -> None:
 
 def _sizes(shape: Sequence[int]) -> str:
     return "x".join(str(size) for size in shape)
-
-
-class TimestepClassifier(nn.Module):
-    """A predictive network as it answers at one timestep: an ordinary classifier of images in [0,1].
-
-    Args:
-        network: The predictive network; it is shared, not copied.
-        timestep: t, the number of updates before the answer.
-        gradient: ``"exact"`` or ``"stop_error"``; see `PredictiveNetwork.unroll`.
-    """
-
-    def __init__(self, network: PredictiveNetwork, timestep: int, gradient: Gradient = "exact") -> None:
-        super().__init__()
-        self.network = network
-        self.timestep = timestep
-        self.gradient: Gradient = gradient
-        self.training = network.training
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits of timestep t, (batch, classes), for images in [0,1]."""
-        return self.network.classify(images, self.timestep, self.gradient)[-1]

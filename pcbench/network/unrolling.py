@@ -67,7 +67,7 @@ class Dynamics:
     error_windows: Sequence[float | None]
     """C of each PCoder's gradient scale, or None where errors are not scaled."""
     gradient: Gradient = "exact"
-    """Whether the error terms are differentiable (``"exact"``) or constants (``"stop_error"``)."""
+    """How one pass is differentiated."""
     frozen: bool = True
     """The predictors' parameters are constants."""
     recompute: bool = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pcbench.network.gradient import GRADIENTS
 from pcbench.norms import NORMS
 
 INDEX = "index"
@@ -57,7 +58,8 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
     "targeted": Column(pa.bool_(), "whether the attack aims at a class", may_be_empty=True),
     "gradient": Column(
         pa.string(),
-        "`exact` or `stop_error`: how the attack differentiates the error term; empty for attacks without gradients",
+        f"{' or '.join(f'`{mode}`' for mode in GRADIENTS)}: how the attack differentiates the error term; "
+        "empty for attacks without gradients",
         may_be_empty=True,
     ),
     "attacked_timestep": Column(

@@ -33,7 +33,7 @@ class Condition:
     targeted: bool | None = None
     """Whether an attack aims at a class."""
     gradient: str | None = None
-    """``"exact"`` or ``"stop_error"``, the gradient an attack takes; none where it uses no gradient."""
+    """The mode of the gradient that an attack takes, of `pcbench.network.gradient`; none where it uses no gradient."""
     attacked_timestep: int | None = None
     """The timestep whose loss an attack takes."""
 

@@ -75,7 +75,7 @@ def _table(
     network: PredictiveNetwork, images: ImageSource, name: str, severity: int | None, pixels: torch.Tensor
 ) -> pa.Table:
     with torch.no_grad():
-        predictions = network.classify(pixels.float() / 255, TIMESTEPS).argmax(2).numpy().ravel()
+        predictions = network(pixels.float() / 255, TIMESTEPS).argmax(2).numpy().ravel()
     labels = np.tile(images.labels, TIMESTEPS + 1)
     columns = {
         "image_id": np.tile(np.array(images.ids), TIMESTEPS + 1),

@@ -63,7 +63,7 @@ def test_clean_rows_are_the_networks_own_answers(
     from pcbench.data.sources import open_source
 
     source = open_source("digits", preprocessing=Preprocessing()).take(40)
-    logits = network.classify(source.load(range(40)) / 255, 2)
+    logits = network(source.load(range(40)) / 255, 2)
     for timestep in range(3):
         rows = clean[clean["timestep"] == timestep].set_index("image_id").loc[list(source.ids)]
         assert rows["prediction"].tolist() == logits[timestep].argmax(1).tolist()

@@ -78,6 +78,6 @@ def test_a_function_s_backbone_brings_its_weights(tmp_path: Path) -> None:
     assert torch.equal(model.logits(images, 1)[0], backbone(images))
     network = pcbench.predify(backbone, path)
     network.predictors.load_state_dict(model.network.predictors.state_dict())
-    assert torch.equal(model.logits(images, 2), network.classify(images, 2))
+    assert torch.equal(model.logits(images, 2), network(images, 2))
     with pytest.raises(UsageError, match="does not name a backbone"):
         models.load(f"{path}@")

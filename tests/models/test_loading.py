@@ -225,8 +225,8 @@ def test_a_predictive_network_of_the_user_s_own(images: Tensor) -> None:
     assert isinstance(model.network, PredictiveNetwork)
     # The user's own network keeps its error weights.
     assert network.hyperparameters[0].error_weight == 0.3
-    assert not torch.equal(model.logits(images), network.classify(images, 3))
-    assert torch.equal(models.load(network, timesteps=3).logits(images), network.classify(images, 3))
+    assert not torch.equal(model.logits(images), network(images, 3))
+    assert torch.equal(models.load(network, timesteps=3).logits(images), network(images, 3))
 
 
 def test_a_function_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
