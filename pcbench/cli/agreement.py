@@ -51,7 +51,7 @@ def agreement_command(options: AgreementOptions) -> None:
     if chosen is None:
         raise UsageError("images are needed: give data='imagefolder:PATH'")
     source = open_source(chosen, preprocessing=loaded.preprocessing, split="test")
-    check(source, classes=loaded.classes, class_names=loaded.class_names)
+    source = check(source, classes=loaded.classes, class_names=loaded.class_names)
     part = source.take(min(values["images"], len(source)))
     batch = next(part.batches(len(part)))
     found = library_agreement(

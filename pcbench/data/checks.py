@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from pcbench.data.class_names import are_comparable, are_imagenet, first_difference, wordnet_id
 from pcbench.data.image_source import ImageSource
+from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
+from pcbench.data.labels import as_labels
 from pcbench.errors import DataError
 
+UNKNOWN = -1
+"""The label that data sets write where they do not say the class."""
 
-def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | None = None) -> None:
+
+def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | None = None) -> ImageSource:
     """Refuse data whose labels do not mean what the model's outputs mean.
 
     Args:
@@ -18,46 +25,85 @@ def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | Non
         classes: Number of the model's outputs.
         class_names: Names of the model's classes by label, or None where the model does not say.
 
+    Returns:
+        The images with labels that are the model's outputs. They are those of `source`, except where it holds some of
+        ImageNet's classes in folders named by WordNet ids: those find their outputs among the model's 1,000. Its notes
+        tell so, and where the names of classes could not be compared.
+
     Raises:
         DataError: A label is outside 0 … classes - 1, the data set has another number of classes, or the names
             of the classes differ. The message names the first offending image or class.
     """
-    outside = np.flatnonzero((source.labels < 0) | (source.labels >= classes))
-    if len(outside) > 0:
-        first = int(outside[0])
-        raise DataError(
-            f"{source.name}: the label {source.labels[first]} of image {source.ids[first]!r} is outside the model's "
-            f"{classes} classes (0 to {classes - 1}), as are {len(outside) - 1} more; use data made for this model"
-        )
+    _check_labels(source, classes)
+    if source.class_names is not None and class_names is not None and len(source.class_names) != classes:
+        part = _part_of_imagenet(source, source.class_names, tuple(class_names))
+        if part is not None:
+            return part
     if source.classes is not None and source.classes != classes:
         raise DataError(
             f"{source.name}: has {source.classes} classes, the model has {classes}; use data made for this model"
         )
-    if source.class_names is not None and class_names is not None:
+    if source.class_names is not None and class_names is not None and are_comparable(source.class_names, class_names):
         _check_names(source.name, source.class_names, tuple(class_names))
+        return source
+    if class_names is not None and len(class_names) != classes:
+        raise DataError(f"the model names {len(class_names)} classes but has {classes} outputs; name each once")
+    return source.noted(_order_note(source.class_names, class_names))
+
+
+def _check_labels(source: ImageSource, classes: int) -> None:
+    unknown = int(np.count_nonzero(source.labels == UNKNOWN))
+    if unknown == len(source):
+        remedy = source.labelled_split or "give a split that has labels, often the validation split"
+        raise DataError(f"{source.name}: all labels are {UNKNOWN}: this split was published without labels; {remedy}")
+    outside = np.flatnonzero((source.labels < 0) | (source.labels >= classes))
+    if len(outside) > 0:
+        first = int(outside[0])
+        unlabelled = f"; {unknown} of {len(source)} images have no label ({UNKNOWN})" if unknown else ""
+        raise DataError(
+            f"{source.name}: the label {source.labels[first]} of image {source.ids[first]!r} is outside the model's "
+            f"{classes} classes (0 to {classes - 1}), as are {len(outside) - 1} more{unlabelled}; "
+            "use data made for this model"
+        )
+
+
+def _part_of_imagenet(source: ImageSource, of_data: tuple[str, ...], of_model: tuple[str, ...]) -> ImageSource | None:
+    """Return data on some of ImageNet's classes with ImageNet's labels; None where data or model are of other classes.
+
+    The classes are known by their WordNet ids, which no other data set uses.
+    """
+    label_of = imagenet_labels()
+    found = [label_of.get(wordnet_id(name) or "") for name in of_data]
+    labels = [label for label in found if label is not None]
+    if len(labels) < len(found) or len(set(labels)) < len(labels) or not are_imagenet(of_model):
+        return None
+    part = f"{len(labels)} of {IMAGENET_CLASSES} classes"
+    mapped = replace(
+        source,
+        labels=as_labels(np.array(labels)[source.labels]),
+        class_names=imagenet_names(),
+        classes=IMAGENET_CLASSES,
+        subset=part if source.subset is None else f"{source.subset}, {part}",
+    )
+    return mapped.noted(f"{part} of ImageNet, found by their WordNet ids; the model chooses among all of them")
 
 
 def _check_names(name: str, of_data: tuple[str, ...], of_model: tuple[str, ...]) -> None:
     if len(of_data) != len(of_model):
         raise DataError(f"{name}: names {len(of_data)} classes, the model names {len(of_model)}")
-    for label, (data_name, model_name) in enumerate(zip(of_data, of_model, strict=True)):
-        if not _same_class(data_name, model_name):
-            order = "; the same names in another order" if sorted(of_data) == sorted(of_model) else ""
-            raise DataError(
-                f"{name}: class {label} is {data_name!r}, but {model_name!r} for the model{order}; "
-                "labels would be counted wrong"
-            )
+    label = first_difference(of_data, of_model)
+    if label is not None:
+        order = "; the same names in another order" if sorted(of_data) == sorted(of_model) else ""
+        raise DataError(
+            f"{name}: class {label} is {of_data[label]!r}, but {of_model[label]!r} for the model{order}; "
+            "labels would be counted wrong"
+        )
 
 
-def _same_class(one: str, other: str) -> bool:
-    """Compare two names of a class, each of which may be a list of synonyms ("tench, Tinca tinca").
-
-    One name may continue after the other ends: of two classes that WordNet both calls "crane", torchvision calls one
-    "crane bird".
-    """
-    pairs = [(a, b) for a in _synonyms(one) for b in _synonyms(other)]
-    return any(a.startswith(b) or b.startswith(a) for a, b in pairs)
-
-
-def _synonyms(name: str) -> list[str]:
-    return [" ".join(part.replace("_", " ").casefold().split()) for part in name.split(",")]
+def _order_note(of_data: Sequence[str] | None, of_model: Sequence[str] | None) -> str:
+    if of_data is None:
+        silent = "data and model do not name them" if of_model is None else "the data does not name them"
+    else:
+        silent = "the model does not name them" if of_model is None else "one side has numbers for names"
+    order = "" if of_data is None else f", from {of_data[0]!r} = 0 to {of_data[-1]!r} = {len(of_data) - 1}"
+    return f"classes are matched by their order alone{order}: {silent}, so names could not be compared"

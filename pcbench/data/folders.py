@@ -9,12 +9,12 @@ from pathlib import Path
 from PIL import Image
 
 from pcbench.data.image_source import ImageSource
+from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
 from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import FileStore
 from pcbench.errors import DataError
 
-IMAGENET_CLASSES = 1000
 _WORDNET_ID = re.compile(r"n\d{8}")
 # ImageNet's test labels were never published: what everyone reports is its validation set.
 _IMAGENET_FOLDERS = {"test": "val", "validation": "val", "train": "train"}
@@ -78,20 +78,6 @@ def open_imagenet(path: Path, preprocessing: Preprocessing, split: str, *, some_
         classes=IMAGENET_CLASSES,
         subset=part,
     )
-
-
-def imagenet_labels() -> dict[str, int]:
-    """Return the label, 0 to 999, of each of ImageNet's WordNet ids (timm's list of ILSVRC2012)."""
-    from timm.data.imagenet_info import ImageNetInfo
-
-    return {name: label for label, name in enumerate(ImageNetInfo().label_names())}
-
-
-def imagenet_names() -> tuple[str, ...]:
-    """Return the names of ImageNet's classes by label, synonyms joined by commas."""
-    from timm.data.imagenet_info import ImageNetInfo
-
-    return tuple(ImageNetInfo().label_descriptions())
 
 
 def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) -> None:

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, IterableDataset, Subset
 
+from pcbench.data.class_names import as_class_names
 from pcbench.data.pixels import asked
 from pcbench.errors import DataError
 
@@ -95,7 +96,7 @@ def from_mapping(value: Mapping[Any, Any], name: str) -> Labelled:
     image, label = key_of(value, _IMAGE_KEYS, name), key_of(value, _LABEL_KEYS, name)
     names = next((value[key] for key in _NAME_KEYS if key in value), None)
     found = from_images(value[image], value[label], name)
-    return Labelled(found.images, found.labels, found.count, names_in(names), value.get("ids"))
+    return Labelled(found.images, found.labels, found.count, as_class_names(names), value.get("ids"))
 
 
 def key_of(keys: Collection[Any], wanted: Sequence[str], name: str) -> str:
@@ -260,21 +261,9 @@ def own_names(value: Any) -> tuple[str, ...] | None:
     while type(value) is Subset:
         value = cast("Any", value).dataset
     for attribute in _NAME_KEYS[:2]:
-        if (names := names_in(getattr(value, attribute, None))) is not None:
+        if (names := as_class_names(getattr(value, attribute, None))) is not None:
             return names
     return None
-
-
-def names_in(names: Any) -> tuple[str, ...] | None:
-    """Return class names; the synonyms of a class, a tuple in torchvision's ImageNet, are joined by commas."""
-    if isinstance(names, np.ndarray):
-        names = cast("Any", names).tolist()
-    if not isinstance(names, list | tuple):
-        return None
-    return tuple(
-        ", ".join(map(str, cast("Sequence[Any]", name))) if isinstance(name, list | tuple) else str(name)
-        for name in cast("Sequence[Any]", names)
-    )
 
 
 def is_stream(value: Any) -> bool:

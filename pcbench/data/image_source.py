@@ -60,6 +60,10 @@ class ImageSource:
     """Number of classes of the data set; None where the data does not say."""
     subset: str | None = None
     """How a part of the data set was chosen, in words; None for the whole of it."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers must know about these images and labels, a sentence each."""
+    labelled_split: str | None = None
+    """Where all labels are -1: what to give instead, in words."""
     _positions: NDArray[np.int64] | None = None
     _stored_labels: NDArray[np.int64] | None = None
 
@@ -167,6 +171,10 @@ class ImageSource:
             whole.update(f"\n{name}\n{label}\n".encode())
             whole.update(digest.tobytes())
         return whole.hexdigest()
+
+    def noted(self, *sentences: str) -> ImageSource:
+        """Return the same images with more notes."""
+        return replace(self, notes=tuple(dict.fromkeys((*self.notes, *sentences))))
 
     def take(self, count: int, seed: int = 0) -> ImageSource:
         """Return a part of the images, spread evenly over the classes.

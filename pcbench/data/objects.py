@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
 from pcbench.data import forms
+from pcbench.data.class_names import as_class_names
 from pcbench.data.forms import ImagesOf, Labelled
 from pcbench.data.ids import as_ids
 from pcbench.data.image_source import ImageSource
@@ -170,7 +171,7 @@ def _from_items(items: Any, name: str) -> Labelled:
     names = forms.own_names(items)
     if isinstance(first, Mapping) and features is not None:
         label = forms.columns(cast("Mapping[str, Any]", first), name, features)[1]
-        names = forms.names_in(getattr(features.get(label), "names", None))
+        names = as_class_names(getattr(features.get(label), "names", None))
         if getattr(items, "format", {}).get("type", "custom") != "custom":  # a column as it lies, no image decoded
             labels = items[label][:]
     labels = forms.all_labels(items, split, count, name) if labels is None else labels

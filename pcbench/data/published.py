@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.data.decoding import header_size
-from pcbench.data.folders import check_wordnet_ids, class_folders, imagenet_labels, imagenet_names, list_images
+from pcbench.data.folders import check_wordnet_ids, class_folders, list_images
 from pcbench.data.image_source import ImageSource
+from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names
 from pcbench.data.labels import as_labels
 from pcbench.data.layout import PublishedLayout
 from pcbench.data.preprocessing import Preprocessing

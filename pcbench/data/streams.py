@@ -26,6 +26,7 @@ from torch.utils.data.dataloader import default_convert  # pyright: ignore[repor
 
 from pcbench.data import forms
 from pcbench.data.cache import SIZE_VARIABLE, BoundedWriter, Cache, cache_folder, cache_limit
+from pcbench.data.class_names import as_class_names
 from pcbench.data.forms import Labelled
 from pcbench.data.pixels import asked, to_pixels
 from pcbench.errors import DataError
@@ -123,7 +124,7 @@ def read_stream(stream: Any, name: str, count: int | None) -> Labelled:
     weakref.finalize(kept, cache.discard, file_name)
     more = next(pairs, None) is not None
     subset = f"the first {wanted} images of a stream" if more else None
-    names = forms.names_in(getattr(_features(stream).get("label"), "names", None))
+    names = as_class_names(getattr(_features(stream).get("label"), "names", None))
     return Labelled(kept, labels, wanted, names, subset=subset)
 
 

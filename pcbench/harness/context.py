@@ -15,7 +15,7 @@ from pcbench import models
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch, ImageSource
-from pcbench.data.sources import open_source
+from pcbench.data.sources import check, open_source
 from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.locations import Locations, Objects
@@ -109,6 +109,7 @@ class Context:
     def _source(self) -> ImageSource:
         data = self._objects.data if self.locations.data is None else self.locations.data
         source = open_source(data, preprocessing=self.model.preprocessing, split="test")
+        source = check(source, classes=self.model.classes, class_names=self.model.class_names)
         return without_tuned(source, self.spec.data.leave_out)
 
     def suite(self, name: str) -> MeasuredSuite:

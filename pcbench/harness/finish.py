@@ -239,6 +239,7 @@ def _missing(unit: Unit, failure: Failure) -> dict[str, Any]:
 
 def _notes(plan: Plan, parts: _Parts, missing: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what a reader of the numbers must know."""
+    yield from plan.notes
     if len(parts.machines) > 1:
         shares = ", ".join(f"{count} units on {kind}" for kind, count in sorted(parts.machines.items()))
         yield f"computed on several kinds of machines ({shares}): the last bits of numbers may differ between them"

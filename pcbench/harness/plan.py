@@ -54,6 +54,8 @@ class Plan:
     """The work, in order."""
     images: pa.Table
     """The images of the run with their hashes, as the table `images`."""
+    notes: tuple[str, ...]
+    """What a reader of the numbers must know about images and labels."""
     facts: ModelFacts
     """What is known of the network; it is the network itself where that had to be loaded."""
     question: Unit | None
@@ -136,7 +138,7 @@ def make_plan(request: RunOptions) -> Plan:
     if not isinstance(data, str):
         # Opened once: a stream cannot be read again.
         objects = dataclasses.replace(objects, data=source)
-    check(source, classes=facts.classes, class_names=facts.class_names)
+    source = check(source, classes=facts.classes, class_names=facts.class_names)
     source = without_tuned(source, request["leave_out"])
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
@@ -289,7 +291,7 @@ def _finish(draft: _Draft, source: ImageSource) -> Plan:
         facts = facts.configured(
             precision=request["precision"], compiled=request["compiled"], recompute=request["recompute"]
         )
-    return Plan(spec, draft.locations, draft.objects, units, digests.table(), facts, asked)
+    return Plan(spec, draft.locations, draft.objects, units, digests.table(), source.notes, facts, asked)
 
 
 def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:

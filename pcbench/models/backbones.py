@@ -13,6 +13,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from pcbench.data.imagenet_classes import torchvision_names
 from pcbench.errors import PcbenchError, UnknownNameError, UsageError, WeightsError
 
 
@@ -153,6 +154,4 @@ def class_names(of: str) -> tuple[str, ...]:
         return tuple("0123456789")
     if of == "cifar10":
         return ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-    from torchvision.models import VGG16_Weights
-
-    return tuple(VGG16_Weights.IMAGENET1K_V1.meta["categories"])
+    return torchvision_names()

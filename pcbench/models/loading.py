@@ -13,6 +13,7 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from pcbench.data.class_names import as_class_names
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UnknownNameError, UsageError, WeightsError
 from pcbench.files import file_sha256
@@ -365,12 +366,15 @@ def _own_model(
     preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
     if not isinstance(preprocessing, Preprocessing):
         raise UsageError(f"{name}: its attribute 'preprocessing' is not a pcbench.data.preprocessing.Preprocessing")
-    names: Any = getattr(module, "class_names", None)
+    stated: Any = getattr(module, "class_names", None)
+    names = as_class_names(stated)
+    if stated is not None and names is None:
+        raise UsageError(f"{name}: its attribute 'class_names' is not a list of names, one for each output")
     facts = ModelFacts(
         name=name,
         timesteps=sizes[0],
         classes=sizes[1],
-        class_names=None if names is None else tuple(str(entry) for entry in names),
+        class_names=names,
         preprocessing=preprocessing,
         default_data=None,
         description=described,
