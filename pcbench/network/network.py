@@ -72,15 +72,10 @@ class PredictiveNetwork(TimestepModel):
         hyperparameters: Sequence[Hyperparameters] | None = None,
         recompute: bool = False,
     ) -> Unrolled:
-        """Run all timesteps t = 0..T in one pass; see `unroll_input` for what comes back.
+        """Run all timesteps t = 0..T in one pass.
 
-        Args:
-            images: In [0,1], (batch, channels, height, width); they are normalised here.
-            timesteps: T, the number of updates.
-            gradient: See `unroll_input`, as for `keep`, `hyperparameters` and `recompute`.
-            keep: What to keep besides the logits.
-            hyperparameters: In place of the network's own.
-            recompute: Trade time for memory.
+        It takes and returns what `unroll_input` does, but for the images: these are in [0,1],
+        (batch, channels, height, width), and normalised here.
 
         Raises:
             UsageError: The images leave [0,1], or an argument is wrong as in `unroll_input`.
