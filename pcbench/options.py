@@ -7,8 +7,8 @@ declaration. Nothing heavy is imported here, so that `pcbench --help` stays quic
 from __future__ import annotations
 
 import functools
-import json
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+import tomli_w
 
 from pcbench import files
 from pcbench.arguments import a_word, listed, number, plain, shown, whole
@@ -43,6 +45,13 @@ class Option:
     """Whether a run that repeats another needs it."""
     in_shell: bool = True
     """Whether the command line has it."""
+    spec: str | None = None
+    """The part of a run's description that it decides, for it can change a number and so the key: ``"model"``,
+    ``"data"``, ``"suites"`` or ``"settings"``, where a field has its name or the one given after a dot. None where no
+    number depends on it."""
+
+
+Options = TypeVar("Options")
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,12 @@ class Declared:
         return f"--no-{self.flag.removeprefix('--')}" if self.kinds == (bool,) else None
 
     @property
+    def setting(self) -> str | None:
+        """The field of a run's settings that holds it; None where its place is another one, or none."""
+        part, _, field = (self.option.spec or "").partition(".")
+        return (field or self.name) if part == "settings" else None
+
+    @property
     def place(self) -> str | None:
         """The pattern whose group `place` finds a file or folder in its value; None where it names none."""
         return "(?P<place>.+)" if Path in self.kinds else self.option.place
@@ -118,7 +133,7 @@ def declared(declaration: type) -> Mapping[str, Declared]:
     return found
 
 
-def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def resolved(declaration: type[Options], given: Mapping[str, Any]) -> Options:
     """Return the values of all options: those that are given, checked, and the defaults of the others.
 
     A single text or number for an option that is a list stands for a list of one. Numbers may be of any type, NumPy's
@@ -139,7 +154,7 @@ def resolved(declaration: type, given: Mapping[str, Any]) -> dict[str, Any]:
             value = one.option.default
         values[name] = None if value is None else _as_declared(one, value)
     _check(declaration, values)
-    return values
+    return cast("Options", values)
 
 
 def chosen(declaration: type, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +195,7 @@ def config_text(declaration: type, values: Mapping[str, Any], *, remarks: Sequen
         values: Those to write.
         remarks: The file's first lines, written as comments.
     """
-    lines = [f"# {remark}" for remark in remarks]
+    lines = [f"# {''.join(sign if sign.isprintable() else '?' for sign in remark)}" for remark in remarks]
     group = None
     for name, one in declared(declaration).items():
         if name not in values or values[name] is None:
@@ -188,7 +203,8 @@ def config_text(declaration: type, values: Mapping[str, Any], *, remarks: Sequen
         if one.option.group != group:
             group = one.option.group
             lines += ["", f"# {group}"] if group else [""]
-        lines.append(f"{name} = {toml_value(values[name])}")
+        value = values[name]
+        lines.append(tomli_w.dumps({name: str(value) if isinstance(value, Path) else value}).rstrip("\n"))
     return "\n".join(lines) + "\n"
 
 
@@ -202,22 +218,34 @@ def write_config(declaration: type, values: Mapping[str, Any], path: Path, *, ve
     files.write(path, config_text(declaration, values, remarks=[f"pcbench {verb} --config {path.name}"]))
 
 
-def toml_value(value: Any) -> str:
-    """Return a value as TOML writes it.
+def with_places(declaration: type, values: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return values with each file and folder that they name changed, and an object of Python as its type in <>."""
+    known = declared(declaration)
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        one = known.get(name)
+        if one is None or one.place is None or value is None:
+            found[name] = value
+        elif one.listed:
+            found[name] = [_with_place(one, str(item), change) for item in value]
+        elif isinstance(value, str | Path):
+            found[name] = _with_place(one, str(value), change)
+        else:
+            found[name] = f"<{type(value).__name__}>"
+    return found
 
-    Raises:
-        TypeError: TOML has no such value.
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str | Path):
-        return json.dumps(str(value), ensure_ascii=False)
-    if isinstance(value, list | tuple):
-        items = cast("Sequence[Any]", value)
-        return f"[{', '.join(map(toml_value, items))}]"
-    raise TypeError(f"{type(value).__name__} cannot be written as TOML")
+
+def is_placeholder(value: object) -> bool:
+    """Tell whether a value only stands for something that is not known: a text in angle brackets."""
+    return isinstance(value, str) and re.fullmatch(r"<\w+>", value) is not None
+
+
+def _with_place(one: Declared, text: str, change: Callable[[str], str]) -> str:
+    match = re.fullmatch(one.place or "", text, re.DOTALL)
+    if match is None or is_placeholder(text):
+        return text
+    start, end = match.span("place")
+    return text[:start] + change(text[start:end]) + text[end:]
 
 
 def command_line(declaration: type, values: Mapping[str, Any], *, verb: str) -> str:

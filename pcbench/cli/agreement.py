@@ -10,14 +10,15 @@ import typer
 from annotated_types import Ge
 from typing_extensions import TypedDict
 
-from pcbench.options import Option, resolved
+from pcbench.data.names import PLACE as SOURCE_PLACE
+from pcbench.options import Option
 
 
-class AgreementOptions(TypedDict, total=False):
+class AgreementOptions(TypedDict):
     """The options of `pcbench agreement`."""
 
     model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
-    data: Annotated[str | None, Option("Images; by default the model's own.", place="[^:]+:(?P<place>.+)")]
+    data: Annotated[str | None, Option("Images; by default the model's own.", place=SOURCE_PLACE)]
     images: Annotated[int, Ge(1), Option("This many images.", default=100)]
     timestep: Annotated[int, Ge(0), Option("The timestep that is attacked.", default=0)]
     epsilons: Annotated[
@@ -43,24 +44,28 @@ def agreement_command(options: AgreementOptions) -> None:
     from pcbench.norms import LINF, read_epsilons
     from pcbench.percent import interval, percent
 
-    values = resolved(AgreementOptions, options)
-    timestep, steps = values["timestep"], values["steps"]
-    weights = {name: values[name] for name in ("backbone_weights", "weights", "random_predictors")}
-    loaded = load(values["model"], timesteps=timestep, **weights)
-    chosen = values["data"] or loaded.default_data
+    timestep, steps = options["timestep"], options["steps"]
+    loaded = load(
+        options["model"],
+        timesteps=timestep,
+        backbone_weights=options["backbone_weights"],
+        weights=options["weights"],
+        random_predictors=options["random_predictors"],
+    )
+    chosen = options["data"] or loaded.default_data
     if chosen is None:
         raise UsageError("images are needed: give data='imagefolder:PATH'")
     source = open_source(chosen, preprocessing=loaded.preprocessing, split="test")
     source = check(source, classes=loaded.classes, class_names=loaded.class_names)
-    part = source.take(min(values["images"], len(source)))
+    part = source.take(min(options["images"], len(source)))
     batch = next(part.batches(len(part)))
     found = library_agreement(
         loaded.at(timestep),
         batch.images / 255,
         batch.labels,
-        epsilons=read_epsilons(values["epsilons"], LINF),
+        epsilons=read_epsilons(options["epsilons"], LINF),
         steps=steps,
-        random_start=values["random_start"],
+        random_start=options["random_start"],
     )
     table = Table(title=f"PGD, {steps} steps, on {found[0].n} images that {loaded.name} gets right at t = {timestep}")
     for column in ("ε", "foolbox (%)", "torchattacks (%)", "only foolbox", "only torchattacks", "p", "agree"):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typing_extensions import TypedDict
 
-from pcbench.options import Option, resolved
+from pcbench.options import Option
 
 if TYPE_CHECKING:
     from pcbench.comparison.gate import GateReport
 
 
-class CheckOptions(TypedDict, total=False):
+class CheckOptions(TypedDict):
     """The options of `pcbench check`."""
 
     against: Annotated[Path | str, Option("A reference made by pcbench freeze; it must be given.", needed=True)]
@@ -47,21 +47,23 @@ def check_command(
     from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
 
-    values = resolved(CheckOptions, options)
     report = check_run(
         open_run(run),
-        read_reference(Path(values["against"])),
-        side="change" if values["either_way"] else "drop",
-        **{name: values[name] for name in ("tolerated", "alpha", "guard", "tolerated_changes")},
+        read_reference(Path(options["against"])),
+        side="change" if options["either_way"] else "drop",
+        tolerated=options["tolerated"],
+        alpha=options["alpha"],
+        guard=options["guard"],
+        tolerated_changes=options["tolerated_changes"],
     )
-    _print(report, all_rows=values["all_rows"])
-    forms = {"junit": junit_xml, "markdown": gate_markdown}
-    written = {Path(values[name]): form for name, form in forms.items() if values[name] is not None}
+    _print(report, all_rows=options["all_rows"])
+    forms = ((options["junit"], junit_xml), (options["markdown"], gate_markdown))
+    written = {Path(path): form for path, form in forms if path is not None}
     for path in written:
         try_folder(path.parent, "give another place")
     for path, form in written.items():
         write(path, form(report).encode())
-    if os.environ.get("GITHUB_ACTIONS") == "true" if values["github"] is None else values["github"]:
+    if os.environ.get("GITHUB_ACTIONS") == "true" if options["github"] is None else options["github"]:
         typer.echo(github_annotations(report), nl=False)
     if not report.passed:
         raise typer.Exit(1)

@@ -22,15 +22,16 @@ _NAMED = re.compile(r"""`(?P<name>\w+)`|\b(?P<key>\w+)=(?P<value>'[^']*'|"[^"]*"
 def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]:
     """Return a command that takes the options that the type of the parameter `options` of another declares.
 
-    The other one is called with those that were given, on the command line or in the file of `--config`, of which
-    the command line's win; its own parameters stay as they are.
+    The other one is called with the values of all of them: of those that were given, on the command line or in the
+    file of `--config`, of which the command line's win, and the defaults of the others. Its own parameters stay as
+    they are.
 
     Args:
         verb: What the command is called.
         command: Has a parameter `options`, whose type is a declaration.
     """
     hints = get_type_hints(command, include_extras=True)
-    declaration: type = hints["options"]
+    declaration: type[Any] = hints["options"]
     own = [one for one in inspect.signature(command).parameters.values() if one.name != "options"]
 
     def call(ctx: typer.Context, **words: Any) -> None:
@@ -38,10 +39,10 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
         if words["config"] is not None:
             given = read_config(declaration, words["config"])
         given |= _given(ctx, declaration, words)
+        values = resolved(declaration, given)
         if words["save_config"] is not None:
-            resolved(declaration, given)
             write_config(declaration, given, words["save_config"], verb=verb)
-        command(**{one.name: words[one.name] for one in own}, options=given)
+        command(**{one.name: words[one.name] for one in own}, options=values)
 
     parameters = [
         _parameter("ctx", typer.Context),

@@ -8,12 +8,14 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
+
+import tomli_w
 
 from pcbench.cli.agreement import AgreementOptions
 from pcbench.cli.check import CheckOptions
 from pcbench.harness.request import RunOptions
-from pcbench.options import Declared, declared, toml_value
+from pcbench.options import Declared, declared
 from pcbench.training.options import TrainOptions, TuneOptions
 
 _WORDS: dict[type, str] = {bool: "true or false", int: "whole number", float: "number"}
@@ -56,10 +58,17 @@ def _section(verb: str, declaration: type) -> Iterator[str]:
         yield "| name | on the command line | values | default | meaning |\n|---|---|---|---|---|"
         for one in options:
             flags = ", ".join(f"`{flag}`" for flag in one.flags) if one.option.in_shell else "(Python only)"
-            default = "" if one.option.default in (None, ()) else f"`{toml_value(one.option.default)}`"
+            default = "" if one.option.default in (None, ()) else f"`{_written(one.option.default)}`"
             meaning = " ".join([one.option.help, *more.get(one.name, "").split()])
             yield f"| `{one.name}` | {flags} | {_values(one)} | {default} | {meaning} |"
         yield ""
+
+
+def _written(value: Any) -> str:
+    """Return a value as a configuration file holds it, in one line."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, cast('tuple[Any, ...]', value)))}]"
+    return tomli_w.dumps({"is": value}).removeprefix("is = ").rstrip("\n")
 
 
 def _values(one: Declared) -> str:

@@ -19,7 +19,7 @@ def show_command(
 
     found = open_run(run)
     if config:
-        from pcbench.harness.origin import configuration
+        from pcbench.harness.configuration import configuration
 
         typer.echo(configuration(found), nl=False)
         return

@@ -11,6 +11,9 @@ _SOURCES = {
     "torchvision:CIFAR10": "CIFAR-10 (or CIFAR100), downloaded on first use",
 }
 
+PLACE = "(?!torchvision:)[^:]+:(?P<place>.+)"
+"""A pattern whose group `place` finds the file or folder in the text of a source."""
+
 
 def source_names() -> dict[str, str]:
     """Return every form of a source's text, with what it means."""

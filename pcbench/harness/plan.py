@@ -6,8 +6,6 @@ what is run, where things lie, and which units of work that makes.
 
 from __future__ import annotations
 
-# A request holds the values of all options.
-# pyright: reportTypedDictNotRequiredAccess=false
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +33,7 @@ from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
 from pcbench.models.model import PRECISIONS, Model
 from pcbench.norms import parse_epsilons, read_epsilons
+from pcbench.options import declared
 from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, library_versions
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
@@ -302,17 +301,17 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
         raise UsageError(
             f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block_size} and {batch_size})"
         )
-    resolved = {
+    found = {
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
         "batch_size": batch_size,
         "block_size": block_size,
         "epsilons": _epsilons(draft, source),
-        "corruption_backend": request["backend"],
         "device": torch.device(draft.device).type,
         "checks": checks,
     }
-    plain = {name: value for name, value in request.items() if name in Settings.model_fields}
-    return Settings.model_validate({**plain, **resolved})
+    values = {**request, **found}
+    fields = {name: one.setting for name, one in declared(RunOptions).items()}
+    return Settings.model_validate({field: values[name] for name, field in fields.items() if field is not None})
 
 
 def _epsilons(draft: _Draft, source: ImageSource) -> tuple[float, ...] | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
+from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.network.gradient import Gradient
 from pcbench.options import Option, resolved
@@ -27,81 +28,96 @@ _CORRUPTION = "Corruptions"
 _RUN = "The run"
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
-_SOURCE = "[^:]+:(?P<place>.+)"
 _TOML = r"(?P<place>.+\.toml)@.*"
 
 
-class RunOptions(TypedDict, total=False):
-    """The options of a run."""
+class RunOptions(TypedDict):
+    """The options of a run, each with its value; `run` takes any part of them."""
 
     model: Annotated[
         Model,
-        Option(
-            "A zoo name or module:function.",
-            _MODEL,
-            "pdigits",
-            flags=("--model", "-m"),
-            place=_TOML,
-        ),
+        Option("A zoo name or module:function.", _MODEL, "pdigits", flags=("--model", "-m"), place=_TOML, spec="model"),
     ]
     """In Python also a `torch.nn.Module` that gives logits (batch, classes) or (T + 1, batch, classes) for images in
     [0,1]."""
     suites: Annotated[
         Sequence[str],
-        Option("A suite's name or folder; may be repeated.", _MODEL, (), flags=("--suite", "-s"), place=_ANY),
+        Option(
+            "A suite's name or folder; may be repeated.", _MODEL, (), flags=("--suite", "-s"), place=_ANY, spec="suites"
+        ),
     ]
     """Where none is given, those that are made for the model's own data set."""
-    data: Annotated[object, Option("digits, imagenet:PATH, parquet:PATH, …", _MODEL, place=_SOURCE)]
+    data: Annotated[object, Option("digits, imagenet:PATH, parquet:PATH, …", _MODEL, place=SOURCE_PLACE, spec="data")]
     """In Python also an object with images and labels. Where none is given, the model's own data set."""
-    images: Annotated[int | None, Ge(1), Option("Only this many images, named in the tables.", _MODEL)]
+    images: Annotated[int | None, Ge(1), Option("Only this many images, named in the tables.", _MODEL, spec="suites")]
     """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""
-    leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL)]
+    leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL, spec="data")]
     """The rest is measured, and called a subset."""
-    timesteps: Annotated[int | None, Ge(0), Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"))]
+    timesteps: Annotated[
+        int | None, Ge(0), Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"), spec="settings")
+    ]
     """Where none is given, the model's own."""
-    backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _MODEL)]
-    weights: Annotated[Path | str | None, Option("Safetensors of the predictors.", _MODEL)]
-    random_predictors: Annotated[int | None, Option("Seed for untrained predictors.", _MODEL)]
+    backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _MODEL, spec="model")]
+    weights: Annotated[Path | str | None, Option("Safetensors of the predictors.", _MODEL, spec="model")]
+    random_predictors: Annotated[int | None, Option("Seed for untrained predictors.", _MODEL, spec="model")]
     """The null control, marked in the results."""
-    ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL)]
-    model_version: Annotated[str | None, Option("Your name for a model without readable source.", _MODEL)]
-    epsilons: Annotated[Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK)]
+    ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL, spec="model")]
+    model_version: Annotated[str | None, Option("Your name for a model without readable source.", _MODEL, spec="model")]
+    epsilons: Annotated[
+        Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK, spec="settings")
+    ]
     """They replace the suite's, in units of the pixel range [0,1]."""
-    gradient: Annotated[Gradient, Option("exact or stop-error.", _ATTACK, "exact")]
+    gradient: Annotated[Gradient, Option("exact or stop-error.", _ATTACK, "exact", spec="settings")]
     """How attacks differentiate the error term."""
-    plain_sweep: Annotated[bool, Option("Attack every image at every ε.", _ATTACK, default=False)]
+    plain_sweep: Annotated[bool, Option("Attack every image at every ε.", _ATTACK, default=False, spec="settings")]
     """The success at exactly ε is reported."""
     bracketing: Annotated[
-        bool, Option("Skip budgets far out of reach, and spot-check a tenth of them.", _ATTACK, default=True)
+        bool,
+        Option(
+            "Skip budgets far out of reach, and spot-check a tenth of them.", _ATTACK, default=True, spec="settings"
+        ),
     ]
     checks: Annotated[
         bool | None,
-        Option("Collect evidence on the gradients; by default on all of the data, not on a part.", _ATTACK),
+        Option(
+            "Collect evidence on the gradients; by default on all of the data, not on a part.", _ATTACK, spec="settings"
+        ),
     ]
-    save_adversarials: Annotated[bool, Option("Keep adversarial images without loss.", _ATTACK, default=False)]
-    adversarials: Annotated[Path | str | None, Option("A run's kept images, to score by this model.", _ATTACK)]
+    save_adversarials: Annotated[
+        bool, Option("Keep adversarial images without loss.", _ATTACK, default=False, spec="settings")
+    ]
+    adversarials: Annotated[
+        Path | str | None, Option("A run's kept images, to score by this model.", _ATTACK, spec="suites")
+    ]
     """They replace suites and data."""
-    backend: Annotated[Literal["fast", "reference"], Option("fast or reference.", _CORRUPTION, "fast")]
+    backend: Annotated[
+        Literal["fast", "reference"],
+        Option("fast or reference.", _CORRUPTION, "fast", spec="settings.corruption_backend"),
+    ]
     """Which code makes the corruptions."""
-    corrupted: Annotated[Path | str | None, Option("Published corrupted files.", _CORRUPTION)]
+    corrupted: Annotated[Path | str | None, Option("Published corrupted files.", _CORRUPTION, spec="data")]
     """They are read, and no images are corrupted."""
-    jpeg_quality: Annotated[int | None, Ge(1), Le(100), Option("Recompress as JPEG; published: 85.", _CORRUPTION)]
-    seed: Annotated[int, Ge(0), Option("Seed of all randomness.", _RUN, 0)]
-    batch_size: Annotated[int | None, Ge(1), Option("Images in one pass.", _RUN)]
+    jpeg_quality: Annotated[
+        int | None, Ge(1), Le(100), Option("Recompress as JPEG; published: 85.", _CORRUPTION, spec="settings")
+    ]
+    seed: Annotated[int, Ge(0), Option("Seed of all randomness.", _RUN, 0, spec="settings")]
+    batch_size: Annotated[int | None, Ge(1), Option("Images in one pass.", _RUN, spec="settings")]
     """Where none is given, 128 up to 64 px, else 32."""
-    device: Annotated[str, Option("auto, cpu, cuda.", _RUN, "auto")]
+    device: Annotated[str, Option("auto, cpu, cuda.", _RUN, "auto", spec="settings")]
     """Or cuda:1; auto takes a GPU where there is one."""
-    precision: Annotated[str, Option("float32, tf32 or bfloat16.", _RUN, "float32")]
-    compiled: Annotated[bool, Option("Use torch.compile.", _RUN, default=False, flags=("--compile",))]
-    recompute: Annotated[bool, Option("Attacks with less memory, more time.", _RUN, default=False)]
+    precision: Annotated[str, Option("float32, tf32 or bfloat16.", _RUN, "float32", spec="settings")]
+    compiled: Annotated[bool, Option("Use torch.compile.", _RUN, default=False, flags=("--compile",), spec="settings")]
+    recompute: Annotated[bool, Option("Attacks with less memory, more time.", _RUN, default=False, spec="settings")]
     """The graphs of attacks are built one timestep at a time."""
     out: Annotated[Path | str | None, Option("The run's folder.", _RUN, repeats=False)]
     """Where none is given, results/runs/MODEL-SUITES-KEY."""
     again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
     workers: Annotated[int, Ge(1), Option("Processes that share the work.", _RUN, 1)]
-    threads: Annotated[int, Ge(1), Option("CPU threads of each worker (part of the key).", _RUN, 2)]
+    threads: Annotated[int, Ge(1), Option("CPU threads of each worker (part of the key).", _RUN, 2, spec="settings")]
     """They can change the last bits of a number."""
-    block_size: Annotated[int | None, Ge(1), Option("Images in one unit of work, a multiple of the batch.", _RUN)]
+    block_size: Annotated[
+        int | None, Ge(1), Option("Images in one unit of work, a multiple of the batch.", _RUN, spec="settings")
+    ]
     """Where none is given, the smallest multiple of at least 512."""
     mixed_machines: Annotated[bool, Option("Continue work of another kind of machine.", _RUN, default=False)]
     allow_missing: Annotated[bool, Option("Finish without what cannot be computed.", _RUN, default=False)]
@@ -122,4 +138,4 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
         raise UsageError(f"`leave_out` is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")
     if block is not None and batch is not None and block % batch:
         raise UsageError(f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block} and {batch})")
-    return cast("RunOptions", values)
+    return values

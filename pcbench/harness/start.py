@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-# A request holds the values of all options.
-# pyright: reportTypedDictNotRequiredAccess=false
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -22,8 +20,42 @@ if TYPE_CHECKING:
     from pcbench.results.directory import Run
 
 DEFAULT_FOLDER = Path("results") / "runs"
+_Options = TypeVar("_Options")
+_Parameters = ParamSpec("_Parameters")
+_Run = Callable[..., "Run"]
 
 
+class _Measure(Protocol[_Parameters]):
+    """What `run` is to a type checker and to an editor: it takes any part of the options."""
+
+    def __call__(
+        self,
+        of_model: Model | None = None,
+        on_suites: Sequence[str] | None = None,
+        /,
+        *options: _Parameters.args,
+        **named: _Parameters.kwargs,
+    ) -> Run:
+        """See `run`."""
+        ...
+
+
+# A declaration says that all options are there, as they are once they are resolved. A TypedDict can be made of another
+# and any part of the options: this is the first way that pyright knows to make one, and gives the type of `run`.
+# Checkers that know only the way with all options take the second form, and check no options.
+@overload
+def _any_part_of(
+    make: Callable[Concatenate[_Options, _Parameters], _Options],
+) -> Callable[[_Run], _Measure[_Parameters]]: ...
+@overload
+def _any_part_of(make: object) -> Callable[[_Run], _Measure[...]]: ...
+def _any_part_of(make: object) -> Callable[[_Run], _Measure[...]]:
+    """Return a decorator that lets a function take any part of a declaration's options."""
+    del make
+    return lambda function: function
+
+
+@_any_part_of(RunOptions)
 def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[RunOptions]) -> Run:
     """Measure how robust a network is at every timestep.
 

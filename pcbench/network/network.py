@@ -74,7 +74,7 @@ class PredictiveNetwork(TimestepModel):
     ) -> Unrolled:
         """Run all timesteps t = 0..T in one pass.
 
-        It takes and returns what `unroll_input` does, but for the images: these are in [0,1],
+        It takes and returns what `unroll_input` does, except for the images: these are in [0,1],
         (batch, channels, height, width), and normalised here.
 
         Raises:

@@ -62,43 +62,34 @@ class DataSpec(Definition):
 
 
 class Settings(Definition):
-    """The choices of a run that can change a number."""
+    """The choices of a run that can change a number: options of `pcbench run`, each with the value that was used.
+
+    What an option means stands in its declaration, `RunOptions` in `pcbench/harness/request.py`, and in
+    docs/options.md. Only what is said of a description alone stands here.
+    """
 
     seed: int
-    """Seed of all randomness."""
     timesteps: int
-    """T, the number of updates; every t of 0..T is scored."""
     batch_size: int
-    """Images in one pass (changes no image, but the last bits of logits)."""
+    """It changes no image, but the last bits of logits."""
     gradient: Gradient
-    """How attacks differentiate the error term."""
     plain_sweep: bool
-    """Attack every image at every epsilon."""
     epsilons: tuple[float, ...] | None
-    """Overrides the suite's epsilons."""
     corruption_backend: Literal["fast", "reference"]
-    """``"fast"`` or ``"reference"``."""
+    """The option `backend`."""
     jpeg_quality: int | None
-    """Recompress on-the-fly images as the published files were."""
     precision: str
-    """Floating-point type of the network."""
     compiled: bool
-    """Whether the network went through torch.compile."""
     device: str
-    """Where the network ran."""
+    """The kind alone: ``"cpu"`` or ``"cuda"``."""
     threads: int
-    """CPU threads (they can change the last bits of a sum)."""
     checks: bool
-    """Whether the evidence about the gradients was collected."""
     save_adversarials: bool = False
-    """Whether adversarial images were kept: no number depends on it, but a finished run without them must not be taken
-    for one that has them."""
+    """No number depends on it, but a finished run without these images must not be taken for one that has them."""
     recompute: bool = False
-    """Whether the graphs of attacks were built one timestep at a time."""
     bracketing: bool = False
-    """Whether budgets far out of an attack's reach were skipped, and a tenth of them spot-checked."""
     block_size: int | None = None
-    """Images in one unit of work; batches are cut inside a block. None in specs of version 1."""
+    """None in specs of version 1."""
 
 
 class RunSpec(Definition):

@@ -1,4 +1,4 @@
-"""The declarations of the options of a training and a tuning."""
+"""The declarations of the options of a training and a tuning, and what an option means where it is not given."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from typing_extensions import TypedDict
 
+from pcbench.data.names import PLACE as SOURCE_PLACE
+from pcbench.errors import UsageError
 from pcbench.options import Option
 
 _WHAT = "What is trained"
 _HOW = "How (by default as the model states)"
 _WHERE = "Where"
-_SOURCE = "[^:]+:(?P<place>.+)"
+_RUNS = Path("results") / "runs"
 
 
-class TrainOptions(TypedDict, total=False):
+class TrainOptions(TypedDict):
     """The options of `pcbench train`."""
 
     model: Annotated[str, Option("A zoo name or module:function.", _WHAT, "pdigits", flags=("--model", "-m"))]
     data: Annotated[
-        str | None, Option("Training images: digits, imagefolder:PATH, parquet:PATH, …", _WHAT, place=_SOURCE)
+        str | None, Option("Training images: digits, imagefolder:PATH, parquet:PATH, …", _WHAT, place=SOURCE_PLACE)
     ]
     images: Annotated[int | None, Ge(1), Option("Only this many training images.", _WHAT)]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _WHAT)]
@@ -34,16 +36,16 @@ class TrainOptions(TypedDict, total=False):
     trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
     seed: Annotated[int, Option("Seed of all randomness.", _HOW, 0)]
     out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
-    processes: Annotated[int, Ge(1), Option("Processes that share the work; one a GPU.", _WHERE, 1)]
-    workers: Annotated[int, Ge(0), Option("Processes that decode images.", _WHERE, 0)]
-    device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu")]
+    processes: Annotated[int, Ge(1), Option("Processes that share the work; one a GPU.", _WHERE, 1, repeats=False)]
+    workers: Annotated[int, Ge(0), Option("Processes that decode images.", _WHERE, 0, repeats=False)]
+    device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu", repeats=False)]
 
 
-class TuneOptions(TypedDict, total=False):
+class TuneOptions(TypedDict):
     """The options of `pcbench tune`."""
 
     model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
-    data: Annotated[str | None, Option("Validation images; by default the model's own.", place=_SOURCE)]
+    data: Annotated[str | None, Option("Validation images; by default the model's own.", place=SOURCE_PLACE)]
     method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
     rounds: Annotated[int, Option("Trials of the search, steps of the descent.", default=24)]
     timesteps: Annotated[int | None, Ge(0), Option("T; only its answers count.", flags=("--timesteps", "-T"))]
@@ -52,3 +54,32 @@ class TuneOptions(TypedDict, total=False):
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
     seed: Annotated[int, Option("Seed of noise, proposals and validation images.", default=0)]
     out: Annotated[Path | str | None, Option("The configuration file that is written.", repeats=False)]
+
+
+def data_of(options: TrainOptions | TuneOptions) -> str:
+    """Return the data source that is asked for, or else the model's own.
+
+    Raises:
+        UnknownNameError: There is no such model.
+        UsageError: The model has no data of its own.
+    """
+    from pcbench.models.zoo import default_data, zoo_entry  # slow to import, and not needed for `--help`
+
+    model = options["model"]
+    if ":" not in model:
+        zoo_entry(model)  # an unknown name is refused before anything else is asked for
+    found = options["data"] or default_data(model)
+    if found is None:
+        raise UsageError(f"{model}: say which images are used: give data='imagefolder:PATH'")
+    return found
+
+
+def folder_of(options: TrainOptions) -> Path:
+    """Return the folder that receives a training."""
+    name = f"train-{options['model'].replace(':', '-')}-seed{options['seed']}"
+    return _RUNS / name if options["out"] is None else Path(options["out"])
+
+
+def file_of(options: TuneOptions) -> Path:
+    """Return the configuration file that a tuning writes."""
+    return _RUNS / f"tune-{options['model'].replace(':', '-')}.toml" if options["out"] is None else Path(options["out"])

@@ -23,8 +23,10 @@ from pcbench.metrics.bootstrap import Sample
 from pcbench.metrics.rates import CONFIDENCE, Booleans, Floats
 from pcbench.models.zoo import zoo_entry
 from pcbench.network.network import PredictiveNetwork
+from pcbench.options import resolved
 from pcbench.results.environment import versions
-from pcbench.training.job import Trained, TrainingRequest, Watcher, preprocessing_of, train
+from pcbench.training.job import Trained, Watcher, command_of, preprocessing_of, train
+from pcbench.training.options import TrainOptions
 from pcbench.training.validation import CONDITIONS, noisy_inputs, standard_deviation
 
 
@@ -89,26 +91,27 @@ def run_study(path: Path, folder: Path, work: Path, watcher: Watcher | None = No
     outcomes: list[NetworkOutcomes] = []
     trainings: list[dict[str, Any]] = []
     for seed in study.training_seeds:
-        request = TrainingRequest(study.model, study.data, work / f"{study.model}-seed{seed}", seed)
-        trained = _train(request, watcher)
-        trainings.append(_training_record(request, trained))
+        asked = {"model": study.model, "data": study.data, "seed": seed, "out": work / f"{study.model}-seed{seed}"}
+        options = resolved(TrainOptions, asked)
+        trained = _train(options, watcher)
+        trainings.append(_training_record(options, trained))
         if trained is not None and trained.network is not None:
-            outcomes += list(_outcomes(study, seed, trained.network, _test_images(study, request)))
+            outcomes += list(_outcomes(study, seed, trained.network, _test_images(study, options)))
     tables = {"draws": draw_table(outcomes), "seeds": seed_table(outcomes), "summary": summary_table(outcomes)}
     _write(folder, path, study, tables, trainings)
     return folder
 
 
-def _train(request: TrainingRequest, watcher: Watcher | None) -> Trained | None:
+def _train(options: TrainOptions, watcher: Watcher | None) -> Trained | None:
     try:
-        return train(request, watcher)
+        return train(options, watcher)
     except DivergenceError:
         return None
 
 
-def _training_record(request: TrainingRequest, trained: Trained | None) -> dict[str, Any]:
+def _training_record(options: TrainOptions, trained: Trained | None) -> dict[str, Any]:
     """Return the record of a training; a network that diverged is recorded as diverged, never left out."""
-    record: dict[str, Any] = {"seed": request.seed, "command": request.command(), "diverged": trained is None}
+    record: dict[str, Any] = {"seed": options["seed"], "command": command_of(options), "diverged": trained is None}
     if trained is not None and trained.tuned is not None:
         record["weights_sha256"] = trained.sha256
         record["hyperparameters"] = [vars(entry) for entry in trained.tuned.hyperparameters]
@@ -118,8 +121,8 @@ def _training_record(request: TrainingRequest, trained: Trained | None) -> dict[
     return record
 
 
-def _test_images(study: StudyTable, request: TrainingRequest) -> ImageSource:
-    return open_source(study.data, preprocessing=preprocessing_of(request), split="test")
+def _test_images(study: StudyTable, options: TrainOptions) -> ImageSource:
+    return open_source(study.data, preprocessing=preprocessing_of(options), split="test")
 
 
 def _outcomes(study: StudyTable, seed: int, network: PredictiveNetwork, source: ImageSource) -> list[NetworkOutcomes]:

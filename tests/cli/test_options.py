@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +32,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 from pcbench.harness.origin import locations_text, origin
+from pcbench.harness.plan import make_plan
 from pcbench.harness.request import RunOptions, request_from
 from pcbench.options import Option, chosen, command_line, config_text, declared, read_config, resolved
 from pcbench.results.directory import open_run
@@ -38,11 +41,11 @@ Call = Callable[..., int]
 GIT = shutil.which("git") or "git"
 
 
-class Small(TypedDict, total=False):
+class Small(TypedDict):
     """A declaration with an option of each kind."""
 
     name: Annotated[str, Option("A name.", "One", "it", flags=("--name", "-n"))]
-    sizes: Annotated[tuple[int, ...] | None, Option("Not on the command line.", "One", in_shell=False)]
+    sizes: Annotated[Sequence[int] | None, Option("Not on the command line.", "One", in_shell=False)]
     count: Annotated[int, Ge(1), Le(9), Option("A number.", "One", 1)]
     fast: Annotated[bool, Option("Quickly.", "Two", default=False)]
 
@@ -58,21 +61,28 @@ def small_app(seen: list[dict[str, Any]]) -> typer.Typer:
 
 
 def asked(*words: str) -> dict[str, Any]:
+    """The values that the verb gets."""
     seen: list[dict[str, Any]] = []
     small_app(seen)(args=["verb", *words], standalone_mode=False)
     (found,) = seen
     return found
 
 
-def test_the_verb_gets_what_was_given_and_nothing_else() -> None:
-    assert asked("w") == {"word": "w"}
-    assert asked("w", "-n", "x", "--count", "1", "--fast") == {"word": "w", "name": "x", "count": 1, "fast": True}
+def test_the_verb_gets_what_was_given_and_the_defaults_of_the_rest() -> None:
+    assert asked("w") == {"word": "w", "name": "it", "sizes": None, "count": 1, "fast": False}
+    assert asked("w", "-n", "x", "--count", "2", "--fast") == {
+        "word": "w",
+        "name": "x",
+        "sizes": None,
+        "count": 2,
+        "fast": True,
+    }
 
 
 def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "small.toml"
     file.write_text('name = "from the file"\ncount = 3\nfast = true\nsizes = [1]\n')
-    expected = {"word": "w", "name": "from the file", "count": 2, "fast": False, "sizes": [1]}
+    expected = {"word": "w", "name": "from the file", "count": 2, "fast": False, "sizes": (1,)}
     assert asked("w", "--config", str(file), "--count", "2", "--no-fast") == expected
 
 
@@ -82,7 +92,20 @@ def test_what_was_given_is_saved_as_it_is_read_again(tmp_path: Path) -> None:
     assert file.read_text() == (
         '# pcbench verb --config saved.toml\n\n# One\nname = "a \\"quoted\\" name\\\\"\n\n# Two\nfast = true\n'
     )
-    assert {"word": "w", **read_config(Small, file)} == given == asked("w", "--config", str(file))
+    assert read_config(Small, file) == {"name": 'a "quoted" name\\', "fast": True}
+    assert given == asked("w", "--config", str(file))
+
+
+@pytest.mark.parametrize("name", ["a\x7fb", "a\x00\x01\x1f\x85b", "tab\tnew\nline\r", "é\u2028𝄞", '"""', "# no"])
+def test_every_character_of_a_path_comes_back_from_the_file(name: str, tmp_path: Path) -> None:
+    # Oracle: the reader of TOML in Python's own library, which refuses control characters that are not escaped.
+    text = config_text(RunOptions, {"weights": Path(name), "suites": (name,)}, remarks=[name])
+    (tmp_path / "odd.toml").write_text(text, encoding="utf-8")
+    assert read_config(RunOptions, tmp_path / "odd.toml") == {"weights": str(Path(name)), "suites": [name]}
+    told = origin(request_from({"data": f"imagefolder:/secret/{name}"}))["options"]
+    assert told == {"data": f"imagefolder:{Path(name).name}"}
+    places = locations_text(request_from({"data": f"imagefolder:/secret/{name}"}))
+    assert tomllib.loads(places)["options"] == {"data": f"imagefolder:/secret/{name}"}
 
 
 @pytest.mark.parametrize(
@@ -228,10 +251,35 @@ def test_a_finished_run_gives_its_configuration_back_and_publishes_no_folder(
     assert call("show", "out", "--config") == 0
     told = capsys.readouterr().out
     assert 'data = "imagefolder:<FOLDER>/pictures"' in told
-    assert 'suites = ["<FOLDER>/one"]' in told
+    assert tomllib.loads(told)["suites"] == ["<FOLDER>/one"]
     assert "secret" not in told
     assert call("show", "out") == 0
     assert "found out" in capsys.readouterr().out
+
+
+def test_a_run_is_repeated_from_its_configuration_when_defaults_are_others(
+    tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Oracle: the key, and the run that is found again instead of being computed; here every option that counts has
+    # another default by then.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    assert call("run", "--images", 4, "--suite", "gaussian-noise", "-T", 1, "--threads", 1, "--out", "out") == 0
+    capsys.readouterr()
+    assert call("show", "out", "--config") == 0
+    Path("again.toml").write_text(capsys.readouterr().out)
+    others = {"model": "pvgg16", "data": "imagefolder:/nowhere", "epsilons": ("0",), "jpeg_quality": 1}
+    others |= {"timesteps": 3, "batch_size": 7, "block_size": 7, "checks": True, "device": "cuda", "seed": 9}
+    changed = {}
+    for name, one in declared(RunOptions).items():
+        default = not one.option.default if one.kinds == (bool,) else others.get(name, one.option.default)
+        changed[name] = dataclasses.replace(one, option=dataclasses.replace(one.option, default=default))
+    for name in ("epsilons", "jpeg_quality"):
+        changed[name] = declared(RunOptions)[name]  # a file cannot say that there are none
+    monkeypatch.setattr("pcbench.options.declared", lambda _: changed)
+    assert request_from({})["plain_sweep"] is True
+    request = request_from({**read_config(RunOptions, Path("again.toml")), "out": "out"})
+    assert make_plan(request).spec.key() == open_run("out").key
 
 
 class Odd:
@@ -262,6 +310,7 @@ def test_an_object_of_python_is_named_by_its_type_and_has_no_place() -> None:
         ("model", "module:function", "module:function"),
         ("data", "imagenet:/data/imagenet/", "imagenet:imagenet"),
         ("data", "digits", "digits"),
+        ("data", "torchvision:CIFAR10", "torchvision:CIFAR10"),
         ("suites", ("digits-c", "mine/corruptions/own"), ["digits-c", "own"]),
         ("epsilons", ("1/255", 0.5), ("1/255", 0.5)),
     ],
@@ -342,3 +391,17 @@ def test_what_a_value_must_be_is_said_in_words(given: dict[str, Any], says: str)
     with pytest.raises(UsageError) as error:
         request_from(given)
     assert says in str(error.value)
+
+
+def test_a_type_checker_knows_the_options_of_run_and_lets_any_be_left_out(tmp_path: Path) -> None:
+    # Oracle: pyright, which finds a wrong name and a wrong type, and nothing else.
+    program = tmp_path / "program.py"
+    calls = ["", "'pdigits', images=4", "bracketing=False, epsilons=('1/255',)", "imges=4", "images='4'"]
+    program.write_text("".join(["import pcbench\n", *(f"pcbench.run({call}).key\n" for call in calls)]))
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    found = [(one["range"]["start"]["line"], one.get("rule")) for one in json.loads(done.stdout)["generalDiagnostics"]]
+    assert [one for one in found if one[1] != "reportUnusedExpression"] == [
+        (4, "reportCallIssue"),
+        (5, "reportArgumentType"),
+    ]

@@ -21,7 +21,7 @@ def _run(*arguments: str) -> int:
     ("arguments", "problem"),
     [
         (("train", "--model", "pdigit"), "did you mean 'pdigits'"),
-        (("train", "--model", "pvgg16"), "say what to train on: give "),
+        (("train", "--model", "pvgg16"), "say which images are used: give --data "),
         (("train", "--optimizer", "lion"), "optimizer 'lion' does not exist"),
         (("train", "--learning-rate", "-1"), "the learning rate is above 0"),
         (("train", "--epochs", "0"), "epochs and batch size are at least 1"),

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 
 import pcbench
 from pcbench.catalog import SUITE_KINDS, catalog_folder, suite_names
+from pcbench.cli.show import show_command
 from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.compare import compare_runs, compare_timesteps
 from pcbench.comparison.gate import check_run
 from pcbench.comparison.reference import Reference, freeze, read_reference, write_reference
 from pcbench.errors import DataError, UsageError
+from pcbench.harness.configuration import configuration
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
 from pcbench.harness.suites import read_definition
@@ -29,7 +32,7 @@ from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.adversarials import load_adversarials
 from pcbench.results.directory import Run, open_run
 from pcbench.results.environment import folder_hash
-from pcbench.results.run_spec import RunSpec, former_suites
+from pcbench.results.run_spec import RunSpec, differences, former_suites
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent.parent / "results"
@@ -246,3 +249,38 @@ def test_the_files_are_those_that_were_written_before() -> None:
     kept = sorted(path for path in HERE.rglob("*") if path.suffix in (".parquet", ".npz", ".safetensors", ".toml"))
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in kept)).hexdigest()
     assert digest == "b4611645fe4f777ebef966a201584dd15cc3d72950b5a294f9b5b2d31bf5337f"
+
+
+def test_a_former_run_that_kept_no_options_gives_its_configuration_from_its_description(
+    former: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Oracle: the former description, of which only versions and what former versions did not hold may differ.
+    show_command(HERE / "run", config=True)
+    text = capsys.readouterr().out
+    assert "has another key" in text
+    options = tomllib.loads(text)
+    assert options["suites"] == ["<FOLDER>/two", "<FOLDER>/small", "manifold"]
+    assert (options["model"], options["data"], options["images"]) == ("pdigits", "digits", 12)
+    homes = {"<FOLDER>/two": str(TWO), "<FOLDER>/small": str(SMALL)}
+    options["suites"] = [homes.get(name, name) for name in options["suites"]]
+    spec = make_plan(request_from({**options, "out": tmp_path})).spec
+    found = {one.field for one in differences(former.spec.counting(), spec.counting())}
+    assert {field for field in found if not field.startswith("versions.")} <= {
+        "version",
+        "data.fingerprint",
+        "settings.block_size",
+        "suite two.sha256",
+        "suite small.sha256",
+    }
+
+
+def test_a_former_run_with_weights_of_the_users_own_has_placeholders_for_them(former: Run) -> None:
+    model = {**former.spec.model, "predictors_sha256": "0" * 64, "ablation": "no-feedback"}
+    spec = former.spec.model_copy(
+        update={"model": model, "data": former.spec.data.model_copy(update={"name": "imagefolder"})}
+    )
+    options = tomllib.loads(configuration(dataclasses.replace(former, spec=spec)))
+    assert options["weights"] == "<FILE>"
+    assert "backbone_weights" not in options
+    assert options["data"] == "imagefolder:<FOLDER>"
+    assert options["ablation"] == "no-feedback"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import textwrap
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +16,10 @@ from pcbench.files import file_sha256
 from pcbench.models import load
 from pcbench.models.weights import read_weights, state_sha256
 from pcbench.models.zoo import zoo_entry
+from pcbench.options import resolved
 from pcbench.training import job
-from pcbench.training.job import CARD, TrainingRequest, train
+from pcbench.training.job import CARD, command_of, train
+from pcbench.training.options import TrainOptions, folder_of
 from pcbench.training.processes import launch
 
 OWN_NETWORK = textwrap.dedent(
@@ -37,44 +39,60 @@ OWN_NETWORK = textwrap.dedent(
 )
 
 
+def asked(out: Path, **options: Any) -> TrainOptions:
+    return resolved(TrainOptions, {"out": out, **options})
+
+
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainingRequest:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainOptions:
     (tmp_path / "own_network.py").write_text(OWN_NETWORK)
     monkeypatch.chdir(tmp_path)
     changes = {"epochs": 2, "batch_size": 30, "optimizer": "adam", "learning_rate": 0.01}
-    return TrainingRequest("own_network:network", "digits", tmp_path / "out", changes=changes, images=62)
+    return asked(tmp_path / "out", model="own_network:network", data="digits", images=62, **changes)
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's process groups warn of what they do
-def test_two_processes_train_as_one(own: TrainingRequest) -> None:
+def test_two_processes_train_as_one(own: TrainOptions) -> None:
     # Oracle: the same training in one process; 62 images in steps of 30 leave two for the last step.
     alone, losses = launch(job._fit_predictors, own, None, None)
-    shared = dataclasses.replace(own, folder=own.folder / "shared")
+    shared = asked(**{**own, "out": folder_of(own) / "shared"})
     together, losses_together = launch(job._fit_predictors, shared, None, None, processes=2, device="cpu")
     for name, array in alone.items():
         np.testing.assert_allclose(together[name], array, rtol=1e-4, atol=1e-6)
     assert [row[0] for row in losses_together] == pytest.approx([row[0] for row in losses], rel=1e-4)
 
 
-def test_a_network_of_ones_own_is_trained_and_its_weights_load(own: TrainingRequest) -> None:
+def test_a_network_of_ones_own_is_trained_and_its_weights_load(own: TrainOptions) -> None:
     # Oracle: the file's own sha256, and the predictors that a run would load from it.
     trained = train(own)
     assert trained.sha256 == file_sha256(trained.weights)
-    model = load(own.model, weights=trained.weights)
+    model = load(own["model"], weights=trained.weights)
     assert model.network is not None
     assert trained.network is not None
     assert state_sha256(model.network.predictors) == state_sha256(trained.network.predictors)
     assert not any(name.startswith("backbone.") for name in read_weights(trained.weights))
-    card = json.loads((own.folder / CARD).read_text())
+    card = json.loads((folder_of(own) / CARD).read_text())
     assert card["weights_sha256"] == trained.sha256
-    assert card["made_by"].startswith("pcbench train --model own_network:network --data digits --seed 0 --epochs 2")
+    assert card["made_by"] == (
+        "pcbench train --model own_network:network --data digits --images 62 --epochs 2 --batch-size 30 "
+        "--optimizer adam --learning-rate 0.01 --seed 0"
+    )
+
+
+def test_a_card_names_files_without_their_folders_and_leaves_out_where_it_was_made(tmp_path: Path) -> None:
+    options = asked(
+        tmp_path, model="pvgg16", data="imagefolder:/secret/images", backbone_weights="/secret/w", workers=2
+    )
+    assert command_of(options) == (
+        "pcbench train --model pvgg16 --data imagefolder:images --backbone-weights w --seed 0"
+    )
 
 
 def test_the_digits_network_is_trained_from_the_start_and_tuned(tmp_path: Path) -> None:
     # Oracle: the same command run again gives the same bytes; what is written is what a run would load.
-    request = TrainingRequest("pdigits", "digits", tmp_path / "one", changes={"epochs": 1}, images=64, trials=1)
-    trained = train(request)
-    again = train(dataclasses.replace(request, folder=tmp_path / "two"))
+    small: dict[str, Any] = {"epochs": 1, "images": 64, "trials": 1}
+    trained = train(asked(tmp_path / "one", **small))
+    again = train(asked(tmp_path / "two", **small))
     assert trained.sha256 == again.sha256
     assert trained.configuration is not None
     assert again.configuration is not None
@@ -88,7 +106,7 @@ def test_the_digits_network_is_trained_from_the_start_and_tuned(tmp_path: Path) 
     written = [entry["hyperparameters"] for entry in tomllib.loads(text)["pcoders"]]
     used = trained.network.hyperparameters
     assert [row["feedforward"] for row in written] == [float(entry.feedforward) for entry in used]
-    finished = train(request)
+    finished = train(asked(tmp_path / "one", **small))
     assert finished.tuned == trained.tuned
     assert finished.sha256 == trained.sha256
 
@@ -105,6 +123,7 @@ def test_shipped_weights_say_which_command_made_them(name: str) -> None:
     with safe_open(entry.weights_path, framework="pt") as file:
         metadata = json.loads(file.metadata()["training"])
     assert metadata["made_by"] == entry.made_by == f"pcbench train --model {name} --data digits --seed 0"
+    assert command_of(resolved(TrainOptions, {"model": name})) == entry.made_by
     assert metadata["data"] == "digits:train"
     assert {"pcbench", "torch"} <= metadata["versions"].keys()
 
@@ -116,9 +135,9 @@ def test_a_feedforward_network_has_nothing_to_train(tmp_path: Path, monkeypatch:
     (tmp_path / "plain_network.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no predictors"):
-        train(TrainingRequest("plain_network:plain", "digits", tmp_path / "out", images=64))
+        train(asked(tmp_path / "out", model="plain_network:plain", data="digits", images=64))
 
 
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'pdigits'"):
-        train(TrainingRequest("pdigit", "digits", tmp_path / "out"))
+        train(asked(tmp_path / "out", model="pdigit", data="digits"))

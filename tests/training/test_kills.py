@@ -20,9 +20,11 @@ import torch
 
 from pcbench.errors import WriteError
 from pcbench.files import Point, watched
-from pcbench.training.job import CARD, TrainingRequest, train
+from pcbench.options import resolved
+from pcbench.training.job import CARD, train
 from pcbench.training.job import Watcher as TrainingWatcher
 from pcbench.training.loop import Reporter
+from pcbench.training.options import TrainOptions
 
 KILLS = 4
 COMPARED = ("pdigits.safetensors", "backbone/losses.csv", "predictors/losses.csv")
@@ -48,9 +50,8 @@ LOADED_BEFORE_FORKING = (
 Tell = Callable[[str], None]
 
 
-def request(folder: Path, trials: int) -> TrainingRequest:
-    changes = {"epochs": 2, "batch_size": 16}
-    return TrainingRequest("pdigits", "digits", folder, changes=changes, images=48, trials=trials)
+def asked(folder: Path, trials: int) -> TrainOptions:
+    return resolved(TrainOptions, {"out": folder, "epochs": 2, "batch_size": 16, "images": 48, "trials": trials})
 
 
 def made(folder: Path) -> dict[str, object]:
@@ -95,15 +96,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
-    train(request(tmp_path / "whole", 0))
+    train(asked(tmp_path / "whole", 0))
     folder = tmp_path / "full"
     for step, name, good in FULL_DISK:
         with pytest.raises(WriteError) as raised, watched(full_disk(step, folder / name, good)):
-            train(request(folder, 0))
+            train(asked(folder, 0))
         reason = "cannot be written (No space left on device; free some space on this disk)"
         assert str(raised.value) == f"{folder / name}: {reason}"
         assert raised.value.exit_code == 1
-    train(request(folder, 0))
+    train(asked(folder, 0))
     assert made(folder) == made(tmp_path / "whole")
 
 
@@ -136,7 +137,7 @@ def train_in_child(folder: Path, tell: Tell) -> int:
     try:
         torch.set_num_threads(1)
         with watched(lambda point: tell(f"{point.moment} {point.step} {os.path.relpath(point.path, folder)}")):
-            train(request(folder, 1), Told(tell))
+            train(asked(folder, 1), Told(tell))
         status = 0
     finally:
         if status:

@@ -13,7 +13,8 @@ from scipy import stats
 from pcbench.errors import DivergenceError, UsageError
 from pcbench.models import load
 from pcbench.training import study
-from pcbench.training.job import Trained, TrainingRequest, Watcher
+from pcbench.training.job import Trained, Watcher
+from pcbench.training.options import TrainOptions
 from pcbench.training.study import NetworkOutcomes, draw_table, run_study, seed_table, student_interval, summary_table
 
 
@@ -63,9 +64,9 @@ def test_the_interval_over_seeds_is_students() -> None:
 
 def test_a_study_writes_its_tables_and_names_what_diverged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Oracle: built so; of three trainings the second diverges, the others are the shipped network.
-    def train(request: TrainingRequest, watcher: Watcher | None) -> Trained:
+    def train(options: TrainOptions, watcher: Watcher | None) -> Trained:
         del watcher
-        if request.seed == 1:
+        if options["seed"] == 1:
             raise DivergenceError("the loss is not finite")
         network = load("pdigits").network
         return Trained(tmp_path / "weights", "0" * 64, None, network, None)

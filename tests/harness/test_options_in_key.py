@@ -1,0 +1,106 @@
+"""Oracle: a list of another value for each option, against the key of the run that would be made with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from pcbench.harness.plan import make_plan
+from pcbench.harness.request import RunOptions, request_from
+from pcbench.models import load
+from pcbench.models.weights import save_weights
+from pcbench.options import declared
+from pcbench.results.run_spec import RunSpec, Settings, differences
+
+FORMER = Path(__file__).parent.parent / "former"
+OPTIONS = declared(RunOptions)
+
+
+class Images:
+    """Images and labels as a Python object."""
+
+    def __init__(self) -> None:
+        self.images = np.zeros((20, 32, 32, 3), dtype=np.uint8)
+        self.labels = np.arange(20) % 10
+
+
+def other_weights(path: Path) -> Path:
+    """Weights of pdigits, of which the first of the backbone and of the predictors differ from the shipped ones."""
+    network = load("pdigits").network
+    assert network is not None
+    for module in (network.backbone.module, network.predictors):
+        next(module.parameters()).data.add_(0.5)
+    save_weights(path, backbone=network.backbone.module, predictors=list(network.predictors), metadata={})
+    return path
+
+
+# What a run is asked for where this is not the four images of digits-c.
+ATTACKED = {"suites": ("digits-linf",)}
+OWN = {"model": nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), "data": "digits", "timesteps": 0}
+OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
+    "model": ("alexnet_digits", {"timesteps": 0}),
+    "suites": (("digits-c", "gaussian-noise"), {}),
+    "data": (Images(), {}),
+    "images": (5, {}),
+    "leave_out": ("10", {}),
+    "timesteps": (2, {}),
+    "backbone_weights": (other_weights, {}),
+    "weights": (other_weights, {}),
+    "random_predictors": (0, {}),
+    "ablation": ("no-feedback", {}),
+    "model_version": ("a", OWN),
+    "epsilons": (("1/255",), ATTACKED),
+    "gradient": ("stop_error", {}),
+    "plain_sweep": (True, {}),
+    "bracketing": (False, {}),
+    "checks": (True, ATTACKED),
+    "save_adversarials": (True, {}),
+    "adversarials": (FORMER, {}),
+    "backend": ("reference", {}),
+    "jpeg_quality": (85, {}),
+    "seed": (1, {}),
+    "batch_size": (64, {}),
+    "device": ("meta", {}),
+    "precision": ("bfloat16", {}),
+    "compiled": (True, {}),
+    "recompute": (True, {}),
+    "out": ("elsewhere", {}),
+    "again": (True, {}),
+    "workers": (2, {}),
+    "threads": (1, {}),
+    "block_size": (1024, {}),
+    "mixed_machines": (True, {}),
+    "allow_missing": (True, {}),
+    "progress": (False, {}),
+}
+
+
+def planned(**options: Any) -> RunSpec:
+    """What a run would be, without running it."""
+    asked: dict[str, Any] = {"suites": ("digits-c",), "images": 4, "timesteps": 1, **options}
+    if "adversarials" in options:
+        del asked["suites"], asked["images"]
+    return make_plan(request_from(asked)).spec
+
+
+# Published files in place of corrupted ones need a whole data set; `data.corrupted` is walked over with all other
+# fields of a description in tests/results/test_run_spec.py.
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "corrupted"])
+def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(name: str, tmp_path: Path) -> None:
+    value, beside = OTHER[name]
+    if value is other_weights:
+        value = other_weights(tmp_path / "other.safetensors")
+    one, other = planned(**beside), planned(**beside, **{name: value})
+    counts = OPTIONS[name].option.spec is not None
+    assert (one.key() != other.key()) is counts
+    field = OPTIONS[name].setting
+    if field is not None:
+        assert f"settings.{field}" in [difference.field for difference in differences(one.counting(), other.counting())]
+
+
+def test_every_field_of_the_settings_is_one_option() -> None:
+    assert sorted(one.setting for one in OPTIONS.values() if one.setting) == sorted(Settings.model_fields)
