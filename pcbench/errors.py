@@ -89,3 +89,13 @@ class HeldError(UsageError):
 
 class DivergenceError(RunError):
     """The representations of a network grow without bound over its timesteps."""
+
+
+def named(error: BaseException) -> str:
+    """Return an exception's type and message in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, or its type where it does not have one."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

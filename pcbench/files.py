@@ -240,11 +240,11 @@ def _remove_trials(folder: Path) -> None:
     with suppress(OSError, WriteError):  # a file that cannot be removed stays
         for left in [path for path in folder.iterdir() if path.name.startswith(beginning)]:
             number = left.name.removesuffix(UNFINISHED).removeprefix(beginning)
-            if number.isdecimal() and _is_gone(int(number)):
+            if number.isdecimal() and is_gone(int(number)):
                 remove(left)
 
 
-def _is_gone(process: int) -> bool:
+def is_gone(process: int) -> bool:
     """Return whether no process of this computer has this number."""
     if os.name == "nt":
         return False  # Windows does not have a signal that only asks

@@ -32,7 +32,7 @@ from pcbench.cli.status import status_command
 from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
-from pcbench.errors import PcbenchError
+from pcbench.errors import PcbenchError, named
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
 _FAULT = "this is a bug of pcbench: --debug shows where"
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        sys.exit(_fail(_unprintable(error) or f"{_words(error)}; {_FAULT}", 1))
+        sys.exit(_fail(_unprintable(error) or f"{named(error)}; {_FAULT}", 1))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -152,10 +152,6 @@ def _unprintable(error: Exception) -> str | None:
         # What waits to be printed would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return f"the output cannot be printed ({error.strerror}); what was computed is kept"
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _fail(message: str, code: int) -> int:

@@ -16,7 +16,7 @@ from pcbench.attacks.definitions import AttackSuite
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch, ImageSource
 from pcbench.data.sources import check, open_source
-from pcbench.errors import RunError, UsageError
+from pcbench.errors import RunError, UsageError, first_line
 from pcbench.harness.blocks import Unit
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
@@ -187,7 +187,7 @@ def _refuse_other_sizes(model: Model, source: ImageSource, timesteps: int) -> No
     except RuntimeError as error:
         size = " x ".join(str(side) for side in image.shape[2:])
         raise UsageError(
-            f"{source.name}: {model.name} does not take images of {size} px ({str(error).splitlines()[0]}); "
+            f"{source.name}: {model.name} does not take images of {size} px ({first_line(error)}); "
             "score them by a model of their size"
         ) from error
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.data.imagenet_classes import torchvision_names
-from pcbench.errors import PcbenchError, UnknownNameError, UsageError, WeightsError
+from pcbench.errors import PcbenchError, UnknownNameError, UsageError, WeightsError, first_line, named
 
 
 def open_backbone(spec: str) -> nn.Module:
@@ -60,7 +60,7 @@ def call_function(spec: str) -> Any:
         except AttributeError as error:
             raise UsageError(f"{spec}: the module {module_name!r} has no function {function_name!r}") from error
         except Exception as error:
-            raise UsageError(f"{spec}: importing {module_name!r} fails: {_words(error)}; correct the module") from error
+            raise UsageError(f"{spec}: importing {module_name!r} fails: {named(error)}; correct the module") from error
         if not callable(function):
             raise UsageError(f"{spec}: {function_name!r} is not a function")
         try:
@@ -68,7 +68,7 @@ def call_function(spec: str) -> Any:
         except PcbenchError:
             raise
         except Exception as error:
-            raise UsageError(f"{spec}: {function_name!r} fails: {_words(error)}; correct the function") from error
+            raise UsageError(f"{spec}: {function_name!r} fails: {named(error)}; correct the function") from error
 
 
 @contextmanager
@@ -83,10 +83,6 @@ def working_folder_on_path() -> Generator[None]:
     finally:
         if added:
             sys.path.remove(here)
-
-
-def _words(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _open_torchvision(name: str) -> nn.Module:
@@ -127,7 +123,7 @@ def published_weights(spec: str, pretrained: str) -> Mapping[str, Tensor]:
     try:
         return _fetch_torchvision(name, pretrained) if library == "torchvision" else _fetch_timm(name, pretrained)
     except (URLError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise WeightsError(
             f"{library}'s {pretrained} weights of {name} cannot be fetched ({reason}); {remedy}"
         ) from None

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcbench.errors import ConfigurationError, PcbenchError, UsageError
+from pcbench.errors import ConfigurationError, PcbenchError, UsageError, named
 
 _PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
 
@@ -24,7 +24,7 @@ def probe(module: nn.Module, name: str) -> Tensor:
         except PcbenchError:
             raise
         except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is reported
-            reason = f" (with {'x'.join(map(str, size))}: {' '.join(f'{type(error).__name__}: {error}'.split())})"
+            reason = f" (with {'x'.join(map(str, size))}: {named(error)})"
             cause = error
             continue
         if isinstance(logits, Tensor) and logits.dim() in (2, 3) and logits.shape[-2] == 2:

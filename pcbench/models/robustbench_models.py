@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from pcbench.errors import UnknownNameError, UsageError, WeightsError
+from pcbench.errors import UnknownNameError, UsageError, WeightsError, first_line
 from pcbench.extras import require
 
 
@@ -42,7 +42,7 @@ def open_robustbench(name: str, folder: Path | str = "models") -> nn.Module:
             model_name=model, dataset=dataset, threat_model=threat_model, model_dir=str(folder)
         )
     except (OSError, RuntimeError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        problem = first_line(error)
         path = Path(folder) / dataset / threat_model / f"{model}.pt"
         raise WeightsError(f"{name}: no usable weights in {path}, and they cannot be downloaded ({problem})") from None
     return loaded.eval()

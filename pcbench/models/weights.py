@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
-from pcbench.errors import WeightsError
+from pcbench.errors import WeightsError, first_line
 from pcbench.files import file_sha256, write
 
 StateDict = dict[str, Tensor]
@@ -66,7 +66,7 @@ def _read_checkpoint(path: Path) -> StateDict:
     except pickle.UnpicklingError:
         raise WeightsError(f"{path}: is refused, because reading it could run code; save the tensors alone") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        problem = first_line(error)
         raise WeightsError(f"{path}: is not a readable checkpoint ({problem})") from None
     for wrapper in _WRAPPERS:
         if isinstance(held, Mapping) and wrapper in held:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcbench.errors import ConfigurationError, UsageError
+from pcbench.errors import ConfigurationError, UsageError, first_line
 from pcbench.network.backbone import Backbone, HookedBackbone, RepeatedModuleError, all_modules, cut_backbone
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
@@ -109,7 +109,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
         except RepeatedModuleError as error:
             raise configuration.problem(error.index, _repeated(error.runs)) from None
         except (RuntimeError, ValueError, TypeError) as error:
-            problem = str(error).splitlines()[0]
+            problem = first_line(error)
             raise ConfigurationError(
                 f"{configuration.source}: the backbone cannot run on {shape}: {problem}"
             ) from error
@@ -171,7 +171,7 @@ def _check_prediction(
     try:
         predicted = predicted_shape(predictor, shape)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        problem = str(error).splitlines()[0]
+        problem = first_line(error)
         raise configuration.problem(index, f"the predictor cannot take e_{index + 1} {shape}: {problem}") from None
     if predicted != below:
         raise configuration.problem(

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from pcbench.errors import ConfigurationError
+from pcbench.errors import ConfigurationError, first_line
 
 _NAMESPACES = ("torch.nn", "nn")
 
@@ -87,7 +87,7 @@ def _module(node: ast.expr, imports: Mapping[str, str]) -> nn.Module:
     try:
         return layer(*arguments, **options)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        problem = first_line(error)
         raise ConfigurationError(f"{ast.unparse(node)!r} is refused by PyTorch: {problem}") from None
 
 

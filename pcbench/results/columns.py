@@ -84,7 +84,7 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
     ),
     "attacked": Column(
         pa.bool_(),
-        "whether the attack ran on this image at this ε: not where the image is misclassified from the start, nor "
+        "whether the attack ran on this image at this ε: not where the image is misclassified from the start, and not "
         "(except in a plain sweep) where a smaller ε had broken it or a larger one left it far from broken",
         may_be_empty=True,
     ),

@@ -273,7 +273,7 @@ def _is_held(target: Path, who: Holder) -> bool:
     except (BlockingIOError, PermissionError):
         return True
     except OSError as error:
-        return error.errno in _WITHOUT_LOCKS and _was_renewed(_beside(target, _LEASE)) and not _is_gone(who)
+        return error.errno in _WITHOUT_LOCKS and _was_renewed(_beside(target, _LEASE)) and not _has_ended(who)
     finally:
         os.close(handle)
     return False
@@ -286,16 +286,8 @@ def _was_renewed(mark: Path) -> bool:
         return False
 
 
-def _is_gone(who: Holder) -> bool:
-    if who.host != socket.gethostname():
-        return False
-    try:
-        os.kill(who.process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # another user's process, so it is there
-    return False
+def _has_ended(who: Holder) -> bool:
+    return who.host == socket.gethostname() and files.is_gone(who.process)
 
 
 def _let_go(target: Path, lock: BaseFileLock, own: Holder) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcbench import files
-from pcbench.errors import DataError
+from pcbench.errors import DataError, first_line
 
 ENDING = ".part"
 _FORMAT = "pcbench part 1"
@@ -92,7 +92,7 @@ def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = Non
         if schema is not None:
             table = table.cast(schema)
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise PartError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+        raise PartError(f"{path}: cannot be read ({first_line(error)})") from error
     return Part(table, str(header["machine"]), held)
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcbench import files
-from pcbench.errors import DataError
+from pcbench.errors import DataError, first_line
 from pcbench.results.columns import (
     ANSWERS_COLUMNS,
     EVIDENCE_COLUMNS,
@@ -174,7 +174,7 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
             raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
         table = pq.read_table(path, columns=[name for name, today in names.items() if today in schema.names])
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]})") from error
+        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     table = table.rename_columns([names[name] for name in table.column_names])
     for name in schema.names:
         if name not in table.column_names:

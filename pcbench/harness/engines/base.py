@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
-from pcbench.errors import PcbenchError
+from pcbench.errors import PcbenchError, named
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made, Meter
 from pcbench.results.environment import machine_kind
@@ -112,4 +112,4 @@ def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
 def reason_of(error: Exception) -> str:
     """Return the reason in one line."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, PcbenchError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+    return text if isinstance(error, PcbenchError) and text else named(error)
