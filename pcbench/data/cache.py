@@ -22,7 +22,7 @@ SIZE_VARIABLE = "PCBENCH_CACHE_GB"
 DEFAULT_GIGABYTES = 20.0
 _LOCK = ".lock"
 # Room is made in steps, so that the folder is not listed for every image.
-_STEP = 64 * 2**20
+_STEPS = 100
 
 
 def cache_folder() -> Path:
@@ -73,7 +73,8 @@ class BoundedWriter:
         self._written += len(content)
         if self._written > self._room:
             self._file.flush()
-            self._room = self._cache.make_room(self._path, self._written, self._written + _STEP)
+            cache = self._cache
+            self._room = cache.make_room(self._path, self._written, self._written + cache.limit // _STEPS)
         self._file.write(content)
 
 

@@ -189,14 +189,13 @@ def _kept_labels(items: Any) -> list[Any] | None:
     if "torchvision" not in sys.modules or not hasattr(items, "target_transform"):
         return None
     from torchvision.datasets import CIFAR10, MNIST, DatasetFolder
-    from torchvision.datasets.vision import StandardTransform
 
-    joint = getattr(items, "transforms", None)
-    changed = items.target_transform is not None or (
-        joint is not None and (type(joint) is not StandardTransform or joint.target_transform is not None)
-    )
     read = cast("Any", type(items).__getitem__)
-    if changed or read not in (DatasetFolder.__getitem__, CIFAR10.__getitem__, MNIST.__getitem__):
+    if items.target_transform is not None or read not in (
+        DatasetFolder.__getitem__,
+        CIFAR10.__getitem__,
+        MNIST.__getitem__,
+    ):
         return None
     if read is DatasetFolder.__getitem__:
         return [label for _, label in items.samples]
