@@ -14,17 +14,17 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 import torch
 from PIL import Image
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from pcbench.data.class_names import as_class_names
 from pcbench.data.pixels import asked
+from pcbench.data.splits import is_split_name, train_note
 from pcbench.errors import DataError
 
 # The first two are the documented names; the others are taken where only one of them is there.
 _IMAGE_KEYS = ("images", "image", "img", "imgs", "pixel_values", "pixels", "x", "X", "data")
 _LABEL_KEYS = ("labels", "label", "fine_label", "targets", "target", "y")
 _NAME_KEYS = ("class_names", "classes", "target_names")
-_SPLITS = ("train", "training", "test", "validation", "valid", "val", "dev")
 _REMEDY = "give (images, labels)"
 
 Split: TypeAlias = Callable[[Any], tuple[Any, Any]]
@@ -90,7 +90,7 @@ def from_mapping(value: Mapping[Any, Any], name: str) -> Labelled:
     Raises:
         DataError: Its keys do not say which are the images and which the labels.
     """
-    if value and all(isinstance(key, str) and key.partition("[")[0] in _SPLITS for key in value):
+    if value and all(isinstance(key, str) and is_split_name(key) for key in value):
         first = next(iter(value))
         raise DataError(f"{name}: holds the splits {', '.join(value)}; give one of them, such as data[{first!r}]")
     image, label = key_of(value, _IMAGE_KEYS, name), key_of(value, _LABEL_KEYS, name)
@@ -264,6 +264,15 @@ def own_names(value: Any) -> tuple[str, ...] | None:
         if (names := as_class_names(getattr(value, attribute, None))) is not None:
             return names
     return None
+
+
+def train_notes(value: Any) -> tuple[str, ...]:
+    """Return the note for tables where a data set says that it is a train split; nothing where it is not."""
+    while isinstance(value, DataLoader) or type(value) is Subset:
+        value = cast("Any", value).dataset
+    split = "train" if getattr(value, "train", None) is True else getattr(value, "split", None)
+    note = None if split is None else train_note([str(split)])
+    return () if note is None else (note,)
 
 
 def is_stream(value: Any) -> bool:

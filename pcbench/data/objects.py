@@ -60,6 +60,7 @@ def open_object(value: Any, preprocessing: Preprocessing, count: int | None = No
         class_names=found.class_names,
         classes=None if found.class_names is None else len(found.class_names),
         subset=found.subset,
+        notes=asked(name, lambda: forms.train_notes(value)),
     )
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.utils import Bunch
-from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 from torchvision.datasets import ImageFolder
 
 from pcbench.data.image_source import ImageSource
@@ -250,3 +250,13 @@ def test_a_property_that_raises_is_the_cause() -> None:
 
     with pytest.raises(DataError, match="Lazy: your data raised RuntimeError: not downloaded"):
         opened(Lazy())
+
+
+@pytest.mark.parametrize(("attribute", "said"), [("split", "train"), ("split", "train[:10%]"), ("train", True)])
+def test_a_train_split_is_called_so(attribute: str, said: object) -> None:
+    items = Items(lambda index: (FIRST[index], LABELS[index]))
+    setattr(items, attribute, said)
+    for value in (items, Subset(items, range(6)), DataLoader(items)):  # pyright: ignore[reportArgumentType]
+        assert "training data" in opened(value).notes[0]
+    setattr(items, attribute, "test" if attribute == "split" else False)
+    assert opened(items).notes == ()
