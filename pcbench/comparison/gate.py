@@ -22,9 +22,12 @@ from pcbench.comparison.reference import Reference
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
-from pcbench.metrics.drop import FLIPS, Side, find_drops
+from pcbench.metrics.drop import FLIPS, Drops, Side, find_drops
 from pcbench.results.directory import Run
 from pcbench.results.run_spec import SpecDifference
+
+_POWER = 0.9
+"""Drops that are found with this probability are told as detectable."""
 
 
 @dataclass(frozen=True)
@@ -120,27 +123,35 @@ def check_run(
         UsageError: The two are not comparable, or a number is out of range.
         DataError: The run's outcomes are damaged.
     """
-    if not 0 <= tolerated < 1:
-        raise UsageError(f"the tolerated drop is a share of images from 0 to 1, not {tolerated}")
-    if not 1 / (FLIPS + 1) <= alpha <= 0.5:
-        raise UsageError(f"alpha must be from {1 / (FLIPS + 1)} to 0.5, not {alpha}")
+    _check_limits(tolerated, alpha)
     if tolerated_changes is not None:
         _check_changes(tolerated_changes, reference.spec.settings.seed, run.spec.settings.seed)
     suites = [suite.suite for suite in reference.suites]
     require_same_images(reference.spec, run.spec, suites, ("the reference", "the run"))
     scores, ids = read_scores(run)
     aligned = [_align(old, {new.suite: new for new in scores}) for old in reference.suites]
-    return _report(run, reference, aligned, ids, _Choice(tolerated, alpha, guard, side, tolerated_changes))
+    rows, before, after = _columns(aligned, ids, guard)
+    drops = find_drops(before - after, tolerated=tolerated, alpha=alpha, power=_POWER, side=side)
+    return GateReport(
+        rows=tuple(_checked(row, before[:, at], after[:, at], drops, at) for at, row in enumerate(rows)),
+        tolerated=tolerated,
+        alpha=alpha,
+        power=_POWER,
+        side=side,
+        changed=sum(int((old.correct != correct).sum()) for old, correct in aligned),
+        answers=sum(correct.size for _, correct in aligned),
+        tolerated_changes=tolerated_changes,
+        differences=tuple(other_differences(reference.spec, run.spec)),
+        run=run.key,
+        reference=reference.key,
+    )
 
 
-@dataclass(frozen=True)
-class _Choice:
-    tolerated: float
-    alpha: float
-    guard: Guard
-    side: Side
-    tolerated_changes: float | None
-    power: float = 0.9
+def _check_limits(tolerated: float, alpha: float) -> None:
+    if not 0 <= tolerated < 1:
+        raise UsageError(f"the tolerated drop is a share of images from 0 to 1, not {tolerated}")
+    if not 1 / (FLIPS + 1) <= alpha <= 0.5:
+        raise UsageError(f"alpha must be from {1 / (FLIPS + 1)} to 0.5, not {alpha}")
 
 
 def _check_changes(tolerated: float, reference_seed: int, seed: int) -> None:
@@ -180,43 +191,20 @@ def _describe(cell: Cell) -> str:
     return ", ".join([*parts, f"t = {cell.timestep}"])
 
 
-def _report(
-    run: Run,
-    reference: Reference,
-    aligned: Sequence[tuple[SuiteScores, NDArray[np.bool_]]],
-    ids: Mapping[str, tuple[str, ...]],
-    choice: _Choice,
-) -> GateReport:
-    rows, before, after = _columns(aligned, ids, choice.guard)
-    drops = find_drops(
-        before - after, tolerated=choice.tolerated, alpha=choice.alpha, power=choice.power, side=choice.side
-    )
-    checked = [
-        CheckedRow(
-            row=row,
-            images=int((~np.isnan(before[:, index])).sum()),
-            reference=float(np.nanmean(before[:, index])),
-            value=float(np.nanmean(after[:, index])),
-            drop=float(drops.estimates[index]),
-            lower=float(drops.lower[index]),
-            upper=float(drops.upper[index]),
-            detectable=float(drops.detectable[index]),
-            failed=bool(drops.failed[index]),
-        )
-        for index, row in enumerate(rows)
-    ]
-    return GateReport(
-        rows=tuple(checked),
-        tolerated=choice.tolerated,
-        alpha=choice.alpha,
-        power=choice.power,
-        side=choice.side,
-        changed=sum(int((old.correct != correct).sum()) for old, correct in aligned),
-        answers=sum(correct.size for _, correct in aligned),
-        tolerated_changes=choice.tolerated_changes,
-        differences=tuple(other_differences(reference.spec, run.spec)),
-        run=run.key,
-        reference=reference.key,
+def _checked(
+    row: GuardedRow, before: NDArray[np.float64], after: NDArray[np.float64], drops: Drops, index: int
+) -> CheckedRow:
+    """Return a guarded row with its numbers, from the images' scores, NaN where it lacks an image, (images,)."""
+    return CheckedRow(
+        row=row,
+        images=int((~np.isnan(before)).sum()),
+        reference=float(np.nanmean(before)),
+        value=float(np.nanmean(after)),
+        drop=float(drops.estimates[index]),
+        lower=float(drops.lower[index]),
+        upper=float(drops.upper[index]),
+        detectable=float(drops.detectable[index]),
+        failed=bool(drops.failed[index]),
     )
 
 

@@ -17,16 +17,20 @@ from pcbench.reports.charts import Chart, Panel, lines, texts, words
 _TIMESTEP = "timestep t (number of updates)"
 _NOISE = "σ is the noise's standard deviation, in units of the normalised input e_0."
 _BOOTSTRAP = "Bands are 95 % intervals: BCa bootstrap over images."
+# Title, y axis and caption.
 _REPRESENTATIONS = {
     CORRELATION_DISTANCE: (
+        "Correlation distance between representations",
         "correlation distance (1 − r)",
         "Distance between the representations of the clean and of the noisy image, both at timestep t.",
     ),
     CORRELATION_DISTANCE_TO_START: (
+        "Correlation distance to the clean image at t = 0",
         "correlation distance (1 − r)",
         "Distance between the representation of the noisy image at timestep t and that of the clean image at t = 0.",
     ),
     RECONSTRUCTION_ERROR: (
+        "Reconstruction error",
         "mean squared error",
         "Squared difference between the reconstruction of the noisy image at timestep t and the clean e_0.",
     ),
@@ -79,18 +83,18 @@ def _representations(noise: pd.DataFrame, metric: str) -> Iterator[Chart]:
     if not len(of_metric):
         return
     model, suite = str(noise["model"].iloc[0]), str(noise["suite"].iloc[0])
-    y, caption = _REPRESENTATIONS[metric]
+    title, y, caption = _REPRESENTATIONS[metric]
     panels: list[Panel] = []
     for name in texts(of_metric["name"]):
         for full, pcoder in pcoders.items():
             part = of_metric[(of_metric["name"] == name) & (of_metric["metric"] == full)]
-            title = ", ".join(text for text in (_title(name, noise), f"PCoder {pcoder}" if pcoder else "") if text)
-            panels.append(Panel(title, lines(part, "timestep", "epsilon", "{:.3g}".format, scale=1.0)))
+            said = ", ".join(text for text in (_title(name, noise), f"PCoder {pcoder}" if pcoder else "") if text)
+            panels.append(Panel(said, lines(part, "timestep", "epsilon", "{:.3g}".format, scale=1.0)))
     yield Chart(
         name=metric.replace("_", "-"),
         suite=suite,
         model=model,
-        what=words(metric).capitalize(),
+        what=title,
         where="under noise at every timestep",
         caption=f"{caption} {_NOISE} {_BOOTSTRAP}",
         x_label=_TIMESTEP if len(panels) == 1 else "timestep t",

@@ -45,6 +45,7 @@ METRICS = pd.DataFrame(
         {**ROW, **RATE, "epsilon": 0.5, "value": 0.1},
         {**ROW, **RATE, "epsilon": 4.0, "value": 0.5},
         {**ROW, "metric": "robust_accuracy", "timestep": 0, "epsilon": 4.0, "value": 0.4},
+        {**ROW, "metric": "median_distance", "timestep": 0, "epsilon": None, "value": 3.0},
     ]
 ).assign(gradient=None)
 

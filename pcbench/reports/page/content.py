@@ -75,7 +75,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts += [
         ("images", f"{spec.data.name}, {spec.data.split}"),
         ("images' fingerprint", spec.data.fingerprint),
-        ("preprocessing", ", ".join(f"{name} {value}" for name, value in spec.data.preprocessing.items())),
+        (
+            "preprocessing",
+            ", ".join(f"{name} {value}" for name, value in spec.data.preprocessing.items() if value is not None),
+        ),
     ]
     for suite in spec.suites:
         subset = f", a subset of {spec.data.available}" if suite.subset else ""
@@ -85,7 +88,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts += [("key of the run", run.key), ("started", run.manifest.get("started", "")), ("took", _took(run))]
     facts += [("note", note) for note in run.manifest.get("notes", [])]
     facts += [("missing", f"{entry['condition']}, {entry['images']}: {entry['reason']}") for entry in run.missing]
-    return [(str(name), str(value)) for name, value in facts if str(value)]
+    plain: dict[Any, str] = {True: "yes", False: "no"}
+    return [
+        (str(name), plain[value] if isinstance(value, bool) else str(value)) for name, value in facts if value != ""
+    ]
 
 
 def _took(run: Run) -> str:
@@ -100,7 +106,9 @@ def threats(metrics: pd.DataFrame) -> list[str]:
     for (suite, name, norm), part in attacks.groupby(["suite", "name", "norm"], sort=False, observed=True):
         aims = "targeted" if part["targeted"].fillna(False).any() else "untargeted"
         gradients = " and ".join(words(gradient) for gradient in texts(part["gradient"].dropna()))
-        budgets = ", ".join(epsilon_text(float(value), str(norm)) for value in sorted(part["epsilon"].unique()))
+        budgets = ", ".join(
+            epsilon_text(float(value), str(norm)) for value in sorted(part["epsilon"].dropna().unique())
+        )
         knows = f"white-box, {gradients} gradient" if gradients else "black-box"
         sign = norm_symbol(str(norm))
         lines.append(f"{suite}, {attack_title(name)}: {knows}, {aims}, {sign}, ε = {budgets}")
@@ -149,10 +157,7 @@ def _merged(of_suite: list[Chart]) -> Iterator[Chart]:
         single = details.get(chart.name)
         if single is not None:
             mean = Panel("mean over all corruptions", chart.panels[0].lines)
-            panels = (mean, *single.panels[1:])
-            yield dataclasses.replace(
-                single, name=chart.name, what=chart.what, where=chart.where, panels=panels, details_of=None
-            )
+            yield dataclasses.replace(single, name=chart.name, panels=(mean, *single.panels[1:]), details_of=None)
         elif chart.details_of is None:
             yield chart
 

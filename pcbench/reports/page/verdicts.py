@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pcbench.errors import DataError
 
 
-class _Known(BaseModel):
-    """Takes the keys that a page shows and leaves the rest of the evidence alone."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class ShownComparison(_Known):
+class ShownComparison(BaseModel, frozen=True, extra="ignore"):
     """The judged attack against a rival on the same images; the rates are ratios."""
 
     sign: str
@@ -25,8 +19,8 @@ class ShownComparison(_Known):
     p_value: float
 
 
-class ShownVerdict(_Known):
-    """The verdict on the attacks on one timestep."""
+class ShownVerdict(BaseModel, frozen=True, extra="ignore"):
+    """The verdict on the attacks on one timestep: what a page shows of it, without the rest of the evidence."""
 
     timestep: int
     verdict: str
