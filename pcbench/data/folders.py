@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import re
 from pathlib import Path
-
-from PIL import Image
 
 from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
 from pcbench.data.labels import as_labels
+from pcbench.data.listing import class_folders, list_images, loose_images
 from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.splits import train_note
 from pcbench.data.stores import FileStore
 from pcbench.errors import DataError
 
@@ -19,16 +19,20 @@ _WORDNET_ID = re.compile(r"n\d{8}")
 # ImageNet's test labels were never published: what everyone reports is its validation set.
 _IMAGENET_FOLDERS = {"test": "val", "validation": "val", "train": "train"}
 
+_PLAIN_FOLDERS = frozenset(("images", "image", "imgs", "img", "pictures", "photos", "jpg", "png", "data"))
+
 
 def open_image_folder(path: Path, preprocessing: Preprocessing) -> ImageSource:
     """Open a folder that holds one folder a class; the sorted folder names are the labels 0, 1, ….
 
-    Ids are the files' paths below `path`, with forward slashes. Hidden files are passed over.
+    Where all names are numbers they are sorted as numbers. Ids are the files' paths below `path`, with forward
+    slashes. Hidden files and folders are passed over, links are followed.
 
     Raises:
-        DataError: There is no such folder, a class is empty, or a file is of no image format.
+        DataError: There is no such folder, its folders are splits and not classes, a class is empty, a file is of no
+            image format, a link is broken, or a folder is found twice.
     """
-    classes = class_folders(path)
+    classes, notes = _in_order(path, class_folders(path))
     names, labels = list_images(path, classes)
     return ImageSource(
         name=f"imagefolder:{path.resolve().name}",
@@ -38,6 +42,7 @@ def open_image_folder(path: Path, preprocessing: Preprocessing) -> ImageSource:
         preprocessing=preprocessing,
         class_names=tuple(classes),
         classes=len(classes),
+        notes=(*notes, *_loose_note(path), *_train_note(path)),
     )
 
 
@@ -77,6 +82,7 @@ def open_imagenet(path: Path, preprocessing: Preprocessing, split: str, *, some_
         class_names=imagenet_names(),
         classes=IMAGENET_CLASSES,
         subset=part,
+        notes=() if split == "train" else tuple(_train_note(root)),
     )
 
 
@@ -96,51 +102,32 @@ def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) ->
             raise DataError(f"{root / name}: {name} is not one of the {len(label_of)} classes of ILSVRC2012")
 
 
-def class_folders(path: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted; hidden ones are passed over.
-
-    Raises:
-        DataError: There is no such folder, or it holds none.
-    """
-    if not path.is_dir():
-        raise DataError(f"{path}: there is no such folder of images")
-    names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"{path}: holds no folders; images are expected in one folder a class")
-    return names
-
-
-def list_images(root: Path, classes: list[str]) -> tuple[tuple[str, ...], list[int]]:
-    """List the image files of class folders, in sorted order.
-
-    Returns:
-        The files' paths below `root` with forward slashes, and for each the index of its class in `classes`.
-
-    Raises:
-        DataError: A class holds no images, or a file is of no image format.
-    """
-    known = Image.registered_extensions()
-    names: list[str] = []
-    indices: list[int] = []
-    for index, name in enumerate(classes):
-        files = _files_below(root, name)
-        for file in files:
-            if os.path.splitext(file)[1].lower() not in known:  # noqa: PTH122 - Path is slow for millions of names
-                raise DataError(f"{root / file}: is not an image file; move it out of the folder of images")
-        if not files:
-            raise DataError(f"{root / name}: holds no images")
-        names += files
-        indices += [index] * len(files)
-    return tuple(names), indices
+def _in_order(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the folders in the order of their labels, and notes on it: as texts, or as numbers where all are."""
+    if not all(name.isdecimal() for name in names):
+        return names, []
+    ordered = sorted(names, key=int)
+    for one, other in itertools.pairwise(ordered):
+        if int(one) == int(other):
+            raise DataError(
+                f"{path}: the folders {one} and {other} are the same number; one folder a class is expected"
+            )
+    texts = f"{', '.join(names[:4])}, …"
+    note = f"the folders are numbers and are taken in the order of numbers, not in that of texts ({texts})"
+    return ordered, [] if ordered == names else [note]
 
 
-def _files_below(root: Path, name: str) -> list[str]:
-    files: list[str] = []
-    for folder, folders, found in os.walk(root / name):
-        folders.sort()
-        below = Path(folder).relative_to(root).as_posix()
-        files += [f"{below}/{file}" for file in sorted(found) if not file.startswith(".")]
-    return files
+def _loose_note(path: Path) -> list[str]:
+    loose = loose_images(path)
+    return [f"{len(loose)} image files beside the folders of classes were passed over: {loose[0]}, …"] if loose else []
+
+
+def _train_note(path: Path) -> list[str]:
+    """Return a note where a folder's name, or that of the folder around ``images``, says that it is for training."""
+    given, real = path, path.resolve()
+    named = [folder.parent if folder.name.casefold() in _PLAIN_FOLDERS else folder for folder in (given, real)]
+    note = train_note(dict.fromkeys(folder.name for folder in named))
+    return [] if note is None else [note]
 
 
 def _imagenet_root(path: Path, split: str) -> Path:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.data.decoding import header_size
-from pcbench.data.folders import check_wordnet_ids, class_folders, list_images
+from pcbench.data.folders import check_wordnet_ids
 from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names
 from pcbench.data.labels import as_labels
 from pcbench.data.layout import PublishedLayout
+from pcbench.data.listing import class_folders, list_images
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore, FileStore, ImageStore
 from pcbench.errors import DataError, UnknownNameError
