@@ -143,6 +143,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DefinitionError(path, f"is not valid TOML: {error}") from None
 
 
+def named_by_file(path: Path) -> dict[str, Any]:
+    """Read a TOML file whose definition has the file's name.
+
+    Raises:
+        DefinitionError: The file is missing or broken, or states a name.
+    """
+    table = read_toml(path)
+    if "name" in table:
+        raise DefinitionError(path, "unknown key 'name': what it defines is named by its file; remove the key")
+    return {"name": path.stem, **table}
+
+
 def load_definition(cls: type[DefinitionType], path: Path) -> DefinitionType:
     """Read a TOML file into a definition, refusing unknown keys and wrong types in one line.
 

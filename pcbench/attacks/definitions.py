@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pcbench.attacks.libraries import library_names
-from pcbench.catalog import SUITE_FILE, Definition, SuiteHeader, identity, load_header, parse_definition, read_toml
+from pcbench.catalog import SUITE_FILE, Definition, SuiteHeader, identity, load_header, named_by_file, parse_definition
 from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
 
@@ -146,10 +146,7 @@ def load_attack(path: Path) -> AttackDefinition:
     Raises:
         DefinitionError: The file is missing, broken, or holds a meaningless value.
     """
-    table = read_toml(path)
-    if "name" in table:
-        raise DefinitionError(path, "an attack is named by its file; remove the key 'name'")
-    return parse_definition(AttackDefinition, {"name": path.stem, **table}, path)
+    return parse_definition(AttackDefinition, named_by_file(path), path)
 
 
 def load_attack_suite(folder: Path) -> AttackSuite:

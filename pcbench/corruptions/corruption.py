@@ -10,6 +10,7 @@ where nothing is done to it, which k / 255 * 255 in single precision does not pr
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ ROUNDING_ERROR = 2.0**-10
 
 class Corruption(Definition):
     """One corruption function with its parameters at one severity; a parameter is a field, checked when read."""
+
+    data_libraries: ClassVar[tuple[str, ...]] = ()
+    """Libraries whose files the function reads, as frost's photographs; their versions belong to a run's key."""
 
     def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:  # noqa: ARG002
         """Draw what is random for one image.

@@ -21,6 +21,7 @@ from pcbench.catalog import (
     identity,
     load_definition,
     load_header,
+    named_by_file,
     parse_definition,
 )
 from pcbench.data.layout import PublishedLayout
@@ -164,14 +165,6 @@ class CorruptionSuite(CorruptionHeader):
         return identity({"applied_to": self.applied_to, "corruptions": corruptions})
 
 
-class _CorruptionFile(Definition):
-    title: str
-    family: Literal["noise", "blur", "weather", "digital", "extra"]
-    function: str
-    source: str
-    parameters: dict[str, Parameters]
-
-
 def load_corruption_suite(folder: Path) -> CorruptionSuite:
     """Read a suite of corruptions.
 
@@ -230,8 +223,7 @@ def load_corruption(path: Path) -> CorruptionDefinition:
     Raises:
         DefinitionError: The file is missing, or names a function or a parameter that does not exist.
     """
-    table = load_definition(_CorruptionFile, path)
-    definition = parse_definition(CorruptionDefinition, {"name": path.stem, **table.model_dump()}, path)
+    definition = parse_definition(CorruptionDefinition, named_by_file(path), path)
     for severity in definition.severities:
         _corruption(definition, severity, path)
     return definition

@@ -70,6 +70,8 @@ class Snow(Corruption):
 class Frost(Corruption):
     """Ice crystals on the lens: a random piece of one of five photographs. Source: `frost` of ImageNet-C."""
 
+    data_libraries = ("imagecorruptions",)
+
     image_weight: NonNegativeFloat
     """Multiplies the image."""
     frost_weight: NonNegativeFloat

@@ -368,8 +368,8 @@ def _modules(draft: _Draft, *, checks: bool) -> list[str]:
             found += [adapter_module(attack) for attack in suite.definition.attacks]
         elif not isinstance(suite.definition, CorruptionSuite):
             found.append("pcbench.harness.work.saved")
-        elif suite.published is None and any(one.function == "frost" for one in suite.definition.corruptions):
-            found.append("imagecorruptions")  # its photographs
+        elif suite.published is None:
+            found += [name for one in suite.definition.corruptions for name in one.at(1).data_libraries]
     if checks:
         found.append("pyautoattack")  # the rival that sees no gradient
     if draft.request["backend"] == "reference":

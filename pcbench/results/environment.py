@@ -74,14 +74,18 @@ def library_versions(modules: Iterable[str], *, libraries: Iterable[str] = ()) -
 
 
 def _code_of_library(library: str) -> str:
-    """Return a hash over the source of a library's modules and of what they import, except installed libraries."""
+    """Return a library's version, where it states one, and a hash over its source and what that imports of its kind."""
     digest = hashlib.sha256()
     for module, kind in sorted(reached([library], everywhere=True).items()):
         source = read_source(module) if kind == "own" else None
         if source is not None:
             code = normalised(source)
             digest.update(f"{module}\0{len(code)}\0".encode() + code)
-    return f"code {digest.hexdigest()[:16]}"
+    try:
+        version = importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        version = "no version"
+    return f"{version}, code {digest.hexdigest()[:16]}"
 
 
 def code_hash(parts: Sequence[str]) -> str:
