@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
-from pcbench.network.gradient import Gradient
+from pcbench.network.gradient import GRADIENTS, Gradient
 from pcbench.options import Option, resolved
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _MODEL = "Model and images"
 _ATTACK = "Attacks"
 _CORRUPTION = "Corruptions"
 _RUN = "The run"
+_GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
 _TOML = r"(?P<place>.+\.toml)@.*"
@@ -67,7 +68,7 @@ class RunOptions(TypedDict):
         Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK, spec="settings")
     ]
     """They replace the suite's, in units of the pixel range [0,1]."""
-    gradient: Annotated[Gradient, Option("exact or stop-error.", _ATTACK, "exact", spec="settings")]
+    gradient: Annotated[Gradient, Option(_GRADIENTS, _ATTACK, "exact", spec="settings")]
     """How attacks differentiate the error term."""
     plain_sweep: Annotated[bool, Option("Attack every image at every ε.", _ATTACK, default=False, spec="settings")]
     """The success at exactly ε is reported."""
