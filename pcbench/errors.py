@@ -59,6 +59,10 @@ class DataError(UsageError):
     """Images or labels that are missing, damaged, or do not belong to the model."""
 
 
+class DamagedImageError(DataError):
+    """An image file that is cut short, damaged or none at all; a run can leave it out with `skip_damaged`."""
+
+
 class WeightsError(UsageError):
     """Weights that are missing, damaged, or made for another network."""
 

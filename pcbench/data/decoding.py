@@ -1,34 +1,83 @@
-"""Encoded image files: from bytes to a Pillow image, and whether the bytes are whole."""
+"""Encoded image files: from bytes to a Pillow image, and whether the bytes are whole.
+
+A file is taken or refused by rules of ours, in docs/data.md: its format is one of those below, it has at most 8 bits a
+channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
+import threading
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageFile
 
-from pcbench.errors import DataError
+from pcbench.data.damage import find_damage
+from pcbench.data.depth import stated_depth
+from pcbench.errors import DamagedImageError, DataError
 
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI", "SGI", "PCX", "TGA")
+"""The formats that are read, as Pillow calls them; the last has no signature and is tried last."""
+MAX_PIXELS = 178_956_970
+"""The most pixels that an image file may have, about 0.7 GB once decoded: Pillow's own limit, whatever its setting."""
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"})
 # What Pillow raises for bytes that are not an image, are cut short or are corrupt, depending on the format.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
-_JPEG_END = b"\xff\xd9"
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, RuntimeError, OverflowError),
+    *(ZeroDivisionError, struct.error, Image.DecompressionBombError),
+)
+_WRONG_FILES = {
+    b"<!doctype html": "a web page, so its download failed",
+    b"<html": "a web page, so its download failed",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the files with `git lfs pull`",
+    b"<svg": "a drawing (SVG)",
+    b"<?xml": "XML",
+    b"%pdf": "a PDF document",
+    b"8bps": "a Photoshop document",
+}
+# Pillow's warnings of a TIFF whose tags lie beyond its end.
+_DAMAGE_WARNINGS = ("Truncated File Read", "Tag data larger than file")
+_STRICT = threading.Lock()
 
 
-def decode_image(content: bytes, name: str) -> Image.Image:
+@dataclass(frozen=True)
+class ImageFacts:
+    """What was seen of a whole image file."""
+
+    width: int
+    """Columns of pixels."""
+    height: int
+    """Rows of pixels."""
+    transparent: bool
+    """Whether a pixel is not fully opaque."""
+    animated: bool
+    """Whether the file holds several pictures, beside a camera's own second ones in a JPEG."""
+
+
+def decode_image(content: bytes, name: str, *, verified: bool = False) -> Image.Image:
     """Decode an image file completely.
 
     Args:
-        content: The file's bytes: JPEG, PNG or any other format that Pillow reads.
+        content: The file's bytes: JPEG, PNG or another of `FORMATS`.
         name: What the image is called in error messages.
+        verified: Whether `verify` has passed the same bytes already; looking for damage takes time.
 
     Raises:
-        DataError: The bytes are not an image, are cut short, or are damaged.
+        DamagedImageError: The bytes are not an image, are cut short, or are damaged.
+        DataError: The image has more than 8 bits a channel, too many pixels, or colours of another kind.
     """
-    image = _open(content, name)
-    try:
-        image.load()
-    except _BROKEN as error:
-        raise DataError(f"{name}: is a damaged or truncated image file ({error}); fetch it again") from error
+    if verified:
+        image = _open(content, name)
+        _load(image, name)
+        return image
+    with _warnings_refused(name):
+        image = _open(content, name)
+        _refuse_damage(content, image, name)
+        _load(image, name)
     return image
 
 
@@ -36,33 +85,137 @@ def header_size(content: bytes, name: str) -> tuple[int, int]:
     """Return width and height of an image file, from its header alone.
 
     Raises:
-        DataError: The bytes are not an image.
+        DamagedImageError, DataError: As `decode_image`, as far as the header tells.
     """
     return _open(content, name).size
 
 
-def verify(content: bytes, name: str) -> None:
-    """Refuse bytes that are not one whole image, without decoding where the format allows it.
-
-    A PNG is checked by its checksums. A JPEG that closes with its end marker passes; any other file is decoded.
+def verify(content: bytes, name: str) -> ImageFacts:
+    """Refuse bytes that are not one whole image, or one that may not be measured.
 
     Raises:
-        DataError: The bytes are not an image, are cut short, or are damaged.
+        DamagedImageError, DataError: As `decode_image`.
     """
-    image = _open(content, name)
-    if image.format == "JPEG" and content.rstrip(b"\x00").endswith(_JPEG_END):
-        return
-    if image.format != "PNG":
-        decode_image(content, name)
-        return
-    try:
-        image.verify()
-    except _BROKEN as error:
-        raise DataError(f"{name}: is a damaged or truncated image file ({error}); fetch it again") from error
+    with _warnings_refused(name):
+        image = _open(content, name)
+        width, height = image.size
+        _refuse_damage(content, image, name)
+        image.draft(image.mode, (1, 1))  # of a JPEG, an eighth of the rows and columns shows whether it decodes
+        _load(image, name)
+    animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    return ImageFacts(width, height, _has_transparent_pixels(image), animated)
 
 
-def _open(content: bytes, name: str) -> Image.Image:
+def refuse_mode(image: Image.Image, name: str) -> None:
+    """Refuse an image whose channels are not 8 bits of a kind that has one meaning in RGB.
+
+    Raises:
+        DataError: It is one.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise DataError(_too_deep(name, f"mode {image.mode}"))
+    if image.mode not in _MODES:
+        raise DataError(f"{name}: has colours of mode {image.mode}, which has no one form in RGB; save it as RGB")
+
+
+def _open(content: bytes, name: str) -> ImageFile.ImageFile:
+    """Read the header of an image file, and refuse what may not be measured."""
+    depth = stated_depth(content)
+    if depth.bits > 8:
+        raise DataError(_too_deep(name, f"{depth.bits} bits"))
+    if depth.signed:
+        raise DataError(f"{name}: has channels with a sign; save it as an 8-bit image without one")
+    image = _opened(content, name)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{name}: has {width}x{height} px, {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} "
+            "are read, so that memory is bounded: make it smaller"
+        )
+    refuse_mode(image, name)
+    return image
+
+
+def _opened(content: bytes, name: str) -> ImageFile.ImageFile:
+    """Open an image file by the first of `FORMATS` whose signature it has.
+
+    Pillow's own `Image.open` also tries formats that have no rule here, and warns of images it then reads.
+    """
+    Image.init()
+    for kind in FORMATS:
+        if kind not in Image.OPEN:
+            continue  # Pillow was built without it
+        factory, accepts = Image.OPEN[kind]
+        if accepts is not None and accepts(content[:16]) is not True:
+            continue
+        try:
+            return factory(io.BytesIO(content), "")
+        except _BROKEN as error:
+            if accepts is not None:
+                raise _damaged(name, error) from error
+    raise DamagedImageError(f"{name}: is not an image file{_wrong_file(content)}; remove it or fetch it again")
+
+
+def _wrong_file(content: bytes) -> str:
+    if not content:
+        return ", it is empty"
+    if content[4:8] == b"ftyp":
+        return " that can be read, but one of the kind HEIC: save it as JPEG or PNG"
+    start = content[:64].lstrip().lower()
+    found = next((words for beginning, words in _WRONG_FILES.items() if start.startswith(beginning)), None)
+    return f" of a kind that can be read ({', '.join(FORMATS)})" if found is None else f" but {found}"
+
+
+@contextmanager
+def _warnings_refused(name: str) -> Generator[None]:
+    """Take those warnings of Pillow for damage that tell of it, and keep the others from the user.
+
+    What it warns of in a JPEG's words about the camera changes no pixel. Python's warnings belong to the process, so
+    this is not for the threads of a run, which decode what was verified.
+    """
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    damage = next((str(one.message) for one in told if str(one.message).startswith(_DAMAGE_WARNINGS)), None)
+    if damage is not None:
+        raise _damaged(name, damage)
+
+
+def _refuse_damage(content: bytes, image: ImageFile.ImageFile, name: str) -> None:
+    damage = find_damage(content, image.format or "")
+    if damage is not None:
+        raise _damaged(name, damage)
+
+
+def _load(image: ImageFile.ImageFile, name: str) -> None:
+    """Decode the pixels, and refuse a file that ends early whatever the process has told Pillow about such files."""
     try:
-        return Image.open(io.BytesIO(content))
+        if not ImageFile.LOAD_TRUNCATED_IMAGES:
+            image.load()
+            return
+        with _STRICT:
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+            try:
+                image.load()
+            finally:
+                ImageFile.LOAD_TRUNCATED_IMAGES = True
     except _BROKEN as error:
-        raise DataError(f"{name}: is not an image file that can be read; remove it or fetch it again") from error
+        raise _damaged(name, error) from error
+
+
+def _has_transparent_pixels(image: Image.Image) -> bool:
+    if not image.has_transparency_data:
+        return False
+    alpha = (image if "A" in image.getbands() else image.convert("RGBA")).getchannel("A")
+    return alpha.histogram()[255] < alpha.width * alpha.height
+
+
+def _damaged(name: str, why: object) -> DamagedImageError:
+    return DamagedImageError(f"{name}: is a damaged or truncated image file ({why}); fetch it again")
+
+
+def _too_deep(name: str, what: str) -> str:
+    return (
+        f"{name}: has more than 8 bits a channel ({what}); save it as an 8-bit image, since how its brightness is to "
+        "be scaled is for you to say"
+    )

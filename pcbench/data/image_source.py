@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,11 +11,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from pcbench.data.decoding import decode_image, header_size, verify
+from pcbench.data.decoding import ImageFacts, decode_image, header_size, verify
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.selection import stratified_order
 from pcbench.data.stores import ImageStore
-from pcbench.errors import DataError, UsageError
+from pcbench.errors import DamagedImageError, DataError, UsageError
 
 Seen = Callable[[int, bytes], None]
 """Called with an image's index and the sha256 of what was read of it."""
@@ -31,6 +31,16 @@ class Batch:
     """uint8 tensor, shape (batch, 3, height, width), 0 to 255."""
     labels: torch.Tensor
     """int64 tensor, shape (batch,)."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one reading of all images gave."""
+
+    digests: NDArray[np.uint8]
+    """The sha256 of each image's stored bytes, shape (images, 32)."""
+    remarks: tuple[str, ...]
+    """What a reader of the numbers should know of the images, a sentence each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +95,16 @@ class ImageSource:
 
         Args:
             indices: Indices of the images in `ids`, 0 to len - 1.
-            seen: Called with each image's index and the sha256 of what was read of it.
+            seen: Called with each image's index and the sha256 of what was read of it. Who compares these with the
+                hashes of `survey` knows the files to be whole: they are not searched for damage again.
 
         Returns:
             uint8 tensor, shape (batch, 3, height, width), 0 to 255.
 
         Raises:
-            DataError: A file is damaged, an image is smaller than the crop, or sizes differ within the batch.
+            DamagedImageError: A file is damaged, truncated or not an image.
+            DataError: An image cannot be measured, as when it is smaller than the crop, or sizes differ within the
+                batch.
         """
         chosen = _as_indices(indices)
         images = [self._prepare(int(index), seen) for index in chosen]
@@ -139,20 +152,58 @@ class ImageSource:
         return self.preprocessing.size_of(height, width)
 
     def digests(self) -> NDArray[np.uint8]:
-        """Return the sha256 of each image's stored bytes, shape (images, 32).
+        """Return the sha256 of each image's stored bytes, shape (images, 32); see `survey`."""
+        return self.survey().digests
 
-        The bytes of every image are read once, and on the way each file is checked to be whole.
+    def survey(self) -> Survey:
+        """Read the bytes of every image once, and check on the way that each file is whole and may be measured.
 
         Raises:
-            DataError: A file is missing, truncated or not an image; it is named.
+            DamagedImageError: A file is damaged, truncated or not an image; it is named.
+            DataError: A file is missing, or its image cannot be measured.
         """
         found = np.empty((len(self), 32), dtype=np.uint8)
+        facts: list[ImageFacts] = []
         for index in range(len(self)):
-            content = self.store.read(self._position(index))
-            if isinstance(content, bytes):
-                verify(content, self._locate(index))
+            content, one = self._checked(index)
             found[index] = np.frombuffer(_digest(content), dtype=np.uint8)
+            facts.append(one)
+        return Survey(found, tuple(self._remarks(facts)))
+
+    def damaged(self) -> dict[str, str]:
+        """Return the ids of the images whose files are damaged, truncated or no images, each with what is wrong.
+
+        Raises:
+            DataError: A file is missing, or its image cannot be measured for another reason.
+        """
+        found: dict[str, str] = {}
+        for index, name in enumerate(self.ids):
+            try:
+                self._checked(index)
+            except DamagedImageError as error:
+                found[name] = str(error)
         return found
+
+    def _checked(self, index: int) -> tuple[bytes | NDArray[np.uint8], ImageFacts]:
+        content, name = self.store.read(self._position(index)), self._locate(index)
+        if isinstance(content, bytes):
+            facts = verify(content, name)
+        else:
+            facts = ImageFacts(content.shape[1], content.shape[0], transparent=False, animated=False)
+        self.preprocessing.refuse_size(facts.height, facts.width, name)
+        return content, facts
+
+    def _remarks(self, facts: Sequence[ImageFacts]) -> Iterator[str]:
+        steps, whole = self.preprocessing, f"of {len(facts)} images"
+        if own := sum(steps.changes_own_size(one.height, one.width) for one in facts):
+            yield (
+                f"{own} {whole} had {steps.crop}x{steps.crop} px, the network's own size, and were resized to "
+                f"{steps.resize} px and cropped all the same, as the model states; --no-resize leaves them as they are"
+            )
+        if transparent := sum(one.transparent for one in facts):
+            yield f"{transparent} {whole} have transparent pixels: the colours below are measured, without transparency"
+        if animated := sum(one.animated for one in facts):
+            yield f"{animated} {whole} are files of several pictures: the first picture is measured"
 
     def fingerprint(self, digests: NDArray[np.uint8] | None = None) -> str:
         """Return the sha256 over ids, labels, stored bytes and preprocessing, as hexadecimal digits.
@@ -197,17 +248,17 @@ class ImageSource:
         words = f"{count} of {len(self)} images, spread over the classes, seed {seed}"
         return self.select(np.sort(order[:count]), words)
 
-    def without(self, taken: ImageSource, words: str) -> ImageSource:
+    def without(self, ids: Collection[str], words: str) -> ImageSource:
         """Return the images that are not among others, in the order of this source.
 
         Args:
-            taken: The others, such as those that decided hyperparameters.
+            ids: The others, such as those that decided hyperparameters.
             words: What the rest is called in tables.
 
         Raises:
             DataError: None is left.
         """
-        held = set(taken.ids)
+        held = set(ids)
         rest = [index for index, name in enumerate(self.ids) if name not in held]
         return self.select(np.array(rest, dtype=np.int64), words)
 
@@ -249,8 +300,10 @@ class ImageSource:
         content = self.store.read(self._position(index))
         if seen is not None:
             seen(index, _digest(content))
-        image = decode_image(content, self._locate(index)) if isinstance(content, bytes) else Image.fromarray(content)
-        return self.preprocessing.apply(image, self._locate(index))
+        name = self._locate(index)
+        if isinstance(content, bytes):
+            return self.preprocessing.apply(decode_image(content, name, verified=seen is not None), name)
+        return self.preprocessing.apply(Image.fromarray(content), name)
 
 
 def _digest(content: bytes | NDArray[np.uint8]) -> bytes:

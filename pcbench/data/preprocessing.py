@@ -7,13 +7,14 @@ normalisation (mean, standard deviation) is the model's own business: what a sou
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcbench.data.decoding import MAX_PIXELS, refuse_mode
 from pcbench.errors import ConfigurationError, DataError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -23,8 +24,9 @@ _FILTERS: dict[str, Image.Resampling] = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-# The first letters of the modes in which Pillow keeps more than 8 bits a channel; converted, they would be clipped.
-_DEEP_MODES = ("I", "F")
+# An image that would be larger than this once resized, 0.1 GB, is cut to what is kept before it is resized: its sides
+# are to each other as 500 to 1 or more. Its pixels can then differ by one grey level, because Pillow rounds otherwise.
+_LARGEST_RESIZED = 2**25
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,35 @@ class Preprocessing:
         """Return the contract as one line of JSON with sorted keys, the form that is hashed and recorded."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    def without_resizing(self) -> Preprocessing:
+        """Return the same without the resizing: images keep their sizes, and the centred square is cut from them."""
+        return replace(self, resize=None)
+
+    def changes_own_size(self, height: int, width: int) -> bool:
+        """Return whether an image that has the size of the result already is resized and cropped all the same."""
+        return self.resize is not None and self.resize != self.crop and height == width == self.crop
+
+    def refuse_size(self, height: int, width: int, name: str) -> None:
+        """Refuse an image whose size leaves no result.
+
+        Raises:
+            DataError: It is smaller than the crop, or it would be resized to more pixels than may be held.
+        """
+        height, width = self._resized(height, width)
+        if self.crop is not None and min(height, width) < self.crop:
+            raise DataError(
+                f"{name}: is {width}x{height} px, smaller than the {self.crop}x{self.crop} px that the model takes; "
+                "use larger images or a model that resizes"
+            )
+        if self.crop is None and height * width > MAX_PIXELS:
+            raise DataError(
+                f"{name}: would be resized to {width}x{height} px, more than memory should hold; cut it to a sensible "
+                "shape, or use a model that states a crop"
+            )
+
     def size_of(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what `apply` makes of an image of this size."""
-        if self.crop is not None:
-            return self.crop, self.crop
-        if self.resize is None or min(height, width) == self.resize:
-            return height, width
-        long_side = int(self.resize * max(height, width) / min(height, width))
-        return (long_side, self.resize) if width <= height else (self.resize, long_side)
+        return self._resized(height, width) if self.crop is None else (self.crop, self.crop)
 
     def apply(self, image: Image.Image, name: str) -> NDArray[np.uint8]:
         """Prepare one decoded image.
@@ -87,33 +110,47 @@ class Preprocessing:
             RGB pixels, shape (height, width, 3), 0 to 255.
 
         Raises:
-            DataError: The image is smaller than the crop, or has more than 8 bits a channel.
+            DataError: The image is smaller than the crop, has more than 8 bits a channel, or has no form in RGB.
         """
-        if image.mode.startswith(_DEEP_MODES):
-            raise DataError(f"{name}: has more than 8 bits a channel (mode {image.mode}); save it as an 8-bit image")
-        pixels = image.convert("RGB")
-        if self.resize is not None:
-            pixels = _resize_short_side(pixels, self.resize, _FILTERS[self.interpolation])
-        if self.crop is not None:
-            pixels = _crop_centre(pixels, self.crop, name)
-        return np.asarray(pixels)
+        refuse_mode(image, name)
+        self.refuse_size(image.height, image.width, name)
+        height, width = self._resized(image.height, image.width)
+        if (height, width) == (image.height, image.width):
+            return np.asarray(_to_rgb(image if self.crop is None else _crop_centre(image, self.crop)))
+        interpolation = _FILTERS[self.interpolation]
+        if self.crop is not None and height * width > _LARGEST_RESIZED:
+            return np.asarray(_resize_centre(_to_rgb(image), (height, width), self.crop, interpolation))
+        pixels = _to_rgb(image).resize((width, height), interpolation)
+        return np.asarray(pixels if self.crop is None else _crop_centre(pixels, self.crop))
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width after resizing, before the crop."""
+        if self.resize is None or min(height, width) == self.resize:
+            return height, width
+        long_side = int(self.resize * max(height, width) / min(height, width))
+        return (long_side, self.resize) if width <= height else (self.resize, long_side)
 
 
-def _resize_short_side(image: Image.Image, side: int, interpolation: Image.Resampling) -> Image.Image:
-    width, height = image.size
-    if min(width, height) == side:
-        return image
-    long_side = int(side * max(width, height) / min(width, height))
-    size = (side, long_side) if width <= height else (long_side, side)
-    return image.resize(size, interpolation)
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns of the same conversion in one step
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _crop_centre(image: Image.Image, side: int, name: str) -> Image.Image:
-    width, height = image.size
-    if min(width, height) < side:
-        raise DataError(
-            f"{name}: is {width}x{height} px, smaller than the {side}x{side} px that the model takes; "
-            "use larger images or a model that resizes"
-        )
-    left, top = round((width - side) / 2), round((height - side) / 2)
+def _crop_centre(image: Image.Image, side: int) -> Image.Image:
+    left, top = _offset(image.width, side), _offset(image.height, side)
     return image.crop((left, top, left + side, top + side))
+
+
+def _resize_centre(
+    image: Image.Image, size: tuple[int, int], side: int, interpolation: Image.Resampling
+) -> Image.Image:
+    """Return the centred square of the image resized to `size` (height, width), without making the rest of it."""
+    left, top = _offset(size[1], side), _offset(size[0], side)
+    across, down = image.width / size[1], image.height / size[0]
+    right, bottom = min((left + side) * across, image.width), min((top + side) * down, image.height)
+    return image.resize((side, side), interpolation, (left * across, top * down, right, bottom))
+
+
+def _offset(length: int, side: int) -> int:
+    return round((length - side) / 2)

@@ -15,12 +15,12 @@ from pcbench import models
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch, ImageSource
-from pcbench.data.sources import check, open_source
 from pcbench.errors import RunError, UsageError, first_line
 from pcbench.harness.blocks import Unit
+from pcbench.harness.images import images_again
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
-from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
+from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition
 from pcbench.models.model import Model
 from pcbench.network.update import Hyperparameters
 from pcbench.results.run_spec import RunSpec, SuiteSpec, differences
@@ -108,9 +108,7 @@ class Context:
     @cached_property
     def _source(self) -> ImageSource:
         data = self._objects.data if self.locations.data is None else self.locations.data
-        source = open_source(data, preprocessing=self.model.preprocessing, split="test")
-        source = check(source, classes=self.model.classes, class_names=self.model.class_names)
-        return without_tuned(source, self.spec.data.leave_out)
+        return images_again(data, self.model, self.spec.data)
 
     def suite(self, name: str) -> MeasuredSuite:
         """Return a suite and its images, opened when it is first asked for."""

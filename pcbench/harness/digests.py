@@ -33,6 +33,8 @@ class Digests:
     """The fingerprint of each of these conditions."""
     whole: bool
     """Whether these are all images of the data source."""
+    remarks: tuple[str, ...] = ()
+    """What a reader of the numbers should know of the images, a sentence each."""
 
     @classmethod
     def read(cls, source: ImageSource, suites: Sequence[MeasuredSuite]) -> Digests:
@@ -55,7 +57,8 @@ class Digests:
                         key = suite.name, corruption.name, severity
                         published[key] = files.digests()
                         fingerprints[key] = files.fingerprint(published[key])
-        return cls(chosen, chosen.digests(), published, fingerprints, whole)
+        survey = chosen.survey()
+        return cls(chosen, survey.digests, published, fingerprints, whole, survey.remarks)
 
     @property
     def fingerprint(self) -> str:

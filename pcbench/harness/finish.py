@@ -245,6 +245,7 @@ def _notes(plan: Plan, parts: _Parts, missing: Sequence[Mapping[str, Any]]) -> I
         yield f"computed on several kinds of machines ({shares}): the last bits of numbers may differ between them"
     if plan.facts.unreadable is not None:
         yield f"the source of {plan.facts.unreadable} could not be read: this run cannot be recognised again"
+    yield from plan.notes
     if missing:
         what = ", ".join(dict.fromkeys(str(entry["condition"]) for entry in missing))
         yield f"MISSING: {len(missing)} units could not be computed ({what}); the numbers are of what is left"

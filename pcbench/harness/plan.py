@@ -20,14 +20,15 @@ from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import ImageSource
-from pcbench.data.sources import check, open_source
+from pcbench.data.sources import check
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.context import CHECKED_IMAGES
 from pcbench.harness.digests import Digests
+from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
-from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition, without_tuned
+from pcbench.harness.suites import MeasuredSuite, is_subset, open_corrupted, read_definition
 from pcbench.harness.units import can_be_checked, question, units_of
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
@@ -133,12 +134,11 @@ def make_plan(request: RunOptions) -> Plan:
         raise problems[0]  # with the user's own exception as its cause
     if problems or facts is None:
         raise UsageError("; ".join(map(str, problems))) from problems[0].__cause__
-    source = open_source(data, preprocessing=facts.preprocessing, split="test", count=request["images"])
+    chosen = choose_images(data, request, facts)
     if not isinstance(data, str):
         # Opened once: a stream cannot be read again.
-        objects = dataclasses.replace(objects, data=source)
-    source = check(source, classes=facts.classes, class_names=facts.class_names)
-    source = without_tuned(source, request["leave_out"])
+        objects = dataclasses.replace(objects, data=chosen.opened)
+    source = chosen.source
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
     _refuse_repeated([entry.definition.name for entry in named])
@@ -149,12 +149,12 @@ def make_plan(request: RunOptions) -> Plan:
         suites=tuple((entry.definition.name, entry.folder) for entry in named),
     )
     former = [folder_hash(entry.folder) for entry in named]
-    return _finish(_Draft(request, device, facts, objects, locations, suites, former), source)
+    return _finish(_Draft(request, device, facts, objects, locations, suites, former), chosen)
 
 
 def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> Plan:
     """Plan the scoring of saved images, which are a suite and its data in one."""
-    for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons"):
+    for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons", "skip_damaged"):
         if request.get(option):
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
     suites: list[MeasuredSuite] = []
@@ -166,7 +166,7 @@ def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> 
         raise DataError(f"{request['adversarials']}: its suites are of different images; score one folder at a time")
     device = _device(request["device"])
     draft = _Draft(request, device, facts, objects, _locations(request, device), suites, [None] * len(suites))
-    return _finish(draft, first)
+    return _finish(draft, ChosenImages(first, first))
 
 
 def _objects(request: RunOptions) -> Objects:
@@ -267,15 +267,15 @@ class _Draft:
     former: Sequence[str | None]
 
 
-def _finish(draft: _Draft, source: ImageSource) -> Plan:
-    request, facts, suites = draft.request, draft.facts, draft.suites
+def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
+    request, facts, suites, source = draft.request, draft.facts, draft.suites, chosen.source
     digests = Digests.read(source, suites)
     checks = _checks(request, suites, source)
     settings = _settings(draft, source, checks=checks)
     spec = RunSpec(
         version=SPEC_VERSION,
         model={"name": facts.marked_name, **facts.description},
-        data=_data(request, source, digests),
+        data=_data(request, chosen, digests),
         suites=tuple(_suite_spec(suite, source, former) for suite, former in zip(suites, draft.former, strict=True)),
         settings=settings,
         versions={
@@ -290,7 +290,8 @@ def _finish(draft: _Draft, source: ImageSource) -> Plan:
         facts = facts.configured(
             precision=request["precision"], compiled=request["compiled"], recompute=request["recompute"]
         )
-    return Plan(spec, draft.locations, draft.objects, units, digests.table(), source.notes, facts, asked)
+    notes = (*source.notes, *digests.remarks)
+    return Plan(spec, draft.locations, draft.objects, units, digests.table(), notes, facts, asked)
 
 
 def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
@@ -329,7 +330,8 @@ def _epsilons(draft: _Draft, source: ImageSource) -> tuple[float, ...] | None:
     return parse_epsilons(given)
 
 
-def _data(request: RunOptions, source: ImageSource, digests: Digests) -> DataSpec:
+def _data(request: RunOptions, chosen: ChosenImages, digests: Digests) -> DataSpec:
+    source = chosen.source
     name, _, split = source.name.partition(":")
     return DataSpec(
         name=name,
@@ -339,6 +341,7 @@ def _data(request: RunOptions, source: ImageSource, digests: Digests) -> DataSpe
         preprocessing=dataclasses.asdict(source.preprocessing),
         corrupted=digests.corrupted,
         leave_out=request["leave_out"],
+        damaged=chosen.damaged,
         former_fingerprint=digests.fingerprint if digests.whole else None,
     )
 
@@ -391,10 +394,3 @@ def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSourc
     if request["checks"] is not None:
         return request["checks"]
     return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source) for suite in able)
-
-
-def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:
-    """Return whether a suite is run on fewer images than its data set, or than it was published with."""
-    layout = suite.definition.published if isinstance(suite.definition, CorruptionSuite) else None
-    part = len(suite.source) < len(source) or suite.source.subset is not None or suite.rule is not None
-    return part or (layout is not None and len(suite.source) < layout.images)

@@ -54,6 +54,10 @@ class RunOptions(TypedDict):
     """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""
     leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL, spec="data")]
     """The rest is measured, and called a subset."""
+    resize: Annotated[bool, Option("Resize images as the model states.", _MODEL, default=True, spec="data")]
+    """Without it, the square that the model takes is cut from images as they are."""
+    skip_damaged: Annotated[bool, Option("Leave out damaged image files, listed.", _MODEL, default=False, spec="data")]
+    """All images are read before some are chosen."""
     timesteps: Annotated[
         int | None, Ge(0), Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"), spec="settings")
     ]

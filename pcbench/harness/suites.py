@@ -48,24 +48,11 @@ def read_definition(kind: SuiteKind, folder: Path) -> CorruptionSuite | AttackSu
     return load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder)
 
 
-def without_tuned(source: ImageSource, leave_out: str | None) -> ImageSource:
-    """Return the images that tuning did not see.
-
-    Args:
-        source: All images.
-        leave_out: How many were tuned on, and the seed by which they were chosen: ``"1000"`` or ``"1000:3"``.
-
-    Raises:
-        UsageError: Nothing is left.
-    """
-    if leave_out is None:
-        return source
-    count, _, seed = leave_out.partition(":")
-    if int(count) >= len(source):
-        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves no image to measure")
-    taken = source.take(int(count), int(seed or 0))
-    rest = len(source) - len(taken)
-    return source.without(taken, f"the {rest} images that tuning on {count} (seed {seed or 0}) did not see")
+def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:
+    """Return whether a suite is run on fewer images than its data set, or than it was published with."""
+    layout = suite.definition.published if isinstance(suite.definition, CorruptionSuite) else None
+    part = len(suite.source) < len(source) or suite.source.subset is not None or suite.rule is not None
+    return part or (layout is not None and len(suite.source) < layout.images)
 
 
 def open_corrupted(

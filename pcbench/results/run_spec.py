@@ -56,6 +56,8 @@ class DataSpec(Definition):
     """Hash over the published corrupted files, where these are read instead of made."""
     leave_out: str | None = None
     """How many images were left out because hyperparameters were tuned on them, and the seed."""
+    damaged: tuple[str, ...] = ()
+    """Ids of the images that were left out because their files are damaged."""
     former_fingerprint: str | None = None
     """The same hash over all images that the source holds, as specs of version 1 had it; None where the run is on a
     part of them, because then the others are not read."""

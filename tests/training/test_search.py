@@ -122,7 +122,7 @@ def test_divergence_is_noticed_counted_and_named(network: PredictiveNetwork, val
 def test_validation_never_shares_an_image_with_what_is_reported_on(source: ImageSource) -> None:
     # Oracle: set arithmetic on the ids.
     part = source.take(4, seed=3)
-    rest = source.without(part, "the other eight")
+    rest = source.without(part.ids, "the other eight")
     assert set(part.ids) | set(rest.ids) == set(source.ids)
     assert not set(part.ids) & set(rest.ids)
     assert rest.subset == "the other eight"

@@ -1,0 +1,107 @@
+"""The images of a run: the same for its plan and for every worker."""
+
+from __future__ import annotations
+
+# A request holds the values of all options.
+# pyright: reportTypedDictNotRequiredAccess=false
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from pcbench.data.image_source import ImageSource
+from pcbench.data.sources import check, open_source
+from pcbench.errors import DataError, UsageError
+from pcbench.harness.request import RunOptions
+from pcbench.models.facts import ModelFacts
+from pcbench.results.run_spec import DataSpec
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """The images that a request is about, before a suite takes a part of them."""
+
+    source: ImageSource
+    """The images."""
+    opened: ImageSource
+    """All images of the data, from which they were chosen."""
+    damaged: tuple[str, ...] = ()
+    """Ids of the images that were left out because their files are damaged."""
+
+
+def choose_images(data: Any, request: RunOptions, facts: ModelFacts) -> ChosenImages:
+    """Open the images that a request names, and leave out those that it does not want.
+
+    Args:
+        data: A text or an object, as `pcbench.data.sources.open_source` takes it.
+        request: What is asked for.
+        facts: What is known of the network.
+
+    Raises:
+        DataError: They are missing, or do not belong to the network.
+        UsageError: None are left.
+    """
+    steps = facts.preprocessing if request["resize"] else facts.preprocessing.without_resizing()
+    opened = open_source(data, preprocessing=steps, split="test", count=request["images"])
+    source = check(opened, classes=facts.classes, class_names=facts.class_names)
+    damaged = opened.damaged() if request["skip_damaged"] else {}
+    source = _without_tuned(_without_damaged(source, damaged), request["leave_out"])
+    if damaged:
+        source = source.noted(f"LEFT OUT: {len(damaged)} damaged image files ({'; '.join(damaged.values())})")
+    return ChosenImages(source, opened, tuple(damaged))
+
+
+def images_again(data: Any, facts: ModelFacts, stated: DataSpec) -> ImageSource:
+    """Open the images of a planned run.
+
+    Args:
+        data: Where they lie here.
+        facts: What is known of the network.
+        stated: What the plan says of them.
+
+    Raises:
+        UsageError: They cannot be opened here.
+    """
+    steps = facts.preprocessing
+    if stated.preprocessing["resize"] is None:
+        steps = steps.without_resizing()
+    source = open_source(data, preprocessing=steps, split="test")
+    source = check(source, classes=facts.classes, class_names=facts.class_names)
+    return _without_tuned(_without_damaged(source, stated.damaged), stated.leave_out)
+
+
+def _without_tuned(source: ImageSource, leave_out: str | None) -> ImageSource:
+    """Return the images that tuning did not see.
+
+    Args:
+        source: All images.
+        leave_out: How many were tuned on, and the seed by which they were chosen: ``"1000"`` or ``"1000:3"``.
+
+    Raises:
+        UsageError: Nothing is left.
+    """
+    if leave_out is None:
+        return source
+    count, _, seed = leave_out.partition(":")
+    if int(count) >= len(source):
+        raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves no image to measure")
+    taken = source.take(int(count), int(seed or 0))
+    rest = len(source) - len(taken)
+    return source.without(taken.ids, f"the {rest} images that tuning on {count} (seed {seed or 0}) did not see")
+
+
+def _without_damaged(source: ImageSource, damaged: Collection[str]) -> ImageSource:
+    """Return the images whose files are whole.
+
+    Args:
+        source: All images.
+        damaged: Ids of the others.
+
+    Raises:
+        DataError: There are no others.
+    """
+    if not damaged:
+        return source
+    whole = len(source) - len(damaged)
+    if not whole:
+        raise DataError(f"{source.name}: all of its {len(source)} image files are damaged; fetch them again")
+    return source.without(damaged, f"the {whole} of {len(source)} images whose files are whole")

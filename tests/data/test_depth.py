@@ -1,0 +1,94 @@
+"""Oracle: the number of bits that each file was written with, by OpenCV, Pillow or by hand."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from pcbench.data.decoding import decode_image, verify
+from pcbench.data.depth import stated_depth
+from pcbench.errors import DamagedImageError, DataError
+
+COLOUR = np.full((32, 32, 3), 110 * 16, np.uint16)  # values of 12 bits
+GREY = COLOUR[..., 0]
+
+
+def by_opencv(kind: str, pixels: np.ndarray, *options: int) -> bytes:
+    return cv2.imencode(kind, pixels, options)[1].tobytes()
+
+
+def by_pillow(kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(COLOUR.astype(np.uint8)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def jpeg_of_12_bits() -> bytes:
+    content = by_pillow("JPEG")
+    frame = content.index(b"\xff\xc0")
+    return content[: frame + 4] + b"\x0c" + content[frame + 5 :]
+
+
+DEEP: dict[str, tuple[int, Callable[[], bytes]]] = {
+    "colour PNG": (16, lambda: by_opencv(".png", COLOUR)),
+    "grey PNG": (16, lambda: by_opencv(".png", GREY)),
+    "colour TIFF": (16, lambda: by_opencv(".tiff", COLOUR)),
+    "grey TIFF": (16, lambda: by_opencv(".tiff", GREY)),
+    "colour TIFF of fractions": (32, lambda: by_opencv(".tiff", COLOUR.astype(np.float32) / 4095)),
+    "grey TIFF of fractions": (32, lambda: by_opencv(".tiff", GREY.astype(np.float32) / 4095)),
+    "colour JPEG 2000": (16, lambda: by_opencv(".jp2", COLOUR)),
+    "grey JPEG 2000": (16, lambda: by_opencv(".jp2", GREY)),
+    "AVIF of 10 bits": (10, lambda: by_opencv(".avif", COLOUR >> 2, cv2.IMWRITE_AVIF_DEPTH, 10)),
+    "AVIF of 12 bits": (12, lambda: by_opencv(".avif", COLOUR, cv2.IMWRITE_AVIF_DEPTH, 12)),
+    "colour PPM": (16, lambda: by_opencv(".ppm", COLOUR)),
+    "PPM in words": (12, lambda: b"P3 # made by hand\n1 1\n4095\n1 2 3\n"),
+    "PFM": (32, lambda: by_opencv(".pfm", GREY.astype(np.float32))),
+    "Radiance": (32, lambda: by_opencv(".hdr", COLOUR.astype(np.float32) / 4095)),
+    "OpenEXR": (16, lambda: b"v/1\x01\x02\x00\x00\x00channels"),
+    "SGI": (16, lambda: by_pillow("SGI", bpc=2)),
+    "JPEG": (12, jpeg_of_12_bits),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_more_than_8_bits_a_channel_are_refused_in_every_format(name: str) -> None:
+    bits, make = DEEP[name]
+    content = make()
+    assert stated_depth(content).bits == bits
+    for read in (verify, decode_image):
+        with pytest.raises(DataError, match=rf"^deep: has more than 8 bits a channel \({bits} bits\); save it as"):
+            read(content, "deep")
+
+
+def test_a_deep_image_is_no_damaged_one() -> None:
+    with pytest.raises(DataError) as refused:
+        verify(by_opencv(".png", COLOUR), "deep")
+    assert not isinstance(refused.value, DamagedImageError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        *[(kind, {}) for kind in ("PNG", "JPEG", "MPO", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")],
+        *[("TIFF", {"big_tiff": True}), ("JPEG2000", {"no_jp2": True}), ("SGI", {}), ("QOI", {}), ("TGA", {})],
+    ],
+)
+def test_8_bits_are_taken(kind: str, options: dict[str, bool]) -> None:
+    content = by_pillow(kind, **options)
+    assert stated_depth(content).bits == 8
+    close = 2 if kind in ("JPEG", "MPO", "WEBP", "AVIF") else 0
+    np.testing.assert_allclose(np.asarray(decode_image(content, "image").convert("RGB")), 110 * 16 % 256, atol=close)
+
+
+def test_signed_channels_are_refused() -> None:
+    tags = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 134), (277, 1), (278, 4), (279, 16), (339, 2)]
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags)
+    content = b"II*\x00" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + bytes(16)
+    with pytest.raises(DataError, match="below zero: has channels with a sign"):
+        verify(content, "below zero")
