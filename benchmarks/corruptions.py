@@ -1,4 +1,4 @@
-"""How much faster the fast backend is than imagecorruptions: images a second on two threads, one row a corruption.
+"""How much faster the fast backend is than imagecorruptions: images per second on two threads, one row per corruption.
 
     uv run python benchmarks/corruptions.py [--side 224] [--batch 32] [--slow 8] [--rounds 3]
 

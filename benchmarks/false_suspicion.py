@@ -6,7 +6,7 @@ so every verdict `suspicious` is false.
 
     python benchmarks/false_suspicion.py [--networks N] [--images N] [--out FILE]
 
-Writes one row a network; the last line is the rate with its 95 % Wilson interval.
+Writes one row per network; the last line is the rate with its 95 % Wilson interval.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     uv run python benchmarks/summary.py [--images 50000] [--timesteps 11]
 
-Made-up outcomes, 41 million rows by default, are written as a run would (one Parquet file a condition), and then
+Made-up outcomes, 41 million rows by default, are written as a run would (one Parquet file per condition), and then
 summarised with all intervals in a process of its own. Prints rows, seconds and peak memory; the goal is a minute and
 4 GB on two cores.
 """
@@ -38,7 +38,7 @@ class ConstantBaseline:
 
 
 def write_run(folder: Path, images: int, timesteps: int) -> int:
-    """Write made-up outcomes, one file a condition, and return how many rows there are."""
+    """Write made-up outcomes, one file per condition, and return how many rows there are."""
     generator = np.random.default_rng(0)
     ease = generator.normal(size=images)
     ids = np.tile([f"ILSVRC2012_val_{index:08}.JPEG" for index in range(images)], timesteps)

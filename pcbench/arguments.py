@@ -31,7 +31,7 @@ _SHOWN = 80
 
 
 def plain(value: object) -> object:
-    """Return a number of NumPy, PyTorch, `fractions` or `decimal` as Python's own; anything else as it is.
+    """Return a number of NumPy, PyTorch, `fractions` or `decimal` as Python's own; anything else is returned unchanged.
 
     A number of 32 bits is taken for the shortest decimal that has its bits: np.float32(0.03) for 0.03.
     """
@@ -62,7 +62,7 @@ def _scalar(value: Any) -> object:
 
 
 def number(value: object) -> object:
-    """Return a number or a fraction that is written as text as a float; what is not one as it is."""
+    """Return a number or a fraction that is written as text as a float; anything else is returned unchanged."""
     found = plain(value)
     if isinstance(found, str):
         numerator, slash, denominator = found.partition("/")
@@ -74,7 +74,7 @@ def number(value: object) -> object:
 
 
 def whole(value: object) -> object:
-    """Return a whole number, whatever type it is of, as an int; what is not one as it is."""
+    """Return a whole number, whatever type it is of, as an int; anything else is returned unchanged."""
     found = plain(value)
     if isinstance(found, float):
         return int(found) if found.is_integer() else found
@@ -103,7 +103,7 @@ def a_word(name: str, value: object, known: Collection[str]) -> None:
     """Refuse an argument that is not one of the known words.
 
     Raises:
-        UnknownNameError: It is none; the nearest is suggested.
+        UnknownNameError: It is not one of them; the nearest is suggested.
     """
     if not isinstance(value, str) or value not in known:
         raise UnknownNameError(name, value if isinstance(value, str) else shown(value), known)
@@ -135,7 +135,7 @@ def shown(value: object) -> str:
 def public(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Let a function that users call refuse, with one line, the arguments that it does not have.
 
-    The modes of PyTorch that stand around the call, such as `inference_mode` and `autocast`, are put aside meanwhile:
+    The modes of PyTorch that surround the call, such as `inference_mode` and `autocast`, are switched off meanwhile:
     results do not depend on them.
 
     Args:

@@ -202,7 +202,7 @@ def norm_named(name: str) -> Norm:
 
 
 def broadcast(values: Tensor, images: Tensor) -> Tensor:
-    """Shape one value an image (batch,) so that it broadcasts over images (batch, …), in their type."""
+    """Shape one value per image (batch,) so that it broadcasts over images (batch, …), in their type."""
     return values.to(images).reshape(-1, *[1] * (images.ndim - 1))
 
 
@@ -323,7 +323,7 @@ def project(images: Tensor, clean: Tensor, epsilons: Tensor, norm: Norm) -> Tens
 
 
 def within_budget(images: Tensor, clean: Tensor, epsilons: Tensor, norm: Norm) -> Tensor:
-    """Return what of an attack's output may be fed to the network: inside the ball and inside [0, 1].
+    """Return an attack's images as they may be fed to the network: inside the ball and inside [0, 1].
 
     A pixel that the attack made NaN or infinite becomes the clean one.
     """

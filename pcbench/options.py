@@ -27,7 +27,7 @@ from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 @dataclass(frozen=True)
 class Option:
-    """What a declaration says of an option beside its type and its limits."""
+    """What a declaration says of an option besides its type and its limits."""
 
     help: str
     """One sentence for readers of `--help`, of the docs or of an editor's hint."""
@@ -236,7 +236,7 @@ def with_places(declaration: type, values: Mapping[str, Any], change: Callable[[
 
 
 def is_placeholder(value: object) -> bool:
-    """Tell whether a value only stands for something that is not known: a text in angle brackets."""
+    """Return whether a value only stands for something that is not known: a text in angle brackets."""
     return isinstance(value, str) and re.fullmatch(r"<\w+>", value) is not None
 
 

@@ -21,7 +21,7 @@ from pcbench.models.scores import margins
 from pcbench.norms import Norm, broadcast, project
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Logits and classes -> one loss an image, (batch,)."""
+"""Logits and classes -> one loss per image, (batch,)."""
 
 
 def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:

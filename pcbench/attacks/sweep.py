@@ -232,7 +232,7 @@ def as_sweeps(
     ids: tuple[str, ...],
     classes: tuple[NDArray[np.int64], NDArray[np.int64] | None],
 ) -> tuple[Sweep, ...]:
-    """Return a full ledger as one sweep a timestep; `attack`: name and norm, `classes`: labels and targets."""
+    """Return a full ledger as one sweep per timestep; `attack`: name and norm, `classes`: labels and targets."""
     return tuple(
         Sweep(
             attack=attack[0],

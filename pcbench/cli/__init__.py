@@ -1,1 +1,1 @@
-"""The command line: one file a verb. Heavy imports happen inside the verbs, so that help is quick."""
+"""The command line: one file per verb. Heavy imports happen inside the verbs, so that help is quick."""

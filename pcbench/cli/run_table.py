@@ -1,4 +1,4 @@
-"""The short table that a run ends with: one line a timestep."""
+"""The short table that a run ends with: one line per timestep."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def gate_markdown(report: GateReport) -> str:
 
 
 def junit_xml(report: GateReport) -> str:
-    """Return the result as JUnit XML, one test case a guarded row."""
+    """Return the result as JUnit XML, one test case per guarded row."""
     root = Element("testsuites", name="pcbench check")
     asked = report.tolerated_changes is not None
     suite = SubElement(root, "testsuite", name="pcbench check", tests=str(len(report.rows) + asked))

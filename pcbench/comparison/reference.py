@@ -1,7 +1,7 @@
 """A reference: the small frozen file that `pcbench check` holds a run against.
 
 It is a NumPy archive (`.npz`, read without pickle) with the entry `header`, JSON as bytes, and one entry `suite_<n>`
-for each suite: one bit an answer, each condition packed along its images, each row exclusive-or'ed with the row
+for each suite: one bit per answer, each condition packed along its images, each row exclusive-or'ed with the row
 before (the answers of timesteps are similar, so this compresses well). Equal runs give equal bytes.
 """
 

@@ -134,7 +134,7 @@ def _check_images(images: torch.Tensor) -> None:
         raise DataError(f"images have the shape (batch, 3, height, width), not {tuple(images.shape)}")
     if min(images.shape[2:]) < SMALLEST_SIDE:
         raise DataError(
-            f"images have at least {SMALLEST_SIDE} px a side to be corrupted, not {tuple(images.shape[2:])}"
+            f"images have at least {SMALLEST_SIDE} px per side to be corrupted, not {tuple(images.shape[2:])}"
         )
     if images.dtype == torch.uint8:
         return

@@ -69,5 +69,5 @@ def whole_levels(levels: torch.Tensor) -> torch.Tensor:
 
 
 def one_per_image(values: torch.Tensor) -> torch.Tensor:
-    """Shape one number an image, (batch,), so that it broadcasts over (batch, 3, height, width)."""
+    """Shape one number per image, (batch,), so that it broadcasts over (batch, 3, height, width)."""
     return values.reshape(-1, 1, 1, 1)

@@ -55,13 +55,13 @@ class CorruptionDefinition(Definition):
     source: str
     """Where function and parameters come from."""
     parameters: dict[str, Parameters]
-    """For each parameter of the function one value a severity, severity 1 first."""
+    """For each parameter of the function one value per severity, severity 1 first."""
 
     @model_validator(mode="after")
     def _as_many_values_everywhere(self) -> CorruptionDefinition:
         counts = {name: len(values) for name, values in self.parameters.items()}
         if len(set(counts.values())) > 1:
-            raise ValueError(f"parameters: give each one value a severity; now {_listed(counts)}")
+            raise ValueError(f"parameters: give each one value per severity; now {_listed(counts)}")
         return self
 
     @property

@@ -1,7 +1,7 @@
 """Encoded image files: from bytes to a Pillow image, and whether the bytes are whole.
 
-A file is taken or refused by rules of ours, in docs/data.md: its format is one of those below, it has at most 8 bits a
-channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`.
+A file is taken or refused by rules of ours, in docs/data.md: its format is one of those below, it has at most 8 bits
+per channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def decode_image(content: bytes, name: str, *, verified: bool = False) -> Image.
 
     Raises:
         DamagedImageError: The bytes are not an image, are cut short, or are damaged.
-        DataError: The image has more than 8 bits a channel, too many pixels, or colours of another kind.
+        DataError: The image has more than 8 bits per channel, too many pixels, or colours of another kind.
     """
     if verified:
         image = _open(content, name)
@@ -216,6 +216,6 @@ def _damaged(name: str, why: object) -> DamagedImageError:
 
 def _too_deep(name: str, what: str) -> str:
     return (
-        f"{name}: has more than 8 bits a channel ({what}); save it as an 8-bit image, since how its brightness is to "
+        f"{name}: has more than 8 bits per channel ({what}); save it as an 8-bit image, since how its brightness is to "
         "be scaled is for you to say"
     )

@@ -1,4 +1,4 @@
-"""How many bits a channel has in an encoded image file, as the file itself states it.
+"""How many bits per channel has in an encoded image file, as the file itself states it.
 
 Decoders differ: some scale 16 bits to 8, some keep the upper byte, some clip. pcbench reads the number where each
 format writes it, before any decoder is asked, and takes no more than 8.

@@ -1,4 +1,4 @@
-"""Images in folders: one folder a class, ImageNet's own layout among them."""
+"""Images in folders: one folder per class, ImageNet's own layout among them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN_FOLDERS = frozenset(("images", "image", "imgs", "img", "pictures", "photo
 
 
 def open_image_folder(path: Path, preprocessing: Preprocessing) -> ImageSource:
-    """Open a folder that holds one folder a class; the sorted folder names are the labels 0, 1, ….
+    """Open a folder that holds one folder per class; the sorted folder names are the labels 0, 1, ….
 
     Where all names are numbers they are sorted as numbers. Ids are the files' paths below `path`, with forward
     slashes. Hidden files and folders are passed over, links are followed.
@@ -110,7 +110,7 @@ def _in_order(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
     for one, other in itertools.pairwise(ordered):
         if int(one) == int(other):
             raise DataError(
-                f"{path}: the folders {one} and {other} are the same number; one folder a class is expected"
+                f"{path}: the folders {one} and {other} are the same number; one folder per class is expected"
             )
     texts = f"{', '.join(names[:4])}, …"
     note = f"the folders are numbers and are taken in the order of numbers, not in that of texts ({texts})"

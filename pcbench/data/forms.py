@@ -1,4 +1,4 @@
-"""The forms in which Python objects hold images and labels: what each of them is, or why it is none.
+"""The forms in which Python objects hold images and labels: what each of them is, or why it is not one.
 
 Nothing is guessed: where an object can be read in two ways, it is refused with the way to say which.
 """
@@ -28,7 +28,7 @@ _NAME_KEYS = ("class_names", "classes", "target_names")
 _REMEDY = "give (images, labels)"
 
 Split: TypeAlias = Callable[[Any], tuple[Any, Any]]
-"""Parts an item into image and label."""
+"""Splits an item into image and label."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ImagesOf:
     items: Any
     """Has `__getitem__`, which returns an item."""
     split: Split
-    """Parts an item into image and label."""
+    """Splits an item into image and label."""
 
     def __getitem__(self, index: int) -> Any:
         """Return an item's image."""
@@ -64,7 +64,7 @@ class ImagesOf:
 
 
 def refuse_what_holds_nothing(value: Any, name: str) -> None:
-    """Refuse what can hold no images and labels, with what to give instead.
+    """Refuse what cannot hold images and labels, and say what to give instead.
 
     Raises:
         DataError: It is a path, a scalar, an array without labels, ….
@@ -119,7 +119,7 @@ def from_images(images: Any, labels: Any, name: str) -> Labelled:
     """Read images and labels that lie beside each other.
 
     Raises:
-        DataError: The images are no collection, or are not images alone.
+        DataError: The images are not a collection, or are not images alone.
     """
     if isinstance(images, str | bytes | Mapping | Set) or not hasattr(images, "__getitem__"):
         kind = type(cast("Any", images)).__name__
@@ -153,7 +153,7 @@ def from_pair(value: Sequence[Any], name: str) -> Labelled:
 
 
 def is_pair_of_collections(value: Any) -> bool:
-    """Tell whether a tuple, or a list of arrays, is one pair of images and labels rather than two items."""
+    """Return whether a tuple, or a list of arrays, is one pair of images and labels rather than two items."""
     if not isinstance(value, tuple | list) or len(cast("Sequence[Any]", value)) != 2:
         return False
     first, second = cast("Sequence[Any]", value)
@@ -183,7 +183,7 @@ def _axes(value: Any) -> int:
 
 
 def splitter(item: Any, name: str, features: Mapping[str, Any] | None = None) -> Split | None:
-    """Return how the items of a data set are parted into image and label.
+    """Return how the items of a data set are split into image and label.
 
     Args:
         item: One of them.
@@ -276,7 +276,7 @@ def train_notes(value: Any) -> tuple[str, ...]:
 
 
 def is_stream(value: Any) -> bool:
-    """Tell whether a data set can only be read from its beginning."""
+    """Return whether a data set can only be read from its beginning."""
     if isinstance(value, IterableDataset):
         return True
     if hasattr(value, "__next__"):
@@ -286,5 +286,5 @@ def is_stream(value: Any) -> bool:
 
 
 def is_map_style(value: Any) -> bool:
-    """Tell whether a data set hands out items by index."""
+    """Return whether a data set hands out items by index."""
     return hasattr(value, "__getitem__") and (hasattr(value, "__len__") or isinstance(value, Dataset))

@@ -26,7 +26,7 @@ class Batch:
     """Images that are handled together, with their ids and labels."""
 
     ids: tuple[str, ...]
-    """One id an image."""
+    """One id per image."""
     images: torch.Tensor
     """uint8 tensor, shape (batch, 3, height, width), 0 to 255."""
     labels: torch.Tensor
@@ -56,8 +56,8 @@ class ImageSource:
     name: str
     """What tables and pages call the data, such as ``"digits:test"``."""
     ids: tuple[str, ...]
-    """One id an image, unique. They seed the randomness of corruptions and attacks and pair the images of several runs,
-    so they depend on the image alone, never on its index or on the other images."""
+    """One id per image, unique. They seed the randomness of corruptions and attacks and pair the images of several
+    runs, so they depend on the image alone, never on its index or on the other images."""
     labels: NDArray[np.int64]
     """Class of each image, shape (images,), int64."""
     store: ImageStore

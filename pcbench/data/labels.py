@@ -15,7 +15,7 @@ from pcbench.errors import DataError
 def as_labels(labels: Any, *, name: str = "labels", images: int | None = None) -> NDArray[np.int64]:
     """Return class numbers as a read-only int64 vector, shape (images,).
 
-    Labels are whole numbers in any integer type, one an image. A column, shape (images, 1), is taken as a vector.
+    Labels are whole numbers in any integer type, one per image. A column, shape (images, 1), is taken as a vector.
     -1, which many data sets write for "not known", is kept: `pcbench.data.checks.check` refuses it, with its reason.
 
     Args:
@@ -77,8 +77,8 @@ def _shape_problem(array: NDArray[Any]) -> str:
     if array.ndim == 2 and array.shape[1] > 1:
         if array.dtype.kind in "biuf" and _one_hot(array):
             return f"one-hot labels of shape {array.shape}; give class numbers, labels.argmax(1)"
-        return f"labels of shape {array.shape} are {array.shape[1]} numbers an image; give one class number an image"
-    return f"labels of shape {array.shape}; give one class number an image, shape (images,)"
+        return f"labels of shape {array.shape} are {array.shape[1]} numbers per image; give one class number per image"
+    return f"labels of shape {array.shape}; give one class number per image, shape (images,)"
 
 
 def _one_hot(array: NDArray[Any]) -> bool:

@@ -36,7 +36,9 @@ def class_folders(path: Path) -> list[str]:
         raise DataError(f"{path}: there is no such folder of images")
     names = [entry.name for entry in _entries(path) if _is_folder(entry)]
     if not names:
-        raise DataError(f"{path}: holds no folders; images are expected in one folder a class{_labelled_beside(path)}")
+        raise DataError(
+            f"{path}: holds no folders; images are expected in one folder per class{_labelled_beside(path)}"
+        )
     _refuse_splits(path, names)
     return names
 

@@ -22,7 +22,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.streams import read_stream, unloaded
 from pcbench.errors import DataError
 
-# How many items are read again, and how many times: a flip with the probability 1/2 escapes once in 10^7 data sets.
+# How many items are read again, and how many times: a flip with the probability 1/2 is missed once in 10^7 data sets.
 _READ_AGAIN = 8
 _TIMES = 3
 

@@ -1,7 +1,7 @@
 """One image as Python holds it, a Pillow image, an array or a tensor, as 8-bit RGB pixels.
 
 The order of the channels follows from the shape and the range from the values. Where they do not follow, the image is
-refused with the remedy: a guess would change the numbers without a word.
+refused with the remedy: a guess would change the numbers without a message.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def as_array(image: Any, name: str) -> NDArray[Any]:
         array = array.astype(np.float32)
     if array.dtype.kind not in "biuf":
         kind = type(image).__name__
-        raise DataError(f"{name}: is no image but {kind} of {array.dtype}; give Pillow images, arrays or tensors")
+        raise DataError(f"{name}: is not an image but {kind} of {array.dtype}; give Pillow images, arrays or tensors")
     return np.asarray(array)
 
 

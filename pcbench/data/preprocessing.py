@@ -110,7 +110,7 @@ class Preprocessing:
             RGB pixels, shape (height, width, 3), 0 to 255.
 
         Raises:
-            DataError: The image is smaller than the crop, has more than 8 bits a channel, or has no form in RGB.
+            DataError: The image is smaller than the crop, has more than 8 bits per channel, or has no form in RGB.
         """
         refuse_mode(image, name)
         self.refuse_size(image.height, image.width, name)

@@ -155,7 +155,7 @@ def open_published(
     found = opened(suite, layout, path, corruptions)
     if not subset and (found.subset is not None or len(found.images) != layout.images):
         raise DataError(
-            f"{path}: holds {len(found.images)} images a condition, not the {layout.images} of {layout.classes} "
+            f"{path}: holds {len(found.images)} images per condition, not the {layout.images} of {layout.classes} "
             "classes that were published; complete it, or ask for a subset with `images`"
         )
     return found.published(layout)

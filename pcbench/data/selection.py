@@ -20,7 +20,7 @@ def stratified_order(ids: Sequence[str], labels: NDArray[np.int64], seed: int) -
     (r = 0 … n - 1) gets the number (r + 1/2) / n, and all images are ordered by this number; equal ones by hash.
 
     Args:
-        ids: One id an image.
+        ids: One id per image.
         labels: Class of each image, shape (images,).
         seed: Another seed gives another permutation.
 

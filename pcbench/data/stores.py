@@ -34,7 +34,7 @@ class ImageStore(Protocol):
 
 @dataclass(frozen=True)
 class FileStore:
-    """One file an image."""
+    """One file per image."""
 
     root: Path
     """The folder that the names are relative to."""

@@ -91,7 +91,7 @@ def read_stream(stream: Any, name: str, count: int | None) -> Labelled:
         count: How many images are wanted; None where the stream says it itself.
 
     Raises:
-        DataError: Nobody says how many images are wanted, the stream has fewer, an item is no pair, or the images are
+        DataError: The number of images is not given, the stream has fewer, an item is not a pair, or the images are
             larger than the cache may be.
     """
     wanted = _wanted(stream, name, count)

@@ -105,7 +105,7 @@ def definitions_of(plan: Plan) -> Definitions:
 
 
 def tables_identity(plan: Plan) -> dict[str, Any]:
-    """Return what the tables of a run depend on beside its parts: the code that makes them, and baselines."""
+    """Return what the tables of a run depend on besides its parts: the code that makes them, and baselines."""
     baselines = {
         name: None if suite.baseline is None else identity(suite.baseline.model_dump(mode="json"))
         for name, suite in definitions_of(plan).items()

@@ -59,7 +59,7 @@ def revision(folder: Path) -> dict[str, str | bool] | None:
 
 
 def is_shipped_suite(name: str) -> bool:
-    """Tell whether a suite's name is one of the catalogue, and so no file or folder."""
+    """Return whether a suite's name is one of the catalogue, and so no file or folder."""
     return any(name in suite_names(kind) for kind in SUITE_KINDS)
 
 

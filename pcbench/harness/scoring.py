@@ -42,7 +42,7 @@ def check_logits(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequenc
 
 
 class TimestepRows:
-    """Gathers batches into columns with one row an image x timestep, whatever the batches were."""
+    """Gathers batches into columns with one row per image x timestep, whatever the batches were."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []

@@ -61,7 +61,7 @@ def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /
 
     Args:
         of_model: The option `model`, which may be given without its name.
-        on_suites: The option `suites`, likewise.
+        on_suites: The option `suites`, which may be given without its name too.
         **options: The options of `pcbench run`; docs/options.md lists them.
 
     Returns:

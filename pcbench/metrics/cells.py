@@ -1,4 +1,4 @@
-"""From rows of outcomes to one answer an image: the vectors that all metrics are made of.
+"""From rows of outcomes to one answer per image: the vectors that all metrics are made of.
 
 A cell is a condition at one timestep. Its vectors are in the same order of images for every cell of a suite, which is
 what makes comparisons paired. Rows are taken in table by table, so that a run of tens of millions of rows is never
@@ -136,7 +136,7 @@ class SuiteOutcomes:
         image = self._ids[int(np.flatnonzero(seen != 1)[0])]
         state = "twice" if seen.max() > 1 else "missing"
         named = f"{cell.condition.name!r} at t = {cell.timestep} of suite {self.suite!r}"
-        raise DataError(f"the outcomes of {named} are not one an image ({image!r} is {state}); run it again")
+        raise DataError(f"the outcomes of {named} are not one per image ({image!r} is {state}); run it again")
 
 
 def collect(tables: Iterator[pa.Table]) -> dict[str, SuiteOutcomes]:

@@ -32,7 +32,7 @@ def accuracy(correct: npt.ArrayLike) -> float:
     """Return the share of images that are classified correctly.
 
     Args:
-        correct: Booleans of any shape, one an answer.
+        correct: Booleans of any shape, one per answer.
 
     Raises:
         UsageError: There is no answer at all.

@@ -31,7 +31,7 @@ def summarise(
     """Turn outcomes into the tidy table of `metrics.csv`.
 
     Args:
-        outcomes: One row an image x condition x timestep, with the columns of `pcbench.results.schema`.
+        outcomes: One row per image x condition x timestep, with the columns of `pcbench.results.schema`.
         model: The model's name, the first column.
         baselines: The baseline of each corruption suite that has one, by the suite's name.
         severities: How many severities each corruption has, by the suite's name; see `corruption_rows`.

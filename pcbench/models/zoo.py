@@ -1,4 +1,4 @@
-"""The zoo's entries: data in TOML files, one a model.
+"""The zoo's entries: data in TOML files, one per model.
 
 `zoo/<name>.toml` says what a model is; `configurations/` holds the networks' configurations in Predify's format,
 for reading and copying.

@@ -1,10 +1,10 @@
 """Convolution by tiles and discrete Fourier transforms, as products of small real matrices.
 
-An image is cut into overlapping tiles of N = m + L - 1 pixels a side; circular convolution of a tile with a kernel of L
-pixels a side gives m x m of the pixels wanted (overlap-save; Oppenheim and Schafer, "Discrete-Time Signal Processing",
-section 8.7). At each frequency the transforms meet in a product over channels; a complex product takes three real ones
-(Gauss), so the transforms give three real numbers for a complex frequency. Tiles and kernels are real: of two conjugate
-frequencies one is kept.
+An image is cut into overlapping tiles of N = m + L - 1 pixels per side; circular convolution of a tile with a kernel of
+L pixels per side gives m x m of the pixels wanted (overlap-save; Oppenheim and Schafer, "Discrete-Time Signal
+Processing", section 8.7). At each frequency the transforms meet in a product over channels; a complex product takes
+three real ones (Gauss), so the transforms give three real numbers for a complex frequency. Tiles and kernels are real:
+of two conjugate frequencies one is kept.
 
 The transforms go over the tile's rows first, then over its columns. Order of the numbers: for each complex row
 frequency all column frequencies, three numbers each; then for each real row frequency (0, and N/2 where N is even) half

@@ -39,7 +39,7 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
     Args:
         run: A finished run.
         format_name: ``"csv"`` and ``"parquet"``: `metrics` and `outcomes`, one file each. ``"json"``: the same with
-            one JSON object a line, `.jsonl`. ``"robustbench-like"``: `robustbench.json`, one entry for each timestep
+            one JSON object per line, `.jsonl`. ``"robustbench-like"``: `robustbench.json`, one entry for each timestep
             and threat model. ``"huggingface-card"``: `README.md`, a model card with the results as metadata.
             ``"latex"`` and ``"markdown"``: a file for each table with a column for each timestep.
         out: The folder to write to; it is made if it does not exist.

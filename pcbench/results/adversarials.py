@@ -72,7 +72,7 @@ def to_bytes(adversarials: Adversarials) -> bytes:
     tensors = {"pool": adversarials.pool, "index": adversarials.index, "labels": adversarials.labels}
     if adversarials.targets is not None:
         tensors["targets"] = adversarials.targets
-    # One key beside the format's name: safetensors writes several in any order.
+    # One key besides the format's name: safetensors writes several in any order.
     about = {
         "format": FORMAT,
         "condition": dataclasses.asdict(adversarials.condition),

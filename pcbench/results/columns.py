@@ -119,7 +119,7 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
         pa.int32(), "how many times the attack evaluated the network", "forward passes", may_be_empty=True
     ),
 }
-"""One row an image x condition x timestep: what the network predicted."""
+"""One row per image x condition x timestep: what the network predicted."""
 
 REPRESENTATIONS_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
@@ -139,7 +139,7 @@ REPRESENTATIONS_COLUMNS: Mapping[str, Column] = {
     "pcoder": Column(pa.int16(), "n, from 1; empty for the reconstruction", may_be_empty=True),
     "value": Column(pa.float64(), "NaN where one of two representations is constant, so that r is not defined"),
 }
-"""One row an image x noise x timestep x metric x PCoder: what noise did to the network's states."""
+"""One row per image x noise x timestep x metric x PCoder: what noise did to the network's states."""
 
 EVIDENCE_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
@@ -151,7 +151,7 @@ EVIDENCE_COLUMNS: Mapping[str, Column] = {
     "value": Column(pa.float64(), "the number; 1 and 0 for yes and no"),
     "epsilon": Column(pa.float64(), "the attack's budget", PIXELS),
 }
-"""One row an image x check x timestep x metric: what the verdict on an attack's gradients is made of."""
+"""One row per image x check x timestep x metric: what the verdict on an attack's gradients is made of."""
 
 GROWTH_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
@@ -159,7 +159,7 @@ GROWTH_COLUMNS: Mapping[str, Column] = {
     "pcoder": Column(pa.int16(), "n, from 1"),
     "magnitude": Column(pa.float64(), "the root mean square of e_n(t)"),
 }
-"""One row an image x timestep x PCoder: the root mean square of a representation of the clean image."""
+"""One row per image x timestep x PCoder: the root mean square of a representation of the clean image."""
 
 PICTURES_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
@@ -179,14 +179,14 @@ ANSWERS_COLUMNS: Mapping[str, Column] = {
     "class": Column(pa.int32(), "the class", INDEX),
     "logit": Column(pa.float64(), "its logit"),
 }
-"""One row an image x timestep x class: by these a network of the user's own is recognised."""
+"""One row per image x timestep x class: by these a network of the user's own is recognised."""
 
 IMAGES_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
     "label": Column(pa.int32(), "its class", INDEX),
     "sha256": Column(pa.binary(), "the hash of its stored bytes"),
 }
-"""One row an image that a run is on, in the source's order."""
+"""One row per image that a run is on, in the source's order."""
 
 _AS_IN_OUTCOMES = ("norm", "epsilon", "targeted", "gradient", "attacked_timestep")
 

@@ -3,7 +3,7 @@
     <folder>/manifest.json       the RunSpec as resolved, its key, versions, times, a hash of every file
     <folder>/locations.toml      where files were and on which host, not published and not needed to read the run
     <folder>/images.parquet       the images of the run, with a hash of each
-    <folder>/outcomes/<suite>/   Parquet, one row an image x condition x timestep
+    <folder>/outcomes/<suite>/   Parquet, one row per image x condition x timestep
     <folder>/representations/    likewise, where a suite measures the network's inner states
     <folder>/checks/             what the verdicts on the attacks' gradients were made of, and `checks.json` beside it
     <folder>/metrics.parquet     the tidy table of numbers, and the same as metrics.csv
@@ -65,12 +65,12 @@ class Run:
 
     @property
     def missing(self) -> list[dict[str, Any]]:
-        """What could not be computed: one entry a condition and block of images, with the reason."""
+        """What could not be computed: one entry per condition and block of images, with the reason."""
         return list(self.manifest.get("missing", []))
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """The tidy table of numbers, one a row (the columns are those of `metrics.csv`).
+        """The tidy table of numbers, one per row (the columns are those of `metrics.csv`).
 
         Raises:
             DataError: The file is damaged or of an unknown version.
@@ -80,17 +80,17 @@ class Run:
         return read_metrics(self.folder / "metrics.parquet")
 
     def outcome_files(self, suite: str | None = None) -> list[Path]:
-        """Return the Parquet files with one row an image x condition x timestep, of one suite or of all."""
+        """Return the Parquet files with one row per image x condition x timestep, of one suite or of all."""
         return sorted((self.folder / "outcomes").glob(f"{suite or '*'}/*.parquet"))
 
     def outcomes(self, suite: str | None = None) -> pd.DataFrame:
-        """Return one row an image x condition x timestep, of one suite or of all."""
+        """Return one row per image x condition x timestep, of one suite or of all."""
         tables = [read_outcomes(path) for path in self.outcome_files(suite)]
         table: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
         return table
 
     def representations(self) -> pd.DataFrame:
-        """Return one row an image x noise x timestep x metric x PCoder; no rows where nothing measured them."""
+        """Return one row per image x noise x timestep x metric x PCoder; no rows where nothing measured them."""
         paths = sorted((self.folder / "representations").glob("*/*.parquet"))
         tables = [read_table(path, "representations") for path in paths]
         table: pd.DataFrame = joined(tables, "representations").to_pandas()

@@ -33,7 +33,7 @@ class SavedSuite:
     attacks: tuple[tuple[Condition, tuple[float, ...]], ...]
     """The attacks, as conditions of this suite, each with its budgets."""
     files: tuple[tuple[Path, ...], ...]
-    """The files of each attack, one a block of images."""
+    """The files of each attack, one per block of images."""
     source: ImageSource
     """The clean images of all of them."""
 

@@ -1,7 +1,7 @@
 """The tables that units of work make: schemas, versions, reading and writing.
 
-The first of them is that of outcomes, one row an image x condition x timestep: every Parquet file under a run's
-`outcomes/` has exactly this schema, with the version in its metadata. The others are likewise.
+The first of them is that of outcomes, one row per image x condition x timestep: every Parquet file under a run's
+`outcomes/` has exactly this schema, with the version in its metadata. The same holds for the others.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def entry_of(options: TrainOptions) -> ZooEntry | None:
 
 
 def trains_backbone(options: TrainOptions) -> bool:
-    """Tell whether the backbone is trained too: those that the project brings for its embedded data."""
+    """Return whether the backbone is trained too: those that the project brings for its embedded data."""
     entry = entry_of(options)
     return entry is not None and entry.data == data_of(options) and options["backbone_weights"] is None
 

@@ -49,7 +49,7 @@ class LossLog:
                 self._writer.close()
 
     def finish(self, losses: Sequence[Sequence[float]]) -> None:
-        """Write table and figure of the mean losses, one row an epoch."""
+        """Write table and figure of the mean losses, one row per epoch."""
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["epoch", *self._terms])

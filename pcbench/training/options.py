@@ -36,7 +36,7 @@ class TrainOptions(TypedDict):
     trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
     seed: Annotated[int, Option("Seed of all randomness.", _HOW, 0)]
     out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
-    processes: Annotated[int, Ge(1), Option("Processes that share the work; one a GPU.", _WHERE, 1, repeats=False)]
+    processes: Annotated[int, Ge(1), Option("Processes that share the work; one per GPU.", _WHERE, 1, repeats=False)]
     workers: Annotated[int, Ge(0), Option("Processes that decode images.", _WHERE, 0, repeats=False)]
     device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu", repeats=False)]
 

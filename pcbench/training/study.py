@@ -191,7 +191,7 @@ def _difference(means: Floats) -> Floats:
 
 
 def summary_table(outcomes: Sequence[NetworkOutcomes]) -> pd.DataFrame:
-    """Return one row a condition: the mean difference over training seeds.
+    """Return one row per condition: the mean difference over training seeds.
 
     The interval is Student's over the seeds' differences, so it holds for another training of the same network.
     Networks that diverged on any image are counted, and are not part of the mean.

@@ -61,7 +61,7 @@ class Score:
     """The score of some hyperparameters."""
 
     accuracies: tuple[tuple[float, ...], ...]
-    """At each t = 0..T, one list a condition."""
+    """At each t = 0..T, one list per condition."""
     diverged: int
     """Number of images whose representations grew without bound, over all conditions."""
 

@@ -1,4 +1,4 @@
-"""Progress of a training in a terminal: one bar a stage, with losses and the time left."""
+"""Progress of a training in a terminal: one bar per stage, with losses and the time left."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ RULES = {
 
 
 def rows(name: str, epsilon: float, **broken: bool | None) -> list[dict[str, object]]:
-    """One row an image; True is broken within epsilon, None is wrong from the start."""
+    """One row per image; True is broken within epsilon, None is wrong from the start."""
     return [
         {
             **RULES,

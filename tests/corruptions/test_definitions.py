@@ -116,7 +116,7 @@ def test_severities_are_one_to_five(suites: dict[str, CorruptionSuite]) -> None:
 
 def test_a_corruption_has_as_many_severities_as_its_parameters_have_values(own_suite: Path) -> None:
     edit(own_suite / "fog.toml", "density = [0.4, 0.7, 1, 1.5, 2]", "density = [0.4, 0.7, 1]")
-    with pytest.raises(DefinitionError, match=r"one value a severity; now density has 3, decay has 5"):
+    with pytest.raises(DefinitionError, match=r"one value per severity; now density has 3, decay has 5"):
         load_corruption_suite(own_suite)
     edit(own_suite / "fog.toml", "decay = [3, 2.5, 2.25, 2, 1.75]", "decay = [3, 2.5, 2.25]")
     (own_suite / "baseline.toml").unlink(missing_ok=True)

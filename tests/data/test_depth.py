@@ -62,7 +62,7 @@ def test_more_than_8_bits_a_channel_are_refused_in_every_format(name: str) -> No
     content = make()
     assert stated_depth(content).bits == bits
     for read in (verify, decode_image):
-        with pytest.raises(DataError, match=rf"^deep: has more than 8 bits a channel \({bits} bits\); save it as"):
+        with pytest.raises(DataError, match=rf"^deep: has more than 8 bits per channel \({bits} bits\); save it as"):
             read(content, "deep")
 
 

@@ -71,7 +71,7 @@ def test_empty_class_missing_folder_and_folder_without_classes(
     for path, problem in [
         (tmp_path / "photos", "dog: holds no images"),
         (tmp_path / "nowhere", "there is no such folder"),
-        (tmp_path / "photos" / "cat", "one folder a class"),
+        (tmp_path / "photos" / "cat", "one folder per class"),
     ]:
         with pytest.raises(DataError, match=problem):
             open_source(f"imagefolder:{path}", preprocessing=Preprocessing())

@@ -1,4 +1,4 @@
-"""Oracle: the class numbers 3, 0, 1 written in every form in which people hold them, and forms that are none."""
+"""Oracle: the class numbers 3, 0, 1 written in every form in which people hold them, and forms that are not valid."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_whole_numbers_of_any_type_are_taken(labels: Any) -> None:
         (np.eye(3), r"one-hot labels of shape \(3, 3\); give class numbers, labels\.argmax\(1\)"),
         (torch.eye(3, dtype=torch.bool), r"one-hot .*argmax\(1\)"),
         ([[0, 1], [1, 0], [1, 0]], r"one-hot .*argmax\(1\)"),
-        (np.full((3, 4), 0.25), r"shape \(3, 4\) are 4 numbers an image"),
-        (np.zeros((3, 1, 1), dtype=int), r"shape \(3, 1, 1\); give one class number an image"),
+        (np.full((3, 4), 0.25), r"shape \(3, 4\) are 4 numbers per image"),
+        (np.zeros((3, 1, 1), dtype=int), r"shape \(3, 1, 1\); give one class number per image"),
         (["cat", "dog", "cat"], "label of image 0 is the text 'cat'"),
         (np.array(["0", "1", "2"]), "label of image 0 is the text '0'"),
         ([0, None, 1], r"image 1 has no label \(None\)"),

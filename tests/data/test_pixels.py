@@ -45,7 +45,7 @@ SMOOTH = np.linspace(0, 1, 20 * 24 * 3).reshape(20, 24, 3)
         (PIXELS.astype(complex), "of complex128"),
         (np.array([{"a": 1}]), "of object"),
         ("photo.png", r"is the text 'photo\.png', not an image; open it first"),
-        (None, "is no image but NoneType"),
+        (None, "is not an image but NoneType"),
         ([[1, 2], [3]], "your data raised ValueError"),
         (torch.zeros(3, 20, 24, device="meta"), "your data raised NotImplementedError"),
         (b"not an image", "is not an image file"),

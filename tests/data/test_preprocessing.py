@@ -44,7 +44,7 @@ def test_every_8_bit_mode_becomes_rgb(mode: str) -> None:
 
 def test_16_bit_image_is_refused_instead_of_clipped() -> None:
     deep = Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16))
-    with pytest.raises(DataError, match=r"photo\.png: has more than 8 bits a channel"):
+    with pytest.raises(DataError, match=r"photo\.png: has more than 8 bits per channel"):
         Preprocessing().apply(deep, "photo.png")
 
 

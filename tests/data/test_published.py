@@ -63,7 +63,7 @@ def test_images_are_the_files_own_whatever_the_models_resize(folders: Path) -> N
 
 
 def test_part_of_the_published_files_is_taken_only_when_asked_for(folders: Path) -> None:
-    with pytest.raises(DataError, match="holds 4 images a condition, not the 50000 of 1000 classes"):
+    with pytest.raises(DataError, match="holds 4 images per condition, not the 50000 of 1000 classes"):
         opened(folders, subset=False)
 
 
@@ -137,7 +137,7 @@ def test_arrays_are_cut_by_severity(arrays: Path) -> None:
 
 
 def test_arrays_that_are_not_as_published_are_refused(arrays: Path) -> None:
-    with pytest.raises(DataError, match="holds 6 images a condition, not the 10000"):
+    with pytest.raises(DataError, match="holds 6 images per condition, not the 10000"):
         opened(arrays, "cifar-10-c", crop=32, subset=False)
     with pytest.raises(DataError, match=r"missing: snow\.npy, frost\.npy"):
         opened(arrays, "cifar-10-c", ("fog", "snow", "frost"), crop=32)

@@ -95,7 +95,7 @@ class Outcome(NamedTuple):
 
 
 def serve(material: Path) -> None:
-    """Answer requests, one a line, each in a child of its own."""
+    """Answer requests, one per line, each in a child of its own."""
     sys.path.insert(0, str(material))
     _prepare()
     for line in sys.stdin:

@@ -46,7 +46,7 @@ def filled(predictors: list[nn.Module], state: Mapping[str, Tensor]) -> bool:
 
 @pytest.mark.parametrize("given", ["folder", "file"])
 def test_predify_s_published_checkpoints(tmp_path: Path, predictors: list[nn.Module], given: str) -> None:
-    # Oracle: the form of the published files: one state_dict a PCoder, the module alone.
+    # Oracle: the form of the published files: one state_dict per PCoder, the module alone.
     for number, predictor in enumerate(predictors, 1):
         torch.save(predictor.state_dict(), tmp_path / f"pnet_pretrained_pc{number}_pmodule.pth")
     path = tmp_path if given == "folder" else tmp_path / "pnet_pretrained_pc1_pmodule.pth"

@@ -89,7 +89,7 @@ def gather(
         timesteps: All timesteps that are checked; ``"transfer"`` scores each of them.
 
     Returns:
-        One row an image and number. The metrics are, under ``"transfer"``, `right` (the clean image is classified
+        One row per image and number. The metrics are, under ``"transfer"``, `right` (the clean image is classified
         right at the timestep attacked), `broken` (the image made against it is misclassified at the timestep scored)
         and `success` (the attack's own, at exactly this budget); under ``"gradients"`` those of `gradient_numbers`;
         under every other kind `broken`. Only an image that is right at the timestep attacked is attacked, so that

@@ -1,4 +1,4 @@
-"""Evidence as plain rows, one an image and number: what a run stores and judges later, without a model."""
+"""Evidence as plain rows, one per image and number: what a run stores and judges later, without a model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Measured:
 
 
 def as_rows(check: str, attacked: int, measured: Iterable[Measured]) -> list[EvidenceRow]:
-    """Return one row an image and number."""
+    """Return one row per image and number."""
     return [
         EvidenceRow(
             image_id=image_id,

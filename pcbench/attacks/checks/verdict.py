@@ -82,7 +82,7 @@ def judge(
         widest: The budget of the kind ``"widest"``, from `Norm.widest`.
 
     Returns:
-        One entry a timestep, in order.
+        One entry per timestep, in order.
 
     Raises:
         UsageError: There is no attack to judge, or no image is right at some timestep.
@@ -111,7 +111,7 @@ def run_checks(
         batch_size: Images in one pass (default 128).
 
     Returns:
-        One entry a timestep, in order.
+        One entry per timestep, in order.
 
     Raises:
         UsageError: There is no attack to judge, or the model is wrong on all images at some timestep.
@@ -139,7 +139,7 @@ def run_checks(
 
 
 def checks_table(checks: Sequence[TimestepChecks]) -> list[dict[str, Any]]:
-    """Return the content of `checks.json`: one object a timestep, of plain numbers, texts and lists."""
+    """Return the content of `checks.json`: one object per timestep, of plain numbers, texts and lists."""
     return [asdict(one) for one in checks]
 
 

@@ -64,7 +64,7 @@ class FoolboxAdapter:
     def _one(self, classifier: nn.Module, task: Task) -> Found:
         try:
             with warnings.catch_warnings():
-                # foolbox also warns where the search for a starting point fails; the outcome says it.
+                # foolbox also warns where the search for a starting point fails; the outcome shows it.
                 warnings.filterwarnings("ignore", message=".*failed to draw sufficient random inputs")
                 return self._run(classifier, task)
         except ValueError as error:

@@ -110,7 +110,7 @@ def sweep_table(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps
 
     Args:
         condition: What the attack is, apart from its budgets.
-        sweeps: For each batch of images one sweep a timestep that is scored.
+        sweeps: For each batch of images one sweep per timestep that is scored.
         timesteps: These timesteps.
     """
     return joined(list(_tables(condition, sweeps, timesteps)), "outcomes")

@@ -32,7 +32,7 @@ from pcbench.results.schema import joined, made_table
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """Measure every image of a block under every severity of a noise.
 
-    The rows are one an image x severity x timestep x metric x PCoder: `epsilon` is the noise's standard deviation at
+    The rows are one per image x severity x timestep x metric x PCoder: `epsilon` is the noise's standard deviation at
     its severity, metrics as in `pcbench.metrics.representations`, PCoders from 1 and empty for the reconstruction.
     """
     del inputs
@@ -90,7 +90,7 @@ def _unrolled(network: PredictiveNetwork, inputs: torch.Tensor, timesteps: int) 
 def _compared(
     clean: Unrolled, noisy: Unrolled, inputs: NDArray[np.float32], timestep: int
 ) -> Iterator[tuple[str, int | None, NDArray[np.float64]]]:
-    """Yield metric, PCoder and one value an image, for one timestep."""
+    """Yield metric, PCoder and one value per image, for one timestep."""
     for index, representation in enumerate(noisy.representations[timestep]):
         found = _array(representation)
         now, start = (_array(clean.representations[at][index]) for at in (timestep, 0))
