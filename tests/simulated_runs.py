@@ -116,7 +116,15 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
     workspace = begin_made_run(folder, _spec(model, seed), files)
     whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()
     metrics = summarise(whole, model=model, baselines={"digits-c": MadeUpBaseline()})
-    rival = {"sign": "random search", "n": 70, "judged_rate": 0.5, "rival_rate": 0.25, "p_value": 0.9, "rival_only": 0}
+    rival = {
+        "sign": "random search",
+        "epsilon": 16 / 255,
+        "n": 70,
+        "judged_rate": 0.5,
+        "rival_rate": 0.25,
+        "p_value": 0.9,
+        "rival_only": 0,
+    }
     checks = [
         {
             "suite": "digits-linf",
@@ -124,7 +132,7 @@ def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
             "verdict": "suspicious" if t == 1 else "consistent",
             "reasons": ["made up"] * (t == 1),
             "attack": "pgd",
-            "epsilon": 0.03,
+            "epsilon": 8 / 255,
             "comparisons": [rival],
             "transfer": [_pair(t, scored) for scored in range(TIMESTEPS)],
         }

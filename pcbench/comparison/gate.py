@@ -23,6 +23,7 @@ from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
 from pcbench.metrics.drop import FLIPS, Drops, Side, find_drops
+from pcbench.norms import epsilon_text
 from pcbench.results.directory import Run
 from pcbench.results.run_spec import SpecDifference
 
@@ -186,7 +187,7 @@ def _describe(cell: Cell) -> str:
     condition = cell.condition
     parts = [condition.name]
     parts += [] if condition.severity is None else [f"severity {condition.severity}"]
-    parts += [] if condition.epsilon is None else [f"epsilon {condition.epsilon:.4g}"]
+    parts += [] if condition.epsilon is None else [f"ε = {epsilon_text(condition.epsilon, condition.norm)}"]
     parts += [] if condition.attacked_timestep is None else [f"attacked at t = {condition.attacked_timestep}"]
     return ", ".join([*parts, f"t = {cell.timestep}"])
 

@@ -25,6 +25,7 @@ from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE
 from pcbench.errors import DataError, UsageError
 from pcbench.metrics.shown import telling_epsilon
+from pcbench.norms import Norm
 from pcbench.percent import percent
 
 #: The chance that a sound timestep is called suspicious by its comparisons, if its attacks were equally strong.
@@ -178,7 +179,7 @@ class _Evidence:
     def judge(self) -> TimestepChecks:
         """Join the evidence, and name the signs in it."""
         gradients, comparisons = self._gradients(), tuple(self._comparisons())
-        reasons = (*_gradient_signs(gradients), *_signs(comparisons))
+        reasons = (*_gradient_signs(gradients), *_signs(comparisons, judged_attack(self._definitions).ball))
         return TimestepChecks(
             timestep=self._timestep,
             verdict="suspicious" if reasons else "consistent",
@@ -255,7 +256,7 @@ def _gradient_signs(evidence: GradientEvidence) -> Iterator[str]:
         yield f"gradients agree with finite differences only to a correlation of {found} (at least {LEAST_AGREEMENT})"
 
 
-def _signs(comparisons: Sequence[Comparison]) -> Iterator[str]:
+def _signs(comparisons: Sequence[Comparison], norm: Norm) -> Iterator[str]:
     for found in significant(comparisons, LEVEL):
         rates = f"{percent(found.rival_rate)} % against {percent(found.judged_rate)} % of {found.n} images"
-        yield f"{found.sign}, epsilon {found.epsilon:.4g}: {rates} (p = {found.p_value:.2g})"
+        yield f"{found.sign}, ε = {norm.text(found.epsilon)}: {rates} (p = {found.p_value:.2g})"

@@ -54,7 +54,7 @@ def _run(number: int, run: Run, label: str) -> dict[str, Any]:
         "facts": _facts(run),
         "threats": threats(run.metrics),
         "versions": run.spec.versions,
-        "verdicts": [verdict.model_dump() for verdict in read_verdicts(run.folder)],
+        "verdicts": read_verdicts(run.folder),
         "examples": [
             {
                 "image_id": example.image_id,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pcbench.errors import DataError
+from pcbench.norms import epsilon_text
 
 
 class ShownComparison(BaseModel, frozen=True, extra="ignore"):
     """The judged attack against a rival on the same images; the rates are ratios."""
 
     sign: str
+    epsilon: float = 0.0
     n: int
     judged_rate: float
     rival_rate: float
@@ -27,9 +30,14 @@ class ShownVerdict(BaseModel, frozen=True, extra="ignore"):
     reasons: tuple[str, ...]
     suite: str = ""
     attack: str = ""
-    epsilon: float | None = None
     comparisons: tuple[ShownComparison, ...] = ()
     shown: tuple[ShownComparison, ...] = ()
+    transfer: tuple[dict[str, Any], ...] = ()
+
+    def budget(self, comparison: ShownComparison) -> str:
+        """Return the budget of both sides of a comparison, as papers write it under the attack's norm."""
+        norm = str(self.transfer[0]["norm"]) if self.transfer else None
+        return epsilon_text(comparison.epsilon, norm)
 
 
 def read_verdicts(run_folder: Path) -> list[ShownVerdict]:

@@ -173,6 +173,7 @@ def test_examples_and_verdicts_are_shown(page: Page) -> None:
     rivals = page.locator("details:has-text('Evidence for the verdicts') tbody tr").all_text_contents()
     assert len(rivals) == 2 * 3
     assert "50.0" in rivals[0]
+    assert all("16/255" in row for row in rivals)
     pictures = page.locator(".example img").first
     assert pictures.evaluate("picture => picture.naturalWidth") == 32
     assert page.locator(".verdict").all_text_contents().count("suspicious") == 2
