@@ -10,11 +10,8 @@ import numpy as np
 from pcbench.data.class_names import are_comparable, are_imagenet, first_difference, wordnet_id
 from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
-from pcbench.data.labels import as_labels
+from pcbench.data.labels import UNKNOWN, as_labels
 from pcbench.errors import DataError
-
-UNKNOWN = -1
-"""The label that data sets write where they do not say the class."""
 
 
 def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | None = None) -> ImageSource:

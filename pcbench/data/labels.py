@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from pcbench.errors import DataError
 
+UNKNOWN = -1
+"""The label that data sets write where they do not say the class."""
+
 
 def as_labels(labels: Any, *, name: str = "labels", images: int | None = None) -> NDArray[np.int64]:
     """Return class numbers as a read-only int64 vector, shape (images,).
