@@ -27,6 +27,9 @@ MOST_TIMESTEPS = 1000
 LARGEST_SEED = 2**63 - 1
 """Random generators take seeds of 64 bits."""
 
+MOST_PROCESSES = 1024
+"""The largest number of processes, or of threads of one: more would only exhaust the machine."""
+
 _SHOWN = 80
 
 
@@ -132,7 +135,9 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def public(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+def public(
+    options: type | None = None, *, elsewhere: Mapping[str, str] | None = None
+) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Let a function that users call refuse, with one line, the arguments that it does not have.
 
     The modes of PyTorch that surround the call, such as `inference_mode` and `autocast`, are switched off meanwhile:
@@ -140,6 +145,7 @@ def public(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable
 
     Args:
         options: The declaration of what the function takes as `**options`, whose values are its own to check.
+        elsewhere: What to say of words that belong to something else.
 
     Returns:
         What makes such a function of one that trusts its arguments. It raises an `UnknownNameError` where a keyword is
@@ -155,6 +161,8 @@ def public(options: type | None = None) -> Callable[[Callable[_P, _R]], Callable
         @functools.wraps(function)
         def called(*arguments: _P.args, **words: _P.kwargs) -> _R:
             for word in words:
+                if elsewhere is not None and word in elsewhere:
+                    raise UsageError(elsewhere[word])
                 if word not in named:
                     raise UnknownNameError("option", word, named)
             try:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS, a_word, public, shown, whole_number
+from pcbench.attacks.classify import check_images
 from pcbench.attacks.definitions import AttackDefinition, load_attack_suite
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.catalog import suite_folder, suite_names
 from pcbench.data.labels import as_labels
-from pcbench.errors import UsageError
+from pcbench.errors import DataError, UsageError
 from pcbench.models.loading import load
 from pcbench.models.model import Model
+from pcbench.models.sizes import check_stated_size
 from pcbench.network.gradient import Gradient
+from pcbench.network.own_modules import check_network, own_code
+from pcbench.options import resolved
 
 DEFAULT_SUITE = "linf"
+_SETTINGS = ("steps", "restarts", "relative_step_size", "random_start", "targeted", "norm")
+_IN_THE_DEFINITION: Mapping[str, str] = {
+    name: f"{name!r} is a setting of the attack; change it in the definition: "
+    f"attack=find_attack('pgd').model_copy(update={{{name!r}: …}}), with find_attack of pcbench.attacks.api"
+    for name in _SETTINGS
+}
 
 
+@public(SweepOptions, elsewhere=_IN_THE_DEFINITION)
 def attack(
     model: str | nn.Module | Model,
     images: Tensor | NDArray[np.floating[Any]],
@@ -55,15 +68,44 @@ def attack(
         MissingExtraError: The attack's library is not installed.
         RunError: The model returns NaN.
     """
-    loaded = model if isinstance(model, Model) else load(model)
-    chosen = loaded.timesteps if timestep is None else timestep
-    if isinstance(chosen, bool) or chosen < 0:
-        raise UsageError(f"timestep is {chosen!r}; it counts updates and is a whole number from 0")
-    definition = find_attack(attack) if isinstance(attack, str) else attack
-    pixels = torch.as_tensor(images).to(loaded.device)
+    # What can be wrong is found before a model is loaded.
+    changed = resolved(SweepOptions, options)
+    a_word("gradient", gradient, get_args(Gradient))
+    seed = whole_number("seed", seed, low=0, high=LARGEST_SEED)
+    chosen = None if timestep is None else whole_number("timestep", timestep, low=0, high=MOST_TIMESTEPS)
+    definition = _definition(attack)
+    pixels = _pixels(images)
+    classes = as_labels(labels, images=len(pixels))
+    check_images(pixels, torch.tensor(classes))
+    if not isinstance(model, Model):
+        check_network(model)
+        check_stated_size(model, pixels.shape[1:])
+        model = load(model)
+    model.check_size(pixels.shape[1:])
     names = [str(index) for index in range(len(pixels))]
-    classifier = loaded.at(chosen, gradient)
-    return sweep(classifier, pixels, as_labels(labels), definition, ids=names, seed=seed, **options)
+    classifier = model.at(model.timesteps if chosen is None else chosen, gradient)
+    with own_code(f"{model.name} fails under the attack {definition.name}"):
+        return sweep(classifier, pixels.to(model.device), classes, definition, ids=names, seed=seed, **changed)
+
+
+def _definition(attack: object) -> AttackDefinition:
+    if isinstance(attack, AttackDefinition):
+        return attack
+    if not isinstance(attack, str):
+        raise UsageError(f"an attack is a name, such as 'linf/pgd', or an AttackDefinition (got {shown(attack)})")
+    return find_attack(attack)
+
+
+def _pixels(images: object) -> Tensor:
+    """Return images as a tensor, without a graph; floating-point ones as float32."""
+    try:
+        pixels = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"images are a float array (images, channels, height, width) in [0, 1]: {error}") from error
+    pixels = pixels.detach().clone()
+    if pixels.ndim == 0:
+        raise DataError(f"images are a float array (images, channels, height, width) in [0, 1] (got {shown(images)})")
+    return pixels.float() if pixels.is_floating_point() else pixels
 
 
 def find_attack(name: str) -> AttackDefinition:

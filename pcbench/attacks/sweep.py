@@ -11,14 +11,16 @@ The attack is not trusted: its images are clipped to the ball and to [0, 1], cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Unpack, cast
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import select
@@ -30,30 +32,32 @@ from pcbench.data.ids import as_ids
 from pcbench.data.labels import as_labels
 from pcbench.errors import DataError
 from pcbench.norms import NormName, read_epsilons
+from pcbench.options import Option, resolved
 
 DEFAULT_BATCH_SIZE = 128
+
+if TYPE_CHECKING:
+    Budgets: TypeAlias = Iterable[float | str] | float | str
+else:
+    Budgets = Sequence[float | str]  # as they are once they are read
 
 
 class SweepOptions(TypedDict, total=False):
     """What may be changed about a sweep."""
 
-    epsilons: Iterable[float | str] | None
-    """Budgets instead of the definition's, numbers or text such as ``"8/255"``."""
-    plain: bool
-    """Attack every image at every budget."""
-    bracketing: bool
-    """Skip budgets that are far out of an iterative attack's reach, and spot-check a tenth of them
-    (`pcbench.attacks.schedule.Bracketing`), which is several times faster where networks are robust (default). An image
-    that breaks at a small budget and stands at a larger one could be missed; False attacks every image at every budget
-    up to the one that breaks it."""
-    batch_size: int
-    """Images attacked at a time (default 128)."""
-    library_only: bool
-    """Run the library's own code even where pcbench has an equal, faster loop."""
-    keep_images: bool
-    """Keep the image scored at every budget, in `Sweep.images`."""
-    on_progress: Callable[[int], None] | None
-    """Called with the number of (image, epsilon) pairs settled since the last call."""
+    epsilons: Annotated[Budgets | None, Option("Budgets instead of the definition's.")]
+    """Numbers or text such as ``"8/255"``."""
+    plain: Annotated[bool, Option("Attack every image at every budget.", default=False)]
+    bracketing: Annotated[bool, Option("Skip budgets that are far out of an iterative attack's reach.", default=True)]
+    """A tenth of them is spot-checked (`pcbench.attacks.schedule.Bracketing`), which is several times faster where
+    networks are robust. An image that breaks at a small budget and stands at a larger one could be missed; False
+    attacks every image at every budget up to the one that breaks it."""
+    batch_size: Annotated[int, Ge(1), Option("Images attacked at a time.", default=DEFAULT_BATCH_SIZE)]
+    library_only: Annotated[bool, Option("Run the library's own code where pcbench has its equal.", default=False)]
+    """pcbench's own loop is faster."""
+    keep_images: Annotated[bool, Option("Keep the image scored at every budget, in `Sweep.images`.", default=False)]
+    on_progress: Annotated[Callable[[int], None] | None, Option("Called as pairs are settled.")]
+    """It is called with the number of (image, epsilon) pairs settled since the last call."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ def sweep(
             classes, or without gradients under an attack that needs them.
         RunError: The classifier returns NaN.
     """
+    options = resolved(SweepOptions, options)
     opponent = Opponent(
         classifier, single(classifier), select(definition, library_only=options.get("library_only", False))
     )
@@ -200,7 +205,11 @@ def sweep_opponent(
     if len(ids) != len(images) or len(set(ids)) != len(ids):
         raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(ids))} different ones")
     chosen = options.get("epsilons")
-    epsilons = definition.epsilons if chosen is None else read_epsilons(chosen, definition.ball)
+    epsilons = (
+        definition.epsilons
+        if chosen is None
+        else read_epsilons(cast("Sequence[float | str]", chosen), definition.ball, images.shape[1:])
+    )
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
     clean = classify(opponent.judge, images, labels, batch_size)
     work = Work(

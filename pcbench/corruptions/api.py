@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
+from pcbench.arguments import LARGEST_SEED, a_word, public, shown, whole_number
 from pcbench.corruptions import randomness
 from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.digital import jpeg_round_trip
@@ -14,7 +15,7 @@ from pcbench.corruptions.engine import corrupt_batch
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.corruptions.noise import GaussianNoise
 from pcbench.data.ids import as_ids
-from pcbench.errors import DataError, UnknownNameError, UsageError
+from pcbench.errors import DataError, UsageError
 
 Backend = Literal["fast", "reference"]
 
@@ -22,6 +23,7 @@ SMALLEST_SIDE = 8
 """Pixels: below, blurs and reduced images are meaningless."""
 
 
+@public()
 def corrupt(
     images: torch.Tensor,
     corruption: str | CorruptionDefinition,
@@ -54,21 +56,22 @@ def corrupt(
         UsageError: Unknown corruption, severity or backend; ids that do not fit.
         DataError: Images of another shape, type or range.
     """
-    definition = imagenet_definition(corruption) if isinstance(corruption, str) else corruption
+    definition = _definition(corruption)
+    severity = definition.severity(severity)
+    seed = whole_number("seed", seed, low=0, high=LARGEST_SEED)
+    if jpeg_quality is not None:
+        jpeg_quality = whole_number("jpeg_quality", jpeg_quality, low=1, high=100)
+    a_word("backend", backend, get_args(Backend))
     names = _image_names(images, ids)
     _check_images(images)
-    if jpeg_quality is not None and not 1 <= jpeg_quality <= 100:
-        raise UsageError(f"jpeg_quality is 1 to 100, not {jpeg_quality}")
     if backend == "reference":
         # Imported here: it loads scikit-image and a copy of imagecorruptions, which few runs need.
         from pcbench.corruptions.imagecorruptions_backend import corrupt_by_imagecorruptions
 
         result = corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=names)
-    elif backend == "fast":
+    else:
         generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in names]
         result = corrupt_batch(images, definition.at(severity), generators)
-    else:
-        raise UnknownNameError("backend", backend, ["fast", "reference"])
     return result if jpeg_quality is None else _stored(result, jpeg_quality)
 
 
@@ -118,6 +121,14 @@ def _input_noise(definition: CorruptionDefinition, severity: int) -> GaussianNoi
     if not isinstance(function, GaussianNoise):
         raise UsageError(f"only gaussian_noise can be added to a network's input, not {definition.function}")
     return function
+
+
+def _definition(corruption: object) -> CorruptionDefinition:
+    if isinstance(corruption, CorruptionDefinition):
+        return corruption
+    if not isinstance(corruption, str):
+        raise UsageError(f"a corruption is a name, such as 'fog', or a CorruptionDefinition (got {shown(corruption)})")
+    return imagenet_definition(corruption)
 
 
 def _image_names(images: torch.Tensor, ids: Iterable[object] | None) -> Sequence[str]:

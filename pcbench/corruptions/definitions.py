@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pcbench.arguments import shown, whole
 from pcbench.catalog import (
     SUITE_FILE,
     Definition,
@@ -69,16 +70,25 @@ class CorruptionDefinition(Definition):
         """The severities, 1 first: as many as each parameter has values. It is the only place that says so."""
         return range(1, len(next(iter(self.parameters.values()), (None,))) + 1)
 
+    def severity(self, value: object) -> int:
+        """Return one of the severities, whatever type of whole number it is written in.
+
+        Raises:
+            UsageError: The corruption does not have this severity.
+        """
+        found = whole(value)
+        if isinstance(found, bool) or not isinstance(found, int) or found not in self.severities:
+            known = f"from 1 to {len(self.severities)}" if len(self.severities) > 1 else "1 alone"
+            raise UsageError(f"there is no severity {shown(value)}; the severities of {self.name} are {known}")
+        return found
+
     def at(self, severity: int) -> Corruption:
         """Return the corruption function with the parameters of one severity.
 
         Raises:
             UsageError: The corruption does not have this severity.
         """
-        if severity not in self.severities:
-            known = f"from 1 to {len(self.severities)}" if len(self.severities) > 1 else "1 alone"
-            raise UsageError(f"there is no severity {severity!r}; the severities of {self.name} are {known}")
-        return self._functions[severity - 1]
+        return self._functions[self.severity(severity) - 1]
 
     @cached_property
     def _functions(self) -> tuple[Corruption, ...]:

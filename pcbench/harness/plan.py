@@ -30,9 +30,11 @@ from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
 from pcbench.harness.suites import MeasuredSuite, is_subset, open_corrupted, read_definition
 from pcbench.harness.units import can_be_checked, question, units_of
+from pcbench.models.devices import read_device
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
 from pcbench.models.model import PRECISIONS, Model
+from pcbench.network.own_modules import check_network
 from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.options import declared
 from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, library_versions
@@ -114,7 +116,7 @@ def make_plan(request: RunOptions) -> Plan:
     """
     objects = _objects(request)
     objects.refuse_workers(request["workers"])
-    device = _device(request["device"])
+    device = read_device(request["device"])
     _check_precision(request["precision"], device)
     if request["adversarials"] is not None:
         return _plan_of_saved(request, objects, _facts(request, device))
@@ -139,6 +141,7 @@ def make_plan(request: RunOptions) -> Plan:
         # Opened once: a stream cannot be read again.
         objects = dataclasses.replace(objects, data=chosen.opened)
     source = chosen.source
+    facts.check_size((3, *source.size()))
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
     _refuse_repeated([entry.definition.name for entry in named])
@@ -164,7 +167,7 @@ def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> 
     first = suites[0].source
     if any(suite.source.ids != first.ids for suite in suites):
         raise DataError(f"{request['adversarials']}: its suites are of different images; score one folder at a time")
-    device = _device(request["device"])
+    device = read_device(request["device"])
     draft = _Draft(request, device, facts, objects, _locations(request, device), suites, [None] * len(suites))
     return _finish(draft, ChosenImages(first, first))
 
@@ -175,9 +178,8 @@ def _objects(request: RunOptions) -> Objects:
 
 def _own_network(model: object) -> torch.nn.Module | None:
     """Return the network that a user gave as a Python object; None for a name."""
-    if not isinstance(model, str | torch.nn.Module):
-        raise UsageError(f"a model is a name or a torch.nn.Module, not {type(model).__name__}")
-    return None if isinstance(model, str) else model
+    check_network(model)
+    return model if isinstance(model, torch.nn.Module) else None
 
 
 def _locations(request: RunOptions, device: str) -> Locations:
@@ -192,18 +194,6 @@ def _locations(request: RunOptions, device: str) -> Locations:
         corrupted=path(request["corrupted"]),
         adversarials=path(request["adversarials"]),
     )
-
-
-def _device(name: str) -> str:
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(name).type
-    except RuntimeError:
-        raise UsageError(f"there is no device {name!r}; known: auto, cpu, cuda, cuda:N") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise UsageError("there is no CUDA device here; use device='cpu'")
-    return name
 
 
 def _check_precision(precision: str, device: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
+from pcbench.arguments import LARGEST_SEED, MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.network.gradient import GRADIENTS, Gradient
@@ -59,12 +60,17 @@ class RunOptions(TypedDict):
     skip_damaged: Annotated[bool, Option("Leave out damaged image files, listed.", _MODEL, default=False, spec="data")]
     """All images are read before some are chosen."""
     timesteps: Annotated[
-        int | None, Ge(0), Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"), spec="settings")
+        int | None,
+        Ge(0),
+        Le(MOST_TIMESTEPS),
+        Option("Updates T; 0..T are scored.", _MODEL, flags=("--timesteps", "-T"), spec="settings"),
     ]
     """Where none is given, the model's own."""
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _MODEL, spec="model")]
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.", _MODEL, spec="model")]
-    random_predictors: Annotated[int | None, Option("Seed for untrained predictors.", _MODEL, spec="model")]
+    random_predictors: Annotated[
+        int | None, Ge(0), Le(LARGEST_SEED), Option("Seed for untrained predictors.", _MODEL, spec="model")
+    ]
     """The null control, marked in the results."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL, spec="model")]
     model_version: Annotated[str | None, Option("Your name for a model without readable source.", _MODEL, spec="model")]
@@ -105,7 +111,7 @@ class RunOptions(TypedDict):
     jpeg_quality: Annotated[
         int | None, Ge(1), Le(100), Option("Recompress as JPEG; published: 85.", _CORRUPTION, spec="settings")
     ]
-    seed: Annotated[int, Ge(0), Option("Seed of all randomness.", _RUN, 0, spec="settings")]
+    seed: Annotated[int, Ge(0), Le(LARGEST_SEED), Option("Seed of all randomness.", _RUN, 0, spec="settings")]
     batch_size: Annotated[int | None, Ge(1), Option("Images in one pass.", _RUN, spec="settings")]
     """Where none is given, 128 up to 64 px, else 32."""
     device: Annotated[str, Option("auto, cpu, cuda.", _RUN, "auto", spec="settings")]
@@ -117,8 +123,13 @@ class RunOptions(TypedDict):
     out: Annotated[Path | str | None, Option("The run's folder.", _RUN, repeats=False)]
     """Where none is given, results/runs/MODEL-SUITES-KEY."""
     again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
-    workers: Annotated[int, Ge(1), Option("Processes that share the work.", _RUN, 1)]
-    threads: Annotated[int, Ge(1), Option("CPU threads of each worker (part of the key).", _RUN, 2, spec="settings")]
+    workers: Annotated[int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work.", _RUN, 1)]
+    threads: Annotated[
+        int,
+        Ge(1),
+        Le(MOST_PROCESSES),
+        Option("CPU threads of each worker (part of the key).", _RUN, 2, spec="settings"),
+    ]
     """They can change the last bits of a number."""
     block_size: Annotated[
         int | None, Ge(1), Option("Images in one unit of work, a multiple of the batch.", _RUN, spec="settings")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from typing_extensions import Unpack
 
+from pcbench.arguments import public
 from pcbench.errors import UsageError
 from pcbench.files import MARKER, UNFINISHED, real_path
 from pcbench.harness.request import Model, RunOptions, request_from
@@ -56,6 +57,7 @@ def _any_part_of(make: object) -> Callable[[_Run], _Measure[...]]:
 
 
 @_any_part_of(RunOptions)
+@public(RunOptions)
 def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[RunOptions]) -> Run:
     """Measure how robust a network is at every timestep.
 

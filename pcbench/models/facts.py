@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-import torch
+from annotated_types import Ge, Le
+from typing_extensions import TypedDict
 
+from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS
 from pcbench.data.preprocessing import Preprocessing
+from pcbench.errors import DataError
+from pcbench.options import Option
+
+if TYPE_CHECKING:
+    import torch
+
+    Device: TypeAlias = str | torch.device
+else:
+    Device = str  # a device is read as its name
 
 Described = str | int | float | bool | None
 
@@ -17,20 +28,29 @@ Described = str | int | float | bool | None
 class LoadOptions(TypedDict, total=False):
     """What may be stated about a model besides its name."""
 
-    timesteps: int | None
-    """T; None means the model's own."""
-    backbone_weights: Path | str | None
-    """File of the backbone's weights, safetensors or a PyTorch checkpoint of tensors."""
-    weights: Path | str | None
-    """File of the predictors' weights, or Predify's checkpoints (see `read_predictor_weights`)."""
-    random_predictors: int | None
-    """Seed of untrained predictors: the null control."""
-    ablation: str | None
-    """``"no-feedback"`` (λ = 0 everywhere) or ``"no-error"`` (α = 0 everywhere)."""
-    device: str | torch.device
-    """Where the model computes."""
-    model_version: str | None
-    """What the user calls this state of a model whose source cannot be read."""
+    timesteps: Annotated[int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; by default the model's own.")]
+    backbone_weights: Annotated[Path | str | None, Option("Safetensors or a PyTorch checkpoint of the backbone.")]
+    weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
+    """Or Predify's checkpoints (see `read_predictor_weights`)."""
+    random_predictors: Annotated[int | None, Ge(0), Le(LARGEST_SEED), Option("Seed for untrained predictors.")]
+    """The null control."""
+    ablation: Annotated[str | None, Option("no-feedback (λ=0 everywhere) or no-error (α=0 everywhere).")]
+    device: Annotated[Device, Option("Where the model computes.", default="cpu")]
+    model_version: Annotated[str | None, Option("Your name for a model of unreadable source.")]
+
+
+def refuse_other_size(name: str, size: Sequence[int], stated: tuple[int, int, int] | None) -> None:
+    """Refuse images whose (channels, height, width) is not what the model of this name states, if it states one.
+
+    Raises:
+        DataError: The model states another size.
+    """
+    if stated is None or tuple(size) == stated:
+        return
+    found, wanted = ("x".join(map(str, sides)) for sides in (size, stated))
+    last = tuple(size[2:]) + tuple(size[:2]) == stated
+    remedy = "put the channels first" if last else "resize them, or take a model of their size"
+    raise DataError(f"images are {found}, {name} takes {wanted} (channels, height, width); {remedy}")
 
 
 @dataclass(frozen=True)
@@ -52,10 +72,23 @@ class ModelFacts:
     description: Mapping[str, Described]
     """Everything about the model that can change a number: hashes of weights, code and configuration, random
     predictors, ablation, normalisation."""
+    input_size: tuple[int, int, int] | None
+    """Channels, height and width of the images that it takes, where it says so."""
     predictive: bool
     """Whether it is a predictive network, with representations and reconstructions."""
     modules: tuple[str, ...]
     """Modules of this package, or of the user's, that make it; the libraries that they use count too."""
+
+    def check_size(self, size: Sequence[int]) -> None:
+        """Refuse images of another size than the model states.
+
+        Args:
+            size: Their channels, height and width.
+
+        Raises:
+            DataError: The model states another size.
+        """
+        refuse_other_size(self.name, size, self.input_size)
 
     @property
     def own_code(self) -> bool:

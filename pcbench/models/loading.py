@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 from collections.abc import Mapping
@@ -13,16 +12,19 @@ from typing import Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from pcbench.arguments import a_word, public
 from pcbench.data.class_names import as_class_names
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import UnknownNameError, UsageError, WeightsError
+from pcbench.errors import UsageError, WeightsError
 from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
+from pcbench.models.devices import read_device
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.identity import model_identity
 from pcbench.models.model import Model
 from pcbench.models.probing import probe
+from pcbench.models.sizes import stated_size
 from pcbench.models.timestep_model import FeedforwardModel, RecurrentModel
 from pcbench.models.weights import (
     BACKBONE,
@@ -38,8 +40,10 @@ from pcbench.models.zoo import CONTROL, ZooEntry, zoo_entry, zoo_names
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.own_modules import check_network, computed_in, private_copy, unwrapped
 from pcbench.network.predictors import initialise
 from pcbench.network.timestep_model import TimestepModel
+from pcbench.options import resolved
 
 #: Ablations of a run, and the hyperparameter that each sets to 0.
 ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
@@ -58,6 +62,7 @@ class _Options:
     model_version: str | None = None
 
 
+@public(LoadOptions)
 def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
     """Load a model.
 
@@ -73,11 +78,13 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
     Raises:
         UnknownNameError: There is no such model or ablation.
         WeightsError: Weights are missing, damaged, or another network's; the message says how to give them.
-        UsageError: Options that don't go together.
+        UsageError: Options that don't go together, or a model that cannot be measured as it is.
     """
+    check_network(model)
     checked = _checked(options)
     if isinstance(model, nn.Module):
-        return _load_own(model, type(model).__name__, {}, checked)
+        inside = unwrapped(model)
+        return _load_own(inside, type(inside).__name__, {}, checked)
     if model.startswith(ROBUSTBENCH):
         from pcbench.models.robustbench_models import open_robustbench
 
@@ -88,7 +95,8 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
         made = call_function(model)
         if not isinstance(made, nn.Module):
             raise UsageError(f"{model} returns {type(made).__name__}; a model is a torch.nn.Module")
-        return _load_own(made, model, {"function": model}, checked)
+        check_network(made)
+        return _load_own(unwrapped(made), model, {"function": model}, checked)
     return _load_entry(_gather(model, zoo_entry(model), checked))
 
 
@@ -104,6 +112,7 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
     Raises:
         UnknownNameError, WeightsError, UsageError: As `load`.
     """
+    check_network(model)
     checked = _checked(options)
     if isinstance(model, str) and SEPARATOR in model:
         return _gather(_without_folder(model), converted_entry(model), checked).facts
@@ -112,18 +121,16 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
     return load(model, **options)
 
 
-def _checked(options: LoadOptions) -> _Options:
-    ablation = options.get("ablation")
-    if ablation is not None and ablation not in ABLATIONS:
-        raise UnknownNameError("ablation", ablation, ABLATIONS)
-    if options.get("weights") is not None and options.get("random_predictors") is not None:
+def _checked(given: LoadOptions) -> _Options:
+    options: dict[str, Any] = {**resolved(LoadOptions, given)}
+    if options["ablation"] is not None:
+        a_word("ablation", options["ablation"], ABLATIONS)
+    if options["weights"] is not None and options["random_predictors"] is not None:
         raise UsageError("trained weights and random predictors exclude each other; give one of the two")
-    paths = {
-        name: None if (given := options.get(name)) is None else Path(str(given))
-        for name in ("backbone_weights", "weights")
-    }
-    others = {key: value for key, value in options.items() if key not in (*paths, "device")}
-    return _Options(**paths, **others, device=torch.device(options.get("device", "cpu")))  # pyright: ignore[reportArgumentType] (checked by LoadOptions)
+    for name in ("backbone_weights", "weights"):
+        options[name] = None if options[name] is None else Path(options[name])
+    options["device"] = torch.device(read_device(options["device"]))
+    return _Options(**options)
 
 
 def _without_folder(model: str) -> str:
@@ -165,9 +172,8 @@ def _gather(name: str, entry: ZooEntry, options: _Options) -> _Gathered:
         "feedforward": True,
         **identity,
     }
-    predictive = entry.configuration_path is not None and bool(
-        timesteps > 0 or options.random_predictors is not None or state
-    )
+    path = entry.configuration_path
+    predictive = path is not None and bool(timesteps > 0 or options.random_predictors is not None or state)
     if predictive:
         description.update(_described(entry, state, options), feedforward=False)
     facts = ModelFacts(
@@ -178,6 +184,7 @@ def _gather(name: str, entry: ZooEntry, options: _Options) -> _Gathered:
         preprocessing=Preprocessing(**entry.preprocessing.model_dump()),
         default_data=entry.data,
         description=description,
+        input_size=None if path is None else read_configuration(path).table.input_size,
         predictive=predictive,
         modules=_modules(entry.backbone),
     )
@@ -295,7 +302,7 @@ def _load_own(module: nn.Module, name: str, described: dict[str, Described], opt
     """Load a network of the user's own."""
     function = described.pop("function", None)
     described = {**described, **_identity(module, None if function is None else str(function), options)}
-    module = copy.deepcopy(module).eval()
+    module = private_copy(module)
     if isinstance(module, PredictiveNetwork):
         return _load_own_predictive(module, name, described, options)
     if options.weights is not None or options.random_predictors is not None or options.ablation is not None:
@@ -363,6 +370,7 @@ def _own_model(
     options: _Options,
 ) -> Model:
     name = str(described["model"])
+    computed_in(module)
     preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
     if not isinstance(preprocessing, Preprocessing):
         raise UsageError(f"{name}: its attribute 'preprocessing' is not a pcbench.data.preprocessing.Preprocessing")
@@ -378,6 +386,7 @@ def _own_model(
         preprocessing=preprocessing,
         default_data=None,
         description=described,
+        input_size=stated_size(module, name),
         predictive=isinstance(timestep_model, PredictiveNetwork),
         modules=_modules(""),
     )

@@ -8,28 +8,34 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.errors import ConfigurationError, PcbenchError, UsageError, named
+from pcbench.models.sizes import stated_size
+from pcbench.network.own_modules import computed_in, logits_of
 
 _PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
 
 
 def probe(module: nn.Module, name: str) -> Tensor:
     """Return the logits of two black images, of the size that the module states or else of common sizes."""
-    stated: Any = getattr(module, "input_size", None)
+    stated = stated_size(module, name)
     first = next(module.parameters(), torch.empty(0))
-    reason, cause = "", None
-    for size in (tuple(stated),) if stated is not None else _PROBE_SIZES:
+    kind, reason, cause = computed_in(module), "", None
+    for size in (stated,) if stated is not None else _PROBE_SIZES:
         try:
             with torch.no_grad():
-                logits: Any = module(torch.zeros(2, *size, dtype=first.dtype, device=first.device))
+                answer: Any = module(torch.zeros(2, *size, dtype=kind, device=first.device))
         except PcbenchError:
             raise
         except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is reported
             reason = f" (with {'x'.join(map(str, size))}: {named(error)})"
             cause = error
             continue
-        if isinstance(logits, Tensor) and logits.dim() in (2, 3) and logits.shape[-2] == 2:
+        logits: Any = logits_of(answer)
+        if isinstance(logits, Tensor) and _are_logits(logits):
             return logits
-        raise UsageError(f"{name} does not give logits: (batch, classes), or (T+1, batch, classes) for every timestep")
+        raise UsageError(
+            f"{name} does not give logits: (batch, classes), or (T+1, batch, classes) for every timestep, as a tensor "
+            f"or as the entry or attribute 'logits' of something else; it gives {_kind(answer)}"
+        )
     if stated is not None:
         raise ConfigurationError(
             f"{name}: fails on images of the input_size that it states{reason}; correct one of the two"
@@ -37,3 +43,14 @@ def probe(module: nn.Module, name: str) -> Tensor:
     raise ConfigurationError(
         f"{name}: state the size of its images in an attribute input_size = (3, height, width){reason}"
     ) from cause
+
+
+def _are_logits(answer: Tensor) -> bool:
+    shape = answer.shape
+    return len(shape) in (2, 3) and shape[-2] == 2 and shape[-1] > 0 and not answer.is_complex()
+
+
+def _kind(answer: object) -> str:
+    if not isinstance(answer, Tensor):
+        return f"a {type(answer).__name__}"
+    return f"{'complex numbers' if answer.is_complex() else 'a tensor'} {tuple(answer.shape)} for 2 images"

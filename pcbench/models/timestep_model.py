@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pcbench.errors import RunError
 from pcbench.network.gradient import Gradient
+from pcbench.network.own_modules import computed_in, logits_of
 from pcbench.network.timestep_model import TimestepModel
 
 
@@ -30,6 +31,7 @@ class FeedforwardModel(TimestepModel):
     ) -> None:
         super().__init__()
         self.module = module
+        self._kind = computed_in(module)
         self.mean: Tensor | None
         self.std: Tensor | None
         for name, values in (("mean", mean), ("std", std)):
@@ -44,7 +46,7 @@ class FeedforwardModel(TimestepModel):
         """Return the logits of t = 0, (1, batch, classes)."""
         del gradient
         self.check(timesteps)
-        return self.module(inputs)[None]
+        return logits_of(self.module(inputs.to(self._kind)))[None]
 
 
 class RecurrentModel(TimestepModel):
@@ -59,6 +61,7 @@ class RecurrentModel(TimestepModel):
     def __init__(self, module: nn.Module, limit: int) -> None:
         super().__init__()
         self.module = module
+        self._kind = computed_in(module)
         self._told = "timesteps" in inspect.signature(module.forward).parameters
         self.limit = None if self._told else limit
 
@@ -67,7 +70,7 @@ class RecurrentModel(TimestepModel):
         del gradient
         self.check(timesteps)
         options: dict[str, Any] = {"timesteps": timesteps} if self._told else {}
-        logits: Tensor = self.module(inputs, **options)
+        logits: Tensor = logits_of(self.module(inputs.to(self._kind), **options))
         if logits.dim() != 3 or len(logits) <= timesteps:
             raise RunError(
                 f"the network gives logits {tuple(logits.shape)}; ({timesteps + 1}, batch, classes) is needed"

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
-from pcbench.errors import WeightsError, first_line
+from pcbench.errors import UsageError, WeightsError, first_line
 from pcbench.files import file_sha256, write
 
 StateDict = dict[str, Tensor]
@@ -35,6 +35,9 @@ def tensors_sha256(state: Mapping[str, Tensor]) -> str:
     """Return the sha256 over names, types, shapes and bytes of tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
+        if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]  # PyTorch takes anything
+            kind = type(tensor).__name__
+            raise UsageError(f"the state of the network holds {name}, a {kind}, not a tensor; give it unquantised")
         plain = tensor.detach().cpu().contiguous()
         digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())

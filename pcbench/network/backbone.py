@@ -7,7 +7,6 @@ run through forward hooks on a private copy instead.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch.fx.node import map_arg
 from torch.fx.proxy import TraceError
 
 from pcbench.errors import ConfigurationError
+from pcbench.network.own_modules import logits_of, private_copy
 
 Replace = Callable[[int, Tensor], Tensor]
 Values = dict[str, Any]
@@ -44,7 +44,7 @@ class Backbone(nn.Module):
 
     def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
         super().__init__()
-        self.module = copy.deepcopy(module).eval().requires_grad_(requires_grad=False)
+        self.module = private_copy(module).requires_grad_(requires_grad=False)
         self.paths = tuple(paths)
         self._overwritten: frozenset[int | str] = frozenset()
 
@@ -260,7 +260,7 @@ class TracedBackbone(Backbone):
 
     def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
         """Run the part that depends on PCoders, forgetting each value after its last use."""
-        return self._run(self._each_time, shared, replace)[self._output]
+        return logits_of(self._run(self._each_time, shared, replace)[self._output])
 
     def _run_to_last_pcoder(self, shared: Values, replace: Replace) -> None:
         last = max(index for index, operation in enumerate(self._each_time) if operation.pcoder is not None)
@@ -327,7 +327,7 @@ class HookedBackbone(Backbone):
         runs = [0] * len(self.paths)
         token = _REPLACE.set(counted)
         try:
-            logits = self.module(self._handed_on("images", shared["images"]))
+            logits = logits_of(self.module(self._handed_on("images", shared["images"])))
         finally:
             _REPLACE.reset(token)
         for index, count in enumerate(runs):

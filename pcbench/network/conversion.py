@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pcbench.errors import ConfigurationError, UsageError, first_line
+from pcbench.arguments import listed, number, public, shown
+from pcbench.errors import ConfigurationError, PcbenchError, UsageError, first_line, named
 from pcbench.network.backbone import Backbone, HookedBackbone, RepeatedModuleError, all_modules, cut_backbone
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.own_modules import check_network, logits_of, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
 
 
+@public()
 def predify(
     backbone: nn.Module,
     config: str | Path | Mapping[str, Any],
@@ -38,12 +42,18 @@ def predify(
         ones are loaded.
 
     Raises:
+        UsageError: The backbone is not a network, or one that can't be taken apart, such as TorchScript.
         DefinitionError: The configuration is missing, broken, or holds an unknown key.
         ConfigurationError: The configuration and the backbone do not fit; the message names the PCoder and the fix.
 
     Source:
         Choksi et al., NeurIPS 2021, arXiv 2106.02749.
     """
+    if isinstance(backbone, str):
+        raise UsageError(f"a backbone is a torch.nn.Module, not {shown(backbone)}; build it first")
+    check_network(backbone)
+    backbone = unwrapped(backbone)
+    refuse_scripted(backbone)
     configuration = read_configuration(config)
     normalisation = _normalisation(mean, std, configuration.table.input_size[0])
     _check_modules(backbone, configuration)
@@ -60,12 +70,19 @@ def _normalisation(
 ) -> tuple[Sequence[float], Sequence[float]] | None:
     if mean is None and std is None:
         return None
-    mean, std = mean or [0.0] * channels, std or [1.0] * channels
-    if len(mean) != channels or len(std) != channels:
-        raise UsageError(f"mean and std hold one number for each of the {channels} channels")
-    if min(std) <= 0:
+    means, deviations = _by_channel(mean, channels, 0.0), _by_channel(std, channels, 1.0)
+    if min(deviations) <= 0:
         raise UsageError("std is above 0 in every channel")
-    return mean, std
+    return means, deviations
+
+
+def _by_channel(values: object, channels: int, default: float) -> list[float]:
+    if values is None:
+        return [default] * channels
+    found = [entry for value in listed(values) or () if isinstance(entry := number(value), float)]
+    if len(found) != channels or not all(map(math.isfinite, found)):
+        raise UsageError(f"mean and std hold one number for each of the {channels} channels (got {shown(values)})")
+    return found
 
 
 def _check_modules(backbone: nn.Module, configuration: NetworkConfiguration) -> None:
@@ -100,7 +117,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
             cut = cut_backbone(backbone, paths)
-            expected = cut.module(probe.clone())
+            expected = logits_of(cut.module(probe.clone()))
             drives, logits = cut.observe(probe.clone())
             if not _same(logits, expected):
                 # Its code depends on the order of its steps; hooks keep that order.
@@ -108,10 +125,11 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
                 drives, logits = cut.observe(probe.clone())
         except RepeatedModuleError as error:
             raise configuration.problem(error.index, _repeated(error.runs)) from None
-        except (RuntimeError, ValueError, TypeError) as error:
-            problem = first_line(error)
+        except PcbenchError:
+            raise
+        except Exception as error:
             raise ConfigurationError(
-                f"{configuration.source}: the backbone cannot run on {shape}: {problem}"
+                f"{configuration.source}: the backbone cannot run on {shape}: {named(error)}"
             ) from error
     _check_outputs(configuration, drives, logits, expected)
     return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]

@@ -121,6 +121,8 @@ class PredictiveNetwork(TimestepModel):
             UsageError: An argument is none of the above, or the inputs do not fit the network.
         """
         self._check(inputs, timesteps, gradient, keep)
+        first = next(self.parameters(), None)
+        inputs = inputs if first is None else inputs.to(first.dtype)
         weights = self.hyperparameters if hyperparameters is None else tuple(hyperparameters)
         if len(weights) != len(self.predictors):
             raise UsageError(f"hyperparameters for {len(weights)} PCoders; the network has {len(self.predictors)}")
