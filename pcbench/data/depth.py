@@ -81,10 +81,10 @@ def _tiff_depth(content: bytes) -> Depth:
     for entry in range(first, min(first + count * step, len(content)), step):
         tag, _, numbers = struct.unpack_from(f"{order}HH{'Q' if large else 'I'}", content, entry)
         if tag in found:
-            place = entry + step - room
+            offset = entry + step - room
             if 2 * numbers > room:
-                (place,) = struct.unpack_from(f"{order}{'Q' if large else 'I'}", content, place)
-            found[tag] = struct.unpack_from(f"{order}{min(numbers, 64)}H", content, place)
+                (offset,) = struct.unpack_from(f"{order}{'Q' if large else 'I'}", content, offset)
+            found[tag] = struct.unpack_from(f"{order}{min(numbers, 64)}H", content, offset)
     return Depth(max(found[_TIFF_BITS]), _TIFF_SIGNED in found[_TIFF_KIND])
 
 
