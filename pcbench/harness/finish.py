@@ -23,6 +23,7 @@ from pcbench.harness.joining import (
     write_pictures,
     write_worst_cases,
 )
+from pcbench.harness.mismatch import mismatch
 from pcbench.harness.plan import Plan
 from pcbench.harness.skipping import count_skipped
 from pcbench.harness.suites import read_definition
@@ -152,6 +153,7 @@ class _Parts:
         self._plan = plan
         self._kept: dict[str, int] = {}
         self.machines: dict[str, int] = {}
+        self.mismatches: dict[str, None] = {}
 
     def of(self, *works: str) -> Iterator[tuple[Unit, Part]]:
         """Yield the parts of some kinds of work, in the order of the plan.
@@ -188,6 +190,12 @@ class _Parts:
         if condition.kind == "clean" and condition.suite in rules:
             self._kept[condition.suite] = len(table.column("image_id").unique())
 
+    def note_mismatch(self, condition: Condition, table: pa.Table) -> None:
+        """Note a warning where labels and network look as if they did not belong together, once for all suites."""
+        warning = mismatch(table, self._plan.facts) if condition.kind == "clean" else None
+        if warning is not None:
+            self.mismatches[warning] = None
+
     def kept(self) -> Mapping[str, int]:
         """Return how many images each such suite kept.
 
@@ -212,6 +220,7 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
         what = _FOLDERS[held[0][0].work]
         table = joined([part.table for _, part in held], what)
         parts.note_kept(condition, table)
+        parts.note_mismatch(condition, table)
         path = folder / what / f"{condition.path}.parquet"
         write_table(table, path, what)
         for unit, part in held:
@@ -239,13 +248,13 @@ def _missing(unit: Unit, failure: Failure) -> dict[str, Any]:
 
 def _notes(plan: Plan, parts: _Parts, missing: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what a reader of the numbers must know."""
+    yield from parts.mismatches
     yield from plan.notes
     if len(parts.machines) > 1:
         shares = ", ".join(f"{count} units on {kind}" for kind, count in sorted(parts.machines.items()))
         yield f"computed on several kinds of machines ({shares}): the last bits of numbers may differ between them"
     if plan.facts.unreadable is not None:
         yield f"the source of {plan.facts.unreadable} could not be read: this run cannot be recognised again"
-    yield from plan.notes
     if missing:
         what = ", ".join(dict.fromkeys(str(entry["condition"]) for entry in missing))
         yield f"MISSING: {len(missing)} units could not be computed ({what}); the numbers are of what is left"

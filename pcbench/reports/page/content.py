@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
+
+# Such notes begin with a word in capitals: WARNING, MISSING, DIVERGING.
+_WARNING = re.compile(r"[A-Z]{4,}\b")
 
 
 def page_content(runs: list[Run]) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def _run(number: int, run: Run, label: str) -> dict[str, Any]:
         "number": number,
         "label": label,
         "headline": [dataclasses.asdict(sentence) for sentence in headline(run.metrics)],
+        "warnings": [note for note in run.manifest.get("notes", []) if _WARNING.match(note)],
         "facts": _facts(run),
         "threats": threats(run.metrics),
         "versions": run.spec.versions,
