@@ -26,12 +26,22 @@ def test_terminal_page_figures_examples_and_checks_show_the_same_budget(
     monkeypatch.setattr(rivals, "RANDOM_TRIALS", 5)
     monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
     finished = run(
-        "pdigits", [str(attack_suite)], out=tmp_path / "run", images=12, timesteps=1, checks=True, progress=False
+        "pdigits",
+        [str(attack_suite)],
+        out=tmp_path / "run",
+        images=12,
+        timesteps=1,
+        checks=True,
+        progress=False,
+        epsilons=("1/255", "16/255", "64/255", "96/255"),
     )
     metrics = finished.metrics
     judged = json.loads((finished.folder / "checks.json").read_text(encoding="utf-8"))[0]
     text = epsilon_text(judged["epsilon"], "linf")
     name = str(judged["attack"])
+    # Another rule, such as the middle one of the sweep, gives another budget here.
+    budgets = sorted(set(metrics[metrics["name"] == name]["epsilon"].dropna()) - {0.0})
+    assert judged["epsilon"] != budgets[len(budgets) // 2]
 
     assert shown_epsilon(metrics[metrics["name"] == name]) == judged["epsilon"]
     console = Console(record=True, width=300)
