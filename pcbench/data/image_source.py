@@ -171,7 +171,7 @@ class ImageSource:
         return Survey(found, tuple(self._remarks(facts)))
 
     def damaged(self) -> dict[str, str]:
-        """Return the ids of the images whose files are damaged, truncated or no images, each with what is wrong.
+        """Return the ids of the images whose files are damaged, truncated or no images, each with the reason.
 
         Raises:
             DataError: A file is missing, or its image cannot be measured for another reason.
@@ -181,7 +181,8 @@ class ImageSource:
             try:
                 self._checked(index)
             except DamagedImageError as error:
-                found[name] = str(error)
+                # Without the place on this machine, which comes first, and the remedy.
+                found[name] = str(error).removeprefix(f"{self._locate(index)}: ").partition("; ")[0]
         return found
 
     def _checked(self, index: int) -> tuple[bytes | NDArray[np.uint8], ImageFacts]:

@@ -25,7 +25,8 @@ _FILTERS: dict[str, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 # An image that would be larger than this once resized, 0.1 GB, is cut to what is kept before it is resized: its sides
-# are to each other as 500 to 1 or more. Its pixels can then differ by one grey level, because Pillow rounds otherwise.
+# are to each other as 500 to 1 or more. Its pixels can then differ by one grey level, and by more at hard edges under the bicubic
+# filter, because Pillow rounds and clips between the resizing across and down, whose order it chooses.
 _LARGEST_RESIZED = 2**25
 
 
@@ -119,7 +120,7 @@ class Preprocessing:
             return np.asarray(_to_rgb(image if self.crop is None else _crop_centre(image, self.crop)))
         interpolation = _FILTERS[self.interpolation]
         if self.crop is not None and height * width > _LARGEST_RESIZED:
-            return np.asarray(_resize_centre(_to_rgb(image), (height, width), self.crop, interpolation))
+            return np.asarray(_resize_centre(image, (height, width), self.crop, interpolation))
         pixels = _to_rgb(image).resize((width, height), interpolation)
         return np.asarray(pixels if self.crop is None else _crop_centre(pixels, self.crop))
 
@@ -145,11 +146,34 @@ def _crop_centre(image: Image.Image, side: int) -> Image.Image:
 def _resize_centre(
     image: Image.Image, size: tuple[int, int], side: int, interpolation: Image.Resampling
 ) -> Image.Image:
-    """Return the centred square of the image resized to `size` (height, width), without making the rest of it."""
-    left, top = _offset(size[1], side), _offset(size[0], side)
+    """Return the centred square of the image resized to `size` (height, width), without making the rest of it.
+
+    Only the pixels that the square is made of are taken. They are resized across and then down, as Pillow resizes.
+    """
     across, down = image.width / size[1], image.height / size[0]
-    right, bottom = min((left + side) * across, image.width), min((top + side) * down, image.height)
-    return image.resize((side, side), interpolation, (left * across, top * down, right, bottom))
+    left, right, first_column, last_column = _reach(image.width, across, _offset(size[1], side), side)
+    top, bottom, first_row, last_row = _reach(image.height, down, _offset(size[0], side), side)
+    part = _to_rgb(image.crop((first_column, first_row, last_column, last_row)))
+    part = part.resize((side, part.height), interpolation, (left, 0, right, part.height))
+    return part.resize((side, side), interpolation, (0, top, side, bottom))
+
+
+def _reach(length: int, scale: float, start: int, side: int) -> tuple[float, float, int, int]:
+    """Return where a run of resized pixels lies along one axis of an image.
+
+    Args:
+        length: The image's pixels along the axis.
+        scale: Pixels of the image to one resized pixel.
+        start: The first resized pixel.
+        side: How many resized pixels.
+
+    Returns:
+        The run's borders, counted from the first pixel that a filter reaches, and the first and the end of those.
+    """
+    begin, end = start * scale, min((start + side) * scale, length)
+    reach = 2 * max(1.0, scale) + 1  # the bicubic filter's, the longest
+    first, last = max(0, int(begin - reach)), min(length, int(end + reach) + 1)
+    return begin - first, min(end - first, last - first), first, last
 
 
 def _offset(length: int, side: int) -> int:

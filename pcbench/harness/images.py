@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # A request holds the values of all options.
 # pyright: reportTypedDictNotRequiredAccess=false
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import RunOptions
 from pcbench.models.facts import ModelFacts
 from pcbench.results.run_spec import DataSpec
+
+_LISTED = 20
+"""How many damaged files a note names."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,14 @@ def choose_images(data: Any, request: RunOptions, facts: ModelFacts) -> ChosenIm
     damaged = opened.damaged() if request["skip_damaged"] else {}
     source = _without_tuned(_without_damaged(source, damaged), request["leave_out"])
     if damaged:
-        source = source.noted(f"LEFT OUT: {len(damaged)} damaged image files ({'; '.join(damaged.values())})")
+        source = source.noted(_left_out(damaged))
     return ChosenImages(source, opened, tuple(damaged))
+
+
+def _left_out(damaged: Mapping[str, str]) -> str:
+    listed = [f"{name} {problem}" for name, problem in list(damaged.items())[:_LISTED]]
+    more = [f"{len(damaged) - _LISTED} more, which the manifest lists"] if len(damaged) > _LISTED else []
+    return f"LEFT OUT: {len(damaged)} damaged image files: {'; '.join([*listed, *more])}"
 
 
 def images_again(data: Any, facts: ModelFacts, stated: DataSpec) -> ImageSource:

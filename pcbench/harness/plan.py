@@ -157,8 +157,9 @@ def make_plan(request: RunOptions) -> Plan:
 
 def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> Plan:
     """Plan the scoring of saved images, which are a suite and its data in one."""
-    for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons", "skip_damaged"):
-        if request.get(option):
+    given = {**request, "resize": not request["resize"]}
+    for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons", "skip_damaged", "resize"):
+        if given[option]:
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
     suites: list[MeasuredSuite] = []
     for saved in open_saved(Path(str(request["adversarials"]))):
