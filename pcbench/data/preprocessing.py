@@ -25,8 +25,8 @@ _FILTERS: dict[str, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 # An image that would be larger than this once resized, 0.1 GB, is cut to what is kept before it is resized: its sides
-# are to each other as 500 to 1 or more. Its pixels can then differ by one grey level, and by more at hard edges under the bicubic
-# filter, because Pillow rounds and clips between the resizing across and down, whose order it chooses.
+# are to each other as 500 to 1 or more. Its pixels can then differ by a grey level or two, and by more at hard edges
+# under the bicubic filter: Pillow rounds and clips between the resizing across and down, and chooses their order.
 _LARGEST_RESIZED = 2**25
 
 

@@ -139,7 +139,7 @@ def test_of_several_pictures_the_first_counts(kind: str) -> None:
 
 
 def waves(width: int, height: int) -> Image.Image:
-    """Return an image without hard edges, in which the order of resizing across and down changes nothing by clipping."""
+    """Return an image without hard edges, where the order of resizing across and down matters only by rounding."""
     down, across = np.mgrid[0:height, 0:width]
     shades = [128 + 80 * np.sin(down / (5 + step)) * np.cos(across / (7 + step)) for step in range(3)]
     return Image.fromarray(np.stack(shades, axis=-1).astype(np.uint8))
@@ -157,13 +157,13 @@ def test_long_images_are_cut_before_they_are_resized(size: tuple[int, int], inte
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(500, 375), (375, 500), (1200, 900), (100, 131), (257, 3000)])
-def test_cutting_before_resizing_changes_at_most_one_grey_level(
+def test_cutting_before_resizing_changes_at_most_two_grey_levels(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], interpolation: str
 ) -> None:
     steps, image = Preprocessing(256, 224, interpolation), waves(*size)
     whole = steps.apply(image, "image").astype(int)
     monkeypatch.setattr("pcbench.data.preprocessing._LARGEST_RESIZED", 0)
-    np.testing.assert_allclose(steps.apply(image, "image").astype(int), whole, atol=1)
+    np.testing.assert_allclose(steps.apply(image, "image").astype(int), whole, atol=2)
 
 
 _THIN = """
