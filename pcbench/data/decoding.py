@@ -13,8 +13,9 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from pcbench.data.damage import find_damage
 from pcbench.data.depth import stated_depth
@@ -106,6 +107,27 @@ def verify(content: bytes, name: str) -> ImageFacts:
     return ImageFacts(width, height, _has_transparent_pixels(image), animated)
 
 
+def verify_opened(image: Image.Image, name: str) -> None:
+    """Verify the file of an image that Pillow has opened and may not yet have decoded.
+
+    Of one that is decoded nobody can tell what it was: Pillow has scaled or cut its values already, and closed its file.
+
+    Raises:
+        DamagedImageError, DataError: As `verify`.
+    """
+    stream: IO[bytes] | None = getattr(image, "fp", None)
+    if stream is None or getattr(stream, "closed", False) or image.format not in (*FORMATS, "MPO"):
+        return
+    try:
+        position = stream.tell()
+        stream.seek(0)
+        content = stream.read()
+        stream.seek(position)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{name}: its file cannot be read ({error})") from error
+    verify(content, name)
+
+
 def refuse_mode(image: Image.Image, name: str) -> None:
     """Refuse an image whose channels are not 8 bits of a kind that has one meaning in RGB.
 
@@ -120,11 +142,7 @@ def refuse_mode(image: Image.Image, name: str) -> None:
 
 def _open(content: bytes, name: str) -> ImageFile.ImageFile:
     """Read the header of an image file, and refuse what may not be measured."""
-    depth = stated_depth(content)
-    if depth.bits > 8:
-        raise DataError(_too_deep(name, f"{depth.bits} bits"))
-    if depth.signed:
-        raise DataError(f"{name}: has channels with a sign; save it as an 8-bit image without one")
+    _refuse_depth(content, name)
     image = _opened(content, name)
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -133,7 +151,24 @@ def _open(content: bytes, name: str) -> ImageFile.ImageFile:
             "are read, so that memory is bounded: make it smaller"
         )
     refuse_mode(image, name)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _refuse_dark_palette(image, name)
     return image
+
+
+def _refuse_depth(content: bytes, name: str) -> None:
+    depth = stated_depth(content)
+    if depth.bits > 8:
+        raise DataError(_too_deep(name, f"{depth.bits} bits"))
+    if depth.signed:
+        raise DataError(f"{name}: has channels with a sign; save it as an 8-bit image without one")
+
+
+def _refuse_dark_palette(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
+    """Refuse a TIFF whose palette holds values of 8 bits where 16 are due: decoders make black of it, or scale it."""
+    palette = image.tag_v2.get(TiffImagePlugin.COLORMAP, ())
+    if image.mode == "P" and 0 < max(palette, default=0) < 256:
+        raise DataError(f"{name}: has a palette of values below 256, where TIFF needs 16 bits; save it as RGB")
 
 
 def _opened(content: bytes, name: str) -> ImageFile.ImageFile:
@@ -170,9 +205,12 @@ def _wrong_file(content: bytes) -> str:
 def _warnings_refused(name: str) -> Generator[None]:
     """Take those warnings of Pillow for damage that tell of it, and keep the others from the user.
 
-    What it warns of in a JPEG's words about the camera changes no pixel. Python's warnings belong to the process, so
-    this is not for the threads of a run, which decode what was verified.
+    What it warns of in a JPEG's words about the camera changes no pixel. Python's warnings belong to the process, not
+    to a thread, so other threads than the main one let them pass.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         yield

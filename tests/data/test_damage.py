@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from pcbench.data.decoding import decode_image, verify
+from pcbench.data.pixels import to_pixels
 from pcbench.errors import DamagedImageError
 
 ROWS, COLUMNS = np.mgrid[0:96, 0:128]
@@ -150,6 +151,15 @@ def test_every_byte_of_a_png_is_watched() -> None:
 def test_a_second_picture_that_ends_early_makes_a_file_truncated() -> None:
     for name in ("animated GIF", "animated PNG", "animated WebP"):
         refused(WHOLE[name][:-30])
+
+
+def test_a_damaged_file_that_pillow_has_only_opened_is_refused_too() -> None:
+    content = WHOLE["JPEG"]
+    cut = content[: len(content) // 2] + b"\xff\xd9"
+    with pytest.raises(DamagedImageError, match="item 3: is a damaged"):
+        to_pixels(Image.open(io.BytesIO(cut)), "item 3")
+    opened = Image.open(io.BytesIO(content))
+    np.testing.assert_array_equal(to_pixels(opened, "item 4"), np.asarray(decode_image(content, "a")))
 
 
 @pytest.fixture

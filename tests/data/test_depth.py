@@ -13,10 +13,15 @@ from PIL import Image
 
 from pcbench.data.decoding import decode_image, verify
 from pcbench.data.depth import stated_depth
+from pcbench.data.pixels import to_pixels
 from pcbench.errors import DamagedImageError, DataError
 
 COLOUR = np.full((32, 32, 3), 110 * 16, np.uint16)  # values of 12 bits
 GREY = COLOUR[..., 0]
+
+
+# A palette as TIFF keeps it: all reds, all greens, all blues.
+PALETTE = [value for channel in (110, 120, 130) for value in (0, channel, *[0] * 254)]
 
 
 def by_opencv(kind: str, pixels: np.ndarray, *options: int) -> bytes:
@@ -84,6 +89,27 @@ def test_8_bits_are_taken(kind: str, options: dict[str, bool]) -> None:
     assert stated_depth(content).bits == 8
     close = 2 if kind in ("JPEG", "MPO", "WEBP", "AVIF") else 0
     np.testing.assert_allclose(np.asarray(decode_image(content, "image").convert("RGB")), 110 * 16 % 256, atol=close)
+
+
+def test_an_image_that_pillow_has_only_opened_is_asked_for_its_file() -> None:
+    deep, plain = Image.open(io.BytesIO(by_opencv(".png", COLOUR))), Image.open(io.BytesIO(by_pillow("PNG")))
+    with pytest.raises(DataError, match="item 0: has more than 8 bits"):
+        to_pixels(deep, "item 0")
+    np.testing.assert_array_equal(to_pixels(plain, "item 1"), COLOUR.astype(np.uint8))
+
+
+def test_a_tiff_whose_palette_has_8_bits_is_refused_and_not_black() -> None:
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 110, 120, 130] + [0] * 762)
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF")
+    content = buffer.getvalue()
+    np.testing.assert_array_equal(np.asarray(decode_image(content, "a").convert("RGB"))[0, 0], (110, 120, 130))
+    right = struct.pack("<768H", *(value * 256 for value in PALETTE))
+    assert right in content
+    for read in (verify, decode_image):
+        with pytest.raises(DataError, match="dark: has a palette of values below 256"):
+            read(content.replace(right, struct.pack("<768H", *PALETTE)), "dark")
 
 
 def test_signed_channels_are_refused() -> None:
