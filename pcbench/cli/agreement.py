@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
+from pcbench.arguments import MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.options import Option
 
@@ -20,7 +21,7 @@ class AgreementOptions(TypedDict):
     model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
     data: Annotated[str | None, Option("Images; by default the model's own.", place=SOURCE_PLACE)]
     images: Annotated[int, Ge(1), Option("This many images.", default=100)]
-    timestep: Annotated[int, Ge(0), Option("The timestep that is attacked.", default=0)]
+    timestep: Annotated[int, Ge(0), Le(MOST_TIMESTEPS), Option("The timestep that is attacked.", default=0)]
     epsilons: Annotated[
         Sequence[float | str],
         Option("L∞ budgets.", default=("1/255", "2/255", "4/255", "8/255", "16/255")),

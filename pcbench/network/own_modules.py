@@ -89,7 +89,8 @@ def private_copy(module: nn.Module) -> nn.Module:
     """
     values = {id(tensor): tensor.detach().clone() for tensor in _of_graphs(module)}
     try:
-        return copy.deepcopy(module, cast("dict[int, Any]", values)).eval()
+        with torch.no_grad():  # the copy of a weight of TorchScript would belong to a graph
+            return copy.deepcopy(module, cast("dict[int, Any]", values)).eval()
     except Exception as error:
         held = _not_copied(module)
         what = f"its attribute {held!r} can't be copied" if held else "it can't be copied"

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pcbench.arguments import a_word, public
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import file_sha256, try_folder, write
 from pcbench.models.backbones import open_backbone
+from pcbench.models.devices import read_device
 from pcbench.models.loading import load
 from pcbench.models.weights import (
     BACKBONE,
@@ -32,12 +34,12 @@ from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
-from pcbench.options import chosen, command_line, with_places
+from pcbench.options import chosen, command_line, resolved, with_places
 from pcbench.results.environment import versions
 from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
 from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
-from pcbench.training.options import TrainOptions, data_of, folder_of
+from pcbench.training.options import DEVICES, TrainOptions, data_of, folder_of
 from pcbench.training.processes import launch
 from pcbench.training.search import Tuned, search
 from pcbench.training.settings import Stage, TrainingSettings, default_settings
@@ -104,6 +106,7 @@ def command_of(options: TrainOptions) -> str:
     return command_line(TrainOptions, {name: named[name] for name in kept}, verb="train")
 
 
+@public()
 def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
     """Train what the options ask for and write it down.
 
@@ -117,7 +120,10 @@ def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
         DivergenceError: A training or every hyperparameter diverged.
         WriteError: A file could not be written; the same request resumes from the folder.
     """
-    # Wrong settings are refused before a folder is made.
+    # What is wrong is refused before a folder is made.
+    options = resolved(TrainOptions, options)
+    a_word("device", options["device"], DEVICES)
+    read_device(options["device"])
     for stage in ("backbone", "predictors"):
         settings_of(options, stage)
     finished = _finished(options)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
+from pcbench.arguments import MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.options import Option
@@ -16,6 +17,12 @@ _WHAT = "What is trained"
 _HOW = "How (by default as the model states)"
 _WHERE = "Where"
 _RUNS = Path("results") / "runs"
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""What a training computes on; its processes share the GPUs."""
+
+LARGEST_TRAINING_SEED = 2**32 - 1
+"""Optuna takes seeds of 32 bits."""
 
 
 class TrainOptions(TypedDict):
@@ -34,10 +41,14 @@ class TrainOptions(TypedDict):
     weight_decay: Annotated[float | None, Option("L2.", _HOW)]
     schedule: Annotated[str | None, Option("constant or cosine.", _HOW)]
     trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
-    seed: Annotated[int, Option("Seed of all randomness.", _HOW, 0)]
+    seed: Annotated[int, Le(LARGEST_TRAINING_SEED), Option("Seed of all randomness.", _HOW, 0)]
     out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
-    processes: Annotated[int, Ge(1), Option("Processes that share the work; one per GPU.", _WHERE, 1, repeats=False)]
-    workers: Annotated[int, Ge(0), Option("Processes that decode images.", _WHERE, 0, repeats=False)]
+    processes: Annotated[
+        int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work; one per GPU.", _WHERE, 1, repeats=False)
+    ]
+    workers: Annotated[
+        int, Ge(0), Le(MOST_PROCESSES), Option("Processes that decode images.", _WHERE, 0, repeats=False)
+    ]
     device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu", repeats=False)]
 
 
@@ -48,11 +59,15 @@ class TuneOptions(TypedDict):
     data: Annotated[str | None, Option("Validation images; by default the model's own.", place=SOURCE_PLACE)]
     method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
     rounds: Annotated[int, Option("Trials of the search, steps of the descent.", default=24)]
-    timesteps: Annotated[int | None, Ge(0), Option("T; only its answers count.", flags=("--timesteps", "-T"))]
+    timesteps: Annotated[
+        int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; only its answers count.", flags=("--timesteps", "-T"))
+    ]
     images: Annotated[int, Ge(1), Option("Validation part of data without a validation split.", default=1000)]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
-    seed: Annotated[int, Option("Seed of noise, proposals and validation images.", default=0)]
+    seed: Annotated[
+        int, Ge(0), Le(LARGEST_TRAINING_SEED), Option("Seed of noise, proposals and validation images.", default=0)
+    ]
     out: Annotated[Path | str | None, Option("The configuration file that is written.", repeats=False)]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pcbench.arguments import public
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import try_folder
 from pcbench.models.loading import load
+from pcbench.options import resolved
 from pcbench.training.descent import descend
 from pcbench.training.hyperparameters import write_configuration
 from pcbench.training.options import TuneOptions, data_of, file_of
@@ -17,6 +19,7 @@ from pcbench.training.search import Tuned, search
 from pcbench.training.validation import CONDITIONS, Validation
 
 
+@public()
 def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None = None) -> Tuned:
     """Choose hyperparameters on validation images and write a configuration file with them.
 
@@ -29,6 +32,7 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
         DivergenceError: All trials diverged over t.
         WriteError: The file could not be written.
     """
+    options = resolved(TuneOptions, options)
     out, data = file_of(options), data_of(options)
     if out.suffix != ".toml":
         raise UsageError(f"{out}: the result is a configuration file; let its name end in .toml")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
@@ -128,3 +132,36 @@ def test_input_noise_is_normal_and_each_image_s_own(suites: dict[str, Corruption
     assert torch.equal(noise[2:3], again)
     with pytest.raises(UsageError, match="shape"):
         network_input_noise(definition, 2, (4, 3, 64, 64), seed=1, ids=["a"])
+
+
+@pytest.mark.parametrize("severity", [np.int64(3), 3.0, np.float32(3), torch.tensor(3), Fraction(3)], ids=repr)
+def test_numbers_of_any_type_draw_the_same_noise(small_images: torch.Tensor, severity: Any) -> None:
+    expected = corrupt(small_images, "gaussian_noise", 3, seed=1, jpeg_quality=85)
+    found = corrupt(small_images, "gaussian_noise", severity, seed=np.int64(1), jpeg_quality=np.uint8(85))  # type: ignore[arg-type]
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fog", True), "there is no severity True; the severities of fog are from 1 to 5"),
+        (("fog", 2.5), "there is no severity 2.5"),
+        (("fog", "3"), "there is no severity '3'"),
+        (("fog", np.zeros(3)), "there is no severity array"),
+        ((3, 1), "a corruption is a name"),
+        (("fog", 1, {"seed": True}), "`seed` is a whole number"),
+        (("fog", 1, {"seed": -1}), "`seed` is a whole number"),
+        (("fog", 1, {"jpeg_quality": 101}), "`jpeg_quality` is a whole number from 1 to 100"),
+        (("fog", 1, {"sed": 1}), "did you mean 'seed'"),
+        (("fog",), "missing a required argument: 'severity'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(
+    small_images: torch.Tensor, arguments: tuple[Any, ...], says: str
+) -> None:
+    *plain, last = arguments
+    words = last if isinstance(last, dict) else {}
+    with pytest.raises(UsageError, match=says) as refused:
+        corrupt(small_images, *(plain if words else arguments), **words)
+    assert "\n" not in str(refused.value)
