@@ -38,6 +38,8 @@ def check_images(images: Tensor, labels: Tensor) -> None:
         raise DataError(
             "images to attack are a float tensor (batch, channels, height, width) in [0, 1]; divide bytes by 255"
         )
+    if images.layout is not torch.strided or images.device.type == "meta":
+        raise DataError("images to attack are a dense tensor with values; give images.to_dense(), on a real device")
     if images.numel() and not bool(((images >= 0) & (images <= 1)).all()):
         raise DataError("images to attack lie in [0, 1], before normalisation; these do not (or hold NaN)")
     if labels.shape != images.shape[:1]:

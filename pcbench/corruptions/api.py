@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
@@ -13,19 +14,17 @@ from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.digital import jpeg_round_trip
 from pcbench.corruptions.engine import corrupt_batch
 from pcbench.corruptions.imagenet import imagenet_definition
+from pcbench.corruptions.images import AnyImages, open_images
 from pcbench.corruptions.noise import GaussianNoise
 from pcbench.data.ids import as_ids
-from pcbench.errors import DataError, UsageError
+from pcbench.errors import UsageError
 
 Backend = Literal["fast", "reference"]
-
-SMALLEST_SIDE = 8
-"""Pixels: below, blurs and reduced images are meaningless."""
 
 
 @public()
 def corrupt(
-    images: torch.Tensor,
+    images: AnyImages,
     corruption: str | CorruptionDefinition,
     severity: int,
     *,
@@ -33,11 +32,13 @@ def corrupt(
     ids: Iterable[object] | None = None,
     backend: Backend = "fast",
     jpeg_quality: int | None = None,
-) -> torch.Tensor:
+) -> AnyImages:
     """Corrupt images, each from its own seed.
 
     Args:
-        images: (batch, 3, height, width), uint8, or floating point in [0, 1]; on the CPU or a GPU.
+        images: A tensor (batch, 3, height, width), on the CPU or a GPU; an array of this shape or with channels last;
+            one image as an array (height, width, 3) or as a Pillow image; or a list of images. Their values are uint8,
+            or floating point in [0, 1].
         corruption: A definition, or the name of one of ImageNet-C's 15 or extra four, at the constants for 224 px.
         severity: 1 to 5.
         seed: The run's seed.
@@ -50,7 +51,7 @@ def corrupt(
             ImageNet-C's files were published with. None leaves images as they are.
 
     Returns:
-        Shape, type and device of `images`.
+        Form, shape, type and device of `images`; Pillow images as RGB.
 
     Raises:
         UsageError: Unknown corruption, severity or backend; ids that do not fit.
@@ -62,17 +63,32 @@ def corrupt(
     if jpeg_quality is not None:
         jpeg_quality = whole_number("jpeg_quality", jpeg_quality, low=1, high=100)
     a_word("backend", backend, get_args(Backend))
-    names = _image_names(images, ids)
-    _check_images(images)
+    opened = open_images(images)
+    names = iter(_image_names(opened.count, ids))
+    results: list[torch.Tensor] = []
+    for batch in opened.batches:
+        own = list(itertools.islice(names, len(batch)))
+        result = _corrupted(batch, definition, severity, seed=seed, ids=own, backend=backend)
+        results.append(result if jpeg_quality is None else _stored(result, jpeg_quality))
+    return opened.restored(results)
+
+
+def _corrupted(
+    images: torch.Tensor,
+    definition: CorruptionDefinition,
+    severity: int,
+    *,
+    seed: int,
+    ids: Sequence[str],
+    backend: Backend,
+) -> torch.Tensor:
     if backend == "reference":
         # Imported here: it loads scikit-image and a copy of imagecorruptions, which few runs need.
         from pcbench.corruptions.imagecorruptions_backend import corrupt_by_imagecorruptions
 
-        result = corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=names)
-    else:
-        generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in names]
-        result = corrupt_batch(images, definition.at(severity), generators)
-    return result if jpeg_quality is None else _stored(result, jpeg_quality)
+        return corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=ids)
+    generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in ids]
+    return corrupt_batch(images, definition.at(severity), generators)
 
 
 def network_input_noise(
@@ -131,29 +147,13 @@ def _definition(corruption: object) -> CorruptionDefinition:
     return imagenet_definition(corruption)
 
 
-def _image_names(images: torch.Tensor, ids: Iterable[object] | None) -> Sequence[str]:
+def _image_names(count: int, ids: Iterable[object] | None) -> Sequence[str]:
     if ids is None:
-        return [str(index) for index in range(len(images))]
-    names = as_ids(ids)
-    if len(names) != len(images):
-        raise UsageError(f"{len(images)} images need as many ids, not {len(names)}")
+        return [str(index) for index in range(count)]
+    names = as_ids([ids] if isinstance(ids, str) else ids)
+    if len(names) != count:
+        raise UsageError(f"{count} images need as many ids, not {len(names)}")
     return names
-
-
-def _check_images(images: torch.Tensor) -> None:
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise DataError(f"images have the shape (batch, 3, height, width), not {tuple(images.shape)}")
-    if min(images.shape[2:]) < SMALLEST_SIDE:
-        raise DataError(
-            f"images have at least {SMALLEST_SIDE} px per side to be corrupted, not {tuple(images.shape[2:])}"
-        )
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise DataError(f"images are uint8 or floating point in [0, 1], not {images.dtype}")
-    # NaN fails both comparisons, so it is refused too.
-    if images.numel() and not bool((images >= 0).all() & (images <= 1).all()):
-        raise DataError("floating-point images lie in [0, 1]; divide by 255, or pass uint8, and do not normalise")
 
 
 def _stored(images: torch.Tensor, quality: int) -> torch.Tensor:

@@ -129,7 +129,8 @@ def from_images(images: Any, labels: Any, name: str) -> Labelled:
     if isinstance(first, tuple) and _is_pair(first):
         raise DataError(f"{name}: its images are pairs, with labels of their own; give these pairs alone")
     lengths = tuple(getattr(images, "shape", ()))
-    held = len(labels) if hasattr(labels, "__len__") and not isinstance(labels, str) else count
+    lone = isinstance(labels, str) or getattr(labels, "shape", None) == ()
+    held = len(labels) if hasattr(labels, "__len__") and not lone else count
     if held != count and len(lengths) == 4 and lengths[3] == held:
         raise DataError(
             f"{name}: {count} images but {held} labels; the images lie along the last axis: give "

@@ -76,9 +76,8 @@ def as_array(image: Any, name: str) -> NDArray[Any]:
     """
     if isinstance(image, str):
         raise DataError(f"{name}: is the text {image[:40]!r}, not an image; open it first, as PIL.Image.open(…) does")
-    if isinstance(image, torch.Tensor):
-        return asked(name, lambda: _from_tensor(image))
-    array: NDArray[Any] = asked(name, lambda: np.asanyarray(image))
+    tensor = isinstance(image, torch.Tensor)
+    array: NDArray[Any] = asked(name, lambda: _from_tensor(image) if tensor else np.asanyarray(image))
     if np.ma.is_masked(array):
         raise DataError(f"{name}: some of its pixels are masked; fill them first, with .filled(…)")
     if array.dtype.name == "bfloat16":  # of the package ml_dtypes, which NumPy does not count as floating point
