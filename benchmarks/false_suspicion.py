@@ -20,9 +20,9 @@ from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.verdict import TimestepChecks, run_checks
 from pcbench.attacks.definitions import load_attack_suite
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.catalog import catalog_folder
 
 TRAINED_ON = 1347

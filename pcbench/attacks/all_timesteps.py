@@ -19,8 +19,8 @@ from pcbench.attacks.descent import (
     least_cross_entropy,
     mean_cross_entropy,
 )
-from pcbench.attacks.sweep import Opponent, Sweep, SweepOptions, sweep_opponent
-from pcbench.data.ids import as_ids
+from pcbench.attacks.eval_batch import EvalBatch
+from pcbench.attacks.sweep import Sweep, SweepOptions, sweep_batch
 from pcbench.errors import UsageError
 
 
@@ -62,8 +62,10 @@ def sweep_all_timesteps(
             'with over_timesteps = "mean" or "worst"'
         )
     checked = AllTimesteps(network)
-    opponent = Opponent(checked, checked, GradientDescent(definition, _loss(definition)))
-    return sweep_opponent(opponent, images, labels, definition, as_ids(ids), seed, options)
+    eval_batch = EvalBatch.of(images, labels, ids, seed)
+    return sweep_batch(
+        eval_batch, definition, GradientDescent(definition, _loss(definition)), checked, checked, options
+    )
 
 
 def _loss(definition: AttackDefinition) -> Loss:

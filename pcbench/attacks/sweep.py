@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Unpack, cast
 
 import numpy as np
-import torch
 from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,10 +25,9 @@ from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.classify import Judge, check_images, classify, goal_classes, single
 from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
-from pcbench.data.ids import as_ids
-from pcbench.data.labels import as_labels
 from pcbench.errors import DataError
 from pcbench.norms import NormName, read_epsilons
 from pcbench.options import Option, resolved
@@ -172,35 +170,30 @@ def sweep(
         RunError: The classifier returns NaN.
     """
     options = resolved(SweepOptions, options)
-    opponent = Opponent(
-        classifier, single(classifier), select(definition, library_only=options.get("library_only", False))
-    )
-    return sweep_opponent(opponent, images, labels, definition, as_ids(ids), seed, options)[0]
+    adapter = select(definition, library_only=options.get("library_only", False))
+    eval_batch = EvalBatch.of(images, labels, ids, seed)
+    return sweep_batch(eval_batch, definition, adapter, classifier, single(classifier), options)[0]
 
 
-@dataclass(frozen=True)
-class Opponent:
-    """What is attacked, by which attack, and what judges the images."""
-
-    classifier: nn.Module
-    """What the attack sees: images in [0, 1] -> logits."""
-    judge: Judge
-    """What its images are scored by: logits (S, batch, classes), one slice for each timestep."""
-    adapter: Adapter
-    """The attack."""
-
-
-def sweep_opponent(
-    opponent: Opponent,
-    images: Tensor,
-    labels: Tensor | NDArray[np.integer],
+def sweep_batch(
+    eval_batch: EvalBatch,
     definition: AttackDefinition,
-    ids: tuple[str, ...],
-    seed: int,
+    adapter: Adapter,
+    classifier: nn.Module,
+    judge: Judge,
     options: SweepOptions,
 ) -> tuple[Sweep, ...]:
-    """Do what `sweep` does, with one outcome for each of the timesteps that the judge scores."""
-    labels = torch.tensor(as_labels(labels), device=images.device)
+    """Do what `sweep` does, with one outcome for each of the timesteps that the judge scores.
+
+    Args:
+        eval_batch: The images.
+        definition: The attack.
+        adapter: The attack, ready to run.
+        classifier: What the attack sees: images in [0, 1] -> logits.
+        judge: What its images are scored by: logits (S, batch, classes), one slice for each timestep.
+        options: See `SweepOptions`.
+    """
+    images, labels, ids = eval_batch.images, eval_batch.labels, eval_batch.ids
     check_images(images, labels)
     if len(ids) != len(images) or len(set(ids)) != len(ids):
         raise DataError(f"{len(images)} images need as many ids, each once; got {len(set(ids))} different ones")
@@ -211,18 +204,18 @@ def sweep_opponent(
         else read_epsilons(cast("Sequence[float | str]", chosen), definition.ball, images.shape[1:])
     )
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
-    clean = classify(opponent.judge, images, labels, batch_size)
+    clean = classify(judge, images, labels, batch_size)
     work = Work(
-        classifier=opponent.classifier,
-        judge=opponent.judge,
-        adapter=opponent.adapter,
+        classifier=classifier,
+        judge=judge,
+        adapter=adapter,
         definition=definition,
         images=images,
         labels=labels,
         classes=goal_classes(labels, definition, clean.classes),
         clean=clean,
         ids=ids,
-        seed=seed,
+        seed=eval_batch.seed,
         epsilons=(0.0, *(epsilon for epsilon in epsilons if epsilon > 0)),
         plain=options.get("plain", False),
         bracketing=options.get("bracketing", True) and not options.get("plain", False),

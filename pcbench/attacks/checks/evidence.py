@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import is_descent, select
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import EvalBatch, RandomCorners, attack_timestep, square, with_more_steps
+from pcbench.attacks.checks.rivals import RandomCorners, attack_timestep, square, with_more_steps
 from pcbench.attacks.checks.rows import JUDGED_GRADIENT, EvidenceRow, Measured, as_rows
 from pcbench.attacks.classify import classify, single
 from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import scored_images
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.network.gradient import Gradient

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.descent import cross_entropy, loss_gradient
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.starts import start_generator
 from pcbench.errors import UsageError
 

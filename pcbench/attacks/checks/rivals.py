@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Unpack
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Found, Task
 from pcbench.attacks.classify import single
 from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.starts import unit_starts
-from pcbench.attacks.sweep import Opponent, Sweep, SweepOptions, sweep_opponent
+from pcbench.attacks.sweep import Sweep, SweepOptions, sweep_batch
 from pcbench.norms import broadcast
 
 RANDOM_TRIALS = 50
 SQUARE_QUERIES = 300
-
-
-@dataclass(frozen=True)
-class EvalBatch:
-    """The images on which a timestep is judged."""
-
-    images: Tensor
-    """(N, channels, height, width), float in [0, 1]."""
-    labels: Tensor
-    """(N,), int64."""
-    ids: tuple[str, ...]
-    """N ids."""
-    seed: int
-    """The run's seed."""
-
-    def some(self, mask: NDArray[np.bool_]) -> EvalBatch:
-        """Return the images where a mask (N,) holds."""
-        here = torch.from_numpy(mask).to(self.images.device)
-        ids = tuple(name for name, kept in zip(self.ids, mask, strict=True) if kept)
-        return EvalBatch(self.images[here], self.labels[here], ids, self.seed)
-
-    def batches(self, size: int) -> Iterator[EvalBatch]:
-        """Yield the images in their order, at most `size` at a time."""
-        for start in range(0, len(self.ids), size):
-            here = slice(start, start + size)
-            yield EvalBatch(self.images[here], self.labels[here], self.ids[here], self.seed)
 
 
 class RandomCorners:
@@ -87,10 +58,7 @@ def attack_timestep(
     **options: Unpack[SweepOptions],
 ) -> Sweep:
     """Run one attack on one timestep."""
-    opponent = Opponent(classifier, single(classifier), adapter)
-    return sweep_opponent(
-        opponent, eval_batch.images, eval_batch.labels, definition, eval_batch.ids, eval_batch.seed, options
-    )[0]
+    return sweep_batch(eval_batch, definition, adapter, classifier, single(classifier), options)[0]
 
 
 def square(definition: AttackDefinition) -> AttackDefinition:

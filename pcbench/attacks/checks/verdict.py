@@ -18,10 +18,11 @@ from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.checks.comparison import Comparison, compare, significant, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import METRICS, GradientEvidence, pooled_gradients
-from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, EvalBatch, attack_timestep
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, attack_timestep
 from pcbench.attacks.checks.rows import Numbers, is_true
 from pcbench.attacks.checks.transfer import TransferMatrix, transfer_matrix
 from pcbench.attacks.definitions import AttackDefinition
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import DEFAULT_BATCH_SIZE
 from pcbench.errors import DataError, UsageError
 from pcbench.metrics.shown import telling_epsilon

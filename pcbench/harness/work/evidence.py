@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from pcbench.attacks.checks.evidence import gather, judged_attack
-from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import EvidenceRow
 from pcbench.attacks.definitions import AttackSuite
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made

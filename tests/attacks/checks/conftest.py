@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from pcbench.attacks.checks import rivals
 from pcbench.attacks.checks.evidence import evidence_kinds, gather
-from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import COLUMNS
 from pcbench.attacks.definitions import load_attack_suite
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.catalog import catalog_folder
 
 from ..conftest import Case

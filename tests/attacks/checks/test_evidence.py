@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pcbench.attacks.checks.evidence import KINDS, evidence_kinds, gather
 from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.verdict import judge, run_checks
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import sweep
 from pcbench.errors import UnknownNameError
 

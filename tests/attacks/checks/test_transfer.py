@@ -8,9 +8,9 @@ import pandas as pd
 from torch import nn
 
 from pcbench.attacks.checks.evidence import gather
-from pcbench.attacks.checks.rivals import EvalBatch
 from pcbench.attacks.checks.rows import Numbers
 from pcbench.attacks.checks.transfer import transfer_matrix
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import sweep
 
 from ..conftest import Case, attack
