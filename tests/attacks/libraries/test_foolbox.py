@@ -66,7 +66,7 @@ def test_a_decision_based_attack_is_seeded_by_image(digits: Case, name: str) -> 
         "white_box": False,
     }
     definition = attack("pgd", **changes)
-    arguments = {"seed": 0, "keep_images": True, "epsilons": [50.0]}
+    arguments = {"seed": 0, "keep_images": True, "epsilons": [13.0]}
     together = sweep(digits.classifier, digits.images[:3], digits.labels[:3], definition, ids="abc", **arguments)  # type: ignore[arg-type]
     alone = sweep(digits.classifier, digits.images[2:3], digits.labels[2:3], definition, ids="c", **arguments)  # type: ignore[arg-type]
     assert together.images is not None
