@@ -93,7 +93,7 @@ def _check_names(name: str, of_data: tuple[str, ...], of_model: tuple[str, ...])
         order = "; the same names in another order" if sorted(of_data) == sorted(of_model) else ""
         raise DataError(
             f"{name}: class {label} is {of_data[label]!r}, but {of_model[label]!r} for the model{order}; "
-            "labels would be counted wrong"
+            "labels would be counted wrong: give classes in the order of the outputs"
         )
 
 

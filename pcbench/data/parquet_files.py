@@ -169,6 +169,8 @@ def _missing_shards(files: Sequence[Path]) -> list[str]:
     missing: list[str] = []
     for (base, count), held in groups.items():
         width = len(next(iter(held.values()))[1])
+        if not count and not held[min(held)][1].startswith("0"):
+            continue  # names such as 2019 and 2021 do not count files
         first = 0 if 0 in held or not count else int(int(count) in held)
         last = first + int(count) if count else max(held) + 1
         texts = [f"{number:0{width}d}" for number in range(first, last) if number not in held]
@@ -177,7 +179,7 @@ def _missing_shards(files: Sequence[Path]) -> list[str]:
 
 
 def _plain_shard(file: Path) -> tuple[str, str | None, str]:
-    return (str(file.parent), file.stem, "") if re.fullmatch(r"0\d{3}", file.stem) else ("", None, "")
+    return (str(file.parent), file.stem, "") if file.stem.isdecimal() else ("", None, "")
 
 
 def _more(missing: Sequence[str]) -> str:
