@@ -39,6 +39,7 @@ def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | Non
     if source.classes is not None and source.classes != classes:
         raise DataError(
             f"{source.name}: has {source.classes} classes, the model has {classes}; use data made for this model"
+            + _subset_remedy(source, classes)
         )
     if source.class_names is not None and class_names is not None and are_comparable(source.class_names, class_names):
         _check_names(source.name, source.class_names, tuple(class_names))
@@ -46,6 +47,12 @@ def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | Non
     if class_names is not None and len(class_names) != classes:
         raise DataError(f"the model names {len(class_names)} classes but has {classes} outputs; name each once")
     return source.noted(_order_note(source.class_names, class_names))
+
+
+def _subset_remedy(source: ImageSource, classes: int) -> str:
+    """Return the remedy for folders of ImageNet's classes and a model that does not name its own."""
+    known = source.class_names is not None and all(map(wordnet_id, source.class_names))
+    return "; for a model of ImageNet, give imagenet-subset:PATH" if known and classes == IMAGENET_CLASSES else ""
 
 
 def _check_labels(source: ImageSource, classes: int) -> None:

@@ -11,6 +11,9 @@ from typing import Any, cast
 from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names, torchvision_names
 
 _WORDNET_ID = re.compile(r"(n\d{8})(?:[-_ ]+(.*))?")
+# torchvision's MNIST calls its classes "0 - zero", "1 - one", ….
+_NUMBER = re.compile(r"(\d+)(?: - .*)?")
+_SEPARATOR = re.compile(r",| - ")
 
 
 def as_class_names(names: Any) -> tuple[str, ...] | None:
@@ -91,10 +94,10 @@ def _synonyms(plain: str) -> set[str]:
     """Return the synonyms in a name, among them those of the ImageNet class whose WordNet id it holds."""
     match = _WORDNET_ID.fullmatch(plain)
     if match is None:
-        return {part.strip() for part in plain.split(",")} - {""}
+        return {part.strip() for part in _SEPARATOR.split(plain)} - {""}
     label = imagenet_labels().get(match[1])
     known: set[str] = set() if label is None else _all_synonyms()[label]
-    return {match[1], *known} | ({part.strip() for part in (match[2] or "").split(",")} - {""})
+    return {match[1], *known} | ({part.strip() for part in _SEPARATOR.split(match[2] or "")} - {""})
 
 
 @lru_cache(maxsize=1)
@@ -134,4 +137,5 @@ def _all_numbers(names: Sequence[str]) -> bool:
 
 
 def _number(name: str) -> int | None:
-    return int(name) if name.strip().isdecimal() else None
+    match = _NUMBER.fullmatch(name.strip())
+    return None if match is None else int(match[1])

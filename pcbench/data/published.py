@@ -21,7 +21,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names
 from pcbench.data.labels import as_labels
 from pcbench.data.layout import PublishedLayout
-from pcbench.data.listing import class_folders, list_images
+from pcbench.data.listing import class_folders, is_hidden, list_images
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore, FileStore, ImageStore
 from pcbench.errors import DataError, UnknownNameError
@@ -240,7 +240,10 @@ def _corruption_folder(path: Path, corruption: str) -> Path | None:
     """Find a corruption's folder: right here, or below the folder of its family as in the published archives."""
     if (path / corruption).is_dir():
         return path / corruption
-    inner = [folder for folder in sorted(path.glob(f"*/{corruption}")) if folder.is_dir()]
+    found = [folder for folder in sorted(path.glob(f"*/{corruption}")) if folder.is_dir()]
+    inner = [folder for folder in found if not is_hidden(folder.parent.name)]
+    if len(inner) > 1:
+        raise DataError(f"{path}: holds {corruption} in {inner[0]} and in {inner[1]}; keep one of the two")
     return inner[0] if inner else None
 
 

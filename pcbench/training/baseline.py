@@ -13,7 +13,7 @@ from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
-from pcbench.data.sources import open_source
+from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, UsageError
 from pcbench.files import try_folder, write
 from pcbench.models.loading import load
@@ -148,6 +148,7 @@ def write_baseline(
     if wanted is None:
         raise UsageError(f"{model}: give the images to measure on with `data`")
     source = open_source(wanted, preprocessing=loaded.preprocessing)
+    source = check(source, classes=loaded.classes, class_names=loaded.class_names)
     path = out or folder / BASELINE
     try_folder(path.parent, "give another with `out`")
     measured = measure_baseline(loaded, suite, source, report=report)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pcbench.arguments import public
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.sources import open_source
+from pcbench.data.sources import check, open_source
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import try_folder
+from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import load
 from pcbench.options import resolved
 from pcbench.training.descent import descend
@@ -45,7 +46,7 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
     network = model.network
     if network is None:
         raise ConfigurationError(f"{options['model']} is feedforward, without hyperparameters to tune")
-    source = validation_images(data, options["images"], options["seed"], preprocessing=model.preprocessing)
+    source = validation_images(data, options["images"], options["seed"], preprocessing=model.preprocessing, facts=model)
     validation = Validation(source, model.timesteps, CONDITIONS, options["seed"])
     try_folder(out.parent, "give another with `out`")
     if options["method"] == "search":
@@ -58,7 +59,9 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
     return tuned
 
 
-def validation_images(data: str, images: int, seed: int, *, preprocessing: Preprocessing) -> ImageSource:
+def validation_images(
+    data: str, images: int, seed: int, *, preprocessing: Preprocessing, facts: ModelFacts | None = None
+) -> ImageSource:
     """Return the images that decide: the validation split of the digits, a fixed part of any other source.
 
     Args:
@@ -66,10 +69,13 @@ def validation_images(data: str, images: int, seed: int, *, preprocessing: Prepr
         images: Size of that part.
         seed: Another seed is another part.
         preprocessing: The model's preprocessing.
+        facts: The model that the labels must belong to; None asks for no such check.
     """
     if data == "digits":
         return open_source(data, preprocessing=preprocessing, split="validation")
     source = open_source(data, preprocessing=preprocessing, split="test")
+    if facts is not None:
+        source = check(source, classes=facts.classes, class_names=facts.class_names)
     if images >= len(source):
         raise UsageError(
             f"{data} holds {len(source)} images; take fewer than that for validation (`images`), results need the rest"

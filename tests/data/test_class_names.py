@@ -44,6 +44,8 @@ def source(names: tuple[str, ...] | None, labels: list[int]) -> ImageSource:
         (["n02085620-Chihuahua", "n02085782-Japanese_spaniel"], ["Chihuahua", "Japanese spaniel"]),
         (["0", "1", "2"], ["00", "01", "02"]),
         (["straße"], ["STRASSE"]),
+        (["0 - zero", "1 - one"], ["0", "1"]),
+        (["0 - zero", "1 - one"], ["zero", "one"]),
     ],
 )
 def test_names_that_mean_the_same(data: list[str], model: list[str]) -> None:
@@ -68,6 +70,7 @@ def test_names_that_mean_the_same(data: list[str], model: list[str]) -> None:
         (["n03126707", "n02012849"], ["crane bird", "crane"], 0),
         (["n01440764"], ["goldfish"], 0),
         (["1", "2"], ["0", "1"], 0),
+        (["0 - zero", "1 - one"], ["one", "zero"], 0),
         ([""], ["cat"], 0),
     ],
 )
@@ -108,7 +111,7 @@ def test_names_are_read_from_what_libraries_hold(names: Any, read: tuple[str, ..
 
 def test_numbers_are_no_names() -> None:
     assert not are_comparable(["0", "1"], ["cat", "dog"])
-    assert are_comparable(["0", "1"], ["0", "1"])
+    assert are_comparable(["0", "1"], ["0 - zero", "1 - one"])
     assert are_comparable(["0", "cat"], ["cat", "dog"])
 
 
@@ -152,8 +155,9 @@ def test_part_of_imagenet_finds_its_outputs_by_wordnet_ids() -> None:
     ],
 )
 def test_other_parts_are_refused_by_their_number(names: tuple[str, ...], model: list[str] | None) -> None:
-    with pytest.raises(DataError, match="has 2 classes, the model has 1000"):
+    with pytest.raises(DataError, match="has 2 classes, the model has 1000") as error:
         check(source(names, [0, 1]), classes=1000, class_names=model)
+    assert ("give imagenet-subset:PATH" in str(error.value)) is (names != ("tench", "goldfish"))
 
 
 def test_a_model_that_names_fewer_classes_than_it_has_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,3 +199,12 @@ def test_unknown_corruptions_and_severities(folders: Path) -> None:
         published.source("fog", 6)
     with pytest.raises(DataError, match="there is no such folder of published"):
         opened(folders / "nowhere")
+
+
+@pytest.mark.parametrize("folders", ["with family"], indirect=True)
+def test_corruption_that_is_there_twice_is_refused(folders: Path) -> None:
+    shutil.copytree(folders / "weather", folders / ".trash")
+    assert len(opened(folders).images) == 4
+    shutil.copytree(folders / "weather" / "fog", folders / "other" / "fog")
+    with pytest.raises(DataError, match=r"holds fog in \S+/other/fog and in \S+/weather/fog; keep one of the two"):
+        opened(folders)
