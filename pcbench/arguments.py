@@ -36,7 +36,7 @@ _SHOWN = 80
 def plain(value: object) -> object:
     """Return a number of NumPy, PyTorch, `fractions` or `decimal` as Python's own; anything else is returned unchanged.
 
-    A number of 32 bits is taken for the shortest decimal that has its bits: np.float32(0.03) for 0.03.
+    A number of 16 or 32 bits is taken for the shortest decimal that has its bits: np.float32(0.03) for 0.03.
     """
     if type(value) in (bool, int, float, str) or value is None:
         return value
@@ -57,10 +57,11 @@ def _scalar(value: Any) -> object:
         found: object = value.detach().item() if hasattr(value, "detach") else value.item()
     except (RuntimeError, TypeError, ValueError):
         return value  # a tensor without values has none to read
-    if isinstance(found, float) and str(value.dtype).endswith("float32"):
+    kind = str(value.dtype).rpartition(".")[2]
+    if isinstance(found, float) and kind in ("float16", "float32"):
         import numpy as np
 
-        return float(str(np.float32(found)))
+        return float(str(np.dtype(kind).type(found)))
     return found
 
 
@@ -127,6 +128,14 @@ def listed(value: object) -> tuple[object, ...] | None:
         return tuple(map(plain, cast("Iterable[object]", value)))
     except TypeError:
         return None  # an array or tensor without axes that holds no number
+
+
+def plain_tables(value: object) -> object:
+    """Return tables and lists within each other with Python's own numbers, lists as tuples."""
+    if isinstance(value, Mapping):
+        return {key: plain_tables(entry) for key, entry in cast("Mapping[object, object]", value).items()}
+    entries = None if isinstance(plain(value), bool | int | float | str) else listed(value)
+    return plain(value) if entries is None else tuple(map(plain_tables, entries))
 
 
 def shown(value: object) -> str:

@@ -287,7 +287,11 @@ def _list_as_declared(one: Declared, value: object) -> object:
     entries = listed(os.fspath(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value)
     if entries is None:
         return cast("object", value)
-    return tuple(map(_text, entries)) if one.entries == (str,) else entries
+    if one.entries == (str,):
+        return tuple(map(_text, entries))
+    if len(entries) == 1 and isinstance(entries[0], str):
+        return tuple(entries[0].split(","))  # as the command line has it
+    return entries
 
 
 def _path(value: object) -> object:

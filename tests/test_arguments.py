@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pcbench.arguments import a_word, listed, number, plain, public, shown, whole, whole_number
+from pcbench.arguments import a_word, listed, number, plain, plain_tables, public, shown, whole, whole_number
 from pcbench.errors import UnknownNameError, UsageError
 
 THREE: tuple[Any, ...] = (3, 3.0, np.int64(3), np.uint8(3), np.float32(3), np.array(3), torch.tensor(3), Fraction(6, 2))
@@ -49,6 +49,7 @@ def test_limits_are_said() -> None:
         (Decimal("0.03"), 0.03),
         (np.float64(0.03), 0.03),
         (np.float32(0.03), 0.03),
+        (np.float16(0.03), 0.03),
         (torch.tensor(0.03, requires_grad=True), 0.03),
         (torch.tensor(0.03, dtype=torch.float64), 0.03),
         (np.int8(2), 2.0),
@@ -144,3 +145,9 @@ def test_an_error_inside_is_not_taken_for_a_wrong_call() -> None:
 
     with pytest.raises(TypeError, match=re.escape("has no len()")):
         failing(1)
+
+
+def test_tables_are_read_with_pythons_own_numbers() -> None:
+    found = plain_tables({"size": np.array([3, 8]), "inner": [{"weight": np.float32(0.3), "name": "x"}]})
+    assert found == {"size": (3, 8), "inner": ({"weight": 0.3, "name": "x"},)}
+    assert plain_tables(None) is None

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
+from pcbench.arguments import plain_tables, shown
 from pcbench.catalog import Definition, parse_definition, read_toml
-from pcbench.errors import ConfigurationError
+from pcbench.errors import ConfigurationError, UsageError
 from pcbench.network.update import Hyperparameters
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -81,12 +83,15 @@ def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfigu
 
     Raises:
         DefinitionError: The file is missing, is not TOML, or holds an unknown key or a value of the wrong type.
+        UsageError: It is neither.
         ConfigurationError: Values that do not make a network: negative weights, β + λ > 1, a size of 0.
     """
     if isinstance(config, Mapping):
-        source, raw = "the configuration", dict(config)
-    else:
+        source, raw = "the configuration", {key: plain_tables(value) for key, value in config.items()}
+    elif isinstance(config, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # users give anything
         source, raw = str(config), read_toml(Path(config))
+    else:
+        raise UsageError(f"a configuration is a TOML file or a table with the same keys (got {shown(config)})")
     table = parse_definition(NetworkTable, raw, source)
     if min(table.input_size) < 1:
         raise ConfigurationError(f"{source}: input_size is (channels, height, width), each at least 1")

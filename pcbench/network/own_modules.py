@@ -34,6 +34,8 @@ def check_network(model: object) -> None:
         raise UsageError(f"{model.__name__} is a class; give an instance of it: {model.__name__}()")
     elif callable(model):
         raise UsageError(f"{_WHAT}, not a {type(model).__name__}; call it in the forward method of one")
+    elif isinstance(model, Mapping):
+        raise UsageError(f"{_WHAT}, not a table; load weights into a network first")
     elif not isinstance(model, str):
         raise UsageError(f"{_WHAT}, not {shown(model)}")
 

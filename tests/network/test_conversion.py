@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small_network import Configure
@@ -315,3 +316,21 @@ module = "[5]"
         (0.2, 0.0, 0.01),
     ]
     assert network.unroll_input(torch.rand(2, 3, 16, 16), 2).logits.shape == (3, 2, 10)
+
+
+@pytest.mark.parametrize("config", [None, 3, [1]])
+def test_what_is_not_a_configuration_is_refused(config: Any) -> None:
+    with pytest.raises(UsageError, match="a configuration is a TOML file or a table"):
+        pcbench.predify(nn.Sequential(nn.Conv2d(3, 4, 3)), config)
+
+
+def test_channels_are_normalised_by_numbers_of_any_type() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    config = {"input_size": np.array([3, 8, 8]), "pcoders": [{"module": "0"}]}
+    images = torch.rand(1, 3, 8, 8)
+    expected = pcbench.predify(net, config, mean=[0.5] * 3, std=[0.25] * 3).unroll(images, 1).logits
+    for mean, std in ((np.full(3, 0.5), torch.full((3,), 0.25)), (["1/2"] * 3, (0.25,) * 3)):
+        assert torch.equal(pcbench.predify(net, config, mean=mean, std=std).unroll(images, 1).logits, expected)  # type: ignore[arg-type]
+    for wrong in (0.5, [0.5, 0.5], [True] * 3, [float("nan")] * 3, {}):
+        with pytest.raises(UsageError, match="one number for each of the 3 channels"):
+            pcbench.predify(net, config, mean=wrong)  # type: ignore[arg-type]
