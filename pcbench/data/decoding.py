@@ -110,7 +110,7 @@ def verify(content: bytes, name: str) -> ImageFacts:
 def verify_opened(image: Image.Image, name: str) -> None:
     """Verify the file of an image that Pillow has opened and may not yet have decoded.
 
-    Of one that is decoded nobody can tell what it was: Pillow has scaled or cut its values already, and closed its file.
+    Nobody can tell what a decoded one was: Pillow has scaled or cut its values already, and closed its file.
 
     Raises:
         DamagedImageError, DataError: As `verify`.
