@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import simplejpeg
 
@@ -26,21 +27,33 @@ _STEP = 2**20
 _CMYK = ("CMYK", "YCCK")
 
 
-def find_damage(content: bytes, kind: str) -> str | None:
-    """Return what is wrong with an image file, in a few words; None where nothing is seen.
+@dataclass(frozen=True)
+class Examination:
+    """What a look at the bytes of an image file gave."""
+
+    damage: str | None = None
+    """What is wrong with them, in a few words; None where nothing is seen."""
+    decoded: bool = False
+    """Whether all pixels were decoded for it, so that nothing more can be wrong."""
+
+
+def examine(content: bytes, kind: str) -> Examination:
+    """Look for what is wrong with an image file.
 
     Args:
         content: The file's bytes.
         kind: Its format, as Pillow calls it.
     """
+    if kind in ("JPEG", "MPO"):
+        return _jpeg(content)
     check = _CHECKS.get(kind)
     try:
-        return None if check is None else check(content)
+        return Examination(None if check is None else check(content))
     except (LookupError, struct.error):
-        return "it ends early"
+        return Examination("it ends early")
 
 
-def _jpeg(content: bytes) -> str | None:
+def _jpeg(content: bytes) -> Examination:
     """Decode an eighth of the rows and columns of a JPEG: all of its data are read for that, and most time is saved."""
     try:
         colours = simplejpeg.decode_jpeg_header(content)[2]
@@ -48,9 +61,8 @@ def _jpeg(content: bytes) -> str | None:
         simplejpeg.decode_jpeg(content, colorspace=space, min_height=1, min_width=1, strict=True)
     except ValueError as error:
         message = str(error)
-        if _LOSS.match(message) and not _is_harmless(message):
-            return message
-    return None
+        return Examination(message if _LOSS.match(message) and not _is_harmless(message) else None)
+    return Examination(decoded=True)
 
 
 def _is_harmless(message: str) -> bool:
@@ -132,8 +144,6 @@ def _webp(content: bytes) -> str | None:
 
 
 _CHECKS: Mapping[str, Callable[[bytes], str | None]] = {
-    "JPEG": _jpeg,
-    "MPO": _jpeg,
     "PNG": _png,
     "GIF": _gif,
     "WEBP": _webp,

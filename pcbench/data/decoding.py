@@ -17,7 +17,7 @@ from typing import IO
 
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from pcbench.data.damage import find_damage
+from pcbench.data.damage import examine
 from pcbench.data.depth import stated_depth
 from pcbench.errors import DamagedImageError, DataError
 
@@ -100,9 +100,8 @@ def verify(content: bytes, name: str) -> ImageFacts:
     with _warnings_refused(name):
         image = _open(content, name)
         width, height = image.size
-        _refuse_damage(content, image, name)
-        image.draft(image.mode, (1, 1))  # of a JPEG, an eighth of the rows and columns shows whether it decodes
-        _load(image, name)
+        if not _refuse_damage(content, image, name):
+            _load(image, name)
     animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
     return ImageFacts(width, height, _has_transparent_pixels(image), animated)
 
@@ -219,10 +218,12 @@ def _warnings_refused(name: str) -> Generator[None]:
         raise _damaged(name, damage)
 
 
-def _refuse_damage(content: bytes, image: ImageFile.ImageFile, name: str) -> None:
-    damage = find_damage(content, image.format or "")
-    if damage is not None:
-        raise _damaged(name, damage)
+def _refuse_damage(content: bytes, image: ImageFile.ImageFile, name: str) -> bool:
+    """Refuse a file that is seen to be damaged; return whether all of it has been decoded for that."""
+    found = examine(content, image.format or "")
+    if found.damage is not None:
+        raise _damaged(name, found.damage)
+    return found.decoded
 
 
 def _load(image: ImageFile.ImageFile, name: str) -> None:
