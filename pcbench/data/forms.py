@@ -91,8 +91,8 @@ def from_mapping(value: Mapping[Any, Any], name: str) -> Labelled:
         DataError: Its keys do not say which are the images and which the labels.
     """
     if value and all(isinstance(key, str) and is_split_name(key) for key in value):
-        first = next(iter(value))
-        raise DataError(f"{name}: holds the splits {', '.join(value)}; give one of them, such as data[{first!r}]")
+        tested = next((key for key in value if "train" not in key.casefold()), next(iter(value)))
+        raise DataError(f"{name}: holds the splits {', '.join(value)}; give one of them, such as data[{tested!r}]")
     image, label = key_of(value, _IMAGE_KEYS, name), key_of(value, _LABEL_KEYS, name)
     names = next((value[key] for key in _NAME_KEYS if key in value), None)
     found = from_images(value[image], value[label], name)
@@ -253,14 +253,23 @@ def refuse_items(item: Any, name: str) -> DataError:
     """Return the error of a data set whose items are not pairs."""
     if isinstance(item, tuple | list):
         parts = len(cast("Sequence[Any]", item))
-        return DataError(f"{name}: its items must be pairs of image and label; these have {parts} parts")
+        return DataError(
+            f"{name}: its items must be pairs of image and label; these have {parts} parts: wrap the data set so that "
+            "it gives item[0], item[1]"
+        )
     return DataError(f"{name}: its items must be pairs of image and label, not {type(item).__name__}; {_REMEDY}")
+
+
+def whole_of(value: Any) -> Any:
+    """Return the data set that a loader loads, or that a subset is a part of: its labels mean the same."""
+    while isinstance(value, DataLoader) or type(value) is Subset:
+        value = cast("Any", value).dataset
+    return value
 
 
 def own_names(value: Any) -> tuple[str, ...] | None:
     """Return the names of an object's classes by label, where it says them."""
-    while type(value) is Subset:
-        value = cast("Any", value).dataset
+    value = whole_of(value)
     for attribute in _NAME_KEYS[:2]:
         if (names := as_class_names(getattr(value, attribute, None))) is not None:
             return names
@@ -269,8 +278,7 @@ def own_names(value: Any) -> tuple[str, ...] | None:
 
 def train_notes(value: Any) -> tuple[str, ...]:
     """Return the note for tables where a data set says that it is a train split; nothing where it is not."""
-    while isinstance(value, DataLoader) or type(value) is Subset:
-        value = cast("Any", value).dataset
+    value = whole_of(value)
     split = "train" if getattr(value, "train", None) is True else getattr(value, "split", None)
     note = None if split is None else train_note([str(split)])
     return () if note is None else (note,)

@@ -161,7 +161,7 @@ def _from_items(items: Any, name: str) -> Labelled:
     if not count:
         raise DataError(f"{name}: holds no images")
     first = asked(f"{name}, item 0", lambda: items[0])
-    features = getattr(items, "features", None)
+    features = getattr(forms.whole_of(items), "features", None)
     features = cast("Mapping[str, Any]", features) if isinstance(features, Mapping) else None
     split = forms.splitter(first, name, features)
     if split is None:

@@ -62,7 +62,7 @@ def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
         image = decode_image(image, name)
     if isinstance(image, Image.Image):
         opened = image
-        verify_opened(opened, name)
+        asked(name, lambda: verify_opened(opened, name))
         return asked(name, lambda: Preprocessing().apply(opened, name))
     pixels = as_levels(channels_last(as_array(image, name), name), name)
     return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))

@@ -98,8 +98,9 @@ class PublishedFiles:
     def _aligned_by_order(self, clean: ImageSource) -> PublishedFiles:
         labels, published = clean.stored_labels, self.images.labels
         if not np.array_equal(labels, published):
-            same = np.count_nonzero(labels == published) if len(labels) == len(published) else 0
-            why = f"{same} of {len(published)} labels agree" if same else f"{len(labels)} images, not {len(published)}"
+            why = f"{len(labels)} images, not {len(published)}"
+            if len(labels) == len(published):
+                why = f"{np.count_nonzero(labels == published)} of {len(published)} labels agree"
             raise DataError(
                 f"{self.suite}: the images of {clean.name} are not the published ones in their order ({why}); give the "
                 "test images of the data set that was corrupted, in its own order, such as torchvision:CIFAR10"

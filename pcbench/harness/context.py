@@ -170,10 +170,11 @@ class Context:
 
         yield from chosen.batches(self.settings.batch_size, range(block.start, block.stop), seen=seen)
         if digest.hexdigest() != block.sha256:
-            raise RunError(
-                f"{chosen.name}: {block.words} of {unit.condition.title} were changed since the run was planned; "
-                "put the images back, or start again with again=True"
-            )
+            remedy = "put the images back, or start again with again=True"
+            if self._objects.data is not None:
+                remedy = "a data set must give the same images each time it is read: leave out random augmentation"
+            what = f"{chosen.name}: {block.words} of {unit.condition.title}"
+            raise RunError(f"{what} were changed since the run was planned; {remedy}")
 
 
 def _refuse_other_sizes(model: Model, source: ImageSource, timesteps: int) -> None:

@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "scikit-learn's four": ((PIXELS, PIXELS, LABELS, LABELS), "pairs of image and label, not ndarray"),
     "labels first": ((np.array(LABELS), PIXELS), r"labels come second; give \(images, labels\)"),
     "three parts": (Items(lambda index: (FIRST[index], LABELS[index], index)), "these have 3 parts"),
-    "splits": ({"train": (PIXELS, LABELS), "test": (PIXELS, LABELS)}, r"splits train, test; give .*data\['train'\]"),
+    "splits": ({"train": (PIXELS, LABELS), "test": (PIXELS, LABELS)}, r"splits train, test; give .*data\['test'\]"),
     "no labels": ({"images": PIXELS}, "has no 'labels' among images"),
     "two kinds of images": ({"x": PIXELS, "data": PIXELS, "y": LABELS}, "has 'x' and 'data' among x, data, y"),
     "prefixed keys": ({"x_test": PIXELS, "y_test": LABELS}, r"has no 'images' among x_test, y_test; give dict\(images"),

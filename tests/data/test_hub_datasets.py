@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from torch.utils.data import Subset
 
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
@@ -61,7 +62,13 @@ def test_columns_are_known_by_their_types(dataset: Any) -> None:
     assert open_source(renamed, preprocessing=Preprocessing()).labels.tolist() == LABELS
 
 
+def test_a_subset_has_the_names_of_the_whole(dataset: Any) -> None:
+    source = open_source(Subset(dataset, [5, 0]), preprocessing=Preprocessing())
+    assert source.labels.tolist() == [2, 0]
+    assert source.class_names == ("eel", "owl", "cow")
+
+
 def test_several_splits_are_refused(dataset: Any) -> None:
     both = datasets.DatasetDict({"train": dataset, "test": dataset})
-    with pytest.raises(DataError, match=r"holds the splits train, test; give one of them, such as data\['train'\]"):
+    with pytest.raises(DataError, match=r"holds the splits train, test; give one of them, such as data\['test'\]"):
         open_source(both, preprocessing=Preprocessing())

@@ -182,7 +182,12 @@ def test_arrays_are_paired_by_order_with_the_same_labels_in_the_same_order(array
 
 
 @pytest.mark.parametrize(
-    ("labels", "why"), [([3, 1, 4, 1, 9, 5], "4 of 6 labels agree"), ([3, 1, 4, 1, 5, 9, 2], "7 images, not 6")]
+    ("labels", "why"),
+    [
+        ([3, 1, 4, 1, 9, 5], "4 of 6 labels agree"),
+        ([3, 1, 4, 1, 5, 9, 2], "7 images, not 6"),
+        ([9, 9, 9, 9, 9, 3], "0 of 6 labels agree"),
+    ],
 )
 def test_arrays_are_not_paired_with_images_in_another_order(arrays: Path, labels: list[int], why: str) -> None:
     pixels = np.zeros((len(labels), 32, 32, 3), dtype=np.uint8)
