@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pcbench.data.class_names import as_class_names
+from pcbench.data.ids import as_ids
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import UNKNOWN, as_labels
 from pcbench.data.parquet_files import find_files, split_beside
@@ -147,7 +149,7 @@ def _ids(text: str, paths: list[str | None]) -> tuple[str, ...]:
         DataError: Two rows have the same path.
     """
     seen: dict[str, int] = {}
-    for row, path in enumerate(paths):
+    for row, path in enumerate(as_ids("" if path is None else path for path in paths)):
         if path and seen.setdefault(path, row) != row:
             raise DataError(
                 f"{text}: the image path {path!r} stands in row {seen[path]} and in row {row}; paths are the ids of "
@@ -161,10 +163,9 @@ def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
     metadata = schema.metadata or {}
     try:
         if b"class_names" in metadata:
-            return tuple(str(name) for name in json.loads(metadata[b"class_names"]))
+            return as_class_names(json.loads(metadata[b"class_names"]))
         if b"huggingface" in metadata:
-            names = json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"]
-            return tuple(str(name) for name in names)
+            return as_class_names(json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"])
     except (ValueError, KeyError, TypeError):
         # Metadata is free text: without names in the known form, the data does not say them.
         return None

@@ -64,7 +64,7 @@ def split_beside(files: Sequence[Path]) -> dict[str, list[Path]]:
     """
     folder = files[0].parent
     others = [file for file in _parquet_in(folder) if file not in files]
-    if not splits_in(files[0].name) and is_split_name(folder.name):
+    if not splits_in(files[0].name) and _is_split(folder.name):
         others = [file for sister in _folders_in(folder.parent) if sister != folder for file in _parquet_in(sister)]
     found: dict[str, list[Path]] = {}
     for split in ("validation", "test", "train"):
@@ -77,6 +77,11 @@ def split_beside(files: Sequence[Path]) -> dict[str, list[Path]]:
 def _spoken(file: Path) -> str:
     """Return the name that speaks of a file's split: its own, or its folder's."""
     return file.name if splits_in(file.name) else file.parent.name
+
+
+def _is_split(folder: str) -> bool:
+    """Return whether a folder is of one split: Spark calls it ``test.parquet``."""
+    return is_split_name(folder.removeprefix(_PARTIAL).removesuffix(".parquet"))
 
 
 def _partial(name: str) -> bool:
@@ -97,7 +102,7 @@ def _in_folder(path: Path, split: str, depth: int) -> list[Path]:
     if here:
         return _of_split(path, here, split)
     folders = [folder for folder in _folders_in(path) if _has_parquet(folder, depth + 1)]
-    splits = [folder for folder in folders if is_split_name(folder.name.removeprefix(_PARTIAL))]
+    splits = [folder for folder in folders if _is_split(folder.name)]
     chosen = [folder for folder in splits if splits_in(folder.name) == (split,)]
     if splits and len(chosen) != 1:
         held = ", ".join(folder.name for folder in splits)
@@ -117,7 +122,7 @@ def _of_split(path: Path, files: list[Path], split: str) -> list[Path]:
         if spoken and (spoken == ("train",)) != (split == "train"):
             raise _nothing(path, files, split)
         return files
-    if not any(splits_in(file.name) for file in files) and is_split_name(path.name.removeprefix(_PARTIAL)):
+    if _is_split(path.name) and not any(splits_in(file.name) for file in files):
         return files
     chosen = [file for file in files if file.name.startswith(split)]
     chosen = chosen or [file for file in files if splits_in(file.name) == (split,)]
@@ -135,7 +140,11 @@ def _nothing(path: Path, files: list[Path], split: str) -> DataError:
 
 
 def _parquet_in(path: Path) -> list[Path]:
-    return sorted(file for file in path.glob("*.parquet") if file.is_file() and not is_hidden(file.name))
+    found = sorted(file for file in path.glob("*.parquet") if not is_hidden(file.name))
+    for file in found:
+        if not file.exists():
+            raise DataError(f"{file}: is a link to nothing; fetch the file again")
+    return [file for file in found if file.is_file()]
 
 
 def _folders_in(path: Path) -> list[Path]:

@@ -46,11 +46,17 @@ def open_source(
         raise UnknownNameError("data source", source, source_names())
     if (scheme == "digits") is bool(place):
         raise DataError(f"{source}: write it as {forms[scheme]}")
-    return _open_text(scheme, place, preprocessing, split)
+    try:
+        return _open_text(scheme, place, preprocessing, split)
+    except OSError as error:
+        raise DataError(f"{source:.200}: cannot be opened ({error.strerror})") from error
 
 
 def _open_text(scheme: str, place: str, preprocessing: Preprocessing, split: str) -> ImageSource:
-    path = Path(place).expanduser()
+    try:
+        path = Path(place).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{place}: {error}; write the folder in full") from error
     match scheme:
         case "digits":
             return open_digits(split, preprocessing)

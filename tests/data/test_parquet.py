@@ -356,3 +356,37 @@ def test_files_that_name_their_classes_otherwise_are_refused(tmp_path: Path, wri
         )
     with pytest.raises(DataError, match=r"test-1\.parquet: names its classes otherwise than"):
         opened(tmp_path)
+
+
+def test_folder_that_spark_wrote_is_one_split(tmp_path: Path, write_table: Callable[..., Path]) -> None:
+    parts = {"test.parquet/part-00000-a.snappy.parquet": [4], "test.parquet/part-00001-a.snappy.parquet": [5]}
+    put(write_table, tmp_path, {**parts, "train.parquet/part-00000-b.snappy.parquet": [1]})
+    (tmp_path / "test.parquet" / "_SUCCESS").write_text("")
+    assert opened(tmp_path).labels.tolist() == opened(tmp_path / "test.parquet").labels.tolist() == [4, 5]
+    assert "'train.parquet' is a train split" in opened(tmp_path / "train.parquet").notes[0]
+
+
+def test_link_to_nothing_is_named_and_never_left_out(tmp_path: Path, write_table: Callable[..., Path]) -> None:
+    put(write_table, tmp_path, {"test-a.parquet": [0]})
+    (tmp_path / "test-b.parquet").symlink_to("nowhere")
+    for text in (f"{tmp_path}", f"{tmp_path}/*.parquet"):
+        with pytest.raises(DataError, match=r"test-b\.parquet: (is a link to nothing|cannot be read)"):
+            opened(text)
+
+
+def test_paths_that_are_numbers_and_names_by_label(tmp_path: Path, encode: Callable[..., bytes]) -> None:
+    cells = [{"bytes": encode("PNG", seed=row), "path": row} for row in range(2)]
+    table = pa.table({"image": pa.array(cells), "label": [0, 1]})
+    names = {"class_names": json.dumps({"1": "owl", "0": "eel"})}
+    pq.write_table(table.replace_schema_metadata(names), tmp_path / "a.parquet")
+    source = opened(tmp_path / "a.parquet")
+    assert source.ids == ("0", "1")
+    assert source.class_names == ("eel", "owl")
+
+
+@pytest.mark.parametrize("place", ["x" * 5000, "~nobody-of-this-name/x.parquet", "a\0b", "**x/["])
+@pytest.mark.parametrize("scheme", ["parquet", "imagefolder", "imagenet"])
+def test_texts_that_are_no_path_are_one_line(scheme: str, place: str) -> None:
+    with pytest.raises(DataError) as error:
+        open_source(f"{scheme}:{place}", preprocessing=Preprocessing())
+    assert len(str(error.value).splitlines()) == 1
