@@ -42,6 +42,7 @@ _WRONG_FILES = {
 }
 # Pillow's warnings of a TIFF whose tags lie beyond its end.
 _DAMAGE_WARNINGS = ("Truncated File Read", "Tag data larger than file")
+_SKIP = "leave out what is damaged with skip_damaged (--skip-damaged)"
 _STRICT = threading.Lock()
 
 
@@ -187,7 +188,7 @@ def _opened(content: bytes, name: str) -> ImageFile.ImageFile:
         except _BROKEN as error:
             if accepts is not None:
                 raise _damaged(name, error) from error
-    raise DamagedImageError(f"{name}: is not an image file{_wrong_file(content)}; remove it or fetch it again")
+    raise DamagedImageError(f"{name}: is not an image file{_wrong_file(content)}; fetch it again, or {_SKIP}")
 
 
 def _wrong_file(content: bytes) -> str:
@@ -250,7 +251,7 @@ def _has_transparent_pixels(image: Image.Image) -> bool:
 
 
 def _damaged(name: str, why: object) -> DamagedImageError:
-    return DamagedImageError(f"{name}: is a damaged or truncated image file ({why}); fetch it again")
+    return DamagedImageError(f"{name}: is a damaged or truncated image file ({why}); fetch it again, or {_SKIP}")
 
 
 def _too_deep(name: str, what: str) -> str:

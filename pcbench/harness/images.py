@@ -56,7 +56,8 @@ def choose_images(data: Any, request: RunOptions, facts: ModelFacts) -> ChosenIm
 def _left_out(damaged: Mapping[str, str]) -> str:
     listed = [f"{name} {problem}" for name, problem in list(damaged.items())[:_LISTED]]
     more = [f"{len(damaged) - _LISTED} more, which the manifest lists"] if len(damaged) > _LISTED else []
-    return f"LEFT OUT: {len(damaged)} damaged image files: {'; '.join([*listed, *more])}"
+    files = "file" if len(damaged) == 1 else "files"
+    return f"LEFT OUT: {len(damaged)} damaged image {files}: {'; '.join([*listed, *more])}"
 
 
 def images_again(data: Any, facts: ModelFacts, stated: DataSpec) -> ImageSource:

@@ -38,12 +38,12 @@ class GreyLevels(nn.Module):
     """Class k is the grey level 40 k + 20."""
 
     class_names = tuple(f"c{label}" for label in range(CLASSES))
-    input_size = (3, SIDE, SIDE)
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.levels = nn.Parameter((torch.arange(CLASSES) * 40 + 20) / 255)
         self.preprocessing = preprocessing
+        self.input_size = (3, *[preprocessing.crop or SIDE] * 2)
 
     def forward(self, images: Tensor) -> Tensor:
         return -((images.mean((1, 2, 3))[:, None] - self.levels) ** 2)
