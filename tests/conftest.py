@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pcbench.reports.charts import Chart
+    from pcbench.reports.heat_maps import HeatMap
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,3 +45,20 @@ def test_data() -> Path:
 def fixtures(test_data: Path) -> Path:
     """The folder of numbers made by running Predify, the published implementation."""
     return test_data.parent / "fixtures"
+
+
+@pytest.fixture
+def two_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the first two charts of each report alone: the others are drawn alike, and drawing takes seconds."""
+    from pcbench.reports import figures
+
+    every = figures.charts
+
+    def first_two(metrics: pd.DataFrame) -> list[Chart]:
+        return every(metrics)[:2]
+
+    def none(_: pd.DataFrame) -> list[HeatMap]:
+        return []
+
+    monkeypatch.setattr(figures, "charts", first_two)
+    monkeypatch.setattr(figures, "matrices_of_transfer", none)

@@ -23,6 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return write_run(tmp_path_factory.mktemp("verbs") / "one", "pdigits", 0)
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_report_makes_the_page_of_a_run(
     run: Run, call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,7 @@ def measure(network: nn.Module, folder: Path, *suites: Path, **options: object) 
 
 
 @pytest.mark.with_pictures
+@pytest.mark.usefixtures("two_figures")
 def test_two_runs_of_a_spec_give_the_same_bytes(
     network: PredictiveNetwork, corruption_suite: Path, attack_suite: Path, tmp_path: Path
 ) -> None:

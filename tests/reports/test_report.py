@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from simulated_runs import write_run
 
 from pcbench.files import TRIAL, Point, watched
-from pcbench.reports import figures
-from pcbench.reports.charts import Chart
-from pcbench.reports.figures import charts
-from pcbench.reports.heat_maps import HeatMap
 from pcbench.reports.report import write_report
 from pcbench.results.directory import foreign_files, open_run
 
 
-def test_nothing_in_a_report_is_foreign_whenever_its_writing_stops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("two_figures")
+def test_nothing_in_a_report_is_foreign_whenever_its_writing_stops(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", "pdigits", 0)
-    two = charts(run.metrics)[:2]
-
-    def only_two(_: pd.DataFrame) -> list[Chart]:
-        return two
-
-    def none(_: pd.DataFrame) -> list[HeatMap]:
-        return []
-
-    monkeypatch.setattr(figures, "charts", only_two)
-    monkeypatch.setattr(figures, "matrices_of_transfer", none)
     seen: list[Path] = []
 
     def look(point: Point) -> None:
