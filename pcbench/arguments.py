@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import operator
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
@@ -41,14 +42,21 @@ def plain(value: object) -> object:
     if type(value) in (bool, int, float, str) or value is None:
         return value
     if isinstance(value, Decimal):
-        value = Fraction(value) if value.is_finite() else float(value)
+        value = Fraction(value) if value.is_finite() else float("nan")
     if isinstance(value, Rational):
-        return int(value.numerator) if value.denominator == 1 else float(value)
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return int(value.numerator) if value.denominator == 1 else _float(value)
+    if _without_axes(value):
         return _scalar(value)
     if isinstance(value, float):
         return float(value)
     return value
+
+
+def _without_axes(value: object) -> bool:
+    try:
+        return hasattr(value, "item") and bool(getattr(value, "shape", None) == ())
+    except Exception:  # noqa: BLE001 - an object of the user's own may raise anything, and a nested tensor has no shape
+        return False
 
 
 def _scalar(value: Any) -> object:
@@ -74,7 +82,14 @@ def number(value: object) -> object:
             return float(numerator) / float(denominator) if slash else float(numerator)
         except (ValueError, ZeroDivisionError):
             return found
-    return float(found) if isinstance(found, int) and not isinstance(found, bool) else found
+    return _float(found) if isinstance(found, int) and not isinstance(found, bool) else found
+
+
+def _float(value: Rational | int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def whole(value: object) -> object:
@@ -86,7 +101,7 @@ def whole(value: object) -> object:
         return found
     try:
         return operator.index(cast("Any", found))
-    except TypeError:
+    except Exception:  # noqa: BLE001 - an object of the user's own may raise anything: it is not a number
         return found
 
 
@@ -126,21 +141,24 @@ def listed(value: object) -> tuple[object, ...] | None:
         return None
     try:
         return tuple(map(plain, cast("Iterable[object]", value)))
-    except TypeError:
-        return None  # an array or tensor without axes that holds no number
+    except Exception:  # noqa: BLE001 - an object of the user's own may raise anything: it is not a list
+        return None
 
 
 def plain_tables(value: object) -> object:
     """Return tables and lists within each other with Python's own numbers, lists as tuples."""
     if isinstance(value, Mapping):
-        return {key: plain_tables(entry) for key, entry in cast("Mapping[object, object]", value).items()}
+        return {str(key): plain_tables(entry) for key, entry in cast("Mapping[object, object]", value).items()}
     entries = None if isinstance(plain(value), bool | int | float | str) else listed(value)
     return plain(value) if entries is None else tuple(map(plain_tables, entries))
 
 
 def shown(value: object) -> str:
     """Return a value in a message: on one line, and not all of it where it is long."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - an object of the user's own may raise anything
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

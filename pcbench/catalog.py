@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from pcbench.arguments import shown
 from pcbench.errors import DefinitionError, UnknownNameError
 
 SuiteKind = Literal["attacks", "corruptions"]
@@ -171,7 +172,7 @@ def parse_definition(cls: type[DefinitionType], table: dict[str, Any], path: Pat
     under which a list may become a tuple and nothing else is converted.
     """
     try:
-        return cls.model_validate_json(json.dumps(table, default=str))
+        return cls.model_validate_json(json.dumps(table, default=shown))
     except ValidationError as error:
         # A misspelt key is both unknown and missing; the unknown one is the better thing to name.
         worst = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")

@@ -301,7 +301,8 @@ def _path(value: object) -> object:
 def _text(value: object) -> object:
     if isinstance(value, PathLike):
         return os.fspath(cast("PathLike[str]", value))
-    return str(value) if type(value).__module__ == "torch" else value  # torch.device("cpu")
+    named = (type(value).__module__, type(value).__name__)
+    return str(value) if named == ("torch", "device") else value  # PyTorch is not imported here
 
 
 _READERS: Mapping[Any, Callable[[object], object]] = {bool: plain, int: whole, float: number, Path: _path, str: _text}

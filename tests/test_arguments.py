@@ -151,3 +151,36 @@ def test_tables_are_read_with_pythons_own_numbers() -> None:
     found = plain_tables({"size": np.array([3, 8]), "inner": [{"weight": np.float32(0.3), "name": "x"}]})
     assert found == {"size": (3, 8), "inner": ({"weight": 0.3, "name": "x"},)}
     assert plain_tables(None) is None
+
+
+class Raising:
+    """An object that fails whatever it is asked."""
+
+    def __index__(self) -> int:
+        raise RuntimeError
+
+    def __iter__(self) -> Any:
+        raise RuntimeError
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def test_objects_that_fail_are_not_numbers_or_lists() -> None:
+    assert listed(Raising()) is None
+    with pytest.raises(UsageError, match=r"`seed` is a whole number of at least 0 \(got <Raising>\)"):
+        whole_number("seed", Raising(), low=0)
+    nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])
+    assert plain(nested) is nested
+
+
+@pytest.mark.parametrize("written", [10**400, Fraction(10**400, 3)])
+def test_numbers_beyond_floats_are_infinite(written: object) -> None:
+    assert number(written) == float("inf")
+
+
+def test_a_decimal_that_is_not_a_number_stays_one() -> None:
+    for written in ("nan", "sNaN"):
+        found = plain(Decimal(written))
+        assert isinstance(found, float)
+        assert found != found  # noqa: PLR0124

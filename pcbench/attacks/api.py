@@ -102,9 +102,10 @@ def _pixels(images: object) -> Tensor:
         pixels = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"images are a float array (images, channels, height, width) in [0, 1]: {error}") from error
-    pixels = pixels.detach().clone()
-    if pixels.ndim == 0:
+    plain = pixels.layout is torch.strided and not (pixels.is_nested or pixels.is_meta or pixels.is_quantized)
+    if not plain or pixels.ndim == 0:
         raise DataError(f"images are a float array (images, channels, height, width) in [0, 1] (got {shown(images)})")
+    pixels = pixels.detach().clone()
     return pixels.float() if pixels.is_floating_point() else pixels
 
 

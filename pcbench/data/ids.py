@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from pcbench.errors import UsageError
+from pcbench.arguments import shown
+from pcbench.errors import UsageError, named
 
 
 def as_ids(ids: Any) -> tuple[str, ...]:
@@ -17,8 +18,8 @@ def as_ids(ids: Any) -> tuple[str, ...]:
     Raises:
         UsageError: These are not several ids.
     """
-    if not isinstance(ids, Iterable):
-        raise UsageError(f"ids are a list of names, one for each image, not {ids!r}")
+    if not isinstance(ids, Iterable) or getattr(cast("Any", ids), "ndim", 1) == 0:
+        raise UsageError(f"ids are a list of names, one for each image, not {shown(cast('object', ids))}")
     return tuple(_as_text(entry) for entry in cast("Iterable[Any]", ids))
 
 
@@ -26,7 +27,10 @@ def _as_text(entry: Any) -> str:
     if isinstance(entry, str):
         return str(entry)
     if isinstance(entry, torch.Tensor):
-        entry = entry.detach().cpu().numpy()
-    # An array of one element and no axis is that element.
-    plain: object = np.asarray(entry).item() if np.ndim(entry) == 0 else entry
-    return plain.decode(errors="replace") if isinstance(plain, bytes) else str(plain)
+        entry = cast("object", entry.detach().cpu().tolist())
+    try:
+        # An array of one element and no axis is that element.
+        plain: object = np.asarray(entry).item() if np.ndim(entry) == 0 else entry
+        return plain.decode(errors="replace") if isinstance(plain, bytes) else str(plain)
+    except Exception as error:
+        raise UsageError(f"an id is a name or a number, not a {type(entry).__name__} ({named(error)})") from error

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcbench.errors import DataError
+from pcbench.errors import DataError, first_line
 
 UNKNOWN = -1
 """The label that data sets write where they do not say the class."""
@@ -71,9 +71,12 @@ def _as_array(labels: Any, name: str) -> NDArray[Any]:
 
 
 def _from_tensor(tensor: torch.Tensor) -> NDArray[Any]:
-    held = tensor.detach().cpu()
-    # NumPy has no bfloat16; what matters is that these are not whole numbers.
-    return (held.double() if held.is_floating_point() else held).numpy()
+    try:
+        held = tensor.detach().cpu()
+        # NumPy has no bfloat16; what matters is that these are not whole numbers.
+        return (held.double() if held.is_floating_point() else held).numpy()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise DataError(f"labels are a tensor of plain numbers, one per image ({first_line(error)})") from error
 
 
 def _shape_problem(array: NDArray[Any]) -> str:

@@ -87,7 +87,7 @@ def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfigu
         ConfigurationError: Values that do not make a network: negative weights, β + λ > 1, a size of 0.
     """
     if isinstance(config, Mapping):
-        source, raw = "the configuration", {key: plain_tables(value) for key, value in config.items()}
+        source, raw = "the configuration", {str(key): plain_tables(value) for key, value in config.items()}
     elif isinstance(config, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # users give anything
         source, raw = str(config), read_toml(Path(config))
     else:
