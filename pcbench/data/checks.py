@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pcbench.data.class_names import are_comparable, are_imagenet, first_difference, wordnet_id
+from pcbench.data.class_names import are_comparable, are_imagenet, first_difference, sorted_as_texts, wordnet_id
 from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
 from pcbench.data.labels import UNKNOWN, as_labels
@@ -46,6 +46,8 @@ def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | Non
         return source
     if class_names is not None and len(class_names) != classes:
         raise DataError(f"the model names {len(class_names)} classes but has {classes} outputs; name each once")
+    if source.class_names is not None and class_names is not None:
+        _refuse_numbers_as_texts(source.name, source.class_names)
     return source.noted(_order_note(source.class_names, class_names))
 
 
@@ -101,6 +103,16 @@ def _check_names(name: str, of_data: tuple[str, ...], of_model: tuple[str, ...])
         raise DataError(
             f"{name}: class {label} is {of_data[label]!r}, but {of_model[label]!r} for the model{order}; "
             "labels would be counted wrong: give classes in the order of the outputs"
+        )
+
+
+def _refuse_numbers_as_texts(name: str, of_data: tuple[str, ...]) -> None:
+    """Refuse numbers for names in an order that the model, which has names, cannot have been trained with."""
+    label = sorted_as_texts(of_data)
+    if label is not None:
+        raise DataError(
+            f"{name}: class {label} is called {of_data[label]!r} and the class before it {of_data[label - 1]!r}: "
+            "folders were sorted as texts; give imagefolder:PATH, which sorts them as numbers, or the numbers as labels"
         )
 
 

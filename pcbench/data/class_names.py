@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -41,6 +42,16 @@ def _as_name(name: Any) -> str:
 def are_comparable(one: Sequence[str], other: Sequence[str]) -> bool:
     """Return whether two lists both hold names, or both numbers: a folder called ``7`` does not name a class."""
     return _all_numbers(one) == _all_numbers(other)
+
+
+def sorted_as_texts(names: Sequence[str]) -> int | None:
+    """Return the first label whose name is a smaller number than the one before it; None where none is.
+
+    So it is where folders called 0, 1, 2, …, 10 were sorted as texts: label 2 is called "10", and label 3 "2".
+    """
+    numbers = [_number(name) for name in names]
+    pairs = enumerate(itertools.pairwise(numbers), start=1)
+    return next((label for label, (one, other) in pairs if one is not None and other is not None and other < one), None)
 
 
 def wordnet_id(name: str) -> str | None:

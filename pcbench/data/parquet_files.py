@@ -76,7 +76,7 @@ def split_beside(files: Sequence[Path]) -> dict[str, list[Path]]:
 
 def _spoken(file: Path) -> str:
     """Return the name that speaks of a file's split: its own, or its folder's."""
-    return file.name if splits_in(file.name) else file.parent.name
+    return file.parent.name if not splits_in(file.name) and _is_split(file.parent.name) else file.name
 
 
 def _is_split(folder: str) -> bool:

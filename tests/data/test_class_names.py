@@ -130,6 +130,19 @@ def test_order_alone_is_taken_with_a_note(data: tuple[str, ...] | None, model: l
     assert why in note
 
 
+def test_numbers_that_were_sorted_as_texts_are_refused_where_the_model_has_names() -> None:
+    """torchvision's ImageFolder on ImageNetV2, whose folders are called 0 to 999, gives the label 2 to class 10."""
+    texts = tuple(sorted(map(str, range(12))))
+    words = [f"class {letter}" for letter in "abcdefghijkl"]
+    with pytest.raises(DataError, match=r"class 4 is called '2' and the class before it '11': .* sorted as texts"):
+        check(source(texts, [0, 1]), classes=12, class_names=words)
+    numbers = tuple(map(str, range(12)))
+    assert len(check(source(numbers, [0, 1]), classes=12, class_names=words).notes) == 1
+    assert check(source(texts, [0, 1]), classes=12, class_names=texts).notes == ()
+    # A network that was trained on these folders by the same class.
+    assert len(check(source(texts, [0, 1]), classes=12).notes) == 1
+
+
 def test_compared_names_leave_no_note() -> None:
     assert check(source(("cat", "dog"), [0, 1]), classes=2, class_names=["Cat", "DOG"]).notes == ()
 
