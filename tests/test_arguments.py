@@ -166,6 +166,7 @@ class Raising:
         raise RuntimeError
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_objects_that_fail_are_not_numbers_or_lists() -> None:
     assert listed(Raising()) is None
     with pytest.raises(UsageError, match=r"`seed` is a whole number of at least 0 \(got <Raising>\)"):
