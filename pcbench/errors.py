@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+_NEARLY_AS_CLOSE = 0.75
+"""A name is suggested beside the nearest one if it is at least this share as alike."""
+
 
 class PcbenchError(Exception):
     """The root of all errors that pcbench raises on purpose."""
@@ -39,6 +42,9 @@ class UnknownNameError(UsageError):
     def _remedy(self) -> str:
         close = difflib.get_close_matches(self.name, self.known, n=3, cutoff=0.5)
         if close:
+            # A name that is much further away than the nearest one is not what was meant.
+            best = _likeness(self.name, close[0])
+            close = [one for one in close if _likeness(self.name, one) >= _NEARLY_AS_CLOSE * best]
             return f"did you mean {' or '.join(repr(match) for match in close)}?"
         return f"known: {', '.join(self.known) or 'none'}"
 
@@ -93,6 +99,11 @@ class HeldError(UsageError):
 
 class DivergenceError(RunError):
     """The representations of a network grow without bound over its timesteps."""
+
+
+def _likeness(name: str, other: str) -> float:
+    """Return how alike two names are, from 0 to 1."""
+    return difflib.SequenceMatcher(None, other, name).ratio()
 
 
 def named(error: BaseException) -> str:

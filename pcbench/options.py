@@ -172,7 +172,8 @@ def read_config(declaration: type, path: Path) -> dict[str, Any]:
     """Read a configuration file: TOML, one key an option, spelled as in Python.
 
     Raises:
-        DefinitionError: The file is missing or broken, or a key is not an option; the nearest is suggested.
+        DefinitionError: The file is missing or broken, a key is not an option (the nearest is suggested), or a value
+            has the wrong type or lies outside its limits.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -181,8 +182,10 @@ def read_config(declaration: type, path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DefinitionError(path, f"is not TOML: {error}") from error
     try:
-        _refuse_unknown(declaration, found)
-    except UnknownNameError as error:
+        # An option that is needed may stand on the command line instead, so it is not missed here.
+        needed = {name: "" for name, one in declared(declaration).items() if one.option.needed}
+        resolved(declaration, needed | found)
+    except UsageError as error:
         raise DefinitionError(path, str(error)) from error
     return found
 

@@ -185,3 +185,17 @@ def test_a_decimal_that_is_not_a_number_stays_one() -> None:
         found = plain(Decimal(written))
         assert isinstance(found, float)
         assert found != found  # noqa: PLR0124
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "says"),
+    [
+        ("suite", ["out", "suites"], "did you mean 'suites'?"),
+        ("epsilon", ["epsilons", "model_version", "precision"], "did you mean 'epsilons'?"),
+        ("float16", ["bfloat16", "float32", "tf32"], "did you mean 'bfloat16' or 'float32'?"),
+        ("x", ["out", "suites"], "known: out, suites"),
+    ],
+)
+def test_only_names_about_as_close_as_the_nearest_are_suggested(name: str, known: list[str], says: str) -> None:
+    # Oracle: what a reader would take for a misspelling.
+    assert str(UnknownNameError("option", name, known)) == f"option '{name}' does not exist; {says}"

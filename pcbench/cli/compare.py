@@ -16,7 +16,7 @@ def compare_command(
         list[Path],
         typer.Argument(
             help="Folders of finished runs: each is compared with the first; one alone, its timesteps with t = 0.",
-            metavar="RUN...",
+            metavar="RUN",
         ),
     ],
     out: Annotated[

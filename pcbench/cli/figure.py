@@ -10,7 +10,7 @@ import typer
 
 def figure_command(
     name: Annotated[str, typer.Argument(help="The figure's name, such as digits-c-corruption-error.")],
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.", metavar="RUN...")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.", metavar="RUN")],
     out: Annotated[Path, typer.Option("--out", help="The file to write: .pdf, .svg or .png.")],
 ) -> None:
     """Redraw one figure, of one run or of several side by side, and print its caption."""

@@ -9,7 +9,7 @@ import typer
 
 
 def report_command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.", metavar="RUN...")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.", metavar="RUN")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; the first run's report/ if not given.")
     ] = None,

@@ -113,6 +113,8 @@ def test_every_character_of_a_path_comes_back_from_the_file(name: str, tmp_path:
     [
         ("cuont = 1", "option 'cuont' does not exist; did you mean 'count'?"),
         ("count = [", "is not TOML"),
+        ("count = 10", "`count` is a whole number from 1 to 9 (got 10)"),
+        ('fast = "yes"', "`fast` is True or False (got 'yes')"),
         (None, "cannot be read"),
     ],
 )
