@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 import pytest
 import torch
 
+import pcbench
 from pcbench.arguments import a_word, listed, number, plain, plain_tables, public, shown, whole, whole_number
 from pcbench.errors import UnknownNameError, UsageError
 
@@ -199,3 +201,10 @@ def test_a_decimal_that_is_not_a_number_stays_one() -> None:
 def test_only_names_about_as_close_as_the_nearest_are_suggested(name: str, known: list[str], says: str) -> None:
     # Oracle: what a reader would take for a misspelling.
     assert str(UnknownNameError("option", name, known)) == f"option '{name}' does not exist; {says}"
+
+
+def test_messages_in_python_spell_options_as_python_does(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="leave out `corrupted` to make its images here"):
+        pcbench.run(suites="digits-c", corrupted=tmp_path)
+    with pytest.raises(UsageError, match="give another folder with `out`"):
+        pcbench.run(out="/")

@@ -122,7 +122,7 @@ def _fit(out: Path) -> Path:
         within = next((folder for folder in out.parents if (folder / MARKER).is_file()), None)
         why = None if within is None else f"lies inside {within}, which is a run"
     if why is not None:
-        raise UsageError(f"{out} {why}; give another folder with --out")
+        raise UsageError(f"{out} {why}; give another folder with `out`")
     return out
 
 

@@ -67,7 +67,7 @@ def open_corrupted(
     if folder is None:
         return None
     if suite.published is None:
-        raise UsageError(f"{suite.name} was never published as files; leave out --corrupted to make its images here")
+        raise UsageError(f"{suite.name} was never published as files; leave out `corrupted` to make its images here")
     opened = open_published(
         suite.name,
         suite.published,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 # Rounding may carry an image of 8-bit values this far past its range.
@@ -9,12 +11,14 @@ _ROUNDING = 1e-5
 
 
 def outside_unit_range(images: Tensor) -> str | None:
-    """Return the range of images in words if it leaves [0,1]; None if it does not.
+    """Return in words what is wrong with images that leave [0,1] or hold NaN; None if they do neither.
 
     Args:
-        images: Any shape; NaN is outside.
+        images: Any shape.
     """
     if images.numel() == 0:
         return None
     low, high = (float(edge) for edge in images.detach().aminmax())
+    if math.isnan(low):
+        return "images hold NaN"
     return None if low >= -_ROUNDING and high <= 1 + _ROUNDING else f"images reach from {low:g} to {high:g}"

@@ -281,6 +281,8 @@ def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(
         network.unroll(inputs, 3)
     with pytest.raises(UsageError, match="unroll_input"):
         network.unroll(images * 255, 3)
+    with pytest.raises(UsageError, match="images hold NaN; unroll takes images in"):
+        network.unroll(images.clone().index_fill_(0, torch.tensor([0]), float("nan")), 3)
     with pytest.raises(UsageError, match="one number for each of the 3 channels"):
         pcbench.predify(small_backbone, small_configuration(), mean=[0.5], std=[0.5])
 
