@@ -182,7 +182,7 @@ def test_a_unit_that_fails_is_exit_code_1_and_allowing_it_is_said_in_the_table(
         (("--out", "talking.py"), "exists and is not a run of pcbench; give another folder with --out"),
         (("--out", "talking.py/out"), "a part of this path is a file"),
         (("--out", "x" * 300), "choose a shorter name"),
-        (("--workers", 0), "at least 1"),
+        (("--workers", 0), "from 1 to 1024"),
     ],
 )
 def test_wrong_use_is_exit_code_2_and_one_line(
