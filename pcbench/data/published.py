@@ -302,7 +302,7 @@ def _open_arrays(suite: str, layout: PublishedLayout, path: Path, corruptions: S
         name=suite,
         # The order of the clean data set, and so its ids.
         ids=tuple(f"{layout.ids}{row:05d}" for row in range(count)),
-        labels=as_labels(labels[:count]),
+        labels=as_labels(labels[:count], name=str(path / "labels.npy")),
         store=conditions.store(next(iter(corruptions)), 1),
         preprocessing=Preprocessing(),
         class_names=layout.class_names,
