@@ -89,7 +89,7 @@ def _float(value: Rational | int) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf if value.numerator > 0 else -math.inf
+        return math.inf if int(value.numerator) > 0 else -math.inf
 
 
 def whole(value: object) -> object:
