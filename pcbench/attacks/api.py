@@ -71,7 +71,7 @@ def attack(
     # What can be wrong is found before a model is loaded.
     changed = resolved(SweepOptions, options)
     a_word("gradient", gradient, get_args(Gradient))
-    seed = whole_number("seed", seed, low=0, high=LARGEST_SEED)
+    seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     chosen = None if timestep is None else whole_number("timestep", timestep, low=0, high=MOST_TIMESTEPS)
     definition = _definition(attack)
     pixels = _pixels(images)

@@ -59,7 +59,7 @@ def corrupt(
     """
     definition = _definition(corruption)
     severity = definition.severity(severity)
-    seed = whole_number("seed", seed, low=0, high=LARGEST_SEED)
+    seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     if jpeg_quality is not None:
         jpeg_quality = whole_number("jpeg_quality", jpeg_quality, low=1, high=100)
     a_word("backend", backend, get_args(Backend))

@@ -69,7 +69,7 @@ class RunOptions(TypedDict):
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _MODEL, spec="model")]
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.", _MODEL, spec="model")]
     random_predictors: Annotated[
-        int | None, Ge(0), Le(LARGEST_SEED), Option("Seed for untrained predictors.", _MODEL, spec="model")
+        int | None, Ge(-LARGEST_SEED), Le(LARGEST_SEED), Option("Seed for untrained predictors.", _MODEL, spec="model")
     ]
     """The null control, marked in the results."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL, spec="model")]

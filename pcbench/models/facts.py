@@ -32,7 +32,9 @@ class LoadOptions(TypedDict, total=False):
     backbone_weights: Annotated[Path | str | None, Option("Safetensors or a PyTorch checkpoint of the backbone.")]
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
     """Or Predify's checkpoints (see `read_predictor_weights`)."""
-    random_predictors: Annotated[int | None, Ge(0), Le(LARGEST_SEED), Option("Seed for untrained predictors.")]
+    random_predictors: Annotated[
+        int | None, Ge(-LARGEST_SEED), Le(LARGEST_SEED), Option("Seed for untrained predictors.")
+    ]
     """The null control."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0 everywhere) or no-error (α=0 everywhere).")]
     device: Annotated[Device, Option("Where the model computes.", default="cpu")]

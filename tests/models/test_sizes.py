@@ -73,7 +73,7 @@ def test_devices_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> N
         ({"timesteps": True}, "`timesteps` is a whole number from 0 to 1000"),
         ({"timesteps": 1.5}, "`timesteps` is a whole number"),
         ({"timesteps": 100_000}, "`timesteps` is a whole number from 0 to 1000"),
-        ({"random_predictors": -1}, "`random_predictors` is a whole number"),
+        ({"random_predictors": 0.5}, "`random_predictors` is a whole number"),
         ({"weights": 5}, "`weights` is a path"),
         ({"ablation": "no_error"}, "did you mean 'no-error'"),
     ],
