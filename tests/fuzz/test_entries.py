@@ -66,14 +66,13 @@ def words(draw: st.DrawFn, options: dict[str, st.SearchStrategy[Any]]) -> dict[s
     return found
 
 
-@fuzzed(0.4)
+@fuzzed(0.35)
 @hypothesis.given(data=st.data())
 def test_data(data: st.DataObject) -> None:
     value = data.draw(inputs.data_sets())
 
     def ask() -> None:
         source = open_source(value, preprocessing=Preprocessing(crop=8))
-        models.default_data("pdigits")
         source.digests()
         source.load(range(len(source)))
 
@@ -122,6 +121,23 @@ def test_attack(data: st.DataObject) -> None:
     name = data.draw(st.one_of(st.just("fgsm"), st.sampled_from(ATTACKS), inputs.junk()))
     options = {"epsilons": ["8/255"], **words(data.draw, ATTACK)}
     result_or_refusal(lambda: pcbench.attack(model, images, labels, name, **options))
+
+
+LOAD = {
+    "timesteps": inputs.whole_numbers(),
+    "random_predictors": inputs.whole_numbers(),
+    **dict.fromkeys(("weights", "backbone_weights", "ablation", "device", "model_version"), inputs.junk()),
+}
+
+
+@fuzzed(0.05)
+@hypothesis.given(data=st.data())
+def test_load(data: st.DataObject) -> None:
+    model = data.draw(inputs.models())
+    drawn = inputs.arrays(2).map(lambda array: inputs.as_tensor(array, "plain"))
+    images = data.draw(st.one_of(st.just(torch.full((2, 3, 8, 8), 0.5)), drawn))
+    options = words(data.draw, LOAD)
+    result_or_refusal(lambda: models.load(model, **options).logits(images))
 
 
 RUN = {
