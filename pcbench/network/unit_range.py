@@ -11,11 +11,13 @@ _ROUNDING = 1e-5
 
 
 def outside_unit_range(images: Tensor) -> str | None:
-    """Return in words what is wrong with images that leave [0,1] or hold NaN; None if they do neither.
+    """Return in words what is wrong with images that leave [0,1], hold NaN or are no fractions; None if nothing is.
 
     Args:
         images: Any shape.
     """
+    if not images.is_floating_point() or images.device.type == "meta":
+        return f"images are {images.dtype} on {images.device}, not floating-point numbers"
     if images.numel() == 0:
         return None
     low, high = (float(edge) for edge in images.detach().aminmax())
