@@ -121,6 +121,7 @@ def make_plan(request: RunOptions) -> Plan:
     if request["adversarials"] is not None:
         return _plan_of_saved(request, objects, _facts(request, device))
     named = [_Named.read(name) for name in request["suites"]]
+    _epsilons(request, [one.definition for one in named], None)
     problems: list[UsageError] = []
     facts: ModelFacts | None = None
     try:
@@ -297,7 +298,7 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
         "batch_size": batch_size,
         "block_size": block_size,
-        "epsilons": _epsilons(draft, source),
+        "epsilons": _epsilons(request, [suite.definition for suite in draft.suites], (3, *source.size())),
         "device": torch.device(draft.device).type,
         "checks": checks,
     }
@@ -306,18 +307,25 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
     return Settings.model_validate({field: values[name] for name, field in fields.items() if field is not None})
 
 
-def _epsilons(draft: _Draft, source: ImageSource) -> tuple[float, ...] | None:
+def _epsilons(
+    request: RunOptions, definitions: Sequence[object], size: tuple[int, int, int] | None
+) -> tuple[float, ...] | None:
     """Return the budgets that replace the suites'; each attack's norm decides which are possible.
+
+    Args:
+        request: What is asked for.
+        definitions: Of the suites.
+        size: Channels, height and width of the images; None while they are not known.
 
     Raises:
         UsageError: One is not a number, or out of range under the norm of one of the attacks.
     """
-    given = draft.request["epsilons"]
+    given = request["epsilons"]
     if given is None:
         return None
-    suites = [suite.definition for suite in draft.suites if isinstance(suite.definition, AttackSuite)]
+    suites = [suite for suite in definitions if isinstance(suite, AttackSuite)]
     for norm in dict.fromkeys(attack.ball for suite in suites for attack in suite.attacks):
-        read_epsilons(given, norm, (3, *source.size()))
+        read_epsilons(given, norm, size)
     return parse_epsilons(given)
 
 

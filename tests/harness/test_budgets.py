@@ -26,6 +26,18 @@ def test_budgets_are_read_by_the_norms_of_the_suites() -> None:
         plan("l2", epsilons=("128",))
 
 
+def test_what_cannot_be_meant_is_said_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pcbench.harness.plan.model_facts", None)
+    for options, says in (
+        ({"epsilons": 8}, r"did you mean 8/255\?"),
+        ({"timesteps": 100_000}, "`timesteps` is a whole number from 0 to 1000"),
+        ({"device": "meta"}, "there is no meta device here"),
+        ({"model": 3}, "a model is a name or a torch.nn.Module"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            plan("linf", **options)
+
+
 def test_an_attack_that_uses_no_gradient_has_none() -> None:
     units = plan("blackbox", "linf", gradient="stop_error").units
     found = {(unit.condition.name, unit.condition.gradient) for unit in units if unit.work == "attacks"}
