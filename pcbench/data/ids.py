@@ -26,9 +26,9 @@ def as_ids(ids: Any) -> tuple[str, ...]:
 def _as_text(entry: Any) -> str:
     if isinstance(entry, str):
         return str(entry)
-    if isinstance(entry, torch.Tensor):
-        entry = cast("object", entry.detach().cpu().tolist())
     try:
+        if isinstance(entry, torch.Tensor):
+            entry = cast("object", entry.detach().cpu().tolist())
         # An array of one element and no axis is that element.
         plain: object = np.asarray(entry).item() if np.ndim(entry) == 0 else entry
         return plain.decode(errors="replace") if isinstance(plain, bytes) else str(plain)
