@@ -48,14 +48,14 @@ _STRICT = threading.Lock()
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What was seen of a whole image file."""
+    """What was seen of an image file."""
 
     width: int
     """Columns of pixels."""
     height: int
     """Rows of pixels."""
     transparent: bool
-    """Whether a pixel is not fully opaque."""
+    """Whether it has an alpha channel or a transparent colour."""
     animated: bool
     """Whether the file holds several pictures, beside a camera's own second ones in a JPEG."""
 
@@ -92,8 +92,13 @@ def header_size(content: bytes, name: str) -> tuple[int, int]:
     return _open(content, name).size
 
 
-def verify(content: bytes, name: str) -> ImageFacts:
+def verify(content: bytes, name: str, *, decode: bool = True) -> ImageFacts:
     """Refuse bytes that are not one whole image, or one that may not be measured.
+
+    Args:
+        content: The file's bytes.
+        name: What the image is called in error messages.
+        decode: Whether to decode what its structure alone does not prove to be whole. A plan leaves that to the run.
 
     Raises:
         DamagedImageError, DataError: As `decode_image`.
@@ -101,10 +106,10 @@ def verify(content: bytes, name: str) -> ImageFacts:
     with _warnings_refused(name):
         image = _open(content, name)
         width, height = image.size
-        if not _refuse_damage(content, image, name):
+        if not _refuse_damage(content, image, name) and decode:
             _load(image, name)
     animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    return ImageFacts(width, height, _has_transparent_pixels(image), animated)
+    return ImageFacts(width, height, image.has_transparency_data, animated)
 
 
 def verify_opened(image: Image.Image, name: str) -> None:
@@ -241,13 +246,6 @@ def _load(image: ImageFile.ImageFile, name: str) -> None:
                 ImageFile.LOAD_TRUNCATED_IMAGES = True
     except _BROKEN as error:
         raise _damaged(name, error) from error
-
-
-def _has_transparent_pixels(image: Image.Image) -> bool:
-    if not image.has_transparency_data:
-        return False
-    alpha = (image if "A" in image.getbands() else image.convert("RGBA")).getchannel("A")
-    return alpha.histogram()[255] < alpha.width * alpha.height
 
 
 def _damaged(name: str, why: object) -> DamagedImageError:

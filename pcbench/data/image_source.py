@@ -165,7 +165,7 @@ class ImageSource:
         found = np.empty((len(self), 32), dtype=np.uint8)
         facts: list[ImageFacts] = []
         for index in range(len(self)):
-            content, one = self._checked(index)
+            content, one = self._checked(index, decode=False)
             found[index] = np.frombuffer(_digest(content), dtype=np.uint8)
             facts.append(one)
         return Survey(found, tuple(self._remarks(facts)))
@@ -179,16 +179,16 @@ class ImageSource:
         found: dict[str, str] = {}
         for index, name in enumerate(self.ids):
             try:
-                self._checked(index)
+                self._checked(index, decode=True)
             except DamagedImageError as error:
                 # Without the place on this machine, which comes first, and the remedy.
                 found[name] = str(error).removeprefix(f"{self._locate(index)}: ").partition("; ")[0]
         return found
 
-    def _checked(self, index: int) -> tuple[bytes | NDArray[np.uint8], ImageFacts]:
+    def _checked(self, index: int, *, decode: bool) -> tuple[bytes | NDArray[np.uint8], ImageFacts]:
         content, name = self.store.read(self._position(index)), self._locate(index)
         if isinstance(content, bytes):
-            facts = verify(content, name)
+            facts = verify(content, name, decode=decode)
         else:
             facts = ImageFacts(content.shape[1], content.shape[0], transparent=False, animated=False)
         self.preprocessing.refuse_size(facts.height, facts.width, name)
@@ -202,7 +202,7 @@ class ImageSource:
                 f"{steps.resize} px and cropped all the same, as the model states; --no-resize leaves them as they are"
             )
         if transparent := sum(one.transparent for one in facts):
-            yield f"{transparent} {whole} have transparent pixels: the colours below are measured, without transparency"
+            yield f"{transparent} {whole} have an alpha channel or a transparent colour, which is dropped"
         if animated := sum(one.animated for one in facts):
             yield f"{animated} {whole} are files of several pictures: the first picture is measured"
 

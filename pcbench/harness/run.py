@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -158,14 +158,15 @@ def _reported(finished: Run) -> Run:
     """Make the report of a finished run if it is missing because the process was stopped before it."""
     folder = finished.folder / "report"
     if not (folder / PAGE).is_file():
-        write_report([finished], folder)
+        with _noted(lambda: f"the run in {finished.folder} is finished and its report is not"):
+            write_report([finished], folder)
     return finished
 
 
 def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     todo = _left(request, plan, workspace)
-    with _kept_noted(plan, workspace):
+    with _noted(lambda: _kept(plan, workspace)):
         listener, waited = _do(request, plan, workspace, engine, todo)
         if listener.failures and not request["allow_missing"]:
             raise _failed(plan, workspace, listener.failures)
@@ -177,7 +178,8 @@ def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Laz
             origin=origin(request),
             locations=locations_text(request),
         )
-        return _reported(finish(plan, workspace, measured))
+        finished = finish(plan, workspace, measured)
+    return _reported(finished)
 
 
 def _do(
@@ -212,14 +214,18 @@ def _upper_bounds(plan: Plan) -> Iterator[str]:
 
 
 @contextmanager
-def _kept_noted(plan: Plan, workspace: Workspace) -> Generator[None]:
-    """Add to the exception that stops the process how much of its work is kept."""
+def _noted(state: Callable[[], str]) -> Generator[None]:
+    """Add to the exception that stops the process what is kept."""
     try:
         yield
     except BaseException as stop:
-        kept = sum(workspace.part_file(unit.path).is_file() for unit in plan.units)
-        stop.add_note(f"{kept} of {len(plan.units)} units are kept in {workspace.folder}")
+        stop.add_note(state())
         raise
+
+
+def _kept(plan: Plan, workspace: Workspace) -> str:
+    kept = sum(workspace.part_file(unit.path).is_file() for unit in plan.units)
+    return f"{kept} of {len(plan.units)} units are kept in {workspace.folder}"
 
 
 def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:

@@ -78,6 +78,18 @@ def test_a_finished_run_is_found_and_nothing_is_written(measure: Measure, tmp_pa
         assert last == words.format(made.folder, first.manifest["started"])
 
 
+def test_who_stops_a_report_learns_that_the_run_is_finished(
+    measure: Measure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pcbench.harness.run.write_report", stop)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        measure()
+    assert stopped.value.__notes__ == [f"the run in {tmp_path / 'run'} is finished and its report is not"]
+
+
 def test_a_finished_run_that_was_changed_is_not_taken_for_it(measure: Measure) -> None:
     first = measure()
     path = first.outcome_files()[0]

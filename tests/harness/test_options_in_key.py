@@ -81,17 +81,27 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
 
 def planned(**options: Any) -> RunSpec:
     """What a run would be, without running it."""
-    asked: dict[str, Any] = {"suites": ("digits-c",), "images": 4, "timesteps": 1, **options}
+    asked: dict[str, Any] = {
+        "suites": ("digits-c",),
+        "images": 4,
+        "timesteps": 1,
+        **options,
+    }
     if "adversarials" in options:
         del asked["suites"], asked["images"]
     return make_plan(request_from(asked)).spec
 
 
-# Published files in place of corrupted ones need a whole data set; `data.corrupted` is walked over with all other
-# fields of a description in tests/results/test_run_spec.py.
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "corrupted"])
-def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(name: str, tmp_path: Path) -> None:
+# Published files in place of corrupted ones need a whole data set, and the digits are neither damaged nor resized:
+# `data.corrupted` is walked over with all other fields of a description in tests/results/test_run_spec.py, and the keys
+# of the other two are compared in tests/harness/test_images.py.
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("corrupted", "resize", "skip_damaged")])
+def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     value, beside = OTHER[name]
+    if name == "device":  # that it is here is asked elsewhere
+        monkeypatch.setattr("pcbench.harness.plan.read_device", lambda given: "cpu" if given == "auto" else given)
     if value is other_weights:
         value = other_weights(tmp_path / "other.safetensors")
     one, other = planned(**beside), planned(**beside, **{name: value})
