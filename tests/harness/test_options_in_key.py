@@ -101,7 +101,8 @@ def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(
 ) -> None:
     value, beside = OTHER[name]
     if name == "device":  # that it is here is asked elsewhere
-        monkeypatch.setattr("pcbench.harness.plan.read_device", lambda given: "cpu" if given == "auto" else given)
+        for room in ("harness.plan", "models.loading"):
+            monkeypatch.setattr(f"pcbench.{room}.read_device", lambda given: "cpu" if given == "auto" else given)
     if value is other_weights:
         value = other_weights(tmp_path / "other.safetensors")
     one, other = planned(**beside), planned(**beside, **{name: value})
