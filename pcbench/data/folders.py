@@ -105,7 +105,7 @@ def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) ->
 def _in_order(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
     """Return the folders in the order of their labels, and notes on it: as texts, or as numbers where all are."""
     if not all(name.isdecimal() for name in names):
-        return names, []
+        return names, _texts_note(names)
     ordered = sorted(names, key=int)
     for one, other in itertools.pairwise(ordered):
         if int(one) == int(other):
@@ -115,6 +115,19 @@ def _in_order(path: Path, names: list[str]) -> tuple[list[str], list[str]]:
     texts = f"{', '.join(names[:4])}, …"
     note = f"the folders are numbers and are taken in the order of numbers, not in that of texts ({texts})"
     return ordered, [] if ordered == names else [note]
+
+
+def _texts_note(names: list[str]) -> list[str]:
+    """Return a note where names differ in a number alone, such as class_2 and class_10, and texts sort it otherwise."""
+    parts = [re.fullmatch(r"(\D*)([0-9]+)(\D*)", name) for name in names]
+    found = [part for part in parts if part is not None]
+    if len(found) < len(names) or len({(part[1], part[3]) for part in found}) > 1:
+        return []
+    numbers = [int(part[2]) for part in found]
+    late = next((i for i, (one, other) in enumerate(itertools.pairwise(numbers)) if one > other), None)
+    if late is None:
+        return []
+    return [f"the folders are taken in the order of texts, {names[late]} before {names[late + 1]}"]
 
 
 def _loose_note(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pcbench.data.splits import SPLIT_WORDS, is_split_name, splits_in
+from pcbench.data.splits import SPLIT_WORDS, is_split_name, split_twins, splits_in
 from pcbench.errors import DataError
 
 # What operating systems and storage servers leave beside files, without a dot before the name.
@@ -139,6 +139,7 @@ def _refuse_splits(path: Path, names: list[str]) -> None:
     """
     only_splits = all(map(is_split_name, names))
     splits = [name for name in names if is_split_name(name) and (only_splits or _holds_folders(path / name))]
+    splits = splits or [name for name in split_twins(names) if _holds_folders(path / name)]
     if not splits:
         return
     held = {split: name for name in splits for split in splits_in(name)}

@@ -30,6 +30,17 @@ def is_split_name(name: str) -> bool:
     return name.casefold() in _SPLIT_OF
 
 
+def split_twins(names: Iterable[str]) -> list[str]:
+    """Return those names that differ from another in the word of the split alone: ``seg_train`` and ``seg_test``."""
+    splits: dict[str, set[str]] = {}
+    rest_of: dict[str, str] = {}
+    for name in names:
+        if len(found := splits_in(name)) == 1:
+            rest_of[name] = re.sub(r"[a-z]+", lambda word: "*" if word[0] in _SPLIT_OF else word[0], name.casefold())
+            splits.setdefault(rest_of[name], set()).update(found)
+    return [name for name, rest in rest_of.items() if len(splits[rest]) > 1]
+
+
 def train_note(names: Iterable[str]) -> str | None:
     """Return the note for tables where what is measured is training data by its name; None where it is not."""
     training = [name for name in names if splits_in(name) == ("train",)]

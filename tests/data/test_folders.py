@@ -163,6 +163,9 @@ def test_folders_that_are_numbers_are_taken_in_their_order(tmp_path: Path) -> No
         (["train/cat/1.png"], "train: the folder of a split is not a class; give a folder that holds test images"),
         (["train/1.png", "test/1.png"], "test, train: the folder of a split"),
         (["cat/1.png", "dog/1.png", "val/cat/1.png"], r"photos: val: the folder of a split"),
+        (["seg_train/cat/1.png", "seg_test/cat/1.png"], r"seg_test, seg_train: the folder of a split.*/seg_test$"),
+        (["training_set/cat/1.png", "test_set/cat/1.png"], "test_set, training_set: the folder of a split"),
+        (["train_images/cat/1.png", "val_images/cat/1.png", "cat/1.png"], "train_images, val_images: the folder of a"),
         (["cat/train/1.png", "cat/test/1.png"], r"cat/test: is a split inside a class"),
     ],
 )
@@ -170,6 +173,25 @@ def test_folder_of_a_split_is_never_a_class(tmp_path: Path, files: list[str], pr
     grey_tree(tmp_path / "photos", dict.fromkeys(files, 9))
     with pytest.raises(DataError, match=problem):
         open_source(f"imagefolder:{tmp_path / 'photos'}", preprocessing=Preprocessing())
+
+
+@pytest.mark.parametrize(
+    "files", [["freight train/ice/1.png", "crash test/a/1.png"], ["test 1/1.png", "train 1/1.png"]]
+)
+def test_classes_whose_names_hold_the_word_of_a_split_stay_classes(tmp_path: Path, files: list[str]) -> None:
+    root = grey_tree(tmp_path / "photos", dict.fromkeys(files, 9))
+    assert [label for _, label in greys_and_labels(root)] == [0, 1]
+
+
+def test_names_that_differ_in_a_number_are_said_to_be_sorted_as_texts(tmp_path: Path) -> None:
+    """torchvision's order of such names is that of texts: class_10 has the label 1 of 11."""
+    root = grey_tree(tmp_path / "photos", {f"class_{number}/a.png": number for number in (0, 2, 10)})
+    assert greys_and_labels(root) == [(0, 0), (10, 1), (2, 2)]
+    notes = open_source(f"imagefolder:{root}", preprocessing=Preprocessing()).notes
+    assert notes == ("the folders are taken in the order of texts, class_10 before class_2",)
+    for names in (["class_01", "class_02", "class_10"], ["a10", "b2"], ["cat10", "cat2", "dog"]):
+        other = grey_tree(tmp_path / names[0], dict.fromkeys([f"{name}/a.png" for name in names], 1))
+        assert open_source(f"imagefolder:{other}", preprocessing=Preprocessing()).notes == ()
 
 
 def test_class_that_is_called_train_stays_one(tmp_path: Path) -> None:
