@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 from rich.console import Console
 
-from pcbench.errors import RunError, UsageError
+from pcbench.errors import DataError, RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Inputs, Job, SilentMeter
 from pcbench.harness.engines.base import Engine, Failure
@@ -144,6 +144,7 @@ def _ask(question: Unit, engine: Engine) -> Part:
     """Return what the network answers to a few images.
 
     Raises:
+        DataError: An image cannot be read, or has another size.
         RunError: It fails; the user's own exception is the cause.
     """
     asked = _Asked()
@@ -151,6 +152,8 @@ def _ask(question: Unit, engine: Engine) -> Part:
     if isinstance(asked.outcome, Part):
         return asked.outcome
     failure = asked.outcome or Failure("no worker answered")
+    if isinstance(failure.error, DataError):
+        raise failure.error
     raise RunError(f"the model cannot be run: {failure.reason}") from failure.error
 
 

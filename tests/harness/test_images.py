@@ -98,6 +98,12 @@ def test_damaged_files_are_refused_by_name_before_anything_is_computed(
     assert not list(tmp_path.glob("run-*"))
 
 
+def test_a_picture_of_another_size_is_no_fault_of_the_model(folder: Path, measured: Callable[..., Run]) -> None:
+    Image.new("RGB", (SIDE + 8, SIDE)).save(folder / "c0" / "1.png")
+    with pytest.raises(DataError, match=r"^\S+1\.png: is 40x32 px where another image of the batch is 32x32 px"):
+        measured()
+
+
 def test_damaged_files_are_left_out_counted_and_listed(folder: Path, measured: Callable[..., Run]) -> None:
     whole = measured(skip_damaged=True)
     assert accuracy(whole) == (1.0, 20)
@@ -124,7 +130,7 @@ def test_nothing_is_measured_of_damaged_files_alone(folder: Path, measured: Call
 
 
 def test_a_file_that_may_not_be_measured_is_no_damaged_one(folder: Path, measured: Callable[..., Run]) -> None:
-    Image.fromarray(np.full((SIDE, SIDE), 40_000, np.uint16)).save(folder / "c0" / "0.png")
+    Image.fromarray(np.full((SIDE, SIDE), 40_000, np.uint16)).save(folder / "c0" / "1.png")
     with pytest.raises(DataError, match="more than 8 bits"):
         measured(skip_damaged=True)
 
