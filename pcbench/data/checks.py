@@ -65,11 +65,13 @@ def _check_labels(source: ImageSource, classes: int) -> None:
     outside = np.flatnonzero((source.labels < 0) | (source.labels >= classes))
     if len(outside) > 0:
         first = int(outside[0])
+        more = f", as are {len(outside) - 1} more" if len(outside) > 1 else ""
+        from_one = np.array_equal(np.unique(source.labels), np.arange(1, classes + 1))
+        remedy = "they run from 1: give labels - 1" if from_one else "use data made for this model"
         unlabelled = f"; {unknown} of {len(source)} images have no label ({UNKNOWN})" if unknown else ""
         raise DataError(
             f"{source.name}: the label {source.labels[first]} of image {source.ids[first]!r} is outside the model's "
-            f"{classes} classes (0 to {classes - 1}), as are {len(outside) - 1} more{unlabelled}; "
-            "use data made for this model"
+            f"{classes} classes (0 to {classes - 1}){more}{unlabelled}; {remedy}"
         )
 
 

@@ -32,6 +32,13 @@ def test_label_out_of_range_names_the_image(labels: list[int], first: str) -> No
         check(source(labels), classes=3)
 
 
+def test_labels_that_run_from_one_are_told_so() -> None:
+    with pytest.raises(DataError, match=r"label 3 of image 'image-2' .*\(0 to 2\); they run from 1: give labels - 1$"):
+        check(source([1, 2, 3]), classes=3)
+    with pytest.raises(DataError, match=r"\(0 to 2\); use data made for this model$"):
+        check(source([0, 1, 3]), classes=3)
+
+
 def test_other_number_of_classes_is_refused_although_the_labels_fit() -> None:
     with pytest.raises(DataError, match="has 3 classes, the model has 1000"):
         check(source([0, 1, 2], ("a", "b", "c")), classes=1000)
