@@ -139,6 +139,10 @@ def _label_column(files: Sequence[Path], schema: pa.Schema) -> str:
             return name
     labelled = _labelled_beside(files)
     remedy = "" if labelled is None else f"; {labelled}"
+    other = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
+    if other is not None:
+        kind = cast("Any", schema.field(other)).type
+        raise DataError(f"{files[0]}: the column {other!r} holds {kind}; give class numbers as integers{remedy}")
     raise DataError(f"{files[0]}: needs an integer column 'label'; its columns are {', '.join(schema.names)}{remedy}")
 
 

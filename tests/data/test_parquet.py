@@ -129,6 +129,16 @@ def test_tables_that_are_none_of_images(tmp_path: Path, write_table: Callable[..
             open_source(f"parquet:{tmp_path}/{name}.parquet", preprocessing=Preprocessing())
 
 
+@pytest.mark.parametrize(("labels", "kind"), [(["0", "1"], "string"), ([0.0, 1.0], "double")])
+def test_labels_of_another_type_are_told_by_it(tmp_path: Path, labels: list[object], kind: str) -> None:
+    cells = [{"bytes": b"", "path": "a.png"}, {"bytes": b"", "path": "b.png"}]
+    pq.write_table(pa.table({"image": pa.array(cells, IMAGE_TYPE), "label": labels}), tmp_path / "a.parquet")
+    with pytest.raises(
+        DataError, match=rf"a\.parquet: the column 'label' holds {kind}; give class numbers as integers"
+    ):
+        open_source(f"parquet:{tmp_path}/a.parquet", preprocessing=Preprocessing())
+
+
 def test_replaced_file_is_read_anew(tmp_path: Path, write_table: Callable[..., Path]) -> None:
     path = write_table(tmp_path / "a.parquet", [0, 1, 2])
     source = open_source(f"parquet:{path}", preprocessing=Preprocessing())
