@@ -2,7 +2,7 @@
 
     <folder>/manifest.json       the RunSpec as resolved, its key, versions, times, a hash of every file
     <folder>/locations.toml      where files were and on which host, not published and not needed to read the run
-    <folder>/images.parquet       the images of the run, with a hash of each
+    <folder>/images.parquet      the images of the run, with a hash of each
     <folder>/outcomes/<suite>/   Parquet, one row per image x condition x timestep
     <folder>/representations/    likewise, where a suite measures the network's inner states
     <folder>/checks/             what the verdicts on the attacks' gradients were made of, and `checks.json` beside it

@@ -6,7 +6,7 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 from pcbench.data.decoding import decode_image, verify
 from pcbench.data.pixels import to_pixels
-from pcbench.errors import DamagedImageError
+from pcbench.errors import DamagedImageError, DataError
 
 ROWS, COLUMNS = np.mgrid[0:96, 0:128]
 PIXELS = np.stack([ROWS * 2, COLUMNS, (ROWS * COLUMNS) % 251], axis=-1).astype(np.uint8)
@@ -204,3 +204,24 @@ def test_words_of_a_camera_that_cannot_be_read_change_nothing() -> None:
         warnings.simplefilter("error")
         verify(broken, "photo.jpg")
         np.testing.assert_array_equal(np.asarray(decode_image(broken, "a")), np.asarray(decode_image(content, "a")))
+
+
+def passes(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except DataError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_a_plan_lets_pass_is_refused_when_the_run_decodes_it(name: str) -> None:
+    """Oracle: decoding at once, with every look. A plan follows the structure alone and leaves decoding to the run."""
+    content = WHOLE[name]
+    damaged = [content[: len(content) * part // 8] for part in range(1, 8)]
+    damaged += [content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :] for at in range(30, len(content), 211)]
+    refused_at_once = [case for case in damaged if not passes(lambda case=case: verify(case, "at once"))]
+    assert len(refused_at_once) > 2
+    for case in refused_at_once:
+        planned = passes(lambda case=case: verify(case, "plan", decode=False))
+        assert not planned or not passes(lambda case=case: decode_image(case, "run", verified=True))
