@@ -7,7 +7,7 @@
     <folder>/representations/    likewise, where a suite measures the network's inner states
     <folder>/checks/             what the verdicts on the attacks' gradients were made of, and `checks.json` beside it
     <folder>/metrics.parquet     the tidy table of numbers, and the same as metrics.csv
-    <folder>/report/             figures and the page
+    <folder>/report/             figures and the page, with a list of them in `.report.json`
 
 While a run is under way its parts lie in `<folder>.partial` (`pcbench.results.workspace`).
 """
