@@ -284,8 +284,12 @@ def _location_of(loaded: ModuleType) -> _Location:
     return _Location(path, None if inside is None else tuple(inside))
 
 
-def kind_of(module: str) -> ModuleKind:
+def kind_of(module: str, tops: dict[str, ModuleKind] | None = None) -> ModuleKind:
     """Return where a module comes from.
+
+    Args:
+        module: Its dotted name.
+        tops: Where the packages around modules come from, as far as it was found just now; more are added.
 
     Returns:
         ``"standard"`` for the standard library; ``"installed"`` for site-packages and for pcbench; ``"own"`` for
@@ -297,7 +301,8 @@ def kind_of(module: str) -> ModuleKind:
     if top == "pcbench":
         return "installed"
     # A library's submodules are the library's, even those without a file.
-    kind = _kind(top)
+    tops = {} if tops is None else tops
+    kind = tops[top] = tops.get(top) or _kind(top)
     return kind if module == top or kind in ("standard", "installed") else _kind(module)
 
 
@@ -331,16 +336,24 @@ def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = F
         through_pcbench: Follow pcbench's modules as well.
     """
     kinds: dict[str, ModuleKind] = {}
+    tops: dict[str, ModuleKind] = {}
     waiting = list(roots)
     while waiting:
         module = waiting.pop()
         if not module or module in kinds:
             continue
-        kinds[module] = kind_of(module)
+        kinds[module] = kind_of(module, tops)
         waiting.append(module.rpartition(".")[0])
-        if kinds[module] == "own" or (through_pcbench and is_pcbench(module)):
+        if kinds[module] == "own":
             waiting += _imports_of(module, everywhere=everywhere)
+        elif through_pcbench and is_pcbench(module):
+            waiting += _imports_of_pcbench(module, everywhere=everywhere)
     return kinds
+
+
+@functools.cache  # as the hash of our code: read once in a process
+def _imports_of_pcbench(module: str, *, everywhere: bool) -> frozenset[str]:
+    return _imports_of(module, everywhere=everywhere)
 
 
 def _imports_of(module: str, *, everywhere: bool) -> frozenset[str]:
@@ -366,9 +379,10 @@ def distributions(modules: Iterable[str]) -> dict[str, str]:
     The standard library, pcbench and the user's modules are ignored. An installed module that belongs to no
     distribution has its own name and no known version.
     """
-    tops = {module.partition(".")[0] for module in modules if kind_of(module) == "installed" and not is_pcbench(module)}
+    kinds: dict[str, ModuleKind] = {}
+    installed = (module for module in modules if not is_pcbench(module) and kind_of(module, kinds) == "installed")
     found: dict[str, str] = {}
-    for top in sorted(tops):
+    for top in sorted({module.partition(".")[0] for module in installed}):
         for name in _distribution_names(tuple(sys.path)).get(top, ()):
             found[re.sub(r"[-_.]+", "-", name).lower()] = importlib.metadata.version(name)
         if top not in _distribution_names(tuple(sys.path)):

@@ -12,6 +12,7 @@ from pcbench.errors import DataError
 NAME = "worst_case"
 # Rows with equal values here describe the same images under the same rules.
 _RULES = ["suite", "norm", "targeted", "gradient", "attacked_timestep", "timestep"]
+_FLAGS = ["attacked", "spot_checked", "success", "success_within"]
 
 
 def worst_case(outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -50,13 +51,13 @@ def _join(group: pd.DataFrame) -> pd.DataFrame:
     if len({frozenset(part["image_id"]) for part in carried}) > 1:
         raise DataError("a worst case needs all attacks of the suite on the same images; run them together")
     rows = pd.concat(carried, ignore_index=True)
+    rows[_FLAGS] = rows[_FLAGS].astype("boolean")  # as objects, they would be compared one by one
     # A stable sort: among attacks that broke the image at the same budget, the first by name counts.
     rows = rows.sort_values(["epsilon", "image_id", "_first"], kind="stable", na_position="last")
     keys = ["epsilon", "image_id"]
     joined = rows.drop_duplicates(keys).set_index(keys)
     grouped = rows.groupby(keys, sort=False)
-    for column in ("attacked", "spot_checked", "success", "success_within"):
-        joined[column] = grouped[column].max()
+    joined[_FLAGS] = grouped[_FLAGS].max()
     joined["queries"] = grouped["queries"].sum()
     joined["name"] = NAME
     joined = joined.reset_index().drop(columns="_first")
@@ -72,16 +73,18 @@ def _carry(part: pd.DataFrame, epsilons: list[float], name: Hashable) -> pd.Data
         raise DataError(f"{name}: no row at the smallest epsilon; a sweep starts at 0")
     broken = part[part["success_within"].fillna(False).astype(bool)]
     first = broken.groupby("image_id", observed=True)["epsilon"].min()
-    pieces: list[pd.DataFrame] = []
-    for epsilon in epsilons:
-        source = max(step for step in own if step <= epsilon)
-        piece = part[part["epsilon"] == source].copy()
-        if source != epsilon:
-            piece["epsilon"], piece["queries"] = epsilon, 0
-            piece["attacked"] = piece["spot_checked"] = False
-            piece["success"] = piece["success"].where(np.zeros(len(piece), dtype=np.bool_))
-        # Broken later is not broken yet: such an attack must not count for the image at this budget.
-        reached = piece["image_id"].map(first).astype(float)
-        piece["_first"] = reached.where(reached <= epsilon)
-        pieces.append(piece)
-    return pd.concat(pieces, ignore_index=True)
+    sources = [max(step for step in own if step <= epsilon) for epsilon in epsilons]
+    held = part["epsilon"].to_numpy()
+    indices = [np.flatnonzero(held == source) for source in sources]
+    piece = part.iloc[np.concatenate(indices)].reset_index(drop=True)
+    piece["epsilon"] = np.repeat(epsilons, [len(rows) for rows in indices])
+    carried = (piece["epsilon"] != np.concatenate([held[rows] for rows in indices])).to_numpy()
+    if carried.any():
+        piece["queries"] = piece["queries"].where(~carried, 0)
+        for column in ("attacked", "spot_checked"):
+            piece[column] = piece[column].where(~carried, other=False)
+        piece["success"] = piece["success"].where(~carried)
+    # Broken later is not broken yet: such an attack must not count for the image at this budget.
+    reached = piece["image_id"].map(first).astype(float)
+    piece["_first"] = reached.where(reached <= piece["epsilon"])
+    return piece

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any, cast
 
-from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names, torchvision_names
+from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names, torchvision_names
 
 _WORDNET_ID = re.compile(r"(n\d{8})(?:[-_ ]+(.*))?")
 # torchvision's MNIST calls its classes "0 - zero", "1 - one", ….
@@ -71,7 +71,7 @@ def first_difference(data: Sequence[str], model: Sequence[str]) -> int | None:
     plain = [_plain(name) for name in data], [_plain(name) for name in model]
     exact = [one == other for one, other in zip(*plain, strict=True)]
     elsewhere = [{name for name, agrees in zip(names, exact, strict=True) if not agrees} for names in plain]
-    imagenet = len(data) == len(imagenet_labels())
+    imagenet = len(data) == IMAGENET_CLASSES
     for label, (one, other) in enumerate(zip(*plain, strict=True)):
         if exact[label]:
             continue
@@ -87,7 +87,7 @@ def first_difference(data: Sequence[str], model: Sequence[str]) -> int | None:
 
 def are_imagenet(names: Sequence[str]) -> bool:
     """Return whether these are the names of ImageNet's 1,000 classes in its order."""
-    return len(names) == len(imagenet_labels()) and first_difference(imagenet_names(), names) is None
+    return len(names) == IMAGENET_CLASSES and first_difference(imagenet_names(), names) is None
 
 
 def _agree(one: str, other: str) -> bool:
