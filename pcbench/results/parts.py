@@ -84,7 +84,7 @@ def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = Non
         raise PartError(f"{path}: is the part of another unit ({header.get('unit')}, not {unit})")
     try:
         end = int(header["table"])
-        table = pq.read_table(io.BytesIO(body[:end]))
+        table = pq.ParquetFile(pa.BufferReader(body[:end])).read()
         held: dict[str, bytes] = {}
         for name, size in header["files"].items():
             held[name] = body[end : end + size]

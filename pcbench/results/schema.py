@@ -164,15 +164,18 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
     key = _version_key(what)
     known = (schema.metadata or {})[key.encode()].decode()
     try:
-        stored = pq.read_schema(path)
-        version = (stored.metadata or {}).get(key.encode(), b"none").decode()
-        former = what == "outcomes" and version in map(str, _FORMER_OUTCOMES)
-        if version != known and not former:
-            raise DataError(f"{path}: {what} of version {version}, this pcbench reads version {known}; run it again")
-        names = _former_names(int(version)) if former else {name: name for name in TABLES[what].names}
-        if sorted(stored.names) != sorted(names):
-            raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
-        table = pq.read_table(path, columns=[name for name, today in names.items() if today in schema.names])
+        with pq.ParquetFile(path) as file:
+            stored = file.schema_arrow
+            version = (stored.metadata or {}).get(key.encode(), b"none").decode()
+            former = what == "outcomes" and version in map(str, _FORMER_OUTCOMES)
+            if version != known and not former:
+                raise DataError(
+                    f"{path}: {what} of version {version}, this pcbench reads version {known}; run it again"
+                )
+            names = _former_names(int(version)) if former else {name: name for name in TABLES[what].names}
+            if sorted(stored.names) != sorted(names):
+                raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
+            table = file.read(columns=[name for name, today in names.items() if today in schema.names])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     table = table.rename_columns([names[name] for name in table.column_names])
