@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib.metadata
 import importlib.util
-import re
 import symtable
 import sys
 import sysconfig
@@ -371,27 +369,3 @@ def _imports_of(module: str, *, everywhere: bool) -> frozenset[str]:
 def is_pcbench(module: str) -> bool:
     """Return whether a module is pcbench's own."""
     return module.partition(".")[0] == "pcbench"
-
-
-def distributions(modules: Iterable[str]) -> dict[str, str]:
-    """Return the versions of the distributions that installed modules belong to, by normalised name.
-
-    The standard library, pcbench and the user's modules are ignored. An installed module that belongs to no
-    distribution has its own name and no known version.
-    """
-    kinds: dict[str, ModuleKind] = {}
-    installed = (module for module in modules if not is_pcbench(module) and kind_of(module, kinds) == "installed")
-    found: dict[str, str] = {}
-    for top in sorted({module.partition(".")[0] for module in installed}):
-        for name in _distribution_names(tuple(sys.path)).get(top, ()):
-            found[re.sub(r"[-_.]+", "-", name).lower()] = importlib.metadata.version(name)
-        if top not in _distribution_names(tuple(sys.path)):
-            found[re.sub(r"[-_.]+", "-", top).lower()] = "unknown"
-    return dict(sorted(found.items()))
-
-
-@functools.cache
-def _distribution_names(path: tuple[str, ...]) -> dict[str, list[str]]:
-    # Reading what every distribution holds is slow; it changes with sys.path only.
-    del path
-    return {top: [name for name in names if name] for top, names in importlib.metadata.packages_distributions().items()}

@@ -16,7 +16,18 @@ PACKAGE = Path(pcbench.__file__).parent
 
 # A room imports from those before it, and from itself.
 ROOMS = (
-    *("errors", "files", "arguments", "options", "source_code", "extras", "catalog", "norms", "percent"),
+    *(
+        "errors",
+        "files",
+        "arguments",
+        "options",
+        "source_code",
+        "distributions",
+        "extras",
+        "catalog",
+        "norms",
+        "percent",
+    ),
     *("data", "network", "corruptions", "models", "results", "metrics"),
     *("attacks", "comparison", "reports", "harness", "training", "cli"),
 )

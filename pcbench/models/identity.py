@@ -19,6 +19,7 @@ from typing import Any
 from torch import nn
 
 from pcbench import source_code
+from pcbench.distributions import distributions
 from pcbench.models.identity_values import ModelValues, bytecode, class_name, framed
 from pcbench.source_code import kind_of, normalised
 
@@ -69,7 +70,7 @@ def model_identity(module: nn.Module, function_module: str | None = None) -> Mod
         code_sha256=None if unreadable else hashlib.sha256(b"".join(code)).hexdigest(),
         attributes_sha256=hashlib.sha256(attributes).hexdigest(),
         unreadable=tuple(sorted(unreadable)),
-        packages=source_code.distributions(kinds),
+        packages=distributions(kinds),
     )
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pcbench
-from pcbench.source_code import distributions, normalised, reached, read_source
+from pcbench.distributions import distributions
+from pcbench.source_code import normalised, reached, read_source
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "foolbox", "timm", "pillow", "pyautoattack", "scikit-learn")
 OPTIONAL_LIBRARIES = ("torchattacks", "robustbench", "imagecorruptions")
