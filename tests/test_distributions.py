@@ -31,4 +31,5 @@ def test_a_folder_that_gets_distributions_is_read_again(tmp_path: Path, monkeypa
     (site / "Late_X-2.0.dist-info").mkdir()
     (site / "Late_X-2.0.dist-info" / "METADATA").write_text("Name: Late_X\nVersion: 2.0\n")
     (site / "Late_X-2.0.dist-info" / "top_level.txt").write_text("late_x\n")
+    importlib.invalidate_caches()
     assert distributions(["late_x"]) == {"late-x": "2.0"}
