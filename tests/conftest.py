@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import forking
 import pytest
 
 if TYPE_CHECKING:
@@ -51,6 +53,14 @@ def test_data() -> Path:
 def fixtures(test_data: Path) -> Path:
     """The folder of numbers made by running Predify, the published implementation."""
     return test_data.parent / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def forking_server() -> Iterator[forking.Server]:
+    """A process that has imported torch and the harness, and forks one child a program."""
+    server = forking.Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import forking
 import pytest
 
 import pcbench
@@ -93,8 +95,8 @@ def start() -> Generator[Callable[..., Started]]:
     """Start pcbench as a process of its own, with a model that takes its time."""
     started: list[Started] = []
 
-    def begin(*arguments: str, sleeps: float = 0.5) -> Started:
-        process = subprocess.Popen(
+    def begin(*arguments: str, sleeps: float = 0.5, starting: Any = subprocess) -> Started:
+        process = starting.Popen(
             [sys.executable, "-c", SCRIPT, *arguments],
             env={**os.environ, "SLEEPS": str(sleeps), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
@@ -198,12 +200,12 @@ def test_wrong_use_is_exit_code_2_and_one_line(
 
 
 def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes_on(
-    suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call
+    suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call, forking_server: forking.Server
 ) -> None:
     assert call(*words(suite, "whole")) == 0
     for name, code in {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}.items():
         command = words(suite, name)
-        process = start(*command)
+        process = start(*command, starting=forking_server.subprocess)
         parts = tmp_path / f"{name}.partial" / "parts"
         wait_for(lambda parts=parts: len(list(parts.rglob("*.part"))) > 2, process)
         told = time.monotonic()

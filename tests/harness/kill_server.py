@@ -69,6 +69,8 @@ class Task:
     """How many work."""
     images: int = 8
     """How many images are measured."""
+    forking: str = ""
+    """Where the server of `tests/forking.py` listens that starts the workers' processes."""
     pictures: bool = False
     """Whether example pictures are made; a worker of its own process makes them always."""
     newer: bool = False
@@ -182,6 +184,10 @@ def _perform(task: Task) -> dict[str, Any]:
     units: list[str] = []
     perform = local.perform
     local.perform = lambda unit, *others: units.append(unit.path) or perform(unit, *others)
+    if task.forking:
+        import forking  # beside this folder
+
+        forking.stand_in(task.forking)
     if not task.pictures:
         pictures._pictures = lambda *_: iter(())
     if task.newer:
@@ -242,7 +248,7 @@ class Server:
         (material / "two.py").write_text(MODEL)
         self.log = material / "log"
         one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-        variables = {**os.environ, **one, "PYTHONPATH": str(ROOT)}
+        variables = {**os.environ, **one, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(material)],
             env=variables,

@@ -24,17 +24,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
 
-_spec = importlib.util.spec_from_file_location("kill_server", Path(__file__).with_name("kill_server.py"))
-assert _spec is not None
-assert _spec.loader is not None
-kill_server = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = kill_server
-_spec.loader.exec_module(kill_server)
+
+def _load(name: str, folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+kill_server = _load("kill_server", Path(__file__).parent)
+forking = _load("forking", Path(__file__).parents[1])
 Outcome, Server, Task = kill_server.Outcome, kill_server.Server, kill_server.Task
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
@@ -117,6 +124,7 @@ class Laboratory:
         self.server = Server(folder / "material")
         self._expected: dict[str, dict[str, Any]] = {}
         self._points: dict[str, list[str]] = {}
+        self._forking: Any = None
 
     def __enter__(self) -> Laboratory:
         return self
@@ -125,6 +133,8 @@ class Laboratory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.server.close()
+        if self._forking is not None:
+            self._forking.close()
 
     def expected(self, task: Any, name: str) -> dict[str, Any]:
         """Return what an uninterrupted first run leaves that ends as a task shall end."""
@@ -177,6 +187,9 @@ class Laboratory:
             longest: The greatest number of seconds before a kill; None takes those of an uninterrupted run.
         """
         task = Task(folder=str(self.folder / "trial"), images=IMAGES, workers=workers, pictures=True)
+        if workers > 1:
+            self._forking = self._forking or forking.Server()
+            task = dataclasses.replace(task, forking=self._forking.path)
         expected = self.expected(task, "random")
         if longest is None:
             began = time.monotonic()

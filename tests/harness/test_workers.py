@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import forking
 import pandas as pd
 import pytest
 import torch
@@ -23,6 +24,7 @@ from pcbench.data.sources import open_source
 from pcbench.errors import RunError, UsageError
 from pcbench.files import Point, watched
 from pcbench.harness import work
+from pcbench.harness.engines import local
 from pcbench.harness.start import run
 from pcbench.network.network import PredictiveNetwork
 from pcbench.results.directory import Run
@@ -131,12 +133,16 @@ def suites(shared_suites: tuple[Path, Path], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def of_zoo(suites: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+def of_zoo(
+    suites: tuple[Path, Path, Path], forking_server: forking.Server, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Run, Run]:
     """Runs of a model of the zoo with everything that a run can make: by one worker, and by two."""
     folder = tmp_path_factory.mktemp("zoo")
     # The rival attacks take as long for one image as for a batch.
     kept: dict[str, object] = {"images": 2 * BLOCK, "batch_size": BLOCK, "checks": True, "save_adversarials": True}
-    one, two = (measure("pdigits", folder / f"{workers}", suites[:2], workers=workers, **kept) for workers in (1, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "subprocess", forking_server.subprocess)
+        one, two = (measure("pdigits", folder / f"{count}", suites[:2], workers=count, **kept) for count in (1, 2))
     return one, two
 
 
@@ -185,12 +191,14 @@ pathlib.Path({out!r}).with_name("told").write_text(str(made.metrics.shape))
 """
 
 
-def _script(helper: Path, out: Path, suites: Sequence[Path], what: dict[str, object]) -> subprocess.Popen[bytes]:
+def _script(
+    helper: Path, out: Path, suites: Sequence[Path], what: dict[str, object], starting: Any = subprocess
+) -> subprocess.Popen[bytes]:
     """Start a script that calls `pcbench.run` at its outermost level, unguarded."""
     script = out.parent / "script.py"
     script.write_text(SCRIPT.format(suites=[str(suite) for suite in suites], out=str(out)))
     variables = {**os.environ, "WHAT": json.dumps(what), "PYTHONPATH": f"{helper}{os.pathsep}{Path.cwd()}"}
-    return subprocess.Popen(
+    return starting.Popen(
         [sys.executable, str(script)], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=out.parent
     )
 
@@ -232,9 +240,15 @@ def test_a_block_of_which_a_rule_keeps_nothing_leaves_an_empty_part(by_one: dict
 
 @pytest.mark.with_pictures
 def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_fails_its_unit(
-    helper: Path, numbers: list[float], suites: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    helper: Path,
+    numbers: list[float],
+    suites: tuple[Path, Path, Path],
+    forking_server: forking.Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del helper
+    monkeypatch.setattr(local, "subprocess", forking_server.subprocess)
     what = {"once": numbers[BLOCK], "marker": str(tmp_path / "marker"), "always": numbers[2 * BLOCK]}
     with monkeypatch.context() as patch:
         patch.setenv("WHAT", json.dumps(what))
@@ -268,10 +282,18 @@ def _alive(process: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="needs /proc")
-def test_workers_end_when_their_driver_is_killed(helper: Path, suites: tuple[Path, Path, Path], tmp_path: Path) -> None:
+def test_workers_end_when_their_driver_is_killed(
+    helper: Path,
+    suites: tuple[Path, Path, Path],
+    forking_server: forking.Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     started, asleep = tmp_path / "pids", tmp_path / "asleep"
     started.mkdir()
-    process = _script(helper, tmp_path / "run", suites[:1], {"pids": str(started), "asleep": str(asleep)})
+    monkeypatch.setenv(forking.VARIABLE, forking_server.path)  # for the driver's workers
+    what: dict[str, object] = {"pids": str(started), "asleep": str(asleep)}
+    process = _script(helper, tmp_path / "run", suites[:1], what, forking_server.subprocess)
     try:
         _wait_for(lambda: asleep.is_file() and len(list(started.iterdir())) == 3, 40)  # the driver and its two workers
     finally:
