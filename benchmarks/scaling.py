@@ -180,7 +180,7 @@ class Clock:
 
 
 COUNTED = (
-    ("opening", local, "_opened"),
+    ("opening", local, "opened"),
     ("network", Model, "logits"),
     ("network", Model, "logits_of_input"),
     ("network", PredictiveNetwork, "unroll"),

@@ -11,9 +11,13 @@ from typing import Protocol
 
 from pcbench.errors import PcbenchError, named
 from pcbench.harness.blocks import Unit
-from pcbench.harness.context import Context, Inputs, Made, Meter
+from pcbench.harness.context import Context, Inputs, Job, Made, Meter
+from pcbench.models.model import Model
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part
+
+TRIES = 2
+"""How many times a unit is tried whose worker was killed: the first time, another program may be the cause."""
 
 Read = Callable[[Unit], Inputs]
 """Returns the tables of the parts that a unit comes after."""
@@ -72,6 +76,14 @@ class UnitQueue:
         self._waiting: list[Unit] = list(units)
         self._release()
 
+    def __bool__(self) -> bool:
+        """Whether a unit is neither done nor failed."""
+        return bool(self._open)
+
+    def holds(self, unit: Unit) -> bool:
+        """Return whether a unit is neither done nor failed."""
+        return unit.path in self._open
+
     def next(self) -> Unit | None:
         """Return a unit that can be done now, or None."""
         return self._ready.popleft() if self._ready else None
@@ -98,6 +110,25 @@ class UnitQueue:
         for unit in self._waiting:
             (still if self._open.intersection(unit.after) else self._ready).append(unit)
         self._waiting = still
+
+
+def opened(job: Job, model: Model | None = None) -> Context:
+    """Return a context whose network and images are open, so that what cannot be opened is said before any unit."""
+    context = Context(job, model)
+    for suite in job.spec.suites:
+        context.suite(suite.name)
+    return context
+
+
+def settle(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
+    """Report the result of a unit, and the failure of those that need it."""
+    if isinstance(outcome, Part):
+        listener.done(unit, outcome)
+        schedule.done(unit)
+        return
+    listener.failed(unit, outcome)
+    for lost in schedule.failed(unit):
+        listener.failed(lost, Failure(f"comes after {unit.title}, which failed"))
 
 
 def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:

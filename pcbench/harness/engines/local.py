@@ -25,12 +25,19 @@ import torch
 from pcbench.errors import PcbenchError, RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job
-from pcbench.harness.engines.base import Engine, Failure, Listener, Read, UnitQueue, perform
+from pcbench.harness.engines.base import (
+    TRIES,
+    Engine,
+    Failure,
+    Listener,
+    Read,
+    UnitQueue,
+    opened,
+    perform,
+    settle,
+)
 from pcbench.models.model import Model
 from pcbench.results.parts import Part
-
-_TRIES = 2
-"""How many times a unit is tried whose worker was killed: the first time, another program may be the cause."""
 
 
 def make(job: Job, *, workers: int, model: Model | None = None) -> Engine:
@@ -62,35 +69,16 @@ class InProcess:
         if not units:
             return
         torch.set_num_threads(self._job.spec.settings.threads)
-        context = self._context = self._context or _opened(self._job, self._model)
+        context = self._context = self._context or opened(self._job, self._model)
         context.meter = listener
         schedule = UnitQueue(units)
         while (unit := schedule.next()) is not None:
             listener.begun(unit)
-            _settle(unit, perform(unit, read(unit), context), schedule, listener)
+            settle(unit, perform(unit, read(unit), context), schedule, listener)
 
     def close(self) -> None:
         """Give the process its own number of threads back."""
         torch.set_num_threads(self._threads)
-
-
-def _opened(job: Job, model: Model | None = None) -> Context:
-    """Return a context whose network and images are open, so that what cannot be opened is said before any unit."""
-    context = Context(job, model)
-    for suite in job.spec.suites:
-        context.suite(suite.name)
-    return context
-
-
-def _settle(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
-    """Report the result of a unit, and the failure of those that need it."""
-    if isinstance(outcome, Part):
-        listener.done(unit, outcome)
-        schedule.done(unit)
-        return
-    listener.failed(unit, outcome)
-    for lost in schedule.failed(unit):
-        listener.failed(lost, Failure(f"comes after {unit.title}, which failed"))
 
 
 @dataclass
@@ -165,7 +153,7 @@ class Processes:
         if isinstance(message, Part | Failure):
             unit, worker.unit = worker.unit, None
             if unit is not None:
-                _settle(unit, message, state.schedule, state.listener)
+                settle(unit, message, state.schedule, state.listener)
         else:
             self._note(worker, message, state.listener)
 
@@ -202,11 +190,11 @@ class Processes:
         self._workers[self._workers.index(worker)] = self._start()
         if unit is None:
             return
-        if state.tries[unit.path] < _TRIES:
+        if state.tries[unit.path] < TRIES:
             state.again.append(unit)
             return
         failure = Failure(f"its worker ended {state.tries[unit.path]} times ({_how(code)}); use a smaller batch size")
-        _settle(unit, failure, state.schedule, state.listener)
+        settle(unit, failure, state.schedule, state.listener)
 
     def close(self) -> None:
         """End all workers."""
@@ -249,7 +237,7 @@ def work() -> None:
     sys.path[:] = path
     try:
         torch.set_num_threads(job.spec.settings.threads)
-        context = _opened(job)
+        context = opened(job)
         context.meter = _Meter(pipe)
     except PcbenchError as error:
         pipe.send(("refused", str(error)))
