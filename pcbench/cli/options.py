@@ -14,6 +14,7 @@ from pcbench.options import Declared, declared, read_config, resolved, write_con
 
 _CONFIG = "Configuration"
 _OFF = "no_"
+_FILLED = ("options", "given")
 _QUOTES = "'\""
 # Messages name options as Python spells them: `out`, or with a value, images=4 and data='imagefolder:PATH'.
 _NAMED = re.compile(r"""`(?P<name>\w+)`|\b(?P<key>\w+)=(?P<value>'[^']*'|"[^"]*"|[\w./:-]*[\w/]|…)""")
@@ -23,8 +24,8 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
     """Return a command that takes the options that the type of the parameter `options` of another declares.
 
     The other one is called with the values of all of them: of those that were given, on the command line or in the
-    file of `--config`, of which the command line's win, and the defaults of the others. Its own parameters stay as
-    they are.
+    file of `--config`, of which the command line's win, and the defaults of the others. If it has a parameter `given`,
+    it receives the names of those that were given. Its own parameters stay as they are.
 
     Args:
         verb: What the command is called.
@@ -32,7 +33,8 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
     """
     hints = get_type_hints(command, include_extras=True)
     declaration: type[Any] = hints["options"]
-    own = [one for one in inspect.signature(command).parameters.values() if one.name != "options"]
+    own = [one for one in inspect.signature(command).parameters.values() if one.name not in _FILLED]
+    names_given = "given" in inspect.signature(command).parameters
 
     def call(ctx: typer.Context, **words: Any) -> None:
         given: dict[str, Any] = {}
@@ -42,7 +44,8 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
         values = resolved(declaration, given)
         if words["save_config"] is not None:
             write_config(declaration, given, words["save_config"], verb=verb)
-        command(**{one.name: words[one.name] for one in own}, options=values)
+        names = {"given": frozenset(given)} if names_given else {}
+        command(**{one.name: words[one.name] for one in own}, **names, options=values)
 
     parameters = [
         _parameter("ctx", typer.Context),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Collection
 
 from pcbench.harness.request import RunOptions, request_from
 
 
-def run_command(options: RunOptions) -> None:
+def run_command(options: RunOptions, given: Collection[str]) -> None:
     """Measure how robust a network is at every timestep.
 
     Without options: the pdigits network on scikit-learn's handwritten digits, corrupted and attacked.
     """
     from pcbench.harness.start import start
 
-    request = request_from(options)
+    request = request_from({name: options[name] for name in given})
     _log_progress()
     finished = start(request)
 

@@ -20,7 +20,7 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.images import images_again
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
-from pcbench.harness.suites import MeasuredSuite, open_corrupted, read_definition
+from pcbench.harness.suites import MeasuredSuite, list_sha256, open_corrupted, read_definition
 from pcbench.models.model import Model
 from pcbench.network.update import Hyperparameters
 from pcbench.results.run_spec import RunSpec, SuiteSpec, differences
@@ -77,6 +77,8 @@ class Job:
     spec: RunSpec
     locations: Locations
     objects: Objects = field(default_factory=Objects)
+    lists: Mapping[str, str] = field(default_factory=dict[str, str])
+    """For each suite the hash over the ids and labels of its images; suites that it does not name are not compared."""
 
 
 class Context:
@@ -93,7 +95,7 @@ class Context:
     """
 
     def __init__(self, job: Job, model: Model | None = None, meter: Meter | None = None) -> None:
-        self.spec, self.locations, self._objects = job.spec, job.locations, job.objects
+        self.spec, self.locations, self._objects, self._planned = job.spec, job.locations, job.objects, job.lists
         self.settings = job.spec.settings
         self.meter: Meter = meter or SilentMeter()
         self.model = self._load() if model is None else model
@@ -122,6 +124,8 @@ class Context:
         if definition.identity() != stated.sha256:
             raise RunError(f"the suite {stated.name} in {self.locations.suite(stated.name)} changed since the plan")
         source = self._source.take(stated.images)
+        if self._planned.get(stated.name) not in (None, list_sha256(source)):
+            raise RunError(f"{source.name}: its images have other names or labels than when the run was planned")
         published = None
         if isinstance(definition, CorruptionSuite):
             published = open_corrupted(definition, self.locations.corrupted, source, subset=stated.subset)

@@ -7,15 +7,14 @@ what is run, where things lie, and which units of work that makes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import torch
 
-import pcbench
 from pcbench import models
-from pcbench.attacks.adapters.registry import adapter_module
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
@@ -28,8 +27,10 @@ from pcbench.harness.digests import Digests
 from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
-from pcbench.harness.suites import MeasuredSuite, is_subset, open_corrupted, read_definition
+from pcbench.harness.saved_options import record
+from pcbench.harness.suites import MeasuredSuite, is_subset, list_sha256, open_corrupted, read_definition
 from pcbench.harness.units import can_be_checked, question, units_of
+from pcbench.harness.used_code import UsedCode, used_code
 from pcbench.models.devices import read_device
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
@@ -37,7 +38,7 @@ from pcbench.models.model import PRECISIONS, Model
 from pcbench.network.own_modules import check_network
 from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.options import declared
-from pcbench.results.environment import PARTS_CODE, code_hash, folder_hash, library_versions
+from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
 
@@ -62,6 +63,12 @@ class Plan:
     """What is known of the network; it is the network itself where that had to be loaded."""
     question: Unit | None
     """The unit that asks a network of the user's own about a few images, so that it can be recognised."""
+    options: Mapping[str, Any]
+    """What was asked for, without places; see `pcbench.harness.saved_options`."""
+    used: UsedCode
+    """The code that does the work."""
+    lists: Mapping[str, str]
+    """For each suite the hash over the ids and labels of its images, by which a worker knows that it has the same."""
 
     @property
     def model(self) -> Model | None:
@@ -114,7 +121,7 @@ def make_plan(request: RunOptions) -> Plan:
         UsageError: A name is unknown, a definition broken, images or weights missing or not made for each other.
             Where both images and weights are missing, one message names both.
     """
-    objects = _objects(request)
+    objects = objects_of(request)
     objects.refuse_workers(request["workers"])
     device = read_device(request["device"])
     _check_precision(request["precision"], device)
@@ -148,7 +155,7 @@ def make_plan(request: RunOptions) -> Plan:
     _refuse_repeated([entry.definition.name for entry in named])
     suites = [entry.measured(source, request, facts) for entry in named]
     locations = dataclasses.replace(
-        _locations(request, device),
+        locations_of(request, device),
         data=data if isinstance(data, str) else None,
         suites=tuple((entry.definition.name, entry.folder) for entry in named),
     )
@@ -170,11 +177,12 @@ def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> 
     if any(suite.source.ids != first.ids for suite in suites):
         raise DataError(f"{request['adversarials']}: its suites are of different images; score one folder at a time")
     device = read_device(request["device"])
-    draft = _Draft(request, device, facts, objects, _locations(request, device), suites, [None] * len(suites))
+    draft = _Draft(request, device, facts, objects, locations_of(request, device), suites, [None] * len(suites))
     return _finish(draft, ChosenImages(first, first))
 
 
-def _objects(request: RunOptions) -> Objects:
+def objects_of(request: RunOptions) -> Objects:
+    """Return what a request holds as Python objects."""
     return Objects(_own_network(request["model"]), None if isinstance(request["data"], str) else request["data"])
 
 
@@ -184,7 +192,9 @@ def _own_network(model: object) -> torch.nn.Module | None:
     return model if isinstance(model, torch.nn.Module) else None
 
 
-def _locations(request: RunOptions, device: str) -> Locations:
+def locations_of(request: RunOptions, device: str) -> Locations:
+    """Return the paths that a request names, except those of images and suites."""
+
     def path(value: Path | str | None) -> Path | None:
         return None if value is None else Path(value).absolute()
 
@@ -264,17 +274,14 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
     digests = Digests.read(source, suites)
     checks = _checks(request, suites, source)
     settings = _settings(draft, source, checks=checks)
+    used = used_code(request, facts, suites, checks=checks)
     spec = RunSpec(
         version=SPEC_VERSION,
         model={"name": facts.marked_name, **facts.description},
         data=_data(request, chosen, digests),
         suites=tuple(_suite_spec(suite, source, former) for suite, former in zip(suites, draft.former, strict=True)),
         settings=settings,
-        versions={
-            "pcbench": pcbench.__version__,
-            "pcbench_code": code_hash(PARTS_CODE),
-            **library_versions(_modules(draft, checks=checks), libraries=_attack_libraries(draft)),
-        },
+        versions=used.versions(),
     )
     units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
     asked = question(spec, suites, digests) if facts.own_code else None
@@ -283,7 +290,10 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
             precision=request["precision"], compiled=request["compiled"], recompute=request["recompute"]
         )
     notes = (*source.notes, *digests.remarks)
-    return Plan(spec, draft.locations, draft.objects, units, digests.table(), notes, facts, asked)
+    lists = {suite.name: list_sha256(suite.source) for suite in suites}
+    return Plan(
+        spec, draft.locations, draft.objects, units, digests.table(), notes, facts, asked, record(request), used, lists
+    )
 
 
 def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
@@ -359,30 +369,6 @@ def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None) -
         rule=suite.rule,
         former_sha256=former,
     )
-
-
-def _modules(draft: _Draft, *, checks: bool) -> list[str]:
-    """Return the modules that do this run's work; the libraries that they import are those that it uses."""
-    found = ["pcbench.harness.context", "pcbench.harness.work.scores", *draft.facts.modules]
-    for suite in draft.suites:
-        if isinstance(suite.definition, AttackSuite):
-            found.append("pcbench.harness.work.attacks")
-            found += [adapter_module(attack) for attack in suite.definition.attacks]
-        elif not isinstance(suite.definition, CorruptionSuite):
-            found.append("pcbench.harness.work.saved")
-        elif suite.published is None:
-            found += [name for one in suite.definition.corruptions for name in one.at(1).data_libraries]
-    if checks:
-        found.append("pyautoattack")  # the rival that sees no gradient
-    if draft.request["backend"] == "reference":
-        found += ["pcbench.corruptions.imagecorruptions_backend", "imagecorruptions"]
-    return found
-
-
-def _attack_libraries(draft: _Draft) -> list[str]:
-    """Return the libraries that the attacks name; an adapter may import its library late."""
-    suites = [suite.definition for suite in draft.suites if isinstance(suite.definition, AttackSuite)]
-    return sorted({attack.library for suite in suites for attack in suite.attacks})
 
 
 def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> bool:

@@ -122,6 +122,8 @@ class RunOptions(TypedDict):
     """The graphs of attacks are built one timestep at a time."""
     out: Annotated[Path | str | None, Option("The run's folder.", _RUN, repeats=False)]
     """Where none is given, results/runs/MODEL-SUITES-KEY."""
+    spec: Annotated[Path | str | None, Option("A saved plan, which decides what is run.", _RUN, repeats=False)]
+    """`pcbench plan` writes one with `--save-spec`. Paths and the device are still given here."""
     again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
     workers: Annotated[int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work.", _RUN, 1)]
     threads: Annotated[
@@ -146,9 +148,14 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
 
     Raises:
         UnknownNameError: There is no such option; the message suggests the nearest one.
+        DataError: The saved plan is missing or damaged.
         UsageError: A value is not one that a run can have, or two exclude each other.
     """
     values = resolved(RunOptions, options)
+    if values["spec"] is not None:
+        from pcbench.harness.saved_options import with_saved  # it knows these options
+
+        values = with_saved(values, given=options)
     leave_out, block, batch = values["leave_out"], values["block_size"], values["batch_size"]
     if leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", leave_out):
         raise UsageError(f"`leave_out` is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")

@@ -78,7 +78,7 @@ class _Lazy:
     def get(self) -> Engine:
         """Return the engine."""
         if self._made is None:
-            job = Job(self._plan.spec, self._plan.locations, self._plan.objects)
+            job = Job(self._plan.spec, self._plan.locations, self._plan.objects, self._plan.lists)
             self._made = make(job, workers=min(self._workers, len(self._plan.units)), model=self._plan.model)
         return self._made
 

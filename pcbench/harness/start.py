@@ -97,10 +97,10 @@ def start(request: RunOptions) -> Run:
         else:
             stack.enter_context(announce(DEFAULT_FOLDER, _words(request)))
         # PyTorch and what else a run needs takes seconds to import.
-        from pcbench.harness.plan import make_plan
         from pcbench.harness.run import execute
+        from pcbench.harness.saved_plan import plan_for
 
-        plan = make_plan(request)
+        plan = plan_for(request)
         final = real_path(DEFAULT_FOLDER / plan.spec.name()) if out is None else out
         if out is None:
             stack.enter_context(hold(final, command))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,14 @@ def read_definition(kind: SuiteKind, folder: Path) -> CorruptionSuite | AttackSu
         DefinitionError: A file in it is missing or broken.
     """
     return load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder)
+
+
+def list_sha256(source: ImageSource) -> str:
+    """Return a hash over the ids and labels of images, in their order; their bytes do not count."""
+    digest = hashlib.sha256()
+    for name, label in zip(source.ids, source.labels.tolist(), strict=True):
+        digest.update(f"{len(name)}:{name}{label}\n".encode())
+    return digest.hexdigest()
 
 
 def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:

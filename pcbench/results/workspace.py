@@ -216,7 +216,7 @@ def clean_up(final: Path) -> None:
     """
     folder = partial_folder(final)
     state = read_state(folder)
-    if _is_bare(folder) if state is None else not state.again and not open_run(final, verify=False).missing:
+    if is_bare(folder) if state is None else not state.again and not open_run(final, verify=False).missing:
         files.remove_folder(folder, last=MARKER)
 
 
@@ -269,11 +269,11 @@ def _foreign(final: Path) -> str | None:
 def _refuse_unmarked(folder: Path) -> None:
     """Refuse a folder without a marker, unless a process was killed just before it wrote one."""
     files.real_path(folder)  # its name is longer than that of the finished one
-    if (folder.exists() or folder.is_symlink()) and not _is_bare(folder):
+    if (folder.exists() or folder.is_symlink()) and not is_bare(folder):
         raise UsageError(f"{folder} exists and was not made by pcbench; move it away, or {_ELSEWHERE}")
 
 
-def _is_bare(folder: Path) -> bool:
+def is_bare(folder: Path) -> bool:
     """Return whether a folder holds at most what is there before its marker is written, and after it was removed."""
     own = (MARKER, files.TRIAL)
     if folder.is_symlink() or not folder.is_dir():

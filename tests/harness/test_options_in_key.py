@@ -94,8 +94,12 @@ def planned(**options: Any) -> RunSpec:
 
 # Published files in place of corrupted ones need a whole data set, and the digits are neither damaged nor resized:
 # `data.corrupted` is walked over with all other fields of a description in tests/results/test_run_spec.py, and the keys
-# of the other two are compared in tests/harness/test_images.py.
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("corrupted", "resize", "skip_damaged")])
+# of the other two are compared in tests/harness/test_images.py. A saved plan is all options at once, and has a test of
+# its own, tests/harness/test_saved_plan.py.
+_ELSEWHERE = ("corrupted", "resize", "skip_damaged", "spec")
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in _ELSEWHERE])
 def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,113 @@
+"""Units of work as a table, so that a plan can be kept in a file and read again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pcbench import files
+from pcbench.harness import work
+from pcbench.harness.blocks import Block, Unit
+from pcbench.results.conditions import Condition, slug
+
+_CONDITION = {
+    "suite": pa.string(),
+    "kind": pa.string(),
+    "name": pa.string(),
+    "severity": pa.int64(),
+    "norm": pa.string(),
+    "epsilon": pa.float64(),
+    "targeted": pa.bool_(),
+    "gradient": pa.string(),
+    "attacked_timestep": pa.int64(),
+}
+_BLOCK = {
+    "number": pa.int64(),
+    "of": pa.int64(),
+    "start": pa.int64(),
+    "stop": pa.int64(),
+    "sha256": pa.string(),
+}
+_UNIT = {
+    "work": pa.string(),
+    "passes": pa.float64(),
+    "after": pa.list_(pa.field("element", pa.string())),
+    "detail": pa.string(),
+}
+_SCHEMA = pa.schema({**_UNIT, **_CONDITION, **_BLOCK}, metadata={"pcbench_units_version": "1"})
+
+
+def unit_row(unit: Unit) -> dict[str, Any]:
+    """Return a unit as a row: one value a column."""
+    return {
+        **dataclasses.asdict(unit.condition),
+        **dataclasses.asdict(unit.block),
+        "work": unit.work,
+        "passes": float(unit.passes),
+        "after": list(unit.after),
+        "detail": unit.detail,
+    }
+
+
+def unit_from(row: Mapping[str, Any]) -> Unit:
+    """Return the unit of a row.
+
+    Raises:
+        KeyError: A column is missing.
+    """
+    condition = Condition(**{name: row[name] for name in _CONDITION})
+    block = Block(**{name: row[name] for name in _BLOCK})
+    return Unit(row["work"], condition, block, row["passes"], tuple(row["after"]), row["detail"])
+
+
+def write_units(units: Sequence[Unit], path: Path) -> None:
+    """Write units as Parquet, whole or not at all."""
+    rows = [unit_row(unit) for unit in units]
+    columns = {name: [row[name] for row in rows] for name in _SCHEMA.names}
+    table = pa.table(columns, schema=_SCHEMA)
+    files.write(path, lambda unfinished: pq.write_table(table, unfinished, compression="zstd"))
+
+
+def read_units(path: Path) -> tuple[Unit, ...]:
+    """Read units.
+
+    Raises:
+        ValueError: The table has other columns.
+        ArrowException: The file is damaged.
+    """
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    if not table.schema.equals(_SCHEMA, check_metadata=True):
+        raise ValueError("its units are of another version")
+    return tuple(unit_from(row) for row in table.to_pylist())
+
+
+def check_units(units: Sequence[Unit], suites: Collection[str]) -> None:
+    """Refuse units that no plan can hold: they name files and code.
+
+    Args:
+        units: The units, each after those that it needs.
+        suites: The suites of the run.
+
+    Raises:
+        ValueError: One is wrong.
+    """
+    known = {path.stem for path in Path(str(work.__file__)).parent.glob("*.py")} - {"__init__"}
+    paths: set[str] = set()
+    for unit in units:
+        block = unit.block
+        names = (slug(unit.condition.suite), slug(unit.condition.name), unit.detail or "none")
+        if unit.work not in known or unit.condition.suite not in suites:
+            raise ValueError(f"the unit {unit.path} is of no known work or suite")
+        if not 0 <= block.start < block.stop or not 0 <= block.number < block.of or not 0 <= unit.passes < float("inf"):
+            raise ValueError(f"the unit {unit.path} has an impossible block or cost")
+        if unit.path in paths or not paths.issuperset(unit.after) or any(part in (".", "..", "") for part in names):
+            raise ValueError(f"the unit {unit.path} is there twice, misnamed, or before what it needs")
+        if "/" in unit.detail:
+            raise ValueError(f"the unit {unit.path} is misnamed")
+        paths.add(unit.path)
