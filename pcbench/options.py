@@ -337,5 +337,5 @@ def _wanted(one: Declared) -> str:
     low, high = bounds.get("ge"), bounds.get("le")
     word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "of another type")
     if low is None:
-        return f"is {word}"
+        return f"is {word}" if high is None else f"is {word} of at most {high}"
     return f"is {word} of at least {low}" if high is None else f"is {word} from {low} to {high}"

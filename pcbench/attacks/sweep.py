@@ -29,6 +29,7 @@ from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
 from pcbench.errors import DataError
+from pcbench.network.timestep_model import unchecked
 from pcbench.norms import NormName, read_epsilons
 from pcbench.options import Option, resolved
 
@@ -206,7 +207,7 @@ def sweep_batch(
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
     clean = classify(judge, images, labels, batch_size)
     work = Work(
-        classifier=classifier,
+        classifier=unchecked(classifier),
         judge=judge,
         adapter=adapter,
         definition=definition,

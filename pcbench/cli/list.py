@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from pcbench.arguments import a_word
 
-class What(StrEnum):
-    """The kinds of things that have names."""
-
-    models = "models"
-    suites = "suites"
-    attacks = "attacks"
-    corruptions = "corruptions"
-    data = "data"
+_KINDS = ("models", "suites", "attacks", "corruptions", "data")
 
 
 def list_command(
-    what: Annotated[What | None, typer.Argument(help="What to list; everything if not given.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="What to list; everything if not given.", metavar="|".join(_KINDS))
+    ] = None,
 ) -> None:
     """List the models, suites, attacks, corruptions and data that can be named."""
     from rich.console import Console
 
     from pcbench.cli.listing import listing
 
+    if what is not None:
+        a_word("list", what, _KINDS)
     console = Console()
-    for kind in [what] if what else list(What):
-        console.print(listing(kind.value))
+    for kind in [what] if what else _KINDS:
+        console.print(listing(kind))

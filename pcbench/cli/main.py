@@ -8,10 +8,11 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import pcbench
 from pcbench.cli.agreement import agreement_command
@@ -22,7 +23,8 @@ from pcbench.cli.export import export_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
-from pcbench.cli.options import as_flags, with_options
+from pcbench.cli.options import as_command, as_flags
+from pcbench.cli.parsing import ParserError, parser_message
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
@@ -32,7 +34,7 @@ from pcbench.cli.status import status_command
 from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
-from pcbench.errors import PcbenchError, named
+from pcbench.errors import PcbenchError, UnknownNameError, named
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
 _FAULT = "this is a bug of pcbench: --debug shows where"
@@ -40,6 +42,21 @@ _FAULT = "this is a bug of pcbench: --debug shows where"
 
 class _Verbs(TyperGroup):
     """Passes Ctrl-C on with its notes: typer would end the process without a message."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb that the first word names.
+
+        Raises:
+            UnknownNameError: There is no such verb.
+        """
+        verbs = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in verbs:
+            raise UnknownNameError("command", args[0], verbs)
+        return super().resolve_command(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options."""
+        return _without_types(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Do what a verb does.
@@ -56,6 +73,25 @@ class _Verbs(TyperGroup):
             raise stop from interrupt
 
 
+class _Verb(TyperCommand):
+    """Its help says what an argument is in words: some versions of typer add Python's type, such as <list[Path]>."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options and arguments."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: list[Any]) -> list[Any]:
+    for one in parameters:
+        if one.metavar is None or one.param_type_name == "argument":
+            one.display_type_rich = _no_type
+    return parameters
+
+
+def _no_type(ctx: Any) -> None:
+    del ctx
+
+
 app = typer.Typer(
     name="pcbench",
     cls=_Verbs,
@@ -64,25 +100,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="How robust is a network at every timestep of its thinking?",
 )
-app.command("run")(with_options("run", run_command))
-app.command("predify")(predify_command)
-app.command("list")(list_command)
-app.command("report")(report_command)
-app.command("figure")(figure_command)
-app.command("export")(export_command)
-app.command("show")(show_command)
-app.command("status")(status_command)
-app.command("compare")(compare_command)
-app.command("freeze")(freeze_command)
-app.command("check")(with_options("check", check_command))
-app.command("baseline")(baseline_command)
-app.command("agreement")(with_options("agreement", agreement_command))
-app.command("train")(with_options("train", train_command))
-app.command("tune")(with_options("tune", tune_command))
-app.command("study")(study_command)
-
-# BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer contains.
-_ParserError: type[Exception] = typer.BadParameter.__mro__[2]
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run_command,
+    "predify": predify_command,
+    "list": list_command,
+    "report": report_command,
+    "figure": figure_command,
+    "export": export_command,
+    "show": show_command,
+    "status": status_command,
+    "compare": compare_command,
+    "freeze": freeze_command,
+    "check": check_command,
+    "baseline": baseline_command,
+    "agreement": agreement_command,
+    "train": train_command,
+    "tune": tune_command,
+    "study": study_command,
+}
+for _verb, _command in _COMMANDS.items():
+    app.command(_verb, cls=_Verb)(as_command(_verb, _command))
 
 
 @app.callback(invoke_without_command=True)
@@ -113,9 +150,8 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         sys.exit(_fail(str(error), error.exit_code))
-    except _ParserError as error:
-        describe = getattr(error, "format_message", error.__str__)
-        sys.exit(_fail(describe(), 2))
+    except ParserError as error:
+        sys.exit(_fail(parser_message(error), 2))
     except (KeyboardInterrupt, typer.Abort) as stop:
         sys.exit(_fail(_stopped(stop), 130))
     except Stopped as stop:
@@ -154,8 +190,13 @@ def _unprintable(error: Exception) -> str | None:
     return f"the output cannot be printed ({error.strerror}); what was computed is kept"
 
 
+def with_flags(message: str) -> str:
+    """Return a message with the options in it as the command line spells them."""
+    return as_flags(message, typer.main.get_command(app))
+
+
 def _fail(message: str, code: int) -> int:
-    line = as_flags(" ".join(message.split()), typer.main.get_command(app))
+    line = with_flags(" ".join(message.split()))
     with contextlib.suppress(OSError):  # the terminal may be closed
         typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
     return code

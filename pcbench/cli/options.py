@@ -6,9 +6,10 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo, OptionInfo
 
 from pcbench.options import Declared, declared, read_config, resolved, write_config
 
@@ -16,8 +17,16 @@ _CONFIG = "Configuration"
 _OFF = "no_"
 _FILLED = ("options", "given")
 _QUOTES = "'\""
+_PLAIN: dict[type, str] = {int: "NUMBER", float: "NUMBER", Path: "PATH"}
+_WHOLE = re.compile(r"\s*[+-]?\d{1,30}\s*")
 # Messages name options as Python spells them: `out`, or with a value, images=4 and data='imagefolder:PATH'.
 _NAMED = re.compile(r"""`(?P<name>\w+)`|\b(?P<key>\w+)=(?P<value>'[^']*'|"[^"]*"|[\w./:-]*[\w/]|…)""")
+
+
+def as_command(verb: str, command: Callable[..., None]) -> Callable[..., None]:
+    """Return what typer makes a command of: with the options that it declares, and help in plain words."""
+    hints = get_type_hints(command, include_extras=True)
+    return with_options(verb, command) if "options" in hints else _with_plain_types(command)
 
 
 def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]:
@@ -57,7 +66,26 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     call.__doc__ = command.__doc__
-    return call
+    return _with_plain_types(call)
+
+
+def _with_plain_types(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command whose help says NUMBER, PATH or NAME where Python's types would stand."""
+    hints = get_type_hints(command, include_extras=True)
+    for hint in hints.values():
+        kind, *extras = get_args(hint) or (hint,)
+        for extra in extras:
+            if isinstance(extra, OptionInfo | ArgumentInfo) and extra.metavar is None:
+                extra.metavar = _plain_type(kind)
+    command.__annotations__ = hints
+    return command
+
+
+def _plain_type(kind: Any) -> str:
+    kinds = {kind, *get_args(kind)}
+    if bool in kinds:
+        return ""
+    return next((word for known, word in _PLAIN.items() if known in kinds), "NAME")
 
 
 def as_flags(message: str, app: Any) -> str:
@@ -107,28 +135,40 @@ def _from(one: Declared) -> Iterator[inspect.Parameter]:
     flags, (kind, default) = one.flags, (_kind(one), one.option.default)
     if one.joined and default is not None:
         default = ",".join(map(str, default))
+    elif kind is str and default is not None:
+        default = str(default)
     elif one.listed or default is None:
         kind, default = kind | None, None
     if one.off_flag and default is not False:
         flags = (f"{one.flag}/{one.off_flag}", *flags[1:])
-    option = typer.Option(*flags, help=one.option.help, rich_help_panel=one.option.group or None)
+    option = typer.Option(*flags, help=one.option.help, rich_help_panel=one.option.group or None, metavar=_values(one))
     yield _parameter(one.name, Annotated[kind, option], default)
     if one.off_flag and default is False:
         # A configuration file may say yes to it: the command line can say no, which needs no line in the help.
         yield _parameter(f"{_OFF}{one.name}", Annotated[bool, typer.Option(one.off_flag, hidden=True)], default)
 
 
+def _values(one: Declared) -> str:
+    """Return what stands for an option's value in the help."""
+    words = [get_args(kind) for kind in one.kinds if get_origin(kind) is Literal]
+    if words:
+        return "|".join(words[0]).replace("_", "-")
+    return "NUMBERS" if one.joined else _plain_type(one.kinds[0])
+
+
 def _kind(one: Declared) -> Any:
-    """Return the type by which the command line reads an option."""
+    """Return the type by which the command line reads an option; numbers are read by the declaration, in its words."""
     if one.listed:
         return str if one.joined else list[str]
-    return next((kind for kind in (bool, int, float, Path) if kind in one.kinds), str)
+    return next((kind for kind in (bool, Path) if kind in one.kinds), str)
 
 
 def _read(one: Declared, word: Any) -> Any:
-    """Return the value of an option as Python spells it."""
+    """Return the value of an option as Python spells it; what does not fit is refused where all values are checked."""
     if one.joined:
         return tuple(part.strip() for part in str(word).split(","))
     if isinstance(word, list | tuple):
         return tuple(str(part) for part in word)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if int in one.kinds and bool not in one.kinds:
+        return int(word) if _WHOLE.fullmatch(word) else word
     return word.replace("-", "_") if one.is_word else word

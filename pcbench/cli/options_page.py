@@ -31,7 +31,7 @@ _HEAD = """# Options
 
 Made from the code (`python -m pcbench.cli.options_page > docs/options.md`); do not edit it.
 
-Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line.
+Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line. {other}
 `pcbench run --config run.toml` reads options from a file, one `name = value` a line; an option on the command line wins
 over the file, and `--no-…` turns off what the file turns on. `--save-config run.toml` writes the options that were
 given. `pcbench show RUN --config` prints the file that repeats a finished run. A path in a file is relative to the
@@ -43,7 +43,16 @@ In Python: `pcbench.run(model="pdigits", images=100)`, and with a file, `pcbench
 
 def options_page() -> str:
     """Return the page as Markdown: a table for each verb and heading."""
-    return "\n".join([_HEAD, *(line for verb, found in VERBS.items() for line in _section(verb, found))])
+    return "\n".join(
+        [_HEAD.format(other=_other_names()), *(line for verb, found in VERBS.items() for line in _section(verb, found))]
+    )
+
+
+def _other_names() -> str:
+    """Return a sentence on the options whose name on the command line is another one."""
+    known = [one for declaration in VERBS.values() for one in declared(declaration).values()]
+    other = {one.name: one.flag for one in known if one.flag != f"--{one.name.replace('_', '-')}"}
+    return f"Other names on the command line: {', '.join(f'`{flag}` for `{name}`' for name, flag in other.items())}."
 
 
 def _section(verb: str, declaration: type) -> Iterator[str]:
@@ -81,10 +90,11 @@ def _values(one: Declared) -> str:
         if get_origin(kind) is Literal:
             return ", ".join(f"`{word}`" for word in get_args(kind))
     word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "text")
-    limits = [getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)]
-    if not limits:
-        return word
-    return f"{word}, {limits[0]} or more" if len(limits) == 1 else f"{word}, {limits[0]} to {limits[1]}"
+    limits = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
+    if len(limits) == 2:
+        return f"{word}, {limits['ge']} to {limits['le']}"
+    words = {"ge": "or more", "le": "or less"}
+    return ", ".join([word, *(f"{limit} {words[name]}" for name, limit in limits.items())])
 
 
 def _docstrings(declaration: type) -> dict[str, str]:

@@ -20,6 +20,8 @@ from pcbench.results.directory import Run
 
 def print_summary(run: Run, console: Console | None = None) -> None:
     """Print one short table a suite, and where the run's folder is."""
+    from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
+
     console = console or Console()
     metrics = run.metrics
     for suite in run.spec.suites:
@@ -42,7 +44,7 @@ def print_summary(run: Run, console: Console | None = None) -> None:
         if len(mce) and suite.subset:
             console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
-        console.print(f"[bold]note:[/bold] {escape(note)}", highlight=False)
+        console.print(f"[bold]note:[/bold] {escape(with_flags(note))}", highlight=False)
     for entry in run.missing:
         what = f"{entry['condition']}, {entry['images']}: {entry['reason']}"
         console.print(f"[bold]missing:[/bold] {escape(what)}", highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
 from pcbench.errors import UsageError
 from pcbench.metrics.paired import Difference, holm, mcnemar, paired_differences, paired_rate_change
+from pcbench.norms import epsilon_text
 from pcbench.results.directory import Run
 
 
@@ -64,6 +65,10 @@ class ComparedRow:
     """On how many corruptions the second makes fewer errors than the first."""
     corruptions: int
     """The number of corruptions; 0 for a suite without corruptions."""
+    epsilon: float | None
+    """Of an attack with several budgets: the one that summaries show of the first."""
+    at_epsilon: tuple[float, float] | None
+    """The accuracies of both within it."""
 
 
 def compare_timesteps(run: Run) -> list[ComparedRow]:
@@ -111,8 +116,30 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
                 f"{folders[0]} and {folders[1]} cannot be compared: suite {suite} image ids: {ids[0][:12]} -> "
                 f"{ids[1][:12]}; compare runs on the same images"
             )
+        _refuse_other_budgets(suite, both, folders)
         rows += _compare(suite, both, _pairs(both[0].timesteps, both[1].timesteps, names))
     return rows
+
+
+def _refuse_other_budgets(suite: str, both: tuple[ScoredSuite, ScoredSuite], folders: tuple[str, str]) -> None:
+    """Refuse attacks whose budgets differ: their figures are means over budgets.
+
+    Raises:
+        UsageError: An attack of both runs has other budgets in the second.
+    """
+    first, second = ({figure.name: figure for figure, _ in scored.within} for scored in both)
+    for name in first.keys() & second.keys():
+        if first[name].budgets != second[name].budgets:
+            raise UsageError(
+                f"{folders[0]} and {folders[1]} cannot be compared: suite {suite} was attacked at "
+                f"{budgets_text(first[name])} and at {budgets_text(second[name])}; run both with the same `epsilons`"
+            )
+
+
+def budgets_text(figure: ComparedFigure) -> str:
+    """Return the budgets of an attack in words, such as ``"ε = 1/255 to 8/255"``."""
+    texts = dict.fromkeys(epsilon_text(edge, figure.norm) for edge in (figure.budgets[0], figure.budgets[-1]))
+    return f"ε = {' to '.join(texts)}"
 
 
 def _pairs(first: list[int], second: list[int], names: tuple[str, str]) -> list[tuple[ComparedSide, ComparedSide]]:
@@ -151,6 +178,7 @@ def _answer(
     else:
         differences = paired_differences(after - before)
     corrected = holm([difference.p for difference in differences])
+    epsilon = scored[0].shown.get(figure) if len(figure.budgets) > 1 else None
     for index, (one, two) in enumerate(asked):
         wins, corruptions = _wins(scored, one, two)
         yield ComparedRow(
@@ -169,7 +197,20 @@ def _answer(
             p_holm=corrected[index],
             wins=wins,
             corruptions=corruptions,
+            epsilon=epsilon,
+            at_epsilon=None if epsilon is None else _within(scored, figure, epsilon, (one, two)),
         )
+
+
+def _within(
+    scored: tuple[ScoredSuite, ScoredSuite],
+    figure: ComparedFigure,
+    epsilon: float,
+    sides: tuple[ComparedSide, ComparedSide],
+) -> tuple[float, float]:
+    here = figure.budgets.index(epsilon)
+    first, second = (float(one.within[figure, side.timestep][here]) for one, side in zip(scored, sides, strict=True))
+    return first, second
 
 
 def _of_rates(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:

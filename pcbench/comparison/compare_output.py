@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pcbench.comparison.compare import ComparedRow
+from pcbench.comparison.compare import ComparedRow, budgets_text
+from pcbench.norms import epsilon_text
 from pcbench.percent import interval, percent, points
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ def sentences(rows: Sequence[ComparedRow]) -> list[str]:
 def sentence(row: ComparedRow) -> str:
     """Say in plain words what a comparison found; values are printed times 100."""
     figures = (
-        f"{row.figure.name} {percent(row.first_value)} → {percent(row.second_value)}, difference {_interval(row)}, "
-        f"p = {_p(row.p_holm)} corrected by Holm, {row.images} images"
+        f"{row.figure.name}{_over(row)} {percent(row.first_value)} → {percent(row.second_value)}, "
+        f"difference {_interval(row)}, p = {_p(row.p_holm)} corrected by Holm, {row.images} images{_at(row)}"
     )
     where = (
         f" on {row.wins} of {row.corruptions} corruptions" if row.corruptions > 1 and row.figure.of_robustness else ""
@@ -41,6 +42,22 @@ def sentence(row: ComparedRow) -> str:
     else:
         word = "more accurate" if better else "less accurate"
     return f"{row.suite}: {row.second.name} is {word} than {row.first.name}{where}; {figures}"
+
+
+def _over(row: ComparedRow) -> str:
+    """Say which budgets an attack's figure is about."""
+    if not row.figure.budgets:
+        return ""
+    budgets = budgets_text(row.figure)
+    return f" at {budgets}:" if len(row.figure.budgets) == 1 else f", mean over {budgets}:"
+
+
+def _at(row: ComparedRow) -> str:
+    """Say what the accuracies are at the budget that summaries show."""
+    if row.epsilon is None or row.at_epsilon is None:
+        return ""
+    first, second = map(percent, row.at_epsilon)
+    return f"; at ε = {epsilon_text(row.epsilon, row.figure.norm)} {first} → {second}"
 
 
 def compare_table(rows: Sequence[ComparedRow]) -> Table:

@@ -87,5 +87,16 @@ def share(scores: SuiteScores, correct: NDArray[np.bool_], cells: list[int]) -> 
     """
     if scores.cells[cells[0]].condition.kind != "attack":
         return correct[cells].mean(axis=0)
+    return within_budgets(scores, correct, cells).mean(axis=0)
+
+
+def within_budgets(scores: SuiteScores, correct: NDArray[np.bool_], cells: list[int]) -> NDArray[np.bool_]:
+    """Return whether each image is right within each budget of an attack, (budgets, images), budgets ascending.
+
+    Args:
+        scores: As for `share`.
+        correct: As for `share`.
+        cells: Indices of the conditions of an attack.
+    """
     ordered = sorted(cells, key=lambda index: scores.cells[index].condition.epsilon or 0.0)
-    return np.logical_and.accumulate(correct[ordered], axis=0).mean(axis=0)
+    return np.logical_and.accumulate(correct[ordered], axis=0)

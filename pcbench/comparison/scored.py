@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.catalog import suite_folder
-from pcbench.comparison.guarded import guarded_rows, share
+from pcbench.comparison.guarded import guarded_rows, share, within_budgets
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.corruptions.definitions import Baseline, CorruptionSuite, load_corruption_suite
 from pcbench.errors import UsageError
+from pcbench.metrics.cells import Cell
 from pcbench.metrics.corruption import THE_FIFTEEN
+from pcbench.metrics.shown import telling_epsilon
+from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
@@ -30,6 +34,10 @@ class ComparedFigure:
     """1 where more is better, -1 where less is."""
     of_robustness: bool = True
     """Whether it is about images that were changed; clean accuracy is not."""
+    budgets: tuple[float, ...] = ()
+    """Of an attack: the budgets above 0, ascending, over which it is the mean."""
+    norm: str | None = None
+    """Of an attack: the norm that these are of."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,10 @@ class ScoredSuite:
     """For each timestep the error under each corruption, over its severities."""
     ids_sha256: str
     """Hash over the sorted image ids."""
+    within: Mapping[tuple[ComparedFigure, int], NDArray[np.float64]]
+    """For each figure of an attack and each timestep the accuracy within each budget, (budgets,)."""
+    shown: Mapping[ComparedFigure, float]
+    """For each figure of an untargeted attack the budget that summaries show."""
 
     @property
     def timesteps(self) -> list[int]:
@@ -61,18 +73,62 @@ def score(run: Run) -> dict[str, ScoredSuite]:
 
 def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
     found: dict[tuple[ComparedFigure, int], NDArray[np.float64]] = {}
-    for row, cells in guarded_rows(scores, "pooled"):
-        kind = scores.cells[cells[0]].condition.kind
-        targeted = bool(scores.cells[cells[0]].condition.targeted)
-        attacked = f"{'accuracy' if targeted else 'robust accuracy'} under {row.what}"
-        name = {"clean": "clean accuracy", "attack": attacked}.get(kind)
-        figure = ComparedFigure(name or f"accuracy under {row.what}", of_robustness=kind != "clean")
+    attacks: dict[tuple[ComparedFigure, int], list[int]] = {}
+    for row, indices in guarded_rows(scores, "pooled"):
+        cells = sorted(indices, key=lambda index: _epsilon(scores, index))
+        condition = scores.cells[cells[0]].condition
+        attacked = f"{'accuracy' if condition.targeted else 'robust accuracy'} under {row.what}"
+        name = {"clean": "clean accuracy", "attack": attacked}.get(condition.kind, f"accuracy under {row.what}")
+        figure = ComparedFigure(name, of_robustness=condition.kind != "clean")
+        if condition.kind == "attack":
+            budgets = tuple(_epsilon(scores, index) for index in cells)
+            figure = replace(figure, budgets=budgets, norm=condition.norm)
+            attacks[figure, row.timestep] = cells
         found[figure, row.timestep] = share(scores, scores.correct, cells)
     suite = _suite(spec)
     errors = _errors(scores, suite)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
     normalised = {} if suite is None or suite.baseline is None else _normalised(errors, spec, suite.baseline)
-    return ScoredSuite(found | normalised, means, scores.ids_sha256)
+    within = {asked: within_budgets(scores, scores.correct, cells) for asked, cells in attacks.items()}
+    return ScoredSuite(
+        scores=found | normalised,
+        corruption_errors=means,
+        ids_sha256=scores.ids_sha256,
+        within={asked: kept.mean(axis=1) for asked, kept in within.items()},
+        shown=_shown(scores, attacks, within),
+    )
+
+
+def _epsilon(scores: SuiteScores, index: int) -> float:
+    return scores.cells[index].condition.epsilon or 0.0
+
+
+def _shown(
+    scores: SuiteScores,
+    attacks: Mapping[tuple[ComparedFigure, int], list[int]],
+    within: Mapping[tuple[ComparedFigure, int], NDArray[np.bool_]],
+) -> dict[ComparedFigure, float]:
+    """Return the budget that summaries show of each attack: its images against their own timesteps decide."""
+    clean = {cell.timestep: right for cell, right in zip(scores.cells, scores.correct, strict=True) if _is_clean(cell)}
+    rates: defaultdict[tuple[object, ...], list[NDArray[np.float64]]] = defaultdict(list)
+    for (figure, timestep), cells in attacks.items():
+        attack, right = scores.cells[cells[0]].condition, clean.get(timestep)
+        own = attack.attacked_timestep in (None, timestep) and not attack.targeted
+        if own and right is not None and right.any():
+            rates[_attack(attack), figure.budgets].append(1 - within[figure, timestep][:, right].mean(axis=1))
+    shown = {key: telling_epsilon(cast("tuple[float, ...]", key[1]), np.array(found)) for key, found in rates.items()}
+    keys = {
+        figure: (_attack(scores.cells[cells[0]].condition), figure.budgets) for (figure, _), cells in attacks.items()
+    }
+    return {figure: shown[key] for figure, key in keys.items() if key in shown}
+
+
+def _is_clean(cell: Cell) -> bool:
+    return cell.condition.kind == "clean"
+
+
+def _attack(condition: Condition) -> tuple[object, ...]:
+    return (condition.name, condition.norm, condition.gradient, condition.targeted)
 
 
 def _errors(scores: SuiteScores, suite: CorruptionSuite | None) -> dict[int, dict[str, NDArray[np.float64]]]:

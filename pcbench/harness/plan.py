@@ -28,7 +28,14 @@ from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
 from pcbench.harness.saved_options import record
-from pcbench.harness.suites import MeasuredSuite, is_subset, list_sha256, open_corrupted, read_definition
+from pcbench.harness.suites import (
+    MeasuredSuite,
+    is_subset,
+    list_sha256,
+    open_corrupted,
+    read_definition,
+    refuse_unused,
+)
 from pcbench.harness.units import can_be_checked, question, units_of
 from pcbench.harness.used_code import UsedCode, used_code
 from pcbench.models.devices import read_device
@@ -331,6 +338,7 @@ def _epsilons(
         UsageError: One is not a number, or out of range under the norm of one of the attacks.
     """
     given = request["epsilons"]
+    refuse_unused(request, definitions)
     if given is None:
         return None
     suites = [suite for suite in definitions if isinstance(suite, AttackSuite)]

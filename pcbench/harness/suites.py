@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_sui
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published
 from pcbench.errors import UsageError
+from pcbench.harness.request import RunOptions
 from pcbench.results.saved_suite import SavedSuite
 
 SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite
+_USED_BY = (
+    (AttackSuite, "attacks", ("epsilons", "plain_sweep", "save_adversarials")),
+    (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality")),
+)
 RULE = "correct_at_every_timestep"
 
 
@@ -55,6 +61,22 @@ def list_sha256(source: ImageSource) -> str:
     for name, label in zip(source.ids, source.labels.tolist(), strict=True):
         digest.update(f"{len(name)}:{name}{label}\n".encode())
     return digest.hexdigest()
+
+
+def refuse_unused(request: RunOptions, definitions: Sequence[object]) -> None:
+    """Refuse options that no suite of the run uses.
+
+    Args:
+        request: What is asked for.
+        definitions: Of the suites; none while they are not known.
+
+    Raises:
+        UsageError: An option is about attacks or corruptions, and there are none.
+    """
+    for kind, what, options in _USED_BY:
+        given = [name for name in options if request[name]]
+        if definitions and given and not any(isinstance(one, kind) for one in definitions):
+            raise UsageError(f"`{given[0]}` is about {what}, and no suite of this run has any; leave `{given[0]}` out")
 
 
 def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:

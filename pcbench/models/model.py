@@ -71,10 +71,10 @@ class Model(ModelFacts):
             DataError: The images leave [0,1]; normalisation is the model's own business.
             UsageError: The model does not answer that late, or takes images of another size.
         """
-        self.check_size(images.shape[1:])
         outside = outside_unit_range(images)
         if outside is not None:
             raise DataError(f"{outside}; models take images in [0,1] and normalise them")
+        self.check_size(images.shape[1:])
         return self.timestep_model(images, self._steps(timesteps), gradient)
 
     def normalise(self, images: Tensor) -> Tensor:

@@ -8,12 +8,13 @@ from typing import Self, get_args
 import torch
 from torch import Tensor, nn
 
+from pcbench.arguments import a_word
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone
 from pcbench.network.configuration import NetworkConfiguration
 from pcbench.network.gradient import GRADIENTS, Gradient
-from pcbench.network.timestep_model import TimestepModel
-from pcbench.network.unit_range import outside_unit_range
+from pcbench.network.timestep_model import TimestepModel, whole_timesteps
+from pcbench.network.unit_range import require_unit_range
 from pcbench.network.unrolling import Dynamics, Keep, Unrolled
 from pcbench.network.update import Hyperparameters
 
@@ -80,12 +81,9 @@ class PredictiveNetwork(TimestepModel):
         Raises:
             UsageError: The images leave [0,1], or an argument is wrong as in `unroll_input`.
         """
-        # A compiled graph cannot stop to look at its numbers.
-        outside = None if torch.compiler.is_compiling() else outside_unit_range(images)
-        if outside is not None:
-            raise UsageError(
-                f"{outside}; unroll takes images in [0,1] and normalises them. For normalised images use unroll_input"
-            )
+        require_unit_range(
+            images, "unroll takes images in [0,1] and normalises them. For normalised images use unroll_input"
+        )
         return self.unroll_input(
             self.normalise(images), timesteps, gradient, keep, hyperparameters=hyperparameters, recompute=recompute
         )
@@ -120,7 +118,8 @@ class PredictiveNetwork(TimestepModel):
         Raises:
             UsageError: An argument is none of the above, or the inputs do not fit the network.
         """
-        self._check(inputs, timesteps, gradient, keep)
+        timesteps = whole_timesteps(timesteps)
+        self._check(inputs, gradient, keep)
         first = next(self.parameters(), None)
         inputs = inputs if first is None else inputs.to(first.dtype)
         weights = self.hyperparameters if hyperparameters is None else tuple(hyperparameters)
@@ -138,19 +137,21 @@ class PredictiveNetwork(TimestepModel):
         return self.unroll_input(inputs, timesteps, gradient, recompute=self.recompute).logits
 
     def forward(self, images: Tensor, timesteps: int = 0, gradient: Gradient = "exact") -> Tensor:
-        """Return the logits (T+1, batch, classes) of images in [0,1], normalised here."""
+        """Return the logits (T+1, batch, classes) of images in [0,1], normalised here.
+
+        Raises:
+            UsageError: The images leave [0,1], or an argument is wrong as in `unroll_input`.
+        """
         return super().forward(images, timesteps, gradient)
 
     def train(self, mode: bool = True) -> Self:
         """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode."""
         return super().train(mode)
 
-    def _check(self, inputs: Tensor, timesteps: int, gradient: str, keep: Sequence[str]) -> None:
-        if isinstance(timesteps, bool) or timesteps < 0 or int(timesteps) != timesteps:
-            raise UsageError(f"timesteps is {timesteps!r}; it counts updates and is a whole number from 0")
-        _check_name("gradient", gradient, GRADIENTS)
-        for name in keep:
-            _check_name("keep", name, get_args(Keep))
+    def _check(self, inputs: Tensor, gradient: str, keep: Sequence[str]) -> None:
+        for option, names, known in (("gradient", (gradient,), GRADIENTS), ("keep", keep, get_args(Keep))):
+            for name in names:
+                a_word(option, name, known)
         expected = self.configuration.table.input_size
         if tuple(inputs.shape[1:]) != expected:
             raise UsageError(f"images are {_sizes(inputs.shape[1:])}; this network takes {_sizes(expected)}")
@@ -159,11 +160,6 @@ class PredictiveNetwork(TimestepModel):
 def _learned(weights: Hyperparameters) -> bool:
     values = (weights.feedforward, weights.feedback, weights.error_weight)
     return any(isinstance(value, Tensor) and value.requires_grad for value in values)
-
-
-def _check_name(option: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise UsageError(f"{option} is {name!r}; it can be {' or '.join(repr(choice) for choice in known)}")
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -201,7 +201,7 @@ def _on_gradients(run: Run) -> str:
         return ""
     verdicts = read_verdicts(run.folder)
     if not verdicts:
-        return f"\n- The gradients of the attacks were {NOT_CHECKED} (pcbench run --checks checks them)."
+        return f"\n- The gradients of the attacks were {NOT_CHECKED} (the option `checks` of a run does that)."
     bad = [str(verdict.timestep) for verdict in verdicts if verdict.verdict == "suspicious"]
     found = f"suspicious at t = {', '.join(bad)}" if bad else "consistent at every timestep"
     return f"\n- The gradients of the attacks are {found}."

@@ -58,7 +58,7 @@ class Tuned:
             *(
                 []
                 if source.subset is None
-                else [f"Leave them out of results: pcbench run --leave-out {len(source)}:{validation.seed}."]
+                else [f'Leave them out of results: leave_out = "{len(source)}:{validation.seed}".']
             ),
             f"Score: {score}; noise seed {validation.seed}.",
             f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; those it began with {first}.",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import pcbench
-from pcbench.cli.main import main
+from pcbench.cli.main import app, main
 from pcbench.files import MARKER
 
 
@@ -34,12 +36,23 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("run", "--data", "digit"), "digits"),
         (("run", "--device", "abacus"), "no device 'abacus'"),
         (("run", "--images", "0"), "at least 1"),
-        (("run", "--images", "many"), "--images"),
+        (("run", "--images", "many"), "--images is a whole number of at least 1 (got 'many')"),
+        (("run", "--seed", "1.5"), "--seed is a whole number from 0 to 9223372036854775807 (got '1.5')"),
+        (("run", "--images"), "--images needs a value after it"),
+        (("run", "--resize=yes"), "--resize does not take a value; give it alone"),
+        (("run", "--imag", "3"), "option '--imag' does not exist; did you mean '--images'?"),
+        (("run", "digits-c"), "digits-c is more than pcbench run takes; see pcbench run --help"),
+        (("run", "--suite", "digits-c", "--epsilons", "8/255"), "--epsilons is about attacks"),
+        (("run", "--suite", "linf", "--jpeg-quality", "85"), "--jpeg-quality is about corruptions"),
+        (("show",), "RUN is missing; give: pcbench show"),
+        (("figure", "name", "run"), "--out is missing; give: pcbench figure"),
+        (("check", "RUN", "--against", "x", "--alpha", "much"), "--alpha is a number (got 'much')"),
+        (("tune", "--rounds", "9" * 5000), "--rounds is a whole number (got '999"),
         (("run", "--images", "100000"), "holds 360 images"),
         (("run", "--suit", "x"), "--suite"),
         (("list", "modles"), "models"),
         (("report", "nowhere"), "not a run of pcbench"),
-        (("rum",), "No such command"),
+        (("rum",), "command 'rum' does not exist; did you mean 'run'"),
     ],
 )
 def test_wrong_use_is_one_line_with_the_remedy(
@@ -107,6 +120,13 @@ def test_the_version_and_the_lists_are_printed(capsys: pytest.CaptureFixture[str
             main(arguments)
         assert ended.value.code == 0
         assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", [[], *([name] for name in typer.main.get_command(app).commands)])
+def test_help_speaks_plain_words(capsys: pytest.CaptureFixture[str], verb: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*verb, "--help"])
+    assert re.findall(r"<(?:bool|int|str|float|path|list\[.*?\])>", capsys.readouterr().out) == []
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -77,6 +77,25 @@ def test_timesteps_of_a_run(make_run: Callable[..., Run]) -> None:
     assert sentence(attacked).startswith("made-linf: t = 2 is more robust than t = 0; robust accuracy")
 
 
+def test_an_attack_s_sentence_says_at_which_budgets(make_run: Callable[..., Run]) -> None:
+    # Oracle: pandas: the budget nearest to half of the images broken, of those right when clean, over all timesteps.
+    run = make_run("one", change=later_timesteps_are_better)
+    row = by_name(compare_timesteps(run))["made-linf", "robust accuracy under pgd linf exact", 2]
+    table = run.outcomes()
+    table = table[table.suite == "made-linf"]
+    clean = table[table.kind == "clean"].set_index(["timestep", "image_id"]).correct
+    attacks = table[table.epsilon > 0].pivot_table(
+        index=["timestep", "image_id"], columns="epsilon", values="correct", aggfunc="min"
+    )
+    within = attacks.cummin(axis=1).astype(bool)
+    broken = (~within[clean.reindex(within.index)]).groupby("timestep").mean().mean()
+    shown = float(broken.index[-1] if (broken < 0.5).all() else (broken - 0.5).abs().idxmin())
+    first, second = (100 * within.loc[timestep][shown].mean() for timestep in (0, 2))
+    assert row.epsilon == shown
+    assert "under pgd linf exact, mean over ε = 25.5/255 to 51/255: " in sentence(row)
+    assert sentence(row).endswith(f"120 images; at ε = {255 * shown:g}/255 {first:.1f} → {second:.1f}")
+
+
 def test_holm_is_over_the_timesteps_of_one_question(make_run: Callable[..., Run]) -> None:
     rows = [row for row in compare_timesteps(make_run("one")) if row.figure.name == "clean accuracy"]
     rows = [row for row in rows if row.suite == "made-c"]

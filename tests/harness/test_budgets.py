@@ -38,6 +38,22 @@ def test_what_cannot_be_meant_is_said_before_a_model_is_loaded(monkeypatch: pyte
             plan("linf", **options)
 
 
+def test_options_that_no_suite_uses_are_refused() -> None:
+    # Oracle: the definitions: digits-c corrupts, linf attacks, and the default of a data set does both.
+    for suite, options in (
+        ("digits-c", {"epsilons": "8/255"}),
+        ("digits-c", {"plain_sweep": True}),
+        ("digits-c", {"save_adversarials": True}),
+        ("linf", {"jpeg_quality": 85}),
+        ("linf", {"corrupted": "anywhere"}),
+    ):
+        (name,) = options
+        with pytest.raises(UsageError, match=f"`{name}` is about .*; leave `{name}` out"):
+            plan(suite, **options)
+    assert plan("digits-c", "digits-linf", epsilons="8/255").spec.settings.epsilons == (8 / 255,)
+    assert plan(epsilons="8/255", jpeg_quality=85).spec.settings.jpeg_quality == 85
+
+
 def test_an_attack_that_uses_no_gradient_has_none() -> None:
     units = plan("blackbox", "linf", gradient="stop_error").units
     found = {(unit.condition.name, unit.condition.gradient) for unit in units if unit.work == "attacks"}

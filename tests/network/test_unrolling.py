@@ -194,8 +194,8 @@ def test_no_representation_outlives_its_timestep_unless_a_graph_needs_it(
     [
         ({"timesteps": -1}, "timesteps is -1"),
         ({"timesteps": 1.5}, "timesteps is 1.5"),
-        ({"timesteps": 1, "gradient": "approximate"}, "gradient is 'approximate'"),
-        ({"timesteps": 1, "keep": ["logits"]}, "keep is 'logits'"),
+        ({"timesteps": 1, "gradient": "approximate"}, "gradient 'approximate' does not exist"),
+        ({"timesteps": 1, "keep": ["logits"]}, "keep 'logits' does not exist"),
     ],
 )
 def test_wrong_arguments_are_refused(

@@ -14,6 +14,7 @@ from pcbench.attacks.descent import cross_entropy, loss_gradient
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.starts import start_generator
 from pcbench.errors import UsageError
+from pcbench.network.timestep_model import unchecked
 
 DIRECTIONS = 8
 # Half-widths of the difference quotients, in pixel units along ±1 patterns: small enough for curvature, large enough
@@ -60,7 +61,8 @@ def gradient_numbers(classifier: nn.Module, eval_batch: EvalBatch) -> dict[str, 
         made of, 0 where there is no gradient: `predicted_squares` of slopes by gradient, `seen_squares_narrow` and
         `seen_squares_wide` of difference quotients, `products_narrow` and `products_wide` of both.
     """
-    ones = np.ones(len(eval_batch.images))
+    # Difference quotients look a little way outside [0, 1].
+    classifier, ones = unchecked(classifier), np.ones(len(eval_batch.images))
     try:
         gradient = loss_gradient(classifier, eval_batch.images, eval_batch.labels, cross_entropy).flatten(1).cpu()
     except UsageError:
