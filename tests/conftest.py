@@ -33,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    if getattr(config, "workerinput", {}).get("workerid") == "gw1":
+        # The other process begins with scikit-learn: where nothing is compiled yet, each then compiles one half.
+        import torch  # noqa: F401
 
 
 def pytest_collection_finish() -> None:
