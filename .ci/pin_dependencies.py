@@ -27,7 +27,7 @@ def universal_pins(text: str, extra: str) -> set[str]:
         copy.write_text(text)
         (Path(folder) / "README.md").write_text("")
         command = ["uv", "pip", "compile", "pyproject.toml", "--universal", "--python-version", "3.11"]
-        command += ["--extra", "training", "--extra", "cluster", "--extra", extra, "--group", "dev"]
+        command += ["--extra", "training", "--extra", "ray", "--extra", extra, "--group", "dev"]
         command += ["--no-header", "--no-annotate", "--quiet"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 (fixed words)
     if done.returncode:

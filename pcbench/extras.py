@@ -21,13 +21,14 @@ def is_installed(library: str) -> bool:
 
 
 def require(library: str) -> Any:
-    """Import torchattacks or robustbench, whose extras have their names.
+    """Import torchattacks, robustbench or ray, whose extras have their names.
 
     Raises:
         MissingExtraError: It is not installed.
         UsageError: Both are installed, so that one of them is damaged.
     """
-    refuse_both()
+    if library in EXCLUSIVE:
+        refuse_both()
     if not is_installed(library):
         raise MissingExtraError(library, library)
     return import_module(library)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import signal
 import sys
@@ -142,6 +143,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    if debug:
+        logging.getLogger("pcbench").setLevel(logging.DEBUG)
     _print_what_can_be_printed()
     try:
         with stoppable():

@@ -46,17 +46,22 @@ class Objects:
     data: Any = None
     """An object with images and labels."""
 
-    def refuse_workers(self, workers: int) -> None:
-        """Refuse to share work on Python objects between several processes.
+    def refuse_workers(self, workers: int, engine: str) -> None:
+        """Refuse to have other processes work on Python objects.
+
+        Args:
+            workers: How many work.
+            engine: Where they work; one worker of the engine ``"local"`` is this process.
 
         Raises:
-            UsageError: There is one, and more than one worker.
+            UsageError: There is an object, and a worker in another process.
         """
-        if workers == 1 or (self.model is None and self.data is None):
+        if (engine == "local" and workers == 1) or (self.model is None and self.data is None):
             return
         what = "model" if self.model is not None else "data"
         form = 'model="module:function"' if self.model is not None else 'data="imagefolder:PATH"'
+        alone = "workers=1" if engine == "local" else "engine='local' and workers=1"
         raise UsageError(
-            f"a {what} given as a Python object stays in this process: use workers=1, or give {form}, which every "
+            f"a {what} given as a Python object stays in this process: use {alone}, or give {form}, which every "
             "worker can open by itself"
         )

@@ -129,7 +129,7 @@ def make_plan(request: RunOptions) -> Plan:
             Where both images and weights are missing, one message names both.
     """
     objects = objects_of(request)
-    objects.refuse_workers(request["workers"])
+    objects.refuse_workers(request["workers"], request["engine"])
     device = read_device(request["device"])
     _check_precision(request["precision"], device)
     if request["adversarials"] is not None:

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 from pcbench.arguments import LARGEST_SEED, MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
+from pcbench.harness.engines.ray_cluster import cluster_address
 from pcbench.network.gradient import GRADIENTS, Gradient
 from pcbench.options import Option, resolved
 
@@ -126,6 +127,22 @@ class RunOptions(TypedDict):
     """`pcbench plan` writes one with `--save-spec`. Paths and the device are still given here."""
     again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
     workers: Annotated[int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work.", _RUN, 1)]
+    engine: Annotated[
+        Literal["local", "ray"],
+        Option("local, or ray for the nodes of a cluster.", _RUN, "local", repeats=False),
+    ]
+    """It changes no number."""
+    ray_address: Annotated[str | None, Option("HOST:PORT of the head, auto or local.", _RUN, repeats=False)]
+    """auto: the cluster that this machine is a node of; local: one that is started here for the run. Where none is
+    given, RAY_ADDRESS, or local."""
+    cpus_per_worker: Annotated[
+        int | None, Ge(1), Le(MOST_PROCESSES), Option("CPUs that Ray keeps for a worker.", _RUN, repeats=False)
+    ]
+    """Where none is given, as many as threads."""
+    gpus_per_worker: Annotated[
+        float | None, Ge(0), Le(MOST_PROCESSES), Option("GPUs that Ray keeps for a worker.", _RUN, repeats=False)
+    ]
+    """A worker uses one; 0.5 lets two share one. Where none is given, 1 if the device is one."""
     threads: Annotated[
         int,
         Ge(1),
@@ -161,4 +178,13 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
         raise UsageError(f"`leave_out` is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")
     if block is not None and batch is not None and block % batch:
         raise UsageError(f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block} and {batch})")
+    _check_engine(values)
     return values
+
+
+def _check_engine(values: RunOptions) -> None:
+    for name in ("ray_address", "cpus_per_worker", "gpus_per_worker"):
+        if values["engine"] != "ray" and values[name] is not None:
+            raise UsageError(f"`{name}` is for Ray: give engine='ray' as well")
+    if values["engine"] == "ray":
+        cluster_address(values["ray_address"])

@@ -17,8 +17,8 @@ from rich.console import Console
 from pcbench.errors import DataError, RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Inputs, Job, SilentMeter
+from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
-from pcbench.harness.engines.local import make
 from pcbench.harness.finish import Completion, finish, is_current, remake
 from pcbench.harness.origin import locations_text, origin
 from pcbench.harness.plan import Plan
@@ -51,7 +51,7 @@ def execute(request: RunOptions, plan: Plan, final: Path) -> Run:
         RunError: The run failed; its finished units are kept for the next try.
     """
     completed = settle(final)
-    engine = _Lazy(plan, request["workers"])
+    engine = _Lazy(plan, request)
     try:
         if not request["again"] or completed:
             found = _found(request, plan, final, engine)
@@ -68,18 +68,22 @@ class _Lazy:
 
     Args:
         plan: What is run.
-        workers: How many work at the same time.
+        request: How it is run.
     """
 
-    def __init__(self, plan: Plan, workers: int) -> None:
-        self._plan, self._workers = plan, workers
+    def __init__(self, plan: Plan, request: RunOptions) -> None:
+        self._plan, self._request = plan, request
         self._made: Engine | None = None
 
     def get(self) -> Engine:
         """Return the engine."""
         if self._made is None:
             job = Job(self._plan.spec, self._plan.locations, self._plan.objects, self._plan.lists)
-            self._made = make(job, workers=min(self._workers, len(self._plan.units)), model=self._plan.model)
+            units = len(self._plan.units)
+            if self._request["engine"] == "ray":
+                self._made = ray.make(job, self._request, units=units)
+            else:
+                self._made = local.make(job, workers=min(self._request["workers"], units), model=self._plan.model)
         return self._made
 
     def close(self) -> None:
@@ -193,7 +197,7 @@ def _do(
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    work, several = sum(unit.cost for unit in plan.units), request["workers"] > 1
+    work, several = sum(unit.cost for unit in plan.units), request["workers"] > 1 or request["engine"] == "ray"
     progress = RunProgress(workspace.folder, len(plan.units), work, console, several=several)
     listener = _Keeper(workspace, progress)
     with progress:

@@ -14,6 +14,7 @@ from typing_extensions import Unpack
 from pcbench.arguments import public
 from pcbench.errors import UsageError
 from pcbench.files import MARKER, UNFINISHED, real_path
+from pcbench.harness.engines.ray_cluster import refuse_unreachable
 from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.results.lock import announce, hold
 
@@ -90,6 +91,8 @@ def start(request: RunOptions) -> Run:
         UsageError, RunError: As for `run`.
     """
     command = shlex.join(sys.argv)
+    if request["engine"] == "ray":
+        refuse_unreachable(request["ray_address"])
     with ExitStack() as stack:
         out = None if request["out"] is None else _fit(real_path(Path(request["out"])))
         if out is not None:

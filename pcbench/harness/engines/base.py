@@ -120,7 +120,7 @@ def opened(job: Job, model: Model | None = None) -> Context:
     return context
 
 
-def settle(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
+def report(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
     """Report the result of a unit, and the failure of those that need it."""
     if isinstance(outcome, Part):
         listener.done(unit, outcome)

@@ -34,7 +34,7 @@ from pcbench.harness.engines.base import (
     UnitQueue,
     opened,
     perform,
-    settle,
+    report,
 )
 from pcbench.models.model import Model
 from pcbench.results.parts import Part
@@ -74,7 +74,7 @@ class InProcess:
         schedule = UnitQueue(units)
         while (unit := schedule.next()) is not None:
             listener.begun(unit)
-            settle(unit, perform(unit, read(unit), context), schedule, listener)
+            report(unit, perform(unit, read(unit), context), schedule, listener)
 
     def close(self) -> None:
         """Give the process its own number of threads back."""
@@ -153,7 +153,7 @@ class Processes:
         if isinstance(message, Part | Failure):
             unit, worker.unit = worker.unit, None
             if unit is not None:
-                settle(unit, message, state.schedule, state.listener)
+                report(unit, message, state.schedule, state.listener)
         else:
             self._note(worker, message, state.listener)
 
@@ -194,7 +194,7 @@ class Processes:
             state.again.append(unit)
             return
         failure = Failure(f"its worker ended {state.tries[unit.path]} times ({_how(code)}); use a smaller batch size")
-        settle(unit, failure, state.schedule, state.listener)
+        report(unit, failure, state.schedule, state.listener)
 
     def close(self) -> None:
         """End all workers."""
