@@ -9,15 +9,17 @@ import functools
 import inspect
 import math
 import operator
+import os
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational
+from os import PathLike
 from typing import Any, ParamSpec, TypeVar, cast
 
-from pcbench.errors import UnknownNameError, UsageError
+from pcbench.errors import DataError, PcbenchError, UnknownNameError, UsageError, named
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -32,6 +34,48 @@ MOST_PROCESSES = 1024
 """The largest number of processes, or of threads of one: more would only exhaust the machine."""
 
 _SHOWN = 80
+_SAID = 400
+
+
+def asked(where: str, question: Callable[[], _R]) -> _R:
+    """Ask the user's own code for something.
+
+    Args:
+        where: What is asked for, as the message of an error begins.
+        question: Runs the user's code.
+
+    Raises:
+        DataError: It raised an exception, which is the cause.
+    """
+    try:
+        return question()
+    except PcbenchError:
+        raise
+    except Exception as error:
+        said = named(error)
+        text = said if len(said) <= _SAID else f"{said[:_SAID]}…"
+        raise DataError(f"{where}: your data raised {text}") from error
+
+
+def ask_type(where: str, value: object) -> None:
+    """Refuse an object that cannot say what it is, such as a weak reference to what is gone.
+
+    Raises:
+        DataError: It raised an exception, which is the cause.
+    """
+    asked(where, lambda: isinstance(value, type))
+
+
+def path_text(value: PathLike[Any]) -> str:
+    """Return a path as text.
+
+    Raises:
+        UsageError: It is an object of the user's own that raised an exception, which is the cause.
+    """
+    try:
+        return os.fsdecode(value)
+    except Exception as error:
+        raise UsageError(f"a path is a text or a pathlib.Path, not {type(value).__name__} ({named(error)})") from error
 
 
 def plain(value: object) -> object:
@@ -132,7 +176,10 @@ def listed(value: object) -> tuple[object, ...] | None:
     """Return the entries of a list, numbers as Python's own; a single text or number is a list of one.
 
     Returns:
-        None for what is not a list: a table, bytes, a function.
+        None for what is not a list: a table, bytes, a function, an array without axes.
+
+    Raises:
+        UsageError: It is a list of the user's own that raised an exception, which is the cause.
     """
     one = plain(value)
     if isinstance(one, bool | int | float | str):
@@ -141,8 +188,11 @@ def listed(value: object) -> tuple[object, ...] | None:
         return None
     try:
         return tuple(map(plain, cast("Iterable[object]", value)))
-    except Exception:  # noqa: BLE001 - an object of the user's own may raise anything: it is not a list
-        return None
+    except Exception as error:
+        if isinstance(error, TypeError) and not isinstance(value, list | tuple):
+            return None
+        kind = type(cast("object", value)).__name__
+        raise UsageError(f"a list of the type {kind} cannot be read: {named(error)}") from error
 
 
 def plain_tables(value: object) -> object:
@@ -176,26 +226,29 @@ def public(
 
     Returns:
         What makes such a function of one that trusts its arguments. It raises an `UnknownNameError` where a keyword is
-        not an argument, with the nearest one, and a `UsageError` where an argument is missing or there are too many.
+        not an argument, with the nearest one, and a `UsageError` where an argument is missing, there are too many, or
+        one cannot say what it is.
     """
 
     def guarded(function: Callable[_P, _R]) -> Callable[_P, _R]:
         signature = inspect.signature(function)
         parameters = signature.parameters.values()
-        named = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-        named += [] if options is None else list(options.__annotations__)
+        known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        known += [] if options is None else list(options.__annotations__)
 
         @functools.wraps(function)
         def called(*arguments: _P.args, **words: _P.kwargs) -> _R:
             for word in words:
                 if elsewhere is not None and word in elsewhere:
                     raise UsageError(elsewhere[word])
-                if word not in named:
-                    raise UnknownNameError("option", word, named)
+                if word not in known:
+                    raise UnknownNameError("option", word, known)
             try:
                 signature.bind(*arguments, **words)
             except TypeError as error:
-                raise UsageError(f"{error}; {function.__name__} takes: {', '.join(named)}") from None
+                raise UsageError(f"{error}; {function.__name__} takes: {', '.join(known)}") from None
+            for place, value in (*enumerate(arguments, start=1), *words.items()):
+                ask_type(f"argument {place}", value)
             with _modes_put_aside():
                 return function(*arguments, **words)
 

@@ -187,4 +187,4 @@ def _first_problem(problem: ErrorDetails, cls: type[Definition]) -> str:
         return f"unknown key {where!r}; {known}"
     if problem["type"] == "missing":
         return f"the key {where!r} is missing"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {shown(problem['input'])})"

@@ -7,7 +7,6 @@ declaration. Nothing heavy is imported here, so that `pcbench --help` stays quic
 from __future__ import annotations
 
 import functools
-import os
 import re
 import shlex
 import tomllib
@@ -21,7 +20,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 import tomli_w
 
 from pcbench import files
-from pcbench.arguments import a_word, listed, number, plain, shown, whole
+from pcbench.arguments import a_word, listed, number, path_text, plain, shown, whole
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 
 
@@ -287,7 +286,7 @@ def _as_declared(one: Declared, value: Any) -> Any:
 
 
 def _list_as_declared(one: Declared, value: object) -> object:
-    entries = listed(os.fspath(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value)
+    entries = listed(path_text(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value)
     if entries is None:
         return cast("object", value)
     if one.entries == (str,):
@@ -298,12 +297,12 @@ def _list_as_declared(one: Declared, value: object) -> object:
 
 
 def _path(value: object) -> object:
-    return Path(cast("PathLike[str]", value)) if isinstance(value, PathLike) else value
+    return Path(path_text(cast("PathLike[str]", value))) if isinstance(value, PathLike) else value
 
 
 def _text(value: object) -> object:
     if isinstance(value, PathLike):
-        return os.fspath(cast("PathLike[str]", value))
+        return path_text(cast("PathLike[str]", value))
     named = (type(value).__module__, type(value).__name__)
     return str(value) if named == ("torch", "device") else value  # PyTorch is not imported here
 

@@ -170,7 +170,9 @@ class Raising:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_objects_that_fail_are_not_numbers_or_lists() -> None:
-    assert listed(Raising()) is None
+    with pytest.raises(UsageError, match="a list of the type Raising cannot be read: RuntimeError") as caught:
+        listed(Raising())
+    assert isinstance(caught.value.__cause__, RuntimeError)
     with pytest.raises(UsageError, match=r"`seed` is a whole number of at least 0 \(got <Raising>\)"):
         whole_number("seed", Raising(), low=0)
     nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])

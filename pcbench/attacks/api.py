@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS, a_word, public, shown, whole_number
+from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS, a_word, asked, public, shown, whole_number
 from pcbench.attacks.classify import check_images
 from pcbench.attacks.definitions import AttackDefinition, load_attack_suite
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
@@ -74,9 +74,9 @@ def attack(
     seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     chosen = None if timestep is None else whole_number("timestep", timestep, low=0, high=MOST_TIMESTEPS)
     definition = _definition(attack)
-    pixels = _pixels(images)
+    pixels = asked("images", lambda: _pixels(images))
     classes = as_labels(labels, images=len(pixels))
-    check_images(pixels, torch.tensor(classes))
+    asked("images", lambda: check_images(pixels, torch.tensor(classes)))
     if not isinstance(model, Model):
         check_network(model)
         check_stated_size(model, pixels.shape[1:])
@@ -97,7 +97,11 @@ def _definition(attack: object) -> AttackDefinition:
 
 
 def _pixels(images: object) -> Tensor:
-    """Return images as a tensor, without a graph; floating-point ones as float32."""
+    """Return images as a tensor, without a graph; floating-point ones as float32.
+
+    Raises:
+        DataError: They are not numbers in memory, or an object of the user's own raised an exception.
+    """
     try:
         pixels = images if isinstance(images, Tensor) else torch.as_tensor(np.asarray(images))
     except (TypeError, ValueError, RuntimeError) as error:

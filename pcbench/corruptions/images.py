@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pcbench.data.pixels import as_array, asked, range_remedy, to_pixels
+from pcbench.arguments import asked
+from pcbench.data.pixels import as_array, range_remedy, to_pixels
 from pcbench.errors import DataError
 
 SMALLEST_SIDE = 8
@@ -46,17 +47,22 @@ def open_images(images: object) -> OpenImages:
             channels last; a Pillow image; or a list of images (Pillow, arrays, tensors).
 
     Raises:
-        DataError: They have another shape, type or range.
+        DataError: They have another shape, type or range, or an object of the user's own raised an exception.
     """
+    return asked("images", lambda: _opened(images))
+
+
+def _opened(images: object) -> OpenImages:
     if isinstance(images, torch.Tensor):
-        return OpenImages([_checked(images.detach(), "")], lambda results: results[0])
+        return OpenImages([_checked(images, "")], lambda results: results[0])
     if isinstance(images, list | tuple):
         held = cast("Sequence[object]", images)
         each = [_open_one(image, f"image {index}") for index, image in enumerate(held)]
         return OpenImages([one.batches[0] for one in each], lambda results: _restored(each, results))
-    if isinstance(images, Image.Image) or np.ndim(cast("Any", images)) == 3:
+    if isinstance(images, Image.Image):
         return _open_one(images, "image 0")
-    return _open_array(as_array(images, "images"))
+    array = as_array(images, "images")
+    return _open_one(array, "image 0") if array.ndim == 3 else _open_array(array)
 
 
 def _restored(each: Sequence[OpenImages], results: Sequence[torch.Tensor]) -> list[Any]:
@@ -70,7 +76,8 @@ def _open_one(image: Any, name: str) -> OpenImages:
         pixels = _tensor(to_pixels(image, name)).permute(2, 0, 1)[None]
         return OpenImages([_checked(pixels, where)], lambda results: Image.fromarray(_array(results[0][0], last=True)))
     if isinstance(image, torch.Tensor):
-        return OpenImages([_checked(image.detach()[None], where)], lambda results: results[0][0])
+        _refuse_other_memory(image, where)
+        return OpenImages([_checked(image[None], where)], lambda results: results[0][0])
     array = as_array(image, name)
     last = array.ndim == 3 and array.shape[2] == 3
     if array.ndim != 3 or last is (array.shape[0] == 3):
@@ -89,7 +96,7 @@ def _tensor(array: NDArray[Any]) -> torch.Tensor:
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)  # torch has no longer floats
     native = array.astype(array.dtype.newbyteorder("="), copy=True)
-    return asked("images", lambda: torch.from_numpy(native))
+    return torch.from_numpy(native)
 
 
 def _array(result: torch.Tensor, *, last: bool) -> NDArray[Any]:
@@ -98,19 +105,19 @@ def _array(result: torch.Tensor, *, last: bool) -> NDArray[Any]:
 
 
 def _checked(images: torch.Tensor, where: str) -> torch.Tensor:
-    """Refuse images that cannot be corrupted.
+    """Return images without a graph, and refuse those that cannot be corrupted.
 
     Raises:
         DataError: They have another shape, type or range.
     """
+    _refuse_other_memory(images, where)
+    images = images.detach()
     if images.ndim != 4 or images.shape[1] != 3:
         raise DataError(f"{where}{_SHAPE}, not {tuple(images.shape)}{_shape_remedy(images) if not where else ''}")
     if min(images.shape[2:]) < SMALLEST_SIDE:
         raise DataError(
             f"{where}images have at least {SMALLEST_SIDE} px a side to be corrupted, not {tuple(images.shape[2:])}"
         )
-    if images.layout is not torch.strided or images.device.type == "meta" or images.is_quantized:
-        raise DataError(f"{where}images are dense tensors in memory; give images.to_dense(), or .dequantize()")
     if images.dtype == torch.uint8:
         return images
     if images.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
@@ -120,6 +127,18 @@ def _checked(images: torch.Tensor, where: str) -> torch.Tensor:
         low, high = (float(value) for value in images.double().aminmax())
         raise DataError(f"{where}floating-point images lie in [0, 1]; {range_remedy(low, high)}; do not normalise them")
     return images
+
+
+def _refuse_other_memory(images: torch.Tensor, where: str) -> None:
+    """Refuse tensors whose values do not lie in memory one beside the other.
+
+    Raises:
+        DataError: They are nested, sparse, quantised, or have no values.
+    """
+    if images.is_nested:
+        raise DataError(f"{where}a nested tensor has no one shape; give list(images.unbind())")
+    if images.layout is not torch.strided or images.device.type == "meta" or images.is_quantized:
+        raise DataError(f"{where}images are dense tensors in memory; give images.to_dense(), or .dequantize()")
 
 
 def _shape_remedy(images: torch.Tensor) -> str:

@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
+from pcbench.arguments import asked, shown
 from pcbench.data.class_names import as_class_names
-from pcbench.data.pixels import asked
 from pcbench.data.splits import is_split_name, train_note
 from pcbench.errors import DataError
 
@@ -110,9 +110,9 @@ def key_of(keys: Collection[Any], wanted: Sequence[str], name: str) -> str:
     chosen = documented or found
     if len(chosen) == 1:
         return chosen[0]
-    shown = ", ".join(str(key) for key in list(keys)[:8]) or "nothing"
+    held = ", ".join(key if isinstance(key, str) else shown(key) for key in list(keys)[:8]) or "nothing"
     problem = f"has no {wanted[0]!r}" if not chosen else f"has {' and '.join(map(repr, chosen))}"
-    raise DataError(f"{name}: {problem} among {shown}; give dict(images=…, labels=…)")
+    raise DataError(f"{name}: {problem} among {held}; give dict(images=…, labels=…)")
 
 
 def from_images(images: Any, labels: Any, name: str) -> Labelled:

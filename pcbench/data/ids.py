@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from pcbench.arguments import shown
+from pcbench.arguments import asked, shown
 from pcbench.errors import UsageError, named
 
 
@@ -16,8 +16,12 @@ def as_ids(ids: Any) -> tuple[str, ...]:
     """Return ids as texts: 0, ``"0"``, ``np.int64(0)``, ``b"0"`` and ``torch.tensor(0)`` are one id, ``"0"``.
 
     Raises:
-        UsageError: These are not several ids.
+        UsageError: These are not several ids, or an object of the user's own raised an exception, which is the cause.
     """
+    return asked("ids", lambda: _as_texts(ids))
+
+
+def _as_texts(ids: Any) -> tuple[str, ...]:
     if not isinstance(ids, Iterable) or getattr(cast("Any", ids), "ndim", 1) == 0:
         raise UsageError(f"ids are a list of names, one for each image, not {shown(cast('object', ids))}")
     return tuple(_as_text(entry) for entry in cast("Iterable[Any]", ids))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pcbench.arguments import asked
 from pcbench.errors import DataError, first_line
 
 UNKNOWN = -1
@@ -28,9 +29,9 @@ def as_labels(labels: Any, *, name: str = "labels", images: int | None = None) -
 
     Raises:
         DataError: A label is a fraction, a truth value, a name or missing; an image has several labels, such as a
-            one-hot row; or there are not as many labels as images.
+            one-hot row; there are not as many labels as images; or an object of the user's own raised an exception.
     """
-    array = _as_array(labels, name)
+    array = asked(name, lambda: _as_array(labels, name))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

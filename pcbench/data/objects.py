@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
+from pcbench.arguments import asked
 from pcbench.data import forms
 from pcbench.data.class_names import as_class_names
 from pcbench.data.forms import ImagesOf, Labelled
 from pcbench.data.ids import as_ids
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
-from pcbench.data.pixels import asked, to_pixels
+from pcbench.data.pixels import to_pixels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.streams import read_stream, unloaded
 from pcbench.errors import DataError

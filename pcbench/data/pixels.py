@@ -6,41 +6,22 @@ refused with the remedy: a guess would change the numbers without a message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcbench.arguments import asked
 from pcbench.data.decoding import decode_image, verify_opened
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import DataError, PcbenchError
+from pcbench.errors import DataError
 
 _CHANNELS = (1, 3)
 # What single precision leaves of 1 and 0 after a resize or a division by 255.
 _ROUNDING = 1e-6
-_Answer = TypeVar("_Answer")
-
-
-def asked(where: str, question: Callable[[], _Answer]) -> _Answer:
-    """Ask the user's own code for something.
-
-    Args:
-        where: What is asked for, as the message of an error begins.
-        question: Runs the user's code.
-
-    Raises:
-        DataError: It raised an exception, which is the cause.
-    """
-    try:
-        return question()
-    except PcbenchError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise DataError(f"{where}: your data raised {type(error).__name__}{f': {text}' if text else ''}") from error
 
 
 def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
@@ -54,16 +35,19 @@ def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
 
     Raises:
         DataError: It is not an image: the order of its channels or the range of its values does not follow from
-            them, or they are none of these.
+            them, or they are none of these; or an object of the user's own raised an exception, which is the cause.
     """
+    return asked(name, lambda: _to_pixels(image, name))
+
+
+def _to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
     if isinstance(image, Mapping):
         image = cast("Mapping[str, Any]", image).get("bytes", image)
     if isinstance(image, bytes):
         image = decode_image(image, name)
     if isinstance(image, Image.Image):
-        opened = image
-        asked(name, lambda: verify_opened(opened, name))
-        return asked(name, lambda: Preprocessing().apply(opened, name))
+        verify_opened(image, name)
+        return Preprocessing().apply(image, name)
     pixels = as_levels(channels_last(as_array(image, name), name), name)
     return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 

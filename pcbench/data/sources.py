@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pcbench.arguments import ask_type, shown
 from pcbench.data.checks import check
 from pcbench.data.cifar import open_cifar
 from pcbench.data.digits import open_digits
@@ -15,7 +16,7 @@ from pcbench.data.names import source_names
 from pcbench.data.objects import open_object
 from pcbench.data.parquet import open_parquet
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import DataError, UnknownNameError
+from pcbench.errors import DataError, UnknownNameError, UsageError
 
 __all__ = ["Batch", "ImageSource", "check", "open_source", "source_names"]
 
@@ -34,8 +35,13 @@ def open_source(
 
     Raises:
         UnknownNameError: The text begins with no known scheme, or there is no such split.
+        UsageError: `split` is not a name.
         DataError: The data is missing, damaged, or not in the expected layout.
     """
+    ask_type("`split`", split)
+    if not isinstance(split, str):  # pyright: ignore[reportUnnecessaryIsInstance]  # users give anything
+        raise UsageError(f"`split` is the name of a split, such as 'test' (got {shown(split)})")
+    ask_type("data", source)
     if isinstance(source, ImageSource):
         return replace(source, preprocessing=preprocessing)
     if not isinstance(source, str):

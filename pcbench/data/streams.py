@@ -24,11 +24,12 @@ from torch.utils.data import (
 )
 from torch.utils.data.dataloader import default_convert  # pyright: ignore[reportUnknownVariableType]
 
+from pcbench.arguments import asked
 from pcbench.data import forms
 from pcbench.data.cache import SIZE_VARIABLE, BoundedWriter, Cache, cache_folder, cache_limit
 from pcbench.data.class_names import as_class_names
 from pcbench.data.forms import Labelled
-from pcbench.data.pixels import asked, to_pixels
+from pcbench.data.pixels import to_pixels
 from pcbench.errors import DataError
 
 

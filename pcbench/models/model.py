@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from pcbench.arguments import asked
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
@@ -71,7 +72,7 @@ class Model(ModelFacts):
             DataError: The images leave [0,1]; normalisation is the model's own business.
             UsageError: The model does not answer that late, or takes images of another size.
         """
-        outside = outside_unit_range(images)
+        outside = asked("images", lambda: outside_unit_range(images))
         if outside is not None:
             raise DataError(f"{outside}; models take images in [0,1] and normalise them")
         self.check_size(images.shape[1:])

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pcbench.arguments import plain_tables, shown
+from pcbench.arguments import asked, path_text, plain_tables, shown
 from pcbench.catalog import Definition, parse_definition, read_toml
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.network.update import Hyperparameters
@@ -87,9 +87,11 @@ def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfigu
         ConfigurationError: Values that do not make a network: negative weights, β + λ > 1, a size of 0.
     """
     if isinstance(config, Mapping):
-        source, raw = "the configuration", {str(key): plain_tables(value) for key, value in config.items()}
+        source = "the configuration"
+        raw = asked(source, lambda: {str(key): plain_tables(value) for key, value in config.items()})
     elif isinstance(config, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # users give anything
-        source, raw = str(config), read_toml(Path(config))
+        source = config if isinstance(config, str) else path_text(config)
+        raw = read_toml(Path(source))
     else:
         raise UsageError(f"a configuration is a TOML file or a table with the same keys (got {shown(config)})")
     table = parse_definition(NetworkTable, raw, source)

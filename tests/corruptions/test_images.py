@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from pcbench.errors import DataError, UsageError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 20, 24, 3), dtype=np.uint8)
 FIRST = torch.tensor(PIXELS).permute(0, 3, 1, 2).contiguous()
+NESTED = torch.nested.nested_tensor(list(FIRST), layout=torch.jagged)
 EXPECTED = corrupt(FIRST, "gaussian_noise", 3).permute(0, 2, 3, 1).numpy()
 
 
@@ -102,6 +104,8 @@ def test_numbers_and_ids_in_other_types_are_the_same() -> None:
         (PIXELS.astype(np.int64), "uint8 or floating point"),
         (FIRST.float().to_sparse(), "dense tensors"),
         (FIRST.to("meta"), "dense tensors"),
+        (NESTED, r"a nested tensor has no one shape; give list\(images\.unbind\(\)\)"),
+        ([NESTED], "image 0: a nested tensor has no one shape"),
         ("image.png", "is the text 'image.png'"),
         (None, "NoneType"),
         (3, r"not \(\)"),
@@ -111,6 +115,39 @@ def test_what_is_no_image_is_refused_in_one_line(images: Any, message: str) -> N
     with pytest.raises(DataError, match=message) as caught:
         corrupt(images, "fog", 1)
     assert "\n" not in str(caught.value)
+
+
+class OwnImages(list[Any]):
+    """Images whose code may fail when it is asked for something."""
+
+    def __iter__(self) -> Any:
+        raise KeyError("of the user's own")
+
+
+class OwnArray:
+    """An array whose code fails when NumPy asks for its values."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise KeyError("of the user's own")
+
+
+@pytest.mark.parametrize("images", [OwnArray(), [OwnArray()], OwnImages(PIXELS)])
+def test_an_exception_of_the_users_own_images_is_the_cause(images: Any) -> None:
+    with pytest.raises(DataError, match=r"^image(s| 0): your data raised KeyError: \"of the user's own\"$") as caught:
+        corrupt(images, "contrast", 2)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_an_exception_of_the_users_own_ids_is_the_cause() -> None:
+    with pytest.raises(UsageError, match=r"^ids: your data raised KeyError") as caught:
+        corrupt(PIXELS, "contrast", 2, ids=OwnImages("ab"))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_what_has_no_type_is_refused() -> None:
+    images: Any = weakref.proxy(OwnArray())  # gone at once
+    with pytest.raises(UsageError, match=r"^argument 1: your data raised ReferenceError"):
+        corrupt(images, "contrast", 2)
 
 
 def test_no_images_are_no_images() -> None:

@@ -18,11 +18,33 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
+
+class OwnError(Exception):
+    """What objects of the user's own raise."""
+
+
+def raising(*names: str, kind: type = object) -> Any:
+    """Return an object that raises an exception of the user's own when it is asked for any of these."""
+
+    def fail(*_: object) -> Any:
+        raise OwnError("of the user's own")
+
+    special = {name: fail if name.startswith("__") else property(fail) for name in names}
+    return type("Raising", (kind,), special)()
+
+
+FAILING = [
+    *(raising("__array__"), raising("__iter__"), raising("__getattr__"), raising("__fspath__")),
+    *(raising("__len__", "__getitem__"), raising("__iter__", "__getitem__", "__len__", kind=list), raising("shape")),
+    *(raising("__index__", "__float__"), raising("item", "shape"), raising("images", "labels"), raising("ndim")),
+]
+
 # Objects that no argument is meant to be.
 JUNK: list[Any] = [
     *(None, True, False, 0, -1, 10**30, 0.5, -0.0, float("nan"), float("inf"), 1j, "", "cat", "8/255", b"bytes"),
     *((), [], {}, set(), object(), int, len, range(3), Path("somewhere"), Fraction(1, 3), Decimal("0.1"), Ellipsis),
     *(np.float32(0.5), np.array(3), np.array([]), np.array(["a", "b"]), np.zeros((2, 2), dtype=object)),
+    *FAILING,
     *(torch.tensor(2), torch.tensor([]), torch.tensor(True), nn.ReLU(), [[1, 2], [3]], {"images": None, "labels": 3}),
 ]
 IMAGE_TYPES = (
@@ -103,6 +125,7 @@ def as_tensor(array: Any, kind: str) -> Any:
         "gradient": lambda x: x.requires_grad_() if x.is_floating_point() else x,
         "sparse": lambda x: x.to_sparse(),
         "meta": lambda x: x.to("meta"),
+        "nested": lambda x: torch.nested.nested_tensor(list(x)),
         "channels last": lambda x: x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x,
         "expanded": lambda x: x[:1].expand(x.shape) if x.ndim else x,
     }
@@ -112,7 +135,7 @@ def as_tensor(array: Any, kind: str) -> Any:
         return array
 
 
-TENSORS = ("plain", "bfloat16", "half", "gradient", "sparse", "meta", "channels last", "expanded")
+TENSORS = ("plain", "bfloat16", "half", "gradient", "sparse", "meta", "nested", "channels last", "expanded")
 
 
 def _picture(array: Any, mode: str) -> Any:
