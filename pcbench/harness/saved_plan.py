@@ -154,7 +154,7 @@ def read_plan(folder: Path, request: RunOptions) -> Plan:
     """
     saved = open_plan(folder)
     objects, device = objects_of(request), read_device(request["device"])
-    objects.refuse_workers(request["workers"])
+    objects.refuse_workers(request["workers"], request["engine"])
     kind = torch.device(device).type
     if kind != saved.spec.settings.device:
         raise UsageError(f"the plan in {folder} is for device={saved.spec.settings.device!r}, and this is a {kind}")
