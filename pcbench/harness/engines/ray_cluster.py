@@ -31,7 +31,7 @@ logger = logging.getLogger("pcbench")
 
 _VARIABLE = "RAY_ADDRESS"
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(\d{1,5})")
-_SECONDS = 5.0
+_SECONDS = 10.0
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How HTTP/2 begins, and an empty frame of settings, which the other side answers with its own."""
 _SETTINGS = 4
@@ -76,16 +76,26 @@ def refuse_unreachable(given: str | None) -> None:
     address = cluster_address(given)
     if address in ("auto", "local"):
         return
+    # In a thread, because looking up a name has no limit of its own.
+    found: list[str | None] = []
+    thread = threading.Thread(target=lambda: found.append(_fault(address)), daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    reason = found[0] if found else f"no answer within {_SECONDS:g} s"
+    if reason is not None:
+        raise UsageError(f"no Ray cluster can be reached at {address} ({reason}); start one with: ray start --head")
+
+
+def _fault(address: str) -> str | None:
+    """Return what is wrong with what answers at an address; None where it may be Ray."""
     host, _, port = address.rpartition(":")
-    why = None
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS) as connection:
-            if os.environ.get("RAY_USE_TLS") != "1" and not _speaks(connection):
-                why = "what answers there is not Ray"
+            if os.environ.get("RAY_USE_TLS") == "1" or _speaks(connection):
+                return None
     except OSError as error:
-        why = error.strerror or str(error)
-    if why is not None:
-        raise UsageError(f"no Ray cluster can be reached at {address} ({why}); start one with: ray start --head")
+        return error.strerror or str(error)
+    return "what answers there is not Ray"
 
 
 def _speaks(connection: socket.socket) -> bool:
@@ -206,7 +216,7 @@ def ship(model: str | None, folder: Path) -> list[str]:
             path = path / source.name if source.name == "__init__.py" else path.with_suffix(".py")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(source.read_bytes())
-    return [str(path) for path in sorted(folder.iterdir())]
+    return [str(path) for path in sorted(folder.glob("*"))]
 
 
 def as_found_here(job: Job) -> Job:
