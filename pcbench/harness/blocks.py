@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench.harness.costs import Passes
 from pcbench.results.conditions import Condition
 
 DEFAULT_BLOCK = 512
@@ -49,8 +50,8 @@ class Unit:
     """What is done to the images."""
     block: Block
     """The images."""
-    passes: float
-    """Estimated work an image, in passes of one image through one timestep of the network."""
+    passes: Passes
+    """What it costs an image."""
     after: tuple[str, ...] = ()
     """Paths of the units whose parts it needs."""
     detail: str = ""
@@ -71,8 +72,8 @@ class Unit:
 
     @property
     def cost(self) -> float:
-        """Its estimated work, in passes of one image through one timestep of the network."""
-        return self.passes * len(self.block)
+        """The work that is usually left of it, in passes of one image forward through one timestep of the network."""
+        return self.passes.work * len(self.block)
 
 
 def cut(digests: NDArray[np.uint8], block_size: int) -> Iterator[Block]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pcbench.attacks.checks.evidence import evidence_kinds
-from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES
 from pcbench.attacks.checks.verdict import judged_attack
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite
 from pcbench.corruptions.api import input_noise_deviation
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
 from pcbench.errors import UsageError
+from pcbench.harness import costs
 from pcbench.harness.blocks import Block, Unit, cut
 from pcbench.harness.context import CHECKED_IMAGES, image_list
 from pcbench.harness.digests import Digests
 from pcbench.harness.suites import MeasuredSuite
-from pcbench.harness.work.attacks import PASSES_PER_GRADIENT, passes
+from pcbench.harness.work.pictures import SHOWN_CORRUPTIONS
 from pcbench.results.conditions import Condition
 from pcbench.results.run_spec import RunSpec, Settings
 from pcbench.results.saved_suite import SavedSuite
@@ -29,6 +29,8 @@ class _Planner:
     def __init__(self, spec: RunSpec, digests: Digests) -> None:
         self.settings: Settings = spec.settings
         self.times = spec.settings.timesteps + 1
+        self.each = costs.forward(self.times)
+        self.sweeps = costs.SweepCost(spec.settings.plain_sweep, spec.settings.bracketing)
         self._digests = digests
         self._block_size = spec.settings.block_size or 1
         self._cut: dict[tuple[str, ...], _Blocks] = {}
@@ -42,7 +44,7 @@ class _Planner:
             self._cut[key] = list(cut(self._digests.of_condition(suite, condition, images), self._block_size))
         return self._cut[key]
 
-    def units(self, suite: MeasuredSuite, condition: Condition, work: str, passes: float) -> Iterator[Unit]:
+    def units(self, suite: MeasuredSuite, condition: Condition, work: str, passes: costs.Passes) -> Iterator[Unit]:
         for block in self.blocks(suite, condition, work):
             yield Unit(work, condition, block, passes)
 
@@ -58,7 +60,7 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
     """
     planner = _Planner(spec, digests)
     if predictive and planner.times > 1:
-        yield from planner.units(suites[0], _of_first(suites, "growth"), "growth", planner.times)
+        yield from planner.units(suites[0], _of_first(suites, "growth"), "growth", planner.each)
     for suite in suites:
         if isinstance(suite.definition, AttackSuite):
             yield from _attacks(planner, suite, suite.definition)
@@ -76,7 +78,7 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
 def question(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests) -> Unit:
     """Return the unit that asks a network of the user's own about a few images."""
     planner = _Planner(spec, digests)
-    return next(planner.units(suites[0], _of_first(suites, "answers"), "answers", planner.times))
+    return next(planner.units(suites[0], _of_first(suites, "answers"), "answers", planner.each))
 
 
 def can_be_checked(suite: MeasuredSuite) -> bool:
@@ -110,19 +112,19 @@ def _of_first(suites: Sequence[MeasuredSuite], name: str) -> Condition:
 
 
 def _clean(planner: _Planner, suite: MeasuredSuite) -> Iterator[Unit]:
-    yield from planner.units(suite, Condition(suite.name, "clean", "clean"), "scores", planner.times)
+    yield from planner.units(suite, Condition(suite.name, "clean", "clean"), "scores", planner.each)
 
 
 def _corruptions(planner: _Planner, suite: MeasuredSuite, definition: CorruptionSuite) -> Iterator[Unit]:
     yield from _clean(planner, suite)
     for corruption in definition.corruptions:
         if definition.applied_to == "representations":
-            cost = planner.times * (len(corruption.severities) + 1)
+            cost = planner.each.times(len(corruption.severities) + 1)
             yield from planner.units(suite, Condition(suite.name, "noise", corruption.name), "representations", cost)
             continue
         for severity in corruption.severities:
             condition = _corruption_condition(definition, corruption, severity)
-            yield from planner.units(suite, condition, "scores", planner.times)
+            yield from planner.units(suite, condition, "scores", planner.each)
 
 
 def _corruption_condition(suite: CorruptionSuite, corruption: CorruptionDefinition, severity: int) -> Condition:
@@ -137,10 +139,10 @@ def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -
     yield from clean
     for attack in definition.attacks:
         times = [None] if attack.over_timesteps is not None else list(range(planner.times))
-        budgets = len(planner.settings.epsilons or attack.epsilons) + 1
+        budgets = costs.budgets(planner.settings.epsilons or attack.epsilons)
         for timestep in times:
             condition = attack_condition(definition, attack, planner.settings.gradient, timestep)
-            cost = budgets * passes(attack, planner.times - 1 if timestep is None else timestep)
+            cost = planner.sweeps.passes(attack, planner.times if timestep is None else timestep + 1, budgets)
             blocks = planner.blocks(suite, condition, "attacks")
             for block, first in zip(blocks, clean, strict=True):
                 # The clean part of the same block says which images a rule keeps.
@@ -151,7 +153,7 @@ def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -
 def _saved(planner: _Planner, suite: MeasuredSuite, definition: SavedSuite) -> Iterator[Unit]:
     yield from _clean(planner, suite)
     for condition, epsilons in definition.attacks:
-        yield from planner.units(suite, condition, "saved", len(epsilons) * planner.times)
+        yield from planner.units(suite, condition, "saved", planner.each.times(len(epsilons) + 1))
 
 
 def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> Iterator[Unit]:
@@ -164,7 +166,7 @@ def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) 
     for timestep in range(planner.times):
         condition = attack_condition(definition, judged, gradient, timestep)
         for kind in evidence_kinds(definition.attacks, timestep):
-            cost = _evidence_cost(kind, judged, timestep, planner.times)
+            cost = costs.evidence(kind, definition.attacks, timestep, planner.times)
             for block in planner.blocks(suite, condition, "evidence"):
                 yield Unit("evidence", condition, block, cost, sweeps, kind)
 
@@ -177,9 +179,21 @@ def _pictures(planner: _Planner, suites: Sequence[MeasuredSuite]) -> Iterator[Un
         if isinstance(suite.definition, AttackSuite) and can_be_checked(suite)
         for path in _judged_sweeps(planner, suite, suite.definition)
     ]
-    condition, cost = _of_first(suites, "pictures"), 100.0 * planner.times
+    condition, cost = _of_first(suites, "pictures"), _picture_passes(planner, suites)
     for block in planner.blocks(suites[0], condition, "pictures"):
         yield Unit("pictures", condition, block, cost, tuple(sweeps))
+
+
+def _picture_passes(planner: _Planner, suites: Sequence[MeasuredSuite]) -> costs.Passes:
+    """Return what the pictures of one image cost at most: clean, corrupted, adversarial and reconstructed ones."""
+    found = planner.each.times(2)
+    for suite in suites:
+        if isinstance(suite.definition, CorruptionSuite):
+            found += planner.each.times(len(SHOWN_CORRUPTIONS))
+        elif isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
+            for attacked in sorted({1, planner.times}):
+                found += costs.SweepCost().passes(judged_attack(suite.definition.attacks), attacked, 1) + planner.each
+    return found
 
 
 def _judged_sweeps(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> tuple[str, ...]:
@@ -191,16 +205,8 @@ def _judged_sweeps(planner: _Planner, suite: MeasuredSuite, definition: AttackSu
     return tuple(
         unit.path
         for timestep in range(planner.times)
-        for unit in planner.units(suite, attack_condition(definition, judged, gradient, timestep), "attacks", 0.0)
+        for unit in planner.units(
+            suite, attack_condition(definition, judged, gradient, timestep), "attacks", costs.Passes()
+        )
         if unit.block.start < CHECKED_IMAGES
     )
-
-
-def _evidence_cost(kind: str, judged: AttackDefinition, timestep: int, times: int) -> float:
-    each = {
-        "gradients": 2 * PASSES_PER_GRADIENT + 32,
-        "random_search": RANDOM_TRIALS,
-        "square": SQUARE_QUERIES,
-        "more_steps": 2 * (judged.steps or 1) * PASSES_PER_GRADIENT,
-    }
-    return each.get(kind, (judged.steps or 1) * PASSES_PER_GRADIENT) * (timestep + 1) + times

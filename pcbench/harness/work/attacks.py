@@ -10,26 +10,20 @@ import numpy.typing as npt
 import torch
 
 from pcbench.attacks.all_timesteps import sweep_all_timesteps
-from pcbench.attacks.definitions import AttackDefinition, AttackSuite
+from pcbench.attacks.definitions import AttackSuite
 from pcbench.attacks.kept_images import join_sweeps
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.data.image_source import Batch
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.costs import budgets
 from pcbench.harness.scoring import to_unit_range
 from pcbench.results.adversarials import to_bytes
 from pcbench.results.conditions import Condition
 from pcbench.results.schema import OUTCOMES, joined, outcome_table
 
 ADVERSARIALS = "adversarials.safetensors"
-# Passes through the network that one gradient costs: forward, and backward at about twice that.
-PASSES_PER_GRADIENT = 3
-
-
-def passes(definition: AttackDefinition, timestep: int) -> int:
-    """Return the passes of one image through one timestep that a budget of an attack costs."""
-    return (definition.steps or 1) * PASSES_PER_GRADIENT * (timestep + 1)
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
@@ -79,8 +73,6 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
     if not isinstance(suite.definition, AttackSuite):
         raise RunError(f"{suite.name} is not a suite of attacks")
     definition, model = suite.definition.attack(condition.name), context.model_of(suite.name)
-    last = settings.timesteps if condition.attacked_timestep is None else condition.attacked_timestep
-    each = passes(definition, last)
     images = to_unit_range(batch.images, model.device)
     options = SweepOptions(
         epsilons=settings.epsilons,
@@ -88,7 +80,9 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
         bracketing=settings.bracketing,
         batch_size=settings.batch_size,
         keep_images=settings.save_adversarials,
-        on_progress=lambda pairs: context.meter.step(pairs * each, 0),
+        on_progress=_Told(
+            unit, context, images=len(batch.ids), budgets=budgets(settings.epsilons or definition.epsilons)
+        ),
     )
     labels = batch.labels.to(images.device)
     if condition.attacked_timestep is not None:
@@ -103,6 +97,35 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
         seed=settings.seed,
         **options,
     )
+
+
+class _Told:
+    """Tells how far the sweep of a batch is.
+
+    A sweep settles what it attacks first, and all that it skipped at its end. So a pair of image and budget that is
+    settled before the end stands for those that are usually skipped beside it.
+
+    Args:
+        unit: What the batch belongs to.
+        context: Has the meter.
+        images: How many images the batch has.
+        budgets: How many budgets there are besides 0, which costs nothing.
+    """
+
+    ALMOST = 0.95
+
+    def __init__(self, unit: Unit, context: Context, *, images: int, budgets: int) -> None:
+        self._meter, self._work, self._usual = context.meter, unit.passes.work * images, unit.passes.usual
+        self._free, self._pairs = images, images * (budgets + 1)
+        self._settled, self._told = 0, 0.0
+
+    def __call__(self, pairs: int) -> None:
+        """Count pairs that are settled."""
+        self._settled += pairs
+        share = max(0, self._settled - self._free) / max(1, self._pairs - self._free)
+        done = 1.0 if self._settled >= self._pairs else min(share / self._usual, self.ALMOST)
+        self._meter.step((done - self._told) * self._work, 0)
+        self._told = done
 
 
 def sweep_table(condition: Condition, sweeps: list[tuple[Sweep, ...]], timesteps: Iterable[int]) -> Any:

@@ -34,7 +34,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         rows += gather(unit.detail, model, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times)
         if unit.detail == "widest":
             used = judged_attack(definitions).ball.widest(images.shape[1:])
-        context.meter.step(unit.passes * len(batch.ids), len(batch.ids))
+        context.meter.step(unit.passes.work * len(batch.ids), len(batch.ids))
     if not rows:
         return Made(EVIDENCE.empty_table())
     columns: dict[str, Any] = {name: [cast("Any", row)[name] for row in rows] for name in EvidenceRow.__annotations__}

@@ -44,7 +44,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
         tables += measure(network, batch, unit.condition, noise, seed=settings.seed, timesteps=settings.timesteps)
-        context.meter.step(len(batch.ids) * unit.passes, len(batch.ids))
+        context.meter.step(len(batch.ids) * unit.passes.work, len(batch.ids))
     return Made(joined(tables, "representations"))
 
 

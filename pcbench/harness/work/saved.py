@@ -32,7 +32,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
             part = held.some(start, min(start + settings.batch_size, len(held.ids)))
             judge = _judge(context)
             sweeps.append(score_adversarials(judge, part, settings.batch_size))
-            context.meter.step(unit.passes * len(part.ids), len(part.ids))
+            context.meter.step(unit.passes.work * len(part.ids), len(part.ids))
     if not sweeps:
         return Made(OUTCOMES.empty_table())
     return Made(sweep_table(unit.condition, sweeps, range(settings.timesteps + 1)))
