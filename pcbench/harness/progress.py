@@ -6,13 +6,17 @@ import contextlib
 import dataclasses
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from pcbench.errors import WriteError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.durations import shown_duration
+from pcbench.harness.time_left import TimeLeft
 from pcbench.percent import percent
 from pcbench.results.directory import PROGRESS, write_json
 
@@ -20,6 +24,7 @@ logger = logging.getLogger("pcbench")
 
 _SECONDS_BETWEEN_FILES = 2.0
 _SECONDS_BETWEEN_LINES = 30.0
+_SECONDS_BETWEEN_ESTIMATES = 1.0
 
 
 @dataclasses.dataclass
@@ -39,26 +44,26 @@ class _Count:
 class RunProgress:
     """Counts the work that is done and shows it.
 
-    Work is counted in passes of one image through the network, so that the time left is right although an attack
-    step costs more than a corrupted image.
+    Work is counted in passes of one image through the network, so that an attack counts more than a corrupted image.
+    The time left is learned from what units of each kind took (`pcbench.harness.time_left`).
 
     Args:
         folder: The run's unfinished folder; `progress.json` is kept up to date in it.
-        units: How many conditions there are.
-        work: The work of all of them, in passes.
+        units: All units of the run.
         console: Where to draw; a console that is not a terminal gets log lines; None shows no progress.
         several: Whether several units are under way at a time.
     """
 
-    def __init__(
-        self, folder: Path, units: int, work: float, console: Console | None, *, several: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, units: Sequence[Unit], console: Console | None, *, several: bool = False) -> None:
         self._several = several
-        self._folder, self._units, self._work = folder, units, max(work, 1.0)
+        self._folder, self._units, self._work = folder, len(units), max(sum(unit.cost for unit in units), 1.0)
+        self._left = TimeLeft(units)
         self._console = console
         self._count = _Count()
-        self._skipped = self._waited = self._elapsed = 0.0
+        self._waited = self._elapsed = 0.0
         self._start = self._last_file = self._last_line = time.monotonic()
+        self._known: float | None = None
+        self._asked = 0.0
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -69,10 +74,10 @@ class RunProgress:
                 BarColumn(bar_width=None),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                TextColumn("{task.fields[left]}"),
             )
-            self._bar = Progress(*columns, console=self._console, speed_estimate_period=60.0)
-            self._task = self._bar.add_task("starting", total=self._work, rate="")
+            self._bar = Progress(*columns, console=self._console)
+            self._task = self._bar.add_task("starting", total=self._work, rate="", left="")
             self._bar.start()
         return self
 
@@ -83,29 +88,32 @@ class RunProgress:
             self._bar.stop()
         self._write_file()
 
-    def skip(self, work: float) -> None:
+    def skip(self, unit: Unit) -> None:
         """Count a unit that an earlier, stopped run has already finished."""
         self._count.units += 1
-        self._count.ended += work
-        self._skipped += work
+        self._count.ended += unit.cost
+        self._left.skip(unit)
         self._advance()
 
-    def begin(self, title: str) -> None:
+    def begin(self, unit: Unit) -> None:
         """Show a unit that starts."""
-        self._count.title = title
+        self._count.title = unit.title
+        self._left.begin(unit)
         self._show()
 
     def step(self, work: float, images: int) -> None:
         """Count work inside a unit that is under way."""
         self._count.images += images
         self._count.inside += work
+        self._left.step(work)
         self._advance()
 
-    def end(self, work: float) -> None:
+    def end(self, unit: Unit) -> None:
         """Count a unit that is done, with its estimated work in place of the work counted inside it."""
         self._count.units += 1
-        self._count.inside = max(0.0, self._count.inside - work) if self._several else 0.0
-        self._count.ended += work
+        self._count.inside = max(0.0, self._count.inside - unit.cost) if self._several else 0.0
+        self._count.ended += unit.cost
+        self._left.end(unit)
         self._advance()
 
     def wait(self, waited: float, elapsed: float) -> None:
@@ -130,11 +138,13 @@ class RunProgress:
 
     def _show(self) -> None:
         if self._bar is not None and self._task is not None:
+            left = self._seconds_left()
             self._bar.update(
                 self._task,
                 completed=self._count.done,
                 description=f"{self._number()}/{self._units} {self._count.title}",
                 rate=f"{self._images_per_second():.0f} images/s",
+                left="" if left is None else f"{shown_duration(left)} left",
             )
 
     def _number(self) -> int:
@@ -145,15 +155,16 @@ class RunProgress:
         return self._count.images / max(time.monotonic() - self._start, 1e-3)
 
     def _seconds_left(self) -> float | None:
-        worked = self._count.done - self._skipped
-        if worked <= 0:
-            return None
-        return (time.monotonic() - self._start) * (self._work - self._count.done) / worked
+        """Return the time left; it is worked out once a second, because each batch asks for it."""
+        now = time.monotonic()
+        if self._known is None or now - self._asked > _SECONDS_BETWEEN_ESTIMATES:
+            self._known, self._asked = self._left.seconds(), now
+        return self._known
 
     def sentence(self) -> str:
         """Return how far the run is, in words."""
         left = self._seconds_left()
-        remaining = "" if left is None else f", about {left:.0f} s left"
+        remaining = "" if left is None else f", about {shown_duration(left)} left"
         share = self._count.done / self._work
         return (
             f"{percent(share, 0)} % done, condition {self._number()} of {self._units} "

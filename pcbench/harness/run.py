@@ -197,8 +197,8 @@ def _do(
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    work, several = sum(unit.cost for unit in plan.units), request["workers"] > 1 or request["engine"] == "ray"
-    progress = RunProgress(workspace.folder, len(plan.units), work, console, several=several)
+    several = request["workers"] > 1 or request["engine"] == "ray"
+    progress = RunProgress(workspace.folder, plan.units, console, several=several)
     listener = _Keeper(workspace, progress)
     with progress:
         # Also if all units are done, because the parts may be another network's.
@@ -207,7 +207,7 @@ def _do(
         left = {unit.path for unit in todo}
         for unit in plan.units:
             if unit.path not in left:
-                progress.skip(unit.cost)
+                progress.skip(unit)
         if todo:
             engine.get().run(todo, _Reader(workspace), listener)
     return listener, progress.waited_share
@@ -323,7 +323,7 @@ class _Keeper:
 
     def begun(self, unit: Unit) -> None:
         """Show what is being worked on."""
-        self._progress.begin(unit.title)
+        self._progress.begin(unit)
 
     def step(self, work: float, images: int) -> None:
         """Count work inside a unit."""
@@ -336,14 +336,14 @@ class _Keeper:
     def done(self, unit: Unit, part: Part) -> None:
         """Keep a part."""
         self._workspace.write_part(unit.path, part)
-        self._progress.end(unit.cost)
+        self._progress.end(unit)
 
     def failed(self, unit: Unit, failure: Failure) -> None:
         """Record a failure, and log it at once."""
         self.failures.append((unit, failure))
         logger.warning("%s (%s) failed: %s", unit.condition.title, unit.block.words, failure.reason)
         logger.debug("%s", failure.trace)
-        self._progress.end(unit.cost)
+        self._progress.end(unit)
 
 
 def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Failure]]) -> RunError:

@@ -13,7 +13,10 @@ import pytest
 
 from pcbench.cli.status import status_command
 from pcbench.errors import UsageError
+from pcbench.harness.blocks import Block, Unit
+from pcbench.harness.costs import Passes
 from pcbench.harness.progress import RunProgress
+from pcbench.results.conditions import Condition
 from pcbench.results.lock import announce, hold
 
 
@@ -34,8 +37,12 @@ def test_the_status_of_a_run_under_way_is_told(tmp_path: Path, capsys: pytest.Ca
     folder = tmp_path / "run.partial"
     folder.mkdir()
     with hold(tmp_path / "run"):
-        with RunProgress(folder, units=4, work=100, console=None) as progress:
-            progress.skip(25)
+        units = [
+            Unit("scores", Condition("digits-c", "corruption", name, severity=1), Block(0, 1, 0, 1, ""), Passes(25))
+            for name in ("fog", "frost", "snow", "contrast")
+        ]
+        with RunProgress(folder, units, console=None) as progress:
+            progress.skip(units[0])
         shown = status(tmp_path / "run", capsys)
     assert "25 % done, condition 2 of 4" in shown
     assert f"under way (process {os.getpid()} on host" in shown

@@ -42,7 +42,7 @@ class Images:
 
 
 @pytest.fixture
-def counted(network: PredictiveNetwork, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Passes of images through timesteps, counted where every answer of the network comes from."""
     found = {"forward": 0, "gradients": 0, "backward": 0}
     unroll = PredictiveNetwork.unroll_input
@@ -52,7 +52,11 @@ def counted(network: PredictiveNetwork, monkeypatch: pytest.MonkeyPatch) -> dict
         passes = len(inputs) * (timesteps + 1)
         found["gradients" if answered.logits.requires_grad else "forward"] += passes
         if answered.logits.requires_grad:
-            answered.logits.register_hook(lambda _: found.update(backward=found["backward"] + passes))
+
+            def back(_: Tensor) -> None:
+                found["backward"] += passes
+
+            answered.logits.register_hook(back)
         return answered
 
     monkeypatch.setattr(PredictiveNetwork, "unroll_input", counting)
