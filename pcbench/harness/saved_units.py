@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pcbench import files
 from pcbench.harness import work
 from pcbench.harness.blocks import Block, Unit
+from pcbench.harness.costs import Passes
 from pcbench.results.conditions import Condition, slug
 
 _CONDITION = {
@@ -33,13 +34,17 @@ _BLOCK = {
     "stop": pa.int64(),
     "sha256": pa.string(),
 }
+_PASSES = {
+    "forward": pa.float64(),
+    "gradients": pa.float64(),
+    "usual": pa.float64(),
+}
 _UNIT = {
     "work": pa.string(),
-    "passes": pa.float64(),
     "after": pa.list_(pa.field("element", pa.string())),
     "detail": pa.string(),
 }
-_SCHEMA = pa.schema({**_UNIT, **_CONDITION, **_BLOCK}, metadata={"pcbench_units_version": "1"})
+_SCHEMA = pa.schema({**_UNIT, **_PASSES, **_CONDITION, **_BLOCK}, metadata={"pcbench_units_version": "1"})
 
 
 def unit_row(unit: Unit) -> dict[str, Any]:
@@ -47,8 +52,8 @@ def unit_row(unit: Unit) -> dict[str, Any]:
     return {
         **dataclasses.asdict(unit.condition),
         **dataclasses.asdict(unit.block),
+        **dataclasses.asdict(unit.passes),
         "work": unit.work,
-        "passes": float(unit.passes),
         "after": list(unit.after),
         "detail": unit.detail,
     }
@@ -62,7 +67,8 @@ def unit_from(row: Mapping[str, Any]) -> Unit:
     """
     condition = Condition(**{name: row[name] for name in _CONDITION})
     block = Block(**{name: row[name] for name in _BLOCK})
-    return Unit(row["work"], condition, block, row["passes"], tuple(row["after"]), row["detail"])
+    passes = Passes(**{name: row[name] for name in _PASSES})
+    return Unit(row["work"], condition, block, passes, tuple(row["after"]), row["detail"])
 
 
 def write_units(units: Sequence[Unit], path: Path) -> None:
@@ -104,7 +110,7 @@ def check_units(units: Sequence[Unit], suites: Collection[str]) -> None:
         names = (slug(unit.condition.suite), slug(unit.condition.name), unit.detail or "none")
         if unit.work not in known or unit.condition.suite not in suites:
             raise ValueError(f"the unit {unit.path} is of no known work or suite")
-        if not 0 <= block.start < block.stop or not 0 <= block.number < block.of or not 0 <= unit.passes < float("inf"):
+        if not 0 <= block.start < block.stop or not 0 <= block.number < block.of or not 0 <= unit.cost < float("inf"):
             raise ValueError(f"the unit {unit.path} has an impossible block or cost")
         if unit.path in paths or not paths.issuperset(unit.after) or any(part in (".", "..", "") for part in names):
             raise ValueError(f"the unit {unit.path} is there twice, misnamed, or before what it needs")
