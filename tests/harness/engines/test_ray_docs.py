@@ -1,0 +1,145 @@
+"""Oracles: bash, which reads the script without running it; the declared options; and the fields of a RayJob.
+
+The fields are those of the definition of `rayjobs.ray.io`, version v1, that KubeRay ships (August 2026), and of
+Kubernetes' pods, as far as the manifest in the docs uses their levels.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pcbench.harness.request import RunOptions
+from pcbench.options import declared
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ray.md").read_text(encoding="utf-8")
+
+# For each level: the type of each field, and which must be there.
+TEXT, WHOLE, NUMBER, YES, TABLE, LIST = str, int, (int, float), bool, dict, list
+LEVELS: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "job": ({"apiVersion": TEXT, "kind": TEXT, "metadata": TABLE, "spec": TABLE}, {"spec"}),
+    "spec": (
+        {
+            **dict.fromkeys(("entrypoint", "jobId", "managedBy", "runtimeEnvYAML", "submissionMode"), TEXT),
+            **dict.fromkeys(("activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"), WHOLE),
+            **dict.fromkeys(("entrypointNumCpus", "entrypointNumGpus"), NUMBER),
+            **dict.fromkeys(("clusterSelector", "rayClusterSpec", "submitterConfig", "submitterPodTemplate"), TABLE),
+            **dict.fromkeys(("shutdownAfterJobFinishes", "suspend"), YES),
+        },
+        {"entrypoint", "rayClusterSpec"},
+    ),
+    "rayClusterSpec": (
+        {"rayVersion": TEXT, "headGroupSpec": TABLE, "workerGroupSpecs": LIST, "enableInTreeAutoscaling": YES},
+        {"headGroupSpec"},
+    ),
+    "headGroupSpec": (
+        {"rayStartParams": TABLE, "template": TABLE, "serviceType": TEXT, "resources": TABLE, "labels": TABLE},
+        {"template"},
+    ),
+    "workerGroupSpecs": (
+        {
+            **dict.fromkeys(("replicas", "minReplicas", "maxReplicas", "numOfHosts", "idleTimeoutSeconds"), WHOLE),
+            **dict.fromkeys(("rayStartParams", "template", "labels", "resources"), TABLE),
+            "groupName": TEXT,
+        },
+        {"groupName", "minReplicas", "maxReplicas", "template"},
+    ),
+    "template": ({"metadata": TABLE, "spec": TABLE}, {"spec"}),
+    "pod": ({"containers": LIST, "volumes": LIST, "nodeSelector": TABLE, "restartPolicy": TEXT}, {"containers"}),
+    "containers": (
+        {
+            **dict.fromkeys(("name", "image", "imagePullPolicy", "workingDir"), TEXT),
+            **dict.fromkeys(("args", "command", "env", "ports", "volumeMounts"), LIST),
+            "resources": TABLE,
+        },
+        {"name", "image"},
+    ),
+    "volumeMounts": ({"name": TEXT, "mountPath": TEXT, "readOnly": YES, "subPath": TEXT}, {"name", "mountPath"}),
+    "volumes": ({"name": TEXT, "persistentVolumeClaim": TABLE, "hostPath": TABLE, "nfs": TABLE}, {"name"}),
+    "resources": ({"requests": TABLE, "limits": TABLE, "claims": LIST}, set()),
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def faults(level: str, found: Any) -> list[str]:
+    """What is wrong with a part of a manifest, and with the parts inside it."""
+    if not isinstance(found, Mapping):
+        return [f"{level}: is not a table"]
+    fields, needed = LEVELS[level]
+    wrong = [f"{level}: lacks {name}" for name in sorted(needed - set(found))]
+    for name, value in found.items():
+        if name not in fields:
+            wrong.append(f"{level}: does not know {name}")
+        elif not isinstance(value, fields[name]):
+            wrong.append(f"{level}.{name}: is of another type")
+        elif name in LEVELS or (level, name) == ("template", "spec"):
+            below = "pod" if level == "template" else name
+            for item in value if isinstance(value, list) else [value]:
+                wrong += faults(below, item)
+    if level == "pod":
+        volumes = {volume["name"] for volume in found.get("volumes", [])}
+        mounted = {mount["name"] for one in found["containers"] for mount in one.get("volumeMounts", [])}
+        wrong += [f"pod: mounts {name}, which is no volume of it" for name in sorted(mounted - volumes)]
+    return wrong
+
+
+def refuse_unknown_options(words: list[str]) -> None:
+    start = words.index("pcbench")
+    assert words[start + 1] == "run"
+    flags = {flag for one in declared(RunOptions).values() for flag in one.flags}
+    given = [word for word in words[start + 2 :] if word.startswith("-")]
+    assert {"--engine", "--workers"} <= set(given) <= flags
+
+
+def test_the_script_for_slurm_is_one_that_bash_reads() -> None:
+    (script,) = blocks("bash")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)  # noqa: S607
+    assert script.startswith("#!/bin/bash\n#SBATCH ")
+    text = script.replace("\\\n", " ")
+    line = next(line for line in text.splitlines() if line.startswith("srun"))
+    words = shlex.split(re.sub(r"\$\(\(.*?\)\)", "64", line))
+    assert words[words.index("--") + 1] == "pcbench"
+    refuse_unknown_options(words)
+
+
+def test_the_manifest_for_kuberay_has_the_fields_of_a_ray_job() -> None:
+    (text,) = blocks("yaml")
+    job = yaml.safe_load(text)
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert faults("job", job) == []
+    refuse_unknown_options(shlex.split(job["spec"]["entrypoint"]))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("entrypoint:", "entrypont:", ["spec: lacks entrypoint", "spec: does not know entrypont"]),
+        ("backoffLimit: 2", 'backoffLimit: "2"', ["spec.backoffLimit: is of another type"]),
+        ("        minReplicas: 4\n", "", ["workerGroupSpecs: lacks minReplicas"]),
+        (
+            "{name: data, mountPath: /data}",
+            "{name: date, mountPath: /data}",
+            ["pod: mounts date, which is no volume of it"] * 2,
+        ),
+    ],
+)
+def test_a_fault_in_a_manifest_is_found(right: str, wrong: str, told: list[str]) -> None:
+    (text,) = blocks("yaml")
+    assert right in text
+    assert faults("job", yaml.safe_load(text.replace(right, wrong))) == told
+
+
+def test_the_page_names_every_option_of_ray() -> None:
+    for name in ("engine", "ray_address", "cpus_per_worker", "gpus_per_worker"):
+        assert f"--{name.replace('_', '-')}" in PAGE
+    assert "pip install 'pcbench[ray]'" in PAGE
