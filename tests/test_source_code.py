@@ -194,7 +194,7 @@ def test_global_names_leave_out_what_is_local() -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on sys.path with modules that must never run."""
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(tmp_path), str(tmp_path / "site-packages"), *sys.path])
     files = {
         "alone_x.py": "raise RuntimeError\nimport pack_x.sub.leaf",
         "pack_x/__init__.py": "raise RuntimeError",
@@ -205,6 +205,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "bare_x/inner/deep.py": "",
         "compiled_x.cpython-311-x86_64-linux-gnu.so": "",
         "profile.py": "",
+        "site-packages/library_x.py": "",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
