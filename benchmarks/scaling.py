@@ -1,11 +1,17 @@
-"""What a run's machinery costs: several workers, the harness beside the network, and memory over many images.
+"""What a run's machinery costs: several workers, Ray, the harness beside the network, and memory over many images.
 
-Three parts, each a ratio; `--only` picks some of them, and all three take less than five minutes.
+Four parts, each a ratio; `--only` picks some of them, and all four take less than six minutes.
 
 `attack_units_two_workers`: attack units a second of two workers with one thread each, over those of one worker with
 one thread in this process; the median of five pairs of rounds, taken turn about. The same units are done each time (PGD
 on pdigits at every timestep, many blocks), and their parts are written. All workers are started, and have done a unit,
 before the first round: how long that took is printed apart. The goal is 1.7 on a machine that does nothing else.
+
+`ray_unit`: the time that a unit takes on one worker of the Ray engine, over that on one worker of the local engine in
+another process, for small units (corruptions of eight images at t = 0, with one thread), whose parts are written; the
+median of pairs of rounds, taken turn about, in one run of this script. What Ray adds to a unit is printed in
+milliseconds, and so is what another process adds to this one. It is left out where Ray is not installed. No goal is
+set: units of real runs take seconds.
 
 `harness_share`: the share of the unit phase of a corruption run of presnet20_cifar10, at the default block size, that
 is neither the network nor making images. The unit phase is the time inside the engine's `run`, once network and images
@@ -21,7 +27,7 @@ them.
 the unit phase: plan, one worker, all parts written. The images are 8 px wide and made when they are asked for, the
 network is a mean; each run has a process of its own. The goal is at most 1.10.
 
-    python benchmarks/scaling.py [--only workers harness memory] [--rounds 5] [--images 50000]
+    python benchmarks/scaling.py [--only workers ray harness memory] [--rounds 5] [--images 50000]
 """
 
 from __future__ import annotations
@@ -49,10 +55,11 @@ from torch import Tensor, nn
 
 from pcbench.catalog import suite_folder
 from pcbench.data.image_source import ImageSource
+from pcbench.extras import is_installed
 from pcbench.harness import run as harness
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Job, SilentMeter
-from pcbench.harness.engines import local
+from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.plan import make_plan
 from pcbench.harness.progress import RunProgress
@@ -64,7 +71,7 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.results.parts import Part
 from pcbench.results.workspace import Workspace, begin
 
-PARTS = ("workers", "harness", "memory")
+PARTS = ("workers", "ray", "harness", "memory")
 STOPPED = "the unit phase is over"
 
 PGD = """
@@ -147,6 +154,49 @@ def workers(folder: Path, rounds: int) -> None:
         print(f"{count} worker(s): {len(units)} units a round, units a second: {rates}")
     ratio = statistics.median(one / two for one, two in zip(seconds[1], seconds[2], strict=True))
     print(f"ratio attack_units_two_workers {ratio:.2f}")
+
+
+def ray_unit(folder: Path, rounds: int) -> None:
+    """Print how much longer a small unit takes on a worker of Ray than on one of the local engine."""
+    if not is_installed("ray"):
+        print("ray_unit is left out: the extra ray is not installed")
+        return
+    suite = own_suite(folder, ("contrast", "gaussian_noise"))
+    options: dict[str, Any] = {"threads": 1, "batch_size": 8, "block_size": 8, "timesteps": 0, "progress": False}
+    request = request_from({"suites": (str(suite),), "images": 64, "engine": "ray", "ray_address": "local", **options})
+    plan = make_plan(request)
+    units = [unit for unit in plan.units if unit.work == "scores"]
+    keeper = Keeper(begin(folder / "run", plan.spec, again=False))
+    job = Job(plan.spec, plan.locations, plan.objects)
+    makers: dict[str, Callable[[], Engine]] = {
+        "this process": lambda: local.make(job, workers=1),
+        "another process": lambda: local.Processes(job, 1),
+        "Ray": lambda: ray.make(job, request, units=len(units)),
+    }
+    engines: dict[str, Engine] = {}
+    try:
+        for name, make in makers.items():
+            start = time.perf_counter()
+            engines[name] = make()
+            engines[name].run(units, lambda _: {}, keeper)
+            print(f"{name}: started, and {len(units)} units, in {time.perf_counter() - start:.1f} s")
+        seconds: dict[str, list[float]] = {name: [] for name in engines}
+        for _ in range(rounds):
+            for name, engine in engines.items():
+                start = time.perf_counter()
+                engine.run(units, lambda _: {}, keeper)
+                seconds[name].append((time.perf_counter() - start) / len(units))
+    finally:
+        for engine in engines.values():
+            engine.close()
+    for name, taken in seconds.items():
+        print(f"{name}: milliseconds a unit: {'  '.join(f'{1000 * each:.2f}' for each in taken)}")
+    inside, process, on_ray = (statistics.median(taken) for taken in seconds.values())
+    print(
+        f"another process adds {1000 * (process - inside):.2f} ms a unit; Ray {1000 * (on_ray - process):.2f} ms more"
+    )
+    ratio = statistics.median(one / two for one, two in zip(seconds["Ray"], seconds["another process"], strict=True))
+    print(f"ratio ray_unit {ratio:.2f}")
 
 
 class Clock:
@@ -331,7 +381,7 @@ def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--rounds", type=int, default=5, help="of the comparison of workers")
+    parser.add_argument("--rounds", type=int, default=5, help="of the comparison of workers and of engines")
     parser.add_argument("--images", type=int, default=50_000, help="of the run whose memory is measured")
     parser.add_argument("--scored-images", type=int, default=1024, help="of the run whose share is measured")
     parser.add_argument("--run-made", nargs=2, metavar=("IMAGES", "FOLDER"), help=argparse.SUPPRESS)
@@ -343,6 +393,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         if "workers" in options.only:
             workers(Path(name) / "workers", options.rounds)
+        if "ray" in options.only:
+            ray_unit(Path(name) / "ray", options.rounds)
         if "harness" in options.only:
             harness_share(Path(name) / "harness", options.scored_images)
     if "memory" in options.only:
