@@ -34,7 +34,6 @@ MOST_PROCESSES = 1024
 """The largest number of processes, or of threads of one: more would only exhaust the machine."""
 
 _SHOWN = 80
-_SAID = 400
 
 
 def asked(where: str, question: Callable[[], _R]) -> _R:
@@ -52,9 +51,7 @@ def asked(where: str, question: Callable[[], _R]) -> _R:
     except PcbenchError:
         raise
     except Exception as error:
-        said = named(error)
-        text = said if len(said) <= _SAID else f"{said[:_SAID]}…"
-        raise DataError(f"{where}: your data raised {text}") from error
+        raise DataError(f"{where}: your data raised {named(error)}") from error
 
 
 def ask_type(where: str, value: object) -> None:

@@ -142,6 +142,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise DefinitionError(path, "is not a text file (UTF-8 expected)") from None
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(path, f"is not valid TOML: {error}") from None
+    except ValueError as error:  # of a text that no path can be
+        raise DefinitionError(path, f"cannot be read ({error})") from None
 
 
 def named_by_file(path: Path) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from pathlib import Path
 _NEARLY_AS_CLOSE = 0.75
 """A name is suggested beside the nearest one if it is at least this share as alike."""
 
+_LONGEST = 500
+"""How much of another library's message, or of a path, is repeated in one of ours, in letters."""
+
 
 class PcbenchError(Exception):
     """The root of all errors that pcbench raises on purpose."""
@@ -54,7 +57,8 @@ class DefinitionError(UsageError):
 
     def __init__(self, path: Path | str, problem: str) -> None:
         self.path = Path(path)
-        super().__init__(f"{path}: {problem}")
+        place = str(path).replace("\n", " ")
+        super().__init__(f"{place:.{_LONGEST}}: {problem}")
 
 
 class ConfigurationError(UsageError):
@@ -107,8 +111,9 @@ def _likeness(name: str, other: str) -> float:
 
 
 def named(error: BaseException) -> str:
-    """Return an exception's type and message in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    """Return an exception's type and message in one line, and not all of it where it is long."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def first_line(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from pcbench.network.update import Hyperparameters
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _ROUNDING = 1e-9
+_WHAT = "a configuration is the path of a TOML file or a table with the same keys"
 
 
 class HyperparameterTable(Definition):
@@ -91,9 +92,11 @@ def read_configuration(config: str | Path | Mapping[str, Any]) -> NetworkConfigu
         raw = asked(source, lambda: {str(key): plain_tables(value) for key, value in config.items()})
     elif isinstance(config, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # users give anything
         source = config if isinstance(config, str) else path_text(config)
+        if "\n" in source or not source:
+            raise UsageError(f"{_WHAT}; for the text of a file give tomllib.loads(text) (got {shown(config)})")
         raw = read_toml(Path(source))
     else:
-        raise UsageError(f"a configuration is a TOML file or a table with the same keys (got {shown(config)})")
+        raise UsageError(f"{_WHAT} (got {shown(config)})")
     table = parse_definition(NetworkTable, raw, source)
     if min(table.input_size) < 1:
         raise ConfigurationError(f"{source}: input_size is (channels, height, width), each at least 1")

@@ -111,11 +111,11 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     paths = [pcoder.path for pcoder in configuration.table.pcoders]
     shape = configuration.table.input_size
     first = next(backbone.parameters(), torch.empty(0))
-    # Any fixed pattern that is not constant is suitable.
-    probe = torch.linspace(-1, 1, shape[0] * shape[1] * shape[2], dtype=first.dtype, device=first.device)
-    probe = probe.sin_().reshape(1, *shape)
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
+            # Any fixed pattern that is not constant is suitable.
+            probe = torch.linspace(-1, 1, math.prod(shape), dtype=first.dtype, device=first.device)
+            probe = probe.sin_().reshape(1, *shape)
             cut = cut_backbone(backbone, paths)
             expected = logits_of(cut.module(probe.clone()))
             drives, logits = cut.observe(probe.clone())
@@ -188,9 +188,9 @@ def _check_prediction(
     shape, below = shapes[index + 1], shapes[index]
     try:
         predicted = predicted_shape(predictor, shape)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # layers are given whatever is written
         problem = first_line(error)
-        raise configuration.problem(index, f"the predictor cannot take e_{index + 1} {shape}: {problem}") from None
+        raise configuration.problem(index, f"the predictor cannot take e_{index + 1} {shape}: {problem}") from error
     if predicted != below:
         raise configuration.problem(
             index,

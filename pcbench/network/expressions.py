@@ -86,9 +86,9 @@ def _module(node: ast.expr, imports: Mapping[str, str]) -> nn.Module:
     options = {str(keyword.arg): _argument(keyword.value, imports) for keyword in node.keywords}
     try:
         return layer(*arguments, **options)
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except Exception as error:
         problem = first_line(error)
-        raise ConfigurationError(f"{ast.unparse(node)!r} is refused by PyTorch: {problem}") from None
+        raise ConfigurationError(f"{ast.unparse(node)!r} is refused by PyTorch: {problem}") from error
 
 
 def _argument(node: ast.expr, imports: Mapping[str, str]) -> Any:

@@ -30,7 +30,7 @@ def predicted_shape(predictor: nn.Module, shape: Shape) -> Shape:
     """Return the shape that a predictor makes of one representation, without computing anything.
 
     Raises:
-        RuntimeError, ValueError: PyTorch's own complaint, where the representation does not fit the predictor.
+        Exception: PyTorch's own complaint, of any type, where the representation does not fit the predictor.
     """
     with torch.no_grad():
         weightless = copy.deepcopy(predictor).to("meta").eval()

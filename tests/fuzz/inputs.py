@@ -344,6 +344,8 @@ class Odd(Grey):
             "timesteps": lambda: torch.stack([logits, logits]),
             "nan": lambda: logits * float("nan"),
             "whole": logits.long,
+            "complex": lambda: logits.to(torch.complex64),
+            "fails on several": lambda: logits if len(x) == 1 else x[99],
             "numpy": lambda: logits.detach().numpy(),
             "fails": lambda: x[99],
             "random": lambda: logits + torch.rand_like(logits),
@@ -351,7 +353,20 @@ class Odd(Grey):
         return answers[self.manner]()
 
 
-ODD = ("tuple", "dict", "none", "vector", "timesteps", "nan", "whole", "numpy", "fails", "random")
+ODD = (
+    "tuple",
+    "dict",
+    "none",
+    "vector",
+    "timesteps",
+    "nan",
+    "whole",
+    "numpy",
+    "fails",
+    "random",
+    "complex",
+    "fails on several",
+)
 MODELS: dict[str, Callable[[], Any]] = {
     "grey": Grey,
     "evaluated": lambda: Grey().eval(),

@@ -17,7 +17,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
-from fuzz import inputs
+from fuzz import inputs, networks
 from hypothesis import strategies as st
 
 import pcbench
@@ -66,7 +66,7 @@ def words(draw: st.DrawFn, options: dict[str, st.SearchStrategy[Any]]) -> dict[s
     return found
 
 
-@fuzzed(0.35)
+@fuzzed(0.3)
 @hypothesis.given(data=st.data())
 def test_data(data: st.DataObject) -> None:
     value = data.draw(inputs.data_sets())
@@ -89,7 +89,7 @@ CORRUPT = {
 CORRUPTIONS = ("gaussian_noise", "contrast", "pixelate", "fog", "brightness", "jpeg_compression", "gausian_noise")
 
 
-@fuzzed(0.3)
+@fuzzed(0.2)
 @hypothesis.given(data=st.data())
 def test_corrupt(data: st.DataObject) -> None:
     name = data.draw(st.one_of(st.sampled_from(CORRUPTIONS), st.sampled_from(CORRUPTIONS), inputs.junk()))
@@ -138,6 +138,27 @@ def test_load(data: st.DataObject) -> None:
     images = data.draw(st.one_of(st.just(torch.full((2, 3, 8, 8), 0.5)), drawn))
     options = words(data.draw, LOAD)
     result_or_refusal(lambda: models.load(model, **options).logits(images))
+
+
+NORMALISATION = st.one_of(
+    st.sampled_from([[0.5, 0.5, 0.5], (0.5,), 0.5, "0.5", [0, 0, 0], np.ones(3), torch.ones(3), [1, 1, "1/2"]]),
+    inputs.junk(),
+)
+
+
+@fuzzed(0.15)
+@hypothesis.given(data=st.data())
+def test_predify(data: st.DataObject) -> None:
+    backbone, table = data.draw(networks.backbones()), data.draw(networks.configurations())
+    options = words(data.draw, {"mean": NORMALISATION, "std": NORMALISATION})
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = images.permute(0, 1, 3, 2) if data.draw(st.booleans()) else images
+
+    def ask() -> None:
+        network = pcbench.predify(backbone, table, **options)
+        models.load(network, timesteps=1).logits(images)
+
+    result_or_refusal(ask)
 
 
 RUN = {
