@@ -1,5 +1,8 @@
 """How arguments are read: numbers in their natural spellings, lists of one, and calls with a word that is not known.
 
+A number is taken in any type, and as text as the command line writes it: a whole number in digits ("5"), any other
+number also as a decimal or a fraction ("0.03", "8/255"). True and False are no numbers.
+
 Nothing heavy is imported here: numbers of NumPy and PyTorch are known by what they can do.
 """
 
@@ -10,6 +13,7 @@ import inspect
 import math
 import operator
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
@@ -34,6 +38,7 @@ MOST_PROCESSES = 1024
 """The largest number of processes, or of threads of one: more would only exhaust the machine."""
 
 _SHOWN = 80
+_DIGITS = re.compile(r"[+-]?[0-9]{1,40}")  # Python's own int() also takes 1_000 and figures of other scripts
 
 
 def asked(where: str, question: Callable[[], _R]) -> _R:
@@ -134,11 +139,13 @@ def _float(value: Rational | int) -> float:
 
 
 def whole(value: object) -> object:
-    """Return a whole number, whatever type it is of, as an int; anything else is returned unchanged."""
+    """Return a whole number, whatever type it is of or written in digits, as an int; anything else unchanged."""
     found = plain(value)
     if isinstance(found, float):
         return int(found) if found.is_integer() else found
-    if isinstance(found, bool | str):
+    if isinstance(found, str):
+        return int(found) if _DIGITS.fullmatch(found) else found
+    if isinstance(found, bool):
         return found
     try:
         return operator.index(cast("Any", found))

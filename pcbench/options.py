@@ -304,7 +304,10 @@ def _text(value: object) -> object:
     if isinstance(value, PathLike):
         return path_text(cast("PathLike[str]", value))
     named = (type(value).__module__, type(value).__name__)
-    return str(value) if named == ("torch", "device") else value  # PyTorch is not imported here
+    found = plain(value)
+    # A number stands for its digits. PyTorch, whose device is a text here too, is not imported.
+    is_number = isinstance(found, int) and not isinstance(found, bool)
+    return str(found) if is_number or named == ("torch", "device") else found
 
 
 _READERS: Mapping[Any, Callable[[object], object]] = {bool: plain, int: whole, float: number, Path: _path, str: _text}

@@ -18,10 +18,22 @@ from pcbench.arguments import a_word, listed, number, plain, plain_tables, publi
 from pcbench.errors import UnknownNameError, UsageError
 
 THREE: tuple[Any, ...] = (3, 3.0, np.int64(3), np.uint8(3), np.float32(3), np.array(3), torch.tensor(3), Fraction(6, 2))
-NO_WHOLE_NUMBER: tuple[Any, ...] = (True, np.True_, torch.tensor(True), 2.5, "3", None, float("nan"), float("inf"), 3j)
+NO_WHOLE_NUMBER: tuple[Any, ...] = (
+    True,
+    np.True_,
+    torch.tensor(True),
+    2.5,
+    "3.0",
+    "three",
+    "",
+    None,
+    float("nan"),
+    float("inf"),
+    3j,
+)
 
 
-@pytest.mark.parametrize("written", [*THREE, Decimal(3), torch.tensor([3])], ids=repr)
+@pytest.mark.parametrize("written", [*THREE, Decimal(3), torch.tensor([3]), "3", "+03"], ids=repr)
 def test_a_whole_number_is_one_in_any_type(written: object) -> None:
     assert whole(written) == 3
     assert type(whole(written)) is int

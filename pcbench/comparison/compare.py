@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench.arguments import public
 from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
 from pcbench.errors import UsageError
@@ -71,6 +72,7 @@ class ComparedRow:
     """The accuracies of both within it."""
 
 
+@public()
 def compare_timesteps(run: Run) -> list[ComparedRow]:
     """Compare every timestep of a run with the first, t = 0.
 
@@ -87,6 +89,7 @@ def compare_timesteps(run: Run) -> list[ComparedRow]:
     return rows
 
 
+@public()
 def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[ComparedRow]:
     """Compare two runs at the timesteps they share and, where these differ, at the last timestep of each.
 

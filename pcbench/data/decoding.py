@@ -42,7 +42,7 @@ _WRONG_FILES = {
 }
 # Pillow's warnings of a TIFF whose tags lie beyond its end.
 _DAMAGE_WARNINGS = ("Truncated File Read", "Tag data larger than file")
-_SKIP = "leave out what is damaged with skip_damaged (--skip-damaged)"
+_SKIP = "let pcbench run leave it out (skip_damaged, --skip-damaged)"
 _STRICT = threading.Lock()
 
 

@@ -30,7 +30,8 @@ def class_folders(path: Path) -> list[str]:
     """Return the names of the folders in a folder, sorted as texts; hidden ones are passed over.
 
     Raises:
-        DataError: There is no such folder, it holds none or a broken link, or these are splits and not classes.
+        DataError: There is no such folder, it holds none or a broken link, these are splits and not classes, or it
+            holds nothing but the folder that holds the classes.
     """
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder of images")
@@ -40,6 +41,11 @@ def class_folders(path: Path) -> list[str]:
             f"{path}: holds no folders; images are expected in one folder per class{_labelled_beside(path)}"
         )
     _refuse_splits(path, names)
+    if len(names) == 1 and _is_wrapper(path / names[0]):
+        raise DataError(
+            f"{path}: holds one folder alone, {names[0]}, which holds folders itself and no images; if these are "
+            f"the classes, give {path / names[0]}"
+        )
     return names
 
 
@@ -146,6 +152,12 @@ def _refuse_splits(path: Path, names: list[str]) -> None:
     chosen = next((held[split] for split in ("test", "validation") if split in held), None)
     remedy = f"give one of them, such as {path / chosen}" if chosen else "give a folder that holds test images"
     raise DataError(f"{path}: {', '.join(splits)}: the folder of a split is not a class; {remedy}")
+
+
+def _is_wrapper(path: Path) -> bool:
+    """Return whether a folder that lies alone in another holds folders, perhaps of classes, and no images."""
+    inside = [entry.name for entry in _entries(path) if _is_folder(entry)]
+    return bool(inside) and not any(map(is_split_name, inside)) and not loose_images(path)
 
 
 def _holds_folders(path: Path) -> bool:

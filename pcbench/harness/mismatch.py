@@ -13,6 +13,8 @@ from pcbench.percent import percent
 _FEWEST = 8
 # From this share on, predictions are nearly one class; it must be more than that of any label.
 _NEARLY, _MORE = 0.95, 0.3
+# From this share of predictions one below the label on, labels run from 1.
+_SHIFTED = 0.5
 _BEGINNING = "WARNING: labels and network may not belong together"
 
 
@@ -35,6 +37,11 @@ def mismatch(clean: pa.Table, facts: ModelFacts) -> str | None:
         return (
             f"{_BEGINNING}: {percent(share)} % of the predictions on clean images at t = 0 are class {predicted}{name}"
             "; likely reasons: weights that were not loaded, pixels normalised twice or not at all, or of another range"
+        )
+    if accuracy <= 1 / facts.classes and labels.min() >= 1 and np.mean(predictions == labels - 1) > _SHIFTED:
+        return (
+            f"{_BEGINNING}: {percent(accuracy)} % of {len(labels)} clean images are right at t = 0, but most "
+            "predictions are one below the label: labels run from 1, the network's outputs from 0; give labels - 1"
         )
     if facts.class_names is not None and accuracy <= 1 / facts.classes:
         return (

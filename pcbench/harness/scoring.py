@@ -35,9 +35,14 @@ def check_logits(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequenc
     bad = torch.nonzero(~torch.isfinite(logits).all(dim=2))
     if len(bad):
         timestep, image = (int(index) for index in bad[0])
+        where = f"its logits at t = {timestep} are not finite for image {ids[image]!r}"
+        if timestep == 0:  # what the network gives by itself, ahead of all updates
+            raise DivergenceError(
+                f"the network gives NaN or infinity: {where}; look at its weights, and for a division by zero or an "
+                "overflow in its own code"
+            )
         raise DivergenceError(
-            f"the network diverges: its logits at t = {timestep} are not finite for image {ids[image]!r}; "
-            "lower the error weights or use fewer `timesteps`"
+            f"the network diverges: {where}; use fewer `timesteps`, or lower the error weights where it has some"
         )
 
 

@@ -22,7 +22,7 @@ from pcbench.network.update import Hyperparameters
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _ROUNDING = 1e-9
-_WHAT = "a configuration is the path of a TOML file or a table with the same keys"
+_WHAT = "a configuration is a TOML file or a table with the same keys"
 
 
 class HyperparameterTable(Definition):

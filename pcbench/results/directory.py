@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pcbench import files
+from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.results.run_spec import RunSpec, read_spec
@@ -119,6 +120,7 @@ def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any]) -> N
     write_json(folder / MANIFEST, table)
 
 
+@public()
 def open_run(folder: Path | str, *, verify: bool = True) -> Run:
     """Open a finished run.
 

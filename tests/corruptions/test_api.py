@@ -146,7 +146,7 @@ def test_numbers_of_any_type_draw_the_same_noise(small_images: torch.Tensor, sev
     [
         (("fog", True), "there is no severity True; the severities of fog are from 1 to 5"),
         (("fog", 2.5), "there is no severity 2.5"),
-        (("fog", "3"), "there is no severity '3'"),
+        (("fog", "3.5"), "there is no severity '3.5'"),
         (("fog", np.zeros(3)), "there is no severity array"),
         ((3, 1), "a corruption is a name"),
         (("fog", 1, {"seed": True}), "`seed` is a whole number"),

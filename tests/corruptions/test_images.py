@@ -82,6 +82,7 @@ def test_numbers_and_ids_in_other_types_are_the_same() -> None:
         (np.int64(3), np.uint8(0), np.arange(2)),
         (torch.tensor(3), 0, [0, "1"]),
         (3.0, 0, None),
+        ("3", "0", ["0", 1]),
     ]:
         np.testing.assert_array_equal(corrupt(PIXELS, "gaussian_noise", severity, seed=seed, ids=ids), EXPECTED)
     for severity in (True, np.True_, 0, 6, 2.5, "high", None):

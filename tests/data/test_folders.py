@@ -305,6 +305,16 @@ def test_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         open_source(f"imagefolder:{root}", preprocessing=Preprocessing())
 
 
+@pytest.mark.parametrize("source", ["imagefolder", "imagenet", "imagenet-subset"])
+def test_a_folder_around_the_folder_of_classes_is_no_class(tmp_path: Path, source: str) -> None:
+    # Archives often hold one folder, which holds the data: its name would be the only class.
+    root = grey_tree(tmp_path / "archive", {"photos/n01440764/1.png": 1, "photos/n02102040/1.png": 2})
+    with pytest.raises(DataError, match=r"archive: holds one folder alone, photos, .* give \S+/archive/photos$"):
+        open_source(f"{source}:{root}", preprocessing=Preprocessing())
+    one_class = grey_tree(tmp_path / "one", {"cat/1.png": 3, "cat/kittens/1.png": 4})
+    assert greys_and_labels(one_class) == [(3, 0), (4, 0)]
+
+
 def test_images_with_equal_bytes_are_allowed(tmp_path: Path) -> None:
     assert greys_and_labels(grey_tree(tmp_path / "photos", {"cat/1.png": 7, "cat/2.png": 7})) == [(7, 0), (7, 0)]
 

@@ -5,6 +5,7 @@ Accuracy is then 1 only if labels, pixels and the images left out are the right 
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 import pcbench
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DamagedImageError, DataError, UsageError
+from pcbench.harness.engines.base import Failure, told
 from pcbench.results.directory import Run
 
 CLASSES = 5
@@ -104,6 +106,16 @@ def test_a_picture_of_another_size_is_no_fault_of_the_model(folder: Path, measur
         measured()
 
 
+def test_another_process_tells_of_an_image_what_this_one_would() -> None:
+    raised = DamagedImageError("c1/2.png: is a damaged or truncated image file")
+    failure = copy.deepcopy(told(Failure(str(raised), "the traceback", raised), " (on node 2)"))
+    assert type(failure.error) is DamagedImageError
+    assert str(failure.error) == failure.reason == f"{raised} (on node 2)"
+    assert failure.error.__notes__ == ["the traceback"]
+    own = told(Failure("ValueError: of the user's own", "the traceback", ValueError("of the user's own")))
+    assert own == Failure("ValueError: of the user's own", "the traceback")
+
+
 def test_damaged_files_are_left_out_counted_and_listed(folder: Path, measured: Callable[..., Run]) -> None:
     whole = measured(skip_damaged=True)
     assert accuracy(whole) == (1.0, 20)
@@ -119,7 +131,7 @@ def test_damaged_files_are_left_out_counted_and_listed(folder: Path, measured: C
     assert run.key != whole.key
     assert run.spec.suites[0].subset
     assert accuracy(measured(skip_damaged=True, images=10)) == (1.0, 10)
-    assert accuracy(measured(skip_damaged=True, leave_out="8")) == (1.0, 10)
+    assert accuracy(measured(skip_damaged=True, leave_out=8)) == (1.0, 10)
 
 
 def test_nothing_is_measured_of_damaged_files_alone(folder: Path, measured: Callable[..., Run]) -> None:

@@ -60,6 +60,16 @@ def test_labels_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("names", [NAMES, None])
+def test_labels_that_run_from_1(names: tuple[str, ...] | None) -> None:
+    labels = [*range(1, 6)] * 4  # five classes of data, ten outputs: all labels are inside, none is right
+    warning = mismatch(table(labels, [label - 1 for label in labels]), facts(names))
+    assert warning is not None
+    assert "0.0 % of 20 clean images are right at t = 0" in warning
+    assert warning.endswith("labels run from 1, the network's outputs from 0; give labels - 1")
+    assert mismatch(table(labels, [label + 1 for label in labels]), facts(None)) is None
+
+
+@pytest.mark.parametrize("names", [NAMES, None])
 def test_predictions_of_one_class(names: tuple[str, ...] | None) -> None:
     warning = mismatch(table(RIGHT, [4] * 19 + [9]), facts(names))
     assert warning is not None

@@ -320,10 +320,35 @@ module = "[5]"
     assert network.unroll_input(torch.rand(2, 3, 16, 16), 2).logits.shape == (3, 2, 10)
 
 
-@pytest.mark.parametrize("config", [None, 3, [1]])
+@pytest.mark.parametrize("config", [None, 3, [1], "", "input_size = [3, 8, 8]\n[[pcoders]]\nmodule = 'first'\n"])
 def test_what_is_not_a_configuration_is_refused(config: Any) -> None:
     with pytest.raises(UsageError, match="a configuration is a TOML file or a table"):
         pcbench.predify(nn.Sequential(nn.Conv2d(3, 4, 3)), config)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"predictor": "Conv2d(4, 3, 3, 0)"}, "the predictor cannot take e_1 .* integer division or modulo by zero"),
+        ({"predictor": f"Conv2d(4, 3, {10**30})"}, "is refused by PyTorch"),
+        ({"input_size": [3, 10**30, 8]}, "the backbone cannot run on"),
+        ({"input_size": [3, 10**7, 10**7]}, "the backbone cannot run on"),
+        ({"input_size": torch.rand(3, 64, 64)}, "input_size.0"),
+    ],
+)
+def test_numbers_that_no_layer_takes_are_refused_in_one_line(change: dict[str, Any], message: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pcoder = {"module": "0", **{key: value for key, value in change.items() if key == "predictor"}}
+    size = change.get("input_size", [3, 8, 8])
+    with pytest.raises(UsageError, match=message) as caught:
+        pcbench.predify(net, {"input_size": size, "pcoders": [pcoder]})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 800
+
+
+def test_a_path_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="cannot be read"):
+        pcbench.predify(nn.Sequential(nn.Conv2d(3, 4, 3)), "\0.toml")
 
 
 def test_channels_are_normalised_by_numbers_of_any_type() -> None:

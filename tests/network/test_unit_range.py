@@ -51,7 +51,7 @@ def test_what_is_not_images_in_the_unit_range_is_named(model: TimestepModel, ima
             asked(wrong, 0) if asked is model else asked(wrong)
 
 
-@pytest.mark.parametrize("wrong", ["2", "x", 2.5, -1, True, None, [1], float("nan"), 1j])
+@pytest.mark.parametrize("wrong", ["2.0", "x", 2.5, -1, True, None, [1], float("nan"), 1j])
 def test_what_is_not_a_number_of_updates_is_named(model: TimestepModel, images: Tensor, wrong: Any) -> None:
     for ask in (model.at, lambda timesteps: model(images, timesteps)):
         with pytest.raises(UsageError, match=r"timesteps is .* whole number from 0"):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pcbench.errors import DataError, UsageError
+from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.files import MARKER
 from pcbench.results.directory import Run, foreign_files, list_report, open_run, partial_folder
 from pcbench.results.run_spec import RunSpec
@@ -33,6 +33,11 @@ def test_a_run_is_read_back_as_written(tmp_path: Path, finish: Finish, spec: Run
     assert table["queries"].isna().tolist() == [False, True]
     assert found.representations().empty
     assert not partial_folder(tmp_path / "run").exists()
+
+
+def test_a_word_that_opening_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"option 'verfy' does not exist; did you mean 'verify'\?"):
+        open_run(tmp_path, verfy=False)  # pyright: ignore[reportCallIssue]
 
 
 def test_an_unfinished_run_is_never_taken_for_a_whole_one(tmp_path: Path, spec: RunSpec) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
-from pcbench.errors import PcbenchError, named
+from pcbench.errors import DataError, PcbenchError, named
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job, Made, Meter
 from pcbench.models.model import Model
@@ -138,6 +138,22 @@ def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
     except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units continue
         return Failure(reason_of(error), traceback.format_exc(), error)
     return Part(made.table, machine_kind(context.locations.device), made.files)
+
+
+def told(failure: Failure, where: str = "") -> Failure:
+    """Return a failure as another process is told of it.
+
+    The user's own exceptions may not exist there; that the data is at fault is kept, since a run ends otherwise then.
+
+    Args:
+        failure: What failed in this process.
+        where: What is added to the reason of data that cannot be read.
+    """
+    if not isinstance(failure.error, DataError):
+        return Failure(failure.reason, failure.trace)
+    error = type(failure.error)(failure.reason + where)
+    error.add_note(failure.trace)
+    return Failure(str(error), failure.trace, error)
 
 
 def reason_of(error: Exception) -> str:

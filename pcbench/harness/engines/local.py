@@ -35,6 +35,7 @@ from pcbench.harness.engines.base import (
     opened,
     perform,
     report,
+    told,
 )
 from pcbench.models.model import Model
 from pcbench.results.parts import Part
@@ -246,7 +247,7 @@ def work() -> None:
     while True:
         task: tuple[Unit, Inputs] = tasks.get()
         outcome = perform(*task, context)
-        pipe.send(Failure(outcome.reason, outcome.trace) if isinstance(outcome, Failure) else outcome)
+        pipe.send(told(outcome) if isinstance(outcome, Failure) else outcome)
 
 
 def _receive(pipe: Connection, tasks: queue.Queue[Any]) -> None:

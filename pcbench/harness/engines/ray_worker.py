@@ -112,15 +112,13 @@ class Worker:
         """
         import torch
 
-        from pcbench.errors import DataError
-        from pcbench.harness.engines.base import Failure, perform
+        from pcbench.harness.engines.base import Failure, perform, told
 
         context = self._open(job)
         torch.set_num_threads(context.settings.threads)
         outcome = perform(unit, inputs, context)
         if isinstance(outcome, Failure):
-            where = f" (on {node()})" if isinstance(outcome.error, DataError) else ""
-            outcome = Failure(outcome.reason + where, outcome.trace)
+            outcome = told(outcome, f" (on {node()})")
         return outcome, self._tally.take()
 
     def news(self) -> list[float]:
