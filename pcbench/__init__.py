@@ -25,7 +25,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'pcbench' has no attribute {name!r}")
+if not TYPE_CHECKING:  # a type checker knows the names above, and reports others
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module 'pcbench' has no attribute {name!r}")

@@ -242,6 +242,20 @@ def is_placeholder(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch(r"<\w+>", value) is not None
 
 
+def refuse_placeholders(declaration: type, values: Mapping[str, Any]) -> None:
+    """Refuse values in which a file that `pcbench show RUN --config` printed was not filled in.
+
+    Raises:
+        UsageError: One is still a text in angle brackets.
+    """
+    for name, one in declared(declaration).items():
+        value: object = values.get(name)
+        entries = listed(value) if one.listed else None
+        for entry in (value,) if entries is None else entries:
+            if is_placeholder(entry) or (isinstance(entry, str) and re.search("<(FOLDER|FILE|PATH)>", entry)):
+                raise UsageError(f"`{name}` is {entry!r}: replace what is in angle brackets by what it stands for")
+
+
 def _with_place(one: Declared, text: str, change: Callable[[str], str]) -> str:
     match = re.fullmatch(one.place or "", text, re.DOTALL)
     if match is None or is_placeholder(text):

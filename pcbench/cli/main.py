@@ -35,7 +35,7 @@ from pcbench.cli.status import status_command
 from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
-from pcbench.errors import PcbenchError, UnknownNameError, named
+from pcbench.errors import DefinitionError, PcbenchError, UnknownNameError, named
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
 _FAULT = "this is a bug of pcbench: --debug shows where"
@@ -152,7 +152,9 @@ def main(arguments: list[str] | None = None) -> None:
     except PcbenchError as error:
         if debug:
             raise
-        sys.exit(_fail(str(error), error.exit_code))
+        # A definition is about the keys of a file, which are spelled as in Python.
+        message = str(error) if isinstance(error, DefinitionError) else with_flags(str(error))
+        sys.exit(_fail(message, error.exit_code))
     except ParserError as error:
         sys.exit(_fail(parser_message(error), 2))
     except (KeyboardInterrupt, typer.Abort) as stop:
@@ -199,7 +201,7 @@ def with_flags(message: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    line = with_flags(" ".join(message.split()))
+    line = " ".join(message.split())
     with contextlib.suppress(OSError):  # the terminal may be closed
         typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
     return code

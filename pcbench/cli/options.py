@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from pcbench.options import Declared, declared, read_config, resolved, write_config
+from pcbench.arguments import number
+from pcbench.options import Declared, declared, read_config, refuse_placeholders, resolved, write_config
 
 _CONFIG = "Configuration"
 _OFF = "no_"
@@ -50,6 +51,7 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
         if words["config"] is not None:
             given = read_config(declaration, words["config"])
         given |= _given(ctx, declaration, words)
+        refuse_placeholders(declaration, given)
         values = resolved(declaration, given)
         if words["save_config"] is not None:
             write_config(declaration, given, words["save_config"], verb=verb)
@@ -171,4 +173,6 @@ def _read(one: Declared, word: Any) -> Any:
         return tuple(str(part) for part in word)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     if int in one.kinds and bool not in one.kinds:
         return int(word) if _WHOLE.fullmatch(word) else word
+    if float in one.kinds:
+        return number(word)
     return word.replace("-", "_") if one.is_word else word

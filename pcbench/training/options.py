@@ -34,8 +34,8 @@ class TrainOptions(TypedDict):
     ]
     images: Annotated[int | None, Ge(1), Option("Only this many training images.", _WHAT)]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _WHAT)]
-    epochs: Annotated[int | None, Option("Passes over the images.", _HOW)]
-    batch_size: Annotated[int | None, Option("Images in a step, over all processes.", _HOW)]
+    epochs: Annotated[int | None, Ge(1), Option("Passes over the images.", _HOW)]
+    batch_size: Annotated[int | None, Ge(1), Option("Images in a step, over all processes.", _HOW)]
     optimizer: Annotated[str | None, Option("sgd, rmsprop or adam.", _HOW)]
     learning_rate: Annotated[float | None, Option("Learning rate of the first step.", _HOW)]
     weight_decay: Annotated[float | None, Option("L2.", _HOW)]
@@ -58,7 +58,7 @@ class TuneOptions(TypedDict):
     model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
     data: Annotated[str | None, Option("Validation images; by default the model's own.", place=SOURCE_PLACE)]
     method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
-    rounds: Annotated[int, Option("Trials of the search, steps of the descent.", default=24)]
+    rounds: Annotated[int, Ge(1), Option("Trials of the search, steps of the descent.", default=24)]
     timesteps: Annotated[
         int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; only its answers count.", flags=("--timesteps", "-T"))
     ]

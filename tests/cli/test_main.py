@@ -47,7 +47,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("show",), "RUN is missing; give: pcbench show"),
         (("figure", "name", "run"), "--out is missing; give: pcbench figure"),
         (("check", "RUN", "--against", "x", "--alpha", "much"), "--alpha is a number (got 'much')"),
-        (("tune", "--rounds", "9" * 5000), "--rounds is a whole number (got '999"),
+        (("tune", "--rounds", "9" * 5000), "--rounds is a whole number of at least 1 (got '999"),
         (("run", "--images", "100000"), "holds 360 images"),
         (("run", "--suit", "x"), "--suite"),
         (("list", "modles"), "models"),
@@ -120,6 +120,28 @@ def test_the_version_and_the_lists_are_printed(capsys: pytest.CaptureFixture[str
             main(arguments)
         assert ended.value.code == 0
         assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "says"),
+    [
+        ("run", 'model = "<Own>"', "--model is '<Own>': replace what is in angle brackets by what it stands for"),
+        ("run", 'suites = ["linf", "<FOLDER>/mine"]', "--suite is '<FOLDER>/mine': replace"),
+        ("run", 'data = "imagefolder:<FOLDER>"', "--data is 'imagefolder:<FOLDER>': replace"),
+        # In a file, options are spelled as in Python.
+        ("train", 'epochs = "3"', "run.toml: `epochs` is a whole number of at least 1 (got '3')"),
+        ("tune", "rounds = 0", "run.toml: `rounds` is a whole number of at least 1 (got 0)"),
+        ("agreement", "timesteps = 3", "run.toml: option 'timesteps' does not exist; did you mean 'timestep'"),
+        ("check", 'againts = "x"', "run.toml: option 'againts' does not exist; did you mean 'against'?"),
+        ("check", 'tolerated = "1%"', "run.toml: `tolerated` is a number (got '1%')"),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, verb: str, text: str, says: str
+) -> None:
+    (tmp_path / "run.toml").write_text(text)
+    word = ["RUN", "--against", "x"] if verb == "check" else []
+    assert says in fails(capsys, verb, *word, "--config", str(tmp_path / "run.toml"))
 
 
 @pytest.mark.parametrize("verb", [[], *([name] for name in typer.main.get_command(app).commands)])

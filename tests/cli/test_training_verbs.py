@@ -24,7 +24,7 @@ def _run(*arguments: str) -> int:
         (("train", "--model", "pvgg16"), "say which images are used: give --data "),
         (("train", "--optimizer", "lion"), "optimizer 'lion' does not exist"),
         (("train", "--learning-rate", "-1"), "the learning rate is above 0"),
-        (("train", "--epochs", "0"), "epochs and batch size are at least 1"),
+        (("train", "--epochs", "0"), "--epochs is a whole number of at least 1"),
         (("train", "--seed", "-1"), "seed are at least 0"),
         (("tune", "--method", "guess"), "method 'guess' does not exist"),
         (("tune", "--model", "alexnet_digits"), "feedforward"),
