@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,23 +48,28 @@ def make(job: Job, request: RunOptions, *, units: int) -> Engine:
     Raises:
         UsageError: The cluster cannot be used, or was started for this run and has no place for a worker.
     """
-    needs = _needs(job, request)
-    wanted = request["workers"]
+    needs, asked = _needs(job, request), request["workers"]
     address = cluster_address(request["ray_address"])
-    here = max(int(needs["CPU"]) * wanted, 1)
-    cluster = Cluster(address, cpus=here, model=job.locations.model)
-    room = cluster.room(needs)
-    asked = ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
+    cluster = Cluster(address, cpus=_cpus_here(needs["CPU"], asked), model=job.locations.model)
+    room, each = cluster.room(needs), ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
+    workers = min(_number(asked, room), units)
     if not room and address == "local":
         cluster.close()
-        raise UsageError(f"a worker asks for {asked}, which this machine does not have; see `gpus_per_worker`")
-    if room < wanted:
-        logger.warning("Ray has room for %d of %d workers (%s each); the others begin when it has", room, wanted, asked)
-    return RayActors(
-        _for_other_nodes(job),
-        cluster,
-        _Share(min(wanted, units), needs, job.locations.device, mixed=request["mixed_machines"]),
-    )
+        raise UsageError(f"a worker asks for {each}, which this machine does not have; see `gpus_per_worker`")
+    if room < workers:
+        logger.warning("Ray has room for %d of %d workers (%s each); the others begin when it has", room, workers, each)
+    share = _Share(workers, needs, job.locations.device, mixed=request["mixed_machines"])
+    return RayActors(_for_other_nodes(job), cluster, share)
+
+
+def _number(asked: int | str, room: int) -> int:
+    """Return the number of workers: where none is stated, as many as the cluster has room for."""
+    return asked if isinstance(asked, int) else max(room, 1)
+
+
+def _cpus_here(each: float, asked: int | str) -> int:
+    """Return how many CPUs a cluster of this machine alone says it has: more than there are, where that is asked."""
+    return max(math.ceil(each) * _number(asked, 1), os.cpu_count() or 1)
 
 
 def _for_other_nodes(job: Job) -> Job:
