@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -69,7 +69,11 @@ class Declared:
     def kinds(self) -> tuple[Any, ...]:
         """The types that a value may have, without None."""
         several = get_origin(self.kind) in (Union, UnionType)
-        return tuple(kind for kind in (get_args(self.kind) if several else (self.kind,)) if kind is not NoneType)
+        kinds = get_args(self.kind) if several else (self.kind,)
+        # One of several may have limits of its own.
+        return tuple(
+            get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds if kind is not NoneType
+        )
 
     @property
     def listed(self) -> bool:
@@ -127,7 +131,8 @@ def declared(declaration: type) -> Mapping[str, Declared]:
     for name, hint in get_type_hints(declaration, include_extras=True).items():
         kind, *extras = get_args(hint)
         (option,) = (extra for extra in extras if isinstance(extra, Option))
-        limits = tuple(extra for extra in extras if not isinstance(extra, Option))
+        within = (extra for one in get_args(kind) if get_origin(one) is Annotated for extra in get_args(one)[1:])
+        limits = (*(extra for extra in extras if not isinstance(extra, Option)), *within)
         found[name] = Declared(name, kind, limits, option)
     return found
 
@@ -352,6 +357,9 @@ def _wanted(one: Declared) -> str:
     bounds = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
     low, high = bounds.get("ge"), bounds.get("le")
     word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "of another type")
+    choices = [repr(choice) for kind in one.kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices:
+        word = f"{' or '.join(choices)} or {word}"
     if low is None:
         return f"is {word}" if high is None else f"is {word} of at most {high}"
     return f"is {word} of at least {low}" if high is None else f"is {word} from {low} to {high}"

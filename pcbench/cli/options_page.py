@@ -88,7 +88,12 @@ def _values(one: Declared) -> str:
         return "list of numbers or fractions" if one.joined else "list of texts"
     for kind in one.kinds:
         if get_origin(kind) is Literal:
-            return ", ".join(f"`{word}`" for word in get_args(kind))
+            words = [f"`{word}`" for word in get_args(kind)]
+            return ", ".join([*words, *([_number(one)] if int in one.kinds else [])])
+    return _number(one)
+
+
+def _number(one: Declared) -> str:
     word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "text")
     limits = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
     if len(limits) == 2:

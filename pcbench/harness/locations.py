@@ -46,17 +46,17 @@ class Objects:
     data: Any = None
     """An object with images and labels."""
 
-    def refuse_workers(self, workers: int, engine: str) -> None:
+    def refuse_workers(self, workers: int | str, engine: str) -> None:
         """Refuse to have other processes work on Python objects.
 
         Args:
-            workers: How many work.
+            workers: How many work; ``"auto"`` is one, where there is an object.
             engine: Where they work; one worker of the engine ``"local"`` is this process.
 
         Raises:
             UsageError: There is an object, and a worker in another process.
         """
-        if (engine == "local" and workers == 1) or (self.model is None and self.data is None):
+        if (engine == "local" and workers in (1, "auto")) or (self.model is None and self.data is None):
             return
         what = "model" if self.model is not None else "data"
         form = 'model="module:function"' if self.model is not None else 'data="imagefolder:PATH"'

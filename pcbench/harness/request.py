@@ -126,7 +126,11 @@ class RunOptions(TypedDict):
     spec: Annotated[Path | str | None, Option("A saved plan, which decides what is run.", _RUN, repeats=False)]
     """`pcbench plan` writes one with `--save-spec`. Paths and the device are still given here."""
     again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
-    workers: Annotated[int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work.", _RUN, 1)]
+    workers: Annotated[
+        Annotated[int, Ge(1), Le(MOST_PROCESSES)] | Literal["auto"],
+        Option("Processes that share the work: auto, or a number.", _RUN, "auto"),
+    ]
+    """auto: as many as cores by threads and the memory allow, one a GPU, one for an object of Python."""
     engine: Annotated[
         Literal["local", "ray"],
         Option("local, or ray for the nodes of a cluster.", _RUN, "local", repeats=False),

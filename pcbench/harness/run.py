@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.request import RunOptions
 from pcbench.harness.work.answers import refuse_other_answers
+from pcbench.harness.workers import with_workers
 from pcbench.reports.report import write_report
 from pcbench.results.directory import MANIFEST, PAGE, Run, open_run
 from pcbench.results.environment import machine_kind
@@ -72,8 +74,17 @@ class _Lazy:
     """
 
     def __init__(self, plan: Plan, request: RunOptions) -> None:
-        self._plan, self._request = plan, request
+        self._plan, self._asked = plan, request
         self._made: Engine | None = None
+
+    @cached_property
+    def _request(self) -> RunOptions:
+        return with_workers(self._asked, self._plan)
+
+    @property
+    def several(self) -> bool:
+        """Whether several units are under way at a time."""
+        return self._request["engine"] == "ray" or self._request["workers"] != 1
 
     def get(self) -> Engine:
         """Return the engine."""
@@ -83,7 +94,7 @@ class _Lazy:
             if self._request["engine"] == "ray":
                 self._made = ray.make(job, self._request, units=units)
             else:
-                self._made = local.make(job, workers=min(self._request["workers"], units), model=self._plan.model)
+                self._made = local.make(job, workers=min(int(self._request["workers"]), units), model=self._plan.model)
         return self._made
 
     def close(self) -> None:
@@ -197,8 +208,7 @@ def _do(
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    several = request["workers"] > 1 or request["engine"] == "ray"
-    progress = RunProgress(workspace.folder, plan.units, console, several=several)
+    progress = RunProgress(workspace.folder, plan.units, console, several=bool(todo) and engine.several)
     listener = _Keeper(workspace, progress)
     with progress:
         # Also if all units are done, because the parts may be another network's.

@@ -108,6 +108,16 @@ class _Round:
     again: list[Unit] = field(default_factory=list[Unit])
 
 
+def environment(device: str, number: int) -> dict[str, str]:
+    """Return the environment of a worker: where there are several GPUs and none is named, each worker sees one."""
+    found, gpus = dict(os.environ), torch.cuda.device_count() if device == "cuda" else 0
+    if gpus > 1:
+        visible = found.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        names = visible if len(visible) == gpus else [str(index) for index in range(gpus)]
+        found["CUDA_VISIBLE_DEVICES"] = names[number % gpus]
+    return found
+
+
 class Processes:
     """Several workers, each in its own process.
 
@@ -118,14 +128,18 @@ class Processes:
 
     def __init__(self, job: Job, workers: int) -> None:
         self._job = job
-        self._workers = [self._start() for _ in range(workers)]
+        self._workers = [self._start(number) for number in range(workers)]
 
-    def _start(self) -> _Worker:
+    def _start(self, number: int) -> _Worker:
         ours, theirs = Pipe()
         command = [sys.executable, "-c", "from pcbench.harness.engines.local import work; work()", str(theirs.fileno())]
         # In its own session, because Ctrl-C in the terminal is for the main process only.
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
-            command, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=[theirs.fileno()]
+            command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=[theirs.fileno()],
+            env=environment(self._job.locations.device, number),
         )
         theirs.close()
         worker = _Worker(process, ours)
@@ -188,7 +202,8 @@ class Processes:
             raise RunError(f"a worker ended before it could begin ({_how(code)}); use one worker to see the reason")
         unit = worker.unit
         worker.pipe.close()
-        self._workers[self._workers.index(worker)] = self._start()
+        number = self._workers.index(worker)
+        self._workers[number] = self._start(number)
         if unit is None:
             return
         if state.tries[unit.path] < TRIES:

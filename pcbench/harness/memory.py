@@ -1,0 +1,111 @@
+"""The memory of a worker, known before it works, and the memory that this machine has left."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pcbench.harness.context import configured, load_model
+from pcbench.harness.plan import Plan
+from pcbench.models.model import Model
+
+BASE_BYTES = 600_000_000
+"""A process of Python with PyTorch and the libraries that read images and write tables."""
+_SLACK = 1.3
+"""Buffers of the libraries, and memory that the system's allocator keeps: measured on pdigits and PVGG16."""
+
+
+def worker_memory(plan: Plan, batch_size: int | None = None) -> int | None:
+    """Return how many bytes a worker needs at most, without computing a number.
+
+    The network is followed with tensors that have a shape and no values, and what its graph of one image keeps is
+    counted; an attack's graph grows with every timestep.
+
+    Args:
+        plan: What is run.
+        batch_size: Images in one pass, where it is not the plan's.
+
+    Returns:
+        None where the network cannot be followed in this way.
+    """
+    settings = plan.spec.settings
+    model = plan.model or configured(
+        load_model(plan.locations, plan.objects, plan.spec.model, settings.timesteps), plan.spec
+    )
+    attacks = any(unit.passes.gradients for unit in plan.units)
+    size = _image_size(plan, model)
+    if size is None:
+        return None
+    first, second = (_graph_bytes(model, size, timesteps) for timesteps in (0, min(1, settings.timesteps)))
+    if first is None or second is None:
+        return None
+    steps = settings.timesteps if attacks and not settings.recompute else 1
+    image = first + steps * (second - first)
+    network = sum(tensor.nbytes for tensor in (*model.timestep_model.parameters(), *model.timestep_model.buffers()))
+    return BASE_BYTES + network + round(_SLACK * image * (batch_size or settings.batch_size))
+
+
+def available_memory() -> int | None:
+    """Return how many bytes this process and its children may still take; None where the system does not say.
+
+    A container may have less than its machine.
+    """
+    found = [_line("/proc/meminfo", "MemAvailable:", 1024)]
+    limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if limit is not None and used is not None:
+        found.append(limit - used + (_line("/sys/fs/cgroup/memory.stat", "inactive_file", 1) or 0))
+    known = [amount for amount in found if amount is not None]
+    return max(0, min(known)) if known else None
+
+
+def _image_size(plan: Plan, model: Model) -> tuple[int, int, int] | None:
+    if model.input_size is not None:
+        return model.input_size
+    crop = plan.spec.data.preprocessing.get("crop")
+    return (3, crop, crop) if isinstance(crop, int) else None
+
+
+def _graph_bytes(model: Model, size: tuple[int, int, int], timesteps: int) -> int | None:
+    """Return the bytes that the graph of one image through t = 0 to `timesteps` keeps, the weights aside."""
+    try:
+        network = copy.deepcopy(model.timestep_model).to("meta")
+        weights = {_storage(tensor) for tensor in (*network.parameters(), *network.buffers())}
+        kept: dict[int, Tensor] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            kept[_storage(tensor)] = tensor
+            return tensor
+
+        image = torch.zeros((1, *size), device="meta").requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(keep, _unchanged), torch.enable_grad():
+            network.logits_of_input(network.normalise(image), timesteps)
+    except Exception:  # noqa: BLE001 - a network of the user's own may look at values, which are not there
+        return None
+    return sum(tensor.untyped_storage().nbytes() for storage, tensor in kept.items() if storage not in weights)
+
+
+def _storage(tensor: Tensor | nn.Parameter) -> int:
+    return id(tensor) if tensor.layout is not torch.strided else tensor.untyped_storage()._cdata  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def _unchanged(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _number(path: str) -> int | None:
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(text) if text.isdigit() else None
+
+
+def _line(path: str, name: str, unit: int) -> int | None:
+    try:
+        lines = Path(path).read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    return next((int(line.split()[1]) * unit for line in lines if line.split()[0] == name), None)

@@ -1,0 +1,66 @@
+"""How many workers a run on this machine has where the user names no number."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import torch
+
+from pcbench.harness.memory import available_memory, worker_memory
+from pcbench.harness.plan import Plan
+from pcbench.harness.request import RunOptions
+
+logger = logging.getLogger("pcbench")
+
+_USED_SHARE = 0.8
+"""The share of the memory that is left which workers may take."""
+
+
+def with_workers(request: RunOptions, plan: Plan) -> RunOptions:
+    """Return a request with a number of workers: as asked for, or as many as fit; Ray knows its own cluster's room."""
+    if request["workers"] != "auto" or request["engine"] == "ray":
+        return request
+    return {**request, "workers": fitting_workers(plan)}
+
+
+def fitting_workers(plan: Plan) -> int:
+    """Return how many workers fit, and say so where an object of Python leaves room unused.
+
+    One a GPU; else as many as cores by threads and the memory allow, and no more than there are units.
+    """
+    device = torch.device(plan.locations.device)
+    if device.type == "cuda":
+        room = max(1, torch.cuda.device_count()) if ":" not in plan.locations.device else 1
+    else:
+        room = usable_cores() // plan.spec.settings.threads if device.type == "cpu" else 1
+    room = max(1, min(room, len(plan.units)))
+    if room > 1 and (plan.objects.model is not None or plan.objects.data is not None):
+        what = "model" if plan.objects.model is not None else "data"
+        form = 'model="module:function"' if what == "model" else 'data="imagefolder:PATH"'
+        logger.info("one worker: the %s is an object of Python; with %s there would be %d", what, form, room)
+        return 1
+    if room > 1 and device.type == "cpu":
+        room = _fitting_memory(plan, room)
+    return room
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: a container or a scheduler may leave it less than the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return cores
+    return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() else cores
+
+
+def _fitting_memory(plan: Plan, room: int) -> int:
+    needed, there = worker_memory(plan), available_memory()
+    if needed is None or there is None:
+        return room
+    fitting = max(1, int(_USED_SHARE * there) // needed)
+    if fitting < room:
+        logger.info("%d workers of %d: each needs %.1f GB of memory", fitting, room, needed / 1e9)
+    return min(fitting, room)

@@ -1,0 +1,136 @@
+"""Oracles: numbers of cores, GPUs and bytes that the tests make up; and the memory that a real process took."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import resource
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pcbench.errors import UsageError
+from pcbench.harness import workers
+from pcbench.harness.engines.local import environment
+from pcbench.harness.memory import BASE_BYTES, available_memory, worker_memory
+from pcbench.harness.plan import Plan, make_plan
+from pcbench.harness.request import request_from
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan(request_from({"images": 20, "threads": 2}))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make up a machine."""
+
+    def made(cores: int, memory: float | None = 1e12, needed: int | None = 10**9) -> None:
+        monkeypatch.setattr(workers, "usable_cores", lambda: cores)
+        monkeypatch.setattr(workers, "available_memory", lambda: None if memory is None else int(memory))
+        monkeypatch.setattr(workers, "worker_memory", lambda *_: needed)
+
+    return made
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (400, 106)])
+def test_cores_by_threads_are_used_and_no_more_than_there_are_units(
+    cores: int, expected: int, plan: Plan, machine: Any
+) -> None:
+    machine(cores)
+    assert workers.fitting_workers(plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("memory", "needed", "expected"), [(4e9, 10**9, 3), (5e8, 10**9, 1), (None, 1, 8), (1, None, 8)]
+)
+def test_memory_limits_them(memory: float | None, needed: int | None, expected: int, plan: Plan, machine: Any) -> None:
+    machine(16, memory, needed)
+    assert workers.fitting_workers(plan) == expected
+
+
+def test_one_a_gpu(plan: Plan, machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(16)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+
+    def on(device: str) -> Plan:
+        return dataclasses.replace(plan, locations=dataclasses.replace(plan.locations, device=device))
+
+    assert [workers.fitting_workers(on(device)) for device in ("cuda", "cuda:1", "mps")] == [3, 1, 1]
+
+
+def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [environment("cuda", number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["0", "1", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
+    assert [environment("cuda", number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["4", "GPU-7", "4"]
+    assert (
+        environment("cuda:1", 0)["CUDA_VISIBLE_DEVICES"] == environment("cpu", 0)["CUDA_VISIBLE_DEVICES"] == "4,GPU-7"
+    )
+
+
+def test_an_object_of_python_stays_here_and_the_remedy_is_told(machine: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Images:
+        images, labels = torch.zeros(4, 32, 32, 3, dtype=torch.uint8).numpy(), [0, 1, 2, 3]
+
+    own = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10))
+    machine(16)
+    with caplog.at_level(logging.INFO, logger="pcbench"):
+        plan = make_plan(request_from({"model": own, "data": Images(), "suites": ["digits-c"], "timesteps": 0}))
+        assert workers.fitting_workers(plan) == 1
+    assert 'one worker: the model is an object of Python; with model="module:function" there would be 8' in caplog.text
+
+
+def test_a_number_is_kept_and_anything_else_refused() -> None:
+    assert request_from({})["workers"] == "auto"
+    assert request_from({"workers": "auto"}) == request_from({})
+    assert request_from({"workers": 3})["workers"] == 3
+    for wrong in (0, "many", 2.5, 5000):
+        with pytest.raises(UsageError, match=r"^`workers` is 'auto' or a whole number from 1 to 1024 \(got "):
+            request_from({"workers": wrong})
+
+
+def test_the_number_of_workers_is_not_in_the_key(plan: Plan) -> None:
+    assert make_plan(request_from({"images": 20, "threads": 2, "workers": 7})).spec.key() == plan.spec.key()
+
+
+def test_memory_grows_with_the_batch_by_the_same_bytes(plan: Plan) -> None:
+    one, two, four = (worker_memory(plan, size) for size in (100, 200, 400))
+    assert one is not None
+    assert two is not None
+    assert four is not None
+    assert (four - two) == pytest.approx(2 * (two - one), abs=10)
+    assert one > BASE_BYTES
+
+
+def test_a_network_that_looks_at_values_has_no_known_memory(plan: Plan) -> None:
+    class Looking(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :10] * (1 if float(images.sum()) > 0 else 2)
+
+    assert plan.model is None
+    own = make_plan(request_from({"model": Looking(), "data": "digits", "suites": ["digits-c"], "timesteps": 0}))
+    assert worker_memory(own) is None
+
+
+def test_the_memory_of_a_run_is_about_what_was_told(plan: Plan, tmp_path: Any) -> None:
+    code = (
+        "import resource, pcbench; pcbench.run(suites=['digits-linf'], images=20, epsilons=['8/255'], timesteps=1, "
+        f"out={str(tmp_path / 'run')!r}, progress=False); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    told = worker_memory(plan)
+    assert told is not None
+    assert told / 2 < int(done.stdout.split()[-1]) * 1024 < told * 1.5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+
+
+def test_this_machine_has_memory() -> None:
+    found = available_memory()
+    assert found is None or found > 10**7
