@@ -31,9 +31,12 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make up a machine."""
 
     def made(cores: int, memory: float | None = 1e12, needed: int | None = 10**9) -> None:
+        def worker_memory(_: Plan) -> int | None:
+            return needed
+
         monkeypatch.setattr(workers, "usable_cores", lambda: cores)
         monkeypatch.setattr(workers, "available_memory", lambda: None if memory is None else int(memory))
-        monkeypatch.setattr(workers, "worker_memory", lambda *_: needed)
+        monkeypatch.setattr(workers, "worker_memory", worker_memory)
 
     return made
 

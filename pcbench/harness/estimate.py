@@ -1,0 +1,177 @@
+"""What a run will cost, from its plan alone: nothing is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pcbench.harness.blocks import Unit
+from pcbench.harness.costs import Passes
+from pcbench.harness.memory import worker_memory
+from pcbench.harness.plan import Plan
+from pcbench.harness.workers import fitting_workers
+
+BYTES_A_ROW = 20
+"""Of outcomes and parts, compressed; 17 to 18 were measured on the digits' suites."""
+_REPORT_BYTES = 10_000_000
+_IMAGE_ROW_BYTES = 60
+_HEADROOM = 2
+"""Parts and tables are there at the same time when a run is finished."""
+
+
+@dataclass(frozen=True)
+class WorkCost:
+    """One kind of work in a run."""
+
+    suite: str
+    """The suite that it belongs to."""
+    name: str
+    """What it is: scores, growth, an attack's name, …"""
+    units: int
+    """How many units it makes."""
+    images: int
+    """How many images it is about, each counted once."""
+    passes: Passes
+    """All its passes, at most, and the share that is usually left."""
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Hours of one worker on this machine, as a few measured units tell."""
+
+    low: float
+    """With the fastest units that were seen."""
+    expected: float
+    """In the mean."""
+    high: float
+    """With the slowest ones."""
+    most: float
+    """In the mean, if nothing is skipped and no attack stops early."""
+    seconds: float
+    """How long was measured."""
+    unseen: tuple[str, ...]
+    """Kinds of work that were not measured in this time; their speed is taken from others."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost."""
+
+    model: str
+    """The network."""
+    key: str
+    """The run's key."""
+    units: int
+    """Units of work."""
+    blocks: int
+    """Blocks of images, of the suite that has most."""
+    images: int
+    """Different images."""
+    subset: bool
+    """Whether a suite is run on fewer images than there are."""
+    conditions: int
+    """Different conditions."""
+    work: tuple[WorkCost, ...]
+    """The kinds of work."""
+    forward_passes: float
+    """Passes without a gradient, at most: images times timesteps."""
+    gradient_passes: float
+    """Passes forward and backward, at most."""
+    usual_share: float
+    """The share of all this work that skipping and early stops usually leave."""
+    disk_bytes: int
+    """What the run needs on disk while it is finished."""
+    worker_bytes: int | None
+    """Memory of a worker; None where the network cannot be followed without computing."""
+    workers: int
+    """How many workers fit this machine."""
+    hours: Hours | None = None
+    """Time, where it was measured."""
+    hours_per_shard: float | None = None
+    """The wished duration of a shard."""
+    command: str | None = None
+    """The run that fits a budget."""
+
+    @property
+    def shards(self) -> int | None:
+        """How many shards of one worker take the wished time each; None where no speed was measured, or no wish."""
+        if self.hours is None or self.hours_per_shard is None:
+            return None
+        return max(1, min(self.units, math.ceil(self.hours.high / self.hours_per_shard)))
+
+
+def estimate(plan: Plan) -> Estimate:
+    """Return what a plan costs."""
+    work = tuple(_work(plan.units))
+    total = Passes()
+    for one in work:
+        total += one.passes
+    return Estimate(
+        model=str(plan.spec.model["name"]),
+        key=plan.spec.key(),
+        units=len(plan.units),
+        blocks=max(unit.block.of for unit in plan.units),
+        images=plan.images.num_rows,
+        subset=any(suite.subset for suite in plan.spec.suites),
+        conditions=len({unit.condition.path for unit in plan.units}),
+        work=work,
+        forward_passes=total.forward,
+        gradient_passes=total.gradients,
+        usual_share=total.usual,
+        disk_bytes=_disk_bytes(plan),
+        worker_bytes=worker_memory(plan),
+        workers=fitting_workers(plan),
+    )
+
+
+def kind_of(unit: Unit) -> tuple[str, str]:
+    """Return the suite of a unit, and the name of its kind of work as a reader sees it."""
+    names = {
+        "scores": "clean images" if unit.condition.kind == "clean" else "corrupted images",
+        "growth": "growth of representations",
+        "representations": "representations under noise",
+        "evidence": "checks of gradients",
+        "pictures": "example pictures",
+        "saved": "saved images",
+    }
+    return unit.condition.suite, names.get(unit.work, unit.condition.name)
+
+
+def _work(units: Sequence[Unit]) -> Iterator[WorkCost]:
+    groups: dict[tuple[str, str], list[Unit]] = {}
+    for unit in units:
+        groups.setdefault(kind_of(unit), []).append(unit)
+    for (suite, name), members in groups.items():
+        total = Passes()
+        for unit in members:
+            total += unit.passes.times(len(unit.block))
+        blocks = {(unit.block.start, unit.block.stop) for unit in members}
+        yield WorkCost(suite, name, len(members), sum(stop - start for start, stop in blocks), total)
+
+
+def _disk_bytes(plan: Plan) -> int:
+    settings = plan.spec.settings
+    times, size = settings.timesteps + 1, 3 * max(1, _side(plan)) ** 2
+    rows = kept = 0
+    for unit in plan.units:
+        condition, images = unit.condition, len(unit.block)
+        if unit.work == "attacks":
+            budgets = len(settings.epsilons or ()) or _BUDGETS
+            rows += images * (budgets + 1) * (times if condition.attacked_timestep is None else 1)
+            kept += images * (budgets + 1) * size if settings.save_adversarials else 0
+        elif unit.work in ("scores", "growth", "saved", "representations"):
+            rows += images * times * (_PCODERS if unit.work != "scores" else 1)
+    images = plan.images.num_rows * _IMAGE_ROW_BYTES
+    return _HEADROOM * (rows * BYTES_A_ROW + images + kept * 4) + _REPORT_BYTES
+
+
+_BUDGETS = 8
+"""Budgets of an attack where the plan names none: what the shipped suites have."""
+_PCODERS = 8
+
+
+def _side(plan: Plan) -> int:
+    crop = plan.spec.data.preprocessing.get("crop")
+    stated = plan.facts.input_size
+    return stated[1] if stated is not None else crop if isinstance(crop, int) else 0

@@ -1,0 +1,200 @@
+"""The speed of this machine: a few units of each kind are done on a few images, for a minute at most."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+
+from pcbench.data.image_source import Batch, ImageSource
+from pcbench.errors import UsageError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import Context, Inputs, Job
+from pcbench.harness.costs import PASSES_PER_GRADIENT
+from pcbench.harness.estimate import Hours, kind_of
+from pcbench.harness.plan import Plan
+
+SECONDS = 60.0
+"""How long is measured at most; a single pass, and the corruption of a batch, are not stopped in the middle."""
+_MEASURED = ("growth", "scores", "representations", "saved", "attacks")
+"""Evidence and pictures are made of what these do, and wait for the results of sweeps."""
+_SECONDS_A_SAMPLE = 1.0
+_LARGE_IMAGE, _FEW = 64, 8
+
+
+@dataclass
+class Speeds:
+    """Seconds of a pass, by kind of work and by name, as they were measured."""
+
+    seen: dict[tuple[str, ...], list[float]] = field(default_factory=dict[tuple[str, ...], list[float]])
+    """Seconds of one forward pass of one image, sample by sample."""
+    shares: dict[tuple[str, ...], float] = field(default_factory=dict[tuple[str, ...], float])
+    """What a whole sweep left of its most passes."""
+    seconds: float = 0.0
+
+    def hours(self, units: Sequence[Unit]) -> Hours:
+        """Return how long units take one worker."""
+        low = expected = high = most = 0.0
+        unseen: set[str] = set()
+        for unit in units:
+            rates = self.rates(unit)
+            if _key(unit) not in self.seen:
+                unseen.add(" ".join(kind_of(unit)))
+            whole = unit.passes.most * len(unit.block)
+            left = whole * self.share(unit)
+            mean = sum(rates) / len(rates)
+            low, high = low + min(rates) * left, high + max(rates) * left
+            expected, most = expected + mean * left, most + mean * whole
+        hours = (value / 3600 for value in (low, expected, high, most))
+        return Hours(*hours, seconds=self.seconds, unseen=tuple(sorted(unseen)))
+
+    def share(self, unit: Unit) -> float:
+        """Return the share of a unit's most passes that is expected."""
+        return self.shares.get(_key(unit), unit.passes.usual)
+
+    def rates(self, unit: Unit) -> list[float]:
+        """Return the seconds of a pass that were seen of a unit's kind, else of the same work, else of anything."""
+        alike = _ALIKE.get(unit.work, unit.work)
+        for found in (
+            self.seen.get(_key(unit), []),
+            [rate for key, rates in self.seen.items() if key[0] == alike for rate in rates],
+            [rate for rates in self.seen.values() for rate in rates],
+        ):
+            if found:
+                return found
+        raise UsageError("nothing could be measured in a minute; plan with fewer images, or without `measure`")
+
+
+_ALIKE = {"evidence": "attacks", "pictures": "attacks"}
+
+
+def measure(plan: Plan, seconds: float = SECONDS, clock: Callable[[], float] = time.perf_counter) -> Speeds:
+    """Measure how fast a plan's work is done here.
+
+    Args:
+        plan: What is run.
+        seconds: How long to measure.
+        clock: Returns seconds.
+
+    Raises:
+        RunError, UsageError: The network or the images cannot be opened, or fail.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(plan.spec.settings.threads)
+    try:
+        return _Measuring(plan, seconds, clock).speeds()
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _EnoughError(Exception):
+    """The time of a sample is over."""
+
+
+class _Sample(Context):
+    """A worker's context that reads a few images of each block."""
+
+    def batches(self, unit: Unit, source: ImageSource | None = None) -> Iterator[Batch]:
+        """Yield the images of a unit's shortened block, without comparing them with those planned."""
+        chosen = self.images(unit) if source is None else source
+        yield from chosen.batches(self.settings.batch_size, range(unit.block.start, unit.block.stop))
+
+
+class _Measuring:
+    def __init__(self, plan: Plan, seconds: float, clock: Callable[[], float]) -> None:
+        self._plan, self._clock = plan, clock
+        self._context = _Sample(Job(plan.spec, plan.locations, plan.objects, plan.lists), plan.model)
+        self._began = clock()
+        self._end = self._began + seconds
+        self._stop, self._passes = self._end, 0.0
+        self._clean: dict[str, Any] = {}
+        self._speeds = Speeds()
+
+    def speeds(self) -> Speeds:
+        count = self._images()
+        hook = self._context.model.timestep_model.register_forward_hook(self._seen, with_kwargs=True)
+        try:
+            for left, unit in self._samples():
+                now = self._clock()
+                if now >= self._end:
+                    break
+                self._stop = now + (self._end - now) / left
+                self._sample(unit, count)
+        finally:
+            hook.remove()
+        self._speeds.seconds = self._clock() - self._began
+        return self._speeds
+
+    def _samples(self) -> Iterator[tuple[int, Unit]]:
+        """Yield two units of each kind, the costliest kinds first, and how many are still to come."""
+        kinds: dict[tuple[str, ...], list[Unit]] = {}
+        for unit in self._plan.units:
+            if unit.work in _MEASURED:
+                kinds.setdefault(_key(unit), []).append(unit)
+        ordered = sorted(kinds.values(), key=lambda units: -sum(unit.cost for unit in units))
+        rounds = [[units[len(units) // 2] for units in ordered], [units[-1] for units in ordered]]
+        chosen = [unit for units in rounds for unit in units]
+        yield from zip(range(len(chosen), 0, -1), chosen, strict=True)
+
+    def _images(self) -> int:
+        """Return how many images a sample has: as many as take about a second, at most a batch."""
+        unit = next(one for one in self._plan.units if one.work in ("scores", "saved"))
+        settings = self._context.settings
+        images = self._context.images(unit).load([0, 0]) / 255
+        images = images.to(self._context.model.device)
+        with torch.no_grad():
+            self._context.model.logits(images, settings.timesteps)  # the first pass prepares
+            began = self._clock()
+            self._context.model.logits(images, settings.timesteps)
+            each = (self._clock() - began) / 2
+        most = settings.batch_size if max(images.shape[2:]) <= _LARGE_IMAGE else min(_FEW, settings.batch_size)
+        return max(1, min(most, int(_SECONDS_A_SAMPLE / max(each, 1e-6))))
+
+    def _sample(self, unit: Unit, count: int) -> None:
+        block = unit.block
+        short = dataclasses.replace(unit, block=dataclasses.replace(block, stop=min(block.stop, block.start + count)))
+        inputs = self._inputs(short)
+        self._passes = 0.0
+        most, finished = unit.passes.most * len(short.block), True
+        began = self._clock()
+        try:
+            self._do(short, inputs)
+        except _EnoughError:
+            finished = False
+        passed = self._clock() - began
+        # What does not go through the model's own door makes the passes that the plan says.
+        done = self._passes if unit.work == "attacks" else most
+        if done > 0:
+            self._speeds.seen.setdefault(_key(unit), []).append(passed / done)
+            if finished and unit.work == "attacks" and self._passes <= most:
+                self._speeds.shares[_key(unit)] = self._passes / most
+
+    def _inputs(self, unit: Unit) -> Inputs:
+        """Return the clean part that a suite's rule reads, made once a block."""
+        if unit.work != "attacks" or not unit.after:
+            return {}
+        (path,) = unit.after
+        if path not in self._clean:
+            clean = next(one for one in self._plan.units if one.path == path)
+            self._stop = self._end
+            self._clean[path] = self._do(dataclasses.replace(clean, block=unit.block), {})
+        return {path: self._clean[path]}
+
+    def _do(self, unit: Unit, inputs: Inputs) -> Any:
+        return import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, self._context).table
+
+    def _seen(self, _: nn.Module, arguments: tuple[Any, ...], words: Mapping[str, Any], answer: torch.Tensor) -> None:
+        images, timesteps = arguments[0], arguments[1] if len(arguments) > 1 else words.get("timesteps", 0)
+        self._passes += len(images) * (timesteps + 1) * (PASSES_PER_GRADIENT if answer.requires_grad else 1)
+        if self._clock() > self._stop:
+            raise _EnoughError
+
+
+def _key(unit: Unit) -> tuple[str, ...]:
+    return unit.work, unit.condition.suite, unit.condition.kind, unit.condition.name
