@@ -52,12 +52,21 @@ class RunProgress:
         units: All units of the run.
         console: Where to draw; a console that is not a terminal gets log lines; None shows no progress.
         several: Whether several units are under way at a time.
+        finishing: Seconds that the tables and pages take after the last unit.
     """
 
-    def __init__(self, folder: Path, units: Sequence[Unit], console: Console | None, *, several: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        units: Sequence[Unit],
+        console: Console | None,
+        *,
+        several: bool = False,
+        finishing: float = 0.0,
+    ) -> None:
         self._several = several
         self._folder, self._units, self._work = folder, len(units), max(sum(unit.cost for unit in units), 1.0)
-        self._left = TimeLeft(units)
+        self._left = TimeLeft(units, finishing=finishing)
         self._console = console
         self._count = _Count()
         self._waited = self._elapsed = 0.0

@@ -37,6 +37,8 @@ from pcbench.results.workspace import Workspace, begin, clean_up, settle
 logger = logging.getLogger("pcbench")
 
 _SHOWN_FAILURES = 3
+_SECONDS_A_SUITE = 8.0
+"""How long the tables and the page of a suite take, about: part of the time left."""
 ANSWERS_FILE = "answers.parquet"
 
 
@@ -208,7 +210,8 @@ def _do(
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    progress = RunProgress(workspace.folder, plan.units, console, several=bool(todo) and engine.several)
+    several, finishing = bool(todo) and engine.several, _SECONDS_A_SUITE * len(plan.spec.suites)
+    progress = RunProgress(workspace.folder, plan.units, console, several=several, finishing=finishing)
     listener = _Keeper(workspace, progress)
     with progress:
         # Also if all units are done, because the parts may be another network's.

@@ -9,7 +9,7 @@ neighbours: the same attack at the timestep before, other attacks, and at first 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pcbench.harness.blocks import Unit
@@ -18,6 +18,8 @@ _Key = tuple[object, ...]
 
 _FADING = {"condition": 0.5, "name": 0.6, "family": 0.9, "network": 0.9, "all": 0.95}
 """How much less a unit counts than the next one of its group: the nearest conditions and the present load count."""
+_TRUSTED = 5.0
+"""How many seconds of a group must be seen until it counts as much as the wider group around it."""
 _ENOUGH = 0.1
 """The share of a unit that must be done before its speed is believed."""
 
@@ -48,11 +50,14 @@ class TimeLeft:
 
     Args:
         units: All units of the run.
+        finishing: Seconds that the tables and pages take after the last unit.
         clock: Returns seconds.
     """
 
-    def __init__(self, units: Sequence[Unit], clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, units: Sequence[Unit], *, finishing: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock, self._finishing = clock, finishing
         self._left: dict[_Key, float] = {}
         self._groups: dict[_Key, tuple[_Key, ...]] = {}
         for unit in units:
@@ -103,14 +108,14 @@ class TimeLeft:
         for key, work in self._left.items():
             if work > 0:
                 total += work * _speed(self._groups[key], speeds)
-        return total / self._workers(running, now)
+        return total / self._workers(running, now) + self._finishing
 
     def _take(self, unit: Unit) -> None:
         key = next(_groups(unit))
         self._left[key] = max(0.0, self._left[key] - unit.cost)
 
-    def _speeds_now(self, running: Sequence[_UnderWay], now: float) -> dict[_Key, float]:
-        """Return the seconds of a unit of work in each group, with what is done of the units under way."""
+    def _speeds_now(self, running: Sequence[_UnderWay], now: float) -> dict[_Key, tuple[float, float]]:
+        """Return the seconds and the work that were seen of each group, with what is done of the units under way."""
         known = {group: (speed.seconds, speed.work) for group, speed in self._speeds.items()}
         for one in running:
             if one.work >= _ENOUGH * one.unit.cost:
@@ -118,7 +123,7 @@ class TimeLeft:
                     seconds, work = known.get(group, (0.0, 0.0))
                     fading = _FADING[str(group[0])]
                     known[group] = seconds * fading + now - one.began, work * fading + one.work
-        return {group: seconds / work for group, (seconds, work) in known.items() if work > 0}
+        return {group: (seconds, work) for group, (seconds, work) in known.items() if seconds > 0 and work > 0}
 
     def _workers(self, running: Sequence[_UnderWay], now: float) -> float:
         """Return how many units were under way at a time, in the mean."""
@@ -139,15 +144,22 @@ def _groups(unit: Unit) -> Iterator[_Key]:
     yield ("all",)
 
 
-def _speed(groups: Sequence[_Key], speeds: dict[_Key, float]) -> float:
-    """Return the seconds of a unit of work, from the narrowest group that is known."""
-    gradients = groups[0][1] in ("attacks", "evidence")
-    # Attacks wait for no corruption: until one is seen, they are as fast as the network's plain answers.
-    wider: list[_Key] = [("network",)] if gradients else []
-    for group in (*groups[:3], *wider, ("all",)):
+def _speed(groups: Sequence[_Key], speeds: Mapping[_Key, tuple[float, float]]) -> float:
+    """Return the seconds of a unit of work, from the wide groups to the narrow ones.
+
+    A narrow group counts more the longer it was seen: a few quick units say little of the long ones after them.
+    """
+    wider: list[_Key] = [("all",)]
+    if groups[0][1] in ("attacks", "evidence") and ("network",) in speeds:
+        # Attacks wait for no corruption: until one is seen, they are as fast as the network's plain answers.
+        wider = [("network",)]
+    found = 0.0
+    for group in (*wider, *reversed(groups[:3])):
         if group in speeds:
-            return speeds[group]
-    return 0.0
+            seconds, work = speeds[group]
+            trust = seconds / (seconds + _TRUSTED) if found else 1.0
+            found = trust * seconds / work + (1 - trust) * found
+    return found
 
 
 def _rest(one: _UnderWay, now: float, speed: float) -> float:
