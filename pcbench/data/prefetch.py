@@ -9,20 +9,9 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class _Made(Generic[Item]):
-    item: Item
-
-
-@dataclass(frozen=True)
-class _Ended:
-    error: BaseException | None
 
 
 class LookAhead(Generic[Item]):
@@ -40,7 +29,8 @@ class LookAhead(Generic[Item]):
             ahead: How many finished items may lie ready; their memory is what looking ahead costs.
         """
         self._items = items
-        self._ready: queue.Queue[_Made[Item] | _Ended] = queue.Queue(maxsize=max(1, ahead))
+        # An item is in a tuple of one; None is the end, and an error its own end.
+        self._ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(maxsize=max(1, ahead))
         self._abandoned = threading.Event()
         self.waited_seconds = 0.0
         """How long the consumer has waited for items so far."""
@@ -58,11 +48,11 @@ class LookAhead(Generic[Item]):
                 now = time.perf_counter()
                 self.waited_seconds += now - asked
                 self.elapsed_seconds = now - start
-                if isinstance(next_one, _Ended):
-                    if next_one.error is not None:
-                        raise next_one.error
+                if next_one is None:
                     return
-                yield next_one.item
+                if isinstance(next_one, BaseException):
+                    raise next_one
+                yield next_one[0]
         finally:
             self._abandoned.set()
             maker.join()
@@ -71,14 +61,14 @@ class LookAhead(Generic[Item]):
         error: BaseException | None = None
         try:
             for item in self._items:
-                if not self._put(_Made(item)):
+                if not self._put((item,)):
                     return
         except BaseException as caught:  # noqa: BLE001 - not handled here: raised again in the consumer's thread
             error = caught
-        self._put(_Ended(error))
+        self._put(error)
 
-    def _put(self, made: _Made[Item] | _Ended) -> bool:
-        """Queue an item; False when the consumer has left."""
+    def _put(self, made: tuple[Item] | BaseException | None) -> bool:
+        """Queue an item, an error or the end; False when the consumer has left."""
         while not self._abandoned.is_set():
             try:
                 self._ready.put(made, timeout=0.1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self, cast
 
 from torch import Tensor, fx, nn
@@ -160,25 +161,15 @@ class _Operation:
         return self.function(*arguments, **options)
 
 
-class _Attribute:
-    """A parameter or buffer that a forward method reads by name, looked up again: moving a module replaces it."""
-
-    def __init__(self, module: nn.Module, target: str) -> None:
-        *path, self.name = target.split(".")
-        self.owner = module.get_submodule(".".join(path))
-
-    def __call__(self) -> Any:
-        return getattr(self.owner, self.name)
+# The steps are partial functions, not closures: a copy of the backbone must have copies of what they hold.
+def _attribute(module: nn.Module, target: str) -> Callable[..., Any]:
+    """Return what looks up a parameter or buffer that a forward method reads: moving a module replaces it."""
+    path, _, name = target.rpartition(".")
+    return partial(getattr, module.get_submodule(path), name)
 
 
-class _Method:
-    """A method of a tensor, called on the first argument."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, value: Any, *arguments: Any, **options: Any) -> Any:
-        return getattr(value, self.name)(*arguments, **options)
+def _call_method(name: str, value: Any, *arguments: Any, **options: Any) -> Any:
+    return getattr(value, name)(*arguments, **options)
 
 
 class _Tracer(fx.Tracer):
@@ -236,9 +227,9 @@ class TracedBackbone(Backbone):
         if node.op == "call_module":
             function = modules[str(target)]
         elif node.op == "call_method":
-            function = _Method(str(target))
+            function = partial(_call_method, str(target))
         elif node.op == "get_attr":
-            function = _Attribute(self.module, str(target))
+            function = _attribute(self.module, str(target))
         elif node.op in ("output", "placeholder"):
             # Inputs after the images keep their defaults; without one the backbone cannot be run on images alone.
             if not arguments:

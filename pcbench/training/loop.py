@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -37,10 +37,8 @@ class Fabric(Protocol):
     def barrier(self) -> None: ...  # noqa: D102
 
 
-class Reporter(Protocol):
-    """Called after each step; it may draw a progress bar."""
-
-    def __call__(self, done: int, total: int, losses: Mapping[str, float]) -> None: ...  # noqa: D102
+Reporter = Callable[[int, int, Mapping[str, float]], None]
+"""Called after each step with (done, all, losses by name); it may draw a progress bar."""
 
 
 @dataclass(frozen=True)

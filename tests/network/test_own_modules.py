@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -289,3 +290,30 @@ def test_a_network_in_training_mode_is_measured_in_evaluation_mode() -> None:
     assert torch.equal(models.load(net).logits(IMAGES)[0], expected)
     assert net.training
     assert net[1].training
+
+
+class Scaled(nn.Module):
+    """A backbone that reads a parameter of its own in its forward method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 4, 3, padding=1)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.layer(images) * self.scale).mean((2, 3))
+
+
+def test_a_copy_of_a_network_reads_its_own_parameters() -> None:
+    configuration = {
+        "input_size": [3, 8, 8],
+        "pcoders": [{"module": "layer", "predictor": "ConvTranspose2d(4, 3, 3, padding=1)"}],
+    }
+    network = pcbench.predify(Scaled().eval(), configuration)
+    images = torch.rand(2, 3, 8, 8)
+    before, copied = network(images, 1), copy.deepcopy(network)
+    assert torch.equal(copied(images, 1), before)
+    with torch.no_grad():
+        copied.backbone.module.get_parameter("scale").fill_(2)
+    torch.testing.assert_close(copied(images, 1)[0], 2 * before[0])
+    assert torch.equal(network(images, 1), before)
