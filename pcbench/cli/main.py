@@ -24,6 +24,7 @@ from pcbench.cli.export import export_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
+from pcbench.cli.merge import merge_command
 from pcbench.cli.options import as_command, as_flags
 from pcbench.cli.parsing import ParserError, parser_message
 from pcbench.cli.predify import predify_command
@@ -103,6 +104,7 @@ app = typer.Typer(
 )
 _COMMANDS: dict[str, Callable[..., None]] = {
     "run": run_command,
+    "merge": merge_command,
     "predify": predify_command,
     "list": list_command,
     "report": report_command,

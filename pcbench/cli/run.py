@@ -20,9 +20,13 @@ def run_command(options: RunOptions, given: Collection[str]) -> None:
     _log_progress()
     finished = start(request)
 
-    from pcbench.cli.run_table import print_summary
+    from pcbench.cli.run_table import print_shard, print_summary
+    from pcbench.results.shard import Shard
 
-    print_summary(finished)
+    if isinstance(finished, Shard):
+        print_shard(finished)
+    else:
+        print_summary(finished)
 
 
 def _log_progress() -> None:

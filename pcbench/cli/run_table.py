@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 
@@ -16,6 +17,7 @@ from pcbench.norms import epsilon_text
 from pcbench.percent import decimal, percent
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
+from pcbench.results.shard import Shard
 
 
 def print_summary(run: Run, console: Console | None = None) -> None:
@@ -45,6 +47,23 @@ def print_summary(run: Run, console: Console | None = None) -> None:
             console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
         console.print(f"[bold]note:[/bold] {escape(with_flags(note))}", highlight=False)
+    _print_end(run, console)
+
+
+def print_shard(shard: Shard, console: Console | None = None) -> None:
+    """Print what a shard did, where its folder is, and how the run is made of all."""
+    console = console or Console()
+    console.print(f"shard {shard.number} of {shard.of}: {len(shard.parts)} units are done", highlight=False)
+    _print_end(shard, console)
+    console.print(
+        f"when all shards are there: pcbench merge {shlex.quote(str(shard.folder.parent))}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_end(run: Run, console: Console) -> None:
     for entry in run.missing:
         what = f"{entry['condition']}, {entry['images']}: {entry['reason']}"
         console.print(f"[bold]missing:[/bold] {escape(what)}", highlight=False, soft_wrap=True)

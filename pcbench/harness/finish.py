@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -34,7 +34,6 @@ from pcbench.results.directory import LOCATIONS, Run
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
 from pcbench.results.parts import Part, PartError
 from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
-from pcbench.results.saved_suite import open_saved
 from pcbench.results.schema import joined, write_table
 from pcbench.results.workspace import Workspace, begin
 
@@ -59,26 +58,35 @@ class Completion:
     """What `locations.toml` says."""
 
 
-def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
+def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
     """Make the finished folder from all parts, and give it its name.
+
+    Args:
+        plan: What was to be done.
+        workspace: Receives the finished folder.
+        measured: What only the run itself knows.
+        store: Where the parts are, if not in the workspace.
 
     Raises:
         RunError: A part is damaged or missing, though its unit was done.
         DataError: Nothing is left to make a table of.
     """
-    parts = _Parts(plan, workspace, {unit.path for unit, _ in measured.failures})
+    parts = _Parts(plan, store or workspace, {unit.path for unit, _ in measured.failures})
     folder = workspace.begin_finishing()
     files.write(folder / LOCATIONS, measured.locations)
     attacks = list(_write_conditions(parts, folder))
-    missing = [_missing(unit, failure) for unit, failure in measured.failures]
-    write_worst_cases(folder, attacks, incomplete_suites(missing))
+    # In the order of the plan, not in that in which they failed: workers and shards fail in another order.
+    order = {unit.path: number for number, unit in enumerate(plan.units)}
+    failures = sorted(measured.failures, key=lambda failed: order[failed[0].path])
+    lost = [missing(unit, failure) for unit, failure in failures]
+    write_worst_cases(folder, attacks, incomplete_suites(lost))
     growth = growth_of([part.table for _, part in parts.of("growth")])
     pictures = [part.table for _, part in parts.of("pictures")]
     write_pictures(folder, joined(pictures, "pictures"))
     if plan.question is not None:
-        write_table(workspace.read_part(plan.question.path).table, folder / "answers.parquet", "answers")
+        write_table(parts.answers(plan.question), folder / "answers.parquet", "answers")
     write_table(plan.images, folder / "images.parquet", "images")
-    write_numbers(folder, plan.spec, definitions_of(plan), missing)
+    write_numbers(folder, plan.spec, definitions_of(plan), lost)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
     sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
     content = {
@@ -92,16 +100,16 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion) -> Run:
         "kept": parts.kept(),
         "growth": None if growth is None else dataclasses.asdict(growth),
         "skipped": None if skipped is None else dataclasses.asdict(skipped),
-        "missing": missing,
-        "notes": [note for note in (*sentences, *_notes(plan, parts, missing)) if note is not None],
+        "missing": lost,
+        "notes": [note for note in (*sentences, *_notes(plan, parts, lost)) if note is not None],
     }
     return workspace.finish(content)
 
 
 def definitions_of(plan: Plan) -> Definitions:
-    """Return the suites of a run by name."""
-    if plan.locations.adversarials is not None:
-        return {saved.name: saved for saved in open_saved(plan.locations.adversarials)}
+    """Return the suites of a run by name; of saved adversarial images no table needs more than their outcomes."""
+    if plan.spec.data.name == ADVERSARIALS_FOLDER:
+        return {}
     return {suite.name: read_definition(suite.kind, plan.locations.suite(suite.name)) for suite in plan.spec.suites}
 
 
@@ -138,18 +146,30 @@ def remake(found: Run, plan: Plan) -> Run:
     return workspace.finish({**kept, "tables": tables_identity(plan)})
 
 
+class Store(Protocol):
+    """Where the parts of a run lie: its workspace, or the folders of its shards."""
+
+    def read_part(self, unit: str) -> Part:
+        """Read the part of the unit of this path.
+
+        Raises:
+            PartError: It is missing, damaged, or belongs to another run or unit.
+        """
+        ...
+
+
 class _Parts:
     """The parts of a run, complete against its plan.
 
     Args:
         plan: What was to be done.
-        workspace: Where the parts lie.
+        store: Where the parts lie.
         failed: Paths of the units that have none.
     """
 
-    def __init__(self, plan: Plan, workspace: Workspace, failed: set[str]) -> None:
+    def __init__(self, plan: Plan, store: Store, failed: set[str]) -> None:
         self._units = [unit for unit in plan.units if unit.path not in failed]
-        self._workspace = workspace
+        self._store = store
         self._plan = plan
         self._kept: dict[str, int] = {}
         self.machines: dict[str, int] = {}
@@ -169,9 +189,13 @@ class _Parts:
 
     def _read(self, unit: Unit) -> Part:
         try:
-            return self._workspace.read_part(unit.path)
+            return self._store.read_part(unit.path)
         except PartError as error:
             raise RunError(f"{error}; the same command computes it again") from error
+
+    def answers(self, question: Unit) -> pa.Table:
+        """Return the answers by which a network of the user's own is recognised."""
+        return self._read(question).table
 
     def grouped(self, *works: str) -> Iterator[tuple[Condition, list[tuple[Unit, Part]]]]:
         """Yield the parts condition by condition, so that one condition is held at a time."""
@@ -236,7 +260,8 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
         write_evidence(folder, suite, joined(tables, "evidence"))
 
 
-def _missing(unit: Unit, failure: Failure) -> dict[str, Any]:
+def missing(unit: Unit, failure: Failure) -> dict[str, Any]:
+    """Return what a manifest says of a unit that could not be done."""
     return {
         "work": unit.work,
         "suite": unit.condition.suite,

@@ -125,6 +125,8 @@ class RunOptions(TypedDict):
     """Where none is given, results/runs/MODEL-SUITES-KEY."""
     spec: Annotated[Path | str | None, Option("A saved plan, which decides what is run.", _RUN, repeats=False)]
     """`pcbench plan` writes one with `--save-spec`. Paths and the device are still given here."""
+    shard: Annotated[str | None, Option("A share of the work: 3/40, or auto/40 in a job array.", _RUN, repeats=False)]
+    """It ends in the folder `shard-003-of-040` of `out`; `pcbench merge` makes the run of all."""
     again: Annotated[bool, Option("Compute again; discards unfinished work.", _RUN, default=False, repeats=False)]
     workers: Annotated[
         Annotated[int, Ge(1), Le(MOST_PROCESSES)] | Literal["auto"],

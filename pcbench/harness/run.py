@@ -11,28 +11,30 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 from rich.console import Console
 
-from pcbench.errors import DataError, RunError, UsageError
+from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
-from pcbench.harness.context import Inputs, Job, SilentMeter
+from pcbench.harness.context import Inputs, Job
 from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.finish import Completion, finish, is_current, remake
 from pcbench.harness.origin import locations_text, origin
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
+from pcbench.harness.recognition import ask, is_recognised, refuse_unreadable
 from pcbench.harness.request import RunOptions
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.harness.workers import with_workers
 from pcbench.reports.report import write_report
-from pcbench.results.directory import MANIFEST, PAGE, Run, open_run
+from pcbench.results.directory import PAGE, Run
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
-from pcbench.results.schema import ANSWERS, read_table
-from pcbench.results.workspace import Workspace, begin, clean_up, settle
+from pcbench.results.schema import read_table
+from pcbench.results.workspace import RUN, Kind, Workspace, begin, clean_up, settle
 
 logger = logging.getLogger("pcbench")
 
@@ -42,27 +44,90 @@ _SECONDS_A_SUITE = 8.0
 ANSWERS_FILE = "answers.parquet"
 
 
-def execute(request: RunOptions, plan: Plan, final: Path) -> Run:
+class Ending(Protocol):
+    """What the work of a plan becomes: a run, or a shard of one."""
+
+    kind: Kind
+    """What kind of folder it ends in."""
+
+    def is_same(self, held: Run, plan: Plan) -> bool:
+        """Return whether a finished folder of the plan's key holds what the plan would make."""
+        ...
+
+    def answers(self, held: Run, plan: Plan) -> pa.Table | None:
+        """Return what a network of the user's own answered when a finished folder was made; None if it does not say."""
+        ...
+
+    def renewed(self, held: Run, plan: Plan) -> Run:
+        """Return a finished folder with what this version of the code makes of it."""
+        ...
+
+    def finish(self, plan: Plan, workspace: Workspace, measured: Completion) -> Run:
+        """Make the finished folder of the parts, and give it its name."""
+        ...
+
+    def reported(self, finished: Run) -> Run:
+        """Make what is made of a finished folder afterwards, if it is missing."""
+        ...
+
+
+class RunEnding:
+    """The work becomes a run."""
+
+    kind = RUN
+
+    def is_same(self, held: Run, plan: Plan) -> bool:
+        """Return True: the key says all."""
+        del held, plan
+        return True
+
+    def answers(self, held: Run, plan: Plan) -> pa.Table | None:
+        """Return the answers that lie in the run's folder."""
+        del plan
+        stored = held.folder / ANSWERS_FILE
+        return read_table(stored, "answers") if stored.is_file() else None
+
+    def renewed(self, held: Run, plan: Plan) -> Run:
+        """Make its tables again where the code that makes them has changed."""
+        return held if is_current(held, plan) else remake(held, plan)
+
+    def finish(self, plan: Plan, workspace: Workspace, measured: Completion) -> Run:
+        """Make its tables."""
+        return finish(plan, workspace, measured)
+
+    def reported(self, finished: Run) -> Run:
+        """Make its report if it is missing because the process was stopped before it."""
+        folder = finished.folder / "report"
+        if not (folder / PAGE).is_file():
+            with _noted(lambda: f"the run in {finished.folder} is finished and its report is not"):
+                write_report([finished], folder)
+        return finished
+
+
+def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None = None) -> Run:
     """Run a plan, or return its finished run.
 
     Args:
         request: How it is run.
         plan: What is run.
         final: The folder of the finished run, whose lock this process holds.
+        ending: What it becomes; a run by default.
 
     Raises:
         UsageError: The folder holds something else, or unfinished work that cannot be resumed.
         RunError: The run failed; its finished units are kept for the next try.
     """
-    completed = settle(final)
+    ending = ending or RunEnding()
+    completed = settle(final, ending.kind)
     engine = _Lazy(plan, request)
     try:
         if not request["again"] or completed:
-            found = _found(request, plan, final, engine)
+            found = _found(request, plan, final, engine, ending)
             if found is not None:
                 return found
-        workspace = begin(final, plan.spec, again=request["again"], say=logger.warning)
-        return _compute(request, plan, workspace, engine)
+        say = logger.warning
+        workspace = begin(final, plan.spec, again=request["again"], say=say, kind=ending.kind)
+        return _compute(request, plan, workspace, engine, ending)
     finally:
         engine.close()
 
@@ -92,7 +157,7 @@ class _Lazy:
         """Return the engine."""
         if self._made is None:
             job = Job(self._plan.spec, self._plan.locations, self._plan.objects, self._plan.lists)
-            units = len(self._plan.units)
+            units = max(1, len(self._plan.units))
             if self._request["engine"] == "ray":
                 self._made = ray.make(job, self._request, units=units)
             else:
@@ -105,85 +170,27 @@ class _Lazy:
             self._made.close()
 
 
-def _found(request: RunOptions, plan: Plan, final: Path, engine: _Lazy) -> Run | None:
+def _found(request: RunOptions, plan: Plan, final: Path, engine: _Lazy, ending: Ending) -> Run | None:
     """Return the finished run of this plan if this folder holds it."""
-    if not (final / MANIFEST).is_file():
+    if not (final / ending.kind.manifest).is_file():
         return None
-    held = open_run(final, verify=False)
+    held = ending.kind.open(final, verify=False)
     if held.key != plan.spec.key() or (held.missing and not request["allow_missing"]):
         return None
-    held = open_run(final)
+    held = ending.kind.open(final)
+    if not ending.is_same(held, plan):
+        return None
     if plan.question is not None:
-        _refuse_unreadable(plan)
-        stored = final / ANSWERS_FILE
-        if stored.is_file():
-            refuse_other_answers(read_table(stored, "answers"), _ask(plan.question, engine.get()).table)
-    if not is_current(held, plan):
-        held = remake(held, plan)
-    clean_up(final)
-    return dataclasses.replace(_reported(held), found=True)
+        refuse_unreadable(plan)
+        before = ending.answers(held, plan)
+        if before is not None:
+            refuse_other_answers(before, ask(plan.question, engine.get()).table)
+    held = ending.renewed(held, plan)
+    clean_up(final, ending.kind)
+    return dataclasses.replace(ending.reported(held), found=True)
 
 
-def _refuse_unreadable(plan: Plan) -> None:
-    """Refuse to reuse work of a network whose source cannot be read.
-
-    Raises:
-        UsageError: It cannot be read, and the user did not state a version.
-    """
-    if plan.facts.unreadable is not None:
-        raise UsageError(
-            f"the source of {plan.facts.unreadable} cannot be read, so pcbench cannot know whether this work is of the "
-            "same network; state model_version=… if it is, or compute again with again=True"
-        )
-
-
-class _Asked(SilentMeter):
-    """Listens to the one unit that asks a network about a few images."""
-
-    def __init__(self) -> None:
-        self.outcome: Part | Failure | None = None
-
-    def begun(self, unit: Unit) -> None:
-        """Ignore that the unit is begun."""
-
-    def done(self, unit: Unit, part: Part) -> None:
-        """Keep the answers."""
-        del unit
-        self.outcome = part
-
-    def failed(self, unit: Unit, failure: Failure) -> None:
-        """Keep the reason."""
-        del unit
-        self.outcome = failure
-
-
-def _ask(question: Unit, engine: Engine) -> Part:
-    """Return what the network answers to a few images.
-
-    Raises:
-        DataError: An image cannot be read, or has another size.
-        RunError: It fails; the user's own exception is the cause.
-    """
-    asked = _Asked()
-    engine.run([question], lambda _: {}, asked)
-    if isinstance(asked.outcome, Part):
-        return asked.outcome
-    failure = asked.outcome or Failure("no worker answered")
-    if isinstance(failure.error, DataError):
-        raise failure.error
-    raise RunError(f"the model cannot be run: {failure.reason}") from failure.error
-
-
-def _reported(finished: Run) -> Run:
-    """Make the report of a finished run if it is missing because the process was stopped before it."""
-    folder = finished.folder / "report"
-    if not (folder / PAGE).is_file():
-        with _noted(lambda: f"the run in {finished.folder} is finished and its report is not"):
-            write_report([finished], folder)
-    return finished
-
-
-def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy) -> Run:
+def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, ending: Ending) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     todo = _left(request, plan, workspace)
     with _noted(lambda: _kept(plan, workspace)):
@@ -198,8 +205,8 @@ def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Laz
             origin=origin(request),
             locations=locations_text(request),
         )
-        finished = finish(plan, workspace, measured)
-    return _reported(finished)
+        finished = ending.finish(plan, workspace, measured)
+    return ending.reported(finished)
 
 
 def _do(
@@ -215,7 +222,7 @@ def _do(
     listener = _Keeper(workspace, progress)
     with progress:
         # Also if all units are done, because the parts may be another network's.
-        if plan.question is not None and not _is_recognised(request, plan, workspace, plan.question, engine.get()):
+        if plan.question is not None and not is_recognised(request, plan, workspace, plan.question, engine.get()):
             todo = plan.units
         left = {unit.path for unit in todo}
         for unit in plan.units:
@@ -270,46 +277,6 @@ def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:
             "record"
         )
     return left
-
-
-def _is_recognised(request: RunOptions, plan: Plan, workspace: Workspace, question: Unit, engine: Engine) -> bool:
-    """Ask a network of the user's own about a few images, and compare with its answers when this work was started.
-
-    Returns:
-        False where it is not recognised and the user asked to compute again: the earlier work is discarded.
-
-    Raises:
-        UsageError: It is not recognised, or this cannot be decided.
-    """
-    answers = _ask(question, engine)
-    finished = sum(workspace.part_file(unit.path).is_file() for unit in plan.units)
-    try:
-        if finished:
-            _refuse_unreadable(plan)
-            refuse_other_answers(_answers_before(workspace, question), answers.table)
-            return True
-    except UsageError:
-        if not request["again"]:
-            raise
-        logger.warning("discarding %d units in %s: they were computed with another network", finished, workspace.folder)
-        workspace.discard_parts()
-    workspace.write_part(question.path, answers)
-    return not finished
-
-
-def _answers_before(workspace: Workspace, question: Unit) -> pa.Table:
-    """Return the network's answers when this work was started.
-
-    Raises:
-        UsageError: The answers are lost.
-    """
-    try:
-        return workspace.read_part(question.path, ANSWERS).table
-    except PartError as error:
-        raise UsageError(
-            f"{error}, so the network cannot be recognised as the one that this work was started with; give another "
-            "folder with `out`, or again=True to compute again"
-        ) from error
 
 
 class _Reader:

@@ -7,7 +7,7 @@ the work is done, is said anew each time. Nothing heavy is imported here: option
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,15 +56,11 @@ def with_saved(values: Mapping[str, Any], given: Mapping[str, Any]) -> RunOption
     missing: list[str] = []
     for name, one in known.items():
         if name == "suites":
-            _compare(folder, name, _asked(values, "suites", there), [kept.name for kept in suites])
+            _compare(folder, name, _asked(values, name) if name in there else None, [kept.name for kept in suites])
             found[name] = tuple(kept.name if is_shipped_suite(kept.name) else str(kept) for kept in suites)
-        elif name == "device":
-            found[name] = _device(folder, values, settings["device"], there)
-        elif one.setting is not None:
-            _compare(folder, name, _setting(values, name, there), settings[one.setting])
-            found[name] = settings[one.setting]
         elif name in there:
-            _compare(folder, name, record(values)[name], options[name])
+            said = options[name] if one.setting is None else settings[one.setting]
+            _compare(folder, name, _asked(values, name), said)
         elif _is_place(options[name]):
             missing.append(f"`{name}`")
         else:
@@ -96,24 +92,14 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
     return options, settings, suites
 
 
-def _asked(values: Mapping[str, Any], name: str, there: Collection[str]) -> Any:
-    return record(values)[name] if name in there else None
-
-
-def _setting(values: Mapping[str, Any], name: str, there: Collection[str]) -> Any:
-    if name not in there:
-        return None
+def _asked(values: Mapping[str, Any], name: str) -> Any:
+    """Return the value of an option in the form of a plan; None where it leaves the choice."""
     value = values[name]
-    return list(parse_epsilons(value)) if name == "epsilons" else value
-
-
-def _device(folder: Path, values: Mapping[str, Any], kind: str, there: Collection[str]) -> str:
-    """Return the device: one of the plan's kind."""
-    device = str(values["device"])
-    if "device" not in there or device == "auto":
-        return kind
-    _compare(folder, "device", device.partition(":")[0], kind)
-    return device
+    if name == "epsilons":
+        return list(parse_epsilons(value))
+    if name == "device":
+        return None if value == "auto" else str(value).partition(":")[0]
+    return value if declared(RunOptions)[name].setting is not None else record(values)[name]
 
 
 def _compare(folder: Path, name: str, asked: Any, planned: Any) -> None:

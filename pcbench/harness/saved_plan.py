@@ -71,8 +71,6 @@ class SavedPlan:
 
     folder: Path
     """Where it lies."""
-    sha256: str
-    """Hash over all of it: shards of one plan have the same."""
     spec: RunSpec
     """What is run."""
     units: tuple[Unit, ...]
@@ -153,11 +151,11 @@ def read_plan(folder: Path, request: RunOptions) -> Plan:
         UsageError: The code here is not that of the plan, or the device is of another kind.
     """
     saved = open_plan(folder)
-    objects, device = objects_of(request), read_device(request["device"])
+    objects, planned = objects_of(request), saved.spec.settings.device
     objects.refuse_workers(request["workers"], request["engine"])
-    kind = torch.device(device).type
-    if kind != saved.spec.settings.device:
-        raise UsageError(f"the plan in {folder} is for device={saved.spec.settings.device!r}, and this is a {kind}")
+    device = read_device(planned if request["device"] == "auto" else request["device"])
+    if torch.device(device).type != planned:
+        raise UsageError(f"`device` is {device}, and the plan in {folder} is for {planned}; save another plan")
     saved.refuse_other_code()
     data = request["data"] if isinstance(request["data"], str) else None
     return saved.plan(dataclasses.replace(locations_of(request, device), data=data), objects)
@@ -251,10 +249,10 @@ def _opened(folder: Path) -> SavedPlan:
             raise ValueError(f"{name} is not a file of a plan")
         if files.file_sha256(folder / name) != digest:
             raise ValueError(f"{name} was changed")
-    return _joined(folder, content, str(sealed))
+    return _joined(folder, content)
 
 
-def _joined(folder: Path, content: _Content, sha256: str) -> SavedPlan:
+def _joined(folder: Path, content: _Content) -> SavedPlan:
     spec = read_spec(json.loads((folder / RUN_SPEC).read_text(encoding="utf-8")))
     if spec.key() != content.key:
         raise ValueError(f"its key is not {content.key}")
@@ -264,7 +262,6 @@ def _joined(folder: Path, content: _Content, sha256: str) -> SavedPlan:
     check_units([*units, *([] if question is None else [question])], {suite.name for suite in spec.suites})
     saved = SavedPlan(
         folder,
-        sha256,
         spec,
         units,
         read_table(folder / IMAGES, "images"),

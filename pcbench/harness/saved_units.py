@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ def unit_row(unit: Unit) -> dict[str, Any]:
     return {
         **dataclasses.asdict(unit.condition),
         **dataclasses.asdict(unit.block),
-        **dataclasses.asdict(unit.passes),
+        **{name: float(value) for name, value in dataclasses.asdict(unit.passes).items()},
         "work": unit.work,
         "after": list(unit.after),
         "detail": unit.detail,
@@ -69,6 +71,14 @@ def unit_from(row: Mapping[str, Any]) -> Unit:
     block = Block(**{name: row[name] for name in _BLOCK})
     passes = Passes(**{name: row[name] for name in _PASSES})
     return Unit(row["work"], condition, block, passes, tuple(row["after"]), row["detail"])
+
+
+def units_sha256(units: Sequence[Unit]) -> str:
+    """Return a hash over units with their costs: shares of equal units are equal."""
+    digest = hashlib.sha256()
+    for unit in units:
+        digest.update(json.dumps(unit_row(unit), sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def write_units(units: Sequence[Unit], path: Path) -> None:

@@ -16,6 +16,7 @@ from pcbench.errors import UsageError
 from pcbench.files import MARKER, UNFINISHED, real_path
 from pcbench.harness.engines.ray_cluster import refuse_unreachable
 from pcbench.harness.request import Model, RunOptions, request_from
+from pcbench.harness.shard_numbers import ShardNumber, read_shard
 from pcbench.results.lock import announce, hold
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /
         **options: The options of `pcbench run`; docs/options.md lists them.
 
     Returns:
-        The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything.
+        The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything. With `shard`, the finished
+        `pcbench.results.shard.Shard`, which has no tables.
 
     Raises:
         UsageError: The request is wrong or impossible; the computation did not start.
@@ -91,10 +93,13 @@ def start(request: RunOptions) -> Run:
         UsageError, RunError: As for `run`.
     """
     command = shlex.join(sys.argv)
+    shard = None if request["shard"] is None else read_shard(request["shard"])
+    if shard is not None and request["progress"] and sys.stderr is not None:
+        sys.stderr.write(f"{shard.sentence}\n")
     if request["engine"] == "ray":
         refuse_unreachable(request["ray_address"])
     with ExitStack() as stack:
-        out = None if request["out"] is None else _fit(real_path(Path(request["out"])))
+        out = None if request["out"] is None else _place(Path(request["out"]), shard)
         if out is not None:
             stack.enter_context(hold(out, command))
         else:
@@ -102,15 +107,27 @@ def start(request: RunOptions) -> Run:
         # PyTorch and what else a run needs takes seconds to import.
         from pcbench.harness.run import execute
         from pcbench.harness.saved_plan import plan_for
+        from pcbench.harness.shard_run import execute_shard
 
         plan = plan_for(request)
-        final = real_path(DEFAULT_FOLDER / plan.spec.name()) if out is None else out
+        final = _default(plan.spec.name(), shard) if out is None else out
         if out is None:
             stack.enter_context(hold(final, command))
-        return execute(request, plan, final)
+        return execute(request, plan, final) if shard is None else execute_shard(request, plan, shard, final)
 
 
-def _fit(out: Path) -> Path:
+def _place(out: Path, shard: ShardNumber | None) -> Path:
+    """Return the folder that a run, or a shard of one, ends in."""
+    folder = fitting_place(real_path(out))
+    return folder if shard is None else fitting_place(folder / shard.folder)
+
+
+def _default(name: str, shard: ShardNumber | None) -> Path:
+    """Return the folder where none is given: shards lie beside the run that they are merged into."""
+    return real_path(DEFAULT_FOLDER / name if shard is None else DEFAULT_FOLDER / f"{name}-shards" / shard.folder)
+
+
+def fitting_place(out: Path) -> Path:
     """Return a place for a run's folder.
 
     Raises:
@@ -123,7 +140,7 @@ def _fit(out: Path) -> Path:
         why = f"ends in {UNFINISHED}, as the folders of unfinished runs do"
     else:
         within = next((folder for folder in out.parents if (folder / MARKER).is_file()), None)
-        why = None if within is None else f"lies inside {within}, which is a run"
+        why = None if within is None else f"lies inside {within}, which pcbench made"
     if why is not None:
         raise UsageError(f"{out} {why}; give another folder with `out`")
     return out

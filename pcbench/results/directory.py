@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MANIFEST_VERSION = 2
 _READ_VERSIONS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
+SHARD_MANIFEST = "shard.json"
 PROGRESS = "progress.json"
 LOCATIONS = "locations.toml"
 """Where the run was made and where its files were; it is not published, so no manifest lists it."""
@@ -107,8 +108,15 @@ def partial_folder(final: Path) -> Path:
     return final.with_name(final.name + UNFINISHED)
 
 
-def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any]) -> None:
-    """Write the manifest of a folder whose other files are all there, with a hash of each of them."""
+def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any], name: str = MANIFEST) -> None:
+    """Write the manifest of a folder whose other files are all there, with a hash of each of them.
+
+    Args:
+        folder: The folder.
+        spec: What was run.
+        content: What the manifest holds besides.
+        name: The manifest's own name, which says what kind of folder it is.
+    """
     hashes = {path.relative_to(folder).as_posix(): files.file_sha256(path) for path in _listed(folder)}
     table = {
         "manifest_version": MANIFEST_VERSION,
@@ -117,7 +125,7 @@ def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any]) -> N
         **content,
         "files": hashes,
     }
-    write_json(folder / MANIFEST, table)
+    write_json(folder / name, table)
 
 
 @public()
@@ -141,8 +149,25 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
             else "not a run of pcbench (without manifest.json)"
         )
         raise UsageError(f"{folder} is {state}")
+    return Run(folder, *read_manifest(folder, verify=verify))
+
+
+def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) -> tuple[RunSpec, dict[str, Any]]:
+    """Read the manifest of a finished folder.
+
+    Args:
+        folder: The folder.
+        name: The manifest's name.
+        verify: Whether to compare every file with its hash in the manifest.
+
+    Returns:
+        What was run, and the whole manifest.
+
+    Raises:
+        DataError: The manifest or one of the files is damaged or of an unknown version.
+    """
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
         version = manifest["manifest_version"]
         if version not in _READ_VERSIONS:
             raise DataError(
@@ -151,19 +176,17 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
         spec = read_spec(manifest["spec"])
         hashes: dict[str, str] = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{folder / MANIFEST}: damaged ({type(error).__name__}); run it again with again=True"
-        ) from error
+        raise DataError(f"{folder / name}: damaged ({type(error).__name__}); run it again with again=True") from error
     if verify:
-        for name, digest in hashes.items():
-            if not (folder / name).is_file() or files.file_sha256(folder / name) != digest:
-                raise DataError(f"{folder / name}: missing or changed since the run; run it again with again=True")
-    return Run(folder, spec, manifest)
+        for file, digest in hashes.items():
+            if not (folder / file).is_file() or files.file_sha256(folder / file) != digest:
+                raise DataError(f"{folder / file}: missing or changed since the run; run it again with again=True")
+    return spec, manifest
 
 
 def foreign_files(run: Run) -> list[str]:
     """Return the files in a run's folder that pcbench did not make."""
-    known = {*run.manifest["files"], MANIFEST, MARKER}
+    known = {*run.manifest["files"], MANIFEST, SHARD_MANIFEST, MARKER}
     found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))
     return [*(name for name in found if name not in known), *_foreign_in_report(run.folder)]
 

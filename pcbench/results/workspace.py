@@ -24,6 +24,7 @@ from pcbench.errors import DataError, UsageError, WriteError
 from pcbench.files import MARKER
 from pcbench.results.directory import (
     MANIFEST,
+    SHARD_MANIFEST,
     Run,
     foreign_files,
     open_run,
@@ -33,10 +34,27 @@ from pcbench.results.directory import (
 )
 from pcbench.results.parts import ENDING, Part, read_part, write_part
 from pcbench.results.run_spec import RunSpec, differences, read_spec
+from pcbench.results.shard import open_shard
 
 _SPEC = "run_spec.json"
 _PARTS, _FINISHED, _REPLACED = "parts", "finished", "replaced"
 _ELSEWHERE = "give another folder with `out`"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What an unfinished folder becomes."""
+
+    name: str
+    """What messages and the marker call it."""
+    manifest: str
+    """The name of its manifest."""
+    open: Callable[..., Run]
+    """Opens a finished one."""
+
+
+RUN = Kind("run", MANIFEST, open_run)
+SHARD = Kind("shard", SHARD_MANIFEST, open_shard)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +79,8 @@ class Workspace:
     """What is being run."""
     again: bool = False
     """Whether the run was started with `again`."""
+    kind: Kind = RUN
+    """What it becomes."""
 
     @property
     def folder(self) -> Path:
@@ -116,7 +136,7 @@ class Workspace:
     def is_finished(self) -> bool:
         """Return whether the finished folder is complete and only lacks its name."""
         try:
-            found = open_run(self.finished)
+            found = self.kind.open(self.finished)
             return found.key == found.spec.key() == self.key
         except (UsageError, DataError):
             return False
@@ -128,7 +148,7 @@ class Workspace:
             content: What the manifest holds besides the description; parts are kept where it lists missing ones.
         """
         self._refuse_vanished()
-        write_manifest(self.finished, self.spec, content)
+        write_manifest(self.finished, self.spec, content, self.kind.manifest)
         return self.publish(keep_parts=bool(content.get("missing")))
 
     def publish(self, *, keep_parts: bool = False) -> Run:
@@ -137,9 +157,11 @@ class Workspace:
         Args:
             keep_parts: Keep the parts, because some are missing and may be computed later.
         """
-        write_json(self.finished / MARKER, {"made_by": "pcbench", "what": "run"})
+        write_json(self.finished / MARKER, {"made_by": "pcbench", "what": self.kind.name})
         replaced = self.folder / _REPLACED
-        _refuse_foreign(self.final, self.spec, again=True)  # another process may have written there meanwhile
+        _refuse_foreign(
+            self.final, self.spec, self.kind, again=True
+        )  # another process may have written there meanwhile
         if self.final.is_dir():
             files.remove_folder(replaced)
             files.rename(self.final, replaced)
@@ -149,10 +171,12 @@ class Workspace:
         else:
             _mark(self.folder, WorkspaceState(again=self.again, published=True))
             files.remove_folder(self.folder, last=MARKER)
-        return open_run(self.final, verify=False)
+        return self.kind.open(self.final, verify=False)
 
 
-def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None] = lambda _: None) -> Workspace:
+def begin(
+    final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None] = lambda _: None, kind: Kind = RUN
+) -> Workspace:
     """Make the unfinished folder of a run, or resume it.
 
     Args:
@@ -160,12 +184,13 @@ def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]
         spec: What is run. Work left over from a stopped run of the same key is kept.
         again: Compute again even if unfinished work exists or `final` holds a finished run.
         say: Called with a sentence about what will be discarded, before that happens.
+        kind: What it becomes.
 
     Raises:
         UsageError: The folder cannot be written, `final` or the unfinished folder holds something else, or unfinished
             work of other settings; each field that differs is named.
     """
-    _refuse_foreign(final, spec, again=again)
+    _refuse_foreign(final, spec, kind, again=again)
     folder = partial_folder(final)
     state = read_state(folder)
     if state is not None and (state.discarded or state.published):
@@ -180,10 +205,10 @@ def begin(final: Path, spec: RunSpec, *, again: bool, say: Callable[[str], None]
     if state is None:
         _mark(folder, WorkspaceState(again=again))
         write_json(folder / _SPEC, spec.model_dump(mode="json"))
-    return Workspace(final, spec, again)
+    return Workspace(final, spec, again, kind)
 
 
-def settle(final: Path) -> bool:
+def settle(final: Path, kind: Kind = RUN) -> bool:
     """Complete the renaming or the removal of a folder that a killed process had started.
 
     Afterwards `final` is a finished run again where it was one, or would have been one a moment later.
@@ -200,15 +225,15 @@ def settle(final: Path) -> bool:
         return state.published
     if not final.exists() and (folder / _REPLACED).is_dir():
         spec = _left_spec(folder)
-        if spec is not None and Workspace(final, spec, state.again).is_finished():
-            keep = bool(open_run(folder / _FINISHED, verify=False).missing)
-            Workspace(final, spec, state.again).publish(keep_parts=keep)
+        if spec is not None and Workspace(final, spec, state.again, kind).is_finished():
+            keep = bool(kind.open(folder / _FINISHED, verify=False).missing)
+            Workspace(final, spec, state.again, kind).publish(keep_parts=keep)
             return True
         files.rename(folder / _REPLACED, final)
     return False
 
 
-def clean_up(final: Path) -> None:
+def clean_up(final: Path, kind: Kind = RUN) -> None:
     """Remove the unfinished folder next to a finished run, left by a process killed just after the run got its name.
 
     Unfinished work that was started with `again` stays: it will replace this run. The parts of a run with missing
@@ -216,7 +241,7 @@ def clean_up(final: Path) -> None:
     """
     folder = partial_folder(final)
     state = read_state(folder)
-    if is_bare(folder) if state is None else not state.again and not open_run(final, verify=False).missing:
+    if is_bare(folder) if state is None else not state.again and not kind.open(final, verify=False).missing:
         files.remove_folder(folder, last=MARKER)
 
 
@@ -237,30 +262,30 @@ def _mark(folder: Path, state: WorkspaceState) -> None:
     write_json(folder / MARKER, {"made_by": "pcbench", "what": "unfinished run", **dataclasses.asdict(state)})
 
 
-def _refuse_foreign(final: Path, spec: RunSpec, *, again: bool) -> None:
+def _refuse_foreign(final: Path, spec: RunSpec, kind: Kind, *, again: bool) -> None:
     """Refuse a folder that holds something that must not be replaced."""
     if not final.exists() or (final.is_dir() and not any(final.iterdir())):
         return
-    if not (final / MANIFEST).is_file():
-        raise UsageError(f"{final} exists and is not a run of pcbench; {_ELSEWHERE}")
+    if not (final / kind.manifest).is_file():
+        raise UsageError(f"{final} exists and is not a {kind.name} of pcbench; {_ELSEWHERE}")
     if not again:
-        held = open_run(final, verify=False)
+        held = kind.open(final, verify=False)
         if held.key != spec.key():
             named = _differences(held.spec, spec)
-            raise UsageError(f"{final} holds another run ({named}); {_ELSEWHERE}, or again=True to replace it")
+            raise UsageError(f"{final} holds another {kind.name} ({named}); {_ELSEWHERE}, or again=True to replace it")
     if not (final / MARKER).is_file():
         raise UsageError(
             f"{final} does not carry pcbench's marker ({MARKER}), so it is not replaced: an earlier pcbench made it, "
             f"or another program; remove it yourself, or {_ELSEWHERE}"
         )
-    foreign = _foreign(final)
+    foreign = _foreign(final, kind)
     if foreign:
         raise UsageError(f"{final} holds {foreign}, which pcbench did not make; move it away, or {_ELSEWHERE}")
 
 
-def _foreign(final: Path) -> str | None:
+def _foreign(final: Path, kind: Kind) -> str | None:
     try:
-        found = foreign_files(open_run(final, verify=False))
+        found = foreign_files(kind.open(final, verify=False))
     except DataError:
         return None  # a damaged run of ours may be replaced
     return found[0] if found else None

@@ -69,6 +69,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "compiled": (True, {}),
     "recompute": (True, {}),
     "out": ("elsewhere", {}),
+    "shard": ("1/2", {}),
     "again": (True, {}),
     "workers": (2, {}),
     "engine": ("ray", {}),

@@ -1,0 +1,35 @@
+"""`pcbench merge DIR…`: make the run of all its shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def merge_command(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of shards, or folders that hold such folders.", metavar="DIR…"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; by default results/runs/MODEL-SUITES-KEY.")
+    ] = None,
+    mixed_machines: Annotated[
+        bool, typer.Option("--mixed-machines", help="Merge parts of different kinds of CPU or GPU; the results say so.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Merge without the units that failed; tables say what is missing.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Merge again where the run is there already.")] = False,
+) -> None:
+    """Make the run of all its shards: the one that a single process would have made, to the byte.
+
+    No network and no image is loaded.
+    """
+    from pcbench.cli.run_table import print_summary
+    from pcbench.harness.merge import merge
+
+    made = merge(folders or [], out, mixed_machines=mixed_machines, allow_missing=allow_missing, again=again)
+    print_summary(made)

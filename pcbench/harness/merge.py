@@ -1,0 +1,102 @@
+"""From the shards of a run to the run: the one that a single process would have made, to the byte.
+
+No network and no image is loaded. What is wrong with the shards is found before anything is written; then the parts
+are read one condition at a time, so that memory does not grow with the number of shards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from pcbench.files import real_path
+from pcbench.harness.engines.base import Failure
+from pcbench.harness.finish import Completion, finish
+from pcbench.harness.merge_checks import Merged, checked
+from pcbench.harness.run import RunEnding
+from pcbench.harness.shard_folders import find_shards
+from pcbench.harness.start import DEFAULT_FOLDER, fitting_place
+from pcbench.results.directory import MANIFEST, Run, open_run
+from pcbench.results.lock import hold
+from pcbench.results.shard import Shard
+from pcbench.results.workspace import begin, clean_up, settle
+
+logger = logging.getLogger("pcbench")
+
+Folder = str | PathLike[str]
+
+
+def merge(
+    shards: Folder | Sequence[Folder],
+    out: Folder | None = None,
+    *,
+    mixed_machines: bool = False,
+    allow_missing: bool = False,
+    again: bool = False,
+) -> Run:
+    """Make the run of all its shards.
+
+    Args:
+        shards: Folders of shards, or folders that hold such folders.
+        out: The run's folder. Where none is given, results/runs/MODEL-SUITES-KEY.
+        mixed_machines: Merge parts that were made on different kinds of CPU or GPU; the results say so.
+        allow_missing: Merge although some units of the shards failed; tables say what is missing.
+        again: Merge again where the run is there already.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: Shards are missing, under way, given twice, of different runs, or of different machines.
+        RunError: Units of a shard failed, or a part is damaged.
+    """
+    given = [shards] if isinstance(shards, str | PathLike) else list(shards)
+    found = find_shards([Path(folder) for folder in given])
+    merged = checked(found, mixed_machines=mixed_machines, allow_missing=allow_missing)
+    folder = DEFAULT_FOLDER / merged.plan.spec.name() if out is None else Path(out)
+    final = fitting_place(real_path(folder))
+    with hold(final, shlex.join(sys.argv)):
+        return _write(merged, final, again=again)
+
+
+def _write(merged: Merged, final: Path, *, again: bool) -> Run:
+    ending, plan = RunEnding(), merged.plan
+    completed = settle(final)
+    if (completed or not again) and (final / MANIFEST).is_file():
+        held = open_run(final, verify=False)
+        if held.key == plan.spec.key() and not held.missing:
+            held = ending.renewed(open_run(final), plan)
+            clean_up(final)
+            return dataclasses.replace(ending.reported(held), found=True)
+    workspace = begin(final, plan.spec, again=again, say=logger.warning)
+    return ending.reported(finish(plan, workspace, _completion(merged), merged))
+
+
+def _completion(merged: Merged) -> Completion:
+    """Return what only the shards know: when and for how long they ran, and by which command."""
+    shards = merged.shards
+    first = shards[0].manifest
+    waits = [(each.manifest["waited_for_images"], float(each.manifest["seconds"])) for each in shards]
+    known = [(share, seconds) for share, seconds in waits if share is not None]
+    total = sum(seconds for _, seconds in known)
+    origin: dict[str, Any] = {name: first.get(name) for name in ("command", "options", "revision")}
+    return Completion(
+        started=min(str(each.manifest["started"]) for each in shards),
+        seconds=round(sum(float(each.manifest["seconds"]) for each in shards), 1),
+        waited=sum(share * seconds for share, seconds in known) / total if total else None,
+        failures=[(unit, Failure(reason)) for unit, reason in merged.failures],
+        origin={**origin, "merged": [_about(each) for each in shards]},
+        locations=merged.locations,
+    )
+
+
+def _about(shard: Shard) -> Mapping[str, Any]:
+    """Return what the manifest of the run says of a shard."""
+    kept = ("shard", "of", "started", "seconds", "machine", "machines")
+    return {name: shard.manifest.get(name) for name in kept} | {"units": len(shard.parts)}
