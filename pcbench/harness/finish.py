@@ -78,7 +78,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
     # In the order of the plan, not in that in which they failed: workers and shards fail in another order.
     order = {unit.path: number for number, unit in enumerate(plan.units)}
     failures = sorted(measured.failures, key=lambda failed: order[failed[0].path])
-    lost = [missing(unit, failure) for unit, failure in failures]
+    lost = [missing_entry(unit, failure) for unit, failure in failures]
     write_worst_cases(folder, attacks, incomplete_suites(lost))
     growth = growth_of([part.table for _, part in parts.of("growth")])
     pictures = [part.table for _, part in parts.of("pictures")]
@@ -260,7 +260,7 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
         write_evidence(folder, suite, joined(tables, "evidence"))
 
 
-def missing(unit: Unit, failure: Failure) -> dict[str, Any]:
+def missing_entry(unit: Unit, failure: Failure) -> dict[str, Any]:
     """Return what a manifest says of a unit that could not be done."""
     return {
         "work": unit.work,

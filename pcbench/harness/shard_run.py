@@ -12,7 +12,7 @@ import pyarrow as pa
 from pcbench import files
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
-from pcbench.harness.finish import Completion, missing
+from pcbench.harness.finish import Completion, missing_entry
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
 from pcbench.harness.run import execute
@@ -99,7 +99,7 @@ class ShardEnding:
             "waited_for_images": measured.waited,
             "machine": machine(),
             "machines": dict(sorted(machines.items())),
-            "missing": [{"unit": unit.path, **missing(unit, failure)} for unit, failure in measured.failures],
+            "missing": [{"unit": unit.path, **missing_entry(unit, failure)} for unit, failure in measured.failures],
         }
         return workspace.finish(content)
 

@@ -116,7 +116,7 @@ def test_tables_are_made_again_where_their_code_changed_and_outcomes_are_not(
     first = measure()
     before = stamps(tmp_path / "run")
     renamed_tables(monkeypatch)
-    monkeypatch.setattr("pcbench.harness.run.make", lambda *_, **__: pytest.fail("an engine was made"))
+    monkeypatch.setattr("pcbench.harness.engines.local.make", lambda *_, **__: pytest.fail("an engine was made"))
     second = measure()
     assert second.found
     assert set(second.metrics["model"]) == {"renamed"}
