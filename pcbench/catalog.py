@@ -14,11 +14,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from pcbench.arguments import shown
 from pcbench.errors import DefinitionError, UnknownNameError
+from pcbench.names import why_not
 
 SuiteKind = Literal["attacks", "corruptions"]
 SUITE_KINDS: tuple[SuiteKind, ...] = ("corruptions", "attacks")
@@ -31,6 +32,17 @@ class Definition(BaseModel):
     """The base of everything read from a TOML file: frozen, strict about types, refusing unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _check_path_name(name: str) -> str:
+    reason = why_not(name)
+    if reason is not None:
+        raise ValueError(reason)
+    return name
+
+
+PathName = Annotated[str, AfterValidator(_check_path_name)]
+"""The name of a suite, a corruption or an attack, which folders and files are named by."""
 
 
 def identity(content: object) -> str:

@@ -24,6 +24,7 @@ ROOMS = (
         "source_code",
         "distributions",
         "extras",
+        "names",
         "catalog",
         "norms",
         "percent",

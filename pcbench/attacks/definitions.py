@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pcbench.attacks.libraries import library_names
-from pcbench.catalog import SUITE_FILE, Definition, SuiteHeader, identity, load_header, named_by_file, parse_definition
+from pcbench.catalog import (
+    SUITE_FILE,
+    Definition,
+    PathName,
+    SuiteHeader,
+    identity,
+    load_header,
+    named_by_file,
+    parse_definition,
+)
 from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
 
@@ -24,7 +33,7 @@ def _known_library(name: str) -> str:
 class AttackDefinition(Definition):
     """One attack: which library runs it, in which ball, and with which settings."""
 
-    name: str
+    name: PathName
     """The file's name without `.toml`; part of the seed of random starts."""
     title: str
     """What readers of a report see."""
@@ -115,7 +124,7 @@ class AttackHeader(SuiteHeader):
 class AttackSuite(AttackHeader):
     """A suite's header and its attacks, in the order of their names."""
 
-    name: str
+    name: PathName
     """The folder's name."""
     attacks: tuple[AttackDefinition, ...]
 

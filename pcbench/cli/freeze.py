@@ -16,11 +16,12 @@ def freeze_command(
 ) -> None:
     """Freeze a run's answers as a reference for `pcbench check`."""
     from pcbench.comparison.reference import freeze, write_reference
+    from pcbench.names import file_name
     from pcbench.results.directory import open_run
 
     opened = open_run(run)
     names = [str(opened.spec.model["name"]), *(suite.name for suite in opened.spec.suites)]
-    path = out or Path("results") / f"{'-'.join(names)}.npz"
+    path = out or Path("results") / f"{file_name('-'.join(names))}.npz"
     write_reference(freeze(opened), path)
     typer.echo(f"wrote {path} ({path.stat().st_size / 1024:.0f} KiB); check a later run with:")
     typer.echo(f"  pcbench check RUN --against {path}")

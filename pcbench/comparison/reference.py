@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pcbench.catalog import Definition
+from pcbench.catalog import Definition, PathName
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError
 from pcbench.files import try_folder, write
@@ -32,7 +32,7 @@ _READ_VERSIONS = (1, REFERENCE_VERSION)
 
 
 class _SuiteHeader(Definition):
-    suite: str
+    suite: PathName
     images: int
     ids_sha256: str
     cells: tuple[tuple[Condition, int], ...]

@@ -18,6 +18,7 @@ from pcbench.arguments import shown, whole
 from pcbench.catalog import (
     SUITE_FILE,
     Definition,
+    PathName,
     SuiteHeader,
     identity,
     load_definition,
@@ -45,7 +46,7 @@ Errors = Annotated[tuple[Error, ...], Field(min_length=1)]
 class CorruptionDefinition(Definition):
     """One corruption at all its severities."""
 
-    name: str
+    name: PathName
     """The file's name without `.toml`; part of the seed of every image."""
     title: str
     """What tables and figures print."""
@@ -148,7 +149,7 @@ class CorruptionHeader(SuiteHeader):
 class CorruptionSuite(CorruptionHeader):
     """A set of corruptions that are reported together."""
 
-    name: str
+    name: PathName
     """The folder's name."""
     corruptions: tuple[CorruptionDefinition, ...]
     """In the suite's order."""

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.files import try_folder
+from pcbench.names import file_name
 from pcbench.reports.attack_charts import attack_charts
 from pcbench.reports.charts import Chart, texts
 from pcbench.reports.corruption_charts import corruption_charts
@@ -76,7 +77,7 @@ def figure_files(metrics: pd.DataFrame) -> list[str]:
 def _stems(metrics: pd.DataFrame) -> list[tuple[str, Chart | HeatMap]]:
     several = metrics["model"].nunique() > 1
     return [
-        (f"{chart.model}/" * several + f"{chart.suite}-{chart.name}", chart)
+        (f"{file_name(chart.model)}/" * several + f"{chart.suite}-{chart.name}", chart)
         for chart in [*charts(metrics), *matrices_of_transfer(metrics)]
     ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+from pcbench.names import why_not
+
 CORRUPTED = ("corruption", "noise")
 """The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
 
@@ -36,6 +38,12 @@ class Condition:
     """The mode of the gradient that an attack takes, of `pcbench.network.gradient`; none where it uses no gradient."""
     attacked_timestep: int | None = None
     """The timestep whose loss an attack takes."""
+
+    def __post_init__(self) -> None:
+        for what, name in (("suite", self.suite), ("name", self.name), ("norm", self.norm)):
+            reason = None if name is None else why_not(name)
+            if reason is not None:
+                raise ValueError(f"{what}: {reason} (got {name!r})")
 
     @property
     def path(self) -> str:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError
+from pcbench.names import why_not
 from pcbench.results.columns import METRICS_COLUMNS, Column
 
 METRICS_VERSION = 1
@@ -18,6 +19,8 @@ _VERSION_KEY = b"pcbench_metrics_version"
 _PANDAS_TYPES = {"string": "str", "bool": "boolean", "int8": "Int8", "int64": "Int64", "double": "float64"}
 """The types of columns as pandas calls them; a change would change the bytes of `metrics.parquet`."""
 
+_IN_PATHS = ("suite", "name", "norm")
+"""The columns that the files of reports and exports are named by."""
 _SUBSET_NOTE = " (subset, not comparable)"
 
 
@@ -56,9 +59,15 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
     if list(table.columns) != list(METRICS_COLUMNS):
         raise DataError(f"a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
     try:
-        return table.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
+        made = table.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError) as problem:
         raise DataError(f"a table of metrics with a value of the wrong type ({problem}); run again") from problem
+    for column in _IN_PATHS:
+        for name in made[column].dropna().unique():
+            reason = why_not(str(name))
+            if reason is not None:
+                raise DataError(f"a table of metrics whose column {column} {reason} (got {name!r}); run again")
+    return made
 
 
 def write_metrics(table: pd.DataFrame, folder: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pcbench.catalog import Definition
+from pcbench.catalog import Definition, PathName
 from pcbench.network.gradient import Gradient
 from pcbench.results.conditions import slug
 
@@ -21,7 +21,7 @@ _FORMER_SUITES = Path(__file__).with_name("former_suites.json")
 class SuiteSpec(Definition):
     """A suite as it was run."""
 
-    name: str
+    name: PathName
     """The suite's name."""
     kind: Literal["corruptions", "attacks"]
     """The folder of the catalogue it comes from."""

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError, first_line
+from pcbench.names import why_not
 from pcbench.results.columns import (
     ANSWERS_COLUMNS,
     EVIDENCE_COLUMNS,
@@ -179,12 +180,23 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     table = table.rename_columns([names[name] for name in table.column_names])
+    _check_names(table, path)
     for name in schema.names:
         if name not in table.column_names:
             kind: Any = cast("Any", schema.field(name)).type
             empty = cast("Any", pa.nulls)(table.num_rows, kind)
             table = table.append_column(name, empty)
     return table.select(schema.names).cast(schema)
+
+
+def _check_names(table: pa.Table, path: Path) -> None:
+    """Refuse names that cannot be those of folders and files, which later tables and reports are named by."""
+    for column in ("suite", "name", "norm"):
+        if column in table.column_names:
+            for name in table.column(column).unique().to_pylist():
+                reason = None if name is None else why_not(str(name))
+                if reason is not None:
+                    raise DataError(f"{path}: the column {column} {reason} (got {name!r})")
 
 
 def _part_of(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:

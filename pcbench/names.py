@@ -1,0 +1,40 @@
+"""Names that become parts of paths: which are allowed where they are read, and what free text is called on a disk."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*")
+_MOST = 100
+"""The largest number of characters; several names stand in one file's name, which has 255 bytes at most."""
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""What Windows takes for a device, whatever its ending."""
+
+
+def why_not(name: str) -> str | None:
+    """Return why something cannot be the name of a suite, a condition or an attack; None where it can.
+
+    Such names become folders and files, and are read from files of other people.
+    """
+    if name.partition(".")[0].lower() in _RESERVED:
+        return "is the name of a device on Windows"
+    if len(name) > _MOST:
+        return f"has {len(name)} characters; at most {_MOST} are allowed"
+    if _NAME.fullmatch(name) is None:
+        return (
+            "may hold a to z, A to Z, 0 to 9, _, - and +, single dots between them, and begins with a letter or digit"
+        )
+    return None
+
+
+def file_name(text: str) -> str:
+    """Return what a file or folder is called that is named by free text, such as a model's name.
+
+    It is the text itself where that is a name in small letters, and else a readable form of it with the beginning of
+    its hash, so that two texts have two names, on file systems that do not distinguish small and capital letters too.
+    """
+    if why_not(text) is None and text == text.lower():
+        return text
+    readable = re.sub(r"[^A-Za-z0-9_+-]+", "-", text).strip("-")[: _MOST - 9]
+    return "-".join(part for part in (readable, hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]) if part)
