@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from made_runs import made_run
 
@@ -127,6 +129,22 @@ def test_what_cannot_be_compared_is_refused_with_the_field(make_run: Callable[..
         with pytest.raises(UsageError, match="cannot be compared") as error:
             compare_runs(one, make_run(f"refused-{index}", **change), NAMES)
         assert field in str(error.value)
+
+
+def test_attacks_at_other_budgets_are_not_compared(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    # Oracle: the figure is a mean over budgets, so that over other budgets it is another number of the same network.
+    one = make_run("one")
+    files = {str(file.relative_to(one.folder / "outcomes")): pq.read_table(file) for file in one.outcome_files()}
+    fewer = {
+        name: table.filter(pc.fill_null(pc.less(table["epsilon"], 0.15), fill_value=True))
+        for name, table in files.items()
+    }
+    other = made_run(tmp_path / "fewer", one.spec, fewer)
+    with pytest.raises(UsageError, match=r"made-linf was attacked at ε = 25.5/255 to 51/255 and at ε = 25.5/255; run"):
+        compare_runs(one, other, NAMES)
+    row = by_name(compare_timesteps(other))["made-linf", "robust accuracy under pgd linf exact", 1]
+    assert "under pgd linf exact at ε = 25.5/255: " in sentence(row)
+    assert sentence(row).endswith("120 images")
 
 
 @pytest.fixture
