@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from pcbench.catalog import suite_folder
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite, load_corruption_suite
+from pcbench.corruptions.definitions import Baseline, CorruptionDefinition, CorruptionSuite, load_corruption_suite
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, UsageError
@@ -24,18 +23,6 @@ BASELINE = "baseline.toml"
 _DECIMALS = 6
 
 
-@dataclass(frozen=True)
-class MeasuredErrors:
-    """The errors of a network under a suite."""
-
-    clean: float
-    """Error on the clean images, 0 to 1."""
-    errors: dict[str, tuple[float, ...]]
-    """Errors under each corruption, at each severity, 1 first."""
-    images: int
-    """How many images these are errors on."""
-
-
 def measure_baseline(
     model: Model,
     suite: CorruptionSuite,
@@ -44,7 +31,7 @@ def measure_baseline(
     seed: int = 0,
     batch_size: int = 180,
     report: Callable[[int, int], None] | None = None,
-) -> MeasuredErrors:
+) -> Baseline:
     """Measure the errors at t = 0 of a network under every corruption and severity.
 
     Args:
@@ -75,7 +62,12 @@ def measure_baseline(
             "make these corruptions stronger or take a weaker baseline"
         )
     clean = _wrong(model, source, batch_size, None) / len(source)
-    return MeasuredErrors(clean, {name: tuple(row) for name, row in rates.items()}, len(source))
+    return Baseline(
+        name=model.name,
+        source=_source(suite, model, source, seed),
+        clean_error=clean,
+        errors={name: tuple(row) for name, row in rates.items()},
+    )
 
 
 def _wrong(
@@ -93,23 +85,17 @@ def _wrong(
     return wrong
 
 
-def baseline_text(name: str, source: str, measured: MeasuredErrors) -> str:
-    """Return a baseline file.
-
-    Args:
-        name: The network's name.
-        source: How the errors were made.
-        measured: The errors.
-    """
+def baseline_text(measured: Baseline) -> str:
+    """Return the file of a baseline that was measured."""
     lines = [
-        f"name = {json.dumps(name)}",
-        f"source = {json.dumps(source, ensure_ascii=False)}",
-        f"clean_error = {round(measured.clean, _DECIMALS)!r}",
+        f"name = {json.dumps(measured.name)}",
+        f"source = {json.dumps(measured.source, ensure_ascii=False)}",
+        f"clean_error = {round(measured.clean_error or 0.0, _DECIMALS)!r}",
         "",
         "[errors]",
     ]
     lines += [
-        f"{corruption} = [{', '.join(repr(round(error, _DECIMALS)) for error in errors)}]"
+        f"{corruption} = [{', '.join(repr(round(error, _DECIMALS)) for error in errors or ())}]"
         for corruption, errors in measured.errors.items()
     ]
     return "\n".join(lines) + "\n"
@@ -151,15 +137,15 @@ def write_baseline(
     source = check(source, classes=loaded.classes, class_names=loaded.class_names)
     path = out or folder / BASELINE
     try_folder(path.parent, "give another with `out`")
-    measured = measure_baseline(loaded, suite, source, report=report)
-    return write(path, baseline_text(model, _source(suite, loaded, source), measured))
+    return write(path, baseline_text(measure_baseline(loaded, suite, source, report=report)))
 
 
-def _source(suite: CorruptionSuite, model: Model, source: ImageSource) -> str:
-    found = versions()
+def _source(suite: CorruptionSuite, model: Model, source: ImageSource, seed: int) -> str:
+    found, described = versions(), model.description
+    part = "backbone" if "backbone_sha256" in described else "weights"
     kept = ", ".join(f"{name} {found[name]}" for name in ("pcbench", "torch", "numpy") if name in found)
     return (
-        f"Top-1 errors of {model.name} (backbone sha256 {str(model.description['backbone_sha256'])[:16]}) on the "
-        f"{len(source)} images of {source.name} under {suite.name} version {suite.version}, seed 0, measured by: "
+        f"Top-1 errors of {model.name} ({part} sha256 {str(described[f'{part}_sha256'])[:16]}) on the "
+        f"{len(source)} images of {source.name} under {suite.name} version {suite.version}, seed {seed}, measured by: "
         f"pcbench baseline --suite {suite.name} --model {model.name} ({kept})"
     )

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import pcbench
-from pcbench.cli.main import app, main
+from pcbench.cli.main import app, main, with_flags
 from pcbench.files import MARKER
 
 
@@ -149,6 +149,12 @@ def test_help_speaks_plain_words(capsys: pytest.CaptureFixture[str], verb: list[
     with pytest.raises(SystemExit):
         main([*verb, "--help"])
     assert re.findall(r"<(?:bool|int|str|float|path|list\[.*?\])>", capsys.readouterr().out) == []
+
+
+def test_notes_of_a_run_are_told_in_the_words_of_the_command_line() -> None:
+    # The manifest spells options as Python does: the terminal alone is asked by the command line.
+    assert with_flags("as the model states; resize=False leaves them") == "as the model states; --no-resize leaves them"
+    assert with_flags("leave out `epsilons`, or give suites='linf'") == "leave out --epsilons, or give --suite linf"
 
 
 def test_help_imports_nothing_heavy() -> None:

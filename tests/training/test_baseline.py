@@ -52,7 +52,9 @@ def test_errors_are_those_of_each_image_alone(suite: CorruptionSuite, model: Mod
     images = source.load(range(len(source))).permute(0, 2, 3, 1).numpy()
     source = open_source((images, _right(source)), preprocessing=Preprocessing())
     measured = measure_baseline(model, suite, source, seed=2, batch_size=5)
-    assert (measured.clean, measured.images) == (0, 12)
+    assert (measured.name, measured.clean_error) == ("BrightHalf", 0)
+    assert "on the 12 images of" in measured.source
+    assert "seed 2, measured by: pcbench baseline" in measured.source
     for definition in suite.corruptions:
         for severity in (1, 5):
             wrong = 0
@@ -68,11 +70,11 @@ def test_what_is_written_is_a_baseline(
     # Oracle: the reader that runs use.
     measured = measure_baseline(model, suite, source)
     path = tmp_path / "baseline.toml"
-    path.write_text(baseline_text("half", 'made by a "test"', measured))
+    path.write_text(baseline_text(measured.model_copy(update={"name": "half", "source": 'made by a "test"'})))
     read = load_definition(Baseline, path)
     assert read.name == "half"
     assert read.source == 'made by a "test"'
-    assert read.clean_error == pytest.approx(measured.clean, abs=1e-6)
+    assert read.clean_error == pytest.approx(measured.clean_error, abs=1e-6)
     for name, errors in measured.errors.items():
         assert read.errors[name] == pytest.approx(errors, abs=1e-6)
 
