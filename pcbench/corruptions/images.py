@@ -144,6 +144,8 @@ def _refuse_other_memory(images: torch.Tensor, where: str) -> None:
 def _shape_remedy(images: torch.Tensor) -> str:
     if images.ndim == 3 and images.shape[0] == 3:
         return "; for one image give image[None]"
+    if images.ndim == 3 and images.shape[2] == 3:
+        return "; for one image give image.permute(2, 0, 1)[None]"
     if images.ndim == 4 and images.shape[3] == 3:
         return "; give images.permute(0, 3, 1, 2)"
     if images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 1):

@@ -68,6 +68,8 @@ def _check_labels(source: ImageSource, classes: int) -> None:
         more = f", as are {len(outside) - 1} more" if len(outside) > 1 else ""
         from_one = np.array_equal(np.unique(source.labels), np.arange(1, classes + 1))
         remedy = "they run from 1: give labels - 1" if from_one else "use data made for this model"
+        if classes == 1:
+            remedy = "one output alone tells no classes apart: give the model one output per class"
         unlabelled = f"; {unknown} of {len(source)} images have no label ({UNKNOWN})" if unknown else ""
         raise DataError(
             f"{source.name}: the label {source.labels[first]} of image {source.ids[first]!r} is outside the model's "

@@ -21,11 +21,13 @@ def as_class_names(names: Any) -> tuple[str, ...] | None:
     """Return the names of classes by label; None where these are none.
 
     Args:
-        names: A list or other ordered collection of names, or a mapping from label to name. A name is a text, or a
-            tuple of synonyms as in torchvision's ImageNet, which are joined by commas.
+        names: A list or other ordered collection of names, or a mapping from label to name or from name to label. A
+            name is a text, or a tuple of synonyms as in torchvision's ImageNet, which are joined by commas.
     """
     if isinstance(names, Mapping):
         by_label = cast("Mapping[Any, Any]", names)
+        if _are_labels_of_names(by_label):
+            by_label = {label: name for name, label in by_label.items()}
         labels = [str(label) for label in range(len(by_label))]
         held = {str(label): name for label, name in by_label.items()}
         names = [held[label] for label in labels] if held.keys() == set(labels) else None
@@ -33,6 +35,13 @@ def as_class_names(names: Any) -> tuple[str, ...] | None:
     if isinstance(names, unordered) or not isinstance(names, Iterable):
         return None
     return tuple(_as_name(name) for name in cast("Iterable[Any]", names))
+
+
+def _are_labels_of_names(table: Mapping[Any, Any]) -> bool:
+    """Return whether a table holds each name's label, as `class_to_idx` and `label2id` do, and each label once."""
+    held = list(table.values())
+    whole = all(isinstance(label, int) and not isinstance(label, bool) for label in held)
+    return whole and all(isinstance(name, str) for name in table) and sorted(held) == list(range(len(held)))
 
 
 def _as_name(name: Any) -> str:

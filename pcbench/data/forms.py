@@ -124,6 +124,8 @@ def from_images(images: Any, labels: Any, name: str) -> Labelled:
     if isinstance(images, str | bytes | Mapping | Set) or not hasattr(images, "__getitem__"):
         kind = type(cast("Any", images)).__name__
         raise DataError(f"{name}: images are an array or a list of images, not {kind}; {_REMEDY}")
+    if hasattr(images, "iloc"):  # of pandas, whose [0] is the row that is called 0, wherever it lies
+        images = list(images)
     count = asked(f"{name}, the number of images", lambda: len(images))
     first = asked(f"{name}, image 0", lambda: images[0]) if count and not hasattr(images, "shape") else None
     if isinstance(first, tuple) and _is_pair(first):
@@ -268,8 +270,14 @@ def whole_of(value: Any) -> Any:
 
 
 def own_names(value: Any) -> tuple[str, ...] | None:
-    """Return the names of an object's classes by label, where it says them."""
+    """Return the names of an object's classes by label, where it says them.
+
+    Where it states the label of each name, as torchvision's folders do, the order of the list beside it does not count.
+    """
     value = whole_of(value)
+    labels = getattr(value, "class_to_idx", None)
+    if isinstance(labels, Mapping) and (names := as_class_names(cast("Mapping[Any, Any]", labels))) is not None:
+        return names
     for attribute in _NAME_KEYS[:2]:
         if (names := as_class_names(getattr(value, attribute, None))) is not None:
             return names

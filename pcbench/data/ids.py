@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +22,8 @@ def as_ids(ids: Any) -> tuple[str, ...]:
 
 
 def _as_texts(ids: Any) -> tuple[str, ...]:
+    if isinstance(ids, Set):
+        raise UsageError("ids are a list of names in the order of the images; a set has no order")
     if not isinstance(ids, Iterable) or getattr(cast("Any", ids), "ndim", 1) == 0:
         raise UsageError(f"ids are a list of names, one for each image, not {shown(cast('object', ids))}")
     return tuple(_as_text(entry) for entry in cast("Iterable[Any]", ids))

@@ -84,7 +84,9 @@ def _shape_problem(array: NDArray[Any]) -> str:
     if array.ndim == 2 and array.shape[1] > 1:
         if array.dtype.kind in "biuf" and _one_hot(array):
             return f"one-hot labels of shape {array.shape}; give class numbers, labels.argmax(1)"
-        return f"labels of shape {array.shape} are {array.shape[1]} numbers per image; give one class number per image"
+        row = "; for all labels in one row give labels[0]" if array.shape[0] == 1 else ""
+        problem = f"labels of shape {array.shape} are {array.shape[1]} numbers per image"
+        return f"{problem}; give one class number per image{row}"
     return f"labels of shape {array.shape}; give one class number per image, shape (images,)"
 
 

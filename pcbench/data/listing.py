@@ -33,6 +33,8 @@ def class_folders(path: Path) -> list[str]:
         DataError: There is no such folder, it holds none or a broken link, these are splits and not classes, or it
             holds nothing but the folder that holds the classes.
     """
+    if path.is_file():
+        raise DataError(f"{path}: is a file; give the folder that holds one folder per class; unpack an archive first")
     if not path.is_dir():
         raise DataError(f"{path}: there is no such folder of images")
     names = [entry.name for entry in _entries(path) if _is_folder(entry)]

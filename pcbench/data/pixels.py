@@ -7,6 +7,8 @@ refused with the remedy: a guess would change the numbers without a message.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -42,7 +44,7 @@ def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
 
 def _to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
     if isinstance(image, Mapping):
-        image = cast("Mapping[str, Any]", image).get("bytes", image)
+        image = _content(cast("Mapping[str, Any]", image))
     if isinstance(image, bytes):
         image = decode_image(image, name)
     if isinstance(image, Image.Image):
@@ -52,14 +54,26 @@ def _to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
     return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
+def _content(stored: Mapping[str, Any]) -> Any:
+    """Return the bytes of an image file as Hugging Face stores it: themselves, or in a file of this machine."""
+    place = stored.get("path")
+    if stored.get("bytes") is None and isinstance(place, str):
+        return Path(place).read_bytes()
+    return stored.get("bytes", stored)
+
+
 def as_array(image: Any, name: str) -> NDArray[Any]:
     """Return numbers in memory as an array, a tensor of any type, device and layout among them.
 
     Raises:
         DataError: They are not numbers, or some are missing or masked.
     """
-    if isinstance(image, str):
-        raise DataError(f"{name}: is the text {image[:40]!r}, not an image; open it first, as PIL.Image.open(…) does")
+    if isinstance(image, str | PathLike):
+        what = "text" if isinstance(image, str) else "path"
+        raise DataError(
+            f"{name}: is the {what} {str(cast('object', image))[:40]!r}, not an image; open it first, as "
+            "PIL.Image.open(…) does"
+        )
     tensor = isinstance(image, torch.Tensor)
     array: NDArray[Any] = asked(name, lambda: _from_tensor(image) if tensor else np.asanyarray(image))
     if np.ma.is_masked(array):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,10 @@ def open_source(
         return open_object(source, preprocessing, count)
     scheme, _, place = source.partition(":")
     forms = {form.partition(":")[0]: form for form in source_names()}
+    if scheme not in forms and scheme.casefold() in forms:
+        raise DataError(f"{source}: write it as {forms[scheme.casefold()]}")
+    if scheme not in forms and os.path.exists(source):  # noqa: PTH110 - of a text that may be too long for a path
+        raise DataError(f"{source}: is a path; say what lies there, as in imagefolder:{source} or parquet:{source}")
     if scheme not in forms:
         raise UnknownNameError("data source", source, source_names())
     if (scheme == "digits") is bool(place):

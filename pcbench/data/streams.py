@@ -178,5 +178,6 @@ def _unbatched(image: Any, label: Any, name: str) -> Iterator[tuple[Any, Any]]:
     held = len(label) if hasattr(label, "__len__") and np.ndim(label) > 0 else 0
     if held != count:
         raise DataError(f"{name}: a batch of {count} images has {held} labels; give one for each image")
+    labels = list(label) if hasattr(label, "iloc") else label  # of pandas, where [0] is the row that is called 0
     for index in range(count):
-        yield image[index], label[index]
+        yield image[index], labels[index]

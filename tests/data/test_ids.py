@@ -24,6 +24,11 @@ def test_every_way_to_write_an_id_is_one_text(zero: Any) -> None:
     assert as_ids([zero, "cat/1.png"]) == ("0", "cat/1.png")
 
 
+def test_a_set_has_no_order() -> None:
+    with pytest.raises(UsageError, match="a set has no order"):
+        corrupt(torch.full((2, 3, 8, 8), 128, dtype=torch.uint8), "gaussian_noise", 3, ids={"a", "b"})
+
+
 @pytest.mark.parametrize("ids", [[0, 1], ["0", "1"], np.arange(2), torch.arange(2), range(2), (b"0", np.int8(1))])
 def test_one_image_draws_the_same_noise_however_its_id_is_written(ids: Any) -> None:
     images = torch.full((2, 3, 8, 8), 128, dtype=torch.uint8)
