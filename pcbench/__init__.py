@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from pcbench.attacks.api import attack as attack
     from pcbench.corruptions.api import corrupt as corrupt
     from pcbench.harness.merge import merge as merge
+    from pcbench.harness.forecast import plan as plan
     from pcbench.harness.start import run as run
     from pcbench.network.conversion import predify as predify
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "attack", "corrupt", "merge", "predify", "run"]
+__all__ = ["__version__", "attack", "corrupt", "merge", "plan", "predify", "run"]
 
 _HOMES = {
     "attack": "pcbench.attacks.api",
     "corrupt": "pcbench.corruptions.api",
     "merge": "pcbench.harness.merge",
+    "plan": "pcbench.harness.forecast",
     "predify": "pcbench.network.conversion",
     "run": "pcbench.harness.start",
 }

@@ -27,6 +27,7 @@ from pcbench.cli.list import list_command
 from pcbench.cli.merge import merge_command
 from pcbench.cli.options import as_command, as_flags
 from pcbench.cli.parsing import ParserError, parser_message
+from pcbench.cli.plan import plan_command
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
@@ -104,6 +105,7 @@ app = typer.Typer(
 )
 _COMMANDS: dict[str, Callable[..., None]] = {
     "run": run_command,
+    "plan": plan_command,
     "merge": merge_command,
     "predify": predify_command,
     "list": list_command,

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
 import tomli_w
+from typing_extensions import is_typeddict
 
 from pcbench.cli.agreement import AgreementOptions
 from pcbench.cli.check import CheckOptions
+from pcbench.harness.forecast import PlanOptions
 from pcbench.harness.request import RunOptions
 from pcbench.options import Declared, declared
 from pcbench.training.options import TrainOptions, TuneOptions
@@ -21,6 +23,7 @@ from pcbench.training.options import TrainOptions, TuneOptions
 _WORDS: dict[type, str] = {bool: "true or false", int: "whole number", float: "number"}
 VERBS: dict[str, type] = {
     "run": RunOptions,
+    "plan": PlanOptions,
     "train": TrainOptions,
     "tune": TuneOptions,
     "check": CheckOptions,
@@ -105,7 +108,8 @@ def _number(one: Declared) -> str:
 def _docstrings(declaration: type) -> dict[str, str]:
     """Return the docstrings that stand under the fields of a declaration, by name."""
     (tree,) = ast.parse(inspect.getsource(declaration)).body
-    found: dict[str, str] = {}
+    more = [base for base in getattr(declaration, "__orig_bases__", ()) if is_typeddict(base)]
+    found = {name: text for base in more for name, text in _docstrings(base).items()}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     for field, after in itertools.pairwise(body):
         match field, after:

@@ -14,6 +14,12 @@ def run_command(options: RunOptions, given: Collection[str]) -> None:
 
     Without options: the pdigits network on scikit-learn's handwritten digits, corrupted and attacked.
     """
+    if options["dry_run"]:
+        from pcbench.cli.plan import show_estimate
+        from pcbench.harness.forecast import forecast
+
+        show_estimate(forecast({name: options[name] for name in given if name != "dry_run"}))
+        return
     from pcbench.harness.start import start
 
     request = request_from({name: options[name] for name in given})

@@ -65,7 +65,7 @@ class Passes:
         return replace(self, forward=self.forward * factor, gradients=self.gradients * factor)
 
 
-def forward(timesteps: int) -> Passes:
+def forward_passes(timesteps: int) -> Passes:
     """Return the passes of one image through some timesteps."""
     return Passes(forward=timesteps)
 
@@ -119,7 +119,7 @@ class SweepCost:
         return BRACKETED_SHARE if self._brackets(definition) else ASCENDING_SHARE
 
 
-def evidence(kind: str, definitions: Sequence[AttackDefinition], timestep: int, times: int) -> Passes:
+def evidence_passes(kind: str, definitions: Sequence[AttackDefinition], timestep: int, times: int) -> Passes:
     """Return what a kind of evidence about one timestep's gradients costs one image.
 
     Args:
@@ -138,7 +138,7 @@ def evidence(kind: str, definitions: Sequence[AttackDefinition], timestep: int, 
     rivals = {"square": square, "more_steps": with_more_steps}
     definition = rivals[kind](judged) if kind in rivals else shown_attacks(definitions).get(kind, judged)
     found = sweep.passes(definition, timestep + 1, 1)
-    return found + forward(times) if kind == "transfer" else found
+    return found + forward_passes(times) if kind == "transfer" else found
 
 
 def _descent(definition: AttackDefinition, budgets: int) -> Passes:

@@ -128,12 +128,12 @@ def estimate(plan: Plan) -> Estimate:
 def kind_of(unit: Unit) -> tuple[str, str]:
     """Return the suite of a unit, and the name of its kind of work as a reader sees it."""
     names = {
-        "scores": "clean images" if unit.condition.kind == "clean" else "corrupted images",
-        "growth": "growth of representations",
-        "representations": "representations under noise",
-        "evidence": "checks of gradients",
-        "pictures": "example pictures",
-        "saved": "saved images",
+        "scores": "clean" if unit.condition.kind == "clean" else "corrupted",
+        "growth": "growth",
+        "representations": "noise",
+        "evidence": "checks",
+        "pictures": "pictures",
+        "saved": "saved",
     }
     return unit.condition.suite, names.get(unit.work, unit.condition.name)
 

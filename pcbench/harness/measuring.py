@@ -74,7 +74,7 @@ class Speeds:
 _ALIKE = {"evidence": "attacks", "pictures": "attacks"}
 
 
-def measure(plan: Plan, seconds: float = SECONDS, clock: Callable[[], float] = time.perf_counter) -> Speeds:
+def measure_speed(plan: Plan, seconds: float = SECONDS, clock: Callable[[], float] = time.perf_counter) -> Speeds:
     """Measure how fast a plan's work is done here.
 
     Args:

@@ -163,6 +163,10 @@ class RunOptions(TypedDict):
     mixed_machines: Annotated[bool, Option("Continue work of another kind of machine.", _RUN, default=False)]
     allow_missing: Annotated[bool, Option("Finish without what cannot be computed.", _RUN, default=False)]
     """Tables say what is missing."""
+    dry_run: Annotated[
+        bool, Option("Print what pcbench plan prints, and compute nothing.", _RUN, default=False, repeats=False)
+    ]
+    """In Python this is `pcbench.plan`."""
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
 
 

@@ -92,6 +92,8 @@ def start(request: RunOptions) -> Run:
         HeldError: Another process is at work on the same run.
         UsageError, RunError: As for `run`.
     """
+    if request["dry_run"]:
+        raise UsageError("a dry run in Python is pcbench.plan(…), with the same options but `dry_run`")
     command = shlex.join(sys.argv)
     shard = None if request["shard"] is None else read_shard(request["shard"])
     if shard is not None and request["progress"] and sys.stderr is not None:

@@ -29,7 +29,7 @@ class _Planner:
     def __init__(self, spec: RunSpec, digests: Digests) -> None:
         self.settings: Settings = spec.settings
         self.times = spec.settings.timesteps + 1
-        self.each = costs.forward(self.times)
+        self.each = costs.forward_passes(self.times)
         self.sweeps = costs.SweepCost(spec.settings.plain_sweep, spec.settings.bracketing)
         self._digests = digests
         self._block_size = spec.settings.block_size or 1
@@ -166,7 +166,7 @@ def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) 
     for timestep in range(planner.times):
         condition = attack_condition(definition, judged, gradient, timestep)
         for kind in evidence_kinds(definition.attacks, timestep):
-            cost = costs.evidence(kind, definition.attacks, timestep, planner.times)
+            cost = costs.evidence_passes(kind, definition.attacks, timestep, planner.times)
             for block in planner.blocks(suite, condition, "evidence"):
                 yield Unit("evidence", condition, block, cost, sweeps, kind)
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from pcbench.errors import UsageError
 from pcbench.harness import workers
-from pcbench.harness.engines.local import environment
+from pcbench.harness.engines.local import worker_environment
 from pcbench.harness.memory import BASE_BYTES, available_memory, worker_memory
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.request import request_from
@@ -70,11 +70,13 @@ def test_one_a_gpu(plan: Plan, machine: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert [environment("cuda", number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["0", "1", "0"]
+    assert [worker_environment("cuda", number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["0", "1", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
-    assert [environment("cuda", number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["4", "GPU-7", "4"]
+    assert [worker_environment("cuda", number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["4", "GPU-7", "4"]
     assert (
-        environment("cuda:1", 0)["CUDA_VISIBLE_DEVICES"] == environment("cpu", 0)["CUDA_VISIBLE_DEVICES"] == "4,GPU-7"
+        worker_environment("cuda:1", 0)["CUDA_VISIBLE_DEVICES"]
+        == worker_environment("cpu", 0)["CUDA_VISIBLE_DEVICES"]
+        == "4,GPU-7"
     )
 
 

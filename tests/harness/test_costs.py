@@ -14,7 +14,7 @@ from torch import Tensor
 from pcbench.attacks.api import find_attack
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job, Made
-from pcbench.harness.costs import ASCENDING_SHARE, BRACKETED_SHARE, Passes, SweepCost, evidence
+from pcbench.harness.costs import ASCENDING_SHARE, BRACKETED_SHARE, Passes, SweepCost, evidence_passes
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.request import request_from
 from pcbench.harness.work import attacks, growth, scores
@@ -153,4 +153,4 @@ def test_a_plain_sweep_skips_nothing() -> None:
     pgd = find_attack("linf/pgd")
     assert SweepCost(plain=True).passes(pgd, 1, 8).usual == 1
     assert SweepCost(bracketing=False).passes(pgd, 1, 8).usual == ASCENDING_SHARE
-    assert evidence("square", [pgd], 0, 1).forward > 300
+    assert evidence_passes("square", [pgd], 0, 1).forward > 300

@@ -80,6 +80,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "block_size": (1024, {}),
     "mixed_machines": (True, {}),
     "allow_missing": (True, {}),
+    "dry_run": (True, {}),
     "progress": (False, {}),
 }
 

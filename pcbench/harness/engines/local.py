@@ -108,7 +108,7 @@ class _Round:
     again: list[Unit] = field(default_factory=list[Unit])
 
 
-def environment(device: str, number: int) -> dict[str, str]:
+def worker_environment(device: str, number: int) -> dict[str, str]:
     """Return the environment of a worker: where there are several GPUs and none is named, each worker sees one."""
     found, gpus = dict(os.environ), torch.cuda.device_count() if device == "cuda" else 0
     if gpus > 1:
@@ -139,7 +139,7 @@ class Processes:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=[theirs.fileno()],
-            env=environment(self._job.locations.device, number),
+            env=worker_environment(self._job.locations.device, number),
         )
         theirs.close()
         worker = _Worker(process, ours)

@@ -1,0 +1,111 @@
+"""`pcbench plan`: what a run will cost, before anything of it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from pcbench.harness.forecast import PlanOptions, forecast
+
+if TYPE_CHECKING:
+    from pcbench.harness.estimate import Estimate
+
+
+def plan_command(options: PlanOptions, given: Collection[str]) -> None:
+    """Say what a run will cost: passes, memory, disk, and with --measure hours.
+
+    It takes every option of `pcbench run` and computes nothing, unless it measures.
+    """
+    show_estimate(forecast({name: options[name] for name in given}))
+    if options["save_spec"] is not None:
+        from rich.console import Console
+
+        Console().print(f"saved in {options['save_spec']}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_estimate(found: Estimate) -> None:
+    """Print an estimate: a table of the work, and a line for each other number."""
+    from rich.console import Console
+    from rich.table import Table
+
+    part = " (a SUBSET of the images)" if found.subset else ""
+    table = Table(title=f"{found.model} on {found.images} images{part}, key {found.key[:12]}")
+    for column in ("suite", "work"):
+        table.add_column(column)
+    for column in ("units", "images", "forward", "gradient", "usually left"):
+        table.add_column(column, justify="right")
+    for one in found.work:
+        passes = one.passes
+        share = "" if passes.usual == 1 else f"{100 * passes.usual:.0f} %"
+        numbers = (str(one.units), str(one.images), _count(passes.forward), _count(passes.gradients), share)
+        table.add_row(one.suite, one.name, *numbers)
+    table.add_section()
+    share = f"{100 * found.usual_share:.0f} %"
+    numbers = (_count(found.forward_passes), _count(found.gradient_passes), share)
+    table.add_row("all", "at most", str(found.units), str(found.images), *numbers)
+    console = Console()
+    console.print(table)
+    for line in _lines(found):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(found: Estimate) -> list[str]:
+    from pcbench.harness.costs import ASCENDING_SHARE, BRACKETED_SHARE, SHARES_FROM
+
+    memory = "unknown: the network cannot be followed without computing"
+    if found.worker_bytes is not None:
+        memory = _bytes(found.worker_bytes)
+    shares = (
+        f"{100 * BRACKETED_SHARE:.0f} % of a sweep that brackets, {100 * ASCENDING_SHARE:.0f} % of one that ascends"
+    )
+    lines = [
+        "Passes take one image through one timestep, forward or also back for a gradient; these are upper bounds.",
+        f"Usually left by skipping and early stops: {shares}, as measured on {SHARES_FROM}.",
+        f"{found.conditions} conditions; {found.blocks} {'block' if found.blocks == 1 else 'blocks'} of images at most in each.",
+        f"Disk: about {_bytes(found.disk_bytes)}, most of it while the run is finished.",
+        f"Memory of a worker: {memory}. Workers on this machine: {found.workers}.",
+        *_time(found),
+    ]
+    if found.command is not None:
+        lines += ["The largest run that fits:", found.command]
+    return lines
+
+
+def _time(found: Estimate) -> list[str]:
+    from pcbench.harness.durations import shown_duration
+
+    wished = found.hours_per_shard
+    if found.hours is None:
+        remedy = "Time: not measured; --measure does a few units, for a minute at most."
+        shards = [f"Shards of {wished:g} h: need a measured speed; give --measure as well."] if wished else []
+        return [remedy, *shards]
+    hours = found.hours
+    low, expected, high, most = (
+        shown_duration(3600 * value) for value in (hours.low, hours.expected, hours.high, hours.most)
+    )
+    lines = [f"Time of one worker here: {expected} ({low} to {high}); {most} if nothing is skipped."]
+    if found.workers > 1:
+        lines.append(f"Time of {found.workers} workers: {shown_duration(3600 * hours.expected / found.workers)}.")
+    lines.append(
+        f"Measured for {hours.seconds:.0f} s" + (f"; not seen: {', '.join(hours.unseen)}." if hours.unseen else ".")
+    )
+    if found.shards is not None:
+        lines.append(f"Shards of {wished:g} h, at the slowest speed seen: {found.shards}.")
+    return lines
+
+
+def _count(passes: float) -> str:
+    """Return a number of passes in at most four digits."""
+    for unit, word in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if passes >= 10 * unit:
+            return f"{passes / unit:.0f}{word}"
+        if passes >= unit:
+            return f"{passes / unit:.1f}{word}"
+    return f"{passes:.0f}"
+
+
+def _bytes(amount: float) -> str:
+    for unit, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if amount >= unit:
+            return f"{amount / unit:.1f} {word}"
+    return f"{amount / 1e3:.0f} kB"

@@ -1,0 +1,110 @@
+"""The largest part of a run that fits a budget of time, and the command that computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pcbench.errors import UsageError
+from pcbench.harness.blocks import Unit
+from pcbench.harness.context import CHECKED_IMAGES, SHOWN_IMAGES, WATCHED_IMAGES
+from pcbench.harness.durations import shown_duration
+from pcbench.harness.measuring import Speeds
+from pcbench.harness.memory import available_memory, worker_memory
+from pcbench.harness.plan import Plan
+from pcbench.harness.request import RunOptions
+from pcbench.options import chosen, command_line
+
+FEWEST_IMAGES = 100
+"""The smallest sensible subset: with fewer images an accuracy's 95 % interval is wider than ten points either way."""
+_FEW = {"growth": WATCHED_IMAGES, "evidence": CHECKED_IMAGES, "pictures": SHOWN_IMAGES}
+_USED_SHARE = 0.8
+
+
+def fitting_command(request: RunOptions, plan: Plan, speeds: Speeds, seconds: float, workers: int) -> str:
+    """Return the `run` command with the most images whose slowest estimate fits a budget.
+
+    Args:
+        request: What is asked for.
+        plan: What it makes of all images, or of as many as the request names.
+        speeds: What was measured.
+        seconds: The budget.
+        workers: How many work at the same time.
+
+    Raises:
+        UsageError: No sensible subset fits; the message says which budget does.
+    """
+    whole = plan.images.num_rows
+    fewest = min(FEWEST_IMAGES, whole)
+    cost = _Cost(request, plan, speeds, workers)
+    if cost.seconds(fewest) > seconds:
+        raise UsageError(
+            f"`budget` is too small: {fewest} images, the fewest that say something, need "
+            f"{shown_duration(cost.seconds(fewest))} on this machine; give more, or fewer suites or timesteps"
+        )
+    images = whole if cost.seconds(whole) <= seconds else _largest(cost, fewest, whole, seconds)
+    options: dict[str, Any] = chosen(RunOptions, request)
+    options |= {} if images == whole else {"images": images}
+    options |= _fitting_batch(plan, workers)
+    return command_line(RunOptions, options, verb="run")
+
+
+def _largest(cost: _Cost, low: int, high: int, seconds: float) -> int:
+    """Return the most images that fit; `low` does and `high` does not."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost.seconds(middle) <= seconds else (low, middle)
+    return low
+
+
+class _Cost:
+    """The slowest estimate of a part of a run.
+
+    Args:
+        request: What is asked for.
+        plan: The whole run.
+        speeds: What was measured.
+        workers: How many work at the same time.
+    """
+
+    def __init__(self, request: RunOptions, plan: Plan, speeds: Speeds, workers: int) -> None:
+        self._workers, self._whole = workers, plan.images.num_rows
+        self._checked = request["checks"] is True
+        self._kinds: dict[tuple[str, ...], tuple[str, float, int]] = {}
+        for unit in plan.units:
+            self._add(unit, speeds)
+
+    def _add(self, unit: Unit, speeds: Speeds) -> None:
+        key = unit.work, unit.condition.path, unit.detail
+        each = max(speeds.rates(unit)) * unit.passes.most * speeds.share(unit)
+        _, _, images = self._kinds.get(key, (unit.work, each, 0))
+        self._kinds[key] = unit.work, each, images + len(unit.block)
+
+    def seconds(self, images: int) -> float:
+        """Return how long a run on some of the images takes."""
+        total = 0.0
+        for work, each, there in self._kinds.values():
+            # A part of the data is checked only where that is asked for.
+            if work == "evidence" and images < self._whole and not self._checked:
+                continue
+            total += each * min(images, there, _FEW.get(work, images))
+        return total / self._workers
+
+
+def _fitting_batch(plan: Plan, workers: int) -> Mapping[str, int]:
+    """Return a smaller batch size where the plan's does not fit the memory, and nothing where it does."""
+    there, planned = available_memory(), plan.spec.settings.batch_size
+    if there is None or plan.locations.device != "cpu":
+        return {}
+    for size in _halves(planned):
+        needed = worker_memory(plan, size)
+        if needed is None or needed * workers <= _USED_SHARE * there:
+            return {} if size == planned else {"batch_size": size}
+    return {"batch_size": 1}
+
+
+def _halves(size: int) -> Sequence[int]:
+    found = [size]
+    while found[-1] > 1:
+        found.append(found[-1] // 2)
+    return found
