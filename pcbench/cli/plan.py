@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pcbench.harness.forecast import PlanOptions, forecast
 
 if TYPE_CHECKING:
-    from pcbench.harness.estimate import Estimate
+    from pcbench.harness.estimate import RunEstimate
 
 
 def plan_command(options: PlanOptions, given: Collection[str]) -> None:
@@ -23,7 +23,7 @@ def plan_command(options: PlanOptions, given: Collection[str]) -> None:
         Console().print(f"saved in {options['save_spec']}", highlight=False, markup=False, soft_wrap=True)
 
 
-def show_estimate(found: Estimate) -> None:
+def show_estimate(found: RunEstimate) -> None:
     """Print an estimate: a table of the work, and a line for each other number."""
     from rich.console import Console
     from rich.table import Table
@@ -49,7 +49,7 @@ def show_estimate(found: Estimate) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _lines(found: Estimate) -> list[str]:
+def _lines(found: RunEstimate) -> list[str]:
     from pcbench.harness.costs import ASCENDING_SHARE, BRACKETED_SHARE, SHARES_FROM
 
     memory = "unknown: the network cannot be followed without computing"
@@ -61,7 +61,7 @@ def _lines(found: Estimate) -> list[str]:
     lines = [
         "Passes take one image through one timestep, forward or also back for a gradient; these are upper bounds.",
         f"Usually left by skipping and early stops: {shares}, as measured on {SHARES_FROM}.",
-        f"{found.conditions} conditions; {found.blocks} {'block' if found.blocks == 1 else 'blocks'} of images at most in each.",
+        f"Conditions: {found.conditions}. Blocks of images in each, at most: {found.blocks}.",
         f"Disk: about {_bytes(found.disk_bytes)}, most of it while the run is finished.",
         f"Memory of a worker: {memory}. Workers on this machine: {found.workers}.",
         *_time(found),
@@ -71,7 +71,7 @@ def _lines(found: Estimate) -> list[str]:
     return lines
 
 
-def _time(found: Estimate) -> list[str]:
+def _time(found: RunEstimate) -> list[str]:
     from pcbench.harness.durations import shown_duration
 
     wished = found.hours_per_shard

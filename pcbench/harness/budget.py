@@ -9,7 +9,7 @@ from pcbench.errors import UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import CHECKED_IMAGES, SHOWN_IMAGES, WATCHED_IMAGES
 from pcbench.harness.durations import shown_duration
-from pcbench.harness.measuring import Speeds
+from pcbench.harness.measuring import Speeds, speed_key
 from pcbench.harness.memory import available_memory, worker_memory
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
@@ -70,25 +70,24 @@ class _Cost:
     def __init__(self, request: RunOptions, plan: Plan, speeds: Speeds, workers: int) -> None:
         self._workers, self._whole = workers, plan.images.num_rows
         self._checked = request["checks"] is True
-        self._kinds: dict[tuple[str, ...], tuple[str, float, int]] = {}
+        self._speeds = speeds
+        self._conditions: dict[tuple[str, str, str], tuple[Unit, int]] = {}
         for unit in plan.units:
-            self._add(unit, speeds)
-
-    def _add(self, unit: Unit, speeds: Speeds) -> None:
-        key = unit.work, unit.condition.path, unit.detail
-        each = max(speeds.rates(unit)) * unit.passes.most * speeds.share(unit)
-        _, _, images = self._kinds.get(key, (unit.work, each, 0))
-        self._kinds[key] = unit.work, each, images + len(unit.block)
+            key = unit.work, unit.condition.path, unit.detail
+            _, images = self._conditions.get(key, (unit, 0))
+            self._conditions[key] = unit, images + len(unit.block)
 
     def seconds(self, images: int) -> float:
         """Return how long a run on some of the images takes."""
-        total = 0.0
-        for work, each, there in self._kinds.values():
+        kinds: dict[tuple[str, ...], tuple[float, Sequence[float]]] = {}
+        for unit, there in self._conditions.values():
             # A part of the data is checked only where that is asked for.
-            if work == "evidence" and images < self._whole and not self._checked:
+            if unit.work == "evidence" and images < self._whole and not self._checked:
                 continue
-            total += each * min(images, there, _FEW.get(work, images))
-        return total / self._workers
+            each = unit.passes.most * self._speeds.share(unit)
+            work, rates = kinds.get(speed_key(unit), (0.0, self._speeds.rates(unit)))
+            kinds[speed_key(unit)] = work + each * min(images, there, _FEW.get(unit.work, images)), rates
+        return self._speeds.spread(list(kinds.values()))[2] / self._workers
 
 
 def _fitting_batch(plan: Plan, workers: int) -> Mapping[str, int]:

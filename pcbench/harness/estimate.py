@@ -55,7 +55,7 @@ class Hours:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a run will cost."""
 
     model: str
@@ -101,13 +101,13 @@ class Estimate:
         return max(1, min(self.units, math.ceil(self.hours.high / self.hours_per_shard)))
 
 
-def estimate(plan: Plan) -> Estimate:
+def estimate(plan: Plan) -> RunEstimate:
     """Return what a plan costs."""
     work = tuple(_work(plan.units))
     total = Passes()
     for one in work:
         total += one.passes
-    return Estimate(
+    return RunEstimate(
         model=str(plan.spec.model["name"]),
         key=plan.spec.key(),
         units=len(plan.units),
@@ -125,7 +125,7 @@ def estimate(plan: Plan) -> Estimate:
     )
 
 
-def kind_of(unit: Unit) -> tuple[str, str]:
+def work_name(unit: Unit) -> tuple[str, str]:
     """Return the suite of a unit, and the name of its kind of work as a reader sees it."""
     names = {
         "scores": "clean" if unit.condition.kind == "clean" else "corrupted",
@@ -141,7 +141,7 @@ def kind_of(unit: Unit) -> tuple[str, str]:
 def _work(units: Sequence[Unit]) -> Iterator[WorkCost]:
     groups: dict[tuple[str, str], list[Unit]] = {}
     for unit in units:
-        groups.setdefault(kind_of(unit), []).append(unit)
+        groups.setdefault(work_name(unit), []).append(unit)
     for (suite, name), members in groups.items():
         total = Passes()
         for unit in members:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt
 
@@ -16,7 +16,7 @@ from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.options import Option, declared, resolved
 
 if TYPE_CHECKING:
-    from pcbench.harness.estimate import Estimate
+    from pcbench.harness.estimate import RunEstimate
     from pcbench.harness.plan import Plan
 
 _PLAN = "The plan"
@@ -40,7 +40,7 @@ class PlanOptions(RunOptions):
 
 
 @public(PlanOptions)
-def plan(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Any) -> Estimate:
+def plan(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Any) -> RunEstimate:
     """Say what a run will cost, without computing it.
 
     Args:
@@ -63,13 +63,13 @@ def plan(of_model: Model | None = None, on_suites: Sequence[str] | None = None, 
     return forecast(given)
 
 
-def forecast(given: Mapping[str, Any]) -> Estimate:
+def forecast(given: Mapping[str, Any]) -> RunEstimate:
     """Do what `plan` does, for options that are given by name.
 
     Raises:
         UsageError: As for `plan`.
     """
-    options = cast("PlanOptions", resolved(PlanOptions, given))
+    options = resolved(PlanOptions, given)
     seconds = None if options["budget"] is None else read_duration("budget", options["budget"])
     request = request_from(_named(given, declared(RunOptions)))
     if seconds is not None and request["spec"] is not None:
@@ -86,7 +86,7 @@ def forecast(given: Mapping[str, Any]) -> Estimate:
     return found
 
 
-def _measured(request: RunOptions, made: Plan, found: Estimate, budget: float | None) -> Estimate:
+def _measured(request: RunOptions, made: Plan, found: RunEstimate, budget: float | None) -> RunEstimate:
     """Return an estimate with hours, and with the command that fits a budget where there is one."""
     from pcbench.harness.budget import fitting_command
     from pcbench.harness.measuring import measure_speed

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
 
+from pcbench.attacks.adapters.registry import adapter_module
+from pcbench.attacks.definitions import AttackSuite
 from pcbench.data.image_source import Batch, ImageSource
-from pcbench.errors import UsageError
+from pcbench.errors import PcbenchError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job
 from pcbench.harness.costs import PASSES_PER_GRADIENT
-from pcbench.harness.estimate import Hours, kind_of
+from pcbench.harness.estimate import Hours, work_name
 from pcbench.harness.plan import Plan
 
 SECONDS = 60.0
@@ -40,29 +43,43 @@ class Speeds:
 
     def hours(self, units: Sequence[Unit]) -> Hours:
         """Return how long units take one worker."""
-        low = expected = high = most = 0.0
-        unseen: set[str] = set()
+        works: dict[tuple[str, ...], float] = {}
+        most, unseen = 0.0, set[str]()
+        shown: dict[tuple[str, ...], Unit] = {}
         for unit in units:
-            rates = self.rates(unit)
-            if _key(unit) not in self.seen:
-                unseen.add(" ".join(kind_of(unit)))
-            whole = unit.passes.most * len(unit.block)
-            left = whole * self.share(unit)
-            mean = sum(rates) / len(rates)
-            low, high = low + min(rates) * left, high + max(rates) * left
-            expected, most = expected + mean * left, most + mean * whole
-        hours = (value / 3600 for value in (low, expected, high, most))
+            whole, key = unit.passes.most * len(unit.block), speed_key(unit)
+            works[key] = works.get(key, 0.0) + whole * self.share(unit)
+            most += whole * median(self.rates(unit))
+            shown[key] = unit
+            if key not in self.seen:
+                unseen.add(" ".join(work_name(unit)))
+        low, expected, high = self.spread([(work, self.rates(shown[key])) for key, work in works.items()])
+        hours = (seconds / 3600 for seconds in (low, expected, high, most))
         return Hours(*hours, seconds=self.seconds, unseen=tuple(sorted(unseen)))
+
+    @staticmethod
+    def spread(kinds: Sequence[tuple[float, Sequence[float]]]) -> tuple[float, float, float]:
+        """Return the seconds of work: fewest, in the median, and most.
+
+        One kind's slow samples say nothing of another's, so that their deviations are added as squares.
+
+        Args:
+            kinds: The work of each kind, and the seconds of a pass that were seen of it.
+        """
+        expected = sum(work * median(rates) for work, rates in kinds)
+        below = math.hypot(*(work * (median(rates) - min(rates)) for work, rates in kinds))
+        above = math.hypot(*(work * (max(rates) - median(rates)) for work, rates in kinds))
+        return expected - below, expected, expected + above
 
     def share(self, unit: Unit) -> float:
         """Return the share of a unit's most passes that is expected."""
-        return self.shares.get(_key(unit), unit.passes.usual)
+        return self.shares.get(speed_key(unit), unit.passes.usual)
 
     def rates(self, unit: Unit) -> list[float]:
         """Return the seconds of a pass that were seen of a unit's kind, else of the same work, else of anything."""
         alike = _ALIKE.get(unit.work, unit.work)
         for found in (
-            self.seen.get(_key(unit), []),
+            self.seen.get(speed_key(unit), []),
             [rate for key, rates in self.seen.items() if key[0] == alike for rate in rates],
             [rate for rates in self.seen.values() for rate in rates],
         ):
@@ -93,7 +110,7 @@ def measure_speed(plan: Plan, seconds: float = SECONDS, clock: Callable[[], floa
         torch.set_num_threads(threads)
 
 
-class _EnoughError(Exception):
+class _EnoughError(PcbenchError):
     """The time of a sample is over."""
 
 
@@ -117,8 +134,11 @@ class _Measuring:
         self._speeds = Speeds()
 
     def speeds(self) -> Speeds:
+        self._import()
         count = self._images()
-        hook = self._context.model.timestep_model.register_forward_hook(self._seen, with_kwargs=True)
+        network = self._context.model.timestep_model
+        # Every answer is made there; the network of the plan is given back as it was.
+        vars(network)["logits_of_input"] = self._counted(network.logits_of_input)
         try:
             for left, unit in self._samples():
                 now = self._clock()
@@ -127,20 +147,30 @@ class _Measuring:
                 self._stop = now + (self._end - now) / left
                 self._sample(unit, count)
         finally:
-            hook.remove()
+            del vars(network)["logits_of_input"]
         self._speeds.seconds = self._clock() - self._began
         return self._speeds
 
     def _samples(self) -> Iterator[tuple[int, Unit]]:
-        """Yield two units of each kind, the costliest kinds first, and how many are still to come."""
+        """Yield three units of each kind, the costliest kinds first, and how many are still to come."""
         kinds: dict[tuple[str, ...], list[Unit]] = {}
         for unit in self._plan.units:
             if unit.work in _MEASURED:
-                kinds.setdefault(_key(unit), []).append(unit)
+                kinds.setdefault(speed_key(unit), []).append(unit)
         ordered = sorted(kinds.values(), key=lambda units: -sum(unit.cost for unit in units))
-        rounds = [[units[len(units) // 2] for units in ordered], [units[-1] for units in ordered]]
+        rounds = [[units[index * (len(units) - 1) // 2] for units in ordered] for index in (1, 2, 0)]
         chosen = [unit for units in rounds for unit in units]
         yield from zip(range(len(chosen), 0, -1), chosen, strict=True)
+
+    def _import(self) -> None:
+        """Import what units import when they are first done, which takes seconds."""
+        for suite in self._plan.spec.suites:
+            definition = self._context.suite(suite.name).definition
+            for attack in definition.attacks if isinstance(definition, AttackSuite) else ():
+                import_module(adapter_module(attack))
+        for work in _MEASURED:
+            import_module(f"pcbench.harness.work.{work}")
+        self._end += self._clock() - self._began
 
     def _images(self) -> int:
         """Return how many images a sample has: as many as take about a second, at most a batch."""
@@ -168,12 +198,12 @@ class _Measuring:
         except _EnoughError:
             finished = False
         passed = self._clock() - began
-        # What does not go through the model's own door makes the passes that the plan says.
+        # Representations are read past the counter: they make the passes that the plan says.
         done = self._passes if unit.work == "attacks" else most
         if done > 0:
-            self._speeds.seen.setdefault(_key(unit), []).append(passed / done)
+            self._speeds.seen.setdefault(speed_key(unit), []).append(passed / done)
             if finished and unit.work == "attacks" and self._passes <= most:
-                self._speeds.shares[_key(unit)] = self._passes / most
+                self._speeds.shares[speed_key(unit)] = self._passes / most
 
     def _inputs(self, unit: Unit) -> Inputs:
         """Return the clean part that a suite's rule reads, made once a block."""
@@ -189,12 +219,19 @@ class _Measuring:
     def _do(self, unit: Unit, inputs: Inputs) -> Any:
         return import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, self._context).table
 
-    def _seen(self, _: nn.Module, arguments: tuple[Any, ...], words: Mapping[str, Any], answer: torch.Tensor) -> None:
-        images, timesteps = arguments[0], arguments[1] if len(arguments) > 1 else words.get("timesteps", 0)
-        self._passes += len(images) * (timesteps + 1) * (PASSES_PER_GRADIENT if answer.requires_grad else 1)
-        if self._clock() > self._stop:
-            raise _EnoughError
+    def _counted(self, answer: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """Return how a network answers, counting its passes, and stopping when the time is over."""
+
+        def counting(inputs: torch.Tensor, timesteps: int, *more: Any, **words: Any) -> torch.Tensor:
+            logits = answer(inputs, timesteps, *more, **words)
+            self._passes += len(inputs) * (timesteps + 1) * (PASSES_PER_GRADIENT if logits.requires_grad else 1)
+            if self._clock() > self._stop:
+                raise _EnoughError
+            return logits
+
+        return counting
 
 
-def _key(unit: Unit) -> tuple[str, ...]:
+def speed_key(unit: Unit) -> tuple[str, ...]:
+    """Return what units have in common whose passes take about as long."""
     return unit.work, unit.condition.suite, unit.condition.kind, unit.condition.name
