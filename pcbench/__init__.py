@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pcbench.attacks.api import attack as attack
     from pcbench.corruptions.api import corrupt as corrupt
-    from pcbench.harness.merge import merge as merge
     from pcbench.harness.forecast import plan as plan
+    from pcbench.harness.merge import merge as merge
     from pcbench.harness.start import run as run
     from pcbench.network.conversion import predify as predify
 
