@@ -171,6 +171,8 @@ class RayActors:
             answered, _ = self._ray.wait(list(asked), timeout=1.0)
             for reference in answered:
                 self._take(asked[reference], reference, work)
+            # Ray gives the first answer in this order: each actor is the first in turn, so that none waits for ever.
+            self._actors.append(self._actors.pop(0))
             self._tell_if_alone()
         for actor in self._actors:
             actor.unit = None
