@@ -88,7 +88,7 @@ class TimestepClassifier(nn.Module):
             UsageError: The images leave [0,1] or are something else.
         """
         if self.checked:
-            require_unit_range(images, _TAKEN)
+            return self.model(images, self.timestep, self.gradient)[-1]
         return self.model.logits_of_input(self.model.normalise(images), self.timestep, self.gradient)[-1]
 
 

@@ -184,7 +184,7 @@ def model_card(run: Run) -> str:
     ]
     data = ModelCardData(model_name=name, eval_results=results, library_name="pcbench")
     last = int(metrics["timestep"].max())
-    said = "\n".join(f"- {sentence.text}" for sentence in headline(metrics) if sentence.timestep == last)
+    said = "\n".join(f"- {text}" for timestep, text in headline(metrics) if timestep == last)
     tables = "\n".join(
         as_markdown(matrix)
         for suite in texts(metrics["suite"])

@@ -47,7 +47,7 @@ def test_terminal_page_figures_examples_and_checks_show_the_same_budget(
     console = Console(record=True, width=300)
     print_summary(finished, console)
     assert f"{name} ε={text}" in console.export_text()
-    assert any(f"{name.upper()} within ε = {text} is" in sentence.text for sentence in headline(metrics))
+    assert any(f"{name.upper()} within ε = {text} is" in sentence for _, sentence in headline(metrics))
     of_suite = metrics[metrics["suite"] == attack_suite.name]
     (panel,) = (panel for chart in heat_maps(of_suite) for panel in chart.panels)
     assert panel.title == f"{name.upper()}, ε = {text}"

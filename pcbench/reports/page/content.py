@@ -54,7 +54,7 @@ def _run(number: int, run: Run, label: str) -> dict[str, Any]:
     return {
         "number": number,
         "label": label,
-        "headline": [dataclasses.asdict(sentence) for sentence in headline(run.metrics)],
+        "headline": headline(run.metrics),
         "warnings": [note for note in run.manifest.get("notes", []) if _WARNING.match(note)],
         "facts": _facts(run),
         "threats": threats(run.metrics),

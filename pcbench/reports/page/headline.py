@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 
@@ -21,19 +20,9 @@ _distance = partial(decimal, digits=3)
 _distance_change = partial(signed, digits=3)
 
 
-@dataclasses.dataclass(frozen=True)
-class Sentence:
-    """One sentence about one timestep."""
-
-    timestep: int
-    """Which."""
-    text: str
-    """The sentence."""
-
-
-def headline(metrics: pd.DataFrame) -> list[Sentence]:
-    """Return the main results in a table of metrics of one run, a few sentences for each timestep."""
-    sentences: list[Sentence] = []
+def headline(metrics: pd.DataFrame) -> list[tuple[int, str]]:
+    """Return the main results in a table of metrics of one run, a few sentences for each timestep: it and the text."""
+    sentences: list[tuple[int, str]] = []
     for suite in texts(metrics["suite"]):
         rows = metrics[metrics["suite"] == suite]
         sentences.extend(_corruption_sentences(suite, rows))
@@ -47,14 +36,14 @@ def headline(metrics: pd.DataFrame) -> list[Sentence]:
     return sentences
 
 
-def _clean_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+def _clean_sentences(suite: str, rows: pd.DataFrame) -> Iterator[tuple[int, str]]:
     for timestep, row in _by_timestep(rows, "accuracy").items():
         change = _by_timestep(rows, "accuracy" + CHANGE).get(timestep)
         text = f"{suite}: accuracy on the {row['n']} clean images is {_percent(row)} at t = {timestep}"
-        yield Sentence(timestep, text + _changed(change, 1))
+        yield (timestep, text + _changed(change, 1))
 
 
-def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[tuple[int, str]]:
     shown = shown_mean(rows)
     if shown is None:
         return
@@ -63,10 +52,10 @@ def _corruption_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
         baseline, note = split_baseline(row["baseline"])
         measure = f" ({baseline} has 100 %)" if baseline else ""
         text = f"{suite}: {shown.title}{note} is {_percent(row)} at t = {timestep}{measure}"
-        yield Sentence(timestep, text + _changed(changes.get(timestep), -1))
+        yield (timestep, text + _changed(changes.get(timestep), -1))
 
 
-def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[tuple[int, str]]:
     pcoders = pcoders_of(CORRELATION_DISTANCE_TO_START, rows["metric"])
     deviation = shown_deviation(rows[rows["metric"].isin(list(pcoders))])
     if deviation is None:
@@ -80,7 +69,7 @@ def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Senten
                 f"representation of the clean image at t = 0 is {_distance(row['value'])} "
                 f"{interval(row['ci_low'], row['ci_high'], _distance)} at t = {timestep}"
             )
-            yield Sentence(timestep, text + _moved(changes.get(timestep)))
+            yield (timestep, text + _moved(changes.get(timestep)))
 
 
 def _moved(change: pd.Series | None) -> str:
@@ -93,7 +82,7 @@ def _moved(change: pd.Series | None) -> str:
     return f", {word} at t = 0 ({found})."
 
 
-def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
+def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[tuple[int, str]]:
     own = own_timestep(rows)
     for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
         epsilon = shown_epsilon(part)
@@ -106,7 +95,7 @@ def _attack_sentences(suite: str, rows: pd.DataFrame) -> Iterator[Sentence]:
                 f"{suite}: robust accuracy under {attack_title(name)} within ε = {epsilon_text(epsilon, str(norm))} is "
             )
             changed = _changed(changes.get(timestep), 1)
-            yield Sentence(timestep, f"{text}{_percent(row)} at t = {timestep}{changed}")
+            yield (timestep, f"{text}{_percent(row)} at t = {timestep}{changed}")
 
 
 def _by_timestep(rows: pd.DataFrame, metric: str) -> dict[int, pd.Series]:
