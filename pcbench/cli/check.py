@@ -32,6 +32,9 @@ class CheckOptions(TypedDict):
     junit: Annotated[Path | str | None, Option("Write JUnit XML here.")]
     markdown: Annotated[Path | str | None, Option("Write Markdown here.")]
     github: Annotated[bool | None, Option("Print GitHub annotations; on in GitHub Actions.")]
+    allow_changed: Annotated[
+        bool, Option("Read a run whose files were changed; what is made of it says so.", default=False)
+    ]
 
 
 def check_command(
@@ -48,7 +51,7 @@ def check_command(
     from pcbench.results.directory import open_run
 
     report = check_run(
-        open_run(run),
+        open_run(run, allow_changed=options["allow_changed"]),
         read_reference(Path(options["against"])),
         side="change" if options["either_way"] else "drop",
         tolerated=options["tolerated"],

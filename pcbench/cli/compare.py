@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pcbench.cli.arguments import AllowChanged
+
 if TYPE_CHECKING:
     from pcbench.results.directory import Run
 
@@ -22,6 +24,7 @@ def compare_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write comparison.csv and comparison.md into this folder.")
     ] = None,
+    allow_changed: AllowChanged = False,
 ) -> None:
     """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
     from rich.console import Console
@@ -29,14 +32,16 @@ def compare_command(
     from pcbench.comparison.compare import compare_runs, compare_timesteps
     from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table, sentences
     from pcbench.files import try_folder, write
-    from pcbench.results.directory import open_run
+    from pcbench.results.directory import changed_notes, open_run
 
-    first, *others = [open_run(folder) for folder in runs]
+    first, *others = [open_run(folder, allow_changed=allow_changed) for folder in runs]
     rows = [] if others else compare_timesteps(first)
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
     console = Console()
     console.print(compare_table(rows))
+    for note in (note for run in (first, *others) for note in changed_notes(run)):
+        console.print(f"- {note}", highlight=False)
     for sentence in sentences(rows):
         console.print(f"- {sentence}", highlight=False)
     if out is not None:

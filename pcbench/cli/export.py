@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.arguments import AllowChanged
+
 
 def export_command(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")],
@@ -14,11 +16,12 @@ def export_command(
         str, typer.Option("--format", help="csv, parquet, json, robustbench-like, huggingface-card, latex or markdown.")
     ] = "csv",
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to; RUN-<format> if not given.")] = None,
+    allow_changed: AllowChanged = False,
 ) -> None:
     """Write a run's tables in another format."""
     from pcbench.reports.export import export_run
     from pcbench.results.directory import open_run
 
     folder = out or run.with_name(f"{run.name}-{format_name}")
-    for path in export_run(open_run(run), format_name, folder):
+    for path in export_run(open_run(run, allow_changed=allow_changed), format_name, folder):
         typer.echo(f"wrote {path}")

@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.arguments import AllowChanged
+
 
 def report_command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.", metavar="RUN")],
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; the first run's report/ if not given.")
     ] = None,
+    allow_changed: AllowChanged = False,
 ) -> None:
     """Make the figures and the page of finished runs."""
     from pcbench.reports.report import write_report
     from pcbench.results.directory import open_run
 
-    opened = [open_run(folder) for folder in runs]
+    opened = [open_run(folder, allow_changed=allow_changed) for folder in runs]
     folder = write_report(opened, out or opened[0].folder / "report")
     typer.echo(f"wrote {folder}")

@@ -67,7 +67,11 @@ def _print_end(run: Run, console: Console) -> None:
     for entry in run.missing:
         what = f"{entry['condition']}, {entry['images']}: {entry['reason']}"
         console.print(f"[bold]missing:[/bold] {escape(what)}", highlight=False, soft_wrap=True)
-    done = f"found {run.folder}, computed on {run.manifest['started']}" if run.found else f"wrote {run.folder}"
+    done = (
+        f"found {run.folder}, computed on {run.manifest.get('started') or 'an unknown day'}"
+        if run.found
+        else f"wrote {run.folder}"
+    )
     console.print(done, highlight=False, markup=False, soft_wrap=True)
 
 

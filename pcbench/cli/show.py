@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.arguments import AllowChanged
+
 
 def show_command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")],
     config: Annotated[bool, typer.Option("--config", help="Print the TOML that repeats the run.")] = False,
+    allow_changed: AllowChanged = False,
 ) -> None:
     """Print a finished run's table, or with --config the configuration file that repeats it."""
     import dataclasses
 
     from pcbench.results.directory import open_run
 
-    found = open_run(run)
+    found = open_run(run, allow_changed=allow_changed)
     if config:
         from pcbench.harness.configuration import configuration
 

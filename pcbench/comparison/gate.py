@@ -24,7 +24,7 @@ from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
 from pcbench.metrics.drop import FLIPS, Drops, Side, find_drops
 from pcbench.norms import epsilon_text
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, changed_notes
 from pcbench.results.run_spec import SpecDifference
 
 _POWER = 0.9
@@ -81,6 +81,8 @@ class GateReport:
     """The run's key."""
     reference: str
     """The reference's key."""
+    marks: tuple[str, ...] = ()
+    """What marks the run: files of it that were changed."""
 
     @property
     def failed(self) -> tuple[CheckedRow, ...]:
@@ -145,6 +147,7 @@ def check_run(
         differences=tuple(other_differences(reference.spec, run.spec)),
         run=run.key,
         reference=reference.key,
+        marks=tuple(changed_notes(run)),
     )
 
 

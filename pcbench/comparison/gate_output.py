@@ -38,7 +38,7 @@ def notes(report: GateReport) -> list[str]:
     sizes = sorted({row.images for row in report.rows})
     found = [_power(report, size) for size in sizes]
     differences = [f"differs from the reference: {difference}" for difference in report.differences]
-    return [_changes(report), *found, *differences]
+    return [*report.marks, _changes(report), *found, *differences]
 
 
 def _changes(report: GateReport) -> str:

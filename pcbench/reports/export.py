@@ -22,12 +22,14 @@ from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.paper_tables import as_markdown, write_paper_tables
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, changed_notes
 from pcbench.results.metrics_table import write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
 
 ExportFormat = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
 NOT_CHECKED = "not checked"
+MARKS = "CHANGED.txt"
+"""The file that says what was changed in a run that was exported nevertheless."""
 _DIGITS = 2
 """How many decimals RobustBench's model files have."""
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -56,6 +58,12 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
     if format_name not in EXPORT_FORMATS:
         raise UnknownNameError("format", format_name, EXPORT_FORMATS)
     try_folder(out, "give another with `out`")
+    made = _written(run, format_name, out)
+    marks = changed_notes(run)
+    return [*made, write(out / MARKS, "".join(f"{mark}\n" for mark in marks))] if marks else made
+
+
+def _written(run: Run, format_name: str, out: Path) -> list[Path]:
     if format_name == "robustbench-like":
         entries = list(robustbench_entries(run))
         return [write(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]

@@ -25,5 +25,5 @@ def write_report(runs: Sequence[Run], folder: Path) -> Path:
     list_report(folder, [PAGE, *(path.as_posix() for path in figures)])
     for name, run in folders.items():
         write_figures(run.metrics, folder / name)
-    write_page([run.folder for run in runs], folder / PAGE)
+    write_page(runs, folder / PAGE)
     return folder

@@ -27,6 +27,8 @@ from pcbench import files
 from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER, UNFINISHED
+from pcbench.results.integrity import CHANGED, changes, refuse_links_out, sentence
+from pcbench.results.manifest import fault
 from pcbench.results.run_spec import RunSpec, read_spec
 from pcbench.results.schema import joined, read_outcomes, read_table
 
@@ -129,16 +131,18 @@ def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any], name
 
 
 @public()
-def open_run(folder: Path | str, *, verify: bool = True) -> Run:
+def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = False) -> Run:
     """Open a finished run.
 
     Args:
         folder: The run's folder.
         verify: Whether to compare every file with its hash in the manifest.
+        allow_changed: Read on where files were changed, which a note of the run then says.
 
     Raises:
         UsageError: The folder holds no finished run.
-        DataError: The manifest or one of the files is damaged or of an unknown version.
+        DataError: The manifest or one of the files is damaged, changed or of an unknown version, or a link leads out
+            of the folder.
     """
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
@@ -149,7 +153,18 @@ def open_run(folder: Path | str, *, verify: bool = True) -> Run:
             else "not a run of pcbench (without manifest.json)"
         )
         raise UsageError(f"{folder} is {state}")
-    return Run(folder, *read_manifest(folder, verify=verify))
+    if not allow_changed:
+        return Run(folder, *read_manifest(folder, verify=verify))
+    spec, manifest = read_manifest(folder, verify=False)
+    refuse_links_out(folder)
+    found = changes(folder, manifest["files"])
+    notes = [*manifest.get("notes", []), *([sentence(found)] if found else [])]
+    return Run(folder, spec, {**manifest, "notes": notes})
+
+
+def changed_notes(run: Run) -> list[str]:
+    """Return the notes that mark a run whose files were changed."""
+    return [note for note in run.manifest.get("notes", []) if note.startswith(CHANGED)]
 
 
 def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) -> tuple[RunSpec, dict[str, Any]]:
@@ -173,14 +188,19 @@ def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) ->
             raise DataError(
                 f"{folder}: a run of version {version}, this pcbench reads {MANIFEST_VERSION}; run it again"
             )
+        reason = fault(manifest)
+        if reason is not None:
+            raise DataError(f"{folder / name}: damaged ({reason}); run it again with again=True")
         spec = read_spec(manifest["spec"])
         hashes: dict[str, str] = manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / name}: damaged ({type(error).__name__}); run it again with again=True") from error
     if verify:
-        for file, digest in hashes.items():
-            if not (folder / file).is_file() or files.file_sha256(folder / file) != digest:
-                raise DataError(f"{folder / file}: missing or changed since the run; run it again with again=True")
+        refuse_links_out(folder)
+        found = changes(folder, hashes)
+        if found:
+            remedy = "run it again with again=True, or read on with allow_changed=True, which marks the results"
+            raise DataError(f"{folder}: {found[0]} since the run; {remedy}")
     return spec, manifest
 
 

@@ -108,7 +108,7 @@ def test_timesteps_of_a_former_run_are_compared(former: Run) -> None:
 
 
 def test_a_page_is_made_of_a_former_run(former: Run, tmp_path: Path) -> None:
-    content = write_page([former.folder], tmp_path / "page.html").read_text(encoding="utf-8")
+    content = write_page([former], tmp_path / "page.html").read_text(encoding="utf-8")
     assert "pdigits" in content
     assert "16 attacks at budgets far out of reach were spared" in content
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -11,32 +12,32 @@ from pcbench.errors import UsageError
 from pcbench.files import try_folder, write
 from pcbench.percent import decimal, percent
 from pcbench.reports.page.content import page_content
-from pcbench.results.directory import open_run
+from pcbench.results.directory import Run
 
 _FOLDER = Path(__file__).parent
 
 
-def write_page(run_folders: list[Path], out: Path) -> Path:
+def write_page(runs: Sequence[Run], out: Path) -> Path:
     """Make one self-contained page of one or more runs.
 
     Everything is in the one file: data, script, style, pictures. Its content security policy
     forbids it to load any other file.
 
     Args:
-        run_folders: Folders of finished runs.
+        runs: Finished runs.
         out: The file to write; it has its name only once it is whole.
 
     Returns:
         `out`.
 
     Raises:
-        UsageError: No run is given, a folder does not hold one, or files cannot be written there.
-        DataError: A run is damaged.
+        UsageError: No run is given, or files cannot be written there.
+        DataError: A table of a run is damaged.
         WriteError: The file could not be written after all.
     """
-    if not run_folders:
+    if not runs:
         raise UsageError("a page needs at least one run; give the folder of a finished run")
-    page = _render(page_content([open_run(folder) for folder in run_folders]))
+    page = _render(page_content(list(runs)))
     try_folder(out.parent, "give another with `out`")
     return write(out, page)
 

@@ -25,7 +25,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 
 @pytest.fixture(scope="module")
 def html(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_page([run.folder for run in runs], tmp_path_factory.mktemp("page") / "index.html")
+    return write_page(runs, tmp_path_factory.mktemp("page") / "index.html")
 
 
 @pytest.fixture(scope="module")
@@ -200,13 +200,11 @@ def test_every_figure_has_an_alternative_text_and_a_table_with_all_points(page: 
 
 
 def test_the_same_runs_give_the_same_page(runs: list[Run], html: Path, tmp_path: Path) -> None:
-    again = write_page([run.folder for run in runs], tmp_path / "again.html")
+    again = write_page(runs, tmp_path / "again.html")
     assert again.read_bytes() == html.read_bytes()
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a run of pcbench"):
-        write_page([tmp_path], tmp_path / "page.html")
     with pytest.raises(UsageError, match="at least one run"):
         write_page([], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
@@ -215,7 +213,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_wrong_use(runs: list[Run], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot be written .*; give another with `out`"):
-        write_page([runs[0].folder], tmp_path / "file" / "page.html")
+        write_page(runs[:1], tmp_path / "file" / "page.html")
 
 
 def test_a_damaged_list_of_examples_is_named(runs: list[Run], tmp_path: Path) -> None:

@@ -1,0 +1,11 @@
+"""Options that several verbs have, each declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+AllowChanged = Annotated[
+    bool, typer.Option("--allow-changed", help="Read a run whose files were changed; what is made of it says so.")
+]
