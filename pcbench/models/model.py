@@ -14,7 +14,6 @@ from pcbench.models.facts import ModelFacts
 from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
-from pcbench.network.own_modules import own_code
 from pcbench.network.timestep_model import TimestepClassifier, TimestepModel
 from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.update import Hyperparameters
@@ -72,14 +71,12 @@ class Model(ModelFacts):
         Raises:
             DataError: The images leave [0,1]; normalisation is the model's own business.
             UsageError: The model does not answer that late, or takes images of another size.
-            RunError: The network's own code raised an exception, which is the cause.
         """
         outside = asked("images", lambda: outside_unit_range(images))
         if outside is not None:
             raise DataError(f"{outside}; models take images in [0,1] and normalise them")
         self.check_size(images.shape[1:])
-        with own_code(f"{self.name} fails"):
-            return self.timestep_model(images, self._steps(timesteps), gradient)
+        return self.timestep_model(images, self._steps(timesteps), gradient)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0, what the network makes of images in [0,1] before anything else."""

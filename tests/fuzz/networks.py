@@ -49,7 +49,6 @@ class Net(nn.Module):
             "adds in place": lambda: self.first(x).add_(1).clamp_(0),
             "random": lambda: self.first(x + torch.rand_like(x)),
             "asks the size": lambda: self.first(x)[:, :, : x.shape[2] // 1],
-            "refuses batches": lambda: self.first(x) if len(x) == 1 else x[99],
         }
         return ways.get(self.manner, lambda: self.first(x))()
 
@@ -78,7 +77,7 @@ class Net(nn.Module):
 
 MANNERS = (
     *("plain", "in place", "changes its input", "twice", "branches", "not contiguous", "views", "no gradient", "numpy"),
-    *("adds in place", "random", "asks the size", "refuses batches", "keeps", "fails", "tuple", "dict", "other dict"),
+    *("adds in place", "random", "asks the size", "keeps", "fails", "tuple", "dict", "other dict"),
     *("namespace", "none", "number", "vector", "map", "nan", "whole", "complex", "sparse", "double"),
 )
 
