@@ -91,12 +91,12 @@ class Speeds:
 _ALIKE = {"evidence": "attacks", "pictures": "attacks"}
 
 
-def measure_speed(plan: Plan, seconds: float = SECONDS, clock: Callable[[], float] = time.perf_counter) -> Speeds:
+def measure_speed(plan: Plan, seconds: float | None = None, clock: Callable[[], float] = time.perf_counter) -> Speeds:
     """Measure how fast a plan's work is done here.
 
     Args:
         plan: What is run.
-        seconds: How long to measure.
+        seconds: How long to measure; a minute where none is given.
         clock: Returns seconds.
 
     Raises:
@@ -105,7 +105,7 @@ def measure_speed(plan: Plan, seconds: float = SECONDS, clock: Callable[[], floa
     threads = torch.get_num_threads()
     torch.set_num_threads(plan.spec.settings.threads)
     try:
-        return _Measuring(plan, seconds, clock).speeds()
+        return _Measuring(plan, SECONDS if seconds is None else seconds, clock).speeds()
     finally:
         torch.set_num_threads(threads)
 
