@@ -129,7 +129,7 @@ def test_the_version_and_the_lists_are_printed(capsys: pytest.CaptureFixture[str
         ("run", 'suites = ["linf", "<FOLDER>/mine"]', "--suite is '<FOLDER>/mine': replace"),
         ("run", 'data = "imagefolder:<FOLDER>"', "--data is 'imagefolder:<FOLDER>': replace"),
         # In a file, options are spelled as in Python.
-        ("train", 'epochs = "3"', "run.toml: `epochs` is a whole number of at least 1 (got '3')"),
+        ("train", 'epochs = "3.5"', "run.toml: `epochs` is a whole number of at least 1 (got '3.5')"),
         ("tune", "rounds = 0", "run.toml: `rounds` is a whole number of at least 1 (got 0)"),
         ("agreement", "timesteps = 3", "run.toml: option 'timesteps' does not exist; did you mean 'timestep'"),
         ("check", 'againts = "x"', "run.toml: option 'againts' does not exist; did you mean 'against'?"),

@@ -127,7 +127,7 @@ def test_a_wrong_file_is_named_with_the_remedy(tmp_path: Path, text: str | None,
     assert says in str(error.value)
 
 
-@pytest.mark.parametrize("values", [{"count": 0}, {"count": 10}, {"count": True}, {"count": "3"}, {"name": 3}])
+@pytest.mark.parametrize("values", [{"count": 0}, {"count": 10}, {"count": True}, {"count": "three"}, {"name": 3.5}])
 def test_a_wrong_value_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(values))):
         resolved(Small, values)
@@ -381,11 +381,11 @@ def test_budgets_are_read_in_their_natural_spellings(epsilons: object, read: obj
         ({"seed": True}, "`seed` is a whole number from 0 to 9223372036854775807 (got True)"),
         ({"epsilons": True}, '`epsilons` is a list of numbers, such as ["8/255"] (got (True,))'),
         ({"epsilons": {"a": 1}}, "`epsilons` is a list of numbers"),
-        ({"suites": 5}, "`suites` is a list of texts (got (5,))"),
+        ({"suites": 5.5}, "`suites` is a list of texts (got (5.5,))"),
         ({"suites": len}, "`suites` is a list of texts"),
         ({"bracketing": 1}, "`bracketing` is True or False (got 1)"),
         ({"out": 5}, "`out` is a path (got 5)"),
-        ({"device": 0}, "`device` is a text (got 0)"),
+        ({"device": 0.5}, "`device` is a text (got 0.5)"),
         ({"gradient": None, "backend": 7}, "backend '7' does not exist; known: fast, reference"),
     ],
 )
