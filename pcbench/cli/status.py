@@ -1,11 +1,11 @@
-"""`pcbench status [DIR]`: how far a run is, or which runs are under way, asked from another terminal."""
+"""`pcbench status [DIR]`: how far a run or its shards are, or which runs are under way, asked from elsewhere."""
 
 from __future__ import annotations
 
 import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,20 +14,41 @@ from pcbench.errors import UsageError
 from pcbench.percent import percent
 from pcbench.results.lock import Holder, holder, under_way
 
+if TYPE_CHECKING:
+    from pcbench.harness.shard_folders import ShardFolder
+
 _RUNS = Path("results") / "runs"
 
 
 def status_command(
     folder: Annotated[
         Path | None,
-        typer.Argument(help="The run's folder, finished or not; without it, all runs under way.", metavar="DIR"),
+        typer.Argument(help="The folder of a run, or of its shards; without it, all runs under way.", metavar="DIR"),
     ] = None,
 ) -> None:
-    """Show how far a run is, or which runs are under way, from another terminal."""
+    """Show how far a run is, or all its shards, or which runs are under way, from another terminal."""
     if folder is None:
         _show_all()
+        return
+    shards = _shards(folder)
+    if shards:
+        from pcbench.cli.shard_table import print_shards
+
+        print_shards(shards)
     else:
         typer.echo(f"{folder}: {_state(folder)}")
+
+
+def _shards(folder: Path) -> list[ShardFolder]:
+    """Return the shards that a folder is, or holds; none where it is a run."""
+    from pcbench.harness.shard_folders import find_shards
+
+    if folder.name.endswith(files.UNFINISHED):
+        folder = folder.with_name(folder.name.removesuffix(files.UNFINISHED))
+    try:
+        return find_shards([folder])
+    except UsageError:
+        return []
 
 
 def _show_all() -> None:
@@ -55,7 +76,8 @@ def _state(folder: Path) -> str:
         raise UsageError(f"{folder} does not hold a run, finished or unfinished")
     progress = _progress(final)
     share = f"at {percent(progress['share'], 0)} %" if progress else "before anything was computed"
-    return f"stopped {share}; the same command resumes it"
+    failure = _failure(final)
+    return f"stopped {share}; the same command resumes it" if failure is None else f"failed {share}: {failure}"
 
 
 def _how_far(final: Path, who: Holder) -> str:
@@ -64,6 +86,16 @@ def _how_far(final: Path, who: Holder) -> str:
     if progress is None or progress["written"] < who.began.timestamp():
         return "starting"
     return f"{progress['sentence']}; reported {max(time.time() - progress['written'], 0.0):.0f} s ago"
+
+
+def _failure(final: Path) -> str | None:
+    """Return the error that ended the work; None where it ended otherwise."""
+    from pcbench.results.directory import FAILURE, partial_folder
+
+    try:
+        return str(json.loads((partial_folder(final) / FAILURE).read_text(encoding="utf-8"))["reason"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _progress(final: Path) -> dict[str, Any] | None:

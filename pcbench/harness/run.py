@@ -16,7 +16,7 @@ from typing import Protocol
 import pyarrow as pa
 from rich.console import Console
 
-from pcbench.errors import RunError, UsageError
+from pcbench.errors import PcbenchError, RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Inputs, Job
 from pcbench.harness.engines import local, ray
@@ -193,7 +193,8 @@ def _found(request: RunOptions, plan: Plan, final: Path, engine: _Lazy, ending: 
 def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, ending: Ending) -> Run:
     started, clock = dt.datetime.now(dt.UTC), time.monotonic()
     todo = _left(request, plan, workspace)
-    with _noted(lambda: _kept(plan, workspace)):
+    workspace.note_failure(None)
+    with _noted(lambda: _kept(plan, workspace)), _told(workspace):
         listener, waited = _do(request, plan, workspace, engine, todo)
         if listener.failures and not request["allow_missing"]:
             raise _failed(plan, workspace, listener.failures)
@@ -247,6 +248,16 @@ def _noted(state: Callable[[], str]) -> Generator[None]:
         yield
     except BaseException as stop:
         stop.add_note(state())
+        raise
+
+
+@contextmanager
+def _told(workspace: Workspace) -> Generator[None]:
+    """Note an error that ends the work in its folder, for those who ask for its state from elsewhere."""
+    try:
+        yield
+    except PcbenchError as error:
+        workspace.note_failure(str(error))
         raise
 
 

@@ -40,6 +40,8 @@ _READ_VERSIONS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
 SHARD_MANIFEST = "shard.json"
 PROGRESS = "progress.json"
+FAILURE = "failure.json"
+"""Why the work in an unfinished folder ended the last time, where that was an error."""
 LOCATIONS = "locations.toml"
 """Where the run was made and where its files were; it is not published, so no manifest lists it."""
 PAGE = "index.html"

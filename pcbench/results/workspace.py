@@ -11,8 +11,10 @@ them until it has its name, and only then are the parts removed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from pcbench import files
 from pcbench.errors import DataError, UsageError, WriteError
 from pcbench.files import MARKER
 from pcbench.results.directory import (
+    FAILURE,
     MANIFEST,
     SHARD_MANIFEST,
     Run,
@@ -121,6 +124,15 @@ class Workspace:
     def discard_parts(self) -> None:
         """Remove all parts."""
         files.remove_folder(self.folder / _PARTS)
+
+    def note_failure(self, reason: str | None) -> None:
+        """Note why the work ended, for those who ask for its state; None takes the note back."""
+        if reason is not None and self.folder.is_dir():
+            # A disk that is full must not hide the error that is noted.
+            with contextlib.suppress(WriteError):
+                write_json(self.folder / FAILURE, {"reason": reason, "written": time.time()})
+        elif (self.folder / FAILURE).is_file():
+            files.remove(self.folder / FAILURE)
 
     def begin_finishing(self) -> Path:
         """Return an empty folder for the finished run; the files of a stopped attempt are removed."""

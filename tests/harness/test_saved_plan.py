@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {
     "threads": 1,
     "epsilons": "8/255",
 }
-QUIET = {"progress": False}
+QUIET = {"progress": False, "workers": 1}
 
 
 @pytest.fixture(scope="module", autouse=True)
