@@ -86,7 +86,15 @@ def suite(tmp_path: Path) -> Path:
 def words(suite: Path, out: Path | str | None, *more: object, model: str = "talking:make") -> list[str]:
     """The command: six units of four images, and one of pictures."""
     command = ["run", "--model", model, "--data", "digits", "--suite", suite, "--images", 4, "--batch-size", 4]
-    command += ["--block-size", 4, "--threads", 1, *([] if out is None else ["--out", out]), *more]
+    command += [
+        "--block-size",
+        4,
+        "--threads",
+        1,
+        *([] if "--workers" in more else ["--workers", 1]),
+        *([] if out is None else ["--out", out]),
+        *more,
+    ]
     return [str(word) for word in command]
 
 
