@@ -39,13 +39,14 @@ def worker_memory(plan: Plan, batch_size: int | None = None) -> int | None:
     size = _image_size(plan, model)
     if size is None:
         return None
-    first, second = (_graph_bytes(model, size, timesteps) for timesteps in (0, min(1, settings.timesteps)))
-    if first is None or second is None:
+    steps = settings.timesteps if attacks and not settings.recompute else min(1, settings.timesteps)
+    # What a graph keeps is linear in images and timesteps; weights as they are transformed are there once.
+    one, two = (_graph_at(model, size, images=images, steps=steps) for images in (1, 2))
+    if one is None or two is None:
         return None
-    steps = settings.timesteps if attacks and not settings.recompute else 1
-    image = first + steps * (second - first)
     network = sum(tensor.nbytes for tensor in (*model.timestep_model.parameters(), *model.timestep_model.buffers()))
-    return BASE_BYTES + network + round(_SLACK * image * (batch_size or settings.batch_size))
+    images = (two - one) * (batch_size or settings.batch_size)
+    return BASE_BYTES + network + max(0, 2 * one - two) + round(_SLACK * images)
 
 
 def available_memory() -> int | None:
@@ -68,8 +69,18 @@ def _image_size(plan: Plan, model: Model) -> tuple[int, int, int] | None:
     return (3, crop, crop) if isinstance(crop, int) else None
 
 
-def _graph_bytes(model: Model, size: tuple[int, int, int], timesteps: int) -> int | None:
-    """Return the bytes that the graph of one image through t = 0 to `timesteps` keeps, the weights aside."""
+def _graph_at(model: Model, size: tuple[int, int, int], *, images: int, steps: int) -> int | None:
+    """Return the bytes of a graph through some steps: what the second step adds, all others add too."""
+    few = min(steps, 2)
+    found = [_graph_bytes(model, (images, *size), timesteps) for timesteps in range(few + 1)]
+    known = [amount for amount in found if amount is not None]
+    if len(known) < len(found):
+        return None
+    return known[few] + (steps - few) * (known[-1] - known[-2]) if few else known[0]
+
+
+def _graph_bytes(model: Model, shape: tuple[int, ...], timesteps: int) -> int | None:
+    """Return the bytes that the graph of some images through t = 0 to `timesteps` keeps, the weights aside."""
     try:
         network = copy.deepcopy(model.timestep_model).to("meta")
         weights = {_storage(tensor) for tensor in (*network.parameters(), *network.buffers())}
@@ -79,7 +90,7 @@ def _graph_bytes(model: Model, size: tuple[int, int, int], timesteps: int) -> in
             kept[_storage(tensor)] = tensor
             return tensor
 
-        image = torch.zeros((1, *size), device="meta").requires_grad_()
+        image = torch.zeros(shape, device="meta").requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(keep, _unchanged), torch.enable_grad():
             network.logits_of_input(network.normalise(image), timesteps)
     except Exception:  # noqa: BLE001 - a network of the user's own may look at values, which are not there

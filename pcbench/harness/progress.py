@@ -52,7 +52,7 @@ class RunProgress:
         units: All units of the run.
         console: Where to draw; a console that is not a terminal gets log lines; None shows no progress.
         several: Whether several units are under way at a time.
-        finishing: Seconds that the tables and pages take after the last unit.
+        finishing: Seconds of a free processor that the tables and pages take after the last unit.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class RunProgress:
     ) -> None:
         self._several = several
         self._folder, self._units, self._work = folder, len(units), max(sum(unit.cost for unit in units), 1.0)
-        self._left = TimeLeft(units, finishing=finishing)
+        self._left, self._finishing = TimeLeft(units), finishing
+        self._processor = time.process_time()
         self._console = console
         self._count = _Count()
         self._waited = self._elapsed = 0.0
@@ -167,8 +168,17 @@ class RunProgress:
         """Return the time left; it is worked out once a second, because each batch asks for it."""
         now = time.monotonic()
         if self._known is None or now - self._asked > _SECONDS_BETWEEN_ESTIMATES:
-            self._known, self._asked = self._left.seconds(), now
+            units, self._asked = self._left.seconds(), now
+            self._known = None if units is None else units + self._finishing * self._slowness(now)
         return self._known
+
+    def _slowness(self, now: float) -> float:
+        """Return how many times longer this process takes than its processor time, because others share the cores.
+
+        Where other processes do the units, this one waits for them, and it is not known.
+        """
+        used = time.process_time() - self._processor
+        return 1.0 if self._several or used <= 0 else max(1.0, (now - self._start) / used)
 
     def sentence(self) -> str:
         """Return how far the run is, in words."""

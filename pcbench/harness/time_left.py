@@ -16,6 +16,8 @@ from pcbench.harness.blocks import Unit
 
 _Key = tuple[object, ...]
 
+_NETWORK: _Key = ("network",)
+
 _FADING = {"condition": 0.5, "name": 0.6, "family": 0.9, "network": 0.9, "all": 0.95}
 """How much less a unit counts than the next one of its group: the nearest conditions and the present load count."""
 _TRUSTED = 5.0
@@ -50,14 +52,11 @@ class TimeLeft:
 
     Args:
         units: All units of the run.
-        finishing: Seconds that the tables and pages take after the last unit.
         clock: Returns seconds.
     """
 
-    def __init__(
-        self, units: Sequence[Unit], *, finishing: float = 0.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._clock, self._finishing = clock, finishing
+    def __init__(self, units: Sequence[Unit], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._left: dict[_Key, float] = {}
         self._groups: dict[_Key, tuple[_Key, ...]] = {}
         for unit in units:
@@ -108,7 +107,7 @@ class TimeLeft:
         for key, work in self._left.items():
             if work > 0:
                 total += work * _speed(self._groups[key], speeds)
-        return total / self._workers(running, now) + self._finishing
+        return total / self._workers(running, now)
 
     def _take(self, unit: Unit) -> None:
         key = next(_groups(unit))
@@ -123,7 +122,10 @@ class TimeLeft:
                     seconds, work = known.get(group, (0.0, 0.0))
                     fading = _FADING[str(group[0])]
                     known[group] = seconds * fading + now - one.began, work * fading + one.work
-        return {group: (seconds, work) for group, (seconds, work) in known.items() if seconds > 0 and work > 0}
+        found = {group: (seconds, work) for group, (seconds, work) in known.items() if seconds > 0 and work > 0}
+        # No plain answer takes longer than that to a corrupted image, whatever the first ones took.
+        plain = [speed for group, speed in found.items() if group[:2] == ("name", "scores") or group == _NETWORK]
+        return found | ({_NETWORK: min(plain, key=_seconds_of_work)} if _NETWORK in found else {})
 
     def _workers(self, running: Sequence[_UnderWay], now: float) -> float:
         """Return how many units were under way at a time, in the mean."""
@@ -140,7 +142,7 @@ def _groups(unit: Unit) -> Iterator[_Key]:
     # Sweeps that search alike leave alike shares.
     yield "family", unit.work, unit.passes.usual
     if unit.work in ("growth", "saved") or (unit.work == "scores" and condition.kind == "clean"):
-        yield ("network",)
+        yield _NETWORK
     yield ("all",)
 
 
@@ -150,9 +152,9 @@ def _speed(groups: Sequence[_Key], speeds: Mapping[_Key, tuple[float, float]]) -
     A narrow group counts more the longer it was seen: a few quick units say little of the long ones after them.
     """
     wider: list[_Key] = [("all",)]
-    if groups[0][1] in ("attacks", "evidence") and ("network",) in speeds:
+    if groups[0][1] in ("attacks", "evidence") and _NETWORK in speeds:
         # Attacks wait for no corruption: until one is seen, they are as fast as the network's plain answers.
-        wider = [("network",)]
+        wider = [_NETWORK]
     found = 0.0
     for group in (*wider, *reversed(groups[:3])):
         if group in speeds:
@@ -160,6 +162,10 @@ def _speed(groups: Sequence[_Key], speeds: Mapping[_Key, tuple[float, float]]) -
             trust = seconds / (seconds + _TRUSTED) if found else 1.0
             found = trust * seconds / work + (1 - trust) * found
     return found
+
+
+def _seconds_of_work(speed: tuple[float, float]) -> float:
+    return speed[0] / speed[1]
 
 
 def _rest(one: _UnderWay, now: float, speed: float) -> float:

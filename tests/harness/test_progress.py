@@ -60,3 +60,11 @@ def test_work_inside_several_units_at_a_time_is_not_counted_twice(tmp_path: Path
         progress.end(units[0])
     told = json.loads((tmp_path / PROGRESS).read_text())
     assert told["share"] == pytest.approx(0.8)
+
+
+def test_the_time_left_ends_with_the_pages(tmp_path: Path) -> None:
+    unit = made_unit("fog", 5)
+    with RunProgress(tmp_path, [unit], console=None, several=True, finishing=16.0) as progress:
+        progress.begin(unit)
+        progress.end(unit)
+    assert json.loads((tmp_path / PROGRESS).read_text())["seconds_left"] == pytest.approx(16)
