@@ -7,6 +7,7 @@ environment of their nodes.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -48,6 +49,7 @@ OPTIONS: dict[str, Any] = {
     "threads": 1,
     "batch_size": BATCH,
     "block_size": BLOCK,
+    "workers": 1,
 }
 
 MODEL = Path(__file__).with_name("nearest.py").read_text(encoding="utf-8")
@@ -138,6 +140,19 @@ def whole(
     return found
 
 
+# The hash of what each way of doing the run has made.
+WAYS: dict[str, str] = {}
+
+
+def is_whole(way: str, folder: Path, whole: Mapping[str, bytes]) -> bool:
+    """Whether a run is what one worker makes of it."""
+    found, digest = contents(folder), hashlib.sha256()
+    for name, content in sorted(found.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    WAYS[way] = digest.hexdigest()[:16]
+    return found == whole
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """The tables and pictures of a run."""
     named = (path for path in folder.rglob("*") if path.suffix in (".parquet", ".csv", ".json", ".png"))
@@ -179,7 +194,7 @@ def test_a_cluster_that_the_run_starts_makes_the_same_bytes_and_says_nothing(
     process = command(home, shared_suites[0], tmp_path, "--workers", "2")
     printed, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert contents(tmp_path / "run") == whole
+    assert is_whole("Ray, a node of its own", tmp_path / "run", whole)
     assert list((tmp_path / "working").iterdir()) == []
     # Every line is pcbench's own: the time, and how far it is.
     assert [line for line in errors.splitlines() if not line[:2].isdigit() or " done, condition " not in line] == []
@@ -215,7 +230,8 @@ def test_workers_on_two_nodes_that_are_killed_leave_all_but_the_units_that_fail(
     assert {threads for _, _, threads in workers} == {"1"}
     # What is left is done by one worker here.
     home.tell()
-    assert contents(measure(engine="local").folder) == whole
+    made = measure(engine="local")
+    assert is_whole("Ray, two nodes, workers killed, then one process", made.folder, whole)
 
 
 def test_a_driver_that_is_stopped_or_killed_leaves_what_one_worker_goes_on_with(
@@ -245,7 +261,8 @@ def test_a_driver_that_is_stopped_or_killed_leaves_what_one_worker_goes_on_with(
         wait_for(lambda: len(parts(tmp_path)) > before + 2)
     assert before + 2 < len(parts(tmp_path)) < UNITS
     home.tell()
-    assert contents(measure(engine="local").folder) == whole
+    made = measure(engine="local")
+    assert is_whole("Ray, its driver stopped, then killed, then one process", made.folder, whole)
 
 
 @contextlib.contextmanager
@@ -345,7 +362,21 @@ def test_a_node_that_is_killed_and_a_model_of_the_driver_alone_make_the_same_byt
     made = measure()
     assert len(settled) >= left // 2
     assert len(set(settled)) == len(settled)
-    assert contents(made.folder) == whole
+    assert is_whole("one process, then Ray, a node killed", made.folder, whole)
+
+
+def test_every_way_has_the_same_hash(whole: Mapping[str, bytes], measure: Measure, tmp_path: Path) -> None:
+    from pcbench.harness.merge import merge
+
+    assert is_whole("two processes", measure("two", engine="local", workers=2).folder, whole)
+    for number in range(1, 5):
+        measure("shards", engine="local", shard=f"{number}/4")
+    merge([tmp_path / "shards"], tmp_path / "merged")
+    assert is_whole("four shards, merged", tmp_path / "merged", whole)
+    assert is_whole("Ray, one node is left", measure("left").folder, whole)
+    for way, found in WAYS.items():
+        print(f"{found}  {way}")
+    assert len(set(WAYS.values())) == 1
 
 
 def test_objects_are_refused_in_one_line(shared_suites: tuple[Path, Path], tmp_path: Path) -> None:
