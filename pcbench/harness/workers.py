@@ -14,6 +14,7 @@ from pcbench.harness.request import RunOptions
 
 logger = logging.getLogger("pcbench")
 
+_FEW_CORES = 2
 _USED_SHARE = 0.8
 """The share of the memory that is left which workers may take."""
 
@@ -34,7 +35,9 @@ def fitting_workers(plan: Plan) -> int:
     if device.type == "cuda":
         room = max(1, torch.cuda.device_count()) if ":" not in plan.locations.device else 1
     else:
-        room = usable_cores() // plan.spec.settings.threads if device.type == "cpu" else 1
+        cores = usable_cores()
+        # Of two cores, one reads and decodes images; a second worker would only take its time to start.
+        room = cores // plan.spec.settings.threads if device.type == "cpu" and cores > _FEW_CORES else 1
     room = max(1, min(room, len(plan.units)))
     if room > 1 and (plan.objects.model is not None or plan.objects.data is not None):
         what = "model" if plan.objects.model is not None else "data"
