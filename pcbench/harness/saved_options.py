@@ -55,7 +55,7 @@ def with_saved(values: Mapping[str, Any], given: Mapping[str, Any]) -> RunOption
     found = dict(values)
     missing: list[str] = []
     for name, one in known.items():
-        if name == "suites":
+        if name == "suites" and options["adversarials"] is None:
             _compare(folder, name, _asked(values, name) if name in there else None, [kept.name for kept in suites])
             found[name] = tuple(kept.name if is_shipped_suite(kept.name) else str(kept) for kept in suites)
         elif name in there:
@@ -64,7 +64,8 @@ def with_saved(values: Mapping[str, Any], given: Mapping[str, Any]) -> RunOption
         elif _is_place(options[name]):
             missing.append(f"`{name}`")
         else:
-            found[name] = options[name]
+            value = options[name]
+            found[name] = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
     if missing:
         raise UsageError(f"{folder} holds no paths: say where things lie here with {', '.join(missing)}")
     return cast("RunOptions", found)

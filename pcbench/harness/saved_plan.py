@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from pcbench import files
+from pcbench import files, models
 from pcbench.catalog import SUITE_FILE, Definition
 from pcbench.errors import DataError, DefinitionError, UsageError, first_line
 from pcbench.files import MARKER, UNFINISHED
@@ -157,7 +157,10 @@ def read_plan(folder: Path, request: RunOptions) -> Plan:
     if torch.device(device).type != planned:
         raise UsageError(f"`device` is {device}, and the plan in {folder} is for {planned}; save another plan")
     saved.refuse_other_code()
-    data = request["data"] if isinstance(request["data"], str) else None
+    data = request["data"]
+    if data is None and request["adversarials"] is None:
+        data = models.default_data(request["model"])
+    data = data if isinstance(data, str) else None
     return saved.plan(dataclasses.replace(locations_of(request, device), data=data), objects)
 
 

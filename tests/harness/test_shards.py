@@ -156,6 +156,24 @@ def test_shards_of_a_saved_plan_are_the_same(
     assert merged.manifest["options"] == whole.manifest["options"]
 
 
+def test_saved_adversarials_are_planned_and_shared_out_too(options: dict[str, Any], whole: Run, tmp_path: Path) -> None:
+    scoring = {name: options[name] for name in ("model", "timesteps", "batch_size", "block_size", "threads", "workers")}
+    scoring |= {"adversarials": whole.folder, "progress": False}
+    one = run(**scoring, out=tmp_path / "one")
+    plan = write_plan(make_plan(request_from(scoring)), tmp_path / "plan")
+    for number in (1, 2):
+        here = {"adversarials": whole.folder, "workers": 1, "progress": False}
+        run(spec=plan, **here, out=tmp_path / "shards", shard=f"{number}/2")
+    merged = pcbench.merge(tmp_path / "shards", tmp_path / "run")
+    assert merged.manifest["files"] == one.manifest["files"]
+    assert merged.manifest["options"] == one.manifest["options"]
+
+
+def test_one_process_at_a_time_works_on_a_shard(options: dict[str, Any], own: Path) -> None:
+    with hold(folder_of(own, 2)), pytest.raises(HeldError, match="a run is under way there"):
+        run(**options, out=own, shard="2/4")
+
+
 def test_a_finished_shard_is_found_by_the_same_command(options: dict[str, Any], shards: Path) -> None:
     made = open_shard(folder_of(shards, 2))
     again = run(**options, out=shards, shard="2/4")
