@@ -1,11 +1,12 @@
 """How well a run tells its time left, and what skipping leaves of its sweeps.
 
-    uv run python benchmarks/time_left.py [--every 10] [--record FILE] [-- pcbench run … options]
+    uv run python benchmarks/time_left.py [--every 10] [--record FILE] [-- options of pcbench run]
 
-Runs `pcbench run` with the options given (by default the digits' suites on 60 images, T = 4), reads its progress.json
-every ten seconds, and prints a row each time: the seconds since the start, the time left as it was told, the true one,
-and how many times one is the other. The last line is the worst factor after the first minute, while at least half a
-minute was left: 2.0 is the most that the project accepts. The time left is of the run's end, pages included.
+Runs `pcbench run` with the options given (by default none: the digits' suites, four minutes on two free cores), reads
+its progress.json every ten seconds, and prints a row each time: the seconds since the start, the time left as it was
+told, the true one, and how many times one is the other. The last line is the worst factor after the first minute, while
+at least half a minute was left: 2.0 is the most that the project accepts. The time left is that until the run's end,
+pages included.
 
 Then, for each attack, the share of pairs of image and budget that were attacked: the source of the usual shares in
 `pcbench.harness.costs`, for the run of `pcbench run` without options.
@@ -26,7 +27,6 @@ from pathlib import Path
 from pcbench.results.directory import PROGRESS, open_run
 
 FIRST_MINUTE, LAST_HALF_MINUTE = 60.0, 30.0
-DEFAULT = ("--suite", "digits-c", "--suite", "digits-linf", "--images", "60", "--timesteps", "4")
 Row = tuple[float, float, float]
 """Seconds since the start, the time left as it was told, and the true one."""
 
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two rows")
     parser.add_argument("--record", type=Path, help="also write the rows to this CSV file")
-    parser.add_argument("run", nargs="*", default=DEFAULT, help="options of pcbench run, after --")
+    parser.add_argument("run", nargs="*", help="options of pcbench run, after --")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "run"

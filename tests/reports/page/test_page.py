@@ -5,6 +5,7 @@ Skipped where there is no Chromium (Debian: `apt-get install chromium`); nothing
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Iterator
@@ -202,6 +203,14 @@ def test_every_figure_has_an_alternative_text_and_a_table_with_all_points(page: 
 def test_the_same_runs_give_the_same_page(runs: list[Run], html: Path, tmp_path: Path) -> None:
     again = write_page(runs, tmp_path / "again.html")
     assert again.read_bytes() == html.read_bytes()
+
+
+@pytest.mark.parametrize("subset", [True, False])
+def test_a_subset_is_named_as_such(subset: bool, runs: list[Run], tmp_path: Path) -> None:
+    suites = tuple(suite.model_copy(update={"subset": subset}) for suite in runs[0].spec.suites)
+    run = dataclasses.replace(runs[0], spec=runs[0].spec.model_copy(update={"suites": suites}))
+    written = write_page([run], tmp_path / "index.html").read_text(encoding="utf-8")
+    assert (f", a subset of {run.spec.data.available}" in written) is subset
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
