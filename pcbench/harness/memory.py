@@ -15,7 +15,7 @@ from pcbench.models.model import Model
 BASE_BYTES = 600_000_000
 """A process of Python with PyTorch and the libraries that read images and write tables."""
 _SLACK = 1.3
-"""Buffers of the libraries, and memory that the system's allocator keeps: measured on pdigits and PVGG16."""
+"""Buffers of the libraries, and memory that the system's allocator keeps: measured on pdigits."""
 
 
 def worker_memory(plan: Plan, batch_size: int | None = None) -> int | None:

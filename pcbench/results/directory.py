@@ -27,7 +27,7 @@ from pcbench import files
 from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER, UNFINISHED
-from pcbench.results.integrity import CHANGED, changes, refuse_links_out, sentence
+from pcbench.results.integrity import CHANGED, changed_sentence, changes, refuse_links_out
 from pcbench.results.manifest import fault
 from pcbench.results.run_spec import RunSpec, read_spec
 from pcbench.results.schema import joined, read_outcomes, read_table
@@ -160,7 +160,7 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
     spec, manifest = read_manifest(folder, verify=False)
     refuse_links_out(folder)
     found = changes(folder, manifest["files"])
-    notes = [*manifest.get("notes", []), *([sentence(found)] if found else [])]
+    notes = [*manifest.get("notes", []), *([changed_sentence(found)] if found else [])]
     return Run(folder, spec, {**manifest, "notes": notes})
 
 

@@ -50,7 +50,7 @@ def changes(folder: Path, hashes: Mapping[str, str]) -> list[str]:
     return [*_changed(folder, hashes), *(f"{name} was added" for name in _added(folder, hashes))]
 
 
-def sentence(found: list[str]) -> str:
+def changed_sentence(found: list[str]) -> str:
     """Return the note that marks what is made of a run that was changed."""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return f"{CHANGED} since the run: {', '.join(found[:_SHOWN])}{more}; these numbers are not the run's"

@@ -163,7 +163,7 @@ def test_the_same_spec_finds_the_finished_run(
     written = (first.folder / "manifest.json").stat().st_mtime_ns
     assert measure(network, tmp_path / "run", corruption_suite).key == first.key
     assert (first.folder / "manifest.json").stat().st_mtime_ns == written
-    for other in ({"seed": 1}, {"save_adversarials": True}):
+    for other in ({"seed": 1}, {"jpeg_quality": 85}):
         with pytest.raises(UsageError, match="another run"):
             measure(network, tmp_path / "run", corruption_suite, **other)
 
