@@ -32,6 +32,8 @@ logger = logging.getLogger("pcbench")
 
 _SECONDS_OF_SILENCE = 20.0
 """A worker that is not heard of for so long may have no node: another one that is free does its unit as well."""
+_UNREACHED = "failed to connect"
+"""What Ray says of a call that did not arrive."""
 _SECONDS_WITHOUT_WORKERS = 30.0
 _MESSAGES_A_SECOND = 50.0
 """How often all workers together tell how far they are, at most."""
@@ -137,7 +139,9 @@ class _Work:
     read: Read
     listener: Listener
     doubled: set[str] = field(default_factory=set[str])
-    """Units that a second worker does as well."""
+    """Units that were given to a second worker."""
+    again: list[Unit] = field(default_factory=list[Unit])
+    """Those of them that no worker has now."""
 
 
 class RayActors:
@@ -180,7 +184,7 @@ class RayActors:
     def _hand_out(self, actor: _Actor, work: _Work) -> None:
         if actor.task is not None or not actor.ready:
             return
-        unit = work.schedule.next() or self._left_behind(work)
+        unit = work.again.pop() if work.again else work.schedule.next() or self._left_behind(work)
         if unit is None:
             return
         actor.unit, actor.heard = unit, time.monotonic()
@@ -248,6 +252,13 @@ class RayActors:
                 self._begin(actor)
         elif reference is actor.begins:
             raise RunError(f"a worker ended before it could begin ({why(error)}); use engine='local' to see the reason")
+        elif actor.unit is not None and _UNREACHED in str(error) and actor.unit.path not in work.doubled:
+            # Ray tried again before it knew that the node is gone: that was no try.
+            work.doubled.add(actor.unit.path)
+            work.again.append(actor.unit)
+            actor.unit = actor.task = None
+            if actor.begins is None:
+                self._begin(actor)
         else:
             reason = f"its worker ended {TRIES} times ({why(error)}); use a smaller batch size"
             self._settle(actor, Failure(reason), work)

@@ -235,6 +235,13 @@ def test_a_unit_whose_worker_is_not_heard_of_is_done_by_another(
     assert made.manifest["files"] == measure(None, "local", workers=1).manifest["files"]
 
 
+def test_a_try_that_reached_no_worker_does_not_count(measure: Measure) -> None:
+    loss = RayActorError("RPC error: failed to connect to all addresses")
+    measure(StandIn(lambda actor, method, call: loss if (actor, method, call) == (0, "do", 1) else None))
+    with pytest.raises(RunError, match="its worker ended 2 times"):
+        measure(StandIn(lambda _, method, __: loss if method == "do" else None), "always")
+
+
 def test_a_worker_that_is_lost_between_two_answers_begins_again(measure: Measure) -> None:
     begun: list[int] = []
 
