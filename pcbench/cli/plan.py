@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pcbench.harness.forecast import PlanOptions, forecast
+from pcbench.percent import percent
 
 if TYPE_CHECKING:
     from pcbench.harness.estimate import RunEstimate
@@ -36,11 +37,11 @@ def show_estimate(found: RunEstimate) -> None:
         table.add_column(column, justify="right")
     for one in found.work:
         passes = one.passes
-        share = "" if passes.usual == 1 else f"{100 * passes.usual:.0f} %"
+        share = "" if passes.usual == 1 else f"{percent(passes.usual, 0)} %"
         numbers = (str(one.units), str(one.images), _count(passes.forward), _count(passes.gradients), share)
         table.add_row(one.suite, one.name, *numbers)
     table.add_section()
-    share = f"{100 * found.usual_share:.0f} %"
+    share = f"{percent(found.usual_share, 0)} %"
     numbers = (_count(found.forward_passes), _count(found.gradient_passes), share)
     table.add_row("all", "at most", str(found.units), str(found.images), *numbers)
     console = Console()
@@ -56,7 +57,7 @@ def _lines(found: RunEstimate) -> list[str]:
     if found.worker_bytes is not None:
         memory = _bytes(found.worker_bytes)
     shares = (
-        f"{100 * BRACKETED_SHARE:.0f} % of a sweep that brackets, {100 * ASCENDING_SHARE:.0f} % of one that ascends"
+        f"{percent(BRACKETED_SHARE, 0)} % of a sweep that brackets, {percent(ASCENDING_SHARE, 0)} % of one that ascends"
     )
     lines = [
         "Passes take one image through one timestep, forward or also back for a gradient; these are upper bounds.",

@@ -11,6 +11,7 @@ import torch
 from pcbench.harness.memory import available_memory, worker_memory
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
+from pcbench.percent import decimal
 
 logger = logging.getLogger("pcbench")
 
@@ -65,5 +66,5 @@ def _fitting_memory(plan: Plan, room: int) -> int:
         return room
     fitting = max(1, int(_USED_SHARE * there) // needed)
     if fitting < room:
-        logger.info("%d workers of %d: each needs %.1f GB of memory", fitting, room, needed / 1e9)
+        logger.info("%d workers of %d: each needs %s GB of memory", fitting, room, decimal(needed / 1e9, 1))
     return min(fitting, room)

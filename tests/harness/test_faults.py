@@ -279,7 +279,7 @@ def test_an_unfinished_folder_that_vanishes_is_one_line_and_the_same_call_goes_o
 
 def begin(out: Path, shared_suites: tuple[Path, Path]) -> Run:
     """Start a run by the door."""
-    return run("pdigits", [str(shared_suites[0])], out=out, **OPTIONS)
+    return run("pdigits", [str(shared_suites[0])], out=out, **{**OPTIONS, "save_adversarials": False})
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -173,7 +173,11 @@ def test_a_damaged_marker_is_none(tmp_path: Path, spec: RunSpec, text: str) -> N
 def test_sweeping_leaves_work_that_is_going_to_replace_the_run_and_parts_of_one_that_lacks_some(
     tmp_path: Path, spec: RunSpec, finish: Finish
 ) -> None:
-    for name, again, missing, swept in (("a", False, [], True), ("b", True, [], False), ("c", False, [1], False)):
+    for name, again, missing, swept in (
+        ("a", False, [], True),
+        ("b", True, [], False),
+        ("c", False, [{"condition": "fog"}], False),
+    ):
         finish(tmp_path / name, spec, missing=missing)
         begin(tmp_path / name, spec, again=again)
         clean_up(tmp_path / name)
