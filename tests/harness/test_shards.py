@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 import pcbench
 from pcbench.errors import DataError, HeldError, PcbenchError, RunError, UsageError
 from pcbench.files import Point, watched
+from pcbench.harness.engines import local
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
 from pcbench.harness.saved_plan import write_plan
@@ -45,9 +47,10 @@ OF = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_report() -> Iterator[None]:
-    """Leave out pages and figures: they are made from a finished run."""
+def without_report(forking_server: forking.Server) -> Iterator[None]:
+    """Leave out pages and figures: they are made from a finished run. Workers are forks."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "subprocess", forking_server.subprocess)
         patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
         yield
 
@@ -387,12 +390,15 @@ with watched(kill):
 """
 
 
-def test_a_killed_shard_goes_on(options: dict[str, Any], own: Path, whole: Run, tmp_path: Path) -> None:
+def test_a_killed_shard_goes_on(
+    options: dict[str, Any], own: Path, whole: Run, forking_server: forking.Server, tmp_path: Path
+) -> None:
     shutil.rmtree(folder_of(own, 2))
     for point, before in ((".part", "9"), ("before rename shard-002-of-004", "0")):
         command = [sys.executable, "-c", KILLED.replace("OPTIONS", repr(options)), point, str(own), before]
-        done = subprocess.run(command, check=False, capture_output=True)
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        process = forking_server.subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors.decode()
         assert "1 of them were stopped" in refusal(own, tmp_path / "run")
     run(**options, out=own, shard="2/4")
     assert pcbench.merge(own, tmp_path / "run").manifest["files"] == whole.manifest["files"]
