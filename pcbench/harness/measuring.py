@@ -29,6 +29,8 @@ _MEASURED = ("growth", "scores", "representations", "saved", "attacks")
 """Evidence and pictures are made of what these do, and wait for the results of sweeps."""
 _SECONDS_A_SAMPLE = 1.0
 _LARGE_IMAGE, _FEW = 64, 8
+_LONGEST = 4.0
+"""How many times longer than in the median a pass of an attack may take."""
 
 
 @dataclass
@@ -77,12 +79,13 @@ class Speeds:
 
     def rates(self, unit: Unit) -> list[float]:
         """Return the seconds of a pass that were seen of a unit's kind, else of the same work, else of anything."""
-        alike = _ALIKE.get(unit.work, unit.work)
-        for found in (
-            self.seen.get(speed_key(unit), []),
-            [rate for key, rates in self.seen.items() if key[0] == alike for rate in rates],
-            [rate for rates in self.seen.values() for rate in rates],
-        ):
+        work = _ALIKE.get(unit.work, unit.work)
+        alike = [rate for key, rates in self.seen.items() if key[0] == work for rate in rates]
+        every = [rate for rates in self.seen.values() for rate in rates]
+        for found in (self.seen.get(speed_key(unit), []), alike, every):
+            if found and unit.work == "attacks":
+                # All attacks ask the network alone: a sample far above the others met a pause of the machine.
+                return [min(rate, _LONGEST * median(alike or found)) for rate in found]
             if found:
                 return found
         raise UsageError("nothing could be measured in a minute; plan with fewer images, or without `measure`")

@@ -213,7 +213,7 @@ def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes
     assert call(*words(suite, "whole")) == 0
     for name, code in {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}.items():
         command = words(suite, name)
-        process = start(*command, starting=forking_server.subprocess)
+        process = start(*command, sleeps=0.25, starting=forking_server.subprocess)
         parts = tmp_path / f"{name}.partial" / "parts"
         wait_for(lambda parts=parts: len(list(parts.rglob("*.part"))) > 2, process)
         told = time.monotonic()

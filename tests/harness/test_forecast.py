@@ -208,3 +208,12 @@ def test_a_measurement_ends_in_time(network: PredictiveNetwork) -> None:
     speeds = measure_speed(dataclasses.replace(plan), seconds=5, clock=clock)
     assert speeds.seconds < 6
     assert speeds.hours(plan.units).expected > 0
+
+
+def test_a_pause_of_the_machine_in_one_sample_does_not_count_a_hundredfold() -> None:
+    plan = make_plan(request_from({"suites": ("digits-linf",), "timesteps": 0, "images": 8}))
+    attacks = [unit for unit in plan.units if unit.work == "attacks"]
+    seen = {speed_key(unit): [0.001, 0.001, 0.001] for unit in plan.units}
+    calm, paused = Speeds(seen, {}, 1.0), Speeds({**seen, speed_key(attacks[0]): [0.001, 0.5, 0.001]}, {}, 1.0)
+    assert max(paused.rates(attacks[0])) == pytest.approx(0.004)
+    assert paused.hours(plan.units).expected == pytest.approx(calm.hours(plan.units).expected)
