@@ -35,7 +35,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -48,9 +47,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from drawn_images import Drawn, peak_memory
 from torch import Tensor, nn
 
 from pcbench.catalog import suite_folder
@@ -329,38 +327,11 @@ class Mean(nn.Module):
         return torch.stack([self.threshold - mean, mean - self.threshold], dim=1)
 
 
-class Made:
-    """Images of 8 x 8 pixels that are made when they are asked for.
-
-    Args:
-        count: How many.
-    """
-
-    name = "made"
-
-    def __init__(self, count: int) -> None:
-        self.images = self
-        self.labels = np.arange(count) % 2
-
-    def __getitem__(self, place: int) -> NDArray[np.uint8]:
-        return np.random.default_rng(place).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-
-
-def peak_memory() -> float:
-    """Return this process's peak memory in MB; on Linux without what it was before this program was its own."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1000
-    # On macOS in bytes.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-
-
 def run_made(folder: Path, images: int) -> None:
     """Do the units of made-up images, and print the peak memory."""
     suite = own_suite(folder, ("contrast",))
     with stopped_after_units():
-        run(Mean(), [str(suite)], data=Made(images), out=folder / "run", timesteps=0, progress=False)
+        run(Mean(), [str(suite)], data=Drawn(images, classes=2), out=folder / "run", timesteps=0, progress=False)
     print(peak_memory())
 
 

@@ -29,10 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scaling import peak_memory
+from drawn_images import SIDE, Drawn, peak_memory
 from torch import Tensor, nn
 
 import pcbench
@@ -47,7 +45,7 @@ from pcbench.harness.shares import shares
 from pcbench.harness.work import scores
 from pcbench.results.lock import hold
 
-TIMESTEPS, CLASSES, SIDE = 10, 10, 8
+TIMESTEPS, CLASSES = 10, 10
 CORRUPTIONS = 15
 # Corruptions that are computed for a whole batch at once.
 FUNCTIONS = ("brightness", "contrast", "saturate")
@@ -72,27 +70,6 @@ class Stub(nn.Module):
         return found.reshape(len(images), TIMESTEPS + 1, CLASSES).transpose(0, 1)
 
 
-class Numbered:
-    """Images that are drawn from their numbers when they are asked for.
-
-    Args:
-        count: How many.
-    """
-
-    name = "numbered"
-
-    def __init__(self, count: int) -> None:
-        self.images = self
-        self.labels = np.arange(count) % CLASSES
-        self._pixels = np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, place: int) -> NDArray[np.uint8]:
-        return self._pixels[place]
-
-
 def own_suite(folder: Path) -> Path:
     """Write a suite of 15 corruptions of five severities."""
     home = folder / "corruptions" / "simulated"
@@ -114,7 +91,9 @@ def turned(images: Tensor, corruption: object, severity: int, **_: object) -> Te
 
 def asked(images: int, **options: Any) -> Any:
     """Return the request, in a process that knows the plan or in the one that makes it."""
-    return request_from({"model": Stub(), "data": Numbered(images), "progress": False, "threads": 1, **options})
+    return request_from(
+        {"model": Stub(), "data": Drawn(images, classes=CLASSES), "progress": False, "threads": 1, **options}
+    )
 
 
 def plan(folder: Path, images: int, of: int) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 
+IN_PATHS = ("suite", "name", "norm")
+"""The columns of tables that folders and files are named by."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*(?:\.[A-Za-z0-9_+-]+)*")
 _MOST = 100
 """The largest number of characters; several names stand in one file's name, which has 255 bytes at most."""
@@ -25,6 +28,15 @@ def why_not(name: str) -> str | None:
         return (
             "may hold a to z, A to Z, 0 to 9, _, - and +, single dots between them, and begins with a letter or digit"
         )
+    return None
+
+
+def fault_among(names: Iterable[object]) -> str | None:
+    """Return what is wrong with the first of some names that cannot be one; None where all can, or are empty."""
+    for name in names:
+        reason = None if name is None else why_not(str(name))
+        if reason is not None:
+            return f"{reason} (got {name!r})"
     return None
 
 

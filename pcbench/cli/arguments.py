@@ -6,6 +6,5 @@ from typing import Annotated
 
 import typer
 
-AllowChanged = Annotated[
-    bool, typer.Option("--allow-changed", help="Read a run whose files were changed; what is made of it says so.")
-]
+ALLOW_CHANGED = "Read a run whose files were changed; what is made of it says so."
+AllowChanged = Annotated[bool, typer.Option("--allow-changed", help=ALLOW_CHANGED)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typing_extensions import TypedDict
 
+from pcbench.cli.arguments import ALLOW_CHANGED
 from pcbench.options import Option
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ class CheckOptions(TypedDict):
     junit: Annotated[Path | str | None, Option("Write JUnit XML here.")]
     markdown: Annotated[Path | str | None, Option("Write Markdown here.")]
     github: Annotated[bool | None, Option("Print GitHub annotations; on in GitHub Actions.")]
-    allow_changed: Annotated[
-        bool, Option("Read a run whose files were changed; what is made of it says so.", default=False)
-    ]
+    allow_changed: Annotated[bool, Option(ALLOW_CHANGED, default=False)]
 
 
 def check_command(

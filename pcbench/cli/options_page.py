@@ -6,7 +6,7 @@ import ast
 import inspect
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -62,7 +62,10 @@ def _section(verb: str, declaration: type) -> Iterator[str]:
     yield f"## `pcbench {verb}`\n"
     more = _docstrings(declaration)
     groups: dict[str, list[Declared]] = {}
-    for one in declared(declaration).values():
+    above = _extended(verb, declaration)
+    if above is not None:
+        yield f"All options of `pcbench {above}`, and these:\n"
+    for one in own_options(verb).values():
         groups.setdefault(one.option.group, []).append(one)
     for group, options in groups.items():
         if group:
@@ -74,6 +77,20 @@ def _section(verb: str, declaration: type) -> Iterator[str]:
             meaning = " ".join([one.option.help, *more.get(one.name, "").split()])
             yield f"| `{one.name}` | {flags} | {_values(one)} | {default} | {meaning} |"
         yield ""
+
+
+def own_options(verb: str) -> Mapping[str, Declared]:
+    """Return the options that the page lists for a verb: without those of a verb whose declaration it extends."""
+    declaration = VERBS[verb]
+    above = _extended(verb, declaration)
+    known = set[str]() if above is None else set(declared(VERBS[above]))
+    return {name: one for name, one in declared(declaration).items() if name not in known}
+
+
+def _extended(verb: str, declaration: type) -> str | None:
+    """Return the verb whose options another one has as well."""
+    bases = getattr(declaration, "__orig_bases__", ())
+    return next((other for other, found in VERBS.items() if other != verb and found in bases), None)
 
 
 def _written(value: Any) -> str:

@@ -43,11 +43,11 @@ class Hours:
     low: float
     """With the fastest units that were seen."""
     expected: float
-    """In the mean."""
+    """With the median ones."""
     high: float
     """With the slowest ones."""
     most: float
-    """In the mean, if nothing is skipped and no attack stops early."""
+    """With the median ones, if nothing is skipped and no attack stops early."""
     seconds: float
     """How long was measured."""
     unseen: tuple[str, ...]

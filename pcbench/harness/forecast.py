@@ -12,7 +12,7 @@ from annotated_types import Gt
 from pcbench.arguments import public
 from pcbench.errors import UsageError
 from pcbench.harness.durations import read_duration
-from pcbench.harness.request import Model, RunOptions, request_from
+from pcbench.harness.request import Model, RunOptions, request_from, with_first
 from pcbench.options import Option, declared, resolved
 
 if TYPE_CHECKING:
@@ -54,13 +54,7 @@ def plan(of_model: Model | None = None, on_suites: Sequence[str] | None = None, 
     Raises:
         UsageError: The request is wrong or impossible, or no sensible part of it fits the budget.
     """
-    given = dict(options)
-    for name, value in (("model", of_model), ("suites", on_suites)):
-        if value is not None:
-            if name in given:
-                raise UsageError(f"{name} is given twice; give it once")
-            given[name] = value
-    return forecast(given)
+    return forecast(with_first(options, of_model, on_suites))
 
 
 def forecast(given: Mapping[str, Any]) -> RunEstimate:

@@ -170,6 +170,21 @@ class RunOptions(TypedDict):
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
 
 
+def with_first(options: Mapping[str, Any], of_model: object, on_suites: object) -> dict[str, Any]:
+    """Return options by name, with the two that may be given without their names.
+
+    Raises:
+        UsageError: One is given both ways.
+    """
+    given = dict(options)
+    for name, value in (("model", of_model), ("suites", on_suites)):
+        if value is not None:
+            if name in given:
+                raise UsageError(f"{name} is given twice; give it once")
+            given[name] = value
+    return given
+
+
 def request_from(options: Mapping[str, Any]) -> RunOptions:
     """Return the values of all options of a run: those that are given, checked, and the defaults of the others.
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from typing_extensions import Unpack
 
@@ -15,7 +15,7 @@ from pcbench.arguments import public
 from pcbench.errors import UsageError
 from pcbench.files import MARKER, UNFINISHED, real_path
 from pcbench.harness.engines.ray_cluster import refuse_unreachable
-from pcbench.harness.request import Model, RunOptions, request_from
+from pcbench.harness.request import Model, RunOptions, request_from, with_first
 from pcbench.harness.shard_numbers import ShardNumber, read_shard
 from pcbench.results.lock import announce, hold
 
@@ -76,13 +76,7 @@ def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /
         UsageError: The request is wrong or impossible; the computation did not start.
         RunError: The run failed; its finished units are kept for the next try.
     """
-    given: dict[str, Any] = {**options}
-    for name, value in (("model", of_model), ("suites", on_suites)):
-        if value is not None:
-            if name in given:
-                raise UsageError(f"{name} is given twice; give it once")
-            given[name] = value
-    return start(request_from(given))
+    return start(request_from(with_first(options, of_model, on_suites)))
 
 
 def start(request: RunOptions) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from pcbench.names import why_not
+from pcbench.names import IN_PATHS, fault_among
 
 CORRUPTED = ("corruption", "noise")
 """The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
@@ -40,10 +40,10 @@ class Condition:
     """The timestep whose loss an attack takes."""
 
     def __post_init__(self) -> None:
-        for what, name in (("suite", self.suite), ("name", self.name), ("norm", self.norm)):
-            reason = None if name is None else why_not(name)
-            if reason is not None:
-                raise ValueError(f"{what}: {reason} (got {name!r})")
+        for what in IN_PATHS:
+            fault = fault_among([getattr(self, what)])
+            if fault is not None:
+                raise ValueError(f"{what}: {fault}")
 
     @property
     def path(self) -> str:

@@ -201,9 +201,13 @@ def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) ->
         refuse_links_out(folder)
         found = changes(folder, hashes)
         if found:
-            remedy = "run it again with again=True, or read on with allow_changed=True, which marks the results"
-            raise DataError(f"{folder}: {found[0]} since the run; {remedy}")
+            raise DataError(f"{folder}: {found[0]} since the run; run it again with again=True{_ways_on(name)}")
     return spec, manifest
+
+
+def _ways_on(manifest: str) -> str:
+    """Return how a changed folder can be read all the same, where it can."""
+    return ", or read on with allow_changed=True, which marks what is made of it" if manifest == MANIFEST else ""
 
 
 def foreign_files(run: Run) -> list[str]:

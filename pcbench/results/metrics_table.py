@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError
-from pcbench.names import why_not
+from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import METRICS_COLUMNS, Column
 
 METRICS_VERSION = 1
@@ -19,8 +19,6 @@ _VERSION_KEY = b"pcbench_metrics_version"
 _PANDAS_TYPES = {"string": "str", "bool": "boolean", "int8": "Int8", "int64": "Int64", "double": "float64"}
 """The types of columns as pandas calls them; a change would change the bytes of `metrics.parquet`."""
 
-_IN_PATHS = ("suite", "name", "norm")
-"""The columns that the files of reports and exports are named by."""
 _SUBSET_NOTE = " (subset, not comparable)"
 
 
@@ -62,11 +60,10 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
         made = table.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError) as problem:
         raise DataError(f"a table of metrics with a value of the wrong type ({problem}); run again") from problem
-    for column in _IN_PATHS:
-        for name in made[column].dropna().unique():
-            reason = why_not(str(name))
-            if reason is not None:
-                raise DataError(f"a table of metrics whose column {column} {reason} (got {name!r}); run again")
+    for column in IN_PATHS:
+        fault = fault_among(made[column].dropna().unique())
+        if fault is not None:
+            raise DataError(f"a table of metrics whose column {column} {fault}; run again")
     return made
 
 

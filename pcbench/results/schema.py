@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError, first_line
-from pcbench.names import why_not
+from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import (
     ANSWERS_COLUMNS,
     EVIDENCE_COLUMNS,
@@ -191,12 +191,11 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
 
 def _check_names(table: pa.Table, path: Path) -> None:
     """Refuse names that cannot be those of folders and files, which later tables and reports are named by."""
-    for column in ("suite", "name", "norm"):
+    for column in IN_PATHS:
         if column in table.column_names:
-            for name in table.column(column).unique().to_pylist():
-                reason = None if name is None else why_not(str(name))
-                if reason is not None:
-                    raise DataError(f"{path}: the column {column} {reason} (got {name!r})")
+            fault = fault_among(table.column(column).unique().to_pylist())
+            if fault is not None:
+                raise DataError(f"{path}: the column {column} {fault}")
 
 
 def _part_of(schema: pa.Schema, columns: Sequence[str]) -> pa.Schema:

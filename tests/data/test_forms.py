@@ -260,3 +260,11 @@ def test_a_train_split_is_called_so(attribute: str, said: object) -> None:
         assert "training data" in opened(value).notes[0]
     setattr(items, attribute, "test" if attribute == "split" else False)
     assert opened(items).notes == ()
+
+
+@pytest.mark.parametrize("place", ["x" * 5000, "~nobody-of-this-name/x.parquet", "a\0b", "**x/["])
+@pytest.mark.parametrize("scheme", ["parquet", "imagefolder", "imagenet"])
+def test_texts_that_are_no_path_are_one_line(scheme: str, place: str) -> None:
+    with pytest.raises(DataError) as error:
+        open_source(f"{scheme}:{place}", preprocessing=Preprocessing())
+    assert len(str(error.value).splitlines()) == 1

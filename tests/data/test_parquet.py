@@ -394,14 +394,6 @@ def test_paths_that_are_numbers_and_names_by_label(tmp_path: Path, encode: Calla
     assert source.class_names == ("eel", "owl")
 
 
-@pytest.mark.parametrize("place", ["x" * 5000, "~nobody-of-this-name/x.parquet", "a\0b", "**x/["])
-@pytest.mark.parametrize("scheme", ["parquet", "imagefolder", "imagenet"])
-def test_texts_that_are_no_path_are_one_line(scheme: str, place: str) -> None:
-    with pytest.raises(DataError) as error:
-        open_source(f"{scheme}:{place}", preprocessing=Preprocessing())
-    assert len(str(error.value).splitlines()) == 1
-
-
 def test_folder_about_training_is_not_a_split(tmp_path: Path, write_table: Callable[..., Path]) -> None:
     put(write_table, tmp_path, {"train-station/photos.parquet": [0, 1]})
     assert opened(tmp_path / "train-station").notes == ()

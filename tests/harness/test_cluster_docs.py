@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
+from manifests import BELOW_PODS, METADATA, PODS, TABLE, TEXT, WHOLE, YES, Schema, blocks
 
 from pcbench.harness.forecast import PlanOptions
 from pcbench.harness.request import RunOptions
@@ -24,88 +25,37 @@ from pcbench.options import declared
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
 
-TEXT, WHOLE, YES, TABLE, LIST = str, int, bool, dict, list
-# For each level: the type of each field, and which must be there.
-LEVELS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "job": (
-        {"apiVersion": TEXT, "kind": TEXT, "metadata": TABLE, "spec": TABLE},
-        {"apiVersion", "kind", "metadata", "spec"},
-    ),
-    "job.metadata": ({"name": TEXT, "namespace": TEXT, "labels": TABLE, "annotations": TABLE}, {"name"}),
-    "job.spec": (
-        {
-            **dict.fromkeys(("activeDeadlineSeconds", "backoffLimit", "backoffLimitPerIndex", "completions"), WHOLE),
-            **dict.fromkeys(("maxFailedIndexes", "parallelism", "ttlSecondsAfterFinished"), WHOLE),
-            **dict.fromkeys(("completionMode", "managedBy", "podReplacementPolicy"), TEXT),
-            **dict.fromkeys(("podFailurePolicy", "selector", "successPolicy", "template"), TABLE),
-            **dict.fromkeys(("manualSelector", "suspend"), YES),
-        },
-        {"template"},
-    ),
-    "template": ({"metadata": TABLE, "spec": TABLE}, {"spec"}),
-    "pod": (
-        {
-            "containers": LIST,
-            "initContainers": LIST,
-            "volumes": LIST,
-            "nodeSelector": TABLE,
-            "restartPolicy": TEXT,
-            "terminationGracePeriodSeconds": WHOLE,
-        },
-        {"containers"},
-    ),
-    "container": (
-        {
-            **dict.fromkeys(("name", "image", "imagePullPolicy", "workingDir"), TEXT),
-            **dict.fromkeys(("args", "command", "env", "ports", "volumeMounts"), LIST),
-            "resources": TABLE,
-        },
-        {"name", "image"},
-    ),
-    "mount": ({"name": TEXT, "mountPath": TEXT, "readOnly": YES, "subPath": TEXT}, {"name", "mountPath"}),
-    "volume": ({"name": TEXT, "persistentVolumeClaim": TABLE, "hostPath": TABLE, "nfs": TABLE}, {"name"}),
-    "claim": ({"claimName": TEXT, "readOnly": YES}, {"claimName"}),
-    "resources": ({"requests": TABLE, "limits": TABLE, "claims": LIST}, set()),
-}
-BELOW = {
-    ("job", "metadata"): "job.metadata",
-    ("job", "spec"): "job.spec",
-    ("job.spec", "template"): "template",
-    ("template", "spec"): "pod",
-    ("pod", "containers"): "container",
-    ("pod", "volumes"): "volume",
-    ("container", "volumeMounts"): "mount",
-    ("container", "resources"): "resources",
-    ("volume", "persistentVolumeClaim"): "claim",
-}
+SCHEMA = Schema(
+    {
+        "job": (
+            {"apiVersion": TEXT, "kind": TEXT, "metadata": TABLE, "spec": TABLE},
+            {"apiVersion", "kind", "metadata", "spec"},
+        ),
+        "job.metadata": METADATA,
+        "job.spec": (
+            {
+                **dict.fromkeys(("activeDeadlineSeconds", "backoffLimit", "backoffLimitPerIndex"), WHOLE),
+                **dict.fromkeys(("completions", "maxFailedIndexes", "parallelism", "ttlSecondsAfterFinished"), WHOLE),
+                **dict.fromkeys(("completionMode", "managedBy", "podReplacementPolicy"), TEXT),
+                **dict.fromkeys(("podFailurePolicy", "selector", "successPolicy", "template"), TABLE),
+                **dict.fromkeys(("manualSelector", "suspend"), YES),
+            },
+            {"template"},
+        ),
+        **PODS,
+    },
+    {
+        ("job", "metadata"): "job.metadata",
+        ("job", "spec"): "job.spec",
+        ("job.spec", "template"): "template",
+        **BELOW_PODS,
+    },
+)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-
-
-def faults(level: str, found: Any) -> list[str]:
-    """What is wrong with a part of a manifest, and with the parts inside it."""
-    if not isinstance(found, Mapping):
-        return [f"{level}: is not a table"]
-    fields, needed = LEVELS[level]
-    wrong = [f"{level}: lacks {name}" for name in sorted(needed - set(found))]
-    for name, value in found.items():
-        if name not in fields:
-            wrong.append(f"{level}: does not know {name}")
-        elif not isinstance(value, fields[name]) or isinstance(value, bool) is not (fields[name] is bool):
-            wrong.append(f"{level}.{name}: is of another type")
-        elif (level, name) in BELOW:
-            for item in value if isinstance(value, list) else [value]:
-                wrong += faults(BELOW[level, name], item)
-    if level == "container":
-        texts = [*found.get("command", []), *found.get("args", [])]
-        wrong += [f"container: {text!r} is not a text" for text in texts if not isinstance(text, str)]
-    if level == "pod":
-        volumes = {volume["name"] for volume in found.get("volumes", [])}
-        mounted = {mount["name"] for one in found["containers"] for mount in one.get("volumeMounts", [])}
-        wrong += [f"pod: mounts {name}, which is no volume of it" for name in sorted(mounted - volumes)]
-    return wrong + (job_faults(found) if level == "job" and not wrong else [])
+def faults(job: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a Job."""
+    return SCHEMA.faults("job", job) or job_faults(job)
 
 
 def job_faults(job: Mapping[str, Any]) -> list[str]:
@@ -135,7 +85,7 @@ def refuse_unknown_options(words: list[str]) -> None:
 
 
 def test_the_script_for_slurm_is_one_that_bash_reads() -> None:
-    (script,) = blocks("bash")
+    (script,) = blocks(PAGE, "bash")
     inner = re.findall(r"<<SCRIPT\n(.*?)\nSCRIPT\n", script, re.DOTALL)
     assert len(inner) == 3
     for text in (script, *inner):
@@ -157,9 +107,9 @@ def test_the_commands_of_the_page_are_those_of_the_program() -> None:
 
 
 def test_the_manifest_is_an_indexed_job() -> None:
-    (text,) = blocks("yaml")
+    (text,) = blocks(PAGE, "yaml")
     job = yaml.safe_load(text)
-    assert faults("job", job) == []
+    assert faults(job) == []
     (container,) = job["spec"]["template"]["spec"]["containers"]
     command = container["command"]
     refuse_unknown_options(command)
@@ -183,10 +133,10 @@ def test_the_manifest_is_an_indexed_job() -> None:
     ],
 )
 def test_a_wrong_manifest_is_found(path: tuple[Any, ...], value: object) -> None:
-    (text,) = blocks("yaml")
+    (text,) = blocks(PAGE, "yaml")
     job = copy.deepcopy(yaml.safe_load(text))
     inside = job
     for name in path[:-1]:
         inside = inside[name]
     inside[path[-1]] = value
-    assert faults("job", job)
+    assert faults(job)

@@ -81,7 +81,7 @@ def refuse_unreachable(given: str | None) -> None:
     thread = threading.Thread(target=lambda: found.append(_fault(address)), daemon=True)
     thread.start()
     thread.join(_SECONDS)
-    reason = found[0] if found else f"no answer within {_SECONDS:g} s"
+    reason = found[0] if found else _no_answer()
     if reason is not None:
         raise UsageError(f"no Ray cluster can be reached at {address} ({reason}); start one with: ray start --head")
 
@@ -93,9 +93,15 @@ def _fault(address: str) -> str | None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS) as connection:
             if os.environ.get("RAY_USE_TLS") == "1" or _speaks(connection):
                 return None
+    except TimeoutError:
+        return _no_answer()
     except OSError as error:
         return error.strerror or str(error)
     return "what answers there is not Ray"
+
+
+def _no_answer() -> str:
+    return f"no answer within {_SECONDS:g} s"
 
 
 def _speaks(connection: socket.socket) -> bool:

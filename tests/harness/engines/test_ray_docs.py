@@ -9,88 +9,59 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from manifests import BELOW_PODS, LIST, NUMBER, PODS, TABLE, TEXT, WHOLE, YES, Schema, blocks
 
 from pcbench.harness.request import RunOptions
 from pcbench.options import declared
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ray.md").read_text(encoding="utf-8")
 
-# For each level: the type of each field, and which must be there.
-TEXT, WHOLE, NUMBER, YES, TABLE, LIST = str, int, (int, float), bool, dict, list
-LEVELS: dict[str, tuple[dict[str, Any], set[str]]] = {
-    "job": ({"apiVersion": TEXT, "kind": TEXT, "metadata": TABLE, "spec": TABLE}, {"spec"}),
-    "spec": (
-        {
-            **dict.fromkeys(("entrypoint", "jobId", "managedBy", "runtimeEnvYAML", "submissionMode"), TEXT),
-            **dict.fromkeys(("activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"), WHOLE),
-            **dict.fromkeys(("entrypointNumCpus", "entrypointNumGpus"), NUMBER),
-            **dict.fromkeys(("clusterSelector", "rayClusterSpec", "submitterConfig", "submitterPodTemplate"), TABLE),
-            **dict.fromkeys(("shutdownAfterJobFinishes", "suspend"), YES),
-        },
-        {"entrypoint", "rayClusterSpec"},
-    ),
-    "rayClusterSpec": (
-        {"rayVersion": TEXT, "headGroupSpec": TABLE, "workerGroupSpecs": LIST, "enableInTreeAutoscaling": YES},
-        {"headGroupSpec"},
-    ),
-    "headGroupSpec": (
-        {"rayStartParams": TABLE, "template": TABLE, "serviceType": TEXT, "resources": TABLE, "labels": TABLE},
-        {"template"},
-    ),
-    "workerGroupSpecs": (
-        {
-            **dict.fromkeys(("replicas", "minReplicas", "maxReplicas", "numOfHosts", "idleTimeoutSeconds"), WHOLE),
-            **dict.fromkeys(("rayStartParams", "template", "labels", "resources"), TABLE),
-            "groupName": TEXT,
-        },
-        {"groupName", "minReplicas", "maxReplicas", "template"},
-    ),
-    "template": ({"metadata": TABLE, "spec": TABLE}, {"spec"}),
-    "pod": ({"containers": LIST, "volumes": LIST, "nodeSelector": TABLE, "restartPolicy": TEXT}, {"containers"}),
-    "containers": (
-        {
-            **dict.fromkeys(("name", "image", "imagePullPolicy", "workingDir"), TEXT),
-            **dict.fromkeys(("args", "command", "env", "ports", "volumeMounts"), LIST),
-            "resources": TABLE,
-        },
-        {"name", "image"},
-    ),
-    "volumeMounts": ({"name": TEXT, "mountPath": TEXT, "readOnly": YES, "subPath": TEXT}, {"name", "mountPath"}),
-    "volumes": ({"name": TEXT, "persistentVolumeClaim": TABLE, "hostPath": TABLE, "nfs": TABLE}, {"name"}),
-    "resources": ({"requests": TABLE, "limits": TABLE, "claims": LIST}, set()),
-}
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-
-
-def faults(level: str, found: Any) -> list[str]:
-    """What is wrong with a part of a manifest, and with the parts inside it."""
-    if not isinstance(found, Mapping):
-        return [f"{level}: is not a table"]
-    fields, needed = LEVELS[level]
-    wrong = [f"{level}: lacks {name}" for name in sorted(needed - set(found))]
-    for name, value in found.items():
-        if name not in fields:
-            wrong.append(f"{level}: does not know {name}")
-        elif not isinstance(value, fields[name]):
-            wrong.append(f"{level}.{name}: is of another type")
-        elif name in LEVELS or (level, name) == ("template", "spec"):
-            below = "pod" if level == "template" else name
-            for item in value if isinstance(value, list) else [value]:
-                wrong += faults(below, item)
-    if level == "pod":
-        volumes = {volume["name"] for volume in found.get("volumes", [])}
-        mounted = {mount["name"] for one in found["containers"] for mount in one.get("volumeMounts", [])}
-        wrong += [f"pod: mounts {name}, which is no volume of it" for name in sorted(mounted - volumes)]
-    return wrong
+SCHEMA = Schema(
+    {
+        "job": ({"apiVersion": TEXT, "kind": TEXT, "metadata": TABLE, "spec": TABLE}, {"spec"}),
+        "spec": (
+            {
+                **dict.fromkeys(("entrypoint", "jobId", "managedBy", "runtimeEnvYAML", "submissionMode"), TEXT),
+                **dict.fromkeys(("activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"), WHOLE),
+                **dict.fromkeys(("entrypointNumCpus", "entrypointNumGpus"), NUMBER),
+                **dict.fromkeys(("clusterSelector", "rayClusterSpec"), TABLE),
+                **dict.fromkeys(("submitterConfig", "submitterPodTemplate"), TABLE),
+                **dict.fromkeys(("shutdownAfterJobFinishes", "suspend"), YES),
+            },
+            {"entrypoint", "rayClusterSpec"},
+        ),
+        "cluster": (
+            {"rayVersion": TEXT, "headGroupSpec": TABLE, "workerGroupSpecs": LIST, "enableInTreeAutoscaling": YES},
+            {"headGroupSpec"},
+        ),
+        "head": (
+            {"rayStartParams": TABLE, "template": TABLE, "serviceType": TEXT, "resources": TABLE, "labels": TABLE},
+            {"template"},
+        ),
+        "workers": (
+            {
+                **dict.fromkeys(("replicas", "minReplicas", "maxReplicas", "numOfHosts", "idleTimeoutSeconds"), WHOLE),
+                **dict.fromkeys(("rayStartParams", "template", "labels", "resources"), TABLE),
+                "groupName": TEXT,
+            },
+            {"groupName", "minReplicas", "maxReplicas", "template"},
+        ),
+        **PODS,
+    },
+    {
+        ("job", "spec"): "spec",
+        ("spec", "rayClusterSpec"): "cluster",
+        ("cluster", "headGroupSpec"): "head",
+        ("cluster", "workerGroupSpecs"): "workers",
+        ("head", "template"): "template",
+        ("workers", "template"): "template",
+        **BELOW_PODS,
+    },
+)
 
 
 def refuse_unknown_options(words: list[str]) -> None:
@@ -102,7 +73,7 @@ def refuse_unknown_options(words: list[str]) -> None:
 
 
 def test_the_script_for_slurm_is_one_that_bash_reads() -> None:
-    (script,) = blocks("bash")
+    (script,) = blocks(PAGE, "bash")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)  # noqa: S607
     assert script.startswith("#!/bin/bash\n#SBATCH ")
     text = script.replace("\\\n", " ")
@@ -113,10 +84,10 @@ def test_the_script_for_slurm_is_one_that_bash_reads() -> None:
 
 
 def test_the_manifest_for_kuberay_has_the_fields_of_a_ray_job() -> None:
-    (text,) = blocks("yaml")
+    (text,) = blocks(PAGE, "yaml")
     job = yaml.safe_load(text)
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
-    assert faults("job", job) == []
+    assert SCHEMA.faults("job", job) == []
     refuse_unknown_options(shlex.split(job["spec"]["entrypoint"]))
 
 
@@ -125,7 +96,7 @@ def test_the_manifest_for_kuberay_has_the_fields_of_a_ray_job() -> None:
     [
         ("entrypoint:", "entrypont:", ["spec: lacks entrypoint", "spec: does not know entrypont"]),
         ("backoffLimit: 2", 'backoffLimit: "2"', ["spec.backoffLimit: is of another type"]),
-        ("        minReplicas: 4\n", "", ["workerGroupSpecs: lacks minReplicas"]),
+        ("        minReplicas: 4\n", "", ["workers: lacks minReplicas"]),
         (
             "{name: data, mountPath: /data}",
             "{name: date, mountPath: /data}",
@@ -134,9 +105,9 @@ def test_the_manifest_for_kuberay_has_the_fields_of_a_ray_job() -> None:
     ],
 )
 def test_a_fault_in_a_manifest_is_found(right: str, wrong: str, told: list[str]) -> None:
-    (text,) = blocks("yaml")
+    (text,) = blocks(PAGE, "yaml")
     assert right in text
-    assert faults("job", yaml.safe_load(text.replace(right, wrong))) == told
+    assert SCHEMA.faults("job", yaml.safe_load(text.replace(right, wrong))) == told
 
 
 def test_the_page_names_every_option_of_ray() -> None:
