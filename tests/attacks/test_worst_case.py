@@ -68,6 +68,16 @@ def test_an_image_is_broken_where_any_attack_breaks_it() -> None:
     assert first.loc["a", "success_within"] == False  # noqa: E712 - a nullable boolean
 
 
+def test_an_attack_counts_only_from_the_budget_on_at_which_it_breaks_the_image() -> None:
+    groups = [rows("bim", 0.1 * step, a=False) for step in range(3)]
+    groups += [rows("pgd", 0.1 * step, a=step == 2) for step in range(3)]
+    outcomes = table(*groups)
+    outcomes["prediction"] = [1, 1, 1, 2, 2, 3]  # bim's at each budget, then pgd's
+    joined = worst_case(outcomes).set_index("epsilon").sort_index()
+    assert joined["prediction"].tolist() == [1, 1, 3]
+    assert joined["success_within"].tolist() == [False, False, True]
+
+
 def test_each_attack_keeps_its_own_budgets() -> None:
     joined = worst_case(
         table(

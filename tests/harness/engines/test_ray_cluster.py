@@ -82,6 +82,8 @@ def test_what_answers_and_is_not_ray_is_refused_in_time(
             refuse_unreachable(address)
         assert time.monotonic() - began < 5
     assert words in str(refused.value)
+    with server(answer) as address:  # whichever limit is met first, that of the connection or that of the whole
+        assert ray_cluster._fault(address) == words
 
 
 def test_what_speaks_as_ray_does_is_taken(with_ray: None) -> None:
