@@ -79,6 +79,7 @@ def _tensorboard(folder: Path, first_step: int) -> Any | None:
 def _plot(folder: Path, terms: Sequence[str], losses: Sequence[Sequence[float]]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -86,6 +87,9 @@ def _plot(folder: Path, terms: Sequence[str], losses: Sequence[Sequence[float]])
     for index, term in enumerate(terms):
         axes.plot(range(1, len(losses) + 1), [row[index] for row in losses], marker=".", label=term)
     axes.set(xlabel="epoch", ylabel="mean loss of the epoch", yscale="log")
+    # Plain numbers: setting a power of ten as a formula takes half of the time that the figure takes.
+    axes.yaxis.set_major_formatter(LogFormatter())
+    axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axes.legend()
     for ending in ("svg", "png"):
         # A date in the file would make the same training give other bytes.

@@ -176,7 +176,7 @@ def test_a_dry_run_in_python_is_a_plan() -> None:
 
 
 def test_what_is_measured_is_about_what_units_take() -> None:
-    plan = make_plan(request_from({**SMALL, "images": 60}))
+    plan = make_plan(request_from({**SMALL, "images": 30}))
     units = [unit for unit in plan.units if unit.work != "pictures"]
     speeds = measure_speed(plan, seconds=10)
     assert {key[3] for key in speeds.seen} == {"growth", "clean", "bim", "fgsm", "pgd"}

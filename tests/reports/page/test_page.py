@@ -181,13 +181,20 @@ def test_examples_and_verdicts_are_shown(page: Page) -> None:
     assert page.locator(".seen:visible").first.text_content() == "seen as 3"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_axe_finds_no_serious_violation(browser: Browser, html: Path, width: int, scheme: str) -> None:
-    page = browser.new_context(offline=True, viewport={"width": width, "height": 800}, color_scheme=scheme).new_page()
-    page.goto(html.as_uri())
-    # Nothing is wider than the window, on a phone as on a desk.
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page).response["violations"]
+@pytest.fixture(params=["on a desk", "on a phone"])
+def shown(request: pytest.FixtureRequest, browser: Browser, html: Path, page: Page) -> Page:
+    """The page in light colours in a wide window, and in dark ones on a phone."""
+    if request.param == "on a desk":
+        return page
+    phone = browser.new_context(offline=True, viewport={"width": 390, "height": 800}, color_scheme="dark").new_page()
+    phone.goto(html.as_uri())
+    return phone
+
+
+def test_axe_finds_no_serious_violation(shown: Page) -> None:
+    # Nothing is wider than the window.
+    assert shown.evaluate("document.documentElement.scrollWidth") <= shown.viewport_size["width"]
+    found = Axe().run(shown).response["violations"]
     serious = [(rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in {"serious", "critical"}]
     assert serious == []
 
