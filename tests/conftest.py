@@ -39,8 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what was imported: statsmodels asks for a whole collection in each call."""
+    """Let the garbage collector pass over what was imported, and look less often at what is made since.
+
+    statsmodels asks for a whole collection in each call.
+    """
     gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 @pytest.fixture(scope="session")

@@ -125,7 +125,7 @@ def test_evidence_and_pictures_are_merged_too(options: dict[str, Any], tmp_path:
 def test_more_shards_than_units_are_no_harm(options: dict[str, Any], tmp_path: Path) -> None:
     # More shards than units that can be separated: some are empty, and ask for no network.
     many = {**options, "save_adversarials": False, "images": 8}
-    of = 30
+    of = 12
     folder = all_shards(many, tmp_path / "many", of)
     empty = [number for number in range(1, of + 1) if not open_shard(folder_of(folder, number, of)).parts]
     assert empty

@@ -82,7 +82,7 @@ def test_intervals_of_changed_rates_cover() -> None:
         both = float(ease.cdf([-hardness, -hardness - harder]))
         before, after = norm.sf(hardness), norm.sf(hardness + harder)
         cells = (both, before - both, after - both, 1 - before - after + both)
-        tables = random.multinomial(images, cells, size=2000 if images < 10_000 else 500)
+        tables = random.multinomial(images, cells, size=1200 if images < 10_000 else 400)
         found = [
             paired_rate_change(
                 np.repeat([True, True, False, False], table), np.repeat([1, 0, 1, 0], table).astype(bool)
