@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pcbench.reports.charts import Chart
     from pcbench.reports.heat_maps import HeatMap
 
+LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare what the tests' processes inherit.
@@ -36,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config, "workerinput", {}).get("workerid") == "gw1":
         # The other process begins with scikit-learn: where nothing is compiled yet, each then compiles one half.
         import torch  # noqa: F401
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: at the end, neither of two processes then waits long for the other."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_collection_finish() -> None:

@@ -36,6 +36,10 @@ _FORMER_OUTCOMES = range(2, OUTCOMES_VERSION)
 """Versions of the table of outcomes that are read as well as today's."""
 
 
+SMALL = 100_000
+"""Up to how many rows a table is read by one thread: more would take longer to begin than it takes to read."""
+
+
 def _version_key(what: str) -> str:
     return f"pcbench_{what}_version"
 
@@ -176,7 +180,10 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
             names = _former_names(int(version)) if former else {name: name for name in TABLES[what].names}
             if sorted(stored.names) != sorted(names):
                 raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
-            table = file.read(columns=[name for name, today in names.items() if today in schema.names])
+            table = file.read(
+                columns=[name for name, today in names.items() if today in schema.names],
+                use_threads=file.metadata.num_rows > SMALL,
+            )
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
     table = table.rename_columns([names[name] for name in table.column_names])
