@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pcbench.reports.charts import Chart
     from pcbench.reports.heat_maps import HeatMap
 
-LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py")
+LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
