@@ -186,7 +186,7 @@ def _refuse_other_sizes(model: Model, source: ImageSource, timesteps: int) -> No
     image = to_unit_range(source.load([0]), model.device)
     try:
         with torch.no_grad():
-            model.logits(image, timesteps)
+            model.answer(image, timesteps)
     except RuntimeError as error:
         size = " x ".join(str(side) for side in image.shape[2:])
         raise UsageError(

@@ -182,9 +182,9 @@ class _Measuring:
         images = self._context.images(unit).load([0, 0]) / 255
         images = images.to(self._context.model.device)
         with torch.no_grad():
-            self._context.model.logits(images, settings.timesteps)  # the first pass prepares
+            self._context.model.answer(images, settings.timesteps)  # the first pass prepares
             began = self._clock()
-            self._context.model.logits(images, settings.timesteps)
+            self._context.model.answer(images, settings.timesteps)
             each = (self._clock() - began) / 2
         most = settings.batch_size if max(images.shape[2:]) <= _LARGE_IMAGE else min(_FEW, settings.batch_size)
         return max(1, min(most, int(_SECONDS_A_SAMPLE / max(each, 1e-6))))

@@ -14,6 +14,7 @@ from pcbench.models.facts import ModelFacts
 from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.own_modules import own_code
 from pcbench.network.timestep_model import TimestepClassifier, TimestepModel
 from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.update import Hyperparameters
@@ -67,6 +68,17 @@ class Model(ModelFacts):
 
         Returns:
             (T+1, batch, classes).
+
+        Raises:
+            DataError: The images leave [0,1]; normalisation is the model's own business.
+            UsageError: The model does not answer that late, or takes images of another size.
+            RunError: The network's own code failed; its exception is the cause.
+        """
+        with own_code(f"{self.name} fails"):
+            return self.answer(images, timesteps, gradient)
+
+    def answer(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
+        """Return what `logits` returns, and pass on the exception of a network's own code: the harness names the unit.
 
         Raises:
             DataError: The images leave [0,1]; normalisation is the model's own business.

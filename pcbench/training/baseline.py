@@ -80,7 +80,7 @@ def _wrong(
             corruption, severity, seed = change
             images = corrupt(images, corruption, severity, seed=seed, ids=batch.ids)
         with torch.no_grad():
-            logits = model.logits(images.to(model.device).float() / 255, 0)[0]
+            logits = model.answer(images.to(model.device).float() / 255, 0)[0]
         wrong += int((logits.argmax(1).cpu() != batch.labels).sum())
     return wrong
 

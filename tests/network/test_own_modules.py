@@ -260,6 +260,12 @@ def test_an_exception_of_the_users_own_is_the_cause() -> None:
     with pytest.raises(RunError, match=r"^Failing fails under the attack fgsm: KeyError: 'mine'$") as failed:
         pcbench.attack(Failing(), IMAGES, LABELS, "fgsm")
     assert isinstance(failed.value.__cause__, KeyError)
+    model = models.load(Failing())
+    with pytest.raises(RunError, match=r"^Failing fails: KeyError: 'mine'$") as asked:
+        model.logits(IMAGES)
+    assert isinstance(asked.value.__cause__, KeyError)
+    with pytest.raises(KeyError):
+        model.answer(IMAGES)  # what the harness asks: its messages name the unit
     with pytest.raises(ConfigurationError, match="cannot run on") as refused:
         pcbench.predify(Failing(), CONFIGURATION)
     assert isinstance(refused.value.__cause__, KeyError)

@@ -35,7 +35,7 @@ class Checked(Protocol):
         """Return the classifier of one timestep."""
         ...
 
-    def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
+    def answer(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of all timesteps, (T+1, batch, classes)."""
         ...
 
@@ -147,7 +147,7 @@ def _transfer(
     yield Measured(eval_batch.ids, "right", right)
     yield Measured(eval_batch.some(right).ids, "success", made.success[-1][right])
     images = scored_images(made)[-1].to(eval_batch.images.device)
-    scores = classify(lambda batch: model.logits(batch, last), images, eval_batch.labels, size)
+    scores = classify(lambda batch: model.answer(batch, last), images, eval_batch.labels, size)
     broken = ~scores.columns["correct"].cpu().numpy()
     for scored in timesteps:
         yield Measured(eval_batch.ids, "broken", broken[scored], scored)

@@ -28,7 +28,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
         with torch.no_grad():
-            logits = model.logits(to_unit_range(batch.images, model.device), timesteps).double().cpu().numpy()
+            logits = model.answer(to_unit_range(batch.images, model.device), timesteps).double().cpu().numpy()
         times, count, classes = (int(size) for size in logits.shape)
         columns: dict[str, Any] = {
             "image_id": np.tile(np.array(batch.ids).repeat(classes), times),

@@ -89,7 +89,7 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
         classifier = model.at(condition.attacked_timestep, settings.gradient)
         return (sweep(classifier, images, labels, definition, ids=batch.ids, seed=settings.seed, **options),)
     return sweep_all_timesteps(
-        lambda pixels: model.logits(pixels, settings.timesteps, settings.gradient),
+        lambda pixels: model.answer(pixels, settings.timesteps, settings.gradient),
         images,
         labels,
         definition,

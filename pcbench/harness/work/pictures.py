@@ -100,7 +100,7 @@ def _pictures(context: Context, batch: Batch, epsilons: Mapping[str, float | Non
 def _scored(context: Context, shown: _Shown) -> _Shown:
     timesteps = context.settings.timesteps
     with torch.no_grad():
-        found = context.model.logits(shown.pixels, timesteps).argmax(dim=2).cpu()
+        found = context.model.answer(shown.pixels, timesteps).argmax(dim=2).cpu()
     predictions = tuple(
         {str(timestep): _class_name(context, int(found[timestep, index])) for timestep in range(timesteps + 1)}
         for index in range(len(shown.pixels))

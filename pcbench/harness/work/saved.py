@@ -42,7 +42,7 @@ def _judge(context: Context) -> Judge:
     model, timesteps = context.model, context.settings.timesteps
 
     def judge(pixels: torch.Tensor) -> torch.Tensor:
-        return model.logits(pixels.to(model.device), timesteps).cpu()
+        return model.answer(pixels.to(model.device), timesteps).cpu()
 
     return judge
 

@@ -53,7 +53,7 @@ def _way(unit: Unit, context: Context, model: Model) -> _Way:
     suite, condition, timesteps = context.suite(unit.condition.suite), unit.condition, context.settings.timesteps
 
     def answer_pixels(images: torch.Tensor) -> torch.Tensor:
-        return model.logits(to_unit_range(images, model.device), timesteps)
+        return model.answer(to_unit_range(images, model.device), timesteps)
 
     def answer_inputs(inputs: torch.Tensor) -> torch.Tensor:
         return model.logits_of_input(inputs, timesteps)

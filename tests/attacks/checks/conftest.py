@@ -34,7 +34,7 @@ class Timesteps:
     def at(self, timestep: int, gradient: str = "exact") -> nn.Module:  # noqa: ARG002 - the interface of a model
         return self.classifiers[timestep]
 
-    def logits(self, images: Tensor, *_: object) -> Tensor:
+    def answer(self, images: Tensor, *_: object) -> Tensor:
         return torch.stack([classifier(images) for classifier in self.classifiers])
 
 
