@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from pydantic_core import ErrorDetails
 
 from pcbench.arguments import shown
-from pcbench.errors import DefinitionError, UnknownNameError
+from pcbench.errors import DataError, DefinitionError, UnknownNameError
+from pcbench.limits import text
 from pcbench.names import why_not
 
 SuiteKind = Literal["attacks", "corruptions"]
@@ -145,7 +146,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         DefinitionError: The file is missing, cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return text.read_toml(path)
+    except DataError as error:
+        raise DefinitionError(path, str(error).removeprefix(f"{path}: ")) from None
     except FileNotFoundError:
         raise DefinitionError(path, "there is no such file") from None
     except OSError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -21,7 +20,8 @@ import tomli_w
 
 from pcbench import files
 from pcbench.arguments import a_word, listed, number, path_text, plain, shown, whole
-from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.errors import DataError, DefinitionError, UnknownNameError, UsageError
+from pcbench.limits.text import read_toml
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,9 @@ def read_config(declaration: type, path: Path) -> dict[str, Any]:
             has the wrong type or lies outside its limits.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = read_toml(path)
+    except DataError as error:
+        raise DefinitionError(path, str(error).removeprefix(f"{path}: ")) from None
     except OSError as error:
         raise DefinitionError(path, f"cannot be read ({error.strerror})") from error
     except ValueError as error:

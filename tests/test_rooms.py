@@ -18,6 +18,7 @@ PACKAGE = Path(pcbench.__file__).parent
 ROOMS = (
     *(
         "errors",
+        "limits",
         "files",
         "arguments",
         "options",

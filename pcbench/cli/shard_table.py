@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from rich.table import Table
 from pcbench.errors import DataError
 from pcbench.harness.durations import shown_duration
 from pcbench.harness.shard_folders import ShardFolder, array_list
+from pcbench.limits.text import read_json
 from pcbench.percent import percent
 from pcbench.results.directory import FAILURE, PROGRESS, partial_folder
 from pcbench.results.shard import open_shard
@@ -115,8 +115,8 @@ def _duration(seconds: float | None) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return dict(read_json(path))
+    except (DataError, OSError, ValueError, TypeError):
         return {}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pcbench import files
-from pcbench.errors import UsageError
+from pcbench.errors import DataError, UsageError
+from pcbench.limits.text import read_json
 from pcbench.percent import percent
 from pcbench.results.lock import Holder, holder, under_way
 
@@ -93,8 +93,8 @@ def _failure(final: Path) -> str | None:
     from pcbench.results.directory import FAILURE, partial_folder
 
     try:
-        return str(json.loads((partial_folder(final) / FAILURE).read_text(encoding="utf-8"))["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(partial_folder(final) / FAILURE)["reason"])
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -103,11 +103,11 @@ def _progress(final: Path) -> dict[str, Any] | None:
     from pcbench.results.directory import PROGRESS, partial_folder
 
     try:
-        content = json.loads((partial_folder(final) / PROGRESS).read_text(encoding="utf-8"))
+        content = read_json(partial_folder(final) / PROGRESS)
         return {
             "share": float(content["share"]),
             "sentence": str(content["sentence"]),
             "written": float(content["written"]),
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None

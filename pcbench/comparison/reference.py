@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from pcbench.catalog import Definition, PathName
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError
 from pcbench.files import try_folder, write
+from pcbench.limits.text import parse_json
 from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
@@ -112,7 +112,7 @@ def read_reference(path: Path) -> Reference:
 
 
 def _check_version(path: Path, text: bytes) -> None:
-    version = json.loads(text)["pcbench_reference"]
+    version = parse_json(text, path)["pcbench_reference"]
     if version not in _READ_VERSIONS:
         raise DataError(
             f"{path}: a reference of version {version}, this pcbench reads {REFERENCE_VERSION}; freeze a run again"

@@ -16,7 +16,8 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from pcbench import files
-from pcbench.errors import DataError, UsageError, WriteError
+from pcbench.errors import DataError, WriteError
+from pcbench.limits.bounds import gigabytes
 
 SIZE_VARIABLE = "PCBENCH_CACHE_GB"
 DEFAULT_GIGABYTES = 20.0
@@ -41,14 +42,7 @@ def cache_limit() -> int:
     Raises:
         UsageError: The variable is not a positive number.
     """
-    text = os.environ.get(SIZE_VARIABLE) or str(DEFAULT_GIGABYTES)
-    try:
-        gigabytes = float(text)
-    except ValueError:
-        gigabytes = 0.0
-    if not 0 < gigabytes < float("inf"):
-        raise UsageError(f"{SIZE_VARIABLE} is a positive number of gigabytes (got {text!r})")
-    return int(gigabytes * 1e9)
+    return gigabytes(SIZE_VARIABLE, DEFAULT_GIGABYTES)
 
 
 class BoundedWriter:

@@ -15,6 +15,7 @@ from pcbench.harness.saved_units import units_sha256
 from pcbench.harness.shard_folders import ShardFolder, array_list
 from pcbench.harness.shares import shares
 from pcbench.harness.work.answers import refuse_other_answers
+from pcbench.limits.text import read_text
 from pcbench.results.directory import LOCATIONS
 from pcbench.results.parts import Part, PartError
 from pcbench.results.run_spec import differences
@@ -54,7 +55,7 @@ class Merged:
         """What `locations.toml` says: where the first shard was made and where its files were."""
         path = self.shards[0].folder / LOCATIONS
         try:
-            return path.read_text(encoding="utf-8")
+            return read_text(path)
         except OSError:
             return "# The shards do not say where they were made.\n"
 

@@ -15,6 +15,7 @@ from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER
 from pcbench.harness.origin import is_shipped_suite
 from pcbench.harness.request import RunOptions
+from pcbench.limits.text import read_json
 from pcbench.norms import parse_epsilons
 from pcbench.options import declared, with_places
 
@@ -74,8 +75,8 @@ def with_saved(values: Mapping[str, Any], given: Mapping[str, Any]) -> RunOption
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
     """Return the options and settings of a saved plan, and the folders of its suites."""
     try:
-        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        spec = json.loads((folder / RUN_SPEC).read_text(encoding="utf-8"))
+        plan = read_json(folder / PLAN)
+        spec = read_json(folder / RUN_SPEC)
         options, settings = dict(plan["options"]), dict(spec["settings"])
         suites = [folder.absolute() / str(suite["kind"]) / str(suite["name"]) for suite in spec["suites"]]
         missing = [

@@ -35,6 +35,7 @@ from pcbench.harness.saved_options import PLAN, RUN_SPEC
 from pcbench.harness.saved_units import check_units, read_units, unit_from, unit_row, write_units
 from pcbench.harness.suites import read_definition
 from pcbench.harness.used_code import UsedCode
+from pcbench.limits.text import read_json
 from pcbench.models.devices import read_device
 from pcbench.models.facts import ModelFacts
 from pcbench.results.directory import write_json
@@ -240,7 +241,7 @@ def open_plan(folder: Path) -> SavedPlan:
 
 
 def _opened(folder: Path) -> SavedPlan:
-    found = dict(json.loads((folder / PLAN).read_text(encoding="utf-8")))
+    found = dict(read_json(folder / PLAN))
     sealed = found.pop("sha256", None)
     if found.get("plan_version") != PLAN_VERSION and found.get("what") == "saved plan":
         raise DataError(f"is of version {found.get('plan_version')}, this pcbench reads version {PLAN_VERSION}")
@@ -256,7 +257,7 @@ def _opened(folder: Path) -> SavedPlan:
 
 
 def _joined(folder: Path, content: _Content) -> SavedPlan:
-    spec = read_spec(json.loads((folder / RUN_SPEC).read_text(encoding="utf-8")))
+    spec = read_spec(read_json(folder / RUN_SPEC))
     if spec.key() != content.key:
         raise ValueError(f"its key is not {content.key}")
     facts = TypeAdapter(ModelFacts).validate_json(json.dumps(content.facts))
@@ -299,6 +300,6 @@ def _sha256(content: Mapping[str, Any]) -> str:
 
 def _is_ours(folder: Path) -> bool:
     try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))["made_by"] == "pcbench"
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(folder / MARKER)["made_by"] == "pcbench"
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return False

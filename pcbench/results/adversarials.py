@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pcbench.errors import DataError
+from pcbench.limits.text import parse_json
 from pcbench.norms import NormName, norm_named
 from pcbench.results.conditions import Condition
 
@@ -89,7 +90,8 @@ def load_adversarials(path: Path) -> Adversarials:
     """
     metadata, tensors = _read(path)
     try:
-        about = _former(metadata) if metadata.get("format") == _FORMER else json.loads(metadata.get("pcbench", "{}"))
+        former = metadata.get("format") == _FORMER
+        about = _former(metadata) if former else parse_json(metadata.get("pcbench", "{}"), path)
         if about.get("format") not in (FORMAT, _FORMER):
             raise DataError(f"{path}: not a file of adversarial images that this pcbench wrote (format {FORMAT!r})")
         adversarials = Adversarials(

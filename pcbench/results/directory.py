@@ -27,6 +27,7 @@ from pcbench import files
 from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER, UNFINISHED
+from pcbench.limits.text import read_json
 from pcbench.results.integrity import CHANGED, changed_sentence, changes, refuse_links_out
 from pcbench.results.manifest import fault
 from pcbench.results.run_spec import RunSpec, read_spec
@@ -184,7 +185,7 @@ def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) ->
         DataError: The manifest or one of the files is damaged or of an unknown version.
     """
     try:
-        manifest: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = read_json(folder / name)
         version = manifest["manifest_version"]
         if version not in _READ_VERSIONS:
             raise DataError(
@@ -248,9 +249,9 @@ def list_report(report: Path, names: Iterable[str]) -> None:
 
 def _listed_in_report(report: Path) -> list[str]:
     try:
-        content: Any = json.loads((report / _REPORT_LIST).read_text(encoding="utf-8"))
+        content: Any = read_json(report / _REPORT_LIST)
         return [str(name) for name in content["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return []
 
 

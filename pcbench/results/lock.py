@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING
 from filelock import BaseFileLock, FileLock, LeaseSettingsMismatch, Timeout
 
 from pcbench import files
-from pcbench.errors import HeldError, UsageError, WriteError
+from pcbench.errors import DataError, HeldError, UsageError, WriteError
+from pcbench.limits.text import read_json
 
 if TYPE_CHECKING:
     from filelock import LeaseCompromise
@@ -251,11 +252,11 @@ def _write_holder(target: Path, own: Holder) -> None:
 def _read(path: Path) -> tuple[Holder, str] | None:
     """Return the holder that a file describes, and the name of its run's folder."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         who = Holder(str(content["host"]), int(content["process"]), str(content["since"]), str(content["command"]))
         _ = who.sentence  # a date that cannot be read is a damaged file, too
         return who, str(content["target"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError, first_line
+from pcbench.limits.text import parse_json
 
 ENDING = ".part"
 _FORMAT = "pcbench part 1"
@@ -118,8 +119,8 @@ def _checked(path: Path) -> tuple[dict[str, Any], bytes]:
         raise PartError(f"{path}: {what} (its checksum does not fit)")
     header, _, rest = body.partition(b"\n")
     try:
-        found: Any = json.loads(header)
-    except ValueError as error:
+        found: Any = parse_json(header, path)
+    except (DataError, ValueError) as error:
         raise PartError(f"{path}: is cut or changed (it does not say whose part it is)") from error
     if not isinstance(found, dict):
         raise PartError(f"{path}: does not say whose part it is")

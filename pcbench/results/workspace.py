@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ import pyarrow as pa
 from pcbench import files
 from pcbench.errors import DataError, UsageError, WriteError
 from pcbench.files import MARKER
+from pcbench.limits.text import read_json
 from pcbench.results.directory import (
     FAILURE,
     MANIFEST,
@@ -260,13 +260,13 @@ def clean_up(final: Path, kind: Kind = RUN) -> None:
 def read_state(folder: Path) -> WorkspaceState | None:
     """Return what the marker of an unfinished folder says; None if the marker is missing or damaged."""
     try:
-        found: Any = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        found: Any = read_json(folder / MARKER)
         if found["made_by"] != "pcbench" or found["what"] != "unfinished run":
             return None
         return WorkspaceState(
             **{field.name: bool(found.get(field.name)) for field in dataclasses.fields(WorkspaceState)}
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (DataError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -350,6 +350,6 @@ def _differences(first: RunSpec, second: RunSpec) -> str:
 
 def _left_spec(folder: Path) -> RunSpec | None:
     try:
-        return read_spec(json.loads((folder / _SPEC).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return read_spec(read_json(folder / _SPEC))
+    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -14,6 +14,7 @@ from torch import Tensor, nn, optim
 
 from pcbench.errors import UsageError, WeightsError
 from pcbench.files import write
+from pcbench.limits.text import parse_json
 from pcbench.training.settings import TrainingSettings
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
@@ -81,7 +82,7 @@ def load_checkpoint(
     """
     try:
         header, tensors = _read(path)
-        progress, held, saved = (json.loads(header[key]) for key in ("progress", "optimizer", "identity"))
+        progress, held, saved = (parse_json(header[key], path) for key in ("progress", "optimizer", "identity"))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); delete it to start again") from None
     _check_identity(path, saved, json.loads(json.dumps(identity)))

@@ -18,6 +18,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import file_sha256, try_folder, write
+from pcbench.limits.text import read_json
 from pcbench.models.backbones import open_backbone
 from pcbench.models.devices import read_device
 from pcbench.models.loading import load
@@ -153,7 +154,7 @@ def _finished(options: TrainOptions) -> Trained | None:
     weights = folder_of(options) / f"{_file_name(options['model'])}.safetensors"
     if not (path.is_file() and weights.is_file()):
         return None
-    card = json.loads(path.read_text(encoding="utf-8"))
+    card = read_json(path)
     same = all(card.get(key) == value for key, value in _metadata(options).items() if key != "versions")
     if not same or card["weights_sha256"] != file_sha256(weights):
         return None

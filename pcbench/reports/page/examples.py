@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 
 from pcbench.catalog import Definition
 from pcbench.errors import DataError
+from pcbench.limits.text import read_bytes
 
 PictureKind = Literal["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
 
@@ -60,7 +61,7 @@ def read_examples(run_folder: Path) -> tuple[Example, ...]:
     if not index.is_file():
         return ()
     try:
-        examples = Examples.model_validate_json(index.read_bytes()).examples
+        examples = Examples.model_validate_json(read_bytes(index)).examples
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])

@@ -1,0 +1,1 @@
+"""How much memory what is read from one file may take; every size is checked before anything is allocated."""

@@ -1,0 +1,128 @@
+"""Text, JSON and TOML, with bounds on their size and depth.
+
+Errors of reading and parsing (`OSError`, `ValueError`) are left to the caller, who knows what the file was to be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pcbench.errors import DataError
+from pcbench.limits.bounds import TEXT_GROWTH, check, file_size, memory_limit
+
+MOST_LEVELS = 64
+"""How deep lists and tables may be nested in each other."""
+_TOML_SHARE = 64
+"""A TOML file, written by hand, has at most this share of what another text may have: its parser is slow."""
+_LONG_KEY = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){64}""")
+"""A key of very many parts, for which the parser takes a time that grows with their square."""
+
+
+def read_bytes(path: Path, growth: int = TEXT_GROWTH) -> bytes:
+    """Read a whole file that a parser will take apart.
+
+    Args:
+        path: The file.
+        growth: How many bytes of memory a byte of it may take.
+
+    Raises:
+        DataError: It is larger than allowed.
+        OSError: It is missing, or cannot be read.
+    """
+    most = memory_limit() // growth
+    check(path, "is a text of", file_size(path), most)
+    with path.open("rb") as file:  # of a device, the size is not known before
+        content = file.read(most + 1)
+    check(path, "is a text of at least", len(content), most)
+    return content
+
+
+def read_text(path: Path, growth: int = TEXT_GROWTH) -> str:
+    """Read a text file (UTF-8).
+
+    Raises:
+        DataError: It is larger than allowed.
+        OSError: It is missing, or cannot be read.
+        UnicodeDecodeError: It is not text.
+    """
+    return read_bytes(path, growth).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: It is larger or deeper than allowed.
+        OSError: It is missing, or cannot be read.
+        ValueError: It is not JSON.
+    """
+    return parse_json(read_bytes(path), path)
+
+
+def parse_json(content: bytes | str, place: Path | str) -> Any:
+    """Parse JSON that was read before.
+
+    Args:
+        content: The text.
+        place: The file, for the message.
+
+    Raises:
+        DataError: It is deeper than allowed.
+        ValueError: It is not JSON.
+    """
+    try:
+        found = json.loads(content)
+    except RecursionError:
+        raise _too_deep(place) from None
+    _check_depth(found, place)
+    return found
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        DataError: It is larger or deeper than allowed.
+        OSError: It is missing, or cannot be read.
+        ValueError: It is not TOML.
+    """
+    text = read_text(path, TEXT_GROWTH * _TOML_SHARE)
+    if _LONG_KEY.search(text):
+        raise _too_deep(path)
+    try:
+        found = tomllib.loads(text)
+    except RecursionError:
+        raise _too_deep(path) from None
+    _check_depth(found, path)
+    return found
+
+
+def _check_depth(content: Any, place: Path | str) -> None:
+    level: list[Any] = [content]
+    for _ in range(MOST_LEVELS + 1):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return
+    raise _too_deep(place)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    """Return the lists and tables in a value."""
+    if isinstance(value, Mapping):
+        held = list(cast("Mapping[str, Any]", value).values())
+    elif isinstance(value, list):
+        held = cast("list[Any]", value)
+    else:
+        return ()
+    return [one for one in held if isinstance(one, Mapping | list)]
+
+
+def _too_deep(place: Path | str) -> DataError:
+    return DataError(
+        f"{place}: is nested more than {MOST_LEVELS} levels deep, which no file of pcbench is; make it anew"
+    )
