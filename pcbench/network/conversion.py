@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,22 @@ from torch import Tensor, nn
 
 from pcbench.arguments import listed, number, public, shown
 from pcbench.errors import ConfigurationError, PcbenchError, UsageError, first_line, named
-from pcbench.network.backbone import Backbone, HookedBackbone, RepeatedModuleError, all_modules, cut_backbone
+from pcbench.network.backbone import (
+    Backbone,
+    HookedBackbone,
+    RepeatedModuleError,
+    TracedBackbone,
+    all_modules,
+    cut_backbone,
+)
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
+from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, logits_of, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
+
+logger = logging.getLogger("pcbench")
 
 
 @public()
@@ -119,8 +130,8 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
             cut = cut_backbone(backbone, paths)
             expected = logits_of(cut.module(probe.clone()))
             drives, logits = cut.observe(probe.clone())
-            if not _same(logits, expected):
-                # Its code depends on the order of its steps; hooks keep that order.
+            if not _same(logits, expected) or _loses_gradient(cut, probe):
+                # Its code depends on the order of its steps, or says itself what its gradient is; hooks keep both.
                 cut = HookedBackbone(backbone, paths)
                 drives, logits = cut.observe(probe.clone())
         except RepeatedModuleError as error:
@@ -133,6 +144,20 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
             ) from error
     _check_outputs(configuration, drives, logits, expected)
     return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]
+
+
+def _loses_gradient(cut: Backbone, probe: Tensor) -> bool:
+    """Return whether tracing has changed the gradient, and say so in one line."""
+    # A second image, for where the first one's gradient vanishes anyway.
+    other = torch.randn(probe.shape, generator=torch.Generator().manual_seed(0)).to(probe)
+    if not isinstance(cut, TracedBackbone) or same_gradient(cut.module, cut, (probe, other)):
+        return False
+    logger.warning(
+        "%s says itself what its gradient is (an autograd.Function, no_grad, detach or a gradient hook), which a trace "
+        "would lose: it runs whole at every timestep",
+        type(cut.module).__name__,
+    )
+    return True
 
 
 def _same(logits: Any, expected: Any) -> bool:
