@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pcbench.escaping import one_line
+
 _NEARLY_AS_CLOSE = 0.75
 """A name is suggested beside the nearest one if it is at least this share as alike."""
 
@@ -21,6 +23,10 @@ class PcbenchError(Exception):
     """The root of all errors that pcbench raises on purpose."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        # A name in it may come from a stranger's file, and hold line breaks or what controls a terminal.
+        return one_line(super().__str__())
 
 
 class UsageError(PcbenchError):
@@ -57,8 +63,7 @@ class DefinitionError(UsageError):
 
     def __init__(self, path: Path | str, problem: str) -> None:
         self.path = Path(path)
-        place = str(path).replace("\n", " ")
-        super().__init__(f"{place:.{_LONGEST}}: {problem}")
+        super().__init__(f"{path!s:.{_LONGEST}}: {problem}")
 
 
 class ConfigurationError(UsageError):

@@ -17,6 +17,8 @@ PACKAGE = Path(pcbench.__file__).parent
 # A room imports from those before it, and from itself.
 ROOMS = (
     *(
+        "escaping",
+        "terminal",
         "errors",
         "limits",
         "files",

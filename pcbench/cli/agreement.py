@@ -35,7 +35,6 @@ class AgreementOptions(TypedDict):
 
 def agreement_command(options: AgreementOptions) -> None:
     """Run the same L∞ PGD by foolbox and by torchattacks; exit 1 where a rate leaves the other's 95 % interval."""
-    from rich.console import Console
     from rich.table import Table
 
     from pcbench.attacks.agreement import library_agreement
@@ -44,6 +43,7 @@ def agreement_command(options: AgreementOptions) -> None:
     from pcbench.models import load
     from pcbench.norms import LINF, read_epsilons
     from pcbench.percent import interval, percent
+    from pcbench.terminal import Terminal
 
     timestep, steps = options["timestep"], options["steps"]
     loaded = load(
@@ -77,6 +77,6 @@ def agreement_command(options: AgreementOptions) -> None:
         )
         only = (str(row.foolbox_only), str(row.torchattacks_only))
         table.add_row(LINF.text(row.epsilon), *rates, *only, f"{row.p_value:.3g}", "yes" if row.agrees else "no")
-    Console().print(table)
+    Terminal().print(table)
     if not all(row.agrees for row in found):
         raise typer.Exit(1)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.saying import say
+from pcbench.escaping import printable
+
 
 def baseline_command(
     suite: Annotated[str, typer.Option("--suite", "-s", help="A suite of corruptions: name or folder.")],
@@ -15,15 +18,12 @@ def baseline_command(
     out: Annotated[Path | None, typer.Option("--out", help="The file; by default baseline.toml of the suite.")] = None,
 ) -> None:
     """Measure a network under a suite of corruptions and write the suite's baseline.toml."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from pcbench.terminal import bar
     from pcbench.training.baseline import write_baseline
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"{model} under {suite}", total=None)
+    with bar() as progress:
+        task = progress.add_task(printable(f"{model} under {suite}"), total=None)
         path = write_baseline(
             suite, model, data, out=out, report=lambda done, total: progress.update(task, completed=done, total=total)
         )
-    typer.echo(f"wrote {path}")
+    say(f"wrote {path}")

@@ -10,6 +10,7 @@ import typer
 from typing_extensions import TypedDict
 
 from pcbench.cli.arguments import ALLOW_CHANGED
+from pcbench.cli.saying import say
 from pcbench.options import Option
 
 if TYPE_CHECKING:
@@ -66,18 +67,17 @@ def check_command(
     for path, form in written.items():
         write(path, form(report).encode())
     if os.environ.get("GITHUB_ACTIONS") == "true" if options["github"] is None else options["github"]:
-        typer.echo(github_annotations(report), nl=False)
+        say(*github_annotations(report))
     if not report.passed:
         raise typer.Exit(1)
 
 
 def _print(report: GateReport, *, all_rows: bool) -> None:
-    from rich.console import Console
-
     from pcbench.comparison.gate_output import gate_table, notes, verdict
+    from pcbench.terminal import Terminal
 
-    console = Console()
+    console = Terminal()
     console.print(gate_table(report, everything=all_rows))
     for note in notes(report):
-        console.print(f"- {note}", highlight=False)
-    console.print(verdict(report), style="bold green" if report.passed else "bold red", highlight=False)
+        console.print(f"- {note}")
+    console.print(verdict(report), style="bold green" if report.passed else "bold red")

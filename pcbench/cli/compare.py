@@ -27,28 +27,28 @@ def compare_command(
     allow_changed: AllowChanged = False,
 ) -> None:
     """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
-    from rich.console import Console
-
     from pcbench.comparison.compare import compare_runs, compare_timesteps
     from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table, sentences
     from pcbench.files import try_folder, write
     from pcbench.results.directory import changed_notes, open_run
+    from pcbench.results.metrics_table import csv_frame
+    from pcbench.terminal import Terminal
 
     first, *others = [open_run(folder, allow_changed=allow_changed) for folder in runs]
     rows = [] if others else compare_timesteps(first)
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
-    console = Console()
+    console = Terminal()
     console.print(compare_table(rows))
     for note in (note for run in (first, *others) for note in changed_notes(run)):
-        console.print(f"- {note}", highlight=False)
+        console.print(f"- {note}")
     for sentence in sentences(rows):
-        console.print(f"- {sentence}", highlight=False)
+        console.print(f"- {sentence}")
     if out is not None:
         try_folder(out, "give another with `out`")
-        write(out / "comparison.csv", as_frame(rows).to_csv(index=False).encode())
+        write(out / "comparison.csv", csv_frame(as_frame(rows)).to_csv(index=False).encode())
         write(out / "comparison.md", compare_markdown(rows).encode())
-        console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", soft_wrap=True)
 
 
 def _names(first: Run, second: Run) -> tuple[str, str]:

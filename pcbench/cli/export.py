@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pcbench.cli.arguments import AllowChanged
+from pcbench.cli.saying import say
 
 
 def export_command(
@@ -24,4 +25,4 @@ def export_command(
 
     folder = out or run.with_name(f"{run.name}-{format_name}")
     for path in export_run(open_run(run, allow_changed=allow_changed), format_name, folder):
-        typer.echo(f"wrote {path}")
+        say(f"wrote {path}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pcbench.cli.arguments import AllowChanged
+from pcbench.cli.saying import say
 
 
 def figure_command(
@@ -20,4 +21,4 @@ def figure_command(
     from pcbench.reports.figures import write_figure
     from pcbench.results.directory import open_run
 
-    typer.echo(write_figure(name, [open_run(folder, allow_changed=allow_changed) for folder in runs], out))
+    say(write_figure(name, [open_run(folder, allow_changed=allow_changed) for folder in runs], out))

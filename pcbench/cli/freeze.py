@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.saying import say
+
 
 def freeze_command(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")],
@@ -23,5 +25,5 @@ def freeze_command(
     names = [str(opened.spec.model["name"]), *(suite.name for suite in opened.spec.suites)]
     path = out or Path("results") / f"{file_name('-'.join(names))}.npz"
     write_reference(freeze(opened), path)
-    typer.echo(f"wrote {path} ({path.stat().st_size / 1024:.0f} KiB); check a later run with:")
-    typer.echo(f"  pcbench check RUN --against {path}")
+    say(f"wrote {path} ({path.stat().st_size / 1024:.0f} KiB); check a later run with:")
+    say(f"  pcbench check RUN --against {path}")

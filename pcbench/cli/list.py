@@ -17,12 +17,11 @@ def list_command(
     ] = None,
 ) -> None:
     """List the models, suites, attacks, corruptions and data that can be named."""
-    from rich.console import Console
-
     from pcbench.cli.listing import listing
+    from pcbench.terminal import Terminal
 
     if what is not None:
         a_word("list", what, _KINDS)
-    console = Console()
+    console = Terminal()
     for kind in [what] if what else _KINDS:
         console.print(listing(kind))

@@ -31,6 +31,7 @@ from pcbench.cli.plan import plan_command
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
+from pcbench.cli.saying import say
 from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
@@ -207,5 +208,5 @@ def with_flags(message: str) -> str:
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
     with contextlib.suppress(OSError):  # the terminal may be closed
-        typer.echo(f"pcbench: {line or 'see pcbench --help'}", err=True)
+        say(f"pcbench: {line or 'see pcbench --help'}", error=True)
     return code

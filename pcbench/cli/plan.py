@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from pcbench.cli.saying import say
 from pcbench.harness.forecast import PlanOptions, forecast
 from pcbench.percent import percent
 
@@ -19,15 +20,14 @@ def plan_command(options: PlanOptions, given: Collection[str]) -> None:
     """
     show_estimate(forecast({name: options[name] for name in given}))
     if options["save_spec"] is not None:
-        from rich.console import Console
-
-        Console().print(f"saved in {options['save_spec']}", highlight=False, markup=False, soft_wrap=True)
+        say(f"saved in {options['save_spec']}")
 
 
 def show_estimate(found: RunEstimate) -> None:
     """Print an estimate: a table of the work, and a line for each other number."""
-    from rich.console import Console
     from rich.table import Table
+
+    from pcbench.terminal import Terminal
 
     part = " (a SUBSET of the images)" if found.subset else ""
     table = Table(title=f"{found.model} on {found.images} images{part}, key {found.key[:12]}")
@@ -44,10 +44,10 @@ def show_estimate(found: RunEstimate) -> None:
     share = f"{percent(found.usual_share, 0)} %"
     numbers = (_count(found.forward_passes), _count(found.gradient_passes), share)
     table.add_row("all", "at most", str(found.units), str(found.images), *numbers)
-    console = Console()
+    console = Terminal()
     console.print(table)
     for line in _lines(found):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _lines(found: RunEstimate) -> list[str]:

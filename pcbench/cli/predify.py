@@ -13,10 +13,10 @@ def predify_command(
     backbone: Annotated[str, typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME or module:function.")],
 ) -> None:
     """Check that a configuration fits a CNN, and show its PCoders, without training."""
-    from rich.console import Console
     from rich.table import Table
 
     from pcbench.models.conversions import inspect_network
+    from pcbench.terminal import Terminal
 
     facts = inspect_network(configuration, backbone)
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
@@ -32,12 +32,11 @@ def predify_command(
             *(f"{value:g}" for value in pcoder.hyperparameters),
             "" if pcoder.error_window is None else f"{pcoder.error_window:g}",
         )
-    console = Console()
+    console = Terminal()
     console.print(table)
     for pcoder in facts.pcoders:
-        console.print(f"D_{pcoder.number} = {pcoder.predictor}", highlight=False, markup=False)
+        console.print(f"D_{pcoder.number} = {pcoder.predictor}")
     console.print(
         f"run it with: pcbench run --model {configuration}@{backbone} --random-predictors 0 (or --weights FILE)",
-        highlight=False,
         soft_wrap=True,
     )

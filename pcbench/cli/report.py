@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pcbench.cli.arguments import AllowChanged
+from pcbench.cli.saying import say
 
 
 def report_command(
@@ -23,4 +24,4 @@ def report_command(
 
     opened = [open_run(folder, allow_changed=allow_changed) for folder in runs]
     folder = write_report(opened, out or opened[0].folder / "report")
-    typer.echo(f"wrote {folder}")
+    say(f"wrote {folder}")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection
 
 from pcbench.harness.request import RunOptions, request_from
+from pcbench.terminal import LogLine
 
 
 def run_command(options: RunOptions, given: Collection[str]) -> None:
@@ -40,6 +41,6 @@ def _log_progress() -> None:
     logger = logging.getLogger("pcbench")
     if sys.stderr is not None and not sys.stderr.isatty() and not logger.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(LogLine("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)
         logger.setLevel(logger.level or logging.INFO)

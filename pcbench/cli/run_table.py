@@ -7,8 +7,6 @@ from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
@@ -18,13 +16,14 @@ from pcbench.percent import decimal, percent
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
 from pcbench.results.shard import Shard
+from pcbench.terminal import Terminal, labelled
 
 
-def print_summary(run: Run, console: Console | None = None) -> None:
+def print_summary(run: Run, console: Terminal | None = None) -> None:
     """Print one short table a suite, and where the run's folder is."""
     from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
 
-    console = console or Console()
+    console = console or Terminal()
     metrics = run.metrics
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
@@ -46,33 +45,31 @@ def print_summary(run: Run, console: Console | None = None) -> None:
         if len(mce) and suite.subset:
             console.print("* mCE of a subset, not comparable")
     for note in run.manifest.get("notes", []):
-        console.print(f"[bold]note:[/bold] {escape(with_flags(note))}", highlight=False)
+        console.print(labelled("note:", with_flags(note)))
     _print_end(run, console)
 
 
-def print_shard(shard: Shard, console: Console | None = None) -> None:
+def print_shard(shard: Shard, console: Terminal | None = None) -> None:
     """Print what a shard did, where its folder is, and how the run is made of all."""
-    console = console or Console()
-    console.print(f"shard {shard.number} of {shard.of}: {len(shard.parts)} units are done", highlight=False)
+    console = console or Terminal()
+    console.print(f"shard {shard.number} of {shard.of}: {len(shard.parts)} units are done")
     _print_end(shard, console)
     console.print(
         f"when all shards are there: pcbench merge {shlex.quote(str(shard.folder.parent))}",
-        highlight=False,
-        markup=False,
         soft_wrap=True,
     )
 
 
-def _print_end(run: Run, console: Console) -> None:
+def _print_end(run: Run, console: Terminal) -> None:
     for entry in run.missing:
         what = f"{entry['condition']}, {entry['images']}: {entry['reason']}"
-        console.print(f"[bold]missing:[/bold] {escape(what)}", highlight=False, soft_wrap=True)
+        console.print(labelled("missing:", what), soft_wrap=True)
     done = (
         f"found {run.folder}, computed on {run.manifest.get('started') or 'an unknown day'}"
         if run.found
         else f"wrote {run.folder}"
     )
-    console.print(done, highlight=False, markup=False, soft_wrap=True)
+    console.print(done, soft_wrap=True)
 
 
 def _images(suite: str, images: int, subset: bool) -> str:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pcbench.errors import DataError
@@ -20,6 +18,7 @@ from pcbench.limits.text import read_json
 from pcbench.percent import percent
 from pcbench.results.directory import FAILURE, PROGRESS, partial_folder
 from pcbench.results.shard import open_shard
+from pcbench.terminal import Terminal
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class ShardState:
     """Who works on it, or why it failed."""
 
 
-def print_shards(found: Sequence[ShardFolder], console: Console | None = None) -> None:
+def print_shards(found: Sequence[ShardFolder], console: Terminal | None = None) -> None:
     """Print one line a shard, and a summary with the time left.
 
     Args:
         found: The shards' folders.
         console: Where to print; the terminal by default.
     """
-    console = console or Console(soft_wrap=True)
+    console = console or Terminal(soft_wrap=True)
     states = {one: shard_state(one) for one in found}
     table = Table(title=_summary(states), title_justify="left")
     for name in ("shard", "state", "done", "left", ""):
@@ -51,11 +50,11 @@ def print_shards(found: Sequence[ShardFolder], console: Console | None = None) -
     for one, state in states.items():
         number = one.folder.name if one.named is None else f"{one.named.number}/{one.named.of}"
         done = "" if state.share is None else f"{percent(state.share, 0)} %"
-        table.add_row(number, state.word, done, _duration(state.seconds_left), escape(state.note))
+        table.add_row(number, state.word, done, _duration(state.seconds_left), state.note)
     console.print(table)
     absent = not_begun(found)
     if absent:
-        console.print(f"not begun: {array_list(absent)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"not begun: {array_list(absent)}", soft_wrap=True)
 
 
 def shard_state(one: ShardFolder) -> ShardState:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pcbench.cli.arguments import AllowChanged
+from pcbench.cli.saying import say
 
 
 def show_command(
@@ -24,7 +25,7 @@ def show_command(
     if config:
         from pcbench.harness.configuration import configuration
 
-        typer.echo(configuration(found), nl=False)
+        say(*configuration(found).removesuffix("\n").split("\n"))
         return
 
     from pcbench.cli.run_table import print_summary

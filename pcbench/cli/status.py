@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pcbench import files
+from pcbench.cli.saying import say
 from pcbench.errors import DataError, UsageError
 from pcbench.limits.text import read_json
 from pcbench.percent import percent
@@ -36,7 +37,7 @@ def status_command(
 
         print_shards(shards)
     else:
-        typer.echo(f"{folder}: {_state(folder)}")
+        say(f"{folder}: {_state(folder)}")
 
 
 def _shards(folder: Path) -> list[ShardFolder]:
@@ -54,11 +55,11 @@ def _shards(folder: Path) -> list[ShardFolder]:
 def _show_all() -> None:
     runs = under_way(_RUNS)
     if not runs:
-        typer.echo(f"no run is under way in {_RUNS}")
+        say(f"no run is under way in {_RUNS}")
     for run in runs:
         name = run.folder or run.what or "a run"
         state = "starting" if run.folder is None else _how_far(run.folder, run.holder)
-        typer.echo(f"{name}: under way ({run.holder.sentence}): {state}")
+        say(f"{name}: under way ({run.holder.sentence}): {state}")
 
 
 def _state(folder: Path) -> str:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.saying import say
+
 
 def study_command(
     study: Annotated[Path, typer.Argument(help="The study's TOML file.", metavar="STUDY.toml")],
@@ -19,4 +21,4 @@ def study_command(
 
     with Bars() as bars:
         folder = run_study(study, out or Path("results") / study.stem, work / f"study-{study.stem}", bars)
-    typer.echo(f"wrote {folder}")
+    say(f"wrote {folder}")

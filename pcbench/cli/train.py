@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from pcbench.cli.saying import say
 from pcbench.training.options import TrainOptions
 
 
@@ -17,6 +16,6 @@ def train_command(options: TrainOptions) -> None:
 
     with Bars() as bars:
         trained = train(options, bars)
-    typer.echo(f"wrote {trained.weights}, sha256 {trained.sha256}")
+    say(f"wrote {trained.weights}, sha256 {trained.sha256}")
     if trained.configuration is not None:
-        typer.echo(f"wrote {trained.configuration}")
+        say(f"wrote {trained.configuration}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pcbench.comparison.compare import ComparedRow, budgets_text
+from pcbench.escaping import markdown
 from pcbench.norms import epsilon_text
 from pcbench.percent import interval, percent, points
 
@@ -75,8 +76,8 @@ def compare_table(rows: Sequence[ComparedRow]) -> Table:
 def compare_markdown(rows: Sequence[ComparedRow]) -> str:
     """Return table and sentences as Markdown."""
     lines = ["| " + " | ".join(_HEADINGS) + " |", "|" + "|".join(["---"] * 4 + ["---:"] * 5) + "|"]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    return "\n".join([*lines, "", *(f"- {line}" for line in sentences(rows)), ""])
+    lines += ["| " + " | ".join(map(markdown, _cells(row))) + " |" for row in rows]
+    return "\n".join([*lines, "", *(f"- {markdown(line)}" for line in sentences(rows)), ""])
 
 
 def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pcbench.comparison.gate import CheckedRow, GateReport
+from pcbench.escaping import markdown, printable
 from pcbench.percent import percent, short_percent, short_points
 
 if TYPE_CHECKING:
@@ -70,13 +71,16 @@ def gate_table(report: GateReport, *, everything: bool) -> Table:
     """Return the table for a terminal, at most 80 columns wide."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     rows = shown_rows(report, everything=everything)
     part = "" if len(rows) == len(report.rows) else f"; {len(rows)} of {len(report.rows)} rows, see --all-rows"
     table = Table(
         title=f"run {report.run} against reference {report.reference}",
-        caption=f"in % of the images{part}\nleast: lower bound of the drop; finds: a drop found with "
-        f"{percent(report.power, 0)} % probability",
+        caption=Text(
+            f"in % of the images{part}\nleast: lower bound of the drop; finds: a drop found with "
+            f"{percent(report.power, 0)} % probability"
+        ),
         box=box.SIMPLE_HEAD,
     )
     table.add_column("guarded accuracy", overflow="fold")
@@ -90,8 +94,9 @@ def gate_table(report: GateReport, *, everything: bool) -> Table:
 
 def gate_markdown(report: GateReport) -> str:
     """Return the result for a pull request."""
-    lines = [f"### pcbench check: {'passed' if report.passed else 'failed'}", "", _capital(verdict(report)) + ".", ""]
-    lines += [f"- {_capital(note)}" for note in notes(report)]
+    lines = [f"### pcbench check: {'passed' if report.passed else 'failed'}"]
+    lines += ["", markdown(_capital(verdict(report))) + ".", ""]
+    lines += [f"- {markdown(_capital(note))}" for note in notes(report)]
     lines += ["", *_markdown_table(shown_rows(report, everything=False)), ""]
     lines += [f"<details><summary>All {len(report.rows)} guarded rows</summary>", ""]
     lines += [*_markdown_table(list(report.rows)), "", "</details>", ""]
@@ -107,15 +112,15 @@ def junit_xml(report: GateReport) -> str:
     suite.set("errors", "0")
     properties = SubElement(suite, "properties")
     for name, value in (("run", report.run), ("reference", report.reference), ("verdict", verdict(report))):
-        SubElement(properties, "property", name=name, value=value)
+        SubElement(properties, "property", name=name, value=printable(value))
     for note in notes(report):
-        SubElement(properties, "property", name="note", value=note)
+        SubElement(properties, "property", name="note", value=printable(note))
     for row in report.rows:
-        case = SubElement(suite, "testcase", classname=f"pcbench.{row.row.suite}")
-        case.set("name", f"{row.row.what}, t = {row.row.timestep}")
+        case = SubElement(suite, "testcase", classname=printable(f"pcbench.{row.row.suite}"))
+        case.set("name", printable(f"{row.row.what}, t = {row.row.timestep}"))
         if row.failed:
-            SubElement(case, "failure", message=_sentence(row, report), type="regression")
-        SubElement(case, "system-out").text = _sentence(row, report)
+            SubElement(case, "failure", message=printable(_sentence(row, report)), type="regression")
+        SubElement(case, "system-out").text = printable(_sentence(row, report))
     if asked:
         case = SubElement(suite, "testcase", classname="pcbench", name="answers repeat")
         if report.changed_too_much:
@@ -124,16 +129,16 @@ def junit_xml(report: GateReport) -> str:
     return tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def github_annotations(report: GateReport) -> str:
-    """Return workflow commands that mark a failing step; only a notice where the check passes."""
+def github_annotations(report: GateReport) -> list[str]:
+    """Return workflow commands, one a line, that mark a failing step; only a notice where the check passes."""
     lines = [_command("notice" if report.passed else "error", verdict(report))]
     failed = sorted(report.failed, key=lambda row: -abs(row.drop))
     lines += [_command("error", _sentence(row, report)) for row in failed[:_ANNOTATIONS]]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _command(level: str, message: str) -> str:
-    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    escaped = printable(message).replace("%", "%25")
     return f"::{level} title=pcbench check::{escaped}"
 
 
@@ -149,7 +154,7 @@ def _markdown_table(rows: list[CheckedRow]) -> Iterator[str]:
     yield "| " + " | ".join(_HEADINGS) + " |"
     yield "|" + "|".join("---" if name in ("suite", "what", "verdict") else "---:" for name in _HEADINGS) + "|"
     for row in rows:
-        cells = [cell.replace("|", "\\|") for cell in _cells(row)]
+        cells = map(markdown, _cells(row))
         yield "| " + " | ".join(f"**{cell}**" if row.failed else cell for cell in cells) + " |"
 
 

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID
 
 from pcbench.errors import WriteError
+from pcbench.escaping import printable
 from pcbench.harness.blocks import Unit
 from pcbench.harness.durations import shown_duration
 from pcbench.harness.time_left import TimeLeft
 from pcbench.percent import percent
 from pcbench.results.directory import PROGRESS, write_json
+from pcbench.terminal import Terminal, column
 
 logger = logging.getLogger("pcbench")
 
@@ -59,7 +60,7 @@ class RunProgress:
         self,
         folder: Path,
         units: Sequence[Unit],
-        console: Console | None,
+        console: Terminal | None,
         *,
         several: bool = False,
         finishing: float = 0.0,
@@ -80,11 +81,11 @@ class RunProgress:
     def __enter__(self) -> RunProgress:
         if self._console is not None and self._console.is_terminal:
             columns = (
-                TextColumn("{task.description}"),
+                column("{task.description}"),
                 BarColumn(bar_width=None),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TextColumn("{task.fields[rate]}"),
-                TextColumn("{task.fields[left]}"),
+                column("{task.percentage:>3.0f} %"),
+                column("{task.fields[rate]}"),
+                column("{task.fields[left]}"),
             )
             self._bar = Progress(*columns, console=self._console)
             self._task = self._bar.add_task("starting", total=self._work, rate="", left="")
@@ -152,7 +153,7 @@ class RunProgress:
             self._bar.update(
                 self._task,
                 completed=self._count.done,
-                description=f"{self._number()}/{self._units} {self._count.title}",
+                description=printable(f"{self._number()}/{self._units} {self._count.title}"),
                 rate=f"{self._images_per_second():.0f} images/s",
                 left="" if left is None else f"{shown_duration(left)} left",
             )

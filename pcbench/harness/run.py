@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-from rich.console import Console
 
 from pcbench.errors import PcbenchError, RunError, UsageError
 from pcbench.harness.blocks import Unit
@@ -35,6 +34,7 @@ from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import read_table
 from pcbench.results.workspace import RUN, Kind, Workspace, begin, clean_up, settle
+from pcbench.terminal import Terminal
 
 logger = logging.getLogger("pcbench")
 
@@ -214,10 +214,10 @@ def _do(
     request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit]
 ) -> tuple[_Keeper, float | None]:
     """Do the units that are left; return what was kept, and the share of the time that the network waited."""
-    console = Console(file=sys.stderr) if request["progress"] else None
+    console = Terminal(file=sys.stderr) if request["progress"] else None
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
-            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+            console.print(sentence, soft_wrap=True)
     several, finishing = bool(todo) and engine.several, _SECONDS_A_SUITE * len(plan.spec.suites)
     progress = RunProgress(workspace.folder, plan.units, console, several=several, finishing=finishing)
     listener = _Keeper(workspace, progress)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, StrMethodF
 
 from pcbench.norms import epsilon_scale
 from pcbench.reports.charts import Chart, Line
-from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, colours
+from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, colours, fix_layout
 
 _COLUMNS = 4
 _TICKS = 8
@@ -34,9 +34,7 @@ def draw(chart: Chart) -> Figure:
     _scales(flat[0], chart)
     _empty_the_rest(flat, panels, columns)
     _label(figure, chart)
-    # The layout is computed once, not for every format.
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
+    fix_layout(figure)
     return figure
 
 

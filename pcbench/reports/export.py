@@ -9,10 +9,12 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from pcbench.errors import UnknownNameError
+from pcbench.escaping import FORMULA, markdown, printable
 from pcbench.files import try_folder, write
 from pcbench.metrics.shown import own_timestep
 from pcbench.norms import NORMS, epsilon_text
@@ -23,7 +25,7 @@ from pcbench.reports.page.headline import headline
 from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.paper_tables import as_markdown, write_paper_tables
 from pcbench.results.directory import Run, changed_notes
-from pcbench.results.metrics_table import write_metrics_parquet
+from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
 
 ExportFormat = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
@@ -60,7 +62,7 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
     try_folder(out, "give another with `out`")
     made = _written(run, format_name, out)
     marks = changed_notes(run)
-    return [*made, write(out / MARKS, "".join(f"{mark}\n" for mark in marks))] if marks else made
+    return [*made, write(out / MARKS, "".join(f"{printable(mark)}\n" for mark in marks))] if marks else made
 
 
 def _written(run: Run, format_name: str, out: Path) -> list[Path]:
@@ -80,7 +82,7 @@ def _written(run: Run, format_name: str, out: Path) -> list[Path]:
 
 
 def _metrics_csv(metrics: pd.DataFrame, path: Path) -> None:
-    metrics.to_csv(path, index=False)
+    csv_frame(metrics).to_csv(path, index=False)
 
 
 def _metrics_json(metrics: pd.DataFrame, path: Path) -> None:
@@ -91,7 +93,16 @@ def _outcomes_csv(tables: Iterator[pa.Table], path: Path) -> None:
     plain = _plain_schema()
     with path.open("wb") as stream, pacsv.CSVWriter(stream, plain) as writer:
         for table in tables:
-            writer.write_table(table.cast(plain))
+            writer.write_table(_csv_table(table.cast(plain)))
+
+
+def _csv_table(table: pa.Table) -> pa.Table:
+    """Return a table with its texts as they stand in CSV; see `pcbench.escaping.csv_cell`."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            cells = pc.replace_substring_regex(table.column(index), pattern=FORMULA, replacement=r"'\1")
+            table = table.set_column(index, field, cells)
+    return table
 
 
 def _outcomes_parquet(tables: Iterator[pa.Table], path: Path) -> None:
@@ -178,7 +189,7 @@ def model_card(run: Run) -> str:
     from huggingface_hub import EvalResult, ModelCardData  # slow to import
 
     metrics = run.metrics
-    name = str(run.spec.model["name"])
+    name = printable(str(run.spec.model["name"]))
     results = [
         EvalResult(
             task_type="image-classification",
@@ -192,7 +203,7 @@ def model_card(run: Run) -> str:
     ]
     data = ModelCardData(model_name=name, eval_results=results, library_name="pcbench")
     last = int(metrics["timestep"].max())
-    said = "\n".join(f"- {text}" for timestep, text in headline(metrics) if timestep == last)
+    said = "\n".join(f"- {markdown(text)}" for timestep, text in headline(metrics) if timestep == last)
     tables = "\n".join(
         as_markdown(matrix)
         for suite in texts(metrics["suite"])
@@ -200,7 +211,7 @@ def model_card(run: Run) -> str:
     )
     how = f"Measured by pcbench, run {run.key}; every timestep is its own classifier, on the same images."
     said += _on_gradients(run)
-    return f"---\n{data.to_yaml()}\n---\n\n# Robustness of {name}\n\n{how}\n\n{said}\n\n{tables}"
+    return f"---\n{data.to_yaml()}\n---\n\n# Robustness of {markdown(name)}\n\n{how}\n\n{said}\n\n{tables}"
 
 
 def _on_gradients(run: Run) -> str:

@@ -18,7 +18,7 @@ from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
 from pcbench.reports.charts import Captioned, attack_title, texts
 from pcbench.reports.matrices import Entry, entry
-from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH
+from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, fix_layout
 
 WITHIN = "attack_success_rate_within"
 _DARK = 55
@@ -109,8 +109,7 @@ def draw_heat_map(chart: HeatMap) -> Figure:
     bar.set_label("attack success rate (%)")
     figure.supxlabel("scored at timestep t", fontsize=8)
     figure.supylabel("made against timestep t", fontsize=8)
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
+    fix_layout(figure)
     return figure
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from pcbench.escaping import latex, markdown
 from pcbench.files import write
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import Entry, Matrix, matrices
@@ -14,20 +15,6 @@ from pcbench.reports.matrices import Entry, Matrix, matrices
 TableFormat = Literal["latex", "markdown"]
 
 _ENDINGS: dict[TableFormat, str] = {"latex": ".tex", "markdown": ".md"}
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "ε": r"$\varepsilon$",
-    "∞": r"$\infty$",
-}
 
 
 def write_paper_tables(metrics: pd.DataFrame, folder: Path, format_name: TableFormat) -> list[Path]:
@@ -58,21 +45,22 @@ def as_markdown(matrix: Matrix) -> str:
     body = [*matrix.rows, *([] if matrix.mean is None else [matrix.mean])]
     lines = [
         [matrix.first, *(f"t = {t}" for t in matrix.timesteps)],
-        ["---", *("---:" for _ in matrix.timesteps)],
         *([row.name, *(cell.text for cell in row.cells)] for row in body),
     ]
-    table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
-    return f"{matrix.title}. Square brackets: 95 % intervals.\n\n{table}\n"
+    head, *rows = ("| " + " | ".join(map(markdown, line)) + " |" for line in lines)
+    rule = "| " + " | ".join(["---", *("---:" for _ in matrix.timesteps)]) + " |"
+    table = "\n".join([head, rule, *rows])
+    return f"{markdown(matrix.title)}. Square brackets: 95 % intervals.\n\n{table}\n"
 
 
 def as_latex(matrix: Matrix) -> str:
     """Return a table environment in LaTeX, with booktabs' rules and the title as caption."""
-    head = " & ".join([_escape(matrix.first), *(f"$t={t}$" for t in matrix.timesteps)])
+    head = " & ".join([latex(matrix.first), *(f"$t={t}$" for t in matrix.timesteps)])
     body = [_latex_row(row.name, row.cells) for row in matrix.rows]
     mean = [] if matrix.mean is None else [r"\midrule", _latex_row(matrix.mean.name, matrix.mean.cells)]
     lines = [
         r"\begin{table}",
-        rf"\caption{{{_escape(matrix.title)}. Square brackets: 95\,\% intervals.}}",
+        rf"\caption{{{latex(matrix.title)}. Square brackets: 95\,\% intervals.}}",
         rf"\label{{tab:{matrix.name}}}",
         rf"\begin{{tabular}}{{l{'r' * len(matrix.timesteps)}}}",
         r"\toprule",
@@ -89,8 +77,4 @@ def as_latex(matrix: Matrix) -> str:
 
 def _latex_row(name: str, cells: tuple[Entry, ...]) -> str:
     entries = (rf"{cell.number} {{\scriptsize {cell.interval}}}" for cell in cells)
-    return " & ".join([_escape(name), *entries]) + r" \\"
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return " & ".join([latex(name), *entries]) + r" \\"

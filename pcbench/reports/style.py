@@ -10,7 +10,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from pcbench.escaping import printable
 from pcbench.files import write
 from pcbench.reports.charts import OrderedVariable
 
@@ -40,6 +42,8 @@ _SETTINGS: dict[Any, Any] = {
     "pdf.fonttype": 42,
     # Ids in an SVG are random unless they are salted.
     "svg.hashsalt": "pcbench",
+    # Names are no formulas: `$x_1$` is shown as it is.
+    "text.parse_math": False,
 }
 
 # The dates of making, and the versions of libraries, would make the files of equal figures differ.
@@ -85,6 +89,15 @@ def style() -> Generator[None]:
         yield
 
 
+def fix_layout(figure: Figure) -> None:
+    """Compute a figure's layout once, not for every format; its texts are shown literally."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_text(printable(text.get_text()))
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+
+
 def save(figure: Figure, path: Path, caption: str) -> None:
     """Write a figure, in the format given by the file's ending; the same figure gives the same bytes.
 
@@ -94,5 +107,5 @@ def save(figure: Figure, path: Path, caption: str) -> None:
         WriteError: It cannot be written.
     """
     kind = path.suffix.removeprefix(".")
-    metadata = _METADATA[kind] | {_CAPTION[kind]: caption}
+    metadata = _METADATA[kind] | {_CAPTION[kind]: printable(caption)}
     write(path, lambda unfinished: figure.savefig(unfinished, format=kind, metadata=metadata))

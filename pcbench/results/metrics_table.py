@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError
+from pcbench.escaping import csv_cell, from_csv_cell
 from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import METRICS_COLUMNS, Column
 
@@ -70,7 +73,22 @@ def typed(table: pd.DataFrame) -> pd.DataFrame:
 def write_metrics(table: pd.DataFrame, folder: Path) -> None:
     """Write a table of metrics as `metrics.parquet`, with its version, and the same as `metrics.csv`."""
     files.write(folder / "metrics.parquet", lambda unfinished: write_metrics_parquet(table, unfinished))
-    files.write(folder / "metrics.csv", table.to_csv(index=False, lineterminator="\n"))
+    files.write(folder / "metrics.csv", csv_frame(table).to_csv(index=False, lineterminator="\n"))
+
+
+def csv_frame(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as it stands in CSV: no text begins as a formula would; see `pcbench.escaping.csv_cell`."""
+    return _with_texts(table, csv_cell)
+
+
+def _with_texts(table: pd.DataFrame, form: Callable[[str], str]) -> pd.DataFrame:
+    """Return a table with every text replaced by what a function makes of it."""
+
+    def formed(cell: Any) -> Any:
+        return form(cell) if isinstance(cell, str) else cell
+
+    texts = [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]
+    return table.assign(**{str(name): table[name].map(formed) for name in texts})
 
 
 def write_metrics_parquet(table: pd.DataFrame, path: Path) -> None:
@@ -94,7 +112,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # Only an empty field is an empty field: a model may be called "None".
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    return _with_texts(table, from_csv_cell)
 
 
 def read_metrics(path: Path) -> pd.DataFrame:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from pcbench.terminal import Terminal, column
 from pcbench.training.job import Watcher
 from pcbench.training.loop import Reporter
 
@@ -16,12 +16,12 @@ class Bars(Watcher):
     """Draws a bar for each stage; without a terminal it prints a line at each tenth of the way."""
 
     def __init__(self) -> None:
-        self._console = console = Console(stderr=True)
+        self._console = console = Terminal(stderr=True)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            column("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            column("{task.fields[note]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
             disable=not console.is_terminal,
@@ -58,4 +58,4 @@ class Bars(Watcher):
 
     def _log(self, stage: str, done: int, total: int, note: str) -> None:
         if self._progress.disable and done * 10 // total > (done - 1) * 10 // total:
-            self._console.print(f"{stage}: {done} of {total}, {note}", highlight=False, soft_wrap=True)
+            self._console.print(f"{stage}: {done} of {total}, {note}", soft_wrap=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from pcbench.cli.shard_table import print_shards
 from pcbench.cli.status import status_command
@@ -18,6 +17,7 @@ from pcbench.errors import PcbenchError, UsageError
 from pcbench.harness.shard_folders import find_shards
 from pcbench.harness.start import run
 from pcbench.results.lock import hold
+from pcbench.terminal import Terminal
 
 OPTIONS: dict[str, Any] = {
     "suites": ("gaussian-noise",),
@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shown(folder: Path) -> str:
     stream = io.StringIO()
-    print_shards(find_shards([folder]), Console(file=stream, width=200))
+    print_shards(find_shards([folder]), Terminal(file=stream, width=200))
     return stream.getvalue()
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 
 from pcbench.comparison.gate import GateReport, check_run
 from pcbench.comparison.gate_output import (
@@ -21,6 +20,7 @@ from pcbench.comparison.gate_output import (
 )
 from pcbench.comparison.reference import freeze
 from pcbench.results.directory import Run
+from pcbench.terminal import Terminal
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_junit_holds_every_row_once(failed: GateReport) -> None:
 
 
 def test_github_annotations_are_one_escaped_line_each(passed: GateReport, failed: GateReport) -> None:
-    (notice,) = github_annotations(passed).splitlines()
+    (notice,) = github_annotations(passed)
     assert notice.startswith("::notice title=pcbench check::passed: ")
-    lines = github_annotations(failed).splitlines()
+    lines = github_annotations(failed)
     assert len(lines) == 7
     assert all(line.startswith("::error title=pcbench check::") for line in lines)
     assert all("% " not in line and "%25" in line for line in lines)
@@ -88,7 +88,7 @@ def test_changed_answers_fail_in_every_output(make_run: Callable[..., Run]) -> N
     assert "failed: no guarded accuracy demonstrably dropped" in verdict(report)
     assert f"but {report.changed} of {report.answers:,} answers" in verdict(report)
     assert gate_markdown(report).startswith("### pcbench check: failed")
-    assert github_annotations(report).startswith("::error")
+    assert github_annotations(report)[0].startswith("::error")
     root = ElementTree.fromstring(junit_xml(report))  # noqa: S314 - made here
     assert root.find("testsuite").get("failures") == "1"
     assert root.find("testsuite/testcase/failure").get("type") == "change"
@@ -101,7 +101,7 @@ def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed: G
         ("pgd linf exact", 2),
     }
     assert {row for row in failed.rows if row.failed} <= set(shown)
-    console = Console(file=io.StringIO(), width=160)
+    console = Terminal(file=io.StringIO(), width=160)
     console.print(gate_table(failed, everything=True))
     text = console.file.getvalue()
     assert text.count("failed") == 6
@@ -109,7 +109,7 @@ def test_terminal_table_shows_what_fails_and_sums_up_the_last_timestep(failed: G
 
 
 def test_terminal_table_fits_into_80_columns(failed: GateReport) -> None:
-    console = Console(file=io.StringIO(), width=80)
+    console = Terminal(file=io.StringIO(), width=80)
     console.print(gate_table(failed, everything=False))
     text = console.file.getvalue()
     # Words may be folded, numbers may not.

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFile
-from rich.console import Console
 from torch import nn
 
 from pcbench import files
@@ -27,6 +26,7 @@ from pcbench.harness.run import execute
 from pcbench.harness.start import run
 from pcbench.results.directory import Run, open_run, partial_folder
 from pcbench.results.workspace import settle
+from pcbench.terminal import Terminal
 
 OPTIONS: dict[str, Any] = {"data": "digits", "images": 8, "timesteps": 1, "progress": False}
 OPTIONS |= {"batch_size": 4, "block_size": 4, "threads": 1}
@@ -72,7 +72,7 @@ def test_a_finished_run_is_found_and_nothing_is_written(measure: Measure, tmp_pa
     assert stamps(tmp_path / "run") == before
     assert not [point for point in points if (tmp_path / "run") in (point.path, *point.path.parents)]
     for made, words in ((first, "wrote {}"), (second, "found {}, computed on {}")):
-        console = Console(file=io.StringIO(), width=200)
+        console = Terminal(file=io.StringIO(), width=200)
         print_summary(made, console)
         last = console.file.getvalue().splitlines()[-1]  # type: ignore[attr-defined]
         assert last == words.format(made.folder, first.manifest["started"])

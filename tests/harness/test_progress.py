@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from pcbench.harness.blocks import Block, Unit
 from pcbench.harness.costs import Passes
 from pcbench.harness.progress import RunProgress
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import PROGRESS
+from pcbench.terminal import Terminal
 
 
 def made_unit(name: str, work: float, severity: int = 1) -> Unit:
@@ -38,7 +38,7 @@ def test_work_is_counted_once_whether_told_on_the_way_or_not(tmp_path: Path) -> 
 
 
 def test_a_terminal_sees_a_bar_with_the_condition_and_the_time_left(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    console = Terminal(file=io.StringIO(), force_terminal=True, width=120)
     fog, _ = units = [made_unit("fog", 5, severity=3), made_unit("snow", 5)]
     with RunProgress(tmp_path, units, console=console) as progress:
         progress.begin(fog)

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from pcbench.attacks.checks import rivals
 from pcbench.cli.run_table import print_summary
@@ -16,6 +15,7 @@ from pcbench.norms import epsilon_text
 from pcbench.reports.heat_maps import heat_maps
 from pcbench.reports.page.examples import read_examples
 from pcbench.reports.page.headline import headline
+from pcbench.terminal import Terminal
 
 
 @pytest.mark.with_pictures
@@ -44,7 +44,7 @@ def test_terminal_page_figures_examples_and_checks_show_the_same_budget(
     assert judged["epsilon"] != budgets[len(budgets) // 2]
 
     assert shown_epsilon(metrics[metrics["name"] == name]) == judged["epsilon"]
-    console = Console(record=True, width=300)
+    console = Terminal(record=True, width=300)
     print_summary(finished, console)
     assert f"{name} ε={text}" in console.export_text()
     assert any(f"{name.upper()} within ε = {text} is" in sentence for _, sentence in headline(metrics))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from pcbench.errors import UsageError
+from pcbench.escaping import printable
 from pcbench.files import try_folder, write
 from pcbench.percent import decimal, percent
 from pcbench.reports.page.content import page_content
@@ -51,7 +54,9 @@ def _render(content: dict[str, object]) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_literal,
     )
+    environment.policies["json.dumps_function"] = _json
     environment.filters["percent"] = percent
     environment.filters["decimal"] = decimal
     # Markup: three files of this package and of plotly's, none with text of the user.
@@ -61,3 +66,23 @@ def _render(content: dict[str, object]) -> str:
         script=Markup((_FOLDER / "page.js").read_text(encoding="utf-8")),  # noqa: S704
         style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
     )
+
+
+def _literal(value: object) -> object:
+    """Return what is put into the page for a value; the template escapes HTML in it afterwards."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _json(value: Any, **options: Any) -> str:
+    """Return the JSON of a value whose texts are shown as in the rest of the page."""
+    return json.dumps(_literally(value), **options)
+
+
+def _literally(value: Any) -> Any:
+    match value:
+        case dict():
+            return {_literal(name): _literally(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_literally(one) for one in value]
+        case _:
+            return _literal(value)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pcbench.errors import DataError, UsageError
 from pcbench.reports.page.examples import read_examples
@@ -21,23 +20,10 @@ from pcbench.reports.page.page import write_page
 from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.directory import Run
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
 
 @pytest.fixture(scope="module")
 def html(runs: list[Run], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(runs, tmp_path_factory.mktemp("page") / "index.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no Chromium here")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
