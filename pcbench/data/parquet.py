@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -19,8 +18,12 @@ from pcbench.data.parquet_files import find_files, split_beside
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ParquetStore
 from pcbench.errors import DataError
+from pcbench.limits.tables import check_table
+from pcbench.limits.text import parse_json
 
 _LABEL_COLUMNS = ("label", "labels", "fine_label")
+_ROW = 200
+"""The bytes that label and path of an image take as Python objects, beside the letters."""
 
 
 def open_parquet(text: str, preprocessing: Preprocessing, split: str) -> ImageSource:
@@ -50,7 +53,7 @@ def open_parquet(text: str, preprocessing: Preprocessing, split: str) -> ImageSo
     labels: list[int | None] = []
     paths: list[str | None] = []
     for number, path in enumerate(files):
-        file = _open(path)
+        file = _open(path, [label, f"{image}.path"])
         _refuse_other_columns(files[0], schema, path, file.schema_arrow, label)
         for group in range(file.num_row_groups):
             starts.append(len(labels))
@@ -87,10 +90,11 @@ def _labelled_beside(files: Sequence[Path]) -> str | None:
     for split, others in split_beside(files).items():
         try:
             schema = _open(others[0]).schema_arrow
+            name = next((name for name in _LABEL_COLUMNS if _is_label(schema, name)), None)
+            file = _open(others[0], [] if name is None else [name])
         except DataError:
             continue
-        name = next((name for name in _LABEL_COLUMNS if _is_label(schema, name)), None)
-        if name is not None and set(pq.read_table(others[0], columns=[name]).column(0).to_pylist()) - {None, UNKNOWN}:
+        if name is not None and set(file.read(columns=[name]).column(0).to_pylist()) - {None, UNKNOWN}:
             return f"the split {split!r} beside it has labels, give parquet:{_text_of(others)}"
     return None
 
@@ -103,8 +107,10 @@ def _text_of(files: Sequence[Path]) -> Path:
     return first.parent / f"{first.name.partition('-')[0]}-*.parquet" if "-" in first.name else first.parent
 
 
-def _open(path: Path) -> pq.ParquetFile:
+def _open(path: Path, columns: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open a file whose rows, and some of whose columns, may be read."""
     try:
+        check_table(path, path, columns, row_bytes=_ROW)
         return pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is not a Parquet file, or a truncated one ({error})") from error
@@ -167,10 +173,12 @@ def _class_names(schema: pa.Schema, label: str) -> tuple[str, ...] | None:
     metadata = schema.metadata or {}
     try:
         if b"class_names" in metadata:
-            return as_class_names(json.loads(metadata[b"class_names"]))
+            return as_class_names(parse_json(metadata[b"class_names"], "class_names"))
         if b"huggingface" in metadata:
-            return as_class_names(json.loads(metadata[b"huggingface"])["info"]["features"][label]["names"])
-    except (ValueError, KeyError, TypeError):
+            return as_class_names(
+                parse_json(metadata[b"huggingface"], "huggingface")["info"]["features"][label]["names"]
+            )
+    except (DataError, ValueError, KeyError, TypeError):
         # Metadata is free text: without names in the known form, the data does not say them.
         return None
     return None

@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pcbench.errors import DataError
+from pcbench.limits.bounds import check, file_size, memory_limit
+from pcbench.limits.tables import check_table
 
 
 class ImageStore(Protocol):
@@ -49,6 +51,7 @@ class FileStore:
         """
         path = self.root / self.names[position]
         try:
+            check(path, "is an image file of", file_size(path), memory_limit())
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
@@ -104,6 +107,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=2)
 def _row_group(path: Path, _stamp: tuple[int, int], number: int, column: str) -> Sequence[bytes | None]:
     try:
+        check_table(path, path, [column], [number])
         table = pq.ParquetFile(path).read_row_group(number, columns=[column])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: row group {number} cannot be read ({error})") from error

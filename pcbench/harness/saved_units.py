@@ -16,6 +16,7 @@ from pcbench import files
 from pcbench.harness import work
 from pcbench.harness.blocks import Block, Unit
 from pcbench.harness.costs import Passes
+from pcbench.limits.tables import check_table
 from pcbench.results.conditions import Condition, slug
 
 _CONDITION = {
@@ -46,6 +47,8 @@ _UNIT = {
     "after": pa.list_(pa.field("element", pa.string())),
     "detail": pa.string(),
 }
+_ROW = 2000
+"""The bytes that a unit takes as a Python object."""
 _SCHEMA = pa.schema({**_UNIT, **_PASSES, **_CONDITION, **_BLOCK}, metadata={"pcbench_units_version": "1"})
 
 
@@ -94,8 +97,10 @@ def read_units(path: Path) -> tuple[Unit, ...]:
 
     Raises:
         ValueError: The table has other columns.
+        DataError: It would take more memory than allowed.
         ArrowException: The file is damaged.
     """
+    check_table(path, path, row_bytes=_ROW)
     with pq.ParquetFile(path) as file:
         table = file.read()
     if not table.schema.equals(_SCHEMA, check_metadata=True):

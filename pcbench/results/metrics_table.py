@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pcbench import files
 from pcbench.errors import DataError
 from pcbench.escaping import csv_cell, from_csv_cell
+from pcbench.limits.tables import check_table
 from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import METRICS_COLUMNS, Column
 
@@ -21,6 +22,9 @@ _VERSION_KEY = b"pcbench_metrics_version"
 
 _PANDAS_TYPES = {"string": "str", "bool": "boolean", "int8": "Int8", "int64": "Int64", "double": "float64"}
 """The types of columns as pandas calls them; a change would change the bytes of `metrics.parquet`."""
+
+_ROW = 200
+"""The bytes that a row takes beside its cells while the types of columns are changed."""
 
 _SUBSET_NOTE = " (subset, not comparable)"
 
@@ -100,6 +104,7 @@ def write_metrics_parquet(table: pd.DataFrame, path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    check_table(path, path, row_bytes=_ROW)
     made = pq.read_table(path)
     version = (made.schema.metadata or {}).get(_VERSION_KEY, b"none").decode()
     if version != str(METRICS_VERSION):

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError, first_line
+from pcbench.limits.tables import check_table, check_texts
 from pcbench.limits.text import parse_json
 
 ENDING = ".part"
@@ -85,14 +86,18 @@ def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = Non
         raise PartError(f"{path}: is the part of another unit ({header.get('unit')}, not {unit})")
     try:
         end = int(header["table"])
+        check_table(body[:end], path, kept=True)
         # A part is small: threads would take longer to begin than it takes to read.
         table = pq.ParquetFile(pa.BufferReader(body[:end])).read(use_threads=False)
+        check_texts(table, path, end)
         held: dict[str, bytes] = {}
         for name, size in header["files"].items():
             held[name] = body[end : end + size]
             end += size
         if schema is not None:
             table = table.cast(schema)
+    except DataError as error:
+        raise PartError(str(error)) from error
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise PartError(f"{path}: cannot be read ({first_line(error)})") from error
     return Part(table, str(header["machine"]), held)

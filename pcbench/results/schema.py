@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from pcbench import files
 from pcbench.errors import DataError, first_line
+from pcbench.limits.bounds import file_size
+from pcbench.limits.tables import check_table, check_texts
 from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import (
     ANSWERS_COLUMNS,
@@ -180,12 +182,16 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
             names = _former_names(int(version)) if former else {name: name for name in TABLES[what].names}
             if sorted(stored.names) != sorted(names):
                 raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
+            wanted = [name for name, today in names.items() if today in schema.names]
+            # Each column that a former version does not have is made of eight bytes a row.
+            check_table(path, path, wanted, row_bytes=8 * (len(schema.names) - len(wanted)), kept=True)
             table = file.read(
-                columns=[name for name, today in names.items() if today in schema.names],
+                columns=wanted,
                 use_threads=file.metadata.num_rows > SMALL,
             )
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
+    check_texts(table, path, file_size(path))
     table = table.rename_columns([names[name] for name in table.column_names])
     _check_names(table, path)
     for name in schema.names:

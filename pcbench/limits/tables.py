@@ -1,0 +1,201 @@
+"""What reading columns of a Parquet file would take, found out before a value is unpacked.
+
+Runs of equal values take a few bytes for any number of rows, a text that stands once in a dictionary may stand in
+every row, and a footer may claim anything. So the headers of all pages are followed (`pcbench.limits.pages`), and
+texts are counted by their indices before they are written out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pcbench.errors import DataError
+from pcbench.limits.bounds import TEXT_GROWTH, allowed, check, check_count, memory_limit
+from pcbench.limits.pages import DICTIONARY_ENCODINGS, PREFIX_ENCODING, pages
+
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
+"""Bytes of memory that a value of each kind takes; of a text, beside its letters."""
+_ENTRY = 16
+"""Bytes that an entry of a dictionary takes while it is read, beside its letters."""
+_MOST_PAGES = 200_000
+"""A real file has a page for each megabyte, or for each 20,000 values."""
+_ENDING = 8
+"""A file ends in the length of its footer and four letters."""
+_BATCH = 100_000
+
+
+def check_table(
+    source: Path | bytes,
+    place: Path | str,
+    columns: Sequence[str] | None = None,
+    groups: Sequence[int] | None = None,
+    *,
+    row_bytes: int = 0,
+    kept: bool = False,
+) -> None:
+    """Refuse a Parquet file of which reading some columns would take more memory than allowed.
+
+    Args:
+        source: The file, or its content.
+        place: What it is called in messages.
+        columns: The columns, or fields of columns (``"image.path"``), that will be read; None means all.
+        groups: The row groups that will be read; None means all.
+        row_bytes: What the caller will make of each row takes so many bytes more.
+        kept: Whether texts that the file has in a dictionary stay in one; `check_texts` counts these afterwards.
+
+    Raises:
+        DataError: It would take more; or the file's pages are damaged.
+        ArrowException, OSError: The file cannot be read as Parquet.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+        file = cast("BinaryIO", stream)
+        size = file.seek(0, io.SEEK_END)
+        _check_footer(file, size, place)
+        file.seek(0)
+        with pq.ParquetFile(cast("Any", file)) as table:
+            most = allowed(size)
+            chosen = range(table.metadata.num_row_groups) if groups is None else groups
+            rows = sum(table.metadata.row_group(group).num_rows for group in chosen)
+            if groups is None:
+                rows = max(rows, table.metadata.num_rows)
+            check(place, f"the {rows:,} rows that it claims would take", rows * (1 + row_bytes), most)
+            needed = _all_needed(file, table, columns, chosen, place)
+            check_count(place, "pages", sum(one.pages for one in needed), _MOST_PAGES)
+            plain = rows * row_bytes + sum(one.plain for one in needed)
+            check(place, "its columns would take", plain, most)
+            spelled = [one for one in needed if not (kept and one.kept)]
+            if plain + sum(one.texts for one in spelled) > most:
+                plain += sum(_spelled(source, one, chosen) for one in spelled)
+                check(place, "the texts in its columns would take", plain, most)
+
+
+def check_texts(table: pa.Table, place: Path | str, size: int) -> None:
+    """Refuse a table whose dictionaries hold texts that would take more than allowed once each stands in its row.
+
+    Args:
+        table: A table that `check_table` let pass with `kept`.
+        place: What its file is called in messages.
+        size: The file's size, bytes.
+
+    Raises:
+        DataError: They would take more.
+    """
+    columns = [cast("Any", column) for column in table.columns]
+    held = [column for column in columns if pa.types.is_dictionary(column.type)]
+    texts = [column for column in held if column.type.value_type in (pa.string(), pa.binary(), pa.large_string())]
+    needed = sum(_letters(chunk) for column in texts for chunk in column.chunks)
+    check(place, "the texts in its columns would take", needed, allowed(size))
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """What the values of one column would take."""
+
+    path: str
+    """The column, with the fields down to its values."""
+    pages: int
+    """How many pages it has."""
+    plain: int
+    """Bytes of memory, with each text of a dictionary counted once."""
+    texts: int
+    """The most bytes that its texts can take once each stands in its row."""
+    counted: bool
+    """Whether counting the indices tells how many they really take."""
+    kept: bool
+    """Whether its texts stay in a dictionary when it is read."""
+
+
+def _check_footer(file: BinaryIO, size: int, place: Path | str) -> None:
+    file.seek(max(size - _ENDING, 0))
+    length = int.from_bytes(file.read(_ENDING)[:4], "little")
+    if length <= size:  # else it is damaged, which the reader says
+        check(place, "the list of its columns would take", length * TEXT_GROWTH, memory_limit())
+
+
+def _leaves(table: pq.ParquetFile, columns: Sequence[str] | None) -> Iterator[int]:
+    """Yield the numbers of the columns of values that are read."""
+    schema = cast("Any", table.schema)
+    for number in range(len(schema)):
+        path = str(schema.column(number).path)
+        if columns is None or any(path == name or path.startswith(f"{name}.") for name in columns):
+            yield number
+
+
+def _all_needed(
+    file: BinaryIO, table: pq.ParquetFile, columns: Sequence[str] | None, groups: Sequence[int], place: Path | str
+) -> list[_Needed]:
+    try:
+        return [_needed(file, table, leaf, groups) for leaf in _leaves(table, columns)]
+    except ValueError as error:  # a `PageError`, or of a place before the file's begin
+        raise DataError(f"{place}: is a damaged Parquet file ({error}); fetch or make it again") from error
+
+
+def _needed(file: BinaryIO, table: pq.ParquetFile, leaf: int, groups: Sequence[int]) -> _Needed:
+    column: Any = cast("Any", table.schema).column(leaf)
+    text = column.physical_type == "BYTE_ARRAY"
+    width = int(column.length) if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS[column.physical_type]
+    count = plain = texts = 0
+    counted = True
+    for group in groups:
+        chunk: Any = table.metadata.row_group(group).column(leaf)
+        dictionary = 0
+        for page in pages(file, _start(chunk), _start(chunk) + chunk.total_compressed_size, chunk.num_values):
+            count += 1
+            plain += page.unpacked + page.values * (_ENTRY if page.dictionary else width)
+            if page.dictionary:
+                dictionary = max(dictionary, page.unpacked)
+            elif text and page.encoding in DICTIONARY_ENCODINGS:
+                texts += page.values * dictionary
+            elif text and page.encoding == PREFIX_ENCODING:
+                texts += page.values * page.unpacked
+                counted = False
+            if count > _MOST_PAGES:
+                break
+    return _Needed(str(column.path), count, plain, texts, counted, _is_kept(table, column))
+
+
+def _start(chunk: Any) -> int:
+    """Return where the first page of a column chunk begins."""
+    first, dictionary = chunk.data_page_offset, chunk.dictionary_page_offset
+    return dictionary if dictionary is not None and 0 < dictionary < first else first
+
+
+def _is_kept(table: pq.ParquetFile, column: Any) -> bool:
+    """Return whether the texts of a column stay in a dictionary when it is read."""
+    schema = table.schema_arrow
+    return column.path in schema.names and pa.types.is_dictionary(cast("Any", schema.field(column.path)).type)
+
+
+def _spelled(source: Path | bytes, one: _Needed, groups: Sequence[int]) -> int:
+    """Return how many bytes the texts of a column take once each stands in its row."""
+    if one.texts == 0 or not one.counted:
+        return one.texts
+    opened = pa.BufferReader(source) if isinstance(source, bytes) else source
+    found = 0
+    with pq.ParquetFile(opened, read_dictionary=[one.path]) as table:
+        for batch in table.iter_batches(_BATCH, row_groups=list(groups), columns=[one.path]):
+            found += _letters(_values(batch.column(0)))
+    return found
+
+
+def _values(array: Any) -> Any:
+    """Return the values inside lists and structs."""
+    while not pa.types.is_dictionary(array.type):
+        array = array.field(0) if pa.types.is_struct(array.type) else array.flatten()
+    return array
+
+
+def _letters(array: Any) -> int:
+    """Return how many bytes the texts of an array with a dictionary take once each stands in its row."""
+    lengths = cast("Any", pc).binary_length(array.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
+    indices = array.indices.drop_null().to_numpy()
+    return int(lengths.astype(np.int64)[indices].sum()) if len(indices) else 0
