@@ -91,6 +91,23 @@ def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> 
     return (labels.long() + offset) % classes
 
 
+def eligible_images(predictions: Tensor, labels: Tensor, targets: Tensor | None) -> Tensor:
+    """Return over which images success is a rate, bool, shaped like `predictions`.
+
+    Args:
+        predictions: What the clean images are taken for, (S, images).
+        labels: Their classes, (images,).
+        targets: The classes to reach, (images,); None for an untargeted attack.
+
+    Returns:
+        Untargeted: the images that are right. Targeted: those not at their target, unless the target is their label;
+        to reach that is no success.
+    """
+    if targets is None:
+        return predictions == labels
+    return (predictions != targets) & (labels != targets)
+
+
 def check_classes(labels: Tensor, classes: int) -> None:
     """Refuse labels that the classifier does not know.
 

@@ -76,8 +76,8 @@ class Sweep:
     targets: NDArray[np.int64] | None
     """The classes to reach, (N,), int64; None for an untargeted attack."""
     eligible: NDArray[np.bool_]
-    """Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted attack, not at their
-    target from the start."""
+    """Images over which success is a rate, (N,), bool: correct from the start, or, for a targeted attack, neither at
+    their target from the start nor of it."""
     columns: Mapping[str, NDArray[Any]]
     """Arrays (E, N) by the names of columns of outcomes (`pcbench.results.columns` says what each means). What is about
     the scored image is of the adversarial image found at this or the smallest smaller budget, else of the attack's

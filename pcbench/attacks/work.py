@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter, Task
-from pcbench.attacks.classify import Judge, classify
+from pcbench.attacks.classify import Judge, classify, eligible_images
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.descent import GradientDescent, linear_reach
 from pcbench.attacks.ledger import Ledger, ScoredBatch, distances, positions
@@ -59,7 +59,9 @@ class Work:
 
     def run(self, *, keep_images: bool) -> Ledger:
         """Work through the queue and return all outcomes."""
-        eligible = ~self._reached(self.clean.prediction, self.classes)
+        eligible = eligible_images(
+            self.clean.prediction, self.labels, self.classes if self.definition.targeted else None
+        )
         kept = self.images if keep_images else None
         ledger = Ledger(self.clean, eligible.cpu().numpy(), len(self.epsilons), kept)
         to_attack = positions(eligible.any(dim=0))

@@ -51,8 +51,8 @@ class CellOutcomes:
     success_within: Booleans
     """Whether it reached its goal at this ε or a smaller one."""
     counted: Booleans
-    """Whether a rate of success is over the image: it was right (or, under a targeted attack, not at its target)
-    before."""
+    """Whether a rate of success is over the image: it was right before (or, under a targeted attack, neither
+    at its target nor of it)."""
     perturbation: npt.NDArray[np.float32]
     """How far the scored image lies from the clean one in the attack's norm; NaN where there is not an attack.
     """

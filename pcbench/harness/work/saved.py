@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcbench.attacks.classify import Judge, check_classes, check_images, classify
+from pcbench.attacks.classify import Judge, check_classes, check_images, classify, eligible_images
 from pcbench.attacks.ledger import Ledger, ScoredBatch, distances
 from pcbench.attacks.sweep import Sweep, as_sweeps
 from pcbench.errors import RunError
@@ -56,8 +56,8 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
         batch_size: How many at a time.
 
     Returns:
-        One sweep for each timestep of the judge. Its eligible images are those that this judge gets right (or, for
-        targeted attacks, does not see as their target) when clean; an image broken at a smaller budget stays broken.
+        One sweep for each timestep of the judge, over the images that are eligible by this judge's answers; an image
+        broken at a smaller budget stays broken.
 
     Raises:
         UsageError: The judge has too few classes.
@@ -68,8 +68,7 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
     classes = adversarials.labels if adversarials.targets is None else adversarials.targets
     scores = classify(judge, clean, adversarials.labels, batch_size)
     check_classes(classes, scores.classes)
-    at_class = scores.prediction == classes
-    eligible = at_class if adversarials.targets is None else ~at_class
+    eligible = eligible_images(scores.prediction, adversarials.labels, adversarials.targets)
     ledger = Ledger(scores, eligible.cpu().numpy(), len(adversarials.epsilons))
     indices: NDArray[np.intp] = np.arange(len(adversarials.ids))
     for budget in range(len(adversarials.epsilons)):
