@@ -126,8 +126,11 @@ class Workspace:
         files.remove_folder(self.folder / _PARTS)
 
     def note_failure(self, reason: str | None) -> None:
-        """Note why the work ended, for those who ask for its state; None takes the note back."""
-        if reason is not None and self.folder.is_dir():
+        """Note why the work ended, for those who ask for its state; None takes the note back.
+
+        A folder without a marker is no longer that of work: its run is finished, and only its removal failed.
+        """
+        if reason is not None and (self.folder / MARKER).is_file():
             # A disk that is full must not hide the error that is noted.
             with contextlib.suppress(WriteError):
                 write_json(self.folder / FAILURE, {"reason": reason, "written": time.time()})

@@ -53,7 +53,8 @@ def test_what_is_killed_while_it_recovers_ends_with_the_same_bytes(laboratory: A
 @pytest.mark.parametrize("scenario", ["run", "again"])
 def test_a_step_that_fails_is_told_in_one_line_and_the_same_command_goes_on(laboratory: Any, scenario: str) -> None:
     points = laboratory.points(scenario)
-    steps = [number for number, point in enumerate(points) if point.startswith("before")][3 :: EVERY[scenario] // 4]
+    before = [number for number, point in enumerate(points) if point.startswith("before")]
+    steps = [*before[3 :: EVERY[scenario] // 4], points.index("before rmdir run.partial")]
     codes = (kills.ERRORS[index % len(kills.ERRORS)] for index in range(len(steps)))
     found = {points[number]: laboratory.fail(scenario, number, code) for number, code in zip(steps, codes, strict=True)}
     assert len(found) >= 3
