@@ -6,6 +6,8 @@ it, which is for the owner of the run alone.
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,6 +21,14 @@ from pcbench.harness.request import RunOptions
 from pcbench.options import chosen, command_line, declared, is_placeholder, with_places
 
 _SECONDS = 10
+_PATH = re.compile(
+    r"(?:file:/+|(?<![\w./:\\])(?:[A-Za-z]:[/\\]|/)|(?<=\w:)/)(?=[^\s/])"  # where an absolute path begins
+    r"(?:[^/\\\n'\":;,]+[/\\]+)*"  # its folders, spaces in their names included
+    r"(?P<name>(?<=[/\\])[^/\\\n'\"]+(?=['\"])|[^/\\\s:;,'\")]*)"
+)
+_NODE = re.compile(r"\bnode \S+ \([\da-f.:]+\)")
+_SHORTEST = 3
+"""A user or host whose name is shorter is not looked for: it stands in other words."""
 _HEAD = "# Where this run was made and where its files were. Do not publish it.\n"
 
 
@@ -45,6 +55,32 @@ def locations_text(options: RunOptions) -> str:
         if known[name].place is not None and not is_placeholder(value)
     }
     return _HEAD + tomli_w.dumps({"host": socket.gethostname(), "folder": str(Path.cwd()), "options": places})
+
+
+def without_places(text: str, options: RunOptions) -> str:
+    """Return a text, such as the reason of a failure, without folders, user and host: a manifest is published.
+
+    Args:
+        text: In one line; files that it names keep their last part, and those in a folder of images their ids.
+        options: The values of all options, which say where things are.
+    """
+    places: set[str] = set()
+
+    def noted(place: str) -> str:
+        places.add(place.rstrip("/\\"))
+        return place
+
+    with_places(RunOptions, options, noted)
+    for place in sorted(places, key=len, reverse=True):
+        if "/" in place or "\\" in place:
+            text = re.sub(re.escape(place) + r"[/\\]*", "", text)
+    text = _NODE.sub("another node", _PATH.sub(lambda match: match["name"], text))
+    names = {socket.gethostname(): "<host>", Path.home().name: "<user>"}
+    names |= {os.environ[name]: "<user>" for name in ("USER", "LOGNAME", "USERNAME") if name in os.environ}
+    for name, word in names.items():
+        if len(name) >= _SHORTEST and name != "root":
+            text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", word, text)
+    return text
 
 
 def revision(folder: Path) -> dict[str, str | bool] | None:

@@ -21,7 +21,7 @@ from pcbench.harness.context import Inputs, Job
 from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.finish import Completion, finish, is_current, remake
-from pcbench.harness.origin import locations_text, origin
+from pcbench.harness.origin import locations_text, origin, without_places
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.recognition import ask, is_recognised, refuse_unreadable
@@ -202,12 +202,17 @@ def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Laz
             started=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 1),
             waited=waited,
-            failures=listener.failures,
+            failures=[(unit, _published(failure, request)) for unit, failure in listener.failures],
             origin=origin(request),
             locations=locations_text(request),
         )
         finished = ending.finish(plan, workspace, measured)
     return ending.reported(finished)
+
+
+def _published(failure: Failure, request: RunOptions) -> Failure:
+    """Return a failure as the manifest names it."""
+    return dataclasses.replace(failure, reason=without_places(failure.reason, request))
 
 
 def _do(
