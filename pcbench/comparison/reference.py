@@ -21,6 +21,8 @@ from pcbench.catalog import Definition, PathName
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError
 from pcbench.files import try_folder, write
+from pcbench.limits.arrays import read_arrays
+from pcbench.limits.bounds import allowed, check, file_size
 from pcbench.limits.text import parse_json
 from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
@@ -98,13 +100,15 @@ def read_reference(path: Path) -> Reference:
     if not path.is_file():
         raise UsageError(f"{path}: the file does not exist; make a reference with pcbench freeze RUN --out {path}")
     try:
-        # Opened here, because NumPy leaves a truncated archive open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            text = archive["header"].tobytes()
-            _check_version(path, text)
-            header = _Header.model_validate_json(text)
-            spec = read_spec(header.spec)
-            suites = tuple(_suite_scores(suite, archive[f"suite_{index}"]) for index, suite in enumerate(header.suites))
+        arrays = read_arrays(path)
+        text = arrays["header"].tobytes()
+        _check_version(path, text)
+        header = _Header.model_validate_json(text)
+        spec = read_spec(header.spec)
+        packed = [arrays[f"suite_{index}"] for index in range(len(header.suites))]
+        # Each byte holds eight answers, and each answer takes a byte.
+        check(path, "its answers would take", 8 * sum(one.nbytes for one in packed), allowed(file_size(path)))
+        suites = tuple(map(_suite_scores, header.suites, packed))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
         raise DataError(f"{path}: is not a reference, or is damaged ({reason}); freeze a run again") from error

@@ -25,6 +25,8 @@ from pcbench.data.listing import class_folders, is_hidden, list_images
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore, FileStore, ImageStore
 from pcbench.errors import DataError, UnknownNameError
+from pcbench.limits.arrays import open_array
+from pcbench.limits.bounds import memory_limit
 
 Severities = Mapping[str, Sequence[int]]
 """The severities of each corruption, by its name."""
@@ -285,7 +287,7 @@ def _open_arrays(suite: str, layout: PublishedLayout, path: Path, corruptions: S
     missing = [f"{name}.npy" for name in (*corruptions, "labels") if not (path / f"{name}.npy").is_file()]
     if missing:
         raise DataError(f"{path}: these files are missing: {', '.join(missing)}; fetch them, or name fewer corruptions")
-    labels = _load_array(path / "labels.npy")
+    labels = _load_array(path / "labels.npy", memory_limit())
     times = max(len(severities) for severities in corruptions.values())
     count = len(labels) // times if labels.ndim == 1 else 0
     if count == 0 or labels.tobytes() != np.tile(labels[:count], times).tobytes():
@@ -311,8 +313,8 @@ def _open_arrays(suite: str, layout: PublishedLayout, path: Path, corruptions: S
     return _Found(suite, corruptions, images, conditions, None)
 
 
-def _load_array(path: Path) -> NDArray[np.uint8]:
+def _load_array(path: Path, most: int | None = None) -> NDArray[np.uint8]:
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return open_array(path, most)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: is not an array that can be read ({error}); fetch it again") from error

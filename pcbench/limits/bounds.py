@@ -16,8 +16,8 @@ SIZE_VARIABLE = "PCBENCH_READ_GB"
 DEFAULT_GIGABYTES = 0.25
 GROWTH = 32
 """How many times its size on the disk a file may grow in memory: tables of real runs grow up to 20 times."""
-TEXT_GROWTH, CSV_GROWTH, ARCHIVE_GROWTH = 16, 4, 8
-"""The memory that a byte of JSON or TOML, of CSV, or of a list of an archive's members can take, in bytes."""
+TEXT_GROWTH, CSV_GROWTH = 16, 10
+"""The memory that a byte of JSON or TOML, or of CSV, can take, in bytes."""
 
 
 def gigabytes(variable: str, default: float) -> int:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
+from zipfile import BadZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -17,8 +18,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
-from pcbench.errors import UsageError, WeightsError, first_line
+from pcbench.errors import DataError, UsageError, WeightsError, first_line
 from pcbench.files import file_sha256, write
+from pcbench.limits.tensors import check_checkpoint, check_safetensors
 
 StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
@@ -54,7 +56,10 @@ def read_weights(path: Path) -> StateDict:
         raise WeightsError(f"{path}: there is no such weights file")
     if path.suffix == ".safetensors":
         try:
+            check_safetensors(path)
             return load_file(path)
+        except DataError as error:
+            raise WeightsError(str(error)) from None
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: is not a readable safetensors file ({error})") from None
     return _read_checkpoint(path)
@@ -65,10 +70,13 @@ def _read_checkpoint(path: Path) -> StateDict:
         with warnings.catch_warnings():
             # PyTorch warns of pickles that it did not write, before it refuses what it cannot read safely.
             warnings.simplefilter("ignore", UserWarning)
+            check_checkpoint(path)
             held: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except DataError as error:
+        raise WeightsError(str(error)) from None
     except pickle.UnpicklingError:
         raise WeightsError(f"{path}: is refused, because reading it could run code; save the tensors alone") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, BadZipFile) as error:
         problem = first_line(error)
         raise WeightsError(f"{path}: is not a readable checkpoint ({problem})") from None
     for wrapper in _WRAPPERS:

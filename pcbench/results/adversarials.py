@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pcbench.errors import DataError
+from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
 from pcbench.norms import NormName, norm_named
 from pcbench.results.conditions import Condition
@@ -128,6 +129,7 @@ def _former(metadata: dict[str, str]) -> dict[str, Any]:
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     open_file: Any = safe_open  # safetensors leaves the types of what it gives open
     try:
+        check_safetensors(path)
         with open_file(path, framework="pt") as opened:
             return opened.metadata() or {}, {name: opened.get_tensor(name) for name in opened.offset_keys()}
     except (OSError, SafetensorError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import pyarrow.parquet as pq
 from pcbench import files
 from pcbench.errors import DataError
 from pcbench.escaping import csv_cell, from_csv_cell
+from pcbench.limits.bounds import CSV_GROWTH, check_count
 from pcbench.limits.tables import check_table
+from pcbench.limits.text import read_bytes
 from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import METRICS_COLUMNS, Column
 
@@ -25,6 +28,9 @@ _PANDAS_TYPES = {"string": "str", "bool": "boolean", "int8": "Int8", "int64": "I
 
 _ROW = 200
 """The bytes that a row takes beside its cells while the types of columns are changed."""
+
+_CELLS = 1000
+"""The largest number of cells in a line of CSV: pandas makes a column of each."""
 
 _SUBSET_NOTE = " (subset, not comparable)"
 
@@ -117,7 +123,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # Only an empty field is an empty field: a model may be called "None".
-    table = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    content = read_bytes(path, CSV_GROWTH)
+    check_count(path, "cells in a line", max((line.count(b",") for line in content.splitlines()), default=0), _CELLS)
+    table = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
     return _with_texts(table, from_csv_cell)
 
 

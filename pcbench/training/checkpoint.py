@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from pcbench.errors import UsageError, WeightsError
+from pcbench.errors import DataError, UsageError, WeightsError
 from pcbench.files import write
+from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
 from pcbench.training.settings import TrainingSettings
 
@@ -81,9 +82,10 @@ def load_checkpoint(
         UsageError: It belongs to another training; the message names the first difference.
     """
     try:
+        check_safetensors(path)
         header, tensors = _read(path)
         progress, held, saved = (parse_json(header[key], path) for key in ("progress", "optimizer", "identity"))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (DataError, SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); delete it to start again") from None
     _check_identity(path, saved, json.loads(json.dumps(identity)))
     targets = _learned(learner)

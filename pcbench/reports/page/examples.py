@@ -75,5 +75,5 @@ def read_examples(run_folder: Path) -> tuple[Example, ...]:
 
 def data_uri(run_folder: Path, picture: Picture) -> str:
     """Return a picture as a data URI."""
-    content = (run_folder / "examples" / picture.file).read_bytes()
+    content = read_bytes(run_folder / "examples" / picture.file)
     return "data:image/png;base64," + base64.b64encode(content).decode()

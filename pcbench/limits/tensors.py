@@ -1,0 +1,51 @@
+"""Files of tensors: what their headers claim, before a library reads them.
+
+A tensor takes as much memory as bytes in the file, so weights of several gigabytes are read where the file really is
+that large. What can be larger than the file is a header, and what an archive packs.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from pcbench.limits.bounds import TEXT_GROWTH, allowed, check, check_count, file_size, memory_limit
+
+_LENGTH = 8
+"""The bytes at a safetensors file's begin that say how long its header is."""
+_PACKED_GROWTH = 2
+"""How many times a checkpoint's size its tensors may take: PyTorch does not pack them."""
+_MOST_MEMBERS = 100_000
+
+
+def check_safetensors(path: Path) -> None:
+    """Refuse a safetensors file whose header is too long to be parsed.
+
+    The library itself compares the header, and the size of every tensor, with the file.
+
+    Raises:
+        DataError: It is.
+        OSError: The file cannot be read.
+    """
+    size = file_size(path)
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH), "little")
+    if length <= size:  # else it is damaged, which the library says
+        check(path, "its header would take", length * TEXT_GROWTH, memory_limit())
+
+
+def check_checkpoint(path: Path) -> None:
+    """Refuse a PyTorch checkpoint (a ZIP archive) that would unpack to more than allowed.
+
+    Raises:
+        DataError: It would.
+        OSError, ValueError, BadZipFile: The archive is damaged.
+    """
+    size = file_size(path)
+    if not zipfile.is_zipfile(path):
+        return  # the older form holds tensors as they are, behind a pickle of the same file
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    check_count(path, "members", len(members), _MOST_MEMBERS)
+    unpacked = sum(member.file_size for member in members)
+    check(path, "its members would take", unpacked, allowed(size, _PACKED_GROWTH))
