@@ -22,6 +22,9 @@ def merge_command(
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Merge without the units that failed; tables say what is missing.")
     ] = False,
+    allow_changed: Annotated[
+        bool, typer.Option("--allow-changed", help="Merge shards whose files were changed; the run says so.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Merge again where the run is there already.")] = False,
 ) -> None:
     """Make the run of all its shards: the one that a single process would have made, to the byte.
@@ -31,5 +34,12 @@ def merge_command(
     from pcbench.cli.run_table import print_summary
     from pcbench.harness.merge import merge
 
-    made = merge(folders or [], out, mixed_machines=mixed_machines, allow_missing=allow_missing, again=again)
+    made = merge(
+        folders or [],
+        out,
+        mixed_machines=mixed_machines,
+        allow_missing=allow_missing,
+        allow_changed=allow_changed,
+        again=again,
+    )
     print_summary(made)

@@ -56,6 +56,8 @@ class Completion:
     """The command and its origin, as the manifest holds them."""
     locations: str
     """What `locations.toml` says."""
+    marks: Sequence[str] = ()
+    """Notes that mark the run, because what it is made of was changed."""
 
 
 def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
@@ -101,7 +103,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
         "growth": None if growth is None else dataclasses.asdict(growth),
         "skipped": None if skipped is None else dataclasses.asdict(skipped),
         "missing": lost,
-        "notes": [note for note in (*sentences, *_notes(plan, parts, lost)) if note is not None],
+        "notes": [note for note in (*measured.marks, *sentences, *_notes(plan, parts, lost)) if note is not None],
     }
     return workspace.finish(content)
 

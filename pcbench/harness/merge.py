@@ -38,6 +38,7 @@ def merge(
     *,
     mixed_machines: bool = False,
     allow_missing: bool = False,
+    allow_changed: bool = False,
     again: bool = False,
 ) -> Run:
     """Make the run of all its shards.
@@ -47,6 +48,7 @@ def merge(
         out: The run's folder. Where none is given, results/runs/MODEL-SUITES-KEY.
         mixed_machines: Merge parts that were made on different kinds of CPU or GPU; the results say so.
         allow_missing: Merge although some units of the shards failed; tables say what is missing.
+        allow_changed: Merge although files of shards were changed since they were made; a note of the run says so.
         again: Merge again where the run is there already.
 
     Returns:
@@ -54,11 +56,12 @@ def merge(
 
     Raises:
         UsageError: Shards are missing, under way, given twice, of different runs, or of different machines.
+        DataError: A file of a shard was changed or is missing, or a link leads out of its folder.
         RunError: Units of a shard failed, or a part is damaged.
     """
     given = [shards] if isinstance(shards, str | PathLike) else list(shards)
     found = find_shards([Path(folder) for folder in given])
-    merged = checked(found, mixed_machines=mixed_machines, allow_missing=allow_missing)
+    merged = checked(found, mixed_machines=mixed_machines, allow_missing=allow_missing, allow_changed=allow_changed)
     folder = DEFAULT_FOLDER / merged.plan.spec.name() if out is None else Path(out)
     final = fitting_place(real_path(folder))
     with hold(final, shlex.join(sys.argv)):
@@ -93,6 +96,7 @@ def _completion(merged: Merged) -> Completion:
         failures=[(unit, Failure(reason)) for unit, reason in merged.failures],
         origin={**origin, "merged": [_about(each) for each in shards]},
         locations=merged.locations,
+        marks=merged.marks,
     )
 
 

@@ -17,6 +17,7 @@ from pcbench.harness.shares import shares
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.limits.text import read_text
 from pcbench.results.directory import LOCATIONS
+from pcbench.results.integrity import changed_sentence, changes, refuse_links_out
 from pcbench.results.parts import Part, PartError
 from pcbench.results.run_spec import differences
 from pcbench.results.shard import PLAN_FOLDER, Shard, open_shard
@@ -37,6 +38,8 @@ class Merged:
     """The units that no shard could do, each with the reason."""
     holders: Mapping[str, Shard]
     """The shard that has the part of a unit, by the unit's path."""
+    marks: tuple[str, ...] = ()
+    """What marks the run, because it is made of shards that were changed."""
 
     def read_part(self, unit: str) -> Part:
         """Read the part of the unit of this path.
@@ -60,21 +63,27 @@ class Merged:
             return "# The shards do not say where they were made.\n"
 
 
-def checked(found: Sequence[ShardFolder], *, mixed_machines: bool, allow_missing: bool) -> Merged:
+def checked(
+    found: Sequence[ShardFolder], *, mixed_machines: bool, allow_missing: bool, allow_changed: bool = False
+) -> Merged:
     """Return the parts of all shards, once everything that can be wrong with them was looked for.
 
     Args:
         found: The shards' folders.
         mixed_machines: Accept parts of different kinds of machines.
         allow_missing: Accept that units of the shards failed.
+        allow_changed: Accept that files of shards were changed since they were made, where they can be read.
 
     Raises:
         UsageError: Shards are missing, under way, given twice, of different runs, or of different machines.
-        DataError: A manifest or the saved plan is damaged.
+        DataError: A manifest or the saved plan is damaged, a file was changed, or a link leads out of a shard's folder.
         RunError: Units failed.
     """
     _refuse_under_way(found)
-    opened = sorted((open_shard(one.folder, verify=False) for one in found if one.is_finished), key=_order)
+    finished = [one.folder for one in found if one.is_finished]
+    for folder in finished:
+        refuse_links_out(folder)
+    opened = sorted((open_shard(folder, verify=False) for folder in finished), key=_order)
     if not opened:
         raise UsageError(f"none of {len(found)} shards is finished; the commands that made them continue them")
     _refuse_twice(opened)
@@ -87,7 +96,25 @@ def checked(found: Sequence[ShardFolder], *, mixed_machines: bool, allow_missing
         raise _failed(failures)
     if not mixed_machines:
         _refuse_mixed(opened)
-    return Merged(tuple(opened), plan, tuple(failures), holders)
+    return Merged(tuple(opened), plan, tuple(failures), holders, _marks(opened, allow_changed=allow_changed))
+
+
+def _marks(opened: Sequence[Shard], *, allow_changed: bool) -> tuple[str, ...]:
+    """Return the note that marks a run made of changed shards; none where all files are as they were.
+
+    Raises:
+        DataError: A file is missing or was changed, and that is not accepted.
+    """
+    found: list[str] = []
+    for shard in opened:
+        changed = changes(shard.folder, shard.manifest["files"])
+        if changed and not allow_changed:
+            raise DataError(
+                f"{shard.folder}: {changed[0]} since the run; run shard {shard.number} of {shard.of} again with "
+                "again=True, or merge all the same with allow_changed=True, which marks the run"
+            )
+        found += (f"{what} in shard {shard.number} of {shard.of}" for what in changed)
+    return (changed_sentence(found),) if found else ()
 
 
 def _order(shard: Shard) -> tuple[int, int]:

@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import forking
+import pyarrow as pa
 import pytest
 
 import pcbench
+from pcbench.cli.main import main
 from pcbench.errors import DataError, HeldError, PcbenchError, RunError, UsageError
-from pcbench.files import Point, watched
+from pcbench.files import Point, file_sha256, watched
 from pcbench.harness.engines import local
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
 from pcbench.harness.saved_plan import write_plan
 from pcbench.harness.start import run
-from pcbench.results.directory import Run, open_run
+from pcbench.results.directory import Run, changed_notes, open_run
 from pcbench.results.lock import hold
 from pcbench.results.parts import read_part, write_part
 from pcbench.results.shard import Shard, open_shard
@@ -281,7 +283,8 @@ def test_other_machines_need_a_word_and_are_noted(own: Path, whole: Run, tmp_pat
         file = folder / "parts" / f"{path}.part"
         part = read_part(file, key=shard.key, unit=path)
         write_part(file, type(part)(part.table, "another kind", part.files), key=shard.key, unit=path)
-    rewritten(folder, lambda manifest: manifest.update(machines={"another kind": len(shard.parts)}))
+    hashes = {name: file_sha256(folder / name) for name in shard.manifest["files"]}
+    rewritten(folder, lambda manifest: manifest.update(machines={"another kind": len(shard.parts)}, files=hashes))
     found = refusal(own, tmp_path / "run")
     assert "different kinds of machines (another kind: shard 2, " in found
     merged = pcbench.merge(own, tmp_path / "run", mixed_machines=True)
@@ -321,6 +324,48 @@ def test_a_damaged_part_is_named_with_its_shard(own: Path, tmp_path: Path, damag
         path.unlink()
     found = refusal(own, tmp_path / "run", DataError)
     assert "run shard 2 of 4 again with again=True" in found
+
+
+def test_a_changed_part_is_named_and_allowing_it_marks_the_run(own: Path, whole: Run, tmp_path: Path) -> None:
+    # The part is whole in itself, so that only the shard's manifest knows that it is another one.
+    folder = folder_of(own, 3)
+    shard = open_shard(folder)
+    path = next(path for path in shard.parts if path.startswith("scores/"))
+    file = folder / "parts" / f"{path}.part"
+    part = read_part(file, key=shard.key, unit=path)
+    wrong = part.table.set_column(
+        part.table.schema.get_field_index("correct"), "correct", pa.array([False] * len(part.table))
+    )
+    write_part(file, type(part)(wrong, part.machine, part.files), key=shard.key, unit=path)
+    said = f"parts/{path}.part was changed"
+    found = refusal(own, tmp_path / "run", DataError)
+    assert f"shard-003-of-004: {said} since the run" in found
+    assert "run shard 3 of 4 again with again=True, or merge all the same with allow_changed=True" in found
+    with pytest.raises(SystemExit):
+        main(["merge", str(own), "--out", str(tmp_path / "run"), "--allow-changed"])
+    merged = open_run(tmp_path / "run")
+    assert changed_notes(merged) == [f"CHANGED since the run: {said} in shard 3 of 4; these numbers are not the run's"]
+    assert merged.manifest["files"]["metrics.csv"] != whole.manifest["files"]["metrics.csv"]
+
+
+@pytest.mark.parametrize("name", ["plan/plan.json", "plan/run_spec.json"])
+def test_a_changed_plan_of_a_shard_is_named(own: Path, tmp_path: Path, name: str) -> None:
+    path = folder_of(own, 1) / name
+    path.write_text(path.read_text() + "\n")
+    assert f"shard-001-of-004: {name} was changed" in refusal(own, tmp_path / "run", DataError)
+    merged = pcbench.merge(own, tmp_path / "run", allow_changed=True)
+    assert changed_notes(merged)
+
+
+@pytest.mark.parametrize("name", ["shard.json", "locations.toml", "parts/scores", "more"])
+def test_links_out_of_a_shard_are_not_followed(own: Path, tmp_path: Path, name: str) -> None:
+    path = folder_of(own, 2) / name
+    if path.exists():
+        path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    for allowed in (False, True):
+        found = refusal(own, tmp_path / "run", DataError, allow_changed=allowed)
+        assert f"{path}: is a link that leads out" in found
 
 
 def test_a_shard_without_parts_that_it_lists_not_is_refused(own: Path, tmp_path: Path) -> None:
