@@ -23,6 +23,7 @@ from pcbench.network.backbone import (
 )
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
+from pcbench.network.function_probe import check_function
 from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, logits_of, refuse_scripted, unwrapped
@@ -142,15 +143,16 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
             raise ConfigurationError(
                 f"{configuration.source}: the backbone cannot run on {shape}: {named(error)}"
             ) from error
-    _check_outputs(configuration, drives, logits, expected)
+        _check_outputs(configuration, drives, logits, expected)
+        if not check_function(type(cut.module).__name__, lambda images: logits_of(cut.module(images)), _two(probe)):
+            raise _differs(configuration)
     return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]
 
 
 def _loses_gradient(cut: Backbone, probe: Tensor) -> bool:
     """Return whether tracing has changed the gradient, and say so in one line."""
-    # A second image, for where the first one's gradient vanishes anyway.
-    other = torch.randn(probe.shape, generator=torch.Generator().manual_seed(0)).to(probe)
-    if not isinstance(cut, TracedBackbone) or same_gradient(cut.module, cut, (probe, other)):
+    # The second image is for where the gradient at the first one vanishes anyway.
+    if not isinstance(cut, TracedBackbone) or same_gradient(cut.module, cut, list(_two(probe)[:, None])):
         return False
     logger.warning(
         "%s says itself what its gradient is (an autograd.Function, no_grad, detach or a gradient hook), which a trace "
@@ -158,6 +160,11 @@ def _loses_gradient(cut: Backbone, probe: Tensor) -> bool:
         type(cut.module).__name__,
     )
     return True
+
+
+def _two(probe: Tensor) -> Tensor:
+    """Return the probe image and one of noise."""
+    return torch.cat([probe, torch.randn(probe.shape, generator=torch.Generator().manual_seed(0)).to(probe)])
 
 
 def _same(logits: Any, expected: Any) -> bool:
@@ -183,7 +190,11 @@ def _check_outputs(configuration: NetworkConfiguration, drives: dict[int, Any], 
     if not isinstance(logits, Tensor) or logits.dim() != 2:
         raise ConfigurationError(f"{configuration.source}: the backbone does not give logits (batch, classes)")
     if not _same(logits, expected):
-        raise ConfigurationError(f"{configuration.source}: the backbone answers the same image differently each time")
+        raise _differs(configuration)
+
+
+def _differs(configuration: NetworkConfiguration) -> ConfigurationError:
+    return ConfigurationError(f"{configuration.source}: the backbone answers the same image differently each time")
 
 
 def _predictors(configuration: NetworkConfiguration, shapes: Sequence[Shape]) -> list[nn.Module]:

@@ -1,0 +1,145 @@
+"""Oracle: what each network is made of: whether its answer to an image is a function of that image is known."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pcbench
+from pcbench import models
+from pcbench.errors import ConfigurationError, UsageError
+
+
+class Net(nn.Module):
+    """A small network, plain as it stands here."""
+
+    input_size = (3, 8, 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 8)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Do something to the images."""
+        return images
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits."""
+        return self.conv(self.changed(images)).flatten(1)
+
+
+class BatchMean(Net):
+    """Takes the mean of the batch off."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Centre."""
+        return images - images.mean(0, keepdim=True)
+
+
+class BatchStatistics(Net):
+    """Has a batch norm that keeps no statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3, track_running_stats=False)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Normalise."""
+        return self.norm(images)
+
+
+class Noisy(Net):
+    """Adds noise."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Add noise."""
+        return images + 0.1 * torch.randn_like(images)
+
+
+class Remembering(Net):
+    """Adds up what it was asked."""
+
+    state: Tensor | float = 0.0
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Add the sum of all former images."""
+        self.state = self.state + images.mean()
+        return images + self.state
+
+
+class OneImageFails(Net):
+    """Cannot take one image."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Fail."""
+        return images if len(images) > 1 else images[1][None]
+
+
+class TwoHeads(Net):
+    """Gives (batch, 2, classes), which looks like two timesteps of two images."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of two heads."""
+        logits = super().forward(images)
+        return torch.stack([logits, -logits], dim=1)
+
+
+class TwoTimesteps(Net):
+    """Gives (2, batch, classes)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of two timesteps."""
+        logits = super().forward(images)
+        return torch.stack([logits, -logits])
+
+
+CONFIGURATION = {"input_size": (3, 8, 8), "pcoders": [{"module": "conv"}]}
+
+
+def built(kind: type[Net]) -> Net:
+    torch.manual_seed(0)
+    return kind().eval()
+
+
+@pytest.mark.parametrize("kind", [BatchMean, BatchStatistics])
+def test_answers_that_depend_on_the_batch_are_refused(kind: type[Net]) -> None:
+    says = rf"^{kind.__name__} answers an image otherwise among other images \(logits differ by [0-9.]+\): .*; use "
+    with pytest.raises(UsageError, match=says):
+        models.load(built(kind))
+    with pytest.raises(UsageError, match=says):
+        pcbench.attack(built(kind), torch.rand(4, 3, 8, 8), [0, 1, 2, 3], "fgsm")
+    with pytest.raises(UsageError, match=says):
+        pcbench.predify(built(kind), CONFIGURATION)
+
+
+@pytest.mark.parametrize("kind", [Noisy, Remembering])
+def test_answers_that_differ_each_time_are_named(kind: type[Net], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "pcbench"):
+        models.load(built(kind))
+    (line,) = caplog.messages
+    assert line.startswith(f"{kind.__name__} answers the same image differently each time")
+    assert "\n" not in line
+    with pytest.raises(ConfigurationError, match="answers the same image differently each time"):
+        pcbench.predify(built(kind), CONFIGURATION)
+
+
+def test_a_network_that_takes_no_single_image_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^OneImageFails fails on one image alone, .*: IndexError") as refused:
+        models.load(built(OneImageFails))
+    assert isinstance(refused.value.__cause__, IndexError)
+
+
+def test_a_second_head_is_not_a_timestep() -> None:
+    with pytest.raises(UsageError, match=r"TwoHeads gives \(1, 2, 5\) for 1 image and \(2, 2, 5\) for 2: not one row"):
+        models.load(built(TwoHeads))
+    assert models.load(built(TwoTimesteps)).timesteps == 1
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_plain_network_is_loaded_without_a_word(kind: torch.dtype, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "pcbench"):
+        models.load(built(Net).to(kind))
+    assert caplog.messages == []
