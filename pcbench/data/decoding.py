@@ -1,7 +1,8 @@
 """Encoded image files: from bytes to a Pillow image, and whether the bytes are whole.
 
 A file is taken or refused by rules of ours, in docs/data.md: its format is one of those below, it has at most 8 bits
-per channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`.
+per channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`, or than a file of its size
+may have.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from pcbench.data.damage import examine
 from pcbench.data.depth import stated_depth
 from pcbench.errors import DamagedImageError, DataError
+from pcbench.limits.bounds import allowed, check, memory_limit, remedy, shown
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI", "SGI", "PCX", "TGA")
 """The formats that are read, as Pillow calls them; the last has no signature and is tried last."""
 MAX_PIXELS = 178_956_970
 """The most pixels that an image file may have, about 0.7 GB once decoded: Pillow's own limit, whatever its setting."""
+_PIXEL_MEMORY = 12
+"""The bytes of memory that a pixel takes while it is decoded, turned into RGB and copied."""
+_PIXELS_PER_BYTE = 40
+"""How many pixels of a large image a byte of its file may hold: photographs have fewer than ten."""
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"})
 # What Pillow raises for bytes that are not an image, are cut short or are corrupt, depending on the format.
 _BROKEN = (
@@ -74,6 +80,7 @@ def decode_image(content: bytes, name: str, *, verified: bool = False) -> Image.
     """
     with _warnings_refused(name):
         image = _open(content, name)
+        _refuse_bomb(content, image, name)
         if not verified:
             _refuse_damage(content, image, name)
         _load(image, name)
@@ -102,6 +109,7 @@ def verify(content: bytes, name: str, *, decode: bool = True) -> ImageFacts:
     """
     with _warnings_refused(name):
         image = _open(content, name)
+        _refuse_bomb(content, image, name)
         width, height = image.size
         if not _refuse_damage(content, image, name) and decode:
             _load(image, name)
@@ -147,15 +155,23 @@ def _open(content: bytes, name: str) -> ImageFile.ImageFile:
     _refuse_depth(content, name)
     image = _opened(content, name)
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    most = max(MAX_PIXELS, memory_limit() // _PIXEL_MEMORY)
+    if width * height > most:
         raise DataError(
-            f"{name}: has {width}x{height} px, {width * height / 1e6:.0f} megapixels; at most {MAX_PIXELS / 1e6:.0f} "
-            "are read, so that memory is bounded: make it smaller"
+            f"{name}: has {width}x{height} px, {width * height / 1e6:.0f} megapixels; at most {most / 1e6:.0f} are "
+            f"read, so that memory is bounded: make it smaller, or {remedy()}"
         )
     refuse_mode(image, name)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _refuse_dark_palette(image, name)
     return image
+
+
+def _refuse_bomb(content: bytes, image: ImageFile.ImageFile, name: str) -> None:
+    """Refuse an image that takes much memory and is of a small file; no photograph is."""
+    size, (width, height) = len(content), image.size
+    what = f"has {width}x{height} px in a file of {shown(size)}, which would take"
+    check(name, what, width * height * _PIXEL_MEMORY, allowed(size, _PIXEL_MEMORY * _PIXELS_PER_BYTE))
 
 
 def _refuse_depth(content: bytes, name: str) -> None:
