@@ -7,8 +7,10 @@ Every error a user can meet is a `PcbenchError`. Its message is one line, in the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 from pcbench.escaping import one_line
 
@@ -19,6 +21,15 @@ _LONGEST = 500
 """How much of another library's message, or of a path, is repeated in one of ours, in letters."""
 
 
+_MOST, _BEGINNING, _END = 2000, 1200, 400
+"""How many letters a message may have, and how many are told of a longer one, which repeats what a file holds."""
+_DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError),
+    *(TypeError, ValueError),
+)
+"""What parsers raise about content that is not as it should be."""
+
+
 class PcbenchError(Exception):
     """The root of all errors that pcbench raises on purpose."""
 
@@ -26,7 +37,8 @@ class PcbenchError(Exception):
 
     def __str__(self) -> str:
         # A name in it may come from a stranger's file, and hold line breaks or what controls a terminal.
-        return one_line(super().__str__())
+        line = one_line(super().__str__())
+        return line if len(line) <= _MOST else f"{line[:_BEGINNING]} … {line[-_END:]}"
 
 
 class UsageError(PcbenchError):
@@ -108,6 +120,38 @@ class HeldError(UsageError):
 
 class DivergenceError(RunError):
     """The representations of a network grow without bound over its timesteps."""
+
+
+@contextmanager
+def damage_refused(
+    path: Path | str, what: str, remedy: str, *more: type[Exception], kind: type[PcbenchError] = DataError
+) -> Generator[None]:
+    """Turn what a parser raises about a file's content into one of our errors.
+
+    Args:
+        path: The file.
+        what: What is wrong with it, in words: "cannot be read as Parquet".
+        remedy: What the user can do.
+        more: Exceptions of the parser's own.
+        kind: Which of our errors.
+    """
+    try:
+        yield
+    except DataError as error:  # what a limit refuses
+        raise error if isinstance(error, kind) else kind(str(error)) from error
+    except (*_DAMAGE, *more) as error:
+        raise kind(f"{path}: {what} ({_why(error)}); {remedy}") from error
+
+
+def _why(error: Exception) -> str:
+    """Return what a parser says: of what does not fit a schema, the first value that does not."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    problems: Any = getattr(error, "errors", None)
+    if not callable(problems):
+        return named(error)
+    first: Any = cast("Any", problems())[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
 
 
 def _likeness(name: str, other: str) -> float:

@@ -105,7 +105,9 @@ class NetworkSettings(Definition):
 
     @model_validator(mode="before")
     @classmethod
-    def _former_name(cls, table: dict[str, Any]) -> dict[str, Any]:
+    def _former_name(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
         names = {"error": "error_weight"} if "error_weight" not in table else {}
         return {names.get(key, key): value for key, value in table.items()}
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import dataclasses
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from pcbench.catalog import Definition, PathName
 from pcbench.comparison.scores import SuiteScores, read_scores
-from pcbench.errors import DataError, UsageError
+from pcbench.errors import DataError, UsageError, damage_refused
 from pcbench.files import try_folder, write
 from pcbench.limits.arrays import read_arrays
 from pcbench.limits.bounds import allowed, check, file_size
@@ -99,7 +99,8 @@ def read_reference(path: Path) -> Reference:
     """
     if not path.is_file():
         raise UsageError(f"{path}: the file does not exist; make a reference with pcbench freeze RUN --out {path}")
-    try:
+    what, remedy = "is not a reference, or is damaged", "freeze a run again"
+    with damage_refused(path, what, remedy, zipfile.BadZipFile, zlib.error):
         arrays = read_arrays(path)
         text = arrays["header"].tobytes()
         _check_version(path, text)
@@ -109,10 +110,7 @@ def read_reference(path: Path) -> Reference:
         # Each byte holds eight answers, and each answer takes a byte.
         check(path, "its answers would take", 8 * sum(one.nbytes for one in packed), allowed(file_size(path)))
         suites = tuple(map(_suite_scores, header.suites, packed))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
-        raise DataError(f"{path}: is not a reference, or is damaged ({reason}); freeze a run again") from error
-    return Reference(header.key, spec, suites)
+        return Reference(header.key, spec, suites)
 
 
 def _check_version(path: Path, text: bytes) -> None:

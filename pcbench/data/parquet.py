@@ -17,7 +17,7 @@ from pcbench.data.labels import UNKNOWN, as_labels
 from pcbench.data.parquet_files import find_files, split_beside
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ParquetStore
-from pcbench.errors import DataError
+from pcbench.errors import DataError, damage_refused
 from pcbench.limits.tables import check_table
 from pcbench.limits.text import parse_json
 
@@ -58,9 +58,10 @@ def open_parquet(text: str, preprocessing: Preprocessing, split: str) -> ImageSo
         for group in range(file.num_row_groups):
             starts.append(len(labels))
             groups.append((number, group))
-            table = file.read_row_group(group, columns=[label, f"{image}.path"])
-            labels += table.column(label).to_pylist()
-            paths += [None if cell is None else cell["path"] for cell in table.column(image).to_pylist()]
+            with damage_refused(path, f"row group {group} cannot be read", "fetch it again", pa.ArrowException):
+                table = file.read_row_group(group, columns=[label, f"{image}.path"])
+                labels += table.column(label).to_pylist()
+                paths += [None if cell is None else cell["path"] for cell in table.column(image).to_pylist()]
     labelled = None if any(entry not in (None, UNKNOWN) for entry in labels) else _labelled_beside(files)
     if None in labels:
         raise DataError(f"{text}: row {labels.index(None)} has no label{'' if labelled is None else f'; {labelled}'}")
@@ -109,11 +110,9 @@ def _text_of(files: Sequence[Path]) -> Path:
 
 def _open(path: Path, columns: Sequence[str] = ()) -> pq.ParquetFile:
     """Open a file whose rows, and some of whose columns, may be read."""
-    try:
+    with damage_refused(path, "is not a Parquet file, or a truncated one", "fetch it again", pa.ArrowException):
         check_table(path, path, columns, row_bytes=_ROW)
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is not a Parquet file, or a truncated one ({error})") from error
 
 
 def _image_column(path: Path, schema: pa.Schema) -> str:
@@ -136,7 +135,7 @@ def _field_names(struct: Any) -> set[str]:
 
 
 def _is_label(schema: pa.Schema, name: str) -> bool:
-    return name in schema.names and pa.types.is_integer(cast("Any", schema.field(name)).type)
+    return schema.names.count(name) == 1 and pa.types.is_integer(cast("Any", schema.field(name)).type)
 
 
 def _label_column(files: Sequence[Path], schema: pa.Schema) -> str:
@@ -146,6 +145,8 @@ def _label_column(files: Sequence[Path], schema: pa.Schema) -> str:
     labelled = _labelled_beside(files)
     remedy = "" if labelled is None else f"; {labelled}"
     other = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
+    if other is not None and schema.names.count(other) > 1:
+        raise DataError(f"{files[0]}: has several columns {other!r}; keep one of them")
     if other is not None:
         kind = cast("Any", schema.field(other)).type
         raise DataError(f"{files[0]}: the column {other!r} holds {kind}; give class numbers as integers{remedy}")

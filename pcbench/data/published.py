@@ -24,7 +24,7 @@ from pcbench.data.layout import PublishedLayout
 from pcbench.data.listing import class_folders, is_hidden, list_images
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore, FileStore, ImageStore
-from pcbench.errors import DataError, UnknownNameError
+from pcbench.errors import DataError, UnknownNameError, damage_refused
 from pcbench.limits.arrays import open_array
 from pcbench.limits.bounds import memory_limit
 
@@ -314,7 +314,5 @@ def _open_arrays(suite: str, layout: PublishedLayout, path: Path, corruptions: S
 
 
 def _load_array(path: Path, most: int | None = None) -> NDArray[np.uint8]:
-    try:
+    with damage_refused(path, "is not an array that can be read", "fetch it again"):
         return open_array(path, most)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: is not an array that can be read ({error}); fetch it again") from error

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pcbench.errors import DataError
+from pcbench.errors import DataError, damage_refused
 from pcbench.limits.bounds import check, file_size, memory_limit
 from pcbench.limits.tables import check_table
 
@@ -106,13 +106,11 @@ def _stamp(path: Path) -> tuple[int, int]:
 # Two groups: the one being read and the one that a neighbouring batch or worker has just left.
 @lru_cache(maxsize=2)
 def _row_group(path: Path, _stamp: tuple[int, int], number: int, column: str) -> Sequence[bytes | None]:
-    try:
+    with damage_refused(path, f"row group {number} cannot be read", "fetch it again", pa.ArrowException):
         check_table(path, path, [column], [number])
         table = pq.ParquetFile(path).read_row_group(number, columns=[column])
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: row group {number} cannot be read ({error})") from error
-    cells = cast("list[dict[str, bytes | None] | None]", table.column(column).to_pylist())
-    return [None if cell is None else cell["bytes"] for cell in cells]
+        cells = cast("list[dict[str, bytes | None] | None]", table.column(column).to_pylist())
+        return [None if cell is None else cell["bytes"] for cell in cells]
 
 
 @dataclass(frozen=True)

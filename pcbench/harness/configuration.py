@@ -117,7 +117,9 @@ def _locations(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); remove it") from error
-    options: dict[str, Any] = found.get("options", {})
+    options = found.get("options", {})
+    if not isinstance(options, dict):
+        raise DataError(f"{path}: `options` is not a table; remove it")
     return {name: value for name, value in options.items() if name in declared(RunOptions)}
 
 

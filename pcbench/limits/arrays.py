@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -61,7 +62,10 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"an array in the format {version} of NumPy")
-    shape, by_columns, kind = _HEADERS[version](stream)
+    try:
+        shape, by_columns, kind = _HEADERS[version](stream)
+    except TokenError as error:  # of a header that is no expression
+        raise ValueError(f"an array with a damaged header ({error})") from error
     if kind.hasobject or min(shape, default=0) < 0 or len(shape) > _DEEPEST_HEADER:
         raise ValueError(f"an array of {kind} with the shape {shape}")
     return shape, by_columns, kind

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVariableType]
 from torch import Tensor, nn
 
-from pcbench.errors import DataError, UsageError, WeightsError, first_line
+from pcbench.errors import UsageError, WeightsError, damage_refused
 from pcbench.files import file_sha256, write
 from pcbench.limits.tensors import check_checkpoint, check_safetensors
 
@@ -55,30 +55,24 @@ def read_weights(path: Path) -> StateDict:
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file")
     if path.suffix == ".safetensors":
-        try:
+        what, remedy = "is not a readable safetensors file", "fetch it again"
+        with damage_refused(path, what, remedy, SafetensorError, kind=WeightsError):
             check_safetensors(path)
             return load_file(path)
-        except DataError as error:
-            raise WeightsError(str(error)) from None
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{path}: is not a readable safetensors file ({error})") from None
     return _read_checkpoint(path)
 
 
 def _read_checkpoint(path: Path) -> StateDict:
-    try:
-        with warnings.catch_warnings():
-            # PyTorch warns of pickles that it did not write, before it refuses what it cannot read safely.
-            warnings.simplefilter("ignore", UserWarning)
-            check_checkpoint(path)
+    what, remedy = "is not a readable checkpoint", "save the tensors alone, or fetch it again"
+    with damage_refused(path, what, remedy, RuntimeError, BadZipFile, kind=WeightsError), warnings.catch_warnings():
+        # PyTorch warns of pickles that it did not write, before it refuses what it cannot read safely.
+        warnings.simplefilter("ignore", UserWarning)
+        check_checkpoint(path)
+        try:
             held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except DataError as error:
-        raise WeightsError(str(error)) from None
-    except pickle.UnpicklingError:
-        raise WeightsError(f"{path}: is refused, because reading it could run code; save the tensors alone") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, BadZipFile) as error:
-        problem = first_line(error)
-        raise WeightsError(f"{path}: is not a readable checkpoint ({problem})") from None
+        except pickle.UnpicklingError:
+            told = "is refused, because reading it could run code; save the tensors alone"
+            raise WeightsError(f"{path}: {told}") from None
     for wrapper in _WRAPPERS:
         if isinstance(held, Mapping) and wrapper in held:
             held = cast("Mapping[str, Any]", held)[wrapper]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcbench import files
-from pcbench.errors import DataError
+from pcbench.errors import DataError, damage_refused
 from pcbench.escaping import csv_cell, from_csv_cell
 from pcbench.limits.bounds import CSV_GROWTH, check_count
 from pcbench.limits.tables import check_table
@@ -61,22 +61,26 @@ def metrics_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     return typed(pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
 
 
-def typed(table: pd.DataFrame) -> pd.DataFrame:
+def typed(table: pd.DataFrame, name: str = "a table of metrics") -> pd.DataFrame:
     """Return a table of metrics with every column of its own type, however it was read.
+
+    Args:
+        table: The table.
+        name: What it is called in errors.
 
     Raises:
         DataError: A column is missing, foreign, or holds what it cannot hold.
     """
     if list(table.columns) != list(METRICS_COLUMNS):
-        raise DataError(f"a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
+        raise DataError(f"{name}: a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
     try:
         made = table.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
-    except (ValueError, TypeError) as problem:
-        raise DataError(f"a table of metrics with a value of the wrong type ({problem}); run again") from problem
+    except (ValueError, TypeError, OverflowError) as problem:
+        raise DataError(f"{name}: a value is of the wrong type ({problem}); run again") from problem
     for column in IN_PATHS:
         fault = fault_among(made[column].dropna().unique())
         if fault is not None:
-            raise DataError(f"a table of metrics whose column {column} {fault}; run again")
+            raise DataError(f"{name}: the column {column} {fault}; run again")
     return made
 
 
@@ -135,10 +139,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
     Raises:
         DataError: It is missing, damaged, of an unknown version, or has other columns.
     """
-    try:
-        table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; is {path.parent} a finished run?") from None
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path}: cannot be read as a table ({problem})") from problem
-    return typed(table)
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file; is {path.parent} a finished run?")
+    with damage_refused(path, "cannot be read as a table of metrics", "run again", pa.ArrowException):
+        return typed(_read_parquet(path) if path.suffix == ".parquet" else _read_csv(path), str(path))

@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcbench import files
-from pcbench.errors import DataError, first_line
+from pcbench.errors import DataError, damage_refused
 from pcbench.limits.tables import check_table, check_texts
 from pcbench.limits.text import parse_json
 
 ENDING = ".part"
+_REMEDY = "delete it, and it is computed again"
 _FORMAT = "pcbench part 1"
 
 
@@ -84,7 +85,7 @@ def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = Non
         raise PartError(f"{path}: is a part of another run (key {header.get('key')}, not {key})")
     if header.get("unit") != unit:
         raise PartError(f"{path}: is the part of another unit ({header.get('unit')}, not {unit})")
-    try:
+    with damage_refused(path, "cannot be read", _REMEDY, pa.ArrowException, kind=PartError):
         end = int(header["table"])
         check_table(body[:end], path, kept=True)
         # A part is small: threads would take longer to begin than it takes to read.
@@ -96,11 +97,7 @@ def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = Non
             end += size
         if schema is not None:
             table = table.cast(schema)
-    except DataError as error:
-        raise PartError(str(error)) from error
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise PartError(f"{path}: cannot be read ({first_line(error)})") from error
-    return Part(table, str(header["machine"]), held)
+        return Part(table, str(header["machine"]), held)
 
 
 def part_machine(path: Path) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pcbench import files
-from pcbench.errors import DataError, first_line
+from pcbench.errors import DataError, damage_refused
 from pcbench.limits.bounds import file_size
 from pcbench.limits.tables import check_table, check_texts
 from pcbench.names import IN_PATHS, fault_among
@@ -170,7 +170,7 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
     schema = TABLES[what] if columns is None else _part_of(TABLES[what], columns)
     key = _version_key(what)
     known = (schema.metadata or {})[key.encode()].decode()
-    try:
+    with damage_refused(path, "cannot be read as Parquet", "run it again", pa.ArrowException):
         with pq.ParquetFile(path) as file:
             stored = file.schema_arrow
             version = (stored.metadata or {}).get(key.encode(), b"none").decode()
@@ -189,17 +189,17 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
                 columns=wanted,
                 use_threads=file.metadata.num_rows > SMALL,
             )
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet ({first_line(error)})") from error
-    check_texts(table, path, file_size(path))
-    table = table.rename_columns([names[name] for name in table.column_names])
-    _check_names(table, path)
-    for name in schema.names:
-        if name not in table.column_names:
-            kind: Any = cast("Any", schema.field(name)).type
-            empty = cast("Any", pa.nulls)(table.num_rows, kind)
-            table = table.append_column(name, empty)
-    return table.select(schema.names).cast(schema)
+        check_texts(table, path, file_size(path))
+        table = table.rename_columns([names[name] for name in table.column_names])
+        _check_names(table, path)
+        for name in schema.names:
+            if name not in table.column_names:
+                kind: Any = cast("Any", schema.field(name)).type
+                empty = cast("Any", pa.nulls)(table.num_rows, kind)
+                table = table.append_column(name, empty)
+        made = table.select(schema.names).cast(schema)
+        made.validate(full=True)
+    return made
 
 
 def _check_names(table: pa.Table, path: Path) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn, optim
 
-from pcbench.errors import DataError, UsageError, WeightsError
+from pcbench.errors import UsageError, WeightsError, damage_refused
 from pcbench.files import write
 from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
@@ -81,18 +81,17 @@ def load_checkpoint(
         WeightsError: The file is damaged, or is not a checkpoint.
         UsageError: It belongs to another training; the message names the first difference.
     """
-    try:
+    what, remedy = "cannot be read as a checkpoint", "delete it to start again"
+    with damage_refused(path, what, remedy, SafetensorError, RuntimeError, kind=WeightsError):
         check_safetensors(path)
         header, tensors = _read(path)
         progress, held, saved = (parse_json(header[key], path) for key in ("progress", "optimizer", "identity"))
-    except (DataError, SafetensorError, OSError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); delete it to start again") from None
-    _check_identity(path, saved, json.loads(json.dumps(identity)))
-    targets = _learned(learner)
-    for name, tensor in targets.items():
-        tensor.data.copy_(tensors[_MODEL + name])
-    optimizer.load_state_dict({"state": _optimizer_state(tensors, held["plain"]), "param_groups": held["groups"]})
-    return Progress(**progress)
+        _check_identity(path, saved, json.loads(json.dumps(identity)))
+        targets = _learned(learner)
+        for name, tensor in targets.items():
+            tensor.data.copy_(tensors[_MODEL + name])
+        optimizer.load_state_dict({"state": _optimizer_state(tensors, held["plain"]), "param_groups": held["groups"]})
+        return Progress(**progress)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
