@@ -11,6 +11,7 @@ from simulated_runs import write_run
 
 from pcbench.files import file_sha256
 from pcbench.results.directory import MANIFEST, Run, open_run
+from pcbench.results.integrity import sealed
 from pcbench.results.metrics_table import write_metrics
 
 HTML = (
@@ -54,7 +55,7 @@ def poisoned_run(folder: Path, number: int = 0) -> Run:
         "machine": {"system": POISON},
     }
     content["files"] = {name: file_sha256(folder / name) for name in content["files"]}
-    (folder / MANIFEST).write_text(json.dumps(content))
+    (folder / MANIFEST).write_text(json.dumps(sealed(content)))
     return open_run(folder)
 
 

@@ -16,7 +16,7 @@ from pcbench.harness.shard_folders import ShardFolder, array_list
 from pcbench.harness.shares import shares
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.limits.text import read_text
-from pcbench.results.directory import LOCATIONS
+from pcbench.results.directory import LOCATIONS, SHARD_MANIFEST
 from pcbench.results.integrity import changed_sentence, changes, refuse_links_out
 from pcbench.results.parts import Part, PartError
 from pcbench.results.run_spec import differences
@@ -107,7 +107,7 @@ def _marks(opened: Sequence[Shard], *, allow_changed: bool) -> tuple[str, ...]:
     """
     found: list[str] = []
     for shard in opened:
-        changed = changes(shard.folder, shard.manifest["files"])
+        changed = changes(shard.folder, shard.manifest, SHARD_MANIFEST)
         if changed and not allow_changed:
             raise DataError(
                 f"{shard.folder}: {changed[0]} since the run; run shard {shard.number} of {shard.of} again with "

@@ -28,7 +28,7 @@ from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.limits.text import read_json
-from pcbench.results.integrity import CHANGED, changed_sentence, changes, refuse_links_out
+from pcbench.results.integrity import CHANGED, changed_sentence, changes, refuse_links_out, sealed
 from pcbench.results.manifest import fault
 from pcbench.results.run_spec import RunSpec, read_spec
 from pcbench.results.schema import joined, read_outcomes, read_table
@@ -130,7 +130,7 @@ def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any], name
         **content,
         "files": hashes,
     }
-    write_json(folder / name, table)
+    write_json(folder / name, sealed(table))
 
 
 @public()
@@ -160,7 +160,7 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
         return Run(folder, *read_manifest(folder, verify=verify))
     spec, manifest = read_manifest(folder, verify=False)
     refuse_links_out(folder)
-    found = changes(folder, manifest["files"])
+    found = changes(folder, manifest, MANIFEST)
     notes = [*manifest.get("notes", []), *([changed_sentence(found)] if found else [])]
     return Run(folder, spec, {**manifest, "notes": notes})
 
@@ -195,12 +195,11 @@ def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) ->
         if reason is not None:
             raise DataError(f"{folder / name}: damaged ({reason}); run it again with again=True")
         spec = read_spec(manifest["spec"])
-        hashes: dict[str, str] = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder / name}: damaged ({type(error).__name__}); run it again with again=True") from error
     if verify:
         refuse_links_out(folder)
-        found = changes(folder, hashes)
+        found = changes(folder, manifest, name)
         if found:
             raise DataError(f"{folder}: {found[0]} since the run; run it again with again=True{_ways_on(name)}")
     return spec, manifest

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pcbench import files
 from pcbench.errors import DataError
@@ -17,6 +20,8 @@ _READ_WHOLE = (
 )
 """Patterns of which every file is read: one that was added would count."""
 _SHOWN = 3
+SEAL = "manifest_sha256"
+"""The field of a manifest that holds the hash of all its others."""
 CHANGED = "CHANGED"
 """How the note begins that marks a changed run."""
 
@@ -37,17 +42,31 @@ def refuse_links_out(folder: Path) -> None:
                 raise DataError(f"{path}: is a link that leads out of the run's folder; put the file itself there")
 
 
-def changes(folder: Path, hashes: Mapping[str, str]) -> list[str]:
+def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest with a hash of itself, by which `changes` sees that it was changed."""
+    # The hash is of what will be read: numbers as keys, for one, are texts there.
+    return {**manifest, SEAL: _own_hash(json.loads(json.dumps(manifest)))}
+
+
+def changes(folder: Path, manifest: Mapping[str, Any], name: str) -> list[str]:
     """Return what is not as it was when a run ended, in words: files that are missing, changed or added.
 
     Args:
         folder: The run's folder.
-        hashes: The SHA-256 of each file, by its path in the folder.
+        manifest: Its manifest, with the SHA-256 of each file; that of a former version has none of itself.
+        name: The name of the manifest.
 
     Raises:
         DataError: A path leads out of the folder.
     """
-    return [*_changed(folder, hashes), *(f"{name} was added" for name in _added(folder, hashes))]
+    hashes: Mapping[str, str] = manifest["files"]
+    own = [f"{name} was changed"] if manifest.get(SEAL, _own_hash(manifest)) != _own_hash(manifest) else []
+    return [*own, *_changed(folder, hashes), *(f"{added} was added" for added in _added(folder, hashes))]
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    counted = {name: value for name, value in manifest.items() if name != SEAL}
+    return hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
 
 
 def changed_sentence(found: list[str]) -> str:

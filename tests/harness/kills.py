@@ -54,7 +54,7 @@ MAY_FAIL = ("unlink run.lock", "unlink run.holder.json", "run.partial/progress.j
 # The steps that try out whether the place can be written: where they fail, this is wrong use.
 TRIALS = (".trial-", "run.holder.json", "mkdir run.partial")
 # What a manifest says of time.
-TIMES = ("started", "seconds", "waited_for_images")
+TIMES = ("started", "seconds", "waited_for_images", "manifest_sha256")
 # What was done before a command is given, and the command.
 SCENARIOS: dict[str, tuple[Sequence[Any], Any]] = {
     "run": ((), Task()),

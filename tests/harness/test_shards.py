@@ -26,6 +26,7 @@ from pcbench.harness.request import request_from
 from pcbench.harness.saved_plan import write_plan
 from pcbench.harness.start import run
 from pcbench.results.directory import Run, changed_notes, open_run
+from pcbench.results.integrity import sealed
 from pcbench.results.lock import hold
 from pcbench.results.parts import read_part, write_part
 from pcbench.results.shard import Shard, open_shard
@@ -89,11 +90,11 @@ def folder_of(shards: Path, number: int, of: int = OF) -> Path:
 
 
 def rewritten(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a shard's manifest."""
+    """Change a shard's manifest, as if it had been written so."""
     path = folder / "shard.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    path.write_text(json.dumps(manifest))
+    path.write_text(json.dumps(sealed(manifest)))
 
 
 def refusal(shards: object, out: Path, error: type[PcbenchError] = UsageError, **options: Any) -> str:

@@ -46,6 +46,16 @@ def remove(folder: Path) -> None:
     (folder / "outcomes/made-c/fog-3.parquet").unlink()
 
 
+def drop_a_note(folder: Path) -> None:
+    path = folder / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), "notes": []}))
+
+
+def change_the_seed(folder: Path) -> None:
+    path = folder / MANIFEST
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+
+
 def add(folder: Path) -> None:
     shutil.copy(folder / "outcomes/made-c/fog-3.parquet", folder / "outcomes/made-c/fog-4.parquet")
 
@@ -56,6 +66,8 @@ def add(folder: Path) -> None:
         (cut, "metrics.csv was changed"),
         (remove, "outcomes/made-c/fog-3.parquet is missing"),
         (add, "outcomes/made-c/fog-4.parquet was added"),
+        (drop_a_note, "manifest.json was changed"),
+        (change_the_seed, "manifest.json was changed"),
     ],
 )
 def test_what_was_changed_is_named_and_allowing_it_marks_the_run(
