@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pcbench.errors import ConfigurationError, PcbenchError, UsageError, named
 from pcbench.models.sizes import stated_size
-from pcbench.network.function_probe import check_function
+from pcbench.network.function_probe import check_function, smaller
 from pcbench.network.own_modules import computed_in, logits_of
 
 logger = logging.getLogger("pcbench")
@@ -62,7 +62,7 @@ def _ask_again(module: nn.Module, name: str, like: Tensor) -> None:
     # A network that draws random numbers goes on with those that it would have drawn.
     with torch.no_grad(), torch.random.fork_rng():
         images = torch.rand(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
-        if not check_function(name, lambda asked: logits_of(module(asked)), images):
+        if not check_function(name, lambda asked: logits_of(module(asked)), smaller(module, images)):
             logger.warning(
                 "%s answers the same image differently each time (dropout, noise, or a state that it keeps): its "
                 "numbers are those of one draw",

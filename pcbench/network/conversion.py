@@ -23,7 +23,7 @@ from pcbench.network.backbone import (
 )
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
-from pcbench.network.function_probe import check_function
+from pcbench.network.function_probe import check_function, smaller
 from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, logits_of, refuse_scripted, unwrapped
@@ -131,7 +131,8 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
             cut = cut_backbone(backbone, paths)
             expected = logits_of(cut.module(probe.clone()))
             drives, logits = cut.observe(probe.clone())
-            if not _same(logits, expected) or _loses_gradient(cut, probe):
+            images = smaller(cut.module, _two(probe))
+            if not _same(logits, expected) or _loses_gradient(cut, images):
                 # Its code depends on the order of its steps, or says itself what its gradient is; hooks keep both.
                 cut = HookedBackbone(backbone, paths)
                 drives, logits = cut.observe(probe.clone())
@@ -144,15 +145,15 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
                 f"{configuration.source}: the backbone cannot run on {shape}: {named(error)}"
             ) from error
         _check_outputs(configuration, drives, logits, expected)
-        if not check_function(type(cut.module).__name__, lambda images: logits_of(cut.module(images)), _two(probe)):
+        if not check_function(type(cut.module).__name__, lambda asked: logits_of(cut.module(asked)), images):
             raise _differs(configuration)
     return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]
 
 
-def _loses_gradient(cut: Backbone, probe: Tensor) -> bool:
+def _loses_gradient(cut: Backbone, images: Tensor) -> bool:
     """Return whether tracing has changed the gradient, and say so in one line."""
     # The second image is for where the gradient at the first one vanishes anyway.
-    if not isinstance(cut, TracedBackbone) or same_gradient(cut.module, cut, list(_two(probe)[:, None])):
+    if not isinstance(cut, TracedBackbone) or same_gradient(cut.module, cut, list(images[:, None])):
         return False
     logger.warning(
         "%s says itself what its gradient is (an autograd.Function, no_grad, detach or a gradient hook), which a trace "

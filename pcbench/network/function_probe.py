@@ -16,6 +16,9 @@ from pcbench.errors import UsageError, named
 TOLERANCE = 1e-3
 """How far two answers to an image may be apart by rounding, in shares of the largest logit."""
 
+LARGE = 128
+"""From which height or width images are large."""
+
 Ask = Callable[[Tensor], Tensor]
 """Images (batch, channels, height, width) -> logits (..., batch, classes)."""
 
@@ -59,6 +62,22 @@ def check_function(name: str, ask: Ask, images: Tensor) -> bool:
             "would be one of the batch size; use statistics of its own, such as those of batch norms in eval()"
         )
     return True
+
+
+def smaller(ask: Ask, images: Tensor) -> Tensor:
+    """Return every fourth pixel of large images where the network takes these as well, else the images.
+
+    What a network does to its gradient, or makes of a batch, seldom depends on the size, and asking about large images
+    takes seconds.
+    """
+    reduced = images[..., ::4, ::4].contiguous()
+    if min(images.shape[2:]) < LARGE:
+        return images
+    try:
+        ask(reduced)
+    except Exception:  # noqa: BLE001 - whatever a network raises that takes one size alone
+        return images
+    return reduced
 
 
 def _apart(one: Tensor, other: Tensor, rounding: float) -> float:

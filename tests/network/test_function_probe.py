@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import pcbench
 from pcbench import models
 from pcbench.errors import ConfigurationError, UsageError
+from pcbench.network.function_probe import smaller
 
 
 class Net(nn.Module):
@@ -143,3 +144,28 @@ def test_a_plain_network_is_loaded_without_a_word(kind: torch.dtype, caplog: pyt
     with caplog.at_level(logging.INFO, "pcbench"):
         models.load(built(Net).to(kind))
     assert caplog.messages == []
+
+
+class Sized(nn.Module):
+    """Notes the sizes that it is asked about."""
+
+    def __init__(self, *, any_size: bool) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, ...]] = []
+        self.any_size = any_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return three logits."""
+        self.sizes.append(tuple(images.shape[2:]))
+        if not (self.any_size or images.shape[-1] == 160):
+            raise ValueError("images of 160 pixels")
+        return images.mean(dim=3)[:, :, 0]
+
+
+@pytest.mark.parametrize(("any_size", "size"), [(True, 40), (False, 160)])
+def test_large_images_are_made_smaller_where_the_network_takes_them(any_size: bool, size: int) -> None:
+    network = Sized(any_size=any_size)
+    images = torch.rand(2, 3, 160, 160)
+    assert smaller(network, images).shape == (2, 3, size, size)
+    assert network.sizes == [(40, 40)]
+    assert smaller(network, images[..., :100, :100]).shape == (2, 3, 100, 100)
