@@ -23,6 +23,9 @@ from pcbench.arguments import a_word, listed, number, path_text, plain, shown, w
 from pcbench.errors import DataError, DefinitionError, UnknownNameError, UsageError
 from pcbench.limits.text import read_toml
 
+MODEL_PLACE = r"(?P<place>.+\.toml)@.*"
+"""Where the value of an option for a model names a file: a configuration of a network of somebody's own."""
+
 
 @dataclass(frozen=True)
 class Option:

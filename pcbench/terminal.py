@@ -6,14 +6,13 @@ a new title, going back over what was printed.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from pcbench.escaping import one_line, printable
+from pcbench.escaping import printable
 
 
 class Terminal(Console):
@@ -26,11 +25,13 @@ class Terminal(Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options | {"markup": False, "emoji": False, "highlight": False})
+        literal: Any = {"markup": False, "emoji": False, "highlight": False}
+        super().__init__(**options | literal)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a text as Rich prints it."""
-        return super().render_str(printable(text), **options | {"markup": False, "emoji": False})
+        literal: Any = {"markup": False, "emoji": False}
+        return super().render_str(printable(text), **options | literal)
 
 
 def labelled(label: str, text: str) -> Text:
@@ -48,11 +49,3 @@ def bar() -> Progress:
     console = Terminal(stderr=True)
     columns = (column("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)
-
-
-class LogLine(logging.Formatter):
-    """Formats a message of the log as one line."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name is the library's
-        """Return the line."""
-        return one_line(super().formatMessage(record))

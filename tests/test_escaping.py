@@ -13,9 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from pcbench.cli.saying import LogLine
 from pcbench.errors import DefinitionError, UsageError
 from pcbench.escaping import FORMULA, csv_cell, from_csv_cell, latex, markdown, one_line, printable
-from pcbench.terminal import LogLine, Terminal, labelled
+from pcbench.terminal import Terminal, labelled
 
 TEXTS = st.text(st.characters(exclude_categories=[])) | st.text("=+-@\t\r\n'\\`*_{}[]()<>#!|~&$:./w1 \x1b\u202ea")
 ORDINARY = [

@@ -31,7 +31,7 @@ from pcbench.cli.plan import plan_command
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
-from pcbench.cli.saying import say
+from pcbench.cli.saying import LogLine, say
 from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
@@ -184,7 +184,9 @@ def _stopped(stop: BaseException) -> str:
 
 
 def _print_what_can_be_printed() -> None:
-    """Print "?" on a terminal that lacks a letter, such as β."""
+    """Print "?" on a terminal that lacks a letter, such as β, and warnings as one line that shows what they hold."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(LogLine())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -6,8 +6,8 @@ import logging
 import sys
 from collections.abc import Collection
 
+from pcbench.cli.saying import LogLine
 from pcbench.harness.request import RunOptions, request_from
-from pcbench.terminal import LogLine
 
 
 def run_command(options: RunOptions, given: Collection[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
-from pcbench.escaping import printable
+from pcbench.escaping import one_line, printable
 
 
 def say(*lines: str, error: bool = False) -> None:
@@ -16,3 +18,11 @@ def say(*lines: str, error: bool = False) -> None:
     """
     for line in lines:
         typer.echo(printable(line), err=error)
+
+
+class LogLine(logging.Formatter):
+    """Formats a message of the log as one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name is the library's
+        """Return the line."""
+        return one_line(super().formatMessage(record))

@@ -15,7 +15,7 @@ from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.harness.engines.ray_cluster import cluster_address
 from pcbench.network.gradient import GRADIENTS, Gradient
-from pcbench.options import Option, resolved
+from pcbench.options import MODEL_PLACE, Option, resolved
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +31,6 @@ _RUN = "The run"
 _GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
-_TOML = r"(?P<place>.+\.toml)@.*"
 
 
 class RunOptions(TypedDict):
@@ -39,7 +38,14 @@ class RunOptions(TypedDict):
 
     model: Annotated[
         Model,
-        Option("A zoo name or module:function.", _MODEL, "pdigits", flags=("--model", "-m"), place=_TOML, spec="model"),
+        Option(
+            "A zoo name or module:function.",
+            _MODEL,
+            "pdigits",
+            flags=("--model", "-m"),
+            place=MODEL_PLACE,
+            spec="model",
+        ),
     ]
     """In Python also a `torch.nn.Module` that gives logits (batch, classes) or (T + 1, batch, classes) for images in
     [0,1]."""

@@ -98,7 +98,8 @@ def _outcomes_csv(tables: Iterator[pa.Table], path: Path) -> None:
 
 def _csv_table(table: pa.Table) -> pa.Table:
     """Return a table with its texts as they stand in CSV; see `pcbench.escaping.csv_cell`."""
-    for index, field in enumerate(table.schema):
+    fields: list[Any] = list(table.schema)
+    for index, field in enumerate(fields):
         if pa.types.is_string(field.type):
             cells = pc.replace_substring_regex(table.column(index), pattern=FORMULA, replacement=r"'\1")
             table = table.set_column(index, field, cells)
@@ -193,10 +194,10 @@ def model_card(run: Run) -> str:
     results = [
         EvalResult(
             task_type="image-classification",
-            dataset_type=run.spec.data.name,
-            dataset_name=f"{row['suite']} ({run.spec.data.name}, {run.spec.data.split})",
-            metric_type=row["metric"],
-            metric_name=_metric_name(row),
+            dataset_type=printable(run.spec.data.name),
+            dataset_name=printable(f"{row['suite']} ({run.spec.data.name}, {run.spec.data.split})"),
+            metric_type=printable(row["metric"]),
+            metric_name=printable(_metric_name(row)),
             metric_value=round(float(row["value"]), 6),
         )
         for _, row in _headline_rows(metrics).iterrows()

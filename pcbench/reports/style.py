@@ -92,8 +92,7 @@ def style() -> Generator[None]:
 def fix_layout(figure: Figure) -> None:
     """Compute a figure's layout once, not for every format; its texts are shown literally."""
     for text in figure.findobj(Text):
-        if isinstance(text, Text):
-            text.set_text(printable(text.get_text()))
+        text.set_text(printable(text.get_text()))
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
 

@@ -26,6 +26,7 @@ import pyarrow as pa
 from pcbench import files
 from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
+from pcbench.escaping import printable
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.limits.text import read_json
 from pcbench.results.integrity import CHANGED, changed_sentence, changes, refuse_links_out, sealed
@@ -105,7 +106,7 @@ class Run:
 
     def __repr__(self) -> str:
         suites = ", ".join(suite.name for suite in self.spec.suites)
-        return f"Run({self.spec.model['name']} on {suites}, key {self.key}, in {str(self.folder)!r})"
+        return f"Run({printable(str(self.spec.model['name']))} on {suites}, key {self.key}, in {str(self.folder)!r})"
 
 
 def partial_folder(final: Path) -> Path:

@@ -40,7 +40,7 @@ from pcbench.results.environment import versions
 from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
 from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
-from pcbench.training.options import DEVICES, TrainOptions, data_of, folder_of
+from pcbench.training.options import DEVICES, TrainOptions, data_of, file_stem, folder_of, model_name
 from pcbench.training.processes import launch
 from pcbench.training.search import Tuned, search
 from pcbench.training.settings import Stage, TrainingSettings, default_settings
@@ -151,7 +151,7 @@ def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
 def _finished(options: TrainOptions) -> Trained | None:
     """Return what the folder holds, if the same command finished there."""
     path = folder_of(options) / CARD
-    weights = folder_of(options) / f"{_file_name(options['model'])}.safetensors"
+    weights = folder_of(options) / f"{file_stem(options)}.safetensors"
     if not (path.is_file() and weights.is_file()):
         return None
     card = read_json(path)
@@ -281,7 +281,7 @@ def _tune(options: TrainOptions, network: PredictiveNetwork, watcher: Watcher) -
 def _write(
     options: TrainOptions, network: PredictiveNetwork, tuned: Tuned | None, losses: Mapping[str, Any]
 ) -> Trained:
-    path = folder_of(options) / f"{_file_name(options['model'])}.safetensors"
+    path = folder_of(options) / f"{file_stem(options)}.safetensors"
     backbone = network.backbone.module if trains_backbone(options) else None
     sha256 = save_weights(path, backbone=backbone, predictors=list(network.predictors), metadata=_header(options))
     _write_card(options, path, losses, tuned)
@@ -296,14 +296,10 @@ def _write_feedforward(options: TrainOptions, backbone: Tensors | None, losses: 
         raise UsageError(f"{options['model']} is feedforward and its backbone is not one that pcbench trains")
     module = open_backbone(entry.backbone)
     fill(module, backbone, "the training")
-    path = folder_of(options) / f"{_file_name(options['model'])}.safetensors"
+    path = folder_of(options) / f"{file_stem(options)}.safetensors"
     sha256 = save_weights(path, backbone=module, predictors=[], metadata=_header(options))
     _write_card(options, path, losses, None)
     return Trained(path, sha256, None, None, None)
-
-
-def _file_name(model: str) -> str:
-    return model.replace(":", "-")
 
 
 def _metadata(options: TrainOptions) -> dict[str, Any]:
@@ -313,7 +309,7 @@ def _metadata(options: TrainOptions) -> dict[str, Any]:
     source = training_images(options)
     return {
         "made_by": command_of(options),
-        "model": options["model"],
+        "model": model_name(options),
         "seed": str(options["seed"]),
         "data": source.name,
         "data_fingerprint": source.fingerprint(),

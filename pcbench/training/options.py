@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from pcbench.arguments import MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
-from pcbench.options import Option
+from pcbench.options import MODEL_PLACE, Option, with_places
 
 _WHAT = "What is trained"
 _HOW = "How (by default as the model states)"
@@ -28,7 +28,9 @@ LARGEST_TRAINING_SEED = 2**32 - 1
 class TrainOptions(TypedDict):
     """The options of `pcbench train`."""
 
-    model: Annotated[str, Option("A zoo name or module:function.", _WHAT, "pdigits", flags=("--model", "-m"))]
+    model: Annotated[
+        str, Option("A zoo name or module:function.", _WHAT, "pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
+    ]
     data: Annotated[
         str | None, Option("Training images: digits, imagefolder:PATH, parquet:PATH, …", _WHAT, place=SOURCE_PLACE)
     ]
@@ -55,7 +57,9 @@ class TrainOptions(TypedDict):
 class TuneOptions(TypedDict):
     """The options of `pcbench tune`."""
 
-    model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
+    model: Annotated[
+        str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
+    ]
     data: Annotated[str | None, Option("Validation images; by default the model's own.", place=SOURCE_PLACE)]
     method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
     rounds: Annotated[int, Ge(1), Option("Trials of the search, steps of the descent.", default=24)]
@@ -89,12 +93,23 @@ def data_of(options: TrainOptions | TuneOptions) -> str:
     return found
 
 
+def model_name(options: TrainOptions | TuneOptions) -> str:
+    """Return what the trained model is called: a configuration without its folder."""
+    named = with_places(TrainOptions, {"model": options["model"]}, lambda place: Path(place).name)
+    return str(named["model"])
+
+
+def file_stem(options: TrainOptions | TuneOptions) -> str:
+    """Return what the names of a training's files begin with."""
+    return model_name(options).replace(":", "-")
+
+
 def folder_of(options: TrainOptions) -> Path:
     """Return the folder that receives a training."""
-    name = f"train-{options['model'].replace(':', '-')}-seed{options['seed']}"
+    name = f"train-{file_stem(options)}-seed{options['seed']}"
     return _RUNS / name if options["out"] is None else Path(options["out"])
 
 
 def file_of(options: TuneOptions) -> Path:
     """Return the configuration file that a tuning writes."""
-    return _RUNS / f"tune-{options['model'].replace(':', '-')}.toml" if options["out"] is None else Path(options["out"])
+    return _RUNS / f"tune-{file_stem(options)}.toml" if options["out"] is None else Path(options["out"])

@@ -25,6 +25,7 @@ from pcbench.models.zoo import zoo_entry
 from pcbench.network.network import PredictiveNetwork
 from pcbench.options import resolved
 from pcbench.results.environment import versions
+from pcbench.results.metrics_table import csv_frame
 from pcbench.training.job import Trained, Watcher, command_of, preprocessing_of, train
 from pcbench.training.options import TrainOptions
 from pcbench.training.validation import CONDITIONS, noisy_inputs, standard_deviation
@@ -229,7 +230,7 @@ def _write(
     folder: Path, path: Path, study: StudyTable, tables: dict[str, pd.DataFrame], trainings: list[dict[str, Any]]
 ) -> None:
     for name, table in tables.items():
-        write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+        write(folder / f"{name}.csv", csv_frame(table).to_csv(index=False, float_format="%.6g"))
     record = {
         "made_by": f"pcbench study studies/{path.name}",
         "study": study.model_dump(),

@@ -99,7 +99,7 @@ def test_the_card_of_a_model_shows_a_name(run: Run, tmp_path: Path) -> None:
     _, head, body = text.split("---\n", 2)
     assert yaml.safe_load(head)["model-index"][0]["name"] == f"0 {SHOWN}"
     assert f"# Robustness of {markdown(f'0 {POISON}')}\n" in body
-    assert acting(body) == set()
+    assert acting(text) == set()
 
 
 NAMES = ["=HYPERLINK(1)", "+1", "-1", "@a", "\tx", "'=1", "''=1", "'quoted", "", "plain"]

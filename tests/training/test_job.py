@@ -19,7 +19,7 @@ from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
 from pcbench.training import job
 from pcbench.training.job import CARD, command_of, train
-from pcbench.training.options import TrainOptions, folder_of
+from pcbench.training.options import TrainOptions, file_stem, folder_of, model_name
 from pcbench.training.processes import launch
 
 OWN_NETWORK = textwrap.dedent(
@@ -86,6 +86,9 @@ def test_a_card_names_files_without_their_folders_and_leaves_out_where_it_was_ma
     assert command_of(options) == (
         "pcbench train --model pvgg16 --data imagefolder:images --backbone-weights w --seed 0"
     )
+    own = asked(tmp_path, model="/secret/own.toml@torchvision:vgg16", data="digits")
+    assert "secret" not in f"{command_of(own)} {model_name(own)} {file_stem(own)}"
+    assert file_stem(own) == "own.toml@torchvision-vgg16"
 
 
 def test_the_digits_network_is_trained_from_the_start_and_tuned(tmp_path: Path) -> None:

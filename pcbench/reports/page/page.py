@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 from markupsafe import Markup
@@ -78,11 +78,9 @@ def _json(value: Any, **options: Any) -> str:
     return json.dumps(_literally(value), **options)
 
 
-def _literally(value: Any) -> Any:
-    match value:
-        case dict():
-            return {_literal(name): _literally(one) for name, one in value.items()}
-        case list() | tuple():
-            return [_literally(one) for one in value]
-        case _:
-            return _literal(value)
+def _literally(value: object) -> object:
+    if isinstance(value, dict):
+        return {_literal(name): _literally(one) for name, one in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_literally(one) for one in cast("Sequence[object]", value)]
+    return _literal(value)
