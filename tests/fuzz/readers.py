@@ -29,6 +29,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 
 from fuzz.all_readers import READERS  # noqa: E402 - the tests' folder is known only now
 from fuzz.trial import BYTES, SECONDS, Reader, Trial, try_one  # noqa: E402
+from fuzz.unfinished import try_damage  # noqa: E402
 
 _BATCH = 200
 _WALL_SECONDS = 60.0
@@ -160,6 +161,7 @@ def main() -> int:
     """Try the inputs that are asked for; return 1 if one escaped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=2000, help="how many in all")
+    parser.add_argument("--runs", type=int, default=0, help="how many damaged folders of runs and shards")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reader", help="only the readers whose name holds this")
     parser.add_argument("--number", type=int, help="only this input of each")
@@ -177,7 +179,16 @@ def main() -> int:
     print_escapes(rows)
     if asked.number is not None:
         print(*(f"{row.name}: {trial}" for row in rows for trial in row.trials), sep="\n")
-    return int(any(row.count("escape") for row in rows))
+    return int(any(row.count("escape") for row in rows)) | (_try_runs(asked.runs, asked.seed) if asked.runs else 0)
+
+
+def _try_runs(count: int, seed: int) -> int:
+    """Damage folders of runs and shards, and print in what the same calls end."""
+    with tempfile.TemporaryDirectory() as folder:
+        ended, faults = try_damage(Path(folder).resolve(), count, seed)
+    print(f"damaged folders of runs and shards: {', '.join(f'{many} {what}' for what, many in ended.items())}")
+    print(*faults, sep="\n")
+    return int(bool(faults))
 
 
 if __name__ == "__main__":

@@ -224,10 +224,10 @@ def _read_parts(folder: Path) -> None:
 
 READERS = [
     Reader("manifests of runs (JSON)", _made_run, "manifest.json", _read_manifest, weight=2),
-    Reader("tables of a run, sealed", _made_run, "**/*.parquet", _read_run, seal_run, weight=0.5),
-    Reader("checks and examples (JSON)", _made_run, "**/[ci]*.json", _read_side_files, seal_run, weight=0.8),
-    Reader("a run of a former version", _former_run, "**/*.[jpc]*", _read_run, seal_run, weight=0.4),
-    Reader("shards (JSON, parts, plans)", _shards, "**/*", _read_shards, seal_run, weight=0.4),
+    Reader("tables of a run, sealed", _made_run, "**/*.parquet", _read_run, seal_run, weight=0.2),
+    Reader("checks and examples (JSON)", _former_run, "**/[ci]*.json", _read_side_files, seal_run, weight=0.3),
+    Reader("a run of a former version", _former_run, "**/*.[jpc]*", _read_run, seal_run, weight=0.15),
+    Reader("shards (JSON, parts, plans)", _shards, "**/*", _read_shards, seal_run, weight=0.2),
     Reader("saved plans", _plans, "**/*", _read_plans, seal_run, weight=2),
     Reader("holders, progress, failures", _states, "**/*.json", _read_states, weight=1.5),
     Reader("parts", _parts, "*.part", _read_parts, wrong=_part_wrong, weight=1.5),

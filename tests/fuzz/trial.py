@@ -38,6 +38,9 @@ _WRONG: dict[str, mutations.Mutation] = {
 """By a file's ending, what makes one thing in it wrong."""
 
 
+Reading = Callable[[Path], object]
+
+
 @dataclass(frozen=True)
 class Reader:
     """Something that reads files of other people."""
@@ -48,7 +51,7 @@ class Reader:
     """Makes a folder with valid files."""
     targets: str
     """A pattern: one of the files that it matches is made wrong."""
-    read: Callable[[Path], object]
+    read: Reading
     """Reads the folder."""
     seal: Callable[[Path, Path], object] | None = None
     """Lets a checksum that stands elsewhere in the folder agree with the file that was made wrong."""
@@ -94,6 +97,11 @@ def make_input(reader: Reader, folder: Path, choice: Random) -> Path:
     return target
 
 
+def choice_of(reader: Reader, number: int, seed: int) -> Random:
+    """Return where all that an input is made of is drawn from."""
+    return Random(f"{reader.name} {seed} {number}")  # noqa: S311 - not for secrets
+
+
 def try_one(reader: Reader, template: Path, place: Path, number: int, seed: int) -> Trial:
     """Make an input and read it.
 
@@ -106,7 +114,7 @@ def try_one(reader: Reader, template: Path, place: Path, number: int, seed: int)
     """
     folder = place / template.name
     shutil.copytree(template, folder)
-    target = make_input(reader, folder, Random(f"{reader.name} {seed} {number}"))  # noqa: S311 - not for secrets
+    target = make_input(reader, folder, choice_of(reader, number, seed))
     if reader.seal is not None:
         reader.seal(folder, target)
     _forget_peak()
