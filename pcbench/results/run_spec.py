@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from pydantic import field_validator
+
 from pcbench.catalog import Definition, PathName
 from pcbench.network.gradient import Gradient
 from pcbench.results.conditions import slug
@@ -110,6 +112,13 @@ class RunSpec(Definition):
     versions: dict[str, str]
     """Versions of this package (with a hash of the code that makes parts), of Python and of the libraries that this run
     uses."""
+
+    @field_validator("model")
+    @classmethod
+    def _is_named(cls, model: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(model.get("name"), str):
+            raise ValueError("the model has no name")
+        return model
 
     def key(self) -> str:
         """Return twelve hexadecimal digits that differ whenever anything that can change a number does."""

@@ -30,6 +30,7 @@ from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.page import write_page
 from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.directory import Run, foreign_files, open_run
+from pcbench.results.integrity import SEAL
 from pcbench.results.parts import Part, part_machine, read_part, write_part
 from pcbench.results.shard import open_shard
 
@@ -53,29 +54,29 @@ def seal_run(folder: Path, target: Path) -> None:
     for name in ("plan.json", "shard.json", "manifest.json"):  # the inner ones first
         for manifest in folder.rglob(name):
             if target == manifest or _with_hashes(manifest, changed):
-                _seal_plan(manifest)
+                _seal(manifest)
                 changed.append(manifest)
 
 
 def _with_hashes(manifest: Path, changed: list[Path]) -> bool:
     """Write the hashes of changed files into a manifest; return whether it lists one of them."""
     content = json.loads(manifest.read_bytes())
-    hashes = {
-        path.relative_to(manifest.parent).as_posix(): path for path in changed if path.is_relative_to(manifest.parent)
-    }
+    inside = [path for path in changed if path.is_relative_to(manifest.parent) and path.is_file()]
+    hashes = {path.relative_to(manifest.parent).as_posix(): path for path in inside}
     for name in hashes.keys() & content["files"].keys():
         content["files"][name] = hashlib.sha256(hashes[name].read_bytes()).hexdigest()
         manifest.write_text(json.dumps(content), encoding="utf-8")
     return bool(hashes.keys() & content["files"].keys())
 
 
-def _seal_plan(path: Path) -> None:
+def _seal(path: Path) -> None:
+    """Let the hash that a manifest has of itself agree."""
     try:
         content = json.loads(path.read_bytes())
-        sealed = content.pop("sha256", None)
-        if sealed is not None:
-            text = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-            path.write_text(json.dumps({**content, "sha256": text}), encoding="utf-8")
+        for name in {SEAL, "sha256"} & content.keys():
+            counted = {key: value for key, value in content.items() if key != name}
+            content[name] = hashlib.sha256(json.dumps(counted, sort_keys=True).encode()).hexdigest()
+            path.write_text(json.dumps(content), encoding="utf-8")
     except (ValueError, AttributeError, RecursionError):
         pass  # what is wrong cannot be sealed
 
@@ -95,6 +96,7 @@ def _made_run(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_bytes())
     manifest["files"] = {name: digest for name, digest in manifest["files"].items() if (folder / name).is_file()}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    _seal(folder / "manifest.json")
 
 
 def _opened(folder: Path) -> Run:
@@ -223,7 +225,7 @@ def _read_parts(folder: Path) -> None:
 
 
 READERS = [
-    Reader("manifests of runs (JSON)", _made_run, "manifest.json", _read_manifest, weight=2),
+    Reader("manifests of runs (JSON)", _made_run, "manifest.json", _read_manifest, seal_run, weight=2),
     Reader("tables of a run, sealed", _made_run, "**/*.parquet", _read_run, seal_run, weight=0.2),
     Reader("checks and examples (JSON)", _former_run, "**/[ci]*.json", _read_side_files, seal_run, weight=0.3),
     Reader("a run of a former version", _former_run, "**/*.[jpc]*", _read_run, seal_run, weight=0.15),

@@ -122,7 +122,7 @@ def try_one(reader: Reader, template: Path, place: Path, number: int, seed: int)
     with _writes() as written:
         ended, told = _ending(lambda: reader.read(folder), target)
     seconds, memory = time.process_time() - began, max(_memory("VmHWM") - before, 0)
-    outside = [path for path in written if not Path(path).absolute().is_relative_to(place)]
+    outside = [path for path in written if not Path(path).is_relative_to(place)]
     if outside:
         ended, told = "escape", f"wrote {outside[0]!r}, outside of its folder"
     elif memory > BYTES:
@@ -199,10 +199,14 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
         if (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            _Watch.found.append(os.fsdecode(arguments[0]))
+            _Watch.found.append(_absolute(arguments[0]))
     elif event in _CHANGES:
         places = [one for one in arguments if isinstance(one, str | bytes | os.PathLike)]
-        _Watch.found.extend(os.fsdecode(one) for one in places)
+        _Watch.found.extend(map(_absolute, places))
+
+
+def _absolute(path: str | bytes | os.PathLike[str]) -> str:
+    return str(Path(os.fsdecode(path)).absolute())  # the folder that it is relative to may change
 
 
 @contextlib.contextmanager
