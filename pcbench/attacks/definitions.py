@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -107,9 +107,10 @@ class NetworkSettings(Definition):
     @classmethod
     def _former_name(cls, table: Any) -> Any:
         if not isinstance(table, dict):
-            return table
+            return table  # which is refused
+        settings = cast("dict[str, Any]", table)
         names = {"error": "error_weight"} if "error_weight" not in table else {}
-        return {names.get(key, key): value for key, value in table.items()}
+        return {names.get(key, key): value for key, value in settings.items()}
 
 
 class AttackHeader(SuiteHeader):

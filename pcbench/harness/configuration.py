@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pcbench.data.cifar import ARCHIVES
 from pcbench.data.names import source_names
@@ -120,7 +120,8 @@ def _locations(path: Path) -> dict[str, Any]:
     options = found.get("options", {})
     if not isinstance(options, dict):
         raise DataError(f"{path}: `options` is not a table; remove it")
-    return {name: value for name, value in options.items() if name in declared(RunOptions)}
+    named = cast("dict[str, Any]", options)
+    return {name: value for name, value in named.items() if name in declared(RunOptions)}
 
 
 def _placeholder(place: str) -> str:

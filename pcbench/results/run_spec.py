@@ -116,7 +116,7 @@ class RunSpec(Definition):
     @field_validator("model")
     @classmethod
     def _is_named(cls, model: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(model.get("name"), str):
+        if not (isinstance(model.get("name"), str) and model["name"]):
             raise ValueError("the model has no name")
         return model
 

@@ -36,7 +36,7 @@ def test_a_nearly_right_file_is_read_or_refused(reader: Reader, tmp_path: Path) 
 
 def _text(folder: Path) -> None:
     folder.mkdir()
-    (folder / "some.txt").write_bytes(b"some text")
+    (folder / "wanted.txt").write_bytes(b"some text")
 
 
 def _lookup(_: Path) -> object:
