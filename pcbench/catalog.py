@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from pcbench.arguments import shown
 from pcbench.errors import DataError, DefinitionError, UnknownNameError
-from pcbench.limits import text
+from pcbench.limits.text import parsed_toml
 from pcbench.names import why_not
 
 SuiteKind = Literal["attacks", "corruptions"]
@@ -146,7 +146,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         DefinitionError: The file is missing, cannot be read, or is not TOML.
     """
     try:
-        return text.read_toml(path)
+        return parsed_toml(path)
     except DataError as error:
         raise DefinitionError(path, str(error).removeprefix(f"{path}: ")) from None
     except FileNotFoundError:

@@ -21,7 +21,7 @@ import tomli_w
 from pcbench import files
 from pcbench.arguments import a_word, listed, number, path_text, plain, shown, whole
 from pcbench.errors import DataError, DefinitionError, UnknownNameError, UsageError
-from pcbench.limits.text import read_toml
+from pcbench.limits.text import parsed_toml
 
 MODEL_PLACE = r"(?P<place>.+\.toml)@.*"
 """Where the value of an option for a model names a file: a configuration of a network of somebody's own."""
@@ -183,7 +183,7 @@ def read_config(declaration: type, path: Path) -> dict[str, Any]:
             has the wrong type or lies outside its limits.
     """
     try:
-        found = read_toml(path)
+        found = parsed_toml(path)
     except DataError as error:
         raise DefinitionError(path, str(error).removeprefix(f"{path}: ")) from None
     except OSError as error:

@@ -22,7 +22,7 @@ from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError, damage_refused
 from pcbench.files import try_folder, write
 from pcbench.limits.arrays import read_arrays
-from pcbench.limits.bounds import allowed, check, file_size
+from pcbench.limits.bounds import allowed, check_size, file_size
 from pcbench.limits.text import parse_json
 from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
@@ -108,7 +108,7 @@ def read_reference(path: Path) -> Reference:
         spec = read_spec(header.spec)
         packed = [arrays[f"suite_{index}"] for index in range(len(header.suites))]
         # Each byte holds eight answers, and each answer takes a byte.
-        check(path, "its answers would take", 8 * sum(one.nbytes for one in packed), allowed(file_size(path)))
+        check_size(path, "its answers would take", 8 * sum(one.nbytes for one in packed), allowed(file_size(path)))
         suites = tuple(map(_suite_scores, header.suites, packed))
         return Reference(header.key, spec, suites)
 

@@ -22,7 +22,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
 from pcbench.errors import DataError, UnknownNameError, WriteError
 from pcbench.files import make_folder
-from pcbench.limits.bounds import check, memory_limit
+from pcbench.limits.bounds import check_size, memory_limit
 
 _PIXELS = 3 * 32 * 32
 
@@ -153,7 +153,7 @@ def _read_members(archive: CifarArchive, path: Path, names: set[str]) -> dict[st
                 folder, _, name = member.name.rpartition("/")
                 file = tar.extractfile(member) if folder == archive.folder and name in names else None
                 if file is not None:
-                    check(path, f"{name} in it has", member.size, memory_limit())
+                    check_size(path, f"{name} in it has", member.size, memory_limit())
                     contents[name] = file.read()
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete the archive and fetch it again") from error

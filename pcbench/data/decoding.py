@@ -21,7 +21,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 from pcbench.data.damage import examine
 from pcbench.data.depth import stated_depth
 from pcbench.errors import DamagedImageError, DataError
-from pcbench.limits.bounds import allowed, check, memory_limit, remedy, shown
+from pcbench.limits.bounds import allowed, check_size, memory_limit, remedy, size_text
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "QOI", "SGI", "PCX", "TGA")
 """The formats that are read, as Pillow calls them; the last has no signature and is tried last."""
@@ -170,8 +170,8 @@ def _open(content: bytes, name: str) -> ImageFile.ImageFile:
 def _refuse_bomb(content: bytes, image: ImageFile.ImageFile, name: str) -> None:
     """Refuse an image that takes much memory and is of a small file; no photograph is."""
     size, (width, height) = len(content), image.size
-    what = f"has {width}x{height} px in a file of {shown(size)}, which would take"
-    check(name, what, width * height * _PIXEL_MEMORY, allowed(size, _PIXEL_MEMORY * _PIXELS_PER_BYTE))
+    what = f"has {width}x{height} px in a file of {size_text(size)}, which would take"
+    check_size(name, what, width * height * _PIXEL_MEMORY, allowed(size, _PIXEL_MEMORY * _PIXELS_PER_BYTE))
 
 
 def _refuse_depth(content: bytes, name: str) -> None:

@@ -20,7 +20,7 @@ from pcbench.arguments import asked
 from pcbench.data.decoding import decode_image, verify_opened
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError
-from pcbench.limits.bounds import check, file_size, memory_limit
+from pcbench.limits.bounds import check_size, file_size, memory_limit
 
 _CHANNELS = (1, 3)
 # What single precision leaves of 1 and 0 after a resize or a division by 255.
@@ -59,7 +59,7 @@ def _content(stored: Mapping[str, Any]) -> Any:
     """Return the bytes of an image file as Hugging Face stores it: themselves, or in a file of this machine."""
     place = stored.get("path")
     if stored.get("bytes") is None and isinstance(place, str):
-        check(place, "is an image file of", file_size(Path(place)), memory_limit())
+        check_size(place, "is an image file of", file_size(Path(place)), memory_limit())
         return Path(place).read_bytes()
     return stored.get("bytes", stored)
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pcbench.errors import DataError, damage_refused
-from pcbench.limits.bounds import check, file_size, memory_limit
+from pcbench.limits.bounds import check_size, file_size, memory_limit
 from pcbench.limits.tables import check_table
 
 
@@ -51,7 +51,7 @@ class FileStore:
         """
         path = self.root / self.names[position]
         try:
-            check(path, "is an image file of", file_size(path), memory_limit())
+            check_size(path, "is an image file of", file_size(path), memory_limit())
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error

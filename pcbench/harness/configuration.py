@@ -17,7 +17,7 @@ from pcbench.data.names import source_names
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.origin import is_shipped_suite
 from pcbench.harness.request import RunOptions
-from pcbench.limits.text import read_toml
+from pcbench.limits.text import parsed_toml
 from pcbench.models.loading import model_facts
 from pcbench.models.zoo import zoo_names
 from pcbench.options import config_text, declared, with_places
@@ -112,7 +112,7 @@ def _weights(spec: RunSpec) -> dict[str, Any]:
 
 def _locations(path: Path) -> dict[str, Any]:
     try:
-        found = read_toml(path)
+        found = parsed_toml(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from pcbench.errors import DataError
-from pcbench.limits.bounds import allowed, check, check_count, file_size
+from pcbench.limits.bounds import allowed, check_count, check_size, file_size
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -32,7 +32,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         check_count(path, "members", len(members), _MOST_MEMBERS)
-        check(path, "its arrays would take", sum(member.file_size for member in members), allowed(size))
+        check_size(path, "its arrays would take", sum(member.file_size for member in members), allowed(size))
         return {member.filename.removesuffix(".npy"): _member(path, archive, member) for member in members}
 
 
@@ -83,7 +83,7 @@ def open_array(path: Path, most: int | None = None) -> NDArray[Any]:
         OSError, ValueError, EOFError: The file cannot be read, or is not such an array.
     """
     if most is not None:
-        check(path, "is an array of", file_size(path), most)
+        check_size(path, "is an array of", file_size(path), most)
     with path.open("rb") as stream:
         _header(stream)
     return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,8 +1,9 @@
 """The bound that all readers share, the way to raise it, and the words in which something is refused.
 
 A small file can claim, or unpack to, more than any machine holds. What is read from one file may take
-`$PCBENCH_READ_GB` (0.25) times 10⁹ bytes, or `GROWTH` times the file's own size where that is more: a file that really
-is large is read. Text, which grows when it is parsed and is never large in a run, has a bound on its size alone.
+`$PCBENCH_READ_GB` (0.25) times 10⁹ bytes, or `MEMORY_GROWTH` times the file's own size where that is more: a file
+that really is large is read. Text, which grows when it is parsed and is never large in a run, has a bound on its size
+alone.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from pcbench.errors import DataError, UsageError
 
-SIZE_VARIABLE = "PCBENCH_READ_GB"
-DEFAULT_GIGABYTES = 0.25
-GROWTH = 32
+READ_VARIABLE = "PCBENCH_READ_GB"
+_GIGABYTES = 0.25
+MEMORY_GROWTH = 32
 """How many times its size on the disk a file may grow in memory: tables of real runs grow up to 20 times."""
 TEXT_GROWTH, CSV_GROWTH = 16, 10
 """The memory that a byte of JSON or TOML, or of CSV, can take, in bytes."""
@@ -42,10 +43,10 @@ def memory_limit() -> int:
     Raises:
         UsageError: The variable is not a positive number.
     """
-    return gigabytes(SIZE_VARIABLE, DEFAULT_GIGABYTES)
+    return gigabytes(READ_VARIABLE, _GIGABYTES)
 
 
-def allowed(size: int, growth: int = GROWTH) -> int:
+def allowed(size: int, growth: int = MEMORY_GROWTH) -> int:
     """Return how many bytes of memory what is read from a file may take.
 
     Args:
@@ -64,7 +65,7 @@ def file_size(path: Path) -> int:
     return path.stat().st_size
 
 
-def check(place: Path | str, what: str, needed: int, most: int) -> None:
+def check_size(place: Path | str, what: str, needed: int, most: int) -> None:
     """Refuse what is larger than allowed.
 
     Args:
@@ -77,7 +78,7 @@ def check(place: Path | str, what: str, needed: int, most: int) -> None:
         DataError: It is larger; the message says the limit and how to raise it.
     """
     if needed > most:
-        raise DataError(f"{place}: {what} {shown(needed)}, and at most {shown(most)} are read; {remedy()}")
+        raise DataError(f"{place}: {what} {size_text(needed)}, and at most {size_text(most)} are read; {remedy()}")
 
 
 def check_count(place: Path | str, what: str, found: int, most: int) -> None:
@@ -93,10 +94,10 @@ def check_count(place: Path | str, what: str, found: int, most: int) -> None:
 def remedy() -> str:
     """Return how the limit is raised, for the end of a message."""
     now = memory_limit() / 1e9
-    return f"if you trust it, set {SIZE_VARIABLE} to more gigabytes (now {now:g})"
+    return f"if you trust it, set {READ_VARIABLE} to more gigabytes (now {now:g})"
 
 
-def shown(size: int) -> str:
+def size_text(size: int) -> str:
     """Return a size in words."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= factor:

@@ -19,11 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pcbench.errors import DataError
-from pcbench.limits.bounds import TEXT_GROWTH, allowed, check, check_count, memory_limit
+from pcbench.limits.bounds import TEXT_GROWTH, allowed, check_count, check_size, memory_limit
 from pcbench.limits.pages import DICTIONARY_ENCODINGS, PREFIX_ENCODING, pages
 
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
 """Bytes of memory that a value of each kind takes; of a text, beside its letters."""
+_IN_LISTS = 24
+"""Bytes that a value in a list takes besides, while it is found out which list it is in."""
 _ENTRY = 16
 """Bytes that an entry of a dictionary takes while it is read, beside its letters."""
 _MOST_PAGES = 200_000
@@ -67,15 +69,15 @@ def check_table(
             rows = sum(table.metadata.row_group(group).num_rows for group in chosen)
             if groups is None:
                 rows = max(rows, table.metadata.num_rows)
-            check(place, f"the {rows:,} rows that it claims would take", rows * (1 + row_bytes), most)
+            check_size(place, f"the {rows:,} rows that it claims would take", rows * (1 + row_bytes), most)
             needed = _all_needed(file, table, columns, chosen, place)
             check_count(place, "pages", sum(one.pages for one in needed), _MOST_PAGES)
             plain = rows * row_bytes + sum(one.plain for one in needed)
-            check(place, "its columns would take", plain, most)
+            check_size(place, "its columns would take", plain, most)
             spelled = [one for one in needed if not (kept and one.kept)]
             if plain + sum(one.texts for one in spelled) > most:
                 plain += sum(_spelled(source, one, chosen) for one in spelled)
-                check(place, "the texts in its columns would take", plain, most)
+                check_size(place, "the texts in its columns would take", plain, most)
 
 
 def check_texts(table: pa.Table, place: Path | str, size: int) -> None:
@@ -93,7 +95,7 @@ def check_texts(table: pa.Table, place: Path | str, size: int) -> None:
     held = [column for column in columns if pa.types.is_dictionary(column.type)]
     texts = [column for column in held if column.type.value_type in (pa.string(), pa.binary(), pa.large_string())]
     needed = sum(_letters(chunk) for column in texts for chunk in column.chunks)
-    check(place, "the texts in its columns would take", needed, allowed(size))
+    check_size(place, "the texts in its columns would take", needed, allowed(size))
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _check_footer(file: BinaryIO, size: int, place: Path | str) -> None:
     file.seek(max(size - _ENDING, 0))
     length = int.from_bytes(file.read(_ENDING)[:4], "little")
     if length <= size:  # else it is damaged, which the reader says
-        check(place, "the list of its columns would take", length * TEXT_GROWTH, memory_limit())
+        check_size(place, "the list of its columns would take", length * TEXT_GROWTH, memory_limit())
 
 
 def _leaves(table: pq.ParquetFile, columns: Sequence[str] | None) -> Iterator[int]:
@@ -143,6 +145,7 @@ def _needed(file: BinaryIO, table: pq.ParquetFile, leaf: int, groups: Sequence[i
     column: Any = cast("Any", table.schema).column(leaf)
     text = column.physical_type == "BYTE_ARRAY"
     width = int(column.length) if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS[column.physical_type]
+    width += _IN_LISTS if column.max_repetition_level else 0
     count = plain = texts = 0
     counted = True
     for group in groups:

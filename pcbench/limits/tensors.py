@@ -9,7 +9,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from pcbench.limits.bounds import TEXT_GROWTH, allowed, check, check_count, file_size, memory_limit
+from pcbench.limits.bounds import TEXT_GROWTH, allowed, check_count, check_size, file_size, memory_limit
 
 _LENGTH = 8
 """The bytes at a safetensors file's begin that say how long its header is."""
@@ -31,7 +31,7 @@ def check_safetensors(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH), "little")
     if length <= size:  # else it is damaged, which the library says
-        check(path, "its header would take", length * TEXT_GROWTH, memory_limit())
+        check_size(path, "its header would take", length * TEXT_GROWTH, memory_limit())
 
 
 def check_checkpoint(path: Path) -> None:
@@ -48,4 +48,4 @@ def check_checkpoint(path: Path) -> None:
         members = archive.infolist()
     check_count(path, "members", len(members), _MOST_MEMBERS)
     unpacked = sum(member.file_size for member in members)
-    check(path, "its members would take", unpacked, allowed(size, _PACKED_GROWTH))
+    check_size(path, "its members would take", unpacked, allowed(size, _PACKED_GROWTH))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pcbench.errors import DataError
-from pcbench.limits.bounds import TEXT_GROWTH, check, file_size, memory_limit
+from pcbench.limits.bounds import TEXT_GROWTH, check_size, file_size, memory_limit
 
 MOST_LEVELS = 64
 """How deep lists and tables may be nested in each other."""
@@ -35,10 +35,10 @@ def read_bytes(path: Path, growth: int = TEXT_GROWTH) -> bytes:
         OSError: It is missing, or cannot be read.
     """
     most = memory_limit() // growth
-    check(path, "is a text of", file_size(path), most)
+    check_size(path, "is a text of", file_size(path), most)
     with path.open("rb") as file:  # of a device, the size is not known before
         content = file.read(most + 1)
-    check(path, "is a text of at least", len(content), most)
+    check_size(path, "is a text of at least", len(content), most)
     return content
 
 
@@ -83,7 +83,7 @@ def parse_json(content: bytes | str, place: Path | str) -> Any:
     return found
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def parsed_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
@@ -104,7 +104,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _check_depth(content: Any, place: Path | str) -> None:
     level: list[Any] = [content]
-    for _ in range(MOST_LEVELS + 1):
+    for _ in range(MOST_LEVELS):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             return
