@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -163,10 +164,10 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=2000, help="how many in all")
     parser.add_argument("--runs", type=int, default=0, help="how many damaged folders of runs and shards")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--reader", help="only the readers whose name holds this")
+    parser.add_argument("--reader", help="only the readers whose names match this expression")
     parser.add_argument("--number", type=int, help="only this input of each")
     asked = parser.parse_args()
-    chosen = [one for one in READERS if (asked.reader or "") in one.name]
+    chosen = [one for one in READERS if re.search(asked.reader or "", one.name)]
     weight = sum(one.weight for one in chosen)
     rows: list[Row] = []
     for reader in chosen:
