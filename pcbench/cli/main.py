@@ -163,9 +163,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ParserError as error:
         sys.exit(_fail(parser_message(error), 2))
     except (KeyboardInterrupt, typer.Abort) as stop:
-        sys.exit(_fail(_stopped(stop), 130))
+        sys.exit(_fail(_stopped(stop, given), 130))
     except Stopped as stop:
-        sys.exit(_fail(_stopped(stop), stop.exit_code))
+        sys.exit(_fail(_stopped(stop, given), stop.exit_code))
     except BrokenPipeError:
         # Nothing reads the output any more: end without a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -177,8 +177,10 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _stopped(stop: BaseException) -> str:
+def _stopped(stop: BaseException, given: list[str]) -> str:
     """Return what is kept, from the notes on the exception."""
+    if "plan" in given[:2] or "--dry-run" in given:
+        return "stopped; the same command begins again"
     kept = "".join(f"{note}; " for note in getattr(stop, "__notes__", [])[:1])
     return f"stopped; {kept}the same command continues from here"
 

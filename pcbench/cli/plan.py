@@ -52,6 +52,7 @@ def show_estimate(found: RunEstimate) -> None:
 
 def _lines(found: RunEstimate) -> list[str]:
     from pcbench.harness.costs import ASCENDING_SHARE, BRACKETED_SHARE, SHARES_FROM
+    from pcbench.harness.durations import shown_duration
 
     memory = "unknown: the network cannot be followed without computing"
     if found.worker_bytes is not None:
@@ -66,10 +67,20 @@ def _lines(found: RunEstimate) -> list[str]:
         f"Disk: about {_bytes(found.disk_bytes)}, most of it while the run is finished.",
         f"Memory of a worker: {memory}. Workers on this machine: {found.workers}.",
         *_time(found),
+        *_share(found),
     ]
     if found.command is not None:
-        lines += ["The largest run that fits:", found.command]
+        fits = "" if found.budget_hours is None else f" {shown_duration(3600 * found.budget_hours)}"
+        lines += [f"The largest run that fits{fits}:", found.command]
     return lines
+
+
+def _share(found: RunEstimate) -> list[str]:
+    one = found.share
+    if one is None:
+        return []
+    name = one.shard[0].upper() + one.shard[1:]
+    return [f"{name}: {one.units} of {found.units} units, {percent(one.share, 1)} % of the estimated cost."]
 
 
 def _time(found: RunEstimate) -> list[str]:
@@ -91,7 +102,8 @@ def _time(found: RunEstimate) -> list[str]:
         f"Measured for {hours.seconds:.0f} s" + (f"; not seen: {', '.join(hours.unseen)}." if hours.unseen else ".")
     )
     if found.shards is not None:
-        lines.append(f"Shards of {wished:g} h, at the slowest speed seen: {found.shards}.")
+        short = ", of one unit each, which take longer" if found.shards_are_too_long else ""
+        lines.append(f"Shards of {wished:g} h, at the slowest speed seen: {found.shards}{short}.")
     return lines
 
 

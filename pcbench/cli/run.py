@@ -36,11 +36,21 @@ def run_command(options: RunOptions, given: Collection[str]) -> None:
         print_summary(finished)
 
 
+class _Line(LogLine):
+    """A line that names options as the command line does."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is that of `logging`
+        """Return the line of a message."""
+        from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
+
+        return with_flags(super().formatMessage(record))
+
+
 def _log_progress() -> None:
     """Without a terminal, write our own progress (and no other library's) as lines with the time."""
     logger = logging.getLogger("pcbench")
     if sys.stderr is not None and not sys.stderr.isatty() and not logger.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(LogLine("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+        handler.setFormatter(_Line("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)
         logger.setLevel(logger.level or logging.INFO)

@@ -42,6 +42,8 @@ def print_shards(found: Sequence[ShardFolder], console: Terminal | None = None) 
         found: The shards' folders.
         console: Where to print; the terminal by default.
     """
+    from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
+
     console = console or Terminal(soft_wrap=True)
     states = {one: shard_state(one) for one in found}
     table = Table(title=_summary(states), title_justify="left")
@@ -50,7 +52,7 @@ def print_shards(found: Sequence[ShardFolder], console: Terminal | None = None) 
     for one, state in states.items():
         number = one.folder.name if one.named is None else f"{one.named.number}/{one.named.of}"
         done = "" if state.share is None else f"{percent(state.share, 0)} %"
-        table.add_row(number, state.word, done, _duration(state.seconds_left), state.note)
+        table.add_row(number, state.word, done, _duration(state.seconds_left), with_flags(state.note))
     console.print(table)
     absent = not_begun(found)
     if absent:

@@ -77,8 +77,12 @@ def _state(folder: Path) -> str:
         raise UsageError(f"{folder} does not hold a run, finished or unfinished")
     progress = _progress(final)
     share = f"at {percent(progress['share'], 0)} %" if progress else "before anything was computed"
+    from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
+
     failure = _failure(final)
-    return f"stopped {share}; the same command resumes it" if failure is None else f"failed {share}: {failure}"
+    return (
+        f"stopped {share}; the same command resumes it" if failure is None else f"failed {share}: {with_flags(failure)}"
+    )
 
 
 def _how_far(final: Path, who: Holder) -> str:

@@ -58,6 +58,9 @@ class SilentMeter:
         """Do nothing."""
 
 
+_PUT_BACK = "put the images back, or plan again"
+
+
 @dataclass(frozen=True)
 class Made:
     """What a unit's `compute` gives: rows, and files that belong to them, by name."""
@@ -123,9 +126,14 @@ class Context:
         definition = read_definition(stated.kind, self.locations.suite(stated.name))
         if definition.identity() != stated.sha256:
             raise RunError(f"the suite {stated.name} in {self.locations.suite(stated.name)} changed since the plan")
-        source = self._source.take(stated.images)
+        whole = self._source
+        if len(whole) < stated.images:
+            there = f"{whole.name} holds {len(whole)} images, and {stated.images} when the run was planned"
+            raise RunError(f"{there}; {_PUT_BACK}")
+        source = whole.take(stated.images)
         if self._planned.get(stated.name) not in (None, list_sha256(source)):
-            raise RunError(f"{source.name}: its images have other names or labels than when the run was planned")
+            what = "its images have other names or labels than when the run was planned"
+            raise RunError(f"{source.name}: {what}; {_PUT_BACK}")
         published = None
         if isinstance(definition, CorruptionSuite):
             published = open_corrupted(definition, self.locations.corrupted, source, subset=stated.subset)
@@ -226,7 +234,8 @@ def load_model(locations: Locations, objects: Objects, described: Mapping[str, A
     )
     found = differences(dict(described), {"name": loaded.marked_name, **loaded.description})
     if found:
-        raise RunError(f"the model here is not the one that was planned: {'; '.join(map(str, found))}")
+        what = "; ".join(map(str, found))
+        raise RunError(f"the model here is not the one that was planned ({what}); give that one, or plan again")
     return loaded
 
 

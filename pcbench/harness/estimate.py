@@ -10,6 +10,8 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.costs import Passes
 from pcbench.harness.memory import worker_memory
 from pcbench.harness.plan import Plan
+from pcbench.harness.shard_numbers import ShardNumber
+from pcbench.harness.shares import shares
 from pcbench.harness.workers import fitting_workers
 
 BYTES_A_ROW = 20
@@ -55,6 +57,18 @@ class Hours:
 
 
 @dataclass(frozen=True)
+class ShareCost:
+    """What one shard of a run takes."""
+
+    shard: str
+    """Which one, and where its number was read."""
+    units: int
+    """How many units it has; 0 where there are more shards than can be filled."""
+    share: float
+    """Its part of the estimated cost of all units, 0 to 1."""
+
+
+@dataclass(frozen=True)
 class RunEstimate:
     """What a run will cost."""
 
@@ -90,8 +104,12 @@ class RunEstimate:
     """Time, where it was measured."""
     hours_per_shard: float | None = None
     """The wished duration of a shard."""
+    share: ShareCost | None = None
+    """What the shard takes that the request names."""
+    budget_hours: float | None = None
+    """The budget, as it was read."""
     command: str | None = None
-    """The run that fits a budget."""
+    """The run that fits the budget."""
 
     @property
     def shards(self) -> int | None:
@@ -99,6 +117,12 @@ class RunEstimate:
         if self.hours is None or self.hours_per_shard is None:
             return None
         return max(1, min(self.units, math.ceil(self.hours.high / self.hours_per_shard)))
+
+    @property
+    def shards_are_too_long(self) -> bool:
+        """Whether even shards of one unit each take longer than wished."""
+        wished = self.hours_per_shard
+        return self.hours is not None and wished is not None and self.hours.high > self.units * wished
 
 
 def estimate(plan: Plan) -> RunEstimate:
@@ -123,6 +147,13 @@ def estimate(plan: Plan) -> RunEstimate:
         worker_bytes=worker_memory(plan),
         workers=fitting_workers(plan),
     )
+
+
+def share_cost(plan: Plan, shard: ShardNumber) -> ShareCost:
+    """Return what one shard of a plan takes."""
+    of_all = shares(plan.units, shard.of)
+    weights = [sum(unit.cost for unit in share) for share in of_all]
+    return ShareCost(shard.sentence, len(of_all[shard.number - 1]), weights[shard.number - 1] / sum(weights))
 
 
 def work_name(unit: Unit) -> tuple[str, str]:

@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Gt
+from annotated_types import Ge, Le
 
 from pcbench.arguments import public
 from pcbench.errors import UsageError
 from pcbench.harness.durations import read_duration
 from pcbench.harness.request import Model, RunOptions, request_from, with_first
+from pcbench.harness.shard_numbers import read_shard
 from pcbench.options import Option, declared, resolved
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class PlanOptions(RunOptions):
     """It measures as `measure` does. The images are spread over the classes, and the same for every condition."""
     hours_per_shard: Annotated[
         float | None,
-        Gt(0),
+        Ge(0.001),
+        Le(100_000),
         Option("Tell how many shards take so many hours each.", _PLAN, flags=("--hours-per-shard",)),
     ]
     """It needs a measured speed: give `measure` as well."""
@@ -66,13 +68,15 @@ def forecast(given: Mapping[str, Any]) -> RunEstimate:
     options = resolved(PlanOptions, given)
     seconds = None if options["budget"] is None else read_duration("budget", options["budget"])
     request = request_from(_named(given, declared(RunOptions)))
+    shard = None if request["shard"] is None else read_shard(request["shard"])
     if seconds is not None and request["spec"] is not None:
         raise UsageError("a saved plan has its images already: give a budget without `spec`")
-    from pcbench.harness.estimate import estimate
+    from pcbench.harness.estimate import estimate, share_cost
     from pcbench.harness.saved_plan import plan_for, write_plan
 
     made = plan_for(request)
-    found = dataclasses.replace(estimate(made), hours_per_shard=options["hours_per_shard"])
+    share = None if shard is None else share_cost(made, shard)
+    found = dataclasses.replace(estimate(made), hours_per_shard=options["hours_per_shard"], share=share)
     if options["save_spec"] is not None:
         write_plan(made, Path(options["save_spec"]))
     if options["measure"] or seconds is not None:
@@ -91,7 +95,9 @@ def _measured(request: RunOptions, made: Plan, found: RunEstimate, budget: float
         return found
     asked = request["workers"]
     workers = found.workers if asked == "auto" else asked
-    return dataclasses.replace(found, command=fitting_command(request, made, speeds, budget, workers))
+    return dataclasses.replace(
+        found, budget_hours=budget / 3600, command=fitting_command(request, made, speeds, budget, workers)
+    )
 
 
 def _named(given: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from pcbench.arguments import listed, path_text, shown
+from pcbench.errors import UsageError
 from pcbench.files import real_path
 from pcbench.harness.engines.base import Failure
 from pcbench.harness.finish import Completion, finish
@@ -59,13 +61,20 @@ def merge(
         DataError: A file of a shard was changed or is missing, or a link leads out of its folder.
         RunError: Units of a shard failed, or a part is damaged.
     """
-    given = [shards] if isinstance(shards, str | PathLike) else list(shards)
-    found = find_shards([Path(folder) for folder in given])
+    found = find_shards(_folders(shards))
     merged = checked(found, mixed_machines=mixed_machines, allow_missing=allow_missing, allow_changed=allow_changed)
     folder = DEFAULT_FOLDER / merged.plan.spec.name() if out is None else Path(out)
     final = fitting_place(real_path(folder))
     with hold(final, shlex.join(sys.argv)):
         return _write(merged, final, again=again)
+
+
+def _folders(shards: Folder | Sequence[Folder]) -> list[Path]:
+    value = cast("object", [shards] if isinstance(shards, str | PathLike) else shards)
+    given = listed(value)
+    if given is None or not all(isinstance(folder, str | PathLike) for folder in given):
+        raise UsageError(f"`shards` is a folder or a list of folders (got {shown(value)})")
+    return [Path(path_text(cast("PathLike[str]", folder))) for folder in given]
 
 
 def _write(merged: Merged, final: Path, *, again: bool) -> Run:

@@ -85,7 +85,7 @@ def checked(
         refuse_links_out(folder)
     opened = sorted((open_shard(folder, verify=False) for folder in finished), key=_order)
     if not opened:
-        raise UsageError(f"none of {len(found)} shards is finished; the commands that made them continue them")
+        raise UsageError(f"no shard is finished ({len(found)} begun); the commands that began them continue them")
     _refuse_twice(opened)
     _refuse_other_keys(opened)
     plan = _plan(opened)

@@ -74,6 +74,8 @@ def with_saved(values: Mapping[str, Any], given: Mapping[str, Any]) -> RunOption
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
     """Return the options and settings of a saved plan, and the folders of its suites."""
+    if folder.is_file():
+        raise DataError(f"{folder} is a file; `spec` is the folder that pcbench plan --save-spec wrote")
     try:
         plan = read_json(folder / PLAN)
         spec = read_json(folder / RUN_SPEC)

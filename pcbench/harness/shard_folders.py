@@ -46,7 +46,8 @@ def find_shards(folders: Sequence[Path]) -> list[ShardFolder]:
         folder = real_path(given)
         here = [folder] if _is_shard(folder) else _shards_in(folder)
         if not here:
-            raise UsageError(f"{given} {'holds no shards' if folder.is_dir() else 'is not a folder'}")
+            what = "holds no shards" if folder.is_dir() else "is not a folder"
+            raise UsageError(f"{given} {what}; give the folder that `pcbench run --shard` was given with --out")
         for path in here:
             if path in found:
                 raise UsageError(f"{path} is given twice; name it once")

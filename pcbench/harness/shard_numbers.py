@@ -76,16 +76,17 @@ def shard_of_folder(folder: Path) -> ShardNumber | None:
 
 
 def _from_environment(of: int, environment: Mapping[str, str]) -> ShardNumber:
-    slurm, kubernetes = environment.get(_SLURM), environment.get(_KUBERNETES)
-    if slurm is not None and kubernetes is not None:
+    # An empty variable says nothing: scripts and manifests pass variables on that are not set.
+    slurm, kubernetes = environment.get(_SLURM, ""), environment.get(_KUBERNETES, "")
+    if slurm and kubernetes:
         raise UsageError(f"both {_SLURM}={slurm} and {_KUBERNETES}={kubernetes} are set; name the shard: shard=1/{of}")
-    if slurm is not None:
-        number, origin = _number(_SLURM, slurm), f"{_SLURM}={slurm}"
+    if slurm:
+        number, origin = _number(_SLURM, slurm, of), f"{_SLURM}={slurm}"
         if not 1 <= number <= of:
             raise UsageError(f"{origin} is none of {of} shards, which are numbered from 1; submit with --array=1-{of}")
         return ShardNumber(of, number, origin)
-    if kubernetes is not None:
-        number, origin = _number(_KUBERNETES, kubernetes), f"{_KUBERNETES}={kubernetes}, counted from 0"
+    if kubernetes:
+        number, origin = _number(_KUBERNETES, kubernetes, of), f"{_KUBERNETES}={kubernetes}, counted from 0"
         if not 0 <= number < of:
             raise UsageError(f"{_KUBERNETES}={kubernetes} is none of {of} shards; set the job's completions to {of}")
         return ShardNumber(of, number + 1, origin)
@@ -95,7 +96,7 @@ def _from_environment(of: int, environment: Mapping[str, str]) -> ShardNumber:
     )
 
 
-def _number(name: str, text: str) -> int:
+def _number(name: str, text: str, of: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise UsageError(f"{name}={text!r} is not a number of a task")
+        raise UsageError(f"{name}={text!r} is not a number of a task; name the shard: shard=1/{of}")
     return int(text)
