@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pcbench.attacks.worst_case import NAME as WORST_CASE
 from pcbench.attacks.worst_case import worst_case
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.harness.suites import SuiteDefinition
+from pcbench.limits.text import parse_json
 from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.page.examples import Example, Examples, Picture
@@ -161,7 +161,7 @@ def write_pictures(folder: Path, table: pa.Table) -> None:
             name = f"{number}-{row['number']:02d}-{row['kind']}.png"
             files.write(folder / "examples" / name, row["png"])
             fields = {key: row[key] for key in ("kind", "title", "timestep")}
-            pictures.append(Picture(file=name, predictions=json.loads(row["predictions"]), **fields))
+            pictures.append(Picture(file=name, predictions=parse_json(row["predictions"], name), **fields))
         examples.append(Example(image_id=image_id, label=rows[0]["label"], pictures=tuple(pictures)))
     index = Examples(examples_version=1, examples=tuple(examples)).model_dump(mode="json")
     write_json(folder / "examples" / "index.json", index)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pcbench.errors import DataError
-from pcbench.limits.bounds import TEXT_GROWTH, allowed, check_count, check_size, memory_limit
+from pcbench.limits.bounds import allowed, check_count, check_size
 from pcbench.limits.pages import DICTIONARY_ENCODINGS, PREFIX_ENCODING, pages
 
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 8}
@@ -30,6 +30,8 @@ _ENTRY = 16
 """Bytes that an entry of a dictionary takes while it is read, beside its letters."""
 _MOST_PAGES = 200_000
 """A real file has a page for each megabyte, or for each 20,000 values."""
+_FOOTER_GROWTH = 64
+"""The bytes of memory that a byte of the footer can take."""
 _ENDING = 8
 """A file ends in the length of its footer and four letters."""
 _BATCH = 100_000
@@ -120,7 +122,7 @@ def _check_footer(file: BinaryIO, size: int, place: Path | str) -> None:
     file.seek(max(size - _ENDING, 0))
     length = int.from_bytes(file.read(_ENDING)[:4], "little")
     if length <= size:  # else it is damaged, which the reader says
-        check_size(place, "the list of its columns would take", length * TEXT_GROWTH, memory_limit())
+        check_size(place, "the list of its columns would take", length * _FOOTER_GROWTH, allowed(size, 1))
 
 
 def _leaves(table: pq.ParquetFile, columns: Sequence[str] | None) -> Iterator[int]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from pcbench.limits.bounds import TEXT_GROWTH, allowed, check_count, check_size, file_size, memory_limit
+from pcbench.limits.bounds import allowed, check_count, check_size, file_size, memory_limit
 
 _LENGTH = 8
 """The bytes at a safetensors file's begin that say how long its header is."""
+_HEADER_GROWTH = 64
+"""The bytes of memory that a byte of a header can take, once a tensor is made of each of its entries."""
 _PACKED_GROWTH = 2
 """How many times a checkpoint's size its tensors may take: PyTorch does not pack them."""
 _MOST_MEMBERS = 100_000
@@ -31,7 +33,7 @@ def check_safetensors(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(_LENGTH), "little")
     if length <= size:  # else it is damaged, which the library says
-        check_size(path, "its header would take", length * TEXT_GROWTH, memory_limit())
+        check_size(path, "its header would take", length * _HEADER_GROWTH, memory_limit())
 
 
 def check_checkpoint(path: Path) -> None:

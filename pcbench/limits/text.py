@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from pcbench.errors import DataError
-from pcbench.limits.bounds import TEXT_GROWTH, check_size, file_size, memory_limit
+from pcbench.limits.bounds import TEXT_GROWTH, check_count, check_size, file_size, memory_limit
 
 MOST_LEVELS = 64
 """How deep lists and tables may be nested in each other."""
+_VALUE = 1000
+"""The bytes of memory that a value takes with all that is told of it where it is wrong."""
 _TOML_SHARE = 64
 """A TOML file, written by hand, has at most this share of what another text may have: its parser is slow."""
 _LONG_KEY = re.compile(r"""(?:[\w"'-]+[ \t]*\.[ \t]*){64}""")
@@ -64,6 +66,18 @@ def read_json(path: Path) -> Any:
     return parse_json(read_bytes(path), path)
 
 
+def json_bytes(path: Path) -> bytes:
+    """Read a JSON file that a parser with a schema takes apart; such a parser has a bound on the depth of its own.
+
+    Raises:
+        DataError: It is larger than allowed, or has more values.
+        OSError: It is missing, or cannot be read.
+    """
+    content = read_bytes(path)
+    _check_values(content.count(b","), path)
+    return content
+
+
 def parse_json(content: bytes | str, place: Path | str) -> Any:
     """Parse JSON that was read before.
 
@@ -72,9 +86,10 @@ def parse_json(content: bytes | str, place: Path | str) -> Any:
         place: The file, for the message.
 
     Raises:
-        DataError: It is deeper than allowed.
+        DataError: It is deeper than allowed, or has more values.
         ValueError: It is not JSON.
     """
+    _check_values(content.count(b",") if isinstance(content, bytes) else content.count(","), place)
     try:
         found = json.loads(content)
     except RecursionError:
@@ -100,6 +115,11 @@ def parsed_toml(path: Path) -> dict[str, Any]:
         raise _too_deep(path) from None
     _check_depth(found, path)
     return found
+
+
+def _check_values(commas: int, place: Path | str) -> None:
+    """Refuse JSON of too many values, of which there are as many as commas: an error may be told of each of them."""
+    check_count(place, "commas", commas, memory_limit() // _VALUE)
 
 
 def _check_depth(content: Any, place: Path | str) -> None:

@@ -228,6 +228,11 @@ def many_lists(path: Path) -> None:
     path.write_bytes(b"[" + b"[]," * 13_000_000 + b"[]]")
 
 
+def many_mistakes(path: Path) -> None:
+    """Write JSON of 10 MB whose every value lacks what it needs: an error would be told of each."""
+    path.write_bytes(b"[" + b"{}," * 3_300_000 + b"{}]")
+
+
 def nested_toml(path: Path) -> None:
     """Write a TOML file of 20,000 lists in each other."""
     path.write_text(f"a = {'[' * 20_000}{']' * 20_000}")
@@ -309,6 +314,7 @@ BOMBS: dict[str, tuple[str, str, Callable[[Path], None], str]] = {
     "plan": ("plan", "plan/plan.json", many_lists, "is a text of 39 MB"),
     "checks": ("checks", "checks/checks.json", many_lists, "is a text of 39 MB"),
     "examples": ("examples", "run/examples/index.json", many_lists, "is a text of 39 MB"),
+    "mistakes": ("checks", "mistakes/checks.json", many_mistakes, "has 3,300,000 commas, and at most 250,000 are read"),
     "nested TOML": ("toml", "nested.toml", nested_toml, "is nested more than 64 levels deep"),
     "long key": ("toml", "key.toml", long_key, "is nested more than 64 levels deep"),
     "long TOML": ("toml", "long.toml", long_toml, "is a text of 330 kB, and at most 244.1 kB are read"),

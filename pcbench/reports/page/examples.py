@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from pcbench.catalog import Definition
 from pcbench.errors import DataError
-from pcbench.limits.text import read_bytes
+from pcbench.limits.text import json_bytes, read_bytes
 
 PictureKind = Literal["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
 
@@ -61,7 +61,7 @@ def read_examples(run_folder: Path) -> tuple[Example, ...]:
     if not index.is_file():
         return ()
     try:
-        examples = Examples.model_validate_json(read_bytes(index)).examples
+        examples = Examples.model_validate_json(json_bytes(index)).examples
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pcbench.errors import DataError
-from pcbench.limits.text import read_bytes
+from pcbench.limits.text import json_bytes
 from pcbench.norms import epsilon_text
 
 
@@ -51,7 +51,7 @@ def read_verdicts(run_folder: Path) -> list[ShownVerdict]:
     if not path.is_file():
         return []
     try:
-        return TypeAdapter(list[ShownVerdict]).validate_json(read_bytes(path))
+        return TypeAdapter(list[ShownVerdict]).validate_json(json_bytes(path))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
