@@ -124,7 +124,7 @@ def test_tables_are_made_again_where_their_code_changed_and_outcomes_are_not(
     again = {path.name for path in after if after[path] != before[path]}
     assert again == {"metrics.parquet", "metrics.csv", "manifest.json", ".pcbench.json"}
     changed = {key for key in first.manifest if first.manifest[key] != second.manifest[key]}
-    assert changed == {"tables", "files"}
+    assert changed == {"tables", "files", "manifest_sha256"}
     assert open_run(tmp_path / "run").manifest["tables"]["code"] == "another"
     assert not partial_folder(tmp_path / "run").exists()
     assert measure().manifest == second.manifest  # and only once
