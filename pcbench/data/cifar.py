@@ -20,11 +20,12 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
-from pcbench.errors import DataError, UnknownNameError, WriteError
+from pcbench.errors import DataError, UnknownNameError, WriteError, damage_refused
 from pcbench.files import make_folder
 from pcbench.limits.bounds import check_size, memory_limit
 
 _PIXELS = 3 * 32 * 32
+_REMEDY = "delete the archive and fetch it again"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def read_archive(archive: CifarArchive, path: Path, preprocessing: Preprocessing
     if len(rows) != archive.images[split]:
         raise DataError(f"{path}: holds {len(rows)} images of the {split} split, not {archive.images[split]}")
     pixels = rows[:, archive.label_bytes :].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    names = members[archive.names_file].decode().split()
+    with damage_refused(path, f"the names in {archive.names_file} are damaged", _REMEDY):
+        names = members[archive.names_file].decode().split()
     return ImageSource(
         name=f"{archive.name}:{split}",
         ids=tuple(f"{archive.name}/{split}/{row:05d}" for row in range(len(rows))),
@@ -147,16 +149,14 @@ def _rows(archive: CifarArchive, path: Path, member: str, content: bytes) -> NDA
 def _read_members(archive: CifarArchive, path: Path, names: set[str]) -> dict[str, bytes]:
     """Read some files of the archive in one pass: going back means unpacking it again from its start."""
     contents: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path, "r|gz") as tar:
-            for member in tar:
-                folder, _, name = member.name.rpartition("/")
-                file = tar.extractfile(member) if folder == archive.folder and name in names else None
-                if file is not None:
-                    check_size(path, f"{name} in it has", member.size, memory_limit())
-                    contents[name] = file.read()
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise DataError(f"{path}: is damaged ({error}); delete the archive and fetch it again") from error
+    told = damage_refused(path, "is damaged", _REMEDY, zlib.error, tarfile.TarError)
+    with told, tarfile.open(path, "r|gz") as tar:
+        for member in tar:
+            folder, _, name = member.name.rpartition("/")
+            file = tar.extractfile(member) if folder == archive.folder and name in names else None
+            if file is not None:
+                check_size(path, f"{name} in it has", member.size, memory_limit())
+                contents[name] = file.read()
     if missing := sorted(names - contents.keys()):
         raise DataError(
             f"{path}: lacks {', '.join(missing)} in {archive.folder}; delete the archive and fetch it again"

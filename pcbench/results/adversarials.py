@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pcbench.errors import DataError
+from pcbench.catalog import Definition
+from pcbench.errors import DataError, damage_refused
 from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
 from pcbench.norms import NormName, norm_named
@@ -24,6 +26,8 @@ from pcbench.results.conditions import Condition
 
 FORMAT = "pcbench adversarial images, 2"
 _FORMER = "pcbench adversarial images, 1"
+_REMEDY = "make the images again by a run with save_adversarials=True"
+_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,18 @@ class Adversarials:
         )
 
 
+class _About(Definition):
+    """What a file says of its tensors."""
+
+    format: str
+    condition: Condition
+    model: str
+    seed: int
+    data: str
+    ids: tuple[str, ...]
+    epsilons: tuple[float, ...]
+
+
 def to_bytes(adversarials: Adversarials) -> bytes:
     """Return adversarial images as the content of a safetensors file; equal images give equal bytes."""
     tensors = {"pool": adversarials.pool, "index": adversarials.index, "labels": adversarials.labels}
@@ -89,55 +105,55 @@ def load_adversarials(path: Path) -> Adversarials:
     Raises:
         DataError: The file is missing, damaged, or something else.
     """
-    metadata, tensors = _read(path)
-    try:
+    with damage_refused(path, "is damaged", _REMEDY, SafetensorError, RuntimeError):
+        metadata, tensors = _read(path)
         former = metadata.get("format") == _FORMER
-        about = _former(metadata) if former else parse_json(metadata.get("pcbench", "{}"), path)
-        if about.get("format") not in (FORMAT, _FORMER):
+        held = _former(metadata, path) if former else parse_json(metadata.get("pcbench", "{}"), path)
+        if held.get("format") not in (FORMAT, _FORMER):
             raise DataError(f"{path}: not a file of adversarial images that this pcbench wrote (format {FORMAT!r})")
+        about = _About.model_validate_json(json.dumps(held))
         adversarials = Adversarials(
-            condition=Condition(**about["condition"]),
-            model=str(about["model"]),
-            seed=int(about["seed"]),
-            data=str(about["data"]),
-            ids=tuple(about["ids"]),
+            condition=about.condition,
+            model=about.model,
+            seed=about.seed,
+            data=about.data,
+            ids=about.ids,
             labels=tensors["labels"],
             targets=tensors.get("targets"),
-            epsilons=tuple(about["epsilons"]),
+            epsilons=about.epsilons,
             pool=tensors["pool"],
             index=tensors["index"],
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: damaged ({error})") from None
-    _check(adversarials, path)
-    return adversarials
+        _check(adversarials, path)
+        return adversarials
 
 
-def _former(metadata: dict[str, str]) -> dict[str, Any]:
+def _former(metadata: dict[str, str], path: Path) -> dict[str, Any]:
     """Return what a file of format 1 says, in the words of this one."""
-    origin: dict[str, Any] = json.loads(metadata["origin"])
+    origin: dict[str, Any] = parse_json(metadata["origin"], path)
     condition = {
         "suite": origin["suite"],
         "kind": "attack",
         "name": origin["attack"],
         **{name: origin[name] for name in ("norm", "gradient", "attacked_timestep")},
     }
-    lists = {name: json.loads(metadata[name]) for name in ("ids", "epsilons")}
+    lists = {name: parse_json(metadata[name], path) for name in ("ids", "epsilons")}
     return {"format": _FORMER, "condition": condition, **{k: origin[k] for k in ("model", "seed", "data")}, **lists}
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     open_file: Any = safe_open  # safetensors leaves the types of what it gives open
-    try:
+    with damage_refused(path, "not a readable file of adversarial images", _REMEDY, SafetensorError):
         check_safetensors(path)
         with open_file(path, framework="pt") as opened:
             return opened.metadata() or {}, {name: opened.get_tensor(name) for name in opened.offset_keys()}
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: not a readable file of adversarial images ({error})") from None
 
 
 def _check(adversarials: Adversarials, path: Path) -> None:
     images, budgets = len(adversarials.ids), len(adversarials.epsilons)
-    fits = adversarials.index.shape == (budgets, images) and len(adversarials.labels) == images
-    if not fits or adversarials.pool.ndim != 4 or int(adversarials.index.max()) >= len(adversarials.pool):
-        raise DataError(f"{path}: damaged (images, ids and epsilons do not belong together)")
+    index, pool = adversarials.index, adversarials.pool
+    each = [tensor for tensor in (adversarials.labels, adversarials.targets) if tensor is not None]
+    fits = images * budgets > 0 and index.shape == (budgets, images) and all(one.shape == (images,) for one in each)
+    whole = all(one.dtype in _WHOLE for one in (index, *each))
+    if not (fits and whole and pool.ndim == 4 and 0 <= int(index.min()) <= int(index.max()) < len(pool)):
+        raise DataError(f"{path}: damaged (images, ids and epsilons do not belong together); {_REMEDY}")

@@ -16,7 +16,7 @@ from pcbench.arguments import a_word, public
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
-from pcbench.errors import ConfigurationError, UsageError
+from pcbench.errors import ConfigurationError, UsageError, damage_refused
 from pcbench.files import file_sha256, try_folder, write
 from pcbench.limits.text import read_json
 from pcbench.models.backbones import open_backbone
@@ -154,10 +154,12 @@ def _finished(options: TrainOptions) -> Trained | None:
     weights = folder_of(options) / f"{file_stem(options)}.safetensors"
     if not (path.is_file() and weights.is_file()):
         return None
-    card = read_json(path)
-    same = all(card.get(key) == value for key, value in _metadata(options).items() if key != "versions")
-    if not same or card["weights_sha256"] != file_sha256(weights):
-        return None
+    with damage_refused(path, "is damaged", "delete it to train again"):
+        card = read_json(path)
+        same = all(card.get(key) == value for key, value in _metadata(options).items() if key != "versions")
+        if not same or card["weights_sha256"] != file_sha256(weights):
+            return None
+        tuned = None if card["tuned"] is None else Tuned.from_record(card["tuned"])
     entry = entry_of(options)
     if entry is not None and entry.configuration is None:
         return Trained(weights, card["weights_sha256"], None, None, None)
@@ -165,7 +167,6 @@ def _finished(options: TrainOptions) -> Trained | None:
     network = _open_network(options, part(state, BACKBONE) or None)
     fill(network.predictors, part(state, PREDICTORS), str(weights))
     network.eval()
-    tuned = None if card["tuned"] is None else Tuned.from_record(card["tuned"])
     if tuned is not None:
         network.hyperparameters = tuned.hyperparameters
     configuration = None if tuned is None else folder_of(options) / f"{options['model']}.toml"

@@ -16,7 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from fuzz import definitions, pictures, saved, tables, tensors
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from pcbench.errors import DataError, DefinitionError, PcbenchError, WeightsError, damage_refused
 from pcbench.harness.configuration import _locations
@@ -175,12 +178,7 @@ def test_a_checkpoint_whose_pickle_takes_from_an_empty_stack(tmp_path: Path) -> 
 def test_a_checkpoint_whose_notes_are_of_other_types(tmp_path: Path, note: str, change: Callable[[Any], Any]) -> None:
     tensors._checkpoints(tmp_path / "given")
     path = tmp_path / "given" / "checkpoint.safetensors"
-    content = path.read_bytes()
-    size = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8 : 8 + size])
-    header["__metadata__"][note] = json.dumps(change(json.loads(header["__metadata__"][note])))
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+    _change_notes(path, lambda notes: notes.update({note: json.dumps(change(json.loads(notes[note])))}))
     refused(tensors._read_checkpoints, tmp_path / "given", "checkpoint.safetensors", WeightsError)
 
 
@@ -218,3 +216,30 @@ def test_an_empty_image(tmp_path: Path) -> None:
     pictures._pictures(tmp_path / "given")
     (tmp_path / "given" / "class0" / "0.png").write_bytes(b"")
     refused(pictures._read_pictures, tmp_path / "given", "class0/0.png", DataError)
+
+
+def _change_notes(path: Path, change: Callable[[dict[str, str]], object]) -> None:
+    content = path.read_bytes()
+    size = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + size])
+    change(header["__metadata__"])
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
+@pytest.mark.parametrize(("note", "text"), [("ids", "[" * 5000), ("epsilons", '["a"]'), ("origin", "3")])
+def test_adversarial_images_whose_notes_are_deep_or_of_other_types(tmp_path: Path, note: str, text: str) -> None:
+    tensors._adversarials(tmp_path / "given")
+    path = tmp_path / "given" / "adversarials" / "small" / "fgsm-t0.safetensors"
+    _change_notes(path, lambda notes: notes.update({note: text}))
+    refused(tensors._read_adversarials, tmp_path / "given", "adversarials/small/fgsm-t0.safetensors", DataError)
+
+
+@pytest.mark.parametrize("index", [torch.zeros(0, 0), torch.full((4, 8), -1), torch.zeros(4, 8)])
+def test_adversarial_images_whose_index_is_empty_negative_or_of_fractions(tmp_path: Path, index: torch.Tensor) -> None:
+    tensors._adversarials(tmp_path / "given")
+    path = tmp_path / "given" / "adversarials" / "small" / "fgsm-t0.safetensors"
+    with safe_open(path, framework="pt") as opened:
+        notes, held = opened.metadata(), {name: opened.get_tensor(name) for name in opened.offset_keys()}
+    save_file({**held, "index": index}, path, notes)
+    refused(tensors._read_adversarials, tmp_path / "given", "adversarials/small/fgsm-t0.safetensors", DataError)
