@@ -18,6 +18,9 @@ _HEADER_GROWTH = 64
 _PACKED_GROWTH = 2
 """How many times a checkpoint's size its tensors may take: PyTorch does not pack them."""
 _MOST_MEMBERS = 100_000
+_LOCATOR, _RECORD = 20, 56
+_LONGEST_ENDING = 65_557 + _LOCATOR + _RECORD
+"""The last bytes of an archive, in which the place of its list of members stands."""
 
 
 def check_safetensors(path: Path) -> None:
@@ -48,6 +51,25 @@ def check_checkpoint(path: Path) -> None:
         return  # the older form holds tensors as they are, behind a pickle of the same file
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        if archive.start_dir != _said_place(path, size):
+            raise ValueError("its list of members is not where it says")
     check_count(path, "members", len(members), _MOST_MEMBERS)
     unpacked = sum(member.file_size for member in members)
     check_size(path, "its members would take", unpacked, allowed(size, _PACKED_GROWTH))
+
+
+def _said_place(path: Path, size: int) -> int | None:
+    """Return where an archive says that its list of members begins: PyTorch reads there, Python at the file's end.
+
+    None where it says nothing that both would follow.
+    """
+    with path.open("rb") as file:
+        first = file.seek(max(size - _LONGEST_ENDING, 0))
+        ending = file.read()
+    end = ending.rfind(b"PK\x05\x06")
+    locator = ending[max(end - _LOCATOR, 0) : end]
+    if not locator.startswith(b"PK\x06\x07"):
+        return int.from_bytes(ending[end + 16 : end + 20], "little")
+    record = end - _LOCATOR - _RECORD  # of archives above 4 GB
+    said = int.from_bytes(locator[8:16], "little")
+    return int.from_bytes(ending[record + 48 : record + 56], "little") if said == first + record else None

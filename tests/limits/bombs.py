@@ -195,6 +195,17 @@ def packed_checkpoint(path: Path) -> None:
     _archive(path, packed)
 
 
+def two_lists(path: Path) -> None:
+    """Write a checkpoint of 4 GB whose list, where PyTorch looks for it, is not the one at its end."""
+    packed_checkpoint(path)
+    whole = path.read_bytes()
+    start = whole.index(b"PK\x01\x02", whole.rindex(b"PK\x03\x04"))
+    harmless = bytearray(whole[start:])
+    place = harmless.index(struct.pack("<I", 4000 * _MEGABYTE))
+    struct.pack_into("<I", harmless, place, 4)
+    path.write_bytes(whole[: whole.rindex(b"PK\x05\x06")] + harmless)
+
+
 def _raw(content: bytes) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     return packer.compress(content) + packer.flush()
@@ -305,6 +316,7 @@ BOMBS: dict[str, tuple[str, str, Callable[[Path], None], str]] = {
     "zeros": ("reference", "zeros.npz", packed_zeros, "its arrays would take"),
     "list": ("reference", "list.npz", false_list, "does not have the size of its file"),
     "checkpoint": ("weights", "zeros.pth", packed_checkpoint, "its members would take"),
+    "two lists": ("weights", "lists.pth", two_lists, "its list of members is not where it says"),
     "claimed header": ("weights", "header.safetensors", claimed_header, "is not a readable safetensors file"),
     "claimed tensor": ("weights", "tensor.safetensors", claimed_tensor, "is not a readable safetensors file"),
     "long header": ("weights", "long.safetensors", long_header, "its header would take"),

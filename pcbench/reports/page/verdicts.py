@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
 from pcbench.errors import DataError
 from pcbench.limits.text import json_bytes
@@ -51,7 +51,7 @@ def read_verdicts(run_folder: Path) -> list[ShownVerdict]:
     if not path.is_file():
         return []
     try:
-        return TypeAdapter(list[ShownVerdict]).validate_json(json_bytes(path))
+        return TypeAdapter(Annotated[list[ShownVerdict], FailFast()]).validate_json(json_bytes(path))
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
