@@ -102,6 +102,8 @@ def open_shard(folder: Path | str, *, verify: bool = True) -> Shard:
     found = Shard(folder, *read_manifest(folder, SHARD_MANIFEST, verify=verify))
     try:
         _ = found.number, found.of, found.units_sha256, found.machines, found.parts, found.failures
+        told = found.manifest  # what a merged run says of when and for how long its shards ran
+        _ = told["started"], float(told["seconds"]), told["waited_for_images"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         name = folder / SHARD_MANIFEST
         raise DataError(f"{name}: damaged ({type(error).__name__}); run it again with again=True") from error

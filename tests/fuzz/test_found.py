@@ -26,6 +26,7 @@ from pcbench.harness.configuration import _locations
 from pcbench.results.metrics_table import read_metrics
 from pcbench.results.parts import PartError
 from pcbench.results.schema import read_table
+from pcbench.results.shard import open_shard
 
 
 def refused(read: Callable[[Path], object], folder: Path, file: str, kind: type[PcbenchError]) -> str:
@@ -243,3 +244,16 @@ def test_adversarial_images_whose_index_is_empty_negative_or_of_fractions(tmp_pa
         notes, held = opened.metadata(), {name: opened.get_tensor(name) for name in opened.offset_keys()}
     save_file({**held, "index": index}, path, notes)
     refused(tensors._read_adversarials, tmp_path / "given", "adversarials/small/fgsm-t0.safetensors", DataError)
+
+
+@pytest.mark.parametrize(
+    "change", [{"seconds": None}, {"seconds": ...}, {"started": ...}, {"waited_for_images": ...}], ids=str
+)
+def test_a_shard_that_does_not_say_when_it_ran(tmp_path: Path, change: dict[str, Any]) -> None:
+    saved._former_run(tmp_path / "given")
+    path = tmp_path / "given" / "shard.json"
+    (tmp_path / "given" / "manifest.json").rename(path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content |= {"shard": 1, "of": 2, "units": "x", "machines": {}, "waited_for_images": None, **change}
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not ...}), encoding="utf-8")
+    assert "damaged" in refused(open_shard, tmp_path / "given", "shard.json", DataError)
