@@ -25,7 +25,7 @@ from pcbench.results.directory import Run
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import outcome_table
 
-TIMESTEPS = 6
+TIMESTEPS = 8
 CORRUPTIONS = ("shot_noise", "defocus_blur")
 SEVERITY = 5
 # Fixed here, so that the test does not depend on how the shipped network is tuned.
