@@ -32,11 +32,18 @@ def why_not(name: str) -> str | None:
 
 
 def fault_among(names: Iterable[object]) -> str | None:
-    """Return what is wrong with the first of some names that cannot be one; None where all can, or are empty."""
+    """Return what is wrong with the first of some names that cannot be one; None where all can, or are empty.
+
+    Two that differ only in small and capital letters would be one file on some systems.
+    """
+    known: dict[str, object] = {}
     for name in names:
         reason = None if name is None else why_not(str(name))
         if reason is not None:
             return f"{reason} (got {name!r})"
+        twin = known.setdefault(str(name).lower(), name)
+        if twin != name:
+            return f"holds {twin!r} and {name!r}, which some file systems do not tell apart"
     return None
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pcbench.arguments import public
 from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
-from pcbench.errors import UsageError
+from pcbench.errors import DataError, UsageError
 from pcbench.metrics.paired import Difference, holm, mcnemar, paired_differences, paired_rate_change
 from pcbench.norms import epsilon_text
 from pcbench.results.directory import Run
@@ -109,6 +109,10 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
         raise UsageError(f"{folders[0]} and {folders[1]} cannot be compared: they do not have a common suite")
     require_same_images(first.spec, second.spec, common, folders)
     scored = score(first), score(second)
+    for folder, held_scores in zip(folders, scored, strict=True):
+        absent = set(common) - held_scores.keys()
+        if absent:
+            raise DataError(f"{folder}: does not have outcomes of the suite {min(absent)}; run it again")
     rows: list[ComparedRow] = []
     for suite in common:
         both = scored[0][suite], scored[1][suite]

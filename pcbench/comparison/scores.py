@@ -38,11 +38,17 @@ def read_scores(run: Run) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]
         One matrix a suite, and the sorted image ids of each suite by its name.
 
     Raises:
-        DataError: The run does not have outcomes, or a condition lacks an image that others have.
+        DataError: The run does not have outcomes, has those of a suite that its manifest does not name, or a condition
+            lacks an image that others have.
     """
     collected = collect(outcome_tables(run.folder / "outcomes"))
     if not collected:
         raise DataError(f"{run.folder}: does not have outcomes; run it again")
+    foreign = collected.keys() - {suite.name for suite in run.spec.suites}
+    if foreign:
+        raise DataError(
+            f"{run.folder}: its manifest does not name the suite {min(foreign)} of its outcomes; run it again"
+        )
     scores = [_suite_scores(outcomes) for outcomes in collected.values()]
     return scores, {name: tuple(sorted(outcomes.image_ids)) for name, outcomes in collected.items()}
 

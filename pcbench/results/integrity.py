@@ -27,19 +27,26 @@ CHANGED = "CHANGED"
 
 
 def refuse_links_out(folder: Path) -> None:
-    """Refuse links inside a folder that lead out of it; they are not followed, to read or to write.
+    """Refuse links inside a folder that lead out of it, and devices; they are not followed, to read or to write.
 
     The folder itself may be reached through a link.
 
     Raises:
-        DataError: There is such a link; it is named.
+        DataError: There is such a link, or something that is neither a file nor a folder (a pipe, which reading waits
+            for without end, or a link to itself); it is named.
     """
     home = folder.resolve()
     for root, folders, names in os.walk(folder):
         for name in (*folders, *names):
             path = Path(root, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
+            try:
+                leads_out = path.is_symlink() and not path.resolve().is_relative_to(home)
+            except (OSError, RuntimeError):  # a link to itself
+                leads_out = False
+            if leads_out:
                 raise DataError(f"{path}: is a link that leads out of the run's folder; put the file itself there")
+            if not (path.is_file() or path.is_dir()):
+                raise DataError(f"{path}: is neither a file nor a folder; remove it, or put the file itself there")
 
 
 def sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,10 +86,15 @@ def _changed(folder: Path, hashes: Mapping[str, str]) -> Iterator[str]:
     for name, digest in hashes.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DataError(f"{folder}: its manifest names {name!r}, which is not a file of the run")
-        if not (folder / name).is_file():
-            yield f"{name} is missing"
-        elif files.file_sha256(folder / name) != digest:
-            yield f"{name} was changed"
+        try:
+            if not (folder / name).is_file():
+                yield f"{name} is missing"
+            elif files.file_sha256(folder / name) != digest:
+                yield f"{name} was changed"
+        except OSError as error:  # a name that no disk can hold, a file that may not be read
+            raise DataError(
+                f"{folder}: its file {name:.100} cannot be read ({error.strerror}); copy the run again"
+            ) from error
 
 
 def _added(folder: Path, hashes: Mapping[str, str]) -> list[str]:

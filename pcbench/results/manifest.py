@@ -7,6 +7,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
+class _Missing(BaseModel):
+    """What could not be computed."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    condition: str
+    images: str
+    reason: str
+
+
 class _Manifest(BaseModel):
     """The fields that are read, with their types; what else a manifest says is left as it is."""
 
@@ -21,7 +31,7 @@ class _Manifest(BaseModel):
     waited_for_images: float | None = None
     notes: list[str] = []
     kept: dict[str, int] = {}
-    missing: list[dict[str, str]] = []
+    missing: list[_Missing] = []
     machines: dict[str, int] = {}
     options: dict[str, Any] | None = None
 

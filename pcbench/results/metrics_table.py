@@ -32,6 +32,9 @@ _ROW = 200
 _CELLS = 1000
 """The largest number of cells in a line of CSV: pandas makes a column of each."""
 
+_NUMBERS = ("value", "ci_low", "ci_high", "n")
+"""The columns that say what was found; a row is known by the others."""
+
 _SUBSET_NOTE = " (subset, not comparable)"
 
 
@@ -74,7 +77,9 @@ def typed(table: pd.DataFrame, name: str = "a table of metrics") -> pd.DataFrame
     if list(table.columns) != list(METRICS_COLUMNS):
         raise DataError(f"{name}: a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
     try:
-        made = table.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
+        # NumPy's own type would wrap 70,000 around to 4,464, and cut 1.5 off to 1.
+        checked = table.astype({name: kind.capitalize() if kind == "int16" else kind for name, kind in _TYPES.items()})
+        made = checked.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError, OverflowError) as problem:
         raise DataError(f"{name}: a value is of the wrong type ({problem}); run again") from problem
     for column in IN_PATHS:
@@ -142,4 +147,13 @@ def read_metrics(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise DataError(f"{path}: there is no such file; is {path.parent} a finished run?")
     with damage_refused(path, "cannot be read as a table of metrics", "run again", pa.ArrowException):
-        return typed(_read_parquet(path) if path.suffix == ".parquet" else _read_csv(path), str(path))
+        table = typed(_read_parquet(path) if path.suffix == ".parquet" else _read_csv(path), str(path))
+    if (table["timestep"] < 0).any():
+        raise DataError(f"{path}: a timestep is below 0; run again")
+    twice = table[table.duplicated([name for name in _TYPES if name not in _NUMBERS])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise DataError(
+            f"{path}: {first['metric']} of {first['suite']} at t = {first['timestep']} stands there twice; run again"
+        )
+    return table

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pcbench.errors import DataError
 from pcbench.norms import epsilon_scale, epsilon_text, norm_symbol
 from pcbench.reports.charts import Chart, Panel, attack_title, in_order, texts, words
 from pcbench.reports.figures import charts
@@ -32,6 +33,8 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
     tables = [run.metrics for run in runs]
     suites = list(dict.fromkeys(suite for table in tables for suite in texts(table["suite"])))
     timesteps = sorted({int(t) for table in tables for t in table["timestep"]})
+    if not timesteps:
+        raise DataError(f"{runs[0].folder}: its table of metrics has no rows to show; run it again")
     return {
         "title": f"Robustness of {' and '.join(dict.fromkeys(str(run.spec.model['name']) for run in runs))}",
         "timesteps": timesteps,
