@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from pcbench.catalog import catalog_folder
-from pcbench.names import file_name, why_not
+from pcbench.names import fault_among, file_name, why_not
 
 
 @pytest.mark.parametrize("name", ["digits-c", "fog", "pgd_mean", "linf", "l2", "CIFAR-10-C", "v1.2", "a+b"])
@@ -29,6 +29,11 @@ def test_every_name_of_the_catalogue_is_allowed_and_its_own_file_name() -> None:
 )  # fmt: skip
 def test_what_leads_out_of_a_folder_or_is_not_a_name_everywhere_is_refused(name: str) -> None:
     assert why_not(name) is not None
+
+
+def test_names_that_some_file_systems_do_not_tell_apart_are_refused() -> None:
+    assert fault_among(["fog", None, "snow", "fog"]) is None
+    assert "'fog' and 'FOG'" in (fault_among(["fog", "FOG"]) or "")
 
 
 def test_free_text_gets_a_name_of_its_own_that_stays_where_it_is_put() -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from pcbench.catalog import Definition
 from pcbench.errors import DataError, damage_refused
 from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
-from pcbench.norms import NormName, norm_named
+from pcbench.norms import NORMS, NormName, norm_named
 from pcbench.results.conditions import Condition
 
 FORMAT = "pcbench adversarial images, 2"
@@ -157,3 +159,10 @@ def _check(adversarials: Adversarials, path: Path) -> None:
     whole = all(one.dtype in _WHOLE for one in (index, *each))
     if not (fits and whole and pool.ndim == 4 and 0 <= int(index.min()) <= int(index.max()) < len(pool)):
         raise DataError(f"{path}: damaged (images, ids and epsilons do not belong together); {_REMEDY}")
+    if adversarials.condition.kind != "attack" or adversarials.condition.norm not in NORMS:
+        raise DataError(f"{path}: damaged (it is of no attack within a norm of {' or '.join(NORMS)}); {_REMEDY}")
+    epsilons = adversarials.epsilons
+    if not (epsilons[0] >= 0 and epsilons[-1] < math.inf and all(a < b for a, b in pairwise(epsilons))):
+        raise DataError(f"{path}: damaged (its epsilons do not ascend from 0); {_REMEDY}")
+    if not bool(((pool >= 0) & (pool <= 1)).all()):  # NaN is neither
+        raise DataError(f"{path}: damaged (it has pixels outside of 0 to 1); {_REMEDY}")

@@ -108,6 +108,22 @@ def test_what_is_no_such_file_is_refused(digits: Case, tmp_path: Path) -> None:
         load_adversarials(path)
 
 
+@pytest.mark.parametrize("what", ["kind", "norm", "epsilons", "pool"])
+def test_images_that_no_attack_made_are_refused(digits: Case, tmp_path: Path, what: str) -> None:
+    save_adversarials(tmp_path / "kept.safetensors", halves(digits))
+    kept = load_adversarials(tmp_path / "kept.safetensors")
+    wrong = {
+        "kind": {"condition": replace(kept.condition, kind="clean")},
+        "norm": {"condition": replace(kept.condition, norm=None)},
+        "epsilons": {"epsilons": kept.epsilons[::-1]},
+        "pool": {"pool": torch.full_like(kept.pool, float("nan"))},
+    }
+    path = tmp_path / "wrong.safetensors"
+    path.write_bytes(to_bytes(replace(kept, **wrong[what])))
+    with pytest.raises(DataError, match="damaged"):
+        load_adversarials(path)
+
+
 def test_a_model_with_fewer_classes_is_refused(digits: Case, tmp_path: Path) -> None:
     save_adversarials(tmp_path / "x.safetensors", [made(digits)])
     loaded = load_adversarials(tmp_path / "x.safetensors")

@@ -284,6 +284,19 @@ def test_the_table_is_the_same_after_a_csv(corruption_metrics: pd.DataFrame, tmp
     pd.testing.assert_frame_equal(read_metrics(tmp_path / "metrics.csv"), corruption_metrics)
 
 
+def test_a_table_with_a_timestep_that_does_not_fit_or_a_row_twice_is_refused(
+    corruption_metrics: pd.DataFrame, tmp_path: Path
+) -> None:
+    for timestep, says in ((70_000, "wrong type"), (1.5, "wrong type"), (-1, "below 0")):
+        odd = corruption_metrics.assign(timestep=timestep).drop_duplicates(list(corruption_metrics)[:13])
+        odd.to_csv(tmp_path / "metrics.csv", index=False)
+        with pytest.raises(DataError, match=says):
+            read_metrics(tmp_path / "metrics.csv")
+    pd.concat([corruption_metrics, corruption_metrics[:1]]).to_csv(tmp_path / "metrics.csv", index=False)
+    with pytest.raises(DataError, match="stands there twice"):
+        read_metrics(tmp_path / "metrics.csv")
+
+
 def test_metrics_of_another_version_are_refused_with_the_remedy(
     corruption_metrics: pd.DataFrame, tmp_path: Path
 ) -> None:

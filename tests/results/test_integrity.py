@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from made_runs import begin_made_run, made_data, made_settings, made_spec, made_suite, made_table
 
 from pcbench.cli.main import main
+from pcbench.comparison.scores import read_scores
 from pcbench.errors import DataError
 from pcbench.metrics.summary import summarise_folder
 from pcbench.results.conditions import Condition
@@ -129,6 +131,33 @@ def test_a_manifest_names_files_of_its_own_folder_alone(run: Run, name: str) -> 
         open_run(run.folder)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("how", ["pipe", "loop"])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_what_is_neither_a_file_nor_a_folder_is_refused_before_it_is_read(run: Run, how: str, allowed: bool) -> None:
+    path = run.folder / "metrics.parquet"
+    path.unlink()
+    if how == "pipe":
+        os.mkfifo(path)  # reading it would wait without end
+    else:
+        path.symlink_to(path.name)
+    with pytest.raises(DataError, match=r"metrics\.parquet: is neither a file nor a folder"):
+        open_run(run.folder, allow_changed=allowed)
+
+
+def test_a_manifest_that_names_what_no_disk_can_hold_is_one_line(run: Run) -> None:
+    path = run.folder / MANIFEST
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "files": {**content["files"], "a" * 5000: "0" * 64}}))
+    with pytest.raises(DataError, match="cannot be read"):
+        open_run(run.folder)
+
+
+def test_outcomes_of_a_suite_that_the_manifest_does_not_name_are_refused(run: Run) -> None:
+    with pytest.raises(DataError, match="does not name the suite made-c"):
+        read_scores(dataclasses.replace(run, spec=run.spec.model_copy(update={"suites": ()})))
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -157,7 +186,8 @@ def test_a_manifest_that_is_something_else_is_one_line(run: Run, content: str) -
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("notes", 3), ("notes", [3]), ("kept", []), ("missing", [3]), ("seconds", "x"), ("started", 3), ("key", "../x"),
+    [("notes", 3), ("notes", [3]), ("kept", []), ("missing", [3]), ("missing", [{"a": "b"}]),
+     ("seconds", "x"), ("started", 3), ("key", "../x"),
      ("files", {"metrics.csv": 3}), ("machines", {"x": "y"}), ("options", [])],
 )  # fmt: skip
 def test_a_field_of_another_type_is_named(run: Run, field: str, value: object) -> None:
