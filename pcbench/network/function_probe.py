@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pcbench.errors import UsageError, named
 
-TOLERANCE = 1e-3
+ROUNDING = 1e-3
 """How far two answers to an image may be apart by rounding, in shares of the largest logit."""
 
 LARGE = 128
@@ -39,7 +39,7 @@ def check_function(name: str, ask: Ask, images: Tensor) -> bool:
         UsageError: The answer to an image depends on the others, or there is none to an image alone.
     """
     # bfloat16 has 8 bits: its rounding shows.
-    rounding = max(TOLERANCE, 8 * torch.finfo(images.dtype).eps)
+    rounding = max(ROUNDING, 8 * torch.finfo(images.dtype).eps)
     try:
         together, again = ask(images), ask(images)
     except Exception:  # noqa: BLE001 - a network of the user's own may raise anything

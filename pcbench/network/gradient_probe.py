@@ -15,7 +15,7 @@ from pcbench.network.own_modules import logits_of
 
 COTANGENTS = 2
 """How many random weightings of the logits are differentiated."""
-TOLERANCE = 1e-4
+APART = 1e-4
 """How far two gradients may be apart, in shares of the largest absolute value of either."""
 NOISE = 10.0
 """And in multiples of how far the gradient of the original is from itself when it is computed again."""
@@ -51,7 +51,7 @@ def _close(expected: _Products, found: _Products, noise: float = 0.0) -> bool:
     if not all(torch.equal(one.isfinite(), other.isfinite()) for one, other in zip(expected, found, strict=True)):
         return False
     largest = max(float(product.nan_to_num(0, 0, 0).abs().max()) for product in (*expected, *found))
-    return _apart(expected, found) <= TOLERANCE * largest + NOISE * noise
+    return _apart(expected, found) <= APART * largest + NOISE * noise
 
 
 def _apart(expected: _Products, found: _Products) -> float:

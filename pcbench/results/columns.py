@@ -219,7 +219,7 @@ METRICS_COLUMNS: Mapping[str, Column] = {
 """One row a number: `metrics.csv` and `metrics.parquet`."""
 
 
-def markdown(columns: Mapping[str, Column]) -> str:
+def table_of_columns(columns: Mapping[str, Column]) -> str:
     """Return the table that docs/tables.md shows of some columns."""
     lines = ["| column | type | unit or range | meaning |", "|---|---|---|---|"]
     for name, column in columns.items():

@@ -16,7 +16,7 @@ from pcbench.results.columns import (
     OUTCOMES_COLUMNS,
     REPRESENTATIONS_COLUMNS,
     Column,
-    markdown,
+    table_of_columns,
 )
 
 SECTIONS: Mapping[str, Mapping[str, Column]] = {
@@ -41,7 +41,7 @@ def filled(page: str) -> str:
     for heading, columns in SECTIONS.items():
         above, below = page.split(f"\n## {heading}\n")
         before, after = _TABLE.split(below, maxsplit=1)
-        page = f"{above}\n## {heading}\n{before}{markdown(columns)}\n{after}"
+        page = f"{above}\n## {heading}\n{before}{table_of_columns(columns)}\n{after}"
     return page
 
 

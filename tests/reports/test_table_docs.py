@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pcbench.results.columns import OUTCOMES_VERSION, markdown
+from pcbench.results.columns import OUTCOMES_VERSION, table_of_columns
 from pcbench.results.directory import Run
 from pcbench.results.tables_page import SECTIONS, filled
 
@@ -34,7 +34,7 @@ def test_the_tables_of_columns_are_the_declared_ones() -> None:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_a_changed_table_of_columns_is_made_anew(heading: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    table = markdown(SECTIONS[heading])
+    table = table_of_columns(SECTIONS[heading])
     assert filled(page.replace(table, table.replace("timestep", "step"))) == page
 
 
