@@ -182,7 +182,7 @@ class Context:
 
         yield from chosen.batches(self.settings.batch_size, range(block.start, block.stop), seen=seen)
         if digest.hexdigest() != block.sha256:
-            remedy = "put the images back, or start again with again=True"
+            remedy = "put the images back, start again with again=True, or, for a saved plan, plan again"
             if self._objects.data is not None:
                 remedy = "a data set must give the same images each time it is read: leave out random augmentation"
             what = f"{chosen.name}: {block.words} of {unit.condition.title}"
