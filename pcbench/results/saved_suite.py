@@ -16,6 +16,7 @@ from pcbench.data.labels import as_labels
 from pcbench.data.objects import to_pixels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError, UsageError
+from pcbench.names import file_name, why_not
 from pcbench.results.adversarials import Adversarials, load_adversarials
 from pcbench.results.conditions import Condition
 
@@ -111,7 +112,7 @@ def _open_suite(home: Path) -> SavedSuite:
     for path in sorted(home.glob("*.safetensors")):
         held = load_adversarials(path)
         first = first or held
-        name = f"{held.condition.suite}-from-{held.model}"
+        name = _name(held)
         condition = dataclasses.replace(held.condition, suite=name, targeted=held.targets is not None)
         key = json.dumps(dataclasses.asdict(condition))
         described[key] = condition, held.epsilons
@@ -130,12 +131,18 @@ def _open_suite(home: Path) -> SavedSuite:
     paths = tuple(next(iter(by_attack.values())))
     source = _source(first, [ids for ids, _ in expected], labels, paths)
     return SavedSuite(
-        f"{first.condition.suite}-from-{first.model}",
+        _name(first),
         1,
         tuple(described.values()),
         tuple(tuple(found) for found in by_attack.values()),
         source,
     )
+
+
+def _name(held: Adversarials) -> str:
+    """Return what tables call the suite; a model's name is free text, and a suite's is not."""
+    name = f"{held.condition.suite}-from-{held.model}"
+    return name if why_not(name) is None else file_name(name)
 
 
 def _source(first: Adversarials, ids: list[tuple[str, ...]], labels: list[int], paths: tuple[Path, ...]) -> ImageSource:
