@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from pcbench import files
 from pcbench.arguments import shown
 from pcbench.errors import DataError, DefinitionError, UnknownNameError
 from pcbench.limits.text import parsed_toml
@@ -125,7 +126,7 @@ def suite_folder(name: str) -> tuple[SuiteKind, Path]:
         if name in suite_names(kind):
             return kind, catalog_folder(kind) / name
     path = Path(name)
-    if path.is_dir():
+    if files.is_folder(path):
         return _kind_of_own_folder(path.resolve()), path.resolve()
     raise UnknownNameError("suite", name, [known for kind in SUITE_KINDS for known in suite_names(kind)])
 

@@ -257,6 +257,16 @@ def is_gone(process: int) -> bool:
     return False
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; a name that no disk can hold is none."""
+    return os.path.isfile(path)  # noqa: PTH113 (Path.is_file raises for names that are too long)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; a name that no disk can hold is none."""
+    return os.path.isdir(path)  # noqa: PTH112 (as above)
+
+
 def real_path(path: Path) -> Path:
     """Return a path with all links resolved, so that files are written to the folder that the links point to.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pcbench.catalog import Definition, PathName
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import DataError, UsageError, damage_refused
-from pcbench.files import try_folder, write
+from pcbench.files import is_file, try_folder, write
 from pcbench.limits.arrays import read_arrays
 from pcbench.limits.bounds import allowed, check_size, file_size
 from pcbench.limits.text import parse_json
@@ -97,7 +97,7 @@ def read_reference(path: Path) -> Reference:
         UsageError: The file does not exist.
         DataError: The file is damaged, is not a reference, or is of a version that this pcbench does not know.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"{path}: the file does not exist; make a reference with pcbench freeze RUN --out {path}")
     what, remedy = "is not a reference, or is damaged", "freeze a run again"
     with damage_refused(path, what, remedy, zipfile.BadZipFile, zlib.error):

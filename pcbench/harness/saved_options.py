@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pcbench.errors import DataError, UsageError
-from pcbench.files import MARKER
+from pcbench.files import MARKER, is_file
 from pcbench.harness.origin import is_shipped_suite
 from pcbench.harness.request import RunOptions
 from pcbench.limits.text import read_json
@@ -74,7 +74,7 @@ def with_saved(values: Mapping[str, Any], given: Mapping[str, Any]) -> RunOption
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
     """Return the options and settings of a saved plan, and the folders of its suites."""
-    if folder.is_file():
+    if is_file(folder):
         raise DataError(f"{folder} is a file; `spec` is the folder that pcbench plan --save-spec wrote")
     try:
         plan = read_json(folder / PLAN)
@@ -87,7 +87,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
             if one.option.spec is not None and (name not in options or one.setting not in (None, *settings))
         ]
     except FileNotFoundError:
-        what = "is a run or a shard, not a saved plan" if (folder / MARKER).is_file() else "does not hold a saved plan"
+        what = "is a run or a shard, not a saved plan" if is_file(folder / MARKER) else "does not hold a saved plan"
         raise DataError(f"{folder} {what}; {_REMEDY}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: the saved plan is damaged ({type(error).__name__}); {_REMEDY}") from error

@@ -6,6 +6,7 @@ Errors of reading and parsing (`OSError`, `ValueError`) are left to the caller, 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -38,10 +39,18 @@ def read_bytes(path: Path, growth: int = TEXT_GROWTH) -> bytes:
     """
     most = memory_limit() // growth
     check_size(path, "is a text of", file_size(path), most)
-    with path.open("rb") as file:  # of a device, the size is not known before
+    with open(path, "rb", opener=_without_waiting) as file:
         content = file.read(most + 1)
     check_size(path, "is a text of at least", len(content), most)
     return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe that nobody writes to is empty, instead of waited for without end."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if os.name != "nt":
+        os.set_blocking(handle, True)  # a shell's <(command) is waited for
+    return handle
 
 
 def read_text(path: Path, growth: int = TEXT_GROWTH) -> str:

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor, nn
 
 from pcbench.errors import UsageError, WeightsError, damage_refused
-from pcbench.files import file_sha256, write
+from pcbench.files import file_sha256, is_file, is_folder, write
 from pcbench.limits.tensors import check_checkpoint, check_safetensors
 
 StateDict = dict[str, Tensor]
@@ -52,7 +52,7 @@ def read_weights(path: Path) -> StateDict:
     Raises:
         WeightsError: The file is missing, damaged, or a pickle that would run code.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(f"{path}: there is no such weights file")
     if path.suffix == ".safetensors":
         what, remedy = "is not a readable safetensors file", "fetch it again"
@@ -97,7 +97,7 @@ def read_predictor_weights(path: Path, count: int) -> StateDict:
     Returns:
         Tensors under ``predictors.{n}.…`` with n from 0, and, where the file holds the backbone too, ``backbone.…``.
     """
-    if path.is_dir() or (path.suffix != ".safetensors" and _PREDIFY_NUMBER.search(path.name)):
+    if is_folder(path) or (path.suffix != ".safetensors" and _PREDIFY_NUMBER.search(path.name)):
         return _read_predify(path, count)
     state = read_weights(path)
     if not any(name.startswith(PREDICTORS) for name in state):
@@ -116,13 +116,13 @@ def _read_predify(path: Path, count: int) -> StateDict:
 
 
 def _predify_file(path: Path, number: int) -> Path:
-    if path.is_dir():
+    if is_folder(path):
         found = [file for file in sorted(path.glob("*.pth")) if _number_of(file) == number]
         if len(found) != 1:
             raise WeightsError(f"{path}: holds {len(found)} files named …_pc{number}….pth; one is needed")
         return found[0]
     file = path.with_name(_PREDIFY_NUMBER.sub(f"_pc{number}", path.name))
-    if not file.is_file():
+    if not is_file(file):
         raise WeightsError(f"{file}: is needed besides {path.name}; there is one checkpoint for each PCoder")
     return file
 

@@ -149,8 +149,8 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
             of the folder.
     """
     folder = Path(folder)
-    if not (folder / MANIFEST).is_file():
-        unfinished = folder.name.endswith(UNFINISHED) or partial_folder(folder).is_dir()
+    if not files.is_file(folder / MANIFEST):
+        unfinished = folder.name.endswith(UNFINISHED) or files.is_folder(partial_folder(folder))
         state = (
             "an unfinished run: start it again to continue"
             if unfinished

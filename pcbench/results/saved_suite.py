@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench import files
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
 from pcbench.data.objects import to_pixels
@@ -78,8 +79,8 @@ def open_saved(folder: Path) -> list[SavedSuite]:
         UsageError: There are no saved images.
         DataError: A file is damaged, or the files of a suite are of different images.
     """
-    root = folder / FOLDER if (folder / FOLDER).is_dir() else folder
-    homes = sorted({path.parent for path in root.glob("*/*.safetensors")})
+    root = folder / FOLDER if files.is_folder(folder / FOLDER) else folder
+    homes = sorted({path.parent for path in root.glob("*/*.safetensors")}) if files.is_folder(root) else []
     if not homes:
         raise UsageError(f"{folder}: holds no saved adversarial images; make them by a run with save_adversarials=True")
     return [_open_suite(home) for home in homes]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +48,11 @@ def test_a_condition_of_imagenet_c_is_read(tmp_path: Path) -> None:
 def test_a_hundred_thousand_metrics_are_read(tmp_path: Path) -> None:
     row: dict[str, object] = dict.fromkeys(METRICS_COLUMNS)
     row |= {"model": "pefficientnet_b0", "suite": "imagenet-c", "kind": "corruption", "name": "gaussian_noise"}
-    row |= {"severity": 5, "timestep": 3, "baseline": "alexnet (subset, not comparable)", "metric": "corruption_error"}
+    row |= {"severity": 5, "baseline": "alexnet (subset, not comparable)", "metric": "corruption_error"}
     values = np.random.default_rng(0).random(100_000).tolist()
-    rows = [row | {"value": value, "ci_low": value / 2, "ci_high": value + 1, "n": IMAGES} for value in values]
+    numbers = [{"value": value, "ci_low": value / 2, "ci_high": value + 1, "n": IMAGES} for value in values]
+    # No row twice, which would be refused.
+    rows = [row | {"timestep": at % 1000, "epsilon": at // 1000 / 255} | each for at, each in enumerate(numbers)]
     write_metrics(metrics_table(rows), tmp_path)
     assert read_metrics(tmp_path / "metrics.parquet")["value"].tolist() == values
     assert (tmp_path / "metrics.csv").stat().st_size < memory_limit() / CSV_GROWTH
@@ -109,3 +113,17 @@ def test_numbers_and_dates_with_many_dots_are_no_long_key(tmp_path: Path) -> Non
     numbers = ", ".join(["0.5"] * 1000)
     path.write_text(f'a = [{numbers}]\nb = "{"." * 1000}"\r\nc.d.e = "1.2.3"\n')
     assert parsed_toml(path) == {"a": [0.5] * 1000, "b": "." * 1000, "c": {"d": {"e": "1.2.3"}}}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_that_nobody_writes_to_is_empty_and_one_that_is_written_to_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="Expecting value"):
+        read_json(pipe)  # before, this waited without end
+    reading, writing = os.pipe()  # as a shell's <(command)
+    later = threading.Timer(0.2, lambda: (os.write(writing, b"[3]"), os.close(writing)))
+    later.start()
+    assert read_json(Path(f"/dev/fd/{reading}")) == [3]
+    later.join()
+    os.close(reading)

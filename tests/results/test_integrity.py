@@ -15,7 +15,7 @@ from made_runs import begin_made_run, made_data, made_settings, made_spec, made_
 
 from pcbench.cli.main import main
 from pcbench.comparison.scores import read_scores
-from pcbench.errors import DataError
+from pcbench.errors import DataError, UsageError
 from pcbench.metrics.summary import summarise_folder
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import MANIFEST, Run, open_run
@@ -151,6 +151,11 @@ def test_a_manifest_that_names_what_no_disk_can_hold_is_one_line(run: Run) -> No
     path.write_text(json.dumps({**content, "files": {**content["files"], "a" * 5000: "0" * 64}}))
     with pytest.raises(DataError, match="cannot be read"):
         open_run(run.folder)
+
+
+def test_a_run_with_a_name_that_no_disk_can_hold_is_none() -> None:
+    with pytest.raises(UsageError, match="is not a run of pcbench"):
+        open_run("a" * 5000)
 
 
 def test_outcomes_of_a_suite_that_the_manifest_does_not_name_are_refused(run: Run) -> None:
