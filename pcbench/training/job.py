@@ -17,7 +17,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError, damage_refused
-from pcbench.files import file_sha256, try_folder, write
+from pcbench.files import file_sha256, is_file, try_folder, write
 from pcbench.limits.text import read_json
 from pcbench.models.backbones import open_backbone
 from pcbench.models.devices import read_device
@@ -152,7 +152,7 @@ def _finished(options: TrainOptions) -> Trained | None:
     """Return what the folder holds, if the same command finished there."""
     path = folder_of(options) / CARD
     weights = folder_of(options) / f"{file_stem(options)}.safetensors"
-    if not (path.is_file() and weights.is_file()):
+    if not (is_file(path) and is_file(weights)):
         return None
     with damage_refused(path, "is damaged", "delete it to train again"):
         card = read_json(path)

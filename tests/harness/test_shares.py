@@ -152,7 +152,7 @@ def test_kubernetes_counts_from_zero() -> None:
     ("environment", "words"),
     [
         ({}, "neither is set"),
-        ({"SLURM_ARRAY_TASK_ID": ""}, "is not a number of a task"),
+        ({"SLURM_ARRAY_TASK_ID": ""}, "neither is set"),
         ({"SLURM_ARRAY_TASK_ID": "3,4"}, "is not a number of a task"),
         ({"JOB_COMPLETION_INDEX": "-1"}, "is not a number of a task"),
         ({"SLURM_ARRAY_TASK_ID": "3", "JOB_COMPLETION_INDEX": "3"}, "both"),
