@@ -176,7 +176,7 @@ def test_sweeping_leaves_work_that_is_going_to_replace_the_run_and_parts_of_one_
     for name, again, missing, swept in (
         ("a", False, [], True),
         ("b", True, [], False),
-        ("c", False, [{"condition": "fog", "images": "images 1 to 4"}], False),
+        ("c", False, [{"condition": "fog", "images": "images 1 to 4", "reason": "lost"}], False),
     ):
         finish(tmp_path / name, spec, missing=missing)
         begin(tmp_path / name, spec, again=again)
