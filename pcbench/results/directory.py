@@ -111,7 +111,8 @@ class Run:
 
 def partial_folder(final: Path) -> Path:
     """Return what a run's folder is called while the run is under way."""
-    return final.with_name(final.name + UNFINISHED)
+    named = final if final.name else final.absolute()  # "." and "" name the folder that one is in
+    return named.with_name(named.name + UNFINISHED) if named.name else named / UNFINISHED
 
 
 def write_manifest(folder: Path, spec: RunSpec, content: Mapping[str, Any], name: str = MANIFEST) -> None:

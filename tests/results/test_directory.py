@@ -139,3 +139,19 @@ def test_outcomes_of_another_version_or_shape_are_refused(tmp_path: Path, outcom
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match="cannot be read"):
         read_outcomes(path)
+
+
+@pytest.mark.parametrize("folder", [".", "", "/"])
+def test_a_folder_without_a_name_of_its_own_is_no_run(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="is not a run of pcbench"):
+        open_run(Path(folder))
+
+
+def test_a_run_is_opened_from_inside(finish: Finish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = finish(tmp_path / "run")
+    monkeypatch.chdir(made.folder)
+    assert open_run(Path()).key == made.key
+    assert partial_folder(Path()) == partial_folder(made.folder)
