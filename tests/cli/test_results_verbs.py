@@ -105,3 +105,8 @@ def test_run_prints_the_accuracies_of_its_metrics(
     for timestep, value in zip(clean["timestep"], clean["value"], strict=True):
         line = next(line for line in printed.splitlines() if line.strip("│ ┃").startswith(f"{timestep} "))
         assert f"{100 * value:.1f}" in line
+
+
+def test_a_format_that_does_not_exist_names_no_folder(run: Run, call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("export", run.folder, "--format", "a/b") == 2
+    assert "format 'a/b' does not exist" in capsys.readouterr().err
