@@ -20,13 +20,8 @@ def export_command(
     allow_changed: AllowChanged = False,
 ) -> None:
     """Write a run's tables in another format."""
-    from pcbench.errors import UnknownNameError
-    from pcbench.reports.export import EXPORT_FORMATS, export_run
+    from pcbench.reports.export import export_run
     from pcbench.results.directory import open_run
 
-    if format_name not in EXPORT_FORMATS:  # before it names a folder
-        raise UnknownNameError("format", format_name, EXPORT_FORMATS)
-    run = run if run.name else run.absolute()
-    folder = out or run.with_name(f"{run.name}-{format_name}")
-    for path in export_run(open_run(run, allow_changed=allow_changed), format_name, folder):
+    for path in export_run(open_run(run, allow_changed=allow_changed), format_name, out):
         say(f"wrote {path}")

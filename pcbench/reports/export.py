@@ -37,7 +37,7 @@ _DIGITS = 2
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
-def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
+def export_run(run: Run, format_name: str, out: Path | None = None) -> list[Path]:
     """Write a run's results in another format.
 
     Args:
@@ -46,7 +46,7 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
             one JSON object per line, `.jsonl`. ``"robustbench-like"``: `robustbench.json`, one entry for each timestep
             and threat model. ``"huggingface-card"``: `README.md`, a model card with the results as metadata.
             ``"latex"`` and ``"markdown"``: a file for each table with a column for each timestep.
-        out: The folder to write to; it is made if it does not exist.
+        out: The folder to write to; it is made if it does not exist. None means `RUN-<format>`, beside the run's.
 
     Returns:
         The files.
@@ -59,6 +59,9 @@ def export_run(run: Run, format_name: str, out: Path) -> list[Path]:
     """
     if format_name not in EXPORT_FORMATS:
         raise UnknownNameError("format", format_name, EXPORT_FORMATS)
+    if out is None:
+        beside = run.folder if run.folder.name else run.folder.absolute()
+        out = beside.with_name(f"{beside.name}-{format_name}")
     try_folder(out, "give another with `out`")
     made = _written(run, format_name, out)
     marks = changed_notes(run)
