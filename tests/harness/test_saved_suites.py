@@ -64,7 +64,10 @@ def test_another_model_is_measured_by_its_own_answers(kept: Run, tmp_path: Path)
     assert "worst_case" in set(metrics["name"].dropna())
 
 
-def test_what_cannot_be_scored_is_refused(kept: Run, network: PredictiveNetwork, tmp_path: Path) -> None:
+def test_what_cannot_be_scored_is_refused(
+    kept: Run, network: PredictiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="leave suites out"):
         run(network, ["digits-linf"], adversarials=kept.folder)
     with pytest.raises(UsageError, match="make them by a run with save_adversarials=True"):
