@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -99,12 +99,7 @@ def parse_json(content: bytes | str, place: Path | str) -> Any:
         ValueError: It is not JSON.
     """
     _check_values(content.count(b",") if isinstance(content, bytes) else content.count(","), place)
-    try:
-        found = json.loads(content)
-    except RecursionError:
-        raise _too_deep(place) from None
-    _check_depth(found, place)
-    return found
+    return _shallow(lambda: json.loads(content), place)
 
 
 def parsed_toml(path: Path) -> dict[str, Any]:
@@ -118,12 +113,7 @@ def parsed_toml(path: Path) -> dict[str, Any]:
     text = read_text(path, TEXT_GROWTH * _TOML_SHARE)
     if _LONG_KEY.search(text):
         raise _too_deep(path)
-    try:
-        found = tomllib.loads(text)
-    except RecursionError:
-        raise _too_deep(path) from None
-    _check_depth(found, path)
-    return found
+    return _shallow(lambda: tomllib.loads(text), path)
 
 
 def _check_values(commas: int, place: Path | str) -> None:
@@ -131,12 +121,17 @@ def _check_values(commas: int, place: Path | str) -> None:
     check_count(place, "commas", commas, memory_limit() // _VALUE)
 
 
-def _check_depth(content: Any, place: Path | str) -> None:
-    level: list[Any] = [content]
+def _shallow(parse: Callable[[], Any], place: Path | str) -> Any:
+    """Return what a parser makes, unless it is nested deeper than allowed."""
+    try:
+        found = parse()
+    except RecursionError:
+        raise _too_deep(place) from None
+    level: list[Any] = [found]
     for _ in range(MOST_LEVELS):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
-            return
+            return found
     raise _too_deep(place)
 
 
