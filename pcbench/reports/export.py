@@ -22,14 +22,13 @@ from pcbench.percent import percent
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
-from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.paper_tables import as_markdown, write_paper_tables
 from pcbench.results.directory import Run, changed_notes
 from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
+from pcbench.results.verdicts import NOT_CHECKED, read_verdicts
 
 ExportFormat = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
-NOT_CHECKED = "not checked"
 MARKS = "CHANGED.txt"
 """The file that says what was changed in a run that was exported nevertheless."""
 _DIGITS = 2

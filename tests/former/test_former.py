@@ -28,11 +28,11 @@ from pcbench.harness.request import request_from
 from pcbench.harness.suites import read_definition
 from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.page import write_page
-from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.adversarials import load_adversarials
 from pcbench.results.directory import Run, open_run
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import RunSpec, differences, former_suites
+from pcbench.results.verdicts import read_verdicts
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent.parent / "results"

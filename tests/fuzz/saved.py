@@ -28,11 +28,11 @@ from pcbench.harness.saved_plan import open_plan, write_plan
 from pcbench.reports.export import export_run
 from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.page import write_page
-from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.directory import Run, foreign_files, open_run
 from pcbench.results.integrity import SEAL
 from pcbench.results.parts import Part, part_machine, read_part, write_part
 from pcbench.results.shard import open_shard
+from pcbench.results.verdicts import read_verdicts
 
 FORMER = Path(__file__).resolve().parents[1] / "former"
 SMALL: dict[str, Any] = {

@@ -47,7 +47,7 @@ OTHERS: dict[str, Callable[[Path], Any]] = {
     "manifest": lambda path: _of("results.directory:read_manifest")(path.parent),
     "plan": lambda path: _of("harness.saved_plan:open_plan")(path.parent),
     "examples": lambda path: _of("reports.page.examples:read_examples")(path.parent.parent),
-    "checks": lambda path: _of("reports.page.verdicts:read_verdicts")(path.parent),
+    "checks": lambda path: _of("results.verdicts:read_verdicts")(path.parent),
 }
 
 

@@ -17,11 +17,11 @@ from pcbench.reports.heat_maps import heat_maps, matrix
 from pcbench.reports.matrices import Entry, entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.headline import headline
-from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
+from pcbench.results.verdicts import read_verdicts
 
 # Such notes begin with a word in capitals: WARNING, MISSING, DIVERGING.
 _WARNING = re.compile(r"[A-Z]{4,}\b")

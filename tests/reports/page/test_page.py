@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page
 from pcbench.errors import DataError, UsageError
 from pcbench.reports.page.examples import read_examples
 from pcbench.reports.page.page import write_page
-from pcbench.reports.page.verdicts import read_verdicts
 from pcbench.results.directory import Run
+from pcbench.results.verdicts import read_verdicts
 
 
 @pytest.fixture(scope="module")
