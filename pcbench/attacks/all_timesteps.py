@@ -12,13 +12,7 @@ from torch import Tensor, nn
 from pcbench.attacks.adapters.registry import is_descent
 from pcbench.attacks.classify import Judge
 from pcbench.attacks.definitions import AttackDefinition
-from pcbench.attacks.descent import (
-    GradientDescent,
-    Loss,
-    greatest_cross_entropy,
-    least_cross_entropy,
-    mean_cross_entropy,
-)
+from pcbench.attacks.descent import GradientDescent, Loss, cross_entropy, over_timesteps
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep_batch
 from pcbench.errors import UsageError
@@ -54,7 +48,6 @@ def sweep_all_timesteps(
     Raises:
         DataError: As for `sweep`.
         UsageError: As for `sweep`, and: the definition attacks one timestep, or is not a gradient descent.
-        RunError: The network returns NaN.
     """
     if definition.over_timesteps is None or not is_descent(definition):
         raise UsageError(
@@ -63,15 +56,17 @@ def sweep_all_timesteps(
         )
     checked = AllTimesteps(network)
     eval_batch = EvalBatch.of(images, labels, ids, seed)
-    return sweep_batch(
-        eval_batch, definition, GradientDescent(definition, _loss(definition)), checked, checked, options
-    )
+    descent = GradientDescent(definition, loss_over_timesteps(definition, cross_entropy))
+    return sweep_batch(eval_batch, definition, descent, checked, checked, options)
 
 
-def _loss(definition: AttackDefinition) -> Loss:
+def loss_over_timesteps(definition: AttackDefinition, loss: Loss) -> Loss:
+    """Return what an attack on all timesteps increases (targeted: decreases), made of the loss of one timestep."""
     if definition.over_timesteps == "mean":
-        return mean_cross_entropy
-    return greatest_cross_entropy if definition.targeted else least_cross_entropy
+        return over_timesteps(loss, lambda losses: losses.mean(dim=0))
+    if definition.targeted:
+        return over_timesteps(loss, lambda losses: losses.amax(dim=0))
+    return over_timesteps(loss, lambda losses: losses.amin(dim=0))
 
 
 class AllTimesteps(nn.Module):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack, get_args
 
 import numpy as np
@@ -11,18 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS, a_word, asked, public, shown, whole_number
-from pcbench.attacks.classify import check_images
+from pcbench.attacks.classify import check_images, single
 from pcbench.attacks.definitions import AttackDefinition, load_attack_suite
+from pcbench.attacks.eval_batch import EvalBatch
+from pcbench.attacks.retry import retry
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.catalog import suite_folder, suite_names
 from pcbench.data.labels import as_labels
-from pcbench.errors import DataError, UsageError
+from pcbench.errors import DataError, RunError, UsageError
 from pcbench.models.loading import load
 from pcbench.models.model import Model
 from pcbench.models.sizes import check_stated_size
 from pcbench.network.gradient import Gradient
 from pcbench.network.own_modules import check_network, own_code
 from pcbench.options import resolved
+
+logger = logging.getLogger("pcbench")
 
 DEFAULT_SUITE = "linf"
 _SETTINGS = ("steps", "restarts", "relative_step_size", "random_start", "targeted", "norm")
@@ -58,7 +64,9 @@ def attack(
         **options: `epsilons=["8/255"]` replaces the definition's; see `SweepOptions`.
 
     Returns:
-        Predictions, successes and measured norms for every budget, with epsilon 0.
+        Predictions, successes and measured norms for every budget, with epsilon 0. A line is logged where logits were
+        not finite, or where images were left standing without a gradient to follow: these are attacked again, see
+        `Sweep.retried`.
 
     Raises:
         UnknownNameError: No such model, suite or attack.
@@ -66,7 +74,7 @@ def attack(
             too few classes.
         DataError: Images outside [0, 1], or labels that do not match them.
         MissingExtraError: The attack's library is not installed.
-        RunError: The model returns NaN.
+        RunError: The model returns NaN or infinity for every image.
     """
     # What can be wrong is found before a model is loaded.
     changed = resolved(SweepOptions, options)
@@ -85,7 +93,42 @@ def attack(
     names = [str(index) for index in range(len(pixels))]
     classifier = model.at(model.timesteps if chosen is None else chosen, gradient)
     with own_code(f"{model.name} fails under the attack {definition.name}"):
-        return sweep(classifier, pixels.to(model.device), classes, definition, ids=names, seed=seed, **changed)
+        pixels = pixels.to(model.device)
+        found = sweep(classifier, pixels, classes, definition, ids=names, seed=seed, **changed)
+        again = retry(
+            EvalBatch.of(pixels, classes, names, seed), definition, classifier, single(classifier), [found], changed
+        )
+    _warn(found, again, model.name)
+    return replace(found, retried=again[0] if again else None)
+
+
+def _warn(found: Sweep, again: Sequence[Sweep], name: str) -> None:
+    """Say which images' numbers mean little.
+
+    Raises:
+        RunError: The logits of no image are finite.
+    """
+    finite = found.columns["finite"][0]
+    if not finite.any():
+        raise RunError(
+            f"{name}: its logits hold NaN or infinity for every image; check its weights, or its growth over t"
+        )
+    if not finite.all():
+        count = int((~finite).sum())
+        logger.warning(
+            "%s: logits are not finite for %d of %d images: they count as not correct", name, count, len(finite)
+        )
+    for one in again:
+        standing = int((one.eligible & ~one.success_within[-1]).sum())
+        logger.warning(
+            "%s: %s found a gradient that was zero or not finite on %d of %d images and left them standing; "
+            "a second attempt (`retried` of what is returned) left %d",
+            name,
+            found.attack,
+            len(one.ids),
+            int(found.eligible.sum()),
+            standing,
+        )
 
 
 def _definition(attack: object) -> AttackDefinition:

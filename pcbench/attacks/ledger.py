@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pcbench.attacks.adapters.base import HIDDEN, Gradients
 from pcbench.models.scores import Scores
 from pcbench.norms import NORMS, perturbation_norms
+from pcbench.results.columns import GRADIENT_STATES
+
+_STEPS: Mapping[str, Callable[[Gradients], NDArray[np.int8]]] = {
+    "first_step_gradient": lambda found: found.first.cpu().numpy(),
+    "later_step_gradient": lambda found: found.later.cpu().numpy(),
+}
+"""The columns of outcomes that say what an attack found at its steps."""
 
 
 @dataclass
@@ -29,6 +37,8 @@ class ScoredBatch:
     """Measured norms of the perturbations, (batch,), by the names of columns of outcomes."""
     queries: Tensor
     """Forward passes spent by the attack, (batch,)."""
+    gradients: Gradients | None = None
+    """What the attack found at its steps."""
 
     def carried(self, timestep: int) -> dict[str, NDArray[Any]]:
         """Return the columns that stay with the scored image at larger budgets, each (batch,)."""
@@ -58,6 +68,7 @@ class Ledger:
         self.spot_checked = np.zeros(shape[1:], np.bool_)
         self.success_within = np.zeros(shape, np.bool_)
         self.queries = np.zeros(shape, np.int32)
+        self.gradients = {name: np.full(shape, HIDDEN, np.int8) for name in _STEPS}
         self.images = None if kept is None else kept.cpu().repeat(timesteps, epsilons, 1, 1, 1, 1)
 
     def columns(self, timestep: int) -> dict[str, NDArray[Any]]:
@@ -69,6 +80,7 @@ class Ledger:
             "success": self.success[timestep],
             "success_within": self.success_within[timestep],
             "queries": self.queries[timestep],
+            **{name: _state_names(states[timestep]) for name, states in self.gradients.items()},
         }
 
     def record(self, budgets: NDArray[np.intp], indices: NDArray[np.intp], scored: ScoredBatch) -> None:
@@ -78,6 +90,7 @@ class Ledger:
         a failed attempt counts for its own budget.
         """
         images, queries = scored.images.cpu(), scored.queries.cpu().numpy()
+        found = {} if scored.gradients is None else {name: step(scored.gradients) for name, step in _STEPS.items()}
         for timestep in range(len(self.eligible)):
             success, carried = scored.success[timestep].cpu().numpy(), scored.carried(timestep)
             for row, (budget, index) in enumerate(zip(budgets.tolist(), indices.tolist(), strict=True)):
@@ -87,6 +100,8 @@ class Ledger:
                 self.attacked[where] = True
                 self.success[where] |= success[row]
                 self.queries[where] += queries[row]
+                for name, states in found.items():
+                    self.gradients[name][where] = max(self.gradients[name][where], states[row])
                 if not self.success_within[where]:
                     reach = (timestep, slice(budget, None if success[row] else budget + 1), index)
                     self._carry(reach, {name: values[row] for name, values in carried.items()})
@@ -108,6 +123,11 @@ class Ledger:
         """
         success = self.success_within if within else self.success
         return np.asarray((success[:, budgets, indices] | ~self.eligible[:, indices]).all(axis=0))
+
+
+def _state_names(states: NDArray[np.int8]) -> NDArray[np.str_]:
+    """Return the names of states; masked where they are not known."""
+    return np.ma.array(np.array(GRADIENT_STATES)[states.clip(0)], mask=states == HIDDEN)
 
 
 def distances(images: Tensor, clean: Tensor) -> dict[str, Tensor]:

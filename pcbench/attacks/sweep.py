@@ -85,6 +85,9 @@ class Sweep:
     `success_within` where it is eligible."""
     images: Tensor | None
     """The scored images, (E, N, channels, height, width), float32, where asked for."""
+    retried: Sweep | None = None
+    """A second attempt, by `pcbench.attacks.retry`, at the images that the attack left standing without a gradient to
+    follow: their ids alone. `pcbench.attack` makes it."""
 
     @property
     def prediction(self) -> NDArray[np.int64]:
@@ -168,7 +171,6 @@ def sweep(
         DataError: Images outside [0, 1], or labels or ids that do not match them.
         UsageError: Budgets out of range, an attack that the library does not have, a classifier without the labels'
             classes, or without gradients under an attack that needs them.
-        RunError: The classifier returns NaN.
     """
     options = resolved(SweepOptions, options)
     adapter = select(definition, library_only=options.get("library_only", False))

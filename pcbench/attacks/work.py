@@ -144,7 +144,7 @@ class Work:
         same = (images == clean).flatten(1).all(dim=1)
         scores = self.clean.at(here).where(same, classify(self.judge, images, self.labels[here], self.batch_size))
         success = self._reached(scores.prediction, classes)
-        return ScoredBatch(images, scores, success, distances(images, clean), found.queries)
+        return ScoredBatch(images, scores, success, distances(images, clean), found.queries, found.gradients)
 
     def _report(self, settled: int) -> None:
         if self.on_progress is not None and settled:

@@ -12,6 +12,7 @@ from pcbench.errors import DataError
 NAME = "worst_case"
 # Rows with equal values here describe the same images under the same rules.
 _RULES = ["suite", "norm", "targeted", "gradient", "attacked_timestep", "timestep"]
+_STEPS = ["first_step_gradient", "later_step_gradient"]
 _FLAGS = ["attacked", "spot_checked", "success", "success_within"]
 
 
@@ -60,6 +61,7 @@ def _join(group: pd.DataFrame) -> pd.DataFrame:
     joined[_FLAGS] = grouped[_FLAGS].max()
     joined["queries"] = grouped["queries"].sum()
     joined["name"] = NAME
+    joined[_STEPS] = None  # what one attack found at its steps is not said of all
     joined = joined.reset_index().drop(columns="_first")
     smallest = rows.groupby("image_id", observed=True)["smallest_broken_epsilon"].min()
     joined["smallest_broken_epsilon"] = joined["image_id"].map(smallest.to_dict()).astype(float)

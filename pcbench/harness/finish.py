@@ -18,6 +18,7 @@ from pcbench.harness.engines.base import Failure
 from pcbench.harness.joining import (
     Definitions,
     incomplete_suites,
+    split_retried,
     write_evidence,
     write_numbers,
     write_pictures,
@@ -29,7 +30,7 @@ from pcbench.harness.skipping import count_skipped
 from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
-from pcbench.results.conditions import Condition
+from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.directory import LOCATIONS, Run
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
 from pcbench.results.parts import Part, PartError
@@ -247,8 +248,8 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
         table = joined([part.table for _, part in held], what)
         parts.note_kept(condition, table)
         parts.note_mismatch(condition, table)
-        path = folder / what / f"{condition.path}.parquet"
-        write_table(table, path, what)
+        table, second = split_retried(table) if condition.kind == "attack" else (table, None)
+        write_table(table, folder / what / f"{condition.path}.parquet", what)
         for unit, part in held:
             if ADVERSARIALS in part.files:
                 number = f"-{unit.block.number:05d}" if unit.block.of > 1 else ""
@@ -256,6 +257,10 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
                 files.write(folder / ADVERSARIALS_FOLDER / name, part.files[ADVERSARIALS])
         if condition.kind == "attack":
             yield condition
+        if second is not None:
+            retried = dataclasses.replace(condition, name=condition.name + RETRIED)
+            write_table(second, folder / what / f"{retried.path}.parquet", what)
+            yield retried
     for unit, part in parts.of("evidence"):
         evidence.setdefault(unit.condition.suite, []).append(part.table)
     for suite, tables in evidence.items():

@@ -22,7 +22,7 @@ from pcbench.limits.text import parse_json
 from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.page.examples import Example, Examples, Picture
-from pcbench.results.conditions import Condition, slug
+from pcbench.results.conditions import RETRIED, Condition, slug
 from pcbench.results.directory import write_json
 from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.run_spec import RunSpec
@@ -52,6 +52,33 @@ def write_worst_cases(folder: Path, attacks: Iterable[Condition], incomplete: Co
             write_outcomes(table, folder / "outcomes" / f"{joint.path}.parquet")
 
 
+def split_retried(table: pa.Table) -> tuple[pa.Table, pa.Table | None]:
+    """Part the outcomes of an attack from those of its second attempt at images whose gradient it could not follow.
+
+    Args:
+        table: Outcomes of one attack, of all blocks, with those of `pcbench.attacks.retry` among them.
+
+    Returns:
+        The attack's own rows; and those of the second attempt, completed by the attack's own rows of the images that
+        it was not made at, so that both are over the same images. None where there was no second attempt.
+    """
+    rows = table.to_pandas()
+    again = rows["name"].astype(str).str.endswith(RETRIED)
+    if not again.any():
+        return table, None
+    own, second = rows[~again], rows[again]
+    others = own[~own["image_id"].isin(second["image_id"].unique())].assign(name=str(second["name"].iloc[0]))
+    completed = pd.concat([second, others], ignore_index=True)
+    order = {name: number for number, name in enumerate(own["image_id"].astype(str).drop_duplicates())}
+    completed["_order"] = completed["image_id"].astype(str).map(order)
+    completed = completed.sort_values(["timestep", "epsilon", "_order"], kind="stable").drop(columns="_order")
+    return _as_outcomes(own), _as_outcomes(completed)
+
+
+def _as_outcomes(rows: pd.DataFrame) -> pa.Table:
+    return pa.Table.from_pandas(rows, preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
+
+
 def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table:
     """Return the union of the attacks whose outcomes lie in these files; see `pcbench.attacks.worst_case`.
 
@@ -64,7 +91,7 @@ def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table
     if common:
         held: list[set[str]] = [{str(name) for name in table.column("image_id").to_pylist()} for table in tables]
         outcomes = outcomes[outcomes["image_id"].isin(sorted(set[str].intersection(*held)))]
-    return pa.Table.from_pandas(worst_case(outcomes), preserve_index=False).select(OUTCOMES.names).cast(OUTCOMES)
+    return _as_outcomes(worst_case(outcomes))
 
 
 def write_numbers(

@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcbench.models.facts import ModelFacts
+from pcbench.models.scores import NO_PREDICTION
 from pcbench.percent import percent
 
 # Among fewer images, a good network can be wrong on each by chance.
@@ -28,6 +29,8 @@ def mismatch(clean: pa.Table, facts: ModelFacts) -> str | None:
     at_start = clean.column("timestep").to_numpy() == 0
     labels: NDArray[np.int32] = clean.column("label").to_numpy()[at_start]
     predictions: NDArray[np.int32] = clean.column("prediction").to_numpy()[at_start]
+    known = predictions != NO_PREDICTION
+    labels, predictions = labels[known], predictions[known]
     if len(labels) < _FEWEST:
         return None
     accuracy = np.count_nonzero(labels == predictions) / len(labels)

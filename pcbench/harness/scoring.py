@@ -1,8 +1,8 @@
-"""Check the logits of a batch at every timestep, and gather its scores into columns."""
+"""Check the logits of images at every timestep, and gather their scores into columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,31 +18,41 @@ def to_unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Ten
     return images.to(device).to(torch.float32) / 255
 
 
-def check_logits(logits: torch.Tensor, shape: tuple[int, int, int], ids: Sequence[str]) -> None:
-    """Refuse logits that cannot be scored.
-
-    Args:
-        logits: (timesteps + 1, batch, classes).
-        shape: What the logits' shape has to be.
-        ids: Names of the images, for messages.
+def check_shape(logits: torch.Tensor, shape: tuple[int, int, int]) -> None:
+    """Refuse logits of another shape than (timesteps + 1, batch, classes).
 
     Raises:
-        RunError: The logits have another shape.
-        DivergenceError: A logit is not finite; timestep and image are named.
+        RunError: They have one.
     """
     if tuple(logits.shape) != shape:
         raise RunError(f"the model gave logits of shape {tuple(logits.shape)} where {shape} was expected")
-    bad = torch.nonzero(~torch.isfinite(logits).all(dim=2))
-    if len(bad):
-        timestep, image = (int(index) for index in bad[0])
-        where = f"its logits at t = {timestep} are not finite for image {ids[image]!r}"
+
+
+def refuse_divergence(columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Refuse a network that gives no finite logits for any of its clean images at some timestep.
+
+    Where it does for a part of them, the others count as not correct.
+
+    Args:
+        columns: `timestep`, `finite` and `image_id` of clean images.
+
+    Raises:
+        DivergenceError: There is such a timestep; it and an image are named.
+    """
+    for timestep in np.unique(columns["timestep"]):
+        here = columns["timestep"] == timestep
+        if columns["finite"][here].any():
+            continue
+        where = f"its logits at t = {timestep} are not finite for image {str(columns['image_id'][here][0])!r}"
+        others = f" and the {here.sum() - 1} others of its block" if here.sum() > 1 else ""
         if timestep == 0:  # what the network gives by itself, ahead of all updates
             raise DivergenceError(
-                f"the network gives NaN or infinity: {where}; look at its weights, and for a division by zero or an "
-                "overflow in its own code"
+                f"the network gives NaN or infinity: {where}{others}; look at its weights, and for a division by zero "
+                "or an overflow in its own code"
             )
         raise DivergenceError(
-            f"the network diverges: {where}; use fewer `timesteps`, or lower the error weights where it has some"
+            f"the network diverges: {where}{others}; use fewer `timesteps`, or lower the error weights where it has "
+            "some"
         )
 
 

@@ -17,9 +17,13 @@ from pcbench.metrics.attack import (
 )
 from pcbench.metrics.cells import Cell, CellOutcomes, SuiteOutcomes
 from pcbench.metrics.paired import paired_rate_change
-from pcbench.metrics.rates import Booleans
-from pcbench.metrics.rows import CHANGE, Row, cell_row
+from pcbench.metrics.rates import Booleans, rate
+from pcbench.metrics.rows import CHANGE, Row, cell_row, finite_rows
+from pcbench.results.columns import GRADIENT_STATES
 from pcbench.results.conditions import Condition
+
+LOST_GRADIENTS = {"zero": "zero_gradient", "nonfinite": "nonfinite_gradient"}
+"""States of a gradient that an attack cannot follow, and the metrics that count them."""
 
 OutcomesByEpsilon = dict[float, tuple[Cell, CellOutcomes]]
 """One attack against one timestep, scored at one timestep: what became of each image, by ε from the smallest."""
@@ -30,6 +34,7 @@ def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     clean = {cell.timestep: outcomes.answers(cell).correct for cell in outcomes.cells if cell.condition.kind == "clean"}
     compared = _compared_timesteps(outcomes)
     yield from _change_rows(outcomes)
+    yield from _gradient_rows(outcomes)
     for cells in _sweeps(outcomes):
         sweep = {_epsilon(cell): (cell, outcomes.answers(cell)) for cell in sorted(cells, key=_epsilon)}
         timestep = cells[0].timestep
@@ -75,6 +80,22 @@ def _robust_rows(sweep: OutcomesByEpsilon) -> Iterator[Row]:
     for cell, answers in sweep.values():
         survived.append(answers.correct)
         yield cell_row(cell, "robust_accuracy", robust_accuracy(survived))
+
+
+def _gradient_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
+    """Return the shares of the attacked images at which a gradient was zero, or not finite, at any step.
+
+    And, where there are such images, the share of all whose logits are not finite.
+    """
+    for cell in outcomes.cells:
+        if cell.condition.kind != "attack":
+            continue
+        answers = outcomes.answers(cell)
+        known = answers.attacked & (answers.gradient >= 0)
+        if known.any():
+            for state, metric in LOST_GRADIENTS.items():
+                yield cell_row(cell, metric, rate(answers.gradient == GRADIENT_STATES.index(state), known))
+        yield from finite_rows(cell, answers)
 
 
 def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:

@@ -19,12 +19,15 @@ import pyarrow as pa
 from pcbench.errors import DataError
 from pcbench.metrics.rates import Booleans
 from pcbench.norms import NORMS
+from pcbench.results.columns import GRADIENT_STATES
 from pcbench.results.conditions import Condition
 
 _KEYS = [field.name for field in dataclasses.fields(Condition)]
-_ANSWERS = ["correct", "attacked", "success", "success_within"]
+_ANSWERS = ["correct", "attacked", "success", "success_within", "finite"]
+_STEPS = ["first_step_gradient", "later_step_gradient"]
+_COUNTED = _ANSWERS.index("success_within")
 _NORMS = {name: norm.column for name, norm in NORMS.items()}
-NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_NORMS.values()]
+NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_STEPS, *_NORMS.values()]
 """The columns of outcomes that metrics need."""
 
 _ABSENT = -1
@@ -53,6 +56,10 @@ class CellOutcomes:
     counted: Booleans
     """Whether a rate of success is over the image: it was right before (or, under a targeted attack, neither
     at its target nor of it)."""
+    finite: Booleans
+    """Whether the logits are finite; True in tables that do not say."""
+    gradient: npt.NDArray[np.int8]
+    """The worst that the attack found at any step: an index of `GRADIENT_STATES`, or -1 where it is not known."""
     perturbation: npt.NDArray[np.float32]
     """How far the scored image lies from the clean one in the attack's norm; NaN where there is not an attack.
     """
@@ -98,7 +105,8 @@ class SuiteOutcomes:
 
         Args:
             cell: The cell.
-            part: The images' indices, their answers, shape (4, rows), -1 where empty, and the norms of their
+            part: The images' indices, their answers, shape (6, rows), -1 where empty, the last of them the state of
+                the gradient, and the norms of their
                 perturbations, shape (rows,), or None where there is no attack.
         """
         self._rows.setdefault(cell, []).append(part)
@@ -117,7 +125,7 @@ class SuiteOutcomes:
             DataError: The cell lacks an image that other cells have, or has one twice.
         """
         images = len(self._ids)
-        table = np.full((len(_ANSWERS), images), _ABSENT, dtype=np.int8)
+        table = np.full((len(_ANSWERS) + 1, images), _ABSENT, dtype=np.int8)
         seen = np.zeros(images, dtype=np.int64)
         perturbation = np.full(images, np.nan, dtype=np.float32)
         for indices, answers, norms in self._rows[cell]:
@@ -129,8 +137,10 @@ class SuiteOutcomes:
             table, perturbation, seen = table[:, self._kept], perturbation[self._kept], seen[self._kept]
         if not (seen == 1).all():
             self._refuse(cell, seen)
-        correct, attacked, success, success_within = table == 1
-        return CellOutcomes(correct, attacked, success, success_within, table[-1] != _ABSENT, perturbation)
+        correct, attacked, success, success_within, _ = table[:-1] == 1
+        finite = table[_ANSWERS.index("finite")] != 0
+        counted = table[_COUNTED] != _ABSENT
+        return CellOutcomes(correct, attacked, success, success_within, counted, finite, table[-1], perturbation)
 
     def _refuse(self, cell: Cell, seen: npt.NDArray[np.int64]) -> None:
         image = self._ids[int(np.flatnonzero(seen != 1)[0])]
@@ -156,7 +166,8 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
         return
     images, image_of_row = _encoded(table, "image_id")
     here = pd.Index(images, dtype=object)
-    answers = np.stack([_answer(table, name) for name in _ANSWERS])
+    states = np.maximum(*(_state(table, name) for name in _STEPS))
+    answers = np.stack([*(_answer(table, name) for name in _ANSWERS), states])
     norms = {norm: _norms(table, column) for norm, column in _NORMS.items()}
     # Most tables hold one suite, and every cell of it all its images: these are looked up once.
     indices_of_all: dict[str, npt.NDArray[np.int32]] = {}
@@ -209,6 +220,13 @@ def _norms(table: pa.Table, name: str) -> npt.NDArray[np.float32] | None:
     if column.null_count == table.num_rows:
         return None
     return np.asarray(column.cast(pa.float32()).to_numpy(), dtype=np.float32)
+
+
+def _state(table: pa.Table, name: str) -> npt.NDArray[np.int8]:
+    """Return a column of states as indices of `GRADIENT_STATES`, -1 where it is empty."""
+    values, codes = _encoded(table, name)
+    known = np.array([*(GRADIENT_STATES.index(value) for value in values), _ABSENT], dtype=np.int8)
+    return known[codes]
 
 
 def _answer(table: pa.Table, name: str) -> npt.NDArray[np.int8]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
-from pcbench.metrics.cells import Cell
-from pcbench.metrics.rates import Estimate
+from pcbench.metrics.cells import Cell, CellOutcomes
+from pcbench.metrics.rates import Estimate, rate
 
 CHANGE = "_minus_t0"
 """What the name of a metric ends with where it is the paired difference to the same images at the first timestep."""
@@ -19,6 +20,12 @@ def cell_row(cell: Cell, metric: str, estimate: Estimate) -> Row:
     condition = dataclasses.asdict(cell.condition)
     condition.pop("suite")
     return {**condition, "timestep": cell.timestep, "metric": metric, **_numbers(estimate)}
+
+
+def finite_rows(cell: Cell, answers: CellOutcomes) -> Iterator[Row]:
+    """Return the share of images whose logits are not finite; no row where there is none."""
+    if not answers.finite.all():
+        yield cell_row(cell, "nonfinite_logits", rate(~answers.finite))
 
 
 def summary_row(metric: str, timestep: int, estimate: Estimate, **columns: object) -> Row:

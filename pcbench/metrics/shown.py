@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pcbench.errors import UsageError
+from pcbench.results.conditions import RETRIED
 
 
 def own_timestep(rows: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +72,7 @@ def epsilon_of_sweeps(sweeps: Iterable[pa.Table]) -> float | None:
     Returns:
         None where there is no budget above 0. Where no image is right at any timestep, the largest budget.
     """
-    tables = [table for table in sweeps if table.num_rows]
+    tables = [own for table in sweeps if (own := _first_attempts(table)).num_rows]
     budgets = sorted({float(epsilon) for table in tables for epsilon in _column(table, "epsilon").tolist()})
     broken: dict[int, list[NDArray[np.bool_]]] = {}
     for table in tables:
@@ -83,6 +85,11 @@ def epsilon_of_sweeps(sweeps: Iterable[pa.Table]) -> float | None:
     if not budgets or budgets[-1] == 0:
         return None
     return telling_epsilon(budgets, np.array(rates)) if rates else budgets[-1]
+
+
+def _first_attempts(table: pa.Table) -> pa.Table:
+    names = table.column("name").cast(pa.string())
+    return table.filter(pc.invert(pc.ends_with(names, RETRIED)))
 
 
 def _column(table: pa.Table, name: str) -> NDArray[Any]:

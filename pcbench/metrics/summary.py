@@ -15,7 +15,7 @@ from pcbench.metrics.corruption import BaselineErrors
 from pcbench.metrics.corruption_rows import SeverityCounts, clean_change_rows, corruption_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
-from pcbench.metrics.rows import Row, cell_row
+from pcbench.metrics.rows import Row, cell_row, finite_rows
 from pcbench.results.metrics_table import metrics_table, subset_baseline
 from pcbench.results.schema import read_outcomes, read_table
 
@@ -120,9 +120,10 @@ def _suite_rows(
 ) -> Iterator[Row]:
     for cell in outcomes.cells:
         if cell.condition.kind != "attack":
-            correct = outcomes.answers(cell).correct
-            yield cell_row(cell, "accuracy", rate(correct))
-            yield cell_row(cell, "error", rate(~correct))
+            answers = outcomes.answers(cell)
+            yield cell_row(cell, "accuracy", rate(answers.correct))
+            yield cell_row(cell, "error", rate(~answers.correct))
+            yield from finite_rows(cell, answers)
     yield from clean_change_rows(outcomes)
     yield from corruption_rows(outcomes, baseline, severities)
     yield from attack_rows(outcomes)

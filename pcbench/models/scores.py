@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+NO_PREDICTION = -1
+"""What stands for the predicted class where logits are not finite."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -22,7 +25,7 @@ class Scores:
 
     @property
     def prediction(self) -> Tensor:
-        """The class with the largest logit, (S, batch), int64."""
+        """The class with the largest logit, (S, batch), int64; `NO_PREDICTION` where logits are not finite."""
         return self.columns["prediction"]
 
     def at(self, indices: Tensor) -> Scores:
@@ -43,12 +46,15 @@ def scores(logits: Tensor, labels: Tensor) -> Scores:
     """Return all that outcomes hold of some logits.
 
     Args:
-        logits: (S, batch, classes), finite.
+        logits: (S, batch, classes). Where one of an image's logits is not finite, the image has no prediction
+            (`NO_PREDICTION`), is not correct, and the numbers about it are NaN.
         labels: (batch,), whole numbers from 0; where the network has no such class, the numbers about it are NaN.
     """
     classes = logits.shape[2]
-    prediction = logits.argmax(dim=2)
-    values = logits.float()
+    finite = logits.isfinite().all(dim=2)
+    values = logits.float().where(finite[..., None], torch.nan)
+    prediction = predicted(logits)
+    shown = prediction.clamp_min(0)
     probabilities = values.softmax(dim=2)
     labels = labels.to(logits.device, torch.int64)
     known = labels < classes
@@ -56,11 +62,21 @@ def scores(logits: Tensor, labels: Tensor) -> Scores:
     columns = {
         "prediction": prediction,
         "correct": prediction == labels,
-        "confidence": _of_class(probabilities, prediction),
+        "confidence": _of_class(probabilities, shown),
         "margin": torch.where(known, margins(values, label), torch.nan),
         "true_label_probability": torch.where(known, _of_class(probabilities, label), torch.nan),
+        "finite": finite,
     }
     return Scores(columns, classes)
+
+
+def predicted(logits: Tensor) -> Tensor:
+    """Return the class with the largest logit, (...), int64; `NO_PREDICTION` where a logit is not finite.
+
+    Args:
+        logits: (..., classes).
+    """
+    return logits.argmax(dim=-1).where(logits.isfinite().all(dim=-1), NO_PREDICTION)
 
 
 def margins(logits: Tensor, labels: Tensor) -> Tensor:

@@ -19,6 +19,10 @@ RATIO = "0 to 1"
 PIXELS = "[0,1] pixel units"
 
 
+GRADIENT_STATES = ("alive", "zero", "nonfinite")
+"""What an attack may find at a step, from the best to the worst."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table."""
@@ -37,7 +41,7 @@ class Column:
     """What it was called before that version, if it had another name."""
 
 
-OUTCOMES_VERSION = 3
+OUTCOMES_VERSION = 4
 
 OUTCOMES_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
@@ -69,7 +73,9 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
         may_be_empty=True,
     ),
     "timestep": Column(pa.int16(), "the number of updates; 0 is the feedforward network", "t"),
-    "prediction": Column(pa.int32(), "the class that the network predicts at this timestep", INDEX),
+    "prediction": Column(
+        pa.int32(), "the class that the network predicts at this timestep; −1 where its logits are not finite", INDEX
+    ),
     "correct": Column(pa.bool_(), "whether that is the label"),
     "confidence": Column(pa.float32(), "the softmax probability of the prediction", RATIO),
     "margin": Column(
@@ -81,6 +87,20 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
     ),
     "true_label_probability": Column(
         pa.float32(), "the softmax probability of the label", RATIO, may_be_empty=True, since=3
+    ),
+    "finite": Column(
+        pa.bool_(),
+        "whether the logits are finite; where they are not, the image counts as not correct",
+        may_be_empty=True,
+        since=4,
+    ),
+    "draws_right": Column(
+        pa.float32(),
+        "the share of single draws that predict the label, where a network that draws random numbers is asked several "
+        "times",
+        RATIO,
+        may_be_empty=True,
+        since=4,
     ),
     "attacked": Column(
         pa.bool_(),
@@ -115,6 +135,20 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
         norm.column: Column(pa.float32(), f"{norm.meaning}, as measured", PIXELS, may_be_empty=True, since=norm.since)
         for norm in NORMS.values()
     },
+    "first_step_gradient": Column(
+        pa.string(),
+        f"{' or '.join(f'`{state}`' for state in GRADIENT_STATES)}: what the attack found at its first step, the worst "
+        "of its restarts; `zero` is zero in every pixel; empty where it did not run, uses no gradients, or takes its "
+        "steps inside a library",
+        may_be_empty=True,
+        since=4,
+    ),
+    "later_step_gradient": Column(
+        pa.string(),
+        "the same, the worst of all later steps; empty also where the attack has one step",
+        may_be_empty=True,
+        since=4,
+    ),
     "queries": Column(
         pa.int32(), "how many times the attack evaluated the network", "forward passes", may_be_empty=True
     ),

@@ -10,6 +10,9 @@ from pcbench.names import IN_PATHS, fault_among
 CORRUPTED = ("corruption", "noise")
 """The kinds of conditions that have a severity: made to the pixels, or added to the network's own input."""
 
+RETRIED = "_retried"
+"""What the name of an attack ends with that is the second attempt of another (`pcbench.attacks.retry`)."""
+
 
 def slug(name: str) -> str:
     """Return a name as it may stand in the name of a file or folder."""

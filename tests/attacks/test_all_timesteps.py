@@ -7,14 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pcbench.attacks.all_timesteps import sweep_all_timesteps
-from pcbench.attacks.descent import (
-    cross_entropy,
-    greatest_cross_entropy,
-    least_cross_entropy,
-    loss_gradient,
-    mean_cross_entropy,
-)
+from pcbench.attacks.all_timesteps import loss_over_timesteps, sweep_all_timesteps
+from pcbench.attacks.descent import Loss, cross_entropy, logit_difference, loss_gradient
 from pcbench.attacks.sweep import sweep
 from pcbench.errors import UsageError
 
@@ -64,19 +58,25 @@ def test_each_timestep_scores_the_same_images(digits: Case, mode: str) -> None:
         np.testing.assert_array_equal(np.logical_or.accumulate(outcome.success), outcome.success_within)
 
 
-def test_the_losses_are_the_mean_least_and_greatest_over_timesteps(digits: Case) -> None:
+@pytest.mark.parametrize("loss", [cross_entropy, logit_difference])
+def test_the_losses_are_the_mean_least_and_greatest_over_timesteps(digits: Case, loss: Loss) -> None:
     network = Timesteps(digits.classifier, 3)
     logits = network(digits.images).detach()
-    each = torch.stack([cross_entropy(one, digits.labels) for one in logits])
-    torch.testing.assert_close(mean_cross_entropy(logits, digits.labels), each.mean(dim=0))
-    torch.testing.assert_close(least_cross_entropy(logits, digits.labels), each.min(dim=0).values)
-    torch.testing.assert_close(greatest_cross_entropy(logits, digits.labels), each.max(dim=0).values)
+    each = torch.stack([loss(one, digits.labels) for one in logits])
+    mean, worst = attack("pgd", over_timesteps="mean"), attack("pgd", over_timesteps="worst")
+    targeted = worst.model_copy(update={"targeted": True, "target_offset": 1})
+    for definition, expected in (
+        (mean, each.mean(dim=0)),
+        (worst, each.min(dim=0).values),
+        (targeted, each.max(dim=0).values),
+    ):
+        torch.testing.assert_close(loss_over_timesteps(definition, loss)(logits, digits.labels), expected)
     # Oracle: the gradient of a mean is the mean of the gradients.
     alone = [
         loss_gradient(network, digits.images, digits.labels, lambda all_, classes, t=t: cross_entropy(all_[t], classes))
         for t in range(3)
     ]
-    together = loss_gradient(network, digits.images, digits.labels, mean_cross_entropy)
+    together = loss_gradient(network, digits.images, digits.labels, loss_over_timesteps(mean, cross_entropy))
     torch.testing.assert_close(together, torch.stack(alone).mean(dim=0))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.attacks.sweep import Sweep, sweep
-from pcbench.errors import DataError, RunError, UnknownNameError, UsageError
+from pcbench.errors import DataError, UnknownNameError, UsageError
 
 from .conftest import Case, attack
 
@@ -168,15 +168,11 @@ class Constant(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("logits", "error", "problem"),
-    [
-        (torch.full((10,), float("nan")), RunError, "NaN"),
-        (torch.zeros(4), UsageError, "the classifier has 4 classes"),
-        (torch.zeros(9, 10), UsageError, "logits are"),
-    ],
+    ("logits", "problem"),
+    [(torch.zeros(4), "the classifier has 4 classes"), (torch.zeros(9, 10), "logits are")],
 )
-def test_unusable_classifiers_are_refused(digits: Case, logits: Tensor, error: type[Exception], problem: str) -> None:
-    with pytest.raises(error, match=problem):
+def test_unusable_classifiers_are_refused(digits: Case, logits: Tensor, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
         run(Case(Constant(logits), digits.images, digits.labels))
 
 

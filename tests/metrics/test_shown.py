@@ -59,6 +59,7 @@ def sweep(timestep: int, within: NDArray[np.bool_], counted: int) -> pa.Table:
     eligible = np.tile(np.arange(images) < counted, budgets)
     return pa.table(
         {
+            "name": ["pgd"] * (budgets * images),
             "timestep": np.full(budgets * images, timestep),
             "epsilon": np.repeat((0.0, *EPSILONS)[:budgets], images),
             "success_within": pa.array(within.ravel(), mask=~eligible),

@@ -62,11 +62,29 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Gradients:
+    """What an attack found at its steps: an index of `GRADIENT_STATES` for each image, or `HIDDEN`; (batch,), int8."""
+
+    first: Tensor
+    """At the first step."""
+    later: Tensor
+    """The worst of all later steps."""
+
+
+HIDDEN = -1
+"""Stands for the state of a gradient that is not known, or that there is none of."""
+
+
+@dataclass(frozen=True)
 class Found:
-    """What an attack returned: images (which are checked again), and forward passes spent on each, (batch,), int64."""
+    """What an attack returned."""
 
     images: Tensor
+    """Shaped like those it was given; they are checked again."""
     queries: Tensor
+    """Forward passes spent on each, (batch,), int64."""
+    gradients: Gradients | None = None
+    """None where the attack uses none, or takes its steps inside a library."""
 
 
 class Adapter(Protocol):

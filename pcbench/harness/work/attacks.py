@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pcbench.attacks.all_timesteps import sweep_all_timesteps
+from pcbench.attacks.all_timesteps import AllTimesteps, sweep_all_timesteps
+from pcbench.attacks.classify import single
 from pcbench.attacks.definitions import AttackSuite
+from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.kept_images import join_sweeps
+from pcbench.attacks.retry import retry
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.data.image_source import Batch
 from pcbench.errors import RunError
@@ -20,7 +24,7 @@ from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.costs import budgets
 from pcbench.harness.scoring import to_unit_range
 from pcbench.results.adversarials import to_bytes
-from pcbench.results.conditions import Condition
+from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.schema import OUTCOMES, joined, outcome_table
 
 ADVERSARIALS = "adversarials.safetensors"
@@ -31,10 +35,13 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     condition = unit.condition
     kept = _kept(inputs)
     sweeps: list[tuple[Sweep, ...]] = []
+    retried: list[tuple[Sweep, ...]] = []
     for batch in context.batches(unit):
         chosen = batch if kept is None else _some(batch, kept)
         if chosen.ids:
-            sweeps.append(_attack(unit, context, chosen))
+            found, again = _attack(unit, context, chosen)
+            sweeps.append(found)
+            retried += [again] if again else []
         context.meter.step(0, len(batch.ids))
     if not sweeps:
         return Made(OUTCOMES.empty_table())
@@ -50,7 +57,10 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
             data=context.suite(condition.suite).source.name,
         )
         files[ADVERSARIALS] = to_bytes(adversarials)
-    return Made(sweep_table(condition, sweeps, scored), files)
+    tables = [sweep_table(condition, sweeps, scored)]
+    if retried:
+        tables.append(sweep_table(dataclasses.replace(condition, name=condition.name + RETRIED), retried, scored))
+    return Made(joined(tables, "outcomes"), files)
 
 
 def _kept(inputs: Inputs) -> set[str] | None:
@@ -67,8 +77,8 @@ def _some(batch: Batch, kept: set[str]) -> Batch:
     return Batch(tuple(batch.ids[index] for index in indices), batch.images[here], batch.labels[here])
 
 
-def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
-    """Attack one batch; one sweep for each timestep that is scored."""
+def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[tuple[Sweep, ...], tuple[Sweep, ...]]:
+    """Attack one batch, and again where there was no gradient; one sweep each for each timestep that is scored."""
     suite, condition, settings = context.suite(unit.condition.suite), unit.condition, context.settings
     if not isinstance(suite.definition, AttackSuite):
         raise RunError(f"{suite.name} is not a suite of attacks")
@@ -84,19 +94,15 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[Sweep, ...]:
             unit, context, images=len(batch.ids), budgets=budgets(settings.epsilons or definition.epsilons)
         ),
     )
-    labels = batch.labels.to(images.device)
+    eval_batch = EvalBatch(images, batch.labels.to(images.device), batch.ids, settings.seed)
+    given = (images, eval_batch.labels, definition)
     if condition.attacked_timestep is not None:
         classifier = model.at(condition.attacked_timestep, settings.gradient)
-        return (sweep(classifier, images, labels, definition, ids=batch.ids, seed=settings.seed, **options),)
-    return sweep_all_timesteps(
-        lambda pixels: model.answer(pixels, settings.timesteps, settings.gradient),
-        images,
-        labels,
-        definition,
-        ids=batch.ids,
-        seed=settings.seed,
-        **options,
-    )
+        alone = (sweep(classifier, *given, ids=batch.ids, seed=settings.seed, **options),)
+        return alone, retry(eval_batch, definition, classifier, single(classifier), alone, options)
+    every = AllTimesteps(lambda pixels: model.answer(pixels, settings.timesteps, settings.gradient))
+    joint = sweep_all_timesteps(every, *given, ids=batch.ids, seed=settings.seed, **options)
+    return joint, retry(eval_batch, definition, every, every, joint, options)
 
 
 class _Told:

@@ -23,6 +23,7 @@ from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite
 from pcbench.metrics.shown import epsilon_of_sweeps
+from pcbench.models.scores import NO_PREDICTION, predicted
 from pcbench.results.schema import joined, made_table
 
 SHOWN_CORRUPTIONS = ("gaussian_noise", "glass_blur", "snow", "contrast")
@@ -100,7 +101,8 @@ def _pictures(context: Context, batch: Batch, epsilons: Mapping[str, float | Non
 def _scored(context: Context, shown: _Shown) -> _Shown:
     timesteps = context.settings.timesteps
     with torch.no_grad():
-        found = context.model.answer(shown.pixels, timesteps).argmax(dim=2).cpu()
+        logits = context.model.answer(shown.pixels, timesteps)
+    found = predicted(logits).cpu()
     predictions = tuple(
         {str(timestep): _class_name(context, int(found[timestep, index])) for timestep in range(timesteps + 1)}
         for index in range(len(shown.pixels))
@@ -160,5 +162,7 @@ def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
 
 
 def _class_name(context: Context, label: int) -> str:
+    if label == NO_PREDICTION:
+        return "none (not finite)"
     names = context.model.class_names
     return str(label) if names is None else names[label]

@@ -61,7 +61,6 @@ def score_adversarials(judge: Judge, adversarials: Adversarials, batch_size: int
 
     Raises:
         UsageError: The judge has too few classes.
-        RunError: It returns NaN.
     """
     clean = adversarials.images(0)
     check_images(clean, torch.zeros(len(clean), dtype=torch.int64))

@@ -13,7 +13,7 @@ from pcbench.data.image_source import Batch, ImageSource
 from pcbench.data.prefetch import LookAhead
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
-from pcbench.harness.scoring import TimestepRows, check_logits, to_unit_range
+from pcbench.harness.scoring import TimestepRows, check_shape, refuse_divergence, to_unit_range
 from pcbench.models.model import Model
 from pcbench.models.scores import scores
 from pcbench.results.schema import outcome_table
@@ -42,10 +42,12 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     for batch, prepared in ahead:
         with torch.no_grad():
             logits = way.answer(prepared)
-        check_logits(logits, (timesteps + 1, len(batch.ids), model.classes), batch.ids)
+        check_shape(logits, (timesteps + 1, len(batch.ids), model.classes))
         rows.add(batch.ids, batch.labels.numpy(), scores(logits, batch.labels))
         context.meter.step(len(batch.ids) * (timesteps + 1), len(batch.ids))
     context.meter.wait(ahead.waited_seconds, ahead.elapsed_seconds)
+    if unit.condition.kind == "clean" and unit.block.number == 0:
+        refuse_divergence(rows.columns())
     return Made(outcome_table(unit.condition, rows.columns(always_right=suite.rule is not None)))
 
 
