@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -22,6 +22,9 @@ from pcbench import files
 from pcbench.arguments import a_word, listed, number, path_text, plain, shown, whole
 from pcbench.errors import DataError, DefinitionError, UnknownNameError, UsageError
 from pcbench.limits.text import parsed_toml
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 MODEL_PLACE = r"(?P<place>.+\.toml)@.*"
 """Where the value of an option for a model names a file: a configuration of a network of somebody's own."""
@@ -338,11 +341,18 @@ _READERS: Mapping[Any, Callable[[object], object]] = {bool: plain, int: whole, f
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", Path: "a path", str: "a text"}
 
 
+@functools.cache  # making one takes longer than all that it checks
+def _checker(declaration: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter  # takes a while to import
+
+    return TypeAdapter(declaration)
+
+
 def _check(declaration: type, values: Mapping[str, Any]) -> None:
-    from pydantic import TypeAdapter, ValidationError  # takes a while to import
+    from pydantic import ValidationError
 
     try:
-        TypeAdapter(declaration).validate_python(dict(values), strict=True)
+        _checker(declaration).validate_python(dict(values), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
     else:

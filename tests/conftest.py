@@ -7,16 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import forking
 import pytest
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from pcbench.reports.charts import Chart
-    from pcbench.reports.heat_maps import HeatMap
+from few_figures import only_two_figures
 
 LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
 
@@ -78,17 +72,7 @@ def forking_server() -> Iterator[forking.Server]:
 
 
 @pytest.fixture
-def two_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the first two charts of each report alone: the others are drawn alike, and drawing takes seconds."""
-    from pcbench.reports import figures
-
-    every = figures.charts
-
-    def first_two(metrics: pd.DataFrame) -> list[Chart]:
-        return every(metrics)[:2]
-
-    def none(_: pd.DataFrame) -> list[HeatMap]:
-        return []
-
-    monkeypatch.setattr(figures, "charts", first_two)
-    monkeypatch.setattr(figures, "matrices_of_transfer", none)
+def two_figures() -> Iterator[None]:
+    """Draw two charts of each run alone: the others are drawn alike, and drawing takes seconds."""
+    with only_two_figures():
+        yield

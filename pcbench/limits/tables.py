@@ -8,7 +8,7 @@ texts are counted by their indices before they are written out.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -138,12 +138,13 @@ def _all_needed(
     file: BinaryIO, table: pq.ParquetFile, columns: Sequence[str] | None, groups: Sequence[int], place: Path | str
 ) -> list[_Needed]:
     try:
-        return [_needed(file, table, leaf, groups) for leaf in _leaves(table, columns)]
+        kept = _kept(table)
+        return [_needed(file, table, leaf, groups, kept) for leaf in _leaves(table, columns)]
     except ValueError as error:  # a `PageError`, or of a place before the file's begin
         raise DataError(f"{place}: is a damaged Parquet file ({error}); fetch or make it again") from error
 
 
-def _needed(file: BinaryIO, table: pq.ParquetFile, leaf: int, groups: Sequence[int]) -> _Needed:
+def _needed(file: BinaryIO, table: pq.ParquetFile, leaf: int, groups: Sequence[int], kept: Collection[str]) -> _Needed:
     column: Any = cast("Any", table.schema).column(leaf)
     text = column.physical_type == "BYTE_ARRAY"
     width = int(column.length) if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS[column.physical_type]
@@ -165,7 +166,7 @@ def _needed(file: BinaryIO, table: pq.ParquetFile, leaf: int, groups: Sequence[i
                 counted = False
             if count > _MOST_PAGES:
                 break
-    return _Needed(str(column.path), count, plain, texts, counted, _is_kept(table, column))
+    return _Needed(str(column.path), count, plain, texts, counted, column.path in kept)
 
 
 def _start(chunk: Any) -> int:
@@ -174,10 +175,9 @@ def _start(chunk: Any) -> int:
     return dictionary if dictionary is not None and 0 < dictionary < first else first
 
 
-def _is_kept(table: pq.ParquetFile, column: Any) -> bool:
-    """Return whether the texts of a column stay in a dictionary when it is read."""
-    schema = table.schema_arrow
-    return column.path in schema.names and pa.types.is_dictionary(cast("Any", schema.field(column.path)).type)
+def _kept(table: pq.ParquetFile) -> set[str]:
+    """Return the columns whose texts stay in a dictionary when they are read."""
+    return {str(field.name) for field in cast("Any", table.schema_arrow) if pa.types.is_dictionary(field.type)}
 
 
 def _spelled(source: Path | bytes, one: _Needed, groups: Sequence[int]) -> int:

@@ -121,6 +121,7 @@ def _say(message: dict[str, Any]) -> None:
 
 def _prepare() -> None:
     """Import what a run needs, and put the stand-ins in place; nothing is computed, so no thread is begun."""
+    import pandas.io.formats.csvs  # noqa: F401
     import pyarrow.dataset  # noqa: F401
     import sklearn.datasets  # noqa: F401
     import statsmodels.stats.proportion  # noqa: F401
@@ -132,7 +133,8 @@ def _prepare() -> None:
     from pcbench.data import sources
     from pcbench.data.preprocessing import Preprocessing
     from pcbench.files import write
-    from pcbench.harness import plan, progress, run
+    from pcbench.harness import progress, run, saved_plan, shard_run, used_code  # noqa: F401
+    from pcbench.harness.request import request_from
     from pcbench.harness.work import answers, attacks, pictures, scores  # noqa: F401
     from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash, library_versions, machine_kind
 
@@ -142,7 +144,8 @@ def _prepare() -> None:
     code_hash(METRICS_CODE)
     machine_kind("cpu")
     versions = library_versions(["pcbench.harness.context"])
-    plan.library_versions = lambda _, **__: versions
+    used_code.library_versions = lambda _, **__: versions
+    request_from({"model": "pdigits"})  # so that the options' checker is made
     sources.open_digits = functools.cache(sources.open_digits)
     sources.open_digits("test", Preprocessing())
     progress._SECONDS_BETWEEN_FILES = float("inf")  # else the number of points would depend on the time
