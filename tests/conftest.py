@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import forking
 import pytest
@@ -63,12 +64,30 @@ def fixtures(test_data: Path) -> Path:
     return test_data.parent / "fixtures"
 
 
+SERVER = pytest.StashKey[forking.Server]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each process of tests where the server of forks listens, which they share."""
+    node.workerinput["forking"] = _server(node.config).path
+
+
+def _server(config: pytest.Config) -> forking.Server:
+    """Return the server of forks, started at the first call."""
+    if SERVER not in config.stash:
+        server = config.stash[SERVER] = forking.Server()
+        config.add_cleanup(server.close)
+    return config.stash[SERVER]
+
+
 @pytest.fixture(scope="session")
-def forking_server() -> Iterator[forking.Server]:
+def forks(pytestconfig: pytest.Config) -> Iterator[forking.Forks]:
     """A process that has imported torch and the harness, and forks one child a program."""
-    server = forking.Server()
-    yield server
-    server.close()
+    given = getattr(pytestconfig, "workerinput", {}).get("forking")
+    made = forking.Forks(given or _server(pytestconfig).path)
+    yield made
+    made.client.close()
 
 
 @pytest.fixture

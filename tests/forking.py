@@ -1,7 +1,8 @@
 """A process that has imported torch and the harness, and forks one child a program, so that they are imported once.
 
-It computes nothing itself, so that no thread is lost in a fork. `module` stands in for `subprocess`: what its
-`Popen` starts has the arguments, the variables, the folder and the open files that a new Python would be given.
+All processes of the tests share it. It imports when the first program is asked for, and it computes nothing itself, so
+that no thread is lost in a fork. `Forks.subprocess` stands in for the module `subprocess`: what its `Popen` starts has
+the arguments, the variables, the folder and the open files that a new Python would be given.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
+import gc
 import io
 import json
 import os
@@ -39,6 +41,23 @@ _ABOVE = 200
 
 def serve(path: str) -> None:
     """Answer requests until the process that started this one ends: its end of standard input closes then."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(path)
+        listening.listen()
+        print("ready", flush=True)
+        if listening not in select.select([0, listening], [], [])[0]:
+            return
+        _import()
+        wake, woken = os.pipe()
+        for end in (wake, woken):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(woken)
+        _Server(listening, wake).loop()
+
+
+def _import() -> None:
+    """Import what programs need; nothing is computed, so no thread is begun."""
     import sklearn.datasets  # noqa: F401
     import statsmodels.stats.proportion  # noqa: F401
     import torch
@@ -51,16 +70,8 @@ def serve(path: str) -> None:
     from pcbench.harness.work import answers, attacks, growth, pictures, scores  # noqa: F401
 
     torch.set_num_threads(1)
-    wake, woken = os.pipe()
-    for end in (wake, woken):
-        os.set_blocking(end, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(woken)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(path)
-        listening.listen()
-        print("ready", flush=True)
-        _Server(listening, wake).loop()
+    gc.collect()
+    gc.freeze()  # so that a child's own collections do not write to all that was imported
 
 
 class _Server:
@@ -240,10 +251,9 @@ class Popen:
     def __init__(self, client: Client, command: list[str], **options: Any) -> None:
         self._client, self.args = client, command
         self.returncode: int | None = None
-        self.stdin: IO[Any] | None = None
+        self.stdin, given = self._given(options.get("stdin"), text=bool(options.get("text")))
         self.stdout, out = self._stream(options.get("stdout"), 1, text=bool(options.get("text")))
         self.stderr, errors = self._stream(options.get("stderr"), 2, text=bool(options.get("text")))
-        nothing = os.open(os.devnull, os.O_RDONLY)
         passed = [int(number) for number in options.get("pass_fds", ())]
         request = {
             "arguments": command[1:],
@@ -252,11 +262,18 @@ class Popen:
             "session": bool(options.get("start_new_session")),
             "files": [0, 1, 2, *passed],
         }
-        self.pid = client.begin(request, [nothing, out, errors, *passed])
-        os.close(nothing)
+        self.pid = client.begin(request, [given, out, errors, *passed])
+        os.close(given)
         for number, ours in ((out, self.stdout), (errors, self.stderr)):
             if ours is not None:
                 os.close(number)
+
+    @staticmethod
+    def _given(wanted: object, *, text: bool) -> tuple[IO[Any] | None, int]:
+        if wanted != subprocess.PIPE:
+            return None, os.open(os.devnull, os.O_RDONLY)
+        reading, writing = os.pipe()
+        return os.fdopen(writing, "w" if text else "wb"), reading
 
     @staticmethod
     def _stream(wanted: object, number: int, *, text: bool) -> tuple[IO[Any] | None, int]:
@@ -281,7 +298,9 @@ class Popen:
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return what it prints until it ends."""
+        """Close its input, and return what it prints until it ends."""
+        if self.stdin is not None:
+            self.stdin.close()
         found: list[Any] = [None, None]
 
         def read(index: int, stream: IO[Any]) -> None:
@@ -313,20 +332,30 @@ class Popen:
         self.send_signal(signal.SIGKILL)
 
 
+class Forks:
+    """The forks that one process asks for.
+
+    Args:
+        path: Where the server listens.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.client = Client(path)
+        self.subprocess: Any = types.SimpleNamespace(
+            Popen=self._popen, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE
+        )
+        """What stands in for the module `subprocess`."""
+
+    def _popen(self, command: list[str], **options: Any) -> Popen:
+        return Popen(self.client, command, **options)
+
+
 def stand_in(path: str) -> None:
     """Let the workers of this process be forks."""
     from pcbench.harness.engines import local
 
-    local.subprocess = module(Client(path))  # type: ignore[attr-defined]
-
-
-def module(client: Client) -> Any:
-    """Return what stands in for the module `subprocess`."""
-
-    def popen(command: list[str], **options: Any) -> Popen:
-        return Popen(client, command, **{**options, "stdin": None})
-
-    return types.SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE)
+    local.subprocess = Forks(path).subprocess
 
 
 class Server:
@@ -346,15 +375,11 @@ class Server:
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
-        self.client = Client(self.path)
-        self.subprocess = module(self.client)
-        """What stands in for the module `subprocess`."""
 
     def close(self) -> None:
         """End it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self.client.close()
         self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()

@@ -208,12 +208,12 @@ def test_wrong_use_is_exit_code_2_and_one_line(
 
 
 def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes_on(
-    suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call, forking_server: forking.Server
+    suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call, forks: forking.Forks
 ) -> None:
     assert call(*words(suite, "whole")) == 0
     for name, code in {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}.items():
         command = words(suite, name)
-        process = start(*command, sleeps=0.25, starting=forking_server.subprocess)
+        process = start(*command, sleeps=0.25, starting=forks.subprocess)
         parts = tmp_path / f"{name}.partial" / "parts"
         wait_for(lambda parts=parts: len(list(parts.rglob("*.part"))) > 2, process)
         told = time.monotonic()

@@ -1,6 +1,7 @@
 """A process that has torch and the harness imported, and forks one child a run, so that they are imported once.
 
-It computes nothing itself, so that no thread is lost in a fork. A child counts the points of `pcbench.files`, and is
+It is itself a fork of the server of `tests/forking.py`, and computes nothing, so that no thread is lost in a fork. A
+child counts the points of `pcbench.files`, and is
 killed at one of them or lets the step fail. Pages, figures and example pictures are replaced by cheap stand-ins, as
 are the versions of libraries and the reading of the images: they take long, and what is tested here is the files.
 """
@@ -241,9 +242,10 @@ class Server:
 
     Args:
         material: A folder of its own for the model and the suite.
+        forks: Who starts it.
     """
 
-    def __init__(self, material: Path) -> None:
+    def __init__(self, material: Path, forks: Any) -> None:
         suite = material / "attacks" / "one"
         suite.mkdir(parents=True)
         (suite / "suite.toml").write_text(SUITE)
@@ -252,7 +254,7 @@ class Server:
         self.log = material / "log"
         one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
         variables = {**os.environ, **one, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-        self._process = subprocess.Popen(
+        self._process = forks.subprocess.Popen(
             [sys.executable, __file__, str(material)],
             env=variables,
             stdin=subprocess.PIPE,

@@ -10,6 +10,7 @@ It prints a table and ends with 1 where anything differs. The oracle is what an 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -117,14 +118,15 @@ class Laboratory:
 
     Args:
         folder: Where all of it lies.
+        forks: Who starts processes.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: Any) -> None:
         self.folder = folder
-        self.server = Server(folder / "material")
+        self.server = Server(folder / "material", forks)
         self._expected: dict[str, dict[str, Any]] = {}
         self._points: dict[str, list[str]] = {}
-        self._forking: Any = None
+        self._forks = forks
 
     def __enter__(self) -> Laboratory:
         return self
@@ -133,8 +135,6 @@ class Laboratory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.server.close()
-        if self._forking is not None:
-            self._forking.close()
 
     def expected(self, task: Any, name: str) -> dict[str, Any]:
         """Return what an uninterrupted first run leaves that ends as a task shall end."""
@@ -188,8 +188,7 @@ class Laboratory:
         """
         task = Task(folder=str(self.folder / "trial"), images=IMAGES, workers=workers, pictures=True)
         if workers > 1:
-            self._forking = self._forking or forking.Server()
-            task = dataclasses.replace(task, forking=self._forking.path)
+            task = dataclasses.replace(task, forking=self._forks.path)
         expected = self.expected(task, "random")
         if longest is None:
             began = time.monotonic()
@@ -355,8 +354,9 @@ def main() -> int:
     options = parser.parse_args()
     equal = True
     with (
+        contextlib.closing(forking.Server()) as server,
         tempfile.TemporaryDirectory(dir=memory()) as folder,
-        Laboratory(Path(folder)) as laboratory,
+        Laboratory(Path(folder), forking.Forks(server.path)) as laboratory,
     ):
         print_row("scenario", "points", "tried", "equal", "seconds")
         for scenario in SCENARIOS:

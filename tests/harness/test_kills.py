@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 _spec = importlib.util.spec_from_file_location("kills", Path(__file__).with_name("kills.py"))
@@ -23,8 +24,8 @@ EVERY = {"run": 61, "again": 173, "replace": 201, "discard": 173, "newer": 101}
 
 
 @pytest.fixture(scope="module")
-def laboratory() -> Iterator[Any]:
-    with tempfile.TemporaryDirectory(dir=kills.memory()) as folder, kills.Laboratory(Path(folder)) as made:
+def laboratory(forks: forking.Forks) -> Iterator[Any]:
+    with tempfile.TemporaryDirectory(dir=kills.memory()) as folder, kills.Laboratory(Path(folder), forks) as made:
         yield made
 
 

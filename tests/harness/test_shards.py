@@ -50,10 +50,10 @@ OF = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_report(forking_server: forking.Server) -> Iterator[None]:
+def without_report(forks: forking.Forks) -> Iterator[None]:
     """Leave out pages and figures: they are made from a finished run. Workers are forks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "subprocess", forking_server.subprocess)
+        patch.setattr(local, "subprocess", forks.subprocess)
         patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
         yield
 
@@ -437,12 +437,12 @@ with watched(kill):
 
 
 def test_a_killed_shard_goes_on(
-    options: dict[str, Any], own: Path, whole: Run, forking_server: forking.Server, tmp_path: Path
+    options: dict[str, Any], own: Path, whole: Run, forks: forking.Forks, tmp_path: Path
 ) -> None:
     shutil.rmtree(folder_of(own, 2))
     for point, before in ((".part", "9"), ("before rename shard-002-of-004", "0")):
         command = [sys.executable, "-c", KILLED.replace("OPTIONS", repr(options)), point, str(own), before]
-        process = forking_server.subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = forks.subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors.decode()
         assert "1 of them were stopped" in refusal(own, tmp_path / "run")

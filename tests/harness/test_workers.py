@@ -134,7 +134,7 @@ def suites(shared_suites: tuple[Path, Path], tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def of_zoo(
-    suites: tuple[Path, Path, Path], forking_server: forking.Server, tmp_path_factory: pytest.TempPathFactory
+    suites: tuple[Path, Path, Path], forks: forking.Forks, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Run, Run]:
     """Runs of a model of the zoo with everything that a run can make: by one worker, and by two."""
     folder = tmp_path_factory.mktemp("zoo")
@@ -142,7 +142,7 @@ def of_zoo(
     kept: dict[str, object] = {"images": 2 * BLOCK, "batch_size": BLOCK, "checks": True, "save_adversarials": True}
     kept["timesteps"] = 0  # the talking model below has two timesteps
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local, "subprocess", forking_server.subprocess)
+        patch.setattr(local, "subprocess", forks.subprocess)
         one, two = (measure("pdigits", folder / f"{count}", suites[:2], workers=count, **kept) for count in (1, 2))
     return one, two
 
@@ -244,12 +244,12 @@ def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_fails_its_un
     helper: Path,
     numbers: list[float],
     suites: tuple[Path, Path, Path],
-    forking_server: forking.Server,
+    forks: forking.Forks,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del helper
-    monkeypatch.setattr(local, "subprocess", forking_server.subprocess)
+    monkeypatch.setattr(local, "subprocess", forks.subprocess)
     what = {"once": numbers[BLOCK], "marker": str(tmp_path / "marker"), "always": numbers[2 * BLOCK]}
     with monkeypatch.context() as patch:
         patch.setenv("WHAT", json.dumps(what))
@@ -286,15 +286,15 @@ def _alive(process: int) -> bool:
 def test_workers_end_when_their_driver_is_killed(
     helper: Path,
     suites: tuple[Path, Path, Path],
-    forking_server: forking.Server,
+    forks: forking.Forks,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     started, asleep = tmp_path / "pids", tmp_path / "asleep"
     started.mkdir()
-    monkeypatch.setenv(forking.VARIABLE, forking_server.path)  # for the driver's workers
+    monkeypatch.setenv(forking.VARIABLE, forks.path)  # for the driver's workers
     what: dict[str, object] = {"pids": str(started), "asleep": str(asleep)}
-    process = _script(helper, tmp_path / "run", suites[:1], what, forking_server.subprocess)
+    process = _script(helper, tmp_path / "run", suites[:1], what, forks.subprocess)
     try:
         _wait_for(lambda: asleep.is_file() and len(list(started.iterdir())) == 3, 40)  # the driver and its two workers
     finally:

@@ -274,17 +274,15 @@ def run(*arguments: str, seed: str = "0", text: str | None = None) -> str:
     return done.stdout
 
 
-def fork(program: pathlib.Path, server: forking.Server) -> str:
+def fork(program: pathlib.Path, forks: forking.Forks) -> str:
     """Run a program in a fork of a process that has loaded the libraries."""
-    process = server.subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = forks.subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
     return printed.decode()
 
 
-def test_two_processes_agree_and_a_program_is_read_from_its_file(
-    tmp_path: pathlib.Path, forking_server: forking.Server
-) -> None:
+def test_two_processes_agree_and_a_program_is_read_from_its_file(tmp_path: pathlib.Path, forks: forking.Forks) -> None:
     program = tmp_path / "program_y.py"
     program.write_text(SCRIPT)
     first = run(str(program), seed="1")
@@ -292,7 +290,7 @@ def test_two_processes_agree_and_a_program_is_read_from_its_file(
     assert NOTHING not in first
     assert first == run(str(program), seed="2")
     program.write_text(SCRIPT.replace("self.act(x)", "self.act(-x)"))
-    edited = fork(program, forking_server)
+    edited = fork(program, forks)
     assert edited.split("attributes")[0] != first.split("attributes")[0]
 
 
