@@ -1,20 +1,15 @@
-"""A process that has imported torch and the harness, and forks one child a program, so that they are imported once.
+"""Forks of a process that has imported torch and the harness, for those who ask: programs without its imports' time.
 
-All processes of the tests share it. It imports when the first program is asked for, and it computes nothing itself, so
-that no thread is lost in a fork. `Forks.subprocess` stands in for the module `subprocess`: what its `Popen` starts has
-the arguments, the variables, the folder and the open files that a new Python would be given.
+`Forks.subprocess` stands in for the module `subprocess`: what its `Popen` starts has the arguments, the variables, the
+folder and the open files that a new Python would be given. The process itself is in `forking_server.py`.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import fcntl
-import gc
 import io
 import json
 import os
-import runpy
 import select
 import signal
 import socket
@@ -23,173 +18,17 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import types
+from collections.abc import Iterator, Sequence
+from multiprocessing import popen_spawn_posix, util
 from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
-ROOT = Path(__file__).resolve().parents[1]
+FOLDER = Path(__file__).resolve().parent
 VARIABLE = "PCBENCH_TESTS_FORKING"
 """Where it is set, to the path of a server, the workers of what is started are forks as well."""
-_LARGEST_MESSAGE = 1 << 17
-_ABOVE = 200
-"""Open files that are received are first moved above this number, out of the way of those that are asked for."""
-
-
-# --- The server and its children -------------------------------------------------------------------------------------
-
-
-def serve(path: str) -> None:
-    """Answer requests until the process that started this one ends: its end of standard input closes then."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(path)
-        listening.listen()
-        print("ready", flush=True)
-        if listening not in select.select([0, listening], [], [])[0]:
-            return
-        _import()
-        wake, woken = os.pipe()
-        for end in (wake, woken):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(woken)
-        _Server(listening, wake).loop()
-
-
-def _import() -> None:
-    """Import what programs need; nothing is computed, so no thread is begun."""
-    import sklearn.datasets  # noqa: F401
-    import statsmodels.stats.proportion  # noqa: F401
-    import torch
-
-    import pcbench.attacks.libraries.foolbox
-    import pcbench.cli.main
-    import pcbench.cli.run_table
-    import pcbench.harness.start  # noqa: F401
-    from pcbench.harness import run  # noqa: F401
-    from pcbench.harness.work import answers, attacks, growth, pictures, scores  # noqa: F401
-
-    torch.set_num_threads(1)
-    gc.collect()
-    gc.freeze()  # so that a child's own collections do not write to all that was imported
-
-
-class _Server:
-    """What is asked for by several processes, each with a connection of its own."""
-
-    def __init__(self, listening: socket.socket, wake: int) -> None:
-        self._listening, self._wake = listening, wake
-        self._asking: list[socket.socket] = []
-        self._children: dict[int, socket.socket] = {}
-
-    def loop(self) -> None:
-        """Go on until standard input ends."""
-        while True:
-            ready, _, _ = select.select([0, self._listening, self._wake, *self._asking], [], [])
-            if self._wake in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake, 100)
-            self._reap()
-            if 0 in ready:
-                return
-            if self._listening in ready:
-                self._asking.append(self._listening.accept()[0])
-            for asking in [one for one in self._asking if one in ready]:
-                self._answer(asking)
-
-    def _answer(self, asking: socket.socket) -> None:
-        content, files = b"", list[int]()
-        with contextlib.suppress(ConnectionError):  # who asks may be killed before it has read an earlier answer
-            content, files, _, _ = socket.recv_fds(asking, _LARGEST_MESSAGE, 16)
-        if not content:
-            self._asking.remove(asking)
-            asking.close()
-            return
-        child = os.fork()
-        if child == 0:
-            for one in (self._listening, *self._asking):
-                one.close()
-            _be(json.loads(content), files)
-        for number in files:
-            os.close(number)
-        self._children[child] = asking
-        self._tell(asking, {"process": child})
-
-    def _reap(self) -> None:
-        while self._children:
-            child, status = os.waitpid(-1, os.WNOHANG)
-            if child == 0:
-                return
-            self._tell(self._children.pop(child), {"ended": child, "code": os.waitstatus_to_exitcode(status)})
-
-    @staticmethod
-    def _tell(asking: socket.socket, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # whoever asked may be gone
-            asking.send(json.dumps(message).encode())
-
-
-def _be(request: dict[str, Any], files: list[int]) -> None:
-    """Become the program that is asked for, and end as Python would."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    code = 1
-    try:
-        moved = [fcntl.fcntl(number, fcntl.F_DUPFD, _ABOVE) for number in files]
-        for number, target in zip(moved, request["files"], strict=True):
-            os.dup2(number, target)
-        os.closerange(_ABOVE, _ABOVE + 100)
-        for number, name in enumerate(("stdin", "stdout", "stderr")):
-            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
-        if request["session"]:
-            os.setsid()
-        os.environ.clear()
-        os.environ.update(request["variables"])
-        os.chdir(request["folder"])
-        code = _run(request["arguments"])
-    except BaseException:  # noqa: BLE001 - a fork must never go on as the server
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)
-
-
-def _run(arguments: list[str]) -> int:
-    """Run ``-c TEXT …`` or ``FILE …`` as the main program; return its exit code."""
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.path[:] = [*paths, *(path for path in sys.path[1:] if path not in paths)]
-    if os.environ.get(VARIABLE):
-        stand_in(os.environ[VARIABLE])
-    try:
-        if arguments[0] == "-c":
-            sys.argv = ["-c", *arguments[2:]]
-            sys.path.insert(0, "")
-            main = types.ModuleType("__main__")
-            sys.modules["__main__"] = main
-            exec(compile(arguments[1], "<string>", "exec"), vars(main))  # noqa: S102 - a test's own text
-        else:
-            sys.argv = list(arguments)
-            sys.path.insert(0, str(Path(arguments[0]).parent))
-            runpy.run_path(arguments[0], run_name="__main__")
-    except SystemExit as end:
-        code = 0 if end.code is None else end.code
-        if not isinstance(code, int):
-            print(code, file=sys.stderr)
-            code = 1
-    except BaseException:  # noqa: BLE001 - as Python itself does
-        traceback.print_exc()
-        code = 1
-    else:
-        code = 0
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    return code
-
-
-# --- Those who ask ---------------------------------------------------------------------------------------------------
+LARGEST_MESSAGE = 1 << 17
 
 
 class Client:
@@ -232,7 +71,7 @@ class Client:
         assert self._socket is not None
         if not select.select([self._socket], [], [], seconds)[0]:
             return None
-        message = json.loads(self._socket.recv(_LARGEST_MESSAGE) or b'{"gone": 1}')
+        message = json.loads(self._socket.recv(LARGEST_MESSAGE) or b'{"gone": 1}')
         assert "gone" not in message, "the server of forks ended"
         if "ended" in message:
             self._ended[int(message["ended"])] = int(message["code"])
@@ -350,6 +189,23 @@ class Forks:
     def _popen(self, command: list[str], **options: Any) -> Popen:
         return Popen(self.client, command, **options)
 
+    @contextlib.contextmanager
+    def spawning(self) -> Iterator[None]:
+        """Let what `multiprocessing` spawns be forks that are given the same pickles as a new Python."""
+
+        def spawn(_: str, command: list[bytes], files: Sequence[int]) -> int:
+            words = [os.fsdecode(word) for word in command]
+            given = words[words.index("-c") :]
+            return Popen(self.client, [words[0], *given], pass_fds=files).pid
+
+        def poll(started: Any, flag: int = os.WNOHANG) -> int | None:
+            if started.returncode is None:
+                started.returncode = self.client.code(started.pid, 0.0 if flag else None)
+            return started.returncode
+
+        with mock.patch.object(util, "spawnv_passfds", spawn), mock.patch.object(popen_spawn_posix.Popen, "poll", poll):
+            yield
+
 
 def stand_in(path: str) -> None:
     """Let the workers of this process be forks."""
@@ -365,9 +221,9 @@ class Server:
         self._folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self._folder.name, "s"))
         one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-        variables = {**os.environ, **one, "PYTHONPATH": str(ROOT)}
+        variables = {**os.environ, **one, "PYTHONPATH": str(FOLDER.parent)}
         self._process = subprocess.Popen(
-            [sys.executable, __file__, self.path],
+            [sys.executable, str(FOLDER / "forking_server.py"), self.path],
             env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -384,7 +240,3 @@ class Server:
         self._process.wait()
         self._process.stdout.close()
         self._folder.cleanup()
-
-
-if __name__ == "__main__":
-    serve(sys.argv[1])

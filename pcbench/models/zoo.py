@@ -6,6 +6,7 @@ for reading and copying.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -129,5 +130,6 @@ def default_data(model: Any) -> str | None:
     return zoo_entry(model).data if isinstance(model, str) and model in zoo_names() else None
 
 
+@functools.cache  # pcbench's own files, which each plan asks for many times
 def _read(name: str) -> ZooEntry:
     return load_definition(ZooEntry, _FOLDER / "zoo" / f"{name}.toml")

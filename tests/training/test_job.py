@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import forking
 import numpy as np
 import pytest
 
@@ -52,11 +53,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainOptions:
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's process groups warn of what they do
-def test_two_processes_train_as_one(own: TrainOptions) -> None:
+def test_two_processes_train_as_one(own: TrainOptions, forks: forking.Forks) -> None:
     # Oracle: the same training in one process; 62 images in steps of 30 leave two for the last step.
     alone, losses = launch(job._fit_predictors, own, None, None)
     shared = asked(**{**own, "out": folder_of(own) / "shared"})
-    together, losses_together = launch(job._fit_predictors, shared, None, None, processes=2, device="cpu")
+    with forks.spawning():
+        together, losses_together = launch(job._fit_predictors, shared, None, None, processes=2, device="cpu")
     for name, array in alone.items():
         np.testing.assert_allclose(together[name], array, rtol=1e-4, atol=1e-6)
     assert [row[0] for row in losses_together] == pytest.approx([row[0] for row in losses], rel=1e-4)

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import forking
 import numpy as np
 import pytest
 import torch
@@ -21,6 +22,7 @@ import torch
 from pcbench.errors import WriteError
 from pcbench.files import Point, watched
 from pcbench.options import resolved
+from pcbench.results.environment import PARTS_CODE, code_hash
 from pcbench.training.job import CARD, train
 from pcbench.training.job import Watcher as TrainingWatcher
 from pcbench.training.loop import Reporter
@@ -63,11 +65,15 @@ def made(folder: Path) -> dict[str, object]:
     return {CARD: card, **{name: (folder / name).read_bytes() for name in COMPARED}}
 
 
-def test_a_training_that_is_killed_again_and_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_training_that_is_killed_again_and_again_ends_with_the_same_bytes(
+    tmp_path: Path, forks: forking.Forks
+) -> None:
     # Each child is forked from one process that has loaded the libraries; this file is that process's program.
-    done = subprocess.run([sys.executable, __file__, str(tmp_path), "20"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [0, *[-signal.SIGKILL] * KILLS, 0], done.stderr
+    command, pipe = [sys.executable, __file__, str(tmp_path), "20"], subprocess.PIPE
+    process = forks.subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert json.loads(printed) == [0, *[-signal.SIGKILL] * KILLS, 0], errors
     assert made(tmp_path / "killed") == made(tmp_path / "whole")
     assert (tmp_path / "killed" / "pdigits.toml").read_bytes() == (tmp_path / "whole" / "pdigits.toml").read_bytes()
 
@@ -188,4 +194,5 @@ def kill_at_random(folder: Path, seed: int) -> list[int]:
 if __name__ == "__main__":
     for module in LOADED_BEFORE_FORKING:
         importlib.import_module(module)
+    code_hash(PARTS_CODE)  # read once, not in each child
     print(json.dumps(kill_at_random(Path(sys.argv[1]), int(sys.argv[2]))))
