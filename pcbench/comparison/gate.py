@@ -82,7 +82,7 @@ class GateReport:
     reference: str
     """The reference's key."""
     marks: tuple[str, ...] = ()
-    """What marks the run: files of it that were changed."""
+    """What marks the run: files of it that were changed, and warnings."""
 
     @property
     def failed(self) -> tuple[CheckedRow, ...]:
@@ -147,7 +147,7 @@ def check_run(
         differences=tuple(other_differences(reference.spec, run.spec)),
         run=run.key,
         reference=reference.key,
-        marks=tuple(changed_notes(run)),
+        marks=(*changed_notes(run), *(note for note in run.manifest.get("notes", []) if note.startswith("WARNING"))),
     )
 
 

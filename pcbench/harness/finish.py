@@ -30,6 +30,7 @@ from pcbench.harness.skipping import count_skipped
 from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
+from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.directory import LOCATIONS, Run
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
@@ -89,7 +90,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
     if plan.question is not None:
         write_table(parts.answers(plan.question), folder / "answers.parquet", "answers")
     write_table(plan.images, folder / "images.parquet", "images")
-    write_numbers(folder, plan.spec, definitions_of(plan), lost)
+    metrics = write_numbers(folder, plan.spec, definitions_of(plan), lost)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
     sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
     content = {
@@ -104,7 +105,12 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
         "growth": None if growth is None else dataclasses.asdict(growth),
         "skipped": None if skipped is None else dataclasses.asdict(skipped),
         "missing": lost,
-        "notes": [note for note in (*measured.marks, *sentences, *_notes(plan, parts, lost)) if note is not None],
+        "notes": [
+            *measured.marks,
+            *(sentence for sentence in sentences if sentence is not None),
+            *lost_gradient_warnings(metrics),
+            *_notes(plan, parts, lost),
+        ],
     }
     return workspace.finish(content)
 

@@ -96,8 +96,8 @@ def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table
 
 def write_numbers(
     folder: Path, spec: RunSpec, definitions: Definitions, missing: Sequence[Mapping[str, Any]] = ()
-) -> None:
-    """Write verdicts and metrics of a run from its outcomes, representations and evidence.
+) -> pd.DataFrame:
+    """Write verdicts and metrics of a run from its outcomes, representations and evidence; return the metrics.
 
     Args:
         folder: The run's folder.
@@ -144,6 +144,7 @@ def write_numbers(
         transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
         table = pd.concat([table, transfer], ignore_index=True)
     write_metrics(table, folder)
+    return table
 
 
 def incomplete_suites(missing: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -83,7 +83,7 @@ def _robust_rows(sweep: OutcomesByEpsilon) -> Iterator[Row]:
 
 
 def _gradient_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
-    """Return the shares of the attacked images at which a gradient was zero, or not finite, at any step.
+    """Return the shares of the attacked images that stand and whose gradient was zero, or not finite, at a step.
 
     And, where there are such images, the share of all whose logits are not finite.
     """
@@ -94,7 +94,8 @@ def _gradient_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
         known = answers.attacked & (answers.gradient >= 0)
         if known.any():
             for state, metric in LOST_GRADIENTS.items():
-                yield cell_row(cell, metric, rate(answers.gradient == GRADIENT_STATES.index(state), known))
+                lost = ~answers.success & (answers.gradient == GRADIENT_STATES.index(state))
+                yield cell_row(cell, metric, rate(lost, known))
         yield from finite_rows(cell, answers)
 
 

@@ -77,7 +77,9 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
         pa.int32(), "the class that the network predicts at this timestep; −1 where its logits are not finite", INDEX
     ),
     "correct": Column(pa.bool_(), "whether that is the label"),
-    "confidence": Column(pa.float32(), "the softmax probability of the prediction", RATIO),
+    "confidence": Column(
+        pa.float32(), "the softmax probability of the prediction, if there is one", RATIO, may_be_empty=True
+    ),
     "margin": Column(
         pa.float32(),
         "the label's logit minus the largest other one: above 0 where the prediction is the label",
