@@ -15,6 +15,8 @@ from pcbench.norms import epsilon_text
 from pcbench.percent import decimal, percent
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
+from pcbench.results.divisor import Divisor, divisors_in
+from pcbench.results.metrics_table import split_baseline
 from pcbench.results.shard import Shard
 from pcbench.terminal import Terminal, labelled
 
@@ -24,16 +26,15 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
     from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
 
     console = console or Terminal()
-    metrics = run.metrics
+    metrics, divisors = run.metrics, divisors_in(run) or {}
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
-        mce = _by_timestep(rows, "mean_corruption_error")
-        if suite.kind == "corruptions":
-            columns, what = _corruption_columns(rows), "accuracy by severity, and mCE" if len(mce) else "accuracy"
-        else:
-            columns, what = attack_columns(rows), "robust accuracy"
-        if len(mce):
-            columns["mCE*" if suite.subset else "mCE"] = mce
+        corrupted = suite.kind == "corruptions"
+        columns = _corruption_columns(rows) if corrupted else attack_columns(rows)
+        mean, footnote = _mean_error(rows, divisors.get(suite.name))
+        columns |= mean
+        what = "accuracy by severity, and " + next(iter(mean)).rstrip("*") if mean else "accuracy"
+        what = what if corrupted else "robust accuracy"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
         console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent))
@@ -42,8 +43,8 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
         if distances:
             title = f"1 − r between clean and noisy representations, σ = {deviation:.3g}"
             console.print(_table(title, distances, partial(decimal, digits=3)))
-        if len(mce) and suite.subset:
-            console.print("* mCE of a subset, not comparable")
+        if footnote is not None:
+            console.print(f"* {footnote}", soft_wrap=True)
     for note in run.manifest.get("notes", []):
         console.print(labelled("note:", with_flags(note)))
     _print_end(run, console)
@@ -70,6 +71,21 @@ def _print_end(run: Run, console: Terminal) -> None:
         else f"wrote {run.folder}"
     )
     console.print(done, soft_wrap=True)
+
+
+def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, pd.Series], str | None]:
+    """Return the column of a suite's mean corruption error, and its footnote.
+
+    Where a baseline does not divide the errors, this is the plain mean, and the footnote says why.
+    """
+    mce = _by_timestep(rows, "mean_corruption_error")
+    if len(mce):
+        note = split_baseline(rows.loc[rows["metric"] == "mean_corruption_error", "baseline"].iloc[0])[1]
+        return ({"mCE*": mce}, "mCE of a subset, not comparable") if note else ({"mCE": mce}, None)
+    if divisor is None or divisor.reason is None:
+        return {}, None
+    plain = _by_timestep(rows, "mean_unnormalised_error")
+    return {"mean error*": plain} if len(plain) else {}, f"no CE or mCE: {divisor.reason}"
 
 
 def _images(suite: str, images: int, subset: bool) -> str:

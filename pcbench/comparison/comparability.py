@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pcbench.errors import UsageError
 from pcbench.results.run_spec import RunSpec, SpecDifference, SuiteSpec, differences
@@ -37,7 +38,9 @@ def other_differences(first: RunSpec, second: RunSpec) -> list[SpecDifference]:
     Descriptions of version 1 have fewer fields, and some in another form. A field that only one of the two has does
     not count as different.
     """
-    tables = [spec.model_dump(mode="json", exclude={"suites", "version"}) for spec in (first, second)]
+    # What the images are known as decides over baselines alone, which accuracies do not need.
+    left_out: dict[str, Any] = {"suites": True, "version": True, "data": {"data_set"}}
+    tables = [spec.model_dump(mode="json", exclude=left_out) for spec in (first, second)]
     if first.version != second.version:
         for table in tables:
             table["data"] = {k: v for k, v in table["data"].items() if k not in ("fingerprint", "former_fingerprint")}

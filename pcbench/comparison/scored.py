@@ -20,6 +20,7 @@ from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.shown import telling_epsilon
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
+from pcbench.results.divisor import Divisor, divisor, divisors_in
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SuiteSpec
 
@@ -68,10 +69,10 @@ def score(run: Run) -> dict[str, ScoredSuite]:
         DataError: The run's outcomes are damaged.
     """
     specs = {suite.name: suite for suite in run.spec.suites}
-    return {scores.suite: _score_suite(scores, specs[scores.suite]) for scores in read_scores(run)[0]}
+    return {scores.suite: _score_suite(scores, specs[scores.suite], run) for scores in read_scores(run)[0]}
 
 
-def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
+def _score_suite(scores: SuiteScores, spec: SuiteSpec, run: Run) -> ScoredSuite:
     found: dict[tuple[ComparedFigure, int], NDArray[np.float64]] = {}
     attacks: dict[tuple[ComparedFigure, int], list[int]] = {}
     for row, indices in guarded_rows(scores, "pooled"):
@@ -88,7 +89,8 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec) -> ScoredSuite:
     suite = _suite(spec)
     errors = _errors(scores, suite)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
-    normalised = {} if suite is None or suite.baseline is None else _normalised(errors, spec, suite.baseline)
+    by = _divisor(suite, spec, run)
+    normalised = {} if by.baseline is None else _normalised(errors, by.baseline, subset=by.subset)
     within = {asked: within_budgets(scores, scores.correct, cells) for asked, cells in attacks.items()}
     return ScoredSuite(
         scores=found | normalised,
@@ -147,8 +149,16 @@ def _errors(scores: SuiteScores, suite: CorruptionSuite | None) -> dict[int, dic
     return errors
 
 
+def _divisor(suite: CorruptionSuite | None, spec: SuiteSpec, run: Run) -> Divisor:
+    """Return what divides corruption errors: what the run says, or what its description and the suite allow."""
+    said = divisors_in(run)
+    if said is not None:
+        return said.get(spec.name, Divisor())
+    return Divisor() if suite is None else divisor(suite.baseline, spec, run.spec, None)
+
+
 def _normalised(
-    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], spec: SuiteSpec, baseline: Baseline
+    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], baseline: Baseline, *, subset: bool
 ) -> dict[tuple[ComparedFigure, int], NDArray[np.float64]]:
     """Return each image's share in the mean CE: CE is a ratio of sums, and the baseline's sum is fixed."""
     if not errors:
@@ -158,7 +168,7 @@ def _normalised(
     if len(baseline_errors) != len(names) or not all(baseline_errors.values()):
         return {}
     word = "mCE" if set(names) == set(THE_FIFTEEN) else "mean normalised error"
-    note = ", subset, not comparable" if spec.subset else ""
+    note = ", subset, not comparable" if subset else ""
     figure = ComparedFigure(f"{word} ({baseline.name}{note})", -1)
     return {
         (figure, timestep): np.mean([named[name] / baseline_errors[name] for name in names], axis=0)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # Published means have six decimals, published errors five.
 _MEAN_TOLERANCE = 2e-5
-_BASELINE_FILE = "baseline.toml"
+BASELINE_FILE = "baseline.toml"
 
 AppliedTo = Literal["pixels", "network_input", "representations"]
 Parameter = float | int | bool
@@ -96,13 +96,39 @@ class CorruptionDefinition(Definition):
         return tuple(_corruption(self, severity, f"corruption {self.name!r}") for severity in self.severities)
 
 
-class Baseline(Definition):
-    """The errors of the network that corruption errors are divided by."""
+class BaselineImages(Definition):
+    """The images of the run that a baseline was made from, and how they became what the network saw."""
 
     name: str
-    """The network, such as ``"alexnet"``."""
+    """What their data source is called."""
+    count: Annotated[int, Field(ge=1)]
+    """How many there are."""
+    sha256: str
+    """Hash over the label and the stored bytes of each; names and order do not count."""
+    suite_sha256: str
+    """Hash of the suite of corruptions."""
+    preprocessing: str
+    """How files became images of the network's size."""
+    corrupted: str | None = None
+    """Hash over the published corrupted files; None where images were corrupted on the fly."""
+    jpeg_quality: int | None = None
+    """The quality of their compression after corruption; None without."""
+
+
+class Baseline(Definition):
+    """The errors of the network that corruption errors are divided by, and the images that they are of.
+
+    One of `data` and `images` says which images these are. Files of former versions say neither, and divide nothing.
+    """
+
+    name: str
+    """The network, such as ``"alexnet"``, and what it was measured on where nothing else says it."""
     source: str
     """Where the numbers come from, or how they were made."""
+    data: Literal["imagenet", "digits"] | None = None
+    """The data set of all images that the errors are of: ImageNet's validation images, or the digits' test images."""
+    images: BaselineImages | None = None
+    """The very images; results on these alone are divided."""
     clean_error: Error | None = None
     """Error on the images without corruption, 0 to 1; needed for the relative corruption error."""
     errors: dict[str, Errors | None] = Field(default_factory=dict)
@@ -191,7 +217,7 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
             the message names file, key and remedy.
     """
     header = load_header(CorruptionHeader, folder)
-    files = {path.stem: path for path in sorted(folder.glob("*.toml")) if path.name not in {SUITE_FILE, _BASELINE_FILE}}
+    files = {path.stem: path for path in sorted(folder.glob("*.toml")) if path.name not in {SUITE_FILE, BASELINE_FILE}}
     if not files:
         raise DefinitionError(folder, "holds no corruption; put one TOML file for each into it")
     for name in header.order:
@@ -208,14 +234,17 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
                 f"function: only gaussian_noise can be added to a network's input, not {corruption.function}; "
                 f'or say applied_to = "pixels" in {SUITE_FILE}',
             )
-    baseline = _read_baseline(folder / _BASELINE_FILE, corruptions)
+    path = folder / BASELINE_FILE
+    baseline = read_baseline(path, corruptions) if path.is_file() else None
     return CorruptionSuite(name=folder.name, corruptions=corruptions, baseline=baseline, **header.__dict__)
 
 
-def _read_baseline(path: Path, corruptions: Iterable[CorruptionDefinition]) -> Baseline | None:
-    """Read a suite's baseline, if there is one; it must be of the same severities."""
-    if not path.is_file():
-        return None
+def read_baseline(path: Path, corruptions: Iterable[CorruptionDefinition]) -> Baseline:
+    """Read a baseline.
+
+    Raises:
+        DefinitionError: The file is missing or wrong, or is of other severities than the corruptions have.
+    """
     baseline = load_definition(Baseline, path)
     for corruption in corruptions:
         errors, count = baseline.errors.get(corruption.name), len(corruption.severities)
@@ -223,7 +252,7 @@ def _read_baseline(path: Path, corruptions: Iterable[CorruptionDefinition]) -> B
             raise DefinitionError(
                 path,
                 f"errors.{corruption.name}: has {len(errors)} errors, but the corruption has {count} severities; "
-                "measure the baseline again with: pcbench baseline",
+                "make the baseline again with: pcbench baseline RUN",
             )
     return baseline
 

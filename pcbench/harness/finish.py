@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from pcbench import files
 from pcbench.catalog import identity
-from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.errors import DataError, RunError
 from pcbench.harness.blocks import Unit
+from pcbench.harness.divisors import divisors_of
 from pcbench.harness.engines.base import Failure
 from pcbench.harness.joining import (
     Definitions,
@@ -33,6 +33,7 @@ from pcbench.harness.work.growth import growth_of
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.directory import LOCATIONS, Run
+from pcbench.results.divisor import DIVISORS, divisors_json
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
 from pcbench.results.parts import Part, PartError
 from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
@@ -90,7 +91,8 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
     if plan.question is not None:
         write_table(parts.answers(plan.question), folder / "answers.parquet", "answers")
     write_table(plan.images, folder / "images.parquet", "images")
-    metrics = write_numbers(folder, plan.spec, definitions_of(plan), lost)
+    divisors = divisors_of(plan.spec, plan.locations, plan.images)
+    metrics = write_numbers(folder, plan.spec, definitions_of(plan), divisors, lost)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
     sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
     content = {
@@ -101,6 +103,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
         "machine": machine(),
         "machines": parts.machines,
         "tables": tables_identity(plan),
+        DIVISORS: divisors_json(divisors),
         "kept": parts.kept(),
         "growth": None if growth is None else dataclasses.asdict(growth),
         "skipped": None if skipped is None else dataclasses.asdict(skipped),
@@ -124,12 +127,8 @@ def definitions_of(plan: Plan) -> Definitions:
 
 def tables_identity(plan: Plan) -> dict[str, Any]:
     """Return what the tables of a run depend on besides its parts: the code that makes them, and baselines."""
-    baselines = {
-        name: None if suite.baseline is None else identity(suite.baseline.model_dump(mode="json"))
-        for name, suite in definitions_of(plan).items()
-        if isinstance(suite, CorruptionSuite)
-    }
-    return {"code": code_hash(METRICS_CODE), "baselines": baselines}
+    divisors = divisors_json(divisors_of(plan.spec, plan.locations, plan.images))
+    return {"code": code_hash(METRICS_CODE), "baselines": {name: identity(found) for name, found in divisors.items()}}
 
 
 def is_current(found: Run, plan: Plan) -> bool:
@@ -146,13 +145,14 @@ def remake(found: Run, plan: Plan) -> Run:
             files.copy(found.folder / name, folder / name)
     if (found.folder / LOCATIONS).is_file():
         files.copy(found.folder / LOCATIONS, folder / LOCATIONS)
-    write_numbers(folder, plan.spec, definitions_of(plan), found.missing)
+    divisors = divisors_of(plan.spec, plan.locations, plan.images)
+    write_numbers(folder, plan.spec, definitions_of(plan), divisors, found.missing)
     kept = {
         key: value
         for key, value in found.manifest.items()
         if key not in ("manifest_version", "key", "spec", "files", "tables")
     }
-    return workspace.finish({**kept, "tables": tables_identity(plan)})
+    return workspace.finish({**kept, "tables": tables_identity(plan), DIVISORS: divisors_json(divisors)})
 
 
 class Store(Protocol):

@@ -24,6 +24,7 @@ from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.page.examples import Example, Examples, Picture
 from pcbench.results.conditions import RETRIED, Condition, slug
 from pcbench.results.directory import write_json
+from pcbench.results.divisor import Divisor
 from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import OUTCOMES, read_outcomes, read_table, write_outcomes, write_table
@@ -95,7 +96,11 @@ def worst_case_table(paths: Iterable[Path], *, common: bool = False) -> pa.Table
 
 
 def write_numbers(
-    folder: Path, spec: RunSpec, definitions: Definitions, missing: Sequence[Mapping[str, Any]] = ()
+    folder: Path,
+    spec: RunSpec,
+    definitions: Definitions,
+    divisors: Mapping[str, Divisor],
+    missing: Sequence[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """Write verdicts and metrics of a run from its outcomes, representations and evidence; return the metrics.
 
@@ -103,6 +108,7 @@ def write_numbers(
         folder: The run's folder.
         spec: What was run.
         definitions: Its suites.
+        divisors: What divides the corruption errors of each.
         missing: What could not be computed, as the manifest lists it.
     """
     model = str(spec.model["name"])
@@ -117,17 +123,13 @@ def write_numbers(
         # A number that is NaN becomes null, as JSON has it.
         content = to_json(checks, indent=1, inf_nan_mode="null", fallback=float) + b"\n"
         files.write(folder / CHECKS, content)
-    baselines = {
-        name: suite.baseline
-        for name, suite in definitions.items()
-        if isinstance(suite, CorruptionSuite) and suite.baseline is not None
-    }
+    baselines = {name: found.baseline for name, found in divisors.items() if found.baseline is not None}
     severities = {
         name: {corruption.name: len(corruption.severities) for corruption in suite.corruptions}
         for name, suite in definitions.items()
         if isinstance(suite, CorruptionSuite)
     }
-    subsets = [suite.name for suite in spec.suites if suite.subset]
+    subsets = [name for name, found in divisors.items() if found.subset]
     incomplete = incomplete_suites(missing)
     table = summarise_folder(
         folder / "outcomes",

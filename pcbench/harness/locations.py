@@ -27,6 +27,8 @@ class Locations:
     """The data source with its path; None for a Python object."""
     corrupted: Path | None = None
     """Folder of published corrupted files."""
+    baseline: Path | None = None
+    """File of the baseline that the user gave."""
     adversarials: Path | None = None
     """Folder of saved adversarial images."""
     suites: tuple[tuple[str, Path], ...] = ()

@@ -18,12 +18,14 @@ from pcbench import models
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.data.data_set import DataSet, known_data_set
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.context import CHECKED_IMAGES
 from pcbench.harness.digests import Digests
+from pcbench.harness.divisors import divisors_of
 from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
@@ -48,6 +50,8 @@ from pcbench.options import declared
 from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
+
+_OF_IMAGES = ("suites", "data", "images", "leave_out", "corrupted", "baseline", "epsilons", "skip_damaged", "resize")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +177,7 @@ def make_plan(request: RunOptions) -> Plan:
 def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> Plan:
     """Plan the scoring of saved images, which are a suite and its data in one."""
     given = {**request, "resize": not request["resize"]}
-    for option in ("suites", "data", "images", "leave_out", "corrupted", "epsilons", "skip_damaged", "resize"):
+    for option in _OF_IMAGES:
         if given[option]:
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
     suites: list[MeasuredSuite] = []
@@ -211,6 +215,7 @@ def locations_of(request: RunOptions, device: str) -> Locations:
         backbone_weights=path(request["backbone_weights"]),
         weights=path(request["weights"]),
         corrupted=path(request["corrupted"]),
+        baseline=path(request["baseline"]),
         adversarials=path(request["adversarials"]),
     )
 
@@ -282,11 +287,13 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
     checks = _checks(request, suites, source)
     settings = _settings(draft, source, checks=checks)
     used = used_code(request, facts, suites, checks=checks)
+    data = _data(request, chosen, digests, known_data_set(digests.source, facts.classes))
+    held = zip(suites, draft.former, strict=True)
     spec = RunSpec(
         version=SPEC_VERSION,
         model={"name": facts.marked_name, **facts.description},
-        data=_data(request, chosen, digests),
-        suites=tuple(_suite_spec(suite, source, former) for suite, former in zip(suites, draft.former, strict=True)),
+        data=data,
+        suites=tuple(_suite_spec(suite, source, former, data.data_set) for suite, former in held),
         settings=settings,
         versions=used.versions(),
     )
@@ -298,9 +305,9 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
         )
     notes = (*source.notes, *digests.remarks)
     lists = {suite.name: list_sha256(suite.source) for suite in suites}
-    return Plan(
-        spec, draft.locations, draft.objects, units, digests.table(), notes, facts, asked, record(request), used, lists
-    )
+    images = digests.table()
+    divisors_of(spec, draft.locations, images)  # a given baseline of other images is refused before any work
+    return Plan(spec, draft.locations, draft.objects, units, images, notes, facts, asked, record(request), used, lists)
 
 
 def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
@@ -347,7 +354,7 @@ def _epsilons(
     return parse_epsilons(given)
 
 
-def _data(request: RunOptions, chosen: ChosenImages, digests: Digests) -> DataSpec:
+def _data(request: RunOptions, chosen: ChosenImages, digests: Digests, data_set: DataSet | None) -> DataSpec:
     source = chosen.source
     name, _, split = source.name.partition(":")
     return DataSpec(
@@ -355,6 +362,7 @@ def _data(request: RunOptions, chosen: ChosenImages, digests: Digests) -> DataSp
         split=split,
         fingerprint=digests.fingerprint,
         available=len(source),
+        data_set=data_set,
         preprocessing=dataclasses.asdict(source.preprocessing),
         corrupted=digests.corrupted,
         leave_out=request["leave_out"],
@@ -363,7 +371,7 @@ def _data(request: RunOptions, chosen: ChosenImages, digests: Digests) -> DataSp
     )
 
 
-def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None) -> SuiteSpec:
+def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None, data_set: DataSet | None) -> SuiteSpec:
     definition = suite.definition
     attacks = not isinstance(definition, CorruptionSuite)
     sha256 = definition.identity() if isinstance(definition, CorruptionSuite | AttackSuite) else definition.sha256()
@@ -373,7 +381,7 @@ def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None) -
         version=str(definition.version),
         sha256=sha256,
         images=len(suite.source),
-        subset=is_subset(suite, source),
+        subset=is_subset(suite, source, data_set),
         rule=suite.rule,
         former_sha256=former,
     )
@@ -386,4 +394,4 @@ def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSourc
         raise UsageError("checks=True needs a suite with an untargeted iterative white-box attack, such as linf")
     if request["checks"] is not None:
         return request["checks"]
-    return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source) for suite in able)
+    return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source, None) for suite in able)

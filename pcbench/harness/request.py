@@ -115,6 +115,8 @@ class RunOptions(TypedDict):
     """Which code makes the corruptions."""
     corrupted: Annotated[Path | str | None, Option("Published corrupted files.", _CORRUPTION, spec="data")]
     """They are read, and no images are corrupted."""
+    baseline: Annotated[Path | str | None, Option("A file of pcbench baseline, for CE and mCE.", _CORRUPTION)]
+    """It is of a run of the same suite on the same images, and replaces the suite's own."""
     jpeg_quality: Annotated[
         int | None, Ge(1), Le(100), Option("Recompress as JPEG; published: 85.", _CORRUPTION, spec="settings")
     ]

@@ -25,9 +25,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from pcbench import files, models
 from pcbench.catalog import SUITE_FILE, Definition
+from pcbench.corruptions.definitions import BASELINE_FILE
 from pcbench.errors import DataError, DefinitionError, UsageError, first_line
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.harness.blocks import Unit
+from pcbench.harness.divisors import baseline_text
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.plan import Plan, locations_of, make_plan, objects_of
 from pcbench.harness.request import RunOptions
@@ -204,6 +206,10 @@ def write_plan_files(plan: Plan, folder: Path) -> None:
         for path in sorted(plan.locations.suite(suite.name).glob("*.toml")):
             names.append(f"{suite.kind}/{suite.name}/{path.name}")
             files.write(folder / names[-1], path.read_bytes())
+        given = baseline_text(suite, plan.locations)
+        if given is not None:
+            names.append(f"{suite.kind}/{suite.name}/{BASELINE_FILE}")
+            files.write(folder / names[-1], given)
     facts = {field.name: getattr(plan.facts, field.name) for field in dataclasses.fields(ModelFacts)}
     content = {
         "made_by": "pcbench",

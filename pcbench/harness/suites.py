@@ -10,6 +10,7 @@ from pathlib import Path
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
 from pcbench.catalog import SuiteKind
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
+from pcbench.data.data_set import DataSet
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published
 from pcbench.errors import UsageError
@@ -19,7 +20,7 @@ from pcbench.results.saved_suite import SavedSuite
 SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite
 _USED_BY = (
     (AttackSuite, "attacks", ("epsilons", "plain_sweep", "save_adversarials")),
-    (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality")),
+    (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality", "baseline")),
 )
 RULE = "correct_at_every_timestep"
 
@@ -79,9 +80,18 @@ def refuse_unused(request: RunOptions, definitions: Sequence[object]) -> None:
             raise UsageError(f"`{given[0]}` is about {what}, and no suite of this run has any; leave `{given[0]}` out")
 
 
-def is_subset(suite: MeasuredSuite, source: ImageSource) -> bool:
-    """Return whether a suite is run on fewer images than its data set, or than it was published with."""
-    layout = suite.definition.published if isinstance(suite.definition, CorruptionSuite) else None
+def is_subset(suite: MeasuredSuite, source: ImageSource, data_set: DataSet | None) -> bool:
+    """Return whether a suite is run on fewer images than its data set, or than it was published with.
+
+    Args:
+        suite: The suite with its images.
+        source: The images of the run.
+        data_set: Which data set they are of; of other images than the published ones the suite has no number.
+    """
+    definition = suite.definition
+    layout = definition.published if isinstance(definition, CorruptionSuite) else None
+    if isinstance(definition, CorruptionSuite) and definition.data == "imagenet" and data_set != "imagenet":
+        layout = None
     part = len(suite.source) < len(source) or suite.source.subset is not None or suite.rule is not None
     return part or (layout is not None and len(suite.source) < layout.images)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from pydantic import field_validator
 
 from pcbench.catalog import Definition, PathName
+from pcbench.data.data_set import DataSet
 from pcbench.network.gradient import Gradient
 from pcbench.results.conditions import slug
 
@@ -52,6 +53,8 @@ class DataSpec(Definition):
     """Hash over ids, labels, bytes and preprocessing of the images that are run on."""
     available: int
     """How many images the source holds."""
+    data_set: DataSet | None = None
+    """Which of ImageNet's data sets the images are of; None where nothing says that they are of one."""
     preprocessing: dict[str, str | int | None]
     """How files become images of the network's size."""
     corrupted: str | None = None
@@ -125,11 +128,15 @@ class RunSpec(Definition):
         return hashlib.sha256(json.dumps(self.counting(), sort_keys=True).encode()).hexdigest()[:12]
 
     def counting(self) -> dict[str, Any]:
-        """Return the fields that the key is made of: without names of folders, stated versions and former hashes."""
+        """Return the fields that the key is made of.
+
+        Without names of folders, stated versions, former hashes, and what decides over baselines alone: tables whose
+        baseline changed are made again.
+        """
         return self.model_dump(
             mode="json",
             exclude={
-                "data": {"name", "split", "former_fingerprint"},
+                "data": {"name", "split", "data_set", "former_fingerprint"},
                 "suites": {"__all__": {"version", "former_sha256"}},
                 "versions": {"pcbench"},
             },

@@ -29,15 +29,9 @@ def _run(*arguments: str) -> int:
         (("tune", "--method", "guess"), "method 'guess' does not exist"),
         (("tune", "--model", "alexnet_digits"), "feedforward"),
         (("tune", "--rounds", "0"), "at least 1"),
-        (("baseline", "--suite", "digits-linf", "--model", "alexnet_digits"), "suite of attacks"),
-        (("baseline", "--suite", "digits-d", "--model", "alexnet_digits"), "did you mean 'digits-c'"),
         (("study", "nowhere.toml"), "nowhere.toml"),
         (("train", "--out", "file/out"), "file: cannot be written (File exists); give another with --out"),
         (("tune", "--out", "file/out.toml"), "file: cannot be written (File exists); give another with --out"),
-        (
-            ("baseline", "--suite", "digits-c", "--model", "alexnet_digits", "--out", "file/out.toml"),
-            "file: cannot be written (File exists); give another with --out",
-        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

@@ -154,8 +154,14 @@ def imagenet_run(make_run: Callable[..., Run], tmp_path: Path) -> tuple[Run, Cor
     suite = load_corruption_suite(folder)
     base = make_run("base").spec
     entry = SuiteSpec(
-        name="imagenet-c", kind=kind, version=str(suite.version), sha256=folder_hash(folder), images=60, subset=False
+        name="imagenet-c",
+        kind=kind,
+        version=str(suite.version),
+        sha256=folder_hash(folder),
+        images=50_000,
+        subset=False,
     )
+    data = base.data.model_copy(update={"name": "imagenet", "split": "val"})
     random = np.random.default_rng(0)
     tables = []
     for timestep in (0, 1):
@@ -169,7 +175,7 @@ def imagenet_run(make_run: Callable[..., Run], tmp_path: Path) -> tuple[Run, Cor
             columns |= {name: np.zeros(60, dtype=int) for name in ("label", "prediction", "confidence")}
             tables.append(outcome_table(condition, columns | {"timestep": np.full(60, timestep)}))
     files = {"imagenet-c/all.parquet": pa.concat_tables(tables)}
-    return made_run(tmp_path / "imagenet", base.model_copy(update={"suites": (entry,)}), files), suite
+    return made_run(tmp_path / "imagenet", base.model_copy(update={"suites": (entry,), "data": data}), files), suite
 
 
 def test_mce_is_that_of_the_metrics(imagenet_run: tuple[Run, CorruptionSuite]) -> None:

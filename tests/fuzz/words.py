@@ -37,7 +37,7 @@ predify torchvision:resnet18 --config given/network.toml
 train --model pdigits --epochs 1 --out given/trained --trials 0 --images 0
 tune --model pdigits --weights given/weights.safetensors
 study given/study.toml
-baseline --model pdigits --suite digits-c --images 0
+baseline given/run --suite two --timestep 1 --out given/baseline.toml
 agreement --model pdigits --help
 --version
 """.strip().splitlines()
@@ -92,7 +92,7 @@ def _read_line(folder: Path) -> None:
 
 
 def _run(folder: Path, words: list[str]) -> None:
-    if words[:1] in (["run"], ["train"], ["tune"], ["study"], ["baseline"], ["agreement"]) and not {
+    if words[:1] in (["run"], ["train"], ["tune"], ["study"], ["agreement"]) and not {
         "--dry-run",
         "--help",
     } & {*words}:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from pcbench.catalog import catalog_folder
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import RunOptions, request_from
 from pcbench.models import load
@@ -61,6 +62,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "save_adversarials": (True, ATTACKED),
     "adversarials": (FORMER, {}),
     "backend": ("reference", {}),
+    "baseline": (str(catalog_folder("corruptions") / "digits-c" / "baseline.toml"), {}),
     "jpeg_quality": (85, {}),
     "seed": (1, {}),
     "batch_size": (64, {}),

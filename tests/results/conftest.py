@@ -27,6 +27,7 @@ SPEC = made_spec(
         corrupted="0",
         leave_out="1",
         former_fingerprint="1",
+        data_set="imagenet",
     ),
     SETTINGS,
     version=SPEC_VERSION,

@@ -13,16 +13,18 @@ from pydantic import ValidationError
 from pcbench.results.run_spec import RunSpec, differences, read_spec
 
 # Names of folders, versions that are only stated, hashes that were defined otherwise once, pcbench's own version (what
-# its code does is in pcbench_code).
+# its code does is in pcbench_code). What images are known as decides whether a baseline divides errors: tables whose
+# baseline changed are made again.
 WITHOUT_EFFECT = {
     ("data", "name"),
     ("data", "split"),
+    ("data", "data_set"),
     ("data", "former_fingerprint"),
     ("suites", 0, "version"),
     ("suites", 0, "former_sha256"),
     ("versions", "pcbench"),
 }
-WORDS = {"corruptions": "attacks", "exact": "stop_error", "fast": "reference"}
+WORDS = {"imagenet": "imagenet-train", "corruptions": "attacks", "exact": "stop_error", "fast": "reference"}
 Place = tuple[str | int, ...]
 
 

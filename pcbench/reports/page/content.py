@@ -22,6 +22,7 @@ from pcbench.reports.style import colours
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
 from pcbench.results.verdicts import read_verdicts
+from pcbench.results.divisor import divisors_in
 
 # Such notes begin with a word in capitals: WARNING, MISSING, DIVERGING.
 _WARNING = re.compile(r"[A-Z]{4,}\b")
@@ -95,6 +96,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     facts += [(words(name), value) for name, value in spec.settings.model_dump().items() if value is not None]
     facts += [("key of the run", run.key), ("started", run.manifest.get("started", "")), ("took", _took(run))]
     facts += [("note", note) for note in run.manifest.get("notes", [])]
+    undivided = {name: found.reason for name, found in (divisors_in(run) or {}).items() if found.reason is not None}
+    facts += [("note", f"{name}: no CE or mCE: {reason}") for name, reason in undivided.items()]
     facts += [("missing", f"{entry['condition']}, {entry['images']}: {entry['reason']}") for entry in run.missing]
     plain: dict[Any, str] = {True: "yes", False: "no"}
     return [
