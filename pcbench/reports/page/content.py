@@ -21,8 +21,8 @@ from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import colours
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
-from pcbench.results.verdicts import read_verdicts
 from pcbench.results.divisor import divisors_in
+from pcbench.results.verdicts import read_verdicts
 
 # Such notes begin with a word in capitals: WARNING, MISSING, DIVERGING.
 _WARNING = re.compile(r"[A-Z]{4,}\b")
