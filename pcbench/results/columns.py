@@ -238,8 +238,8 @@ METRICS_COLUMNS: Mapping[str, Column] = {
     "timestep": Column(pa.int16(), "the number of updates; 0 is the feedforward network", "t"),
     "baseline": Column(
         pa.string(),
-        "the network that a corruption error is relative to, with images, day and run where `pcbench baseline` made it; "
-        "followed by `(subset, not comparable)` where the run is on a part of the suite's images or classes",
+        "the network that a corruption error is relative to, with images, day and run where `pcbench baseline` made "
+        "it; followed by `(subset, not comparable)` where the run is on a part of the suite's images or classes",
         may_be_empty=True,
     ),
     "metric": Column(pa.string(), "what the number is, see below"),
