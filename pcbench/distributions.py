@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import re
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 from pcbench.source_code import ModuleKind, is_pcbench, kind_of
 
@@ -24,19 +24,30 @@ def distributions(modules: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for top in sorted({module.partition(".")[0] for module in installed}):
         for name in names.get(top, ()):
-            found[re.sub(r"[-_.]+", "-", name).lower()] = importlib.metadata.version(name)
+            found[re.sub(r"[-_.]+", "-", name).lower()] = version_of(name)
         if top not in names:
             found[re.sub(r"[-_.]+", "-", top).lower()] = "unknown"
     return dict(sorted(found.items()))
 
 
+def version_of(name: str) -> str:
+    """Return the version of an installed distribution: `importlib.metadata.version`, which parses all that it says."""
+    head = (importlib.metadata.distribution(name).read_text("METADATA") or "").partition("\n\n")[0]
+    stated = re.search(r"^Version:[ \t]*(\S+)[ \t]*$", head, re.MULTILINE)
+    return importlib.metadata.version(name) if stated is None else stated[1]
+
+
 def _distribution_folders() -> tuple[str, ...]:
     """Return the entries of sys.path that may hold distributions: a script's own folder usually does not."""
-    return tuple(
-        entry
-        for entry in sys.path
-        if not Path(entry).is_dir() or any(held.suffix in (".dist-info", ".egg-info") for held in Path(entry).iterdir())
-    )
+    return tuple(filter(_may_hold_distributions, sys.path))
+
+
+def _may_hold_distributions(entry: str) -> bool:
+    try:
+        with os.scandir(entry or ".") as held:
+            return any(one.name.endswith((".dist-info", ".egg-info")) for one in held)
+    except (FileNotFoundError, NotADirectoryError):  # such as an archive
+        return True
 
 
 @functools.cache

@@ -10,6 +10,7 @@ because the plain percentile interval of a rate near 0 or 1 covers too little.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Generic, TypeVar
@@ -22,6 +23,8 @@ from pcbench.metrics.rates import CONFIDENCE, Estimate, Floats, wilson_interval
 RESAMPLES = 2000
 SEED = 20190324
 _CELLS_IN_A_BLOCK = 8_000_000
+_CELLS_KEPT = 2_000_000
+"""Draws of so many cells at most are kept for the next table: four bytes each."""
 
 KeyType = TypeVar("KeyType", bound=Hashable)
 
@@ -110,13 +113,22 @@ def resampled_means(columns: npt.NDArray[np.float32], resamples: int = RESAMPLES
         Shape (resamples, columns).
     """
     images = len(columns)
+    means = np.empty((resamples, columns.shape[1]), dtype=np.float64)
+    if resamples * images <= _CELLS_KEPT:
+        means[:] = _few_weights(seed, resamples, images) @ columns
+        return means / images
     generator = np.random.default_rng(seed)
     block = max(1, _CELLS_IN_A_BLOCK // images)
-    means = np.empty((resamples, columns.shape[1]), dtype=np.float64)
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
         means[start : start + rows] = _weights(generator, rows, images) @ columns
     return means / images
+
+
+@functools.lru_cache(maxsize=4)
+def _few_weights(seed: int, resamples: int, images: int) -> npt.NDArray[np.float32]:
+    """Return the draws of few images, which all suites of a run share; not to be changed."""
+    return _weights(np.random.default_rng(seed), resamples, images)
 
 
 def _weights(generator: np.random.Generator, resamples: int, images: int) -> npt.NDArray[np.float32]:

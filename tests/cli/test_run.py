@@ -211,16 +211,20 @@ def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes
     suite: Path, tmp_path: Path, start: Callable[..., Started], call: Call, forks: forking.Forks
 ) -> None:
     assert call(*words(suite, "whole")) == 0
-    for name, code in {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}.items():
-        command = words(suite, name)
-        process = start(*command, sleeps=0.25, starting=forks.subprocess)
+    codes = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+    # All at once: they wait most of the time.
+    processes = {name: start(*words(suite, name), sleeps=0.25, starting=forks.subprocess) for name in codes}
+    told: dict[str, float] = {}
+    for name, process in processes.items():
         parts = tmp_path / f"{name}.partial" / "parts"
         wait_for(lambda parts=parts: len(list(parts.rglob("*.part"))) > 2, process)
-        told = time.monotonic()
+        told[name] = time.monotonic()
         process.send_signal(signal.Signals[name])
+    for name, process in processes.items():
+        parts = tmp_path / f"{name}.partial" / "parts"
         printed, errors = process.communicate(timeout=30)
-        assert time.monotonic() - told < 5
-        assert (process.returncode, printed) == (code, "")
+        assert time.monotonic() - told[name] < 5
+        assert (process.returncode, printed) == (codes[name], "")
         kept = len(list(parts.rglob("*.part"))) - 1  # one holds the network's answers, by which it is known again
         (line,) = errors.splitlines()
         assert line == (
@@ -228,7 +232,7 @@ def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes
         )
         assert 2 <= kept < 7
         assert holder(tmp_path / name) is None
-        assert call(*command) == 0
+        assert call(*words(suite, name)) == 0
         assert open_run(name).manifest["files"] == open_run("whole").manifest["files"]
         assert sorted(path.name for path in tmp_path.glob(f"{name}*")) == [name]
 

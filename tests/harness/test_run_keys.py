@@ -4,7 +4,6 @@ place of a file, a word in a suite."""
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 import pcbench
+from pcbench import distributions
 from pcbench.attacks import libraries
 from pcbench.catalog import catalog_folder
 from pcbench.data.preprocessing import Preprocessing
@@ -57,10 +57,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def pretending(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     """Let a library be of another version."""
-    real = importlib.metadata.version
-    monkeypatch.setattr(
-        "pcbench.source_code.importlib.metadata.version", lambda name: "0.0.0" if name == library else real(name)
-    )
+    real = distributions.version_of
+    monkeypatch.setattr(distributions, "version_of", lambda name: "0.0.0" if name == library else real(name))
 
 
 Ask = Callable[[Path, Path], RunSpec]

@@ -72,6 +72,7 @@ def test_a_terminal_gets_what_is_seen_alone(
         assert acting((tmp_path / "comparison.md").read_text(encoding="utf-8")) == set()
 
 
+@pytest.mark.usefixtures("two_figures")
 def test_an_error_that_names_a_text_of_a_file_is_one_line(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,20 +62,24 @@ def test_a_port_without_a_listener_is_refused_at_once(with_ray: None, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("seconds", "answer", "words"),
     [
-        (lambda connection: connection.recv(1) and time.sleep(2), "no answer within 1 s"),
-        (lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n"), "what answers there is not Ray"),
-        (lambda connection: connection.recv(1000) and None, "what answers there is not Ray"),
+        (0.2, lambda connection: connection.recv(1) and time.sleep(0.5), "no answer within 0.2 s"),
+        (1.0, lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n"), "what answers there is not Ray"),
+        (1.0, lambda connection: connection.recv(1000) and None, "what answers there is not Ray"),
     ],
     ids=["silent", "another", "closes"],
 )
 def test_what_answers_and_is_not_ray_is_refused_in_time(
-    with_ray: None, answer: Callable[[socket.socket], None], words: str, monkeypatch: pytest.MonkeyPatch
+    with_ray: None,
+    seconds: float,
+    answer: Callable[[socket.socket], None],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del with_ray
     assert ray_cluster._SECONDS < 15
-    monkeypatch.setattr(ray_cluster, "_SECONDS", 1.0)
+    monkeypatch.setattr(ray_cluster, "_SECONDS", seconds)
     with server(answer) as address:
         began = time.monotonic()
         with pytest.raises(UsageError, match="no Ray cluster can be reached at") as refused:
