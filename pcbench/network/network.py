@@ -17,6 +17,7 @@ from pcbench.network.timestep_model import TimestepModel, whole_timesteps
 from pcbench.network.unit_range import require_unit_range
 from pcbench.network.unrolling import Dynamics, Keep, Unrolled
 from pcbench.network.update import Hyperparameters
+from pcbench.network.weighting import GivenWeights, weights_of
 
 
 class PredictiveNetwork(TimestepModel):
@@ -47,7 +48,6 @@ class PredictiveNetwork(TimestepModel):
         self.configuration = configuration
         """What the network was made from."""
         self.hyperparameters = configuration.hyperparameters
-        """β, λ, α of each PCoder."""
         self.error_windows = tuple(error_windows)
         """C of each PCoder's gradient scale, or None where errors are not scaled."""
         self.mean: Tensor | None
@@ -56,6 +56,17 @@ class PredictiveNetwork(TimestepModel):
             tensor = None if values is None else torch.tensor(list(values)).reshape(1, -1, 1, 1)
             self.register_buffer(name, tensor, persistent=False)
         self.eval()
+
+    @property
+    def hyperparameters(self) -> tuple[Hyperparameters, ...]:
+        """β, λ, α of each PCoder. The last one's λ is always 0: no PCoder above it feeds back to it."""
+        return self.__dict__["hyperparameters"]
+
+    @hyperparameters.setter
+    def hyperparameters(self, weights: GivenWeights) -> None:
+        own = self.configuration.hyperparameters
+        # Under its own name, so that a model's identity holds it as it always has.
+        self.__dict__["hyperparameters"] = weights_of(weights, self.__dict__.get("hyperparameters", own))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0 for images in [0,1], (batch, channels, height, width)."""
@@ -70,7 +81,7 @@ class PredictiveNetwork(TimestepModel):
         gradient: Gradient = "exact",
         keep: Sequence[Keep] = (),
         *,
-        hyperparameters: Sequence[Hyperparameters] | None = None,
+        hyperparameters: GivenWeights | None = None,
         recompute: bool = False,
     ) -> Unrolled:
         """Run all timesteps t = 0..T in one pass.
@@ -95,7 +106,7 @@ class PredictiveNetwork(TimestepModel):
         gradient: Gradient = "exact",
         keep: Sequence[Keep] = (),
         *,
-        hyperparameters: Sequence[Hyperparameters] | None = None,
+        hyperparameters: GivenWeights | None = None,
         recompute: bool = False,
     ) -> Unrolled:
         """Run all timesteps t = 0..T in one pass, for images that are normalised already.
@@ -105,8 +116,10 @@ class PredictiveNetwork(TimestepModel):
             timesteps: T, the number of updates; t = 0 is the backbone, bit for bit.
             gradient: How the dynamics are differentiated; see `pcbench.network.gradient`.
             keep: What to keep besides the logits: ``"representations"``, ``"predictions"``, ``"reconstructions"``.
-            hyperparameters: β, λ, α of each PCoder for this pass, in place of the network's own; tensors can be
-                learned by gradient.
+            hyperparameters: β, λ, α for this pass, in place of the network's own: ``{"feedback": 0.2}`` for all
+                PCoders (what is left out stays, and the reference's names `ffm`, `fbm`, `erm` are known), or a list
+                with one for each. Tensors can be learned by gradient. The last PCoder's λ is not used: no other feeds
+                back to it.
             recompute: Trade time for memory where a graph is built: keep only the representations of each timestep,
                 and compute the rest again in the backward pass.
 
@@ -122,9 +135,7 @@ class PredictiveNetwork(TimestepModel):
         self._check(inputs, gradient, keep)
         first = next(self.parameters(), None)
         inputs = inputs if first is None else inputs.to(first.dtype)
-        weights = self.hyperparameters if hyperparameters is None else tuple(hyperparameters)
-        if len(weights) != len(self.predictors):
-            raise UsageError(f"hyperparameters for {len(weights)} PCoders; the network has {len(self.predictors)}")
+        weights = self.hyperparameters if hyperparameters is None else weights_of(hyperparameters, self.hyperparameters)
         dynamics = Dynamics(
             self.backbone, list(self.predictors), weights, self.error_windows, gradient, not self.training, recompute
         )
