@@ -25,10 +25,16 @@ Values = dict[str, Any]
 
 
 class RepeatedModuleError(Exception):
-    """A PCoder's module runs more than once, or never, in one pass; `runs` says how often `index` did."""
+    """A PCoder's module runs more than once, or never, in one pass.
 
-    def __init__(self, index: int, runs: int) -> None:
-        self.index, self.runs = index, runs
+    Args:
+        index: Which PCoder's.
+        runs: How often it runs.
+        places: The modules in which it does, where that is known.
+    """
+
+    def __init__(self, index: int, runs: int, places: Sequence[str] = ()) -> None:
+        self.index, self.runs, self.places = index, runs, places
         super().__init__(index, runs)
 
 
@@ -136,6 +142,10 @@ def cut_backbone(module: nn.Module, paths: Sequence[str]) -> Backbone:
     """
     try:
         return TracedBackbone(module, paths)
+    except RepeatedModuleError as error:
+        if error.runs:
+            raise
+        return HookedBackbone(module, paths)  # it may run inside a module that a trace leaves whole
     except (TraceError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError, IndexError, KeyError):
         # Whatever the backbone's own code does with a traced value that only a tensor can do.
         return HookedBackbone(module, paths)

@@ -26,8 +26,9 @@ from pcbench.network.expressions import build_module, imported_names
 from pcbench.network.function_probe import check_function, smaller
 from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
-from pcbench.network.own_modules import check_network, logits_of, refuse_scripted, unwrapped
+from pcbench.network.own_modules import check_network, logits_of, private_copy, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
+from pcbench.network.repeated_runs import Places, repeated, watched
 
 logger = logging.getLogger("pcbench")
 
@@ -124,12 +125,14 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     shape = configuration.table.input_size
     first = next(backbone.parameters(), torch.empty(0))
     with torch.inference_mode(mode=False), torch.no_grad():
+        # Any fixed pattern that is not constant is suitable.
+        probe = torch.linspace(-1, 1, math.prod(shape), dtype=first.dtype, device=first.device)
+        probe = probe.sin_().reshape(1, *shape)
         try:
-            # Any fixed pattern that is not constant is suitable.
-            probe = torch.linspace(-1, 1, math.prod(shape), dtype=first.dtype, device=first.device)
-            probe = probe.sin_().reshape(1, *shape)
             cut = cut_backbone(backbone, paths)
-            expected = logits_of(cut.module(probe.clone()))
+            with watched(cut.module, paths) as places:
+                expected = logits_of(cut.module(probe.clone()))
+            _refuse_repeated(places)
             drives, logits = cut.observe(probe.clone())
             images = smaller(cut.module, _two(probe))
             if not _same(logits, expected) or _loses_gradient(cut, images):
@@ -137,7 +140,8 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
                 cut = HookedBackbone(backbone, paths)
                 drives, logits = cut.observe(probe.clone())
         except RepeatedModuleError as error:
-            raise configuration.problem(error.index, _repeated(error.runs)) from None
+            found = error.places or _places(backbone, paths, probe)[error.index]
+            raise configuration.problem(error.index, repeated(error.runs, found)) from None
         except PcbenchError:
             raise
         except Exception as error:
@@ -174,10 +178,22 @@ def _same(logits: Any, expected: Any) -> bool:
     return torch.equal(logits.nan_to_num(), expected.nan_to_num())
 
 
-def _repeated(runs: int) -> str:
-    if runs == 0:
-        return "the module does not run when the backbone does; name one that does"
-    return f"the module runs {runs} times in one pass, so it has no single representation; name one that runs once"
+def _refuse_repeated(places: Places) -> None:
+    """Refuse a module that runs again where a trace does not look: inside a module that it leaves whole.
+
+    Raises:
+        RepeatedModuleError: There is one.
+    """
+    for index, found in enumerate(places):
+        if len(found) > 1:
+            raise RepeatedModuleError(index, len(found), tuple(found))
+
+
+def _places(backbone: nn.Module, paths: Sequence[str], probe: Tensor) -> Places:
+    copied = private_copy(backbone)
+    with watched(copied, paths) as places:
+        copied(probe.clone())
+    return places
 
 
 def _check_outputs(configuration: NetworkConfiguration, drives: dict[int, Any], logits: Any, expected: Any) -> None:

@@ -245,6 +245,38 @@ class Twice(nn.Module):
         return self.shared(self.shared(images)).mean((2, 3))
 
 
+class Branch(nn.Module):
+    """A branch that runs a stem which another branch has run already."""
+
+    def __init__(self, stem: nn.Module) -> None:
+        super().__init__()
+        self.stem = stem
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.stem(images).mean((2, 3)))
+
+
+class TwoBranches(nn.Module):
+    """Two branches that share a stem; the logits are those of the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3)
+        self.first, self.second = Branch(self.stem), Branch(self.stem)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits, other = self.first(images), self.second(images)
+        return logits + 0 * other
+
+
+@pytest.mark.parametrize("module", ["stem", "first.stem", "second.stem"])
+def test_a_module_that_runs_again_inside_a_whole_one_is_refused_with_both_places(module: str) -> None:
+    words = r"PCoder 1 .* runs 2 times in one pass \(in first and in second\)"
+    with pytest.raises(ConfigurationError, match=words):
+        pcbench.predify(TwoBranches(), {"input_size": [1, 8, 8], "pcoders": [{"module": module}]})
+
+
 @pytest.mark.parametrize(("module", "words"), [("shared", "runs 2 times"), ("unused", "does not run")])
 def test_a_module_that_does_not_run_once_is_refused(module: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
