@@ -125,10 +125,8 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
     shape = configuration.table.input_size
     first = next(backbone.parameters(), torch.empty(0))
     with torch.inference_mode(mode=False), torch.no_grad():
-        # Any fixed pattern that is not constant is suitable.
-        probe = torch.linspace(-1, 1, math.prod(shape), dtype=first.dtype, device=first.device)
-        probe = probe.sin_().reshape(1, *shape)
         try:
+            probe = _probe(shape, first)
             cut = cut_backbone(backbone, paths)
             with watched(cut.module, paths) as places:
                 expected = logits_of(cut.module(probe.clone()))
@@ -140,7 +138,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
                 cut = HookedBackbone(backbone, paths)
                 drives, logits = cut.observe(probe.clone())
         except RepeatedModuleError as error:
-            found = error.places or _places(backbone, paths, probe)[error.index]
+            found = error.places or _places(backbone, paths, _probe(shape, first))[error.index]
             raise configuration.problem(error.index, repeated(error.runs, found)) from None
         except PcbenchError:
             raise
@@ -152,6 +150,12 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
         if not check_function(type(cut.module).__name__, lambda asked: logits_of(cut.module(asked)), images):
             raise _differs(configuration)
     return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]
+
+
+def _probe(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Return one image of a shape (channels, height, width): any fixed pattern that is not constant is suitable."""
+    pattern = torch.linspace(-1, 1, math.prod(shape), dtype=like.dtype, device=like.device)
+    return pattern.sin_().reshape(1, *shape)
 
 
 def _loses_gradient(cut: Backbone, images: Tensor) -> bool:
