@@ -37,7 +37,7 @@ def divisors_of(spec: RunSpec, locations: Locations, images: pa.Table) -> dict[s
         found[suite.name] = divisor(baseline, suite, spec, images)
         reason = found[suite.name].reason
         if reason is not None and locations.baseline is not None and baseline is not definition.baseline:
-            raise UsageError(f"{locations.baseline}: {reason}; make one of a run on these images: pcbench baseline RUN")
+            raise UsageError(f"{locations.baseline}: {reason}")
     if locations.baseline is not None and not given:
         raise UsageError(
             f"{locations.baseline}: is of other corruptions than those of this run; give the baseline of a run of the "

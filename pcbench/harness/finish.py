@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import pandas as pd
 import pyarrow as pa
 
 from pcbench import files
@@ -91,8 +92,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
     if plan.question is not None:
         write_table(parts.answers(plan.question), folder / "answers.parquet", "answers")
     write_table(plan.images, folder / "images.parquet", "images")
-    divisors = divisors_of(plan.spec, plan.locations, plan.images)
-    metrics = write_numbers(folder, plan.spec, definitions_of(plan), divisors, lost)
+    metrics, tables = _write_numbers(plan, folder, lost)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
     sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
     content = {
@@ -102,8 +102,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
         "waited_for_images": measured.waited,
         "machine": machine(),
         "machines": parts.machines,
-        "tables": tables_identity(plan),
-        DIVISORS: divisors_json(divisors),
+        **tables,
         "kept": parts.kept(),
         "growth": None if growth is None else dataclasses.asdict(growth),
         "skipped": None if skipped is None else dataclasses.asdict(skipped),
@@ -116,6 +115,15 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
         ],
     }
     return workspace.finish(content)
+
+
+def _write_numbers(
+    plan: Plan, folder: Path, missing: Sequence[Mapping[str, Any]]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Write verdicts and metrics; return the metrics, and what the manifest says of how they were made."""
+    divisors = divisors_of(plan.spec, plan.locations, plan.images)
+    metrics = write_numbers(folder, plan.spec, definitions_of(plan), divisors, missing)
+    return metrics, {"tables": tables_identity(plan), DIVISORS: divisors_json(divisors)}
 
 
 def definitions_of(plan: Plan) -> Definitions:
@@ -145,14 +153,13 @@ def remake(found: Run, plan: Plan) -> Run:
             files.copy(found.folder / name, folder / name)
     if (found.folder / LOCATIONS).is_file():
         files.copy(found.folder / LOCATIONS, folder / LOCATIONS)
-    divisors = divisors_of(plan.spec, plan.locations, plan.images)
-    write_numbers(folder, plan.spec, definitions_of(plan), divisors, found.missing)
+    _, tables = _write_numbers(plan, folder, found.missing)
     kept = {
         key: value
         for key, value in found.manifest.items()
         if key not in ("manifest_version", "key", "spec", "files", "tables")
     }
-    return workspace.finish({**kept, "tables": tables_identity(plan), DIVISORS: divisors_json(divisors)})
+    return workspace.finish({**kept, **tables})
 
 
 class Store(Protocol):

@@ -101,8 +101,8 @@ def _errors(shown: CorruptionMean, mean: pd.DataFrame, each: pd.DataFrame, *, by
         model=str(mean["model"].iloc[0]),
         what=f"{'Corruption errors' if by_corruption else title}{note}",
         where=f"on {suite} at every timestep",
-        caption=f"Errors summed over all severities of each corruption of {suite}, in {unit}; {title} is their "
-        f"mean. Lower is more robust. {_BAND}{_BOOTSTRAP}",
+        caption=f"Errors {'summed' if baseline else 'averaged'} over all severities of each corruption of {suite}, in "
+        f"{unit}; {title} is their mean. Lower is more robust. {_BAND}{_BOOTSTRAP}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
         y="error" if by_corruption else title,
         y_scale="ratio",

@@ -54,7 +54,8 @@ def baseline_of(run: Run, suite: str | None = None, timestep: int | None = None)
     timesteps = sorted({int(t) for t in rows["timestep"]})
     at = timesteps[0] if timestep is None else timestep
     if at not in timesteps:
-        raise UsageError(f"{run.folder}: does not have t = {at}; it has t = {timesteps[0]} to {timesteps[-1]}")
+        known = " to ".join(dict.fromkeys((str(timesteps[0]), str(timesteps[-1]))))
+        raise UsageError(f"{run.folder}: does not have t = {at}; it has t = {known}")
     rows = rows[rows["timestep"] == at]
     network = str(run.spec.model["name"]) + (f" at t = {at}" if len(timesteps) > 1 else "")
     images = images_of(chosen, run.spec, read_table(run.folder / _IMAGES, "images"))
@@ -81,6 +82,8 @@ def write_baseline(made: MadeBaseline, path: Path) -> Path:
         UsageError: Files cannot be written there.
         WriteError: The file could not be written.
     """
+    if not path.name or path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file with `out`")
     try_folder(path.parent, "give another with `out`")
     return write(path, baseline_text(made.baseline))
 

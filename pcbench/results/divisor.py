@@ -20,6 +20,8 @@ from pcbench.results.run_spec import DataSpec, RunSpec, SuiteSpec
 DIVISORS = "divisors"
 """Where a manifest says what divides the corruption errors of each suite."""
 
+_REMEDY = "pcbench baseline makes a baseline of a run's own images"
+
 _WHOLE = {"imagenet": 50_000, "digits": 360}
 """How many images the published errors are of, by their data set."""
 _WORDS = {"imagenet": "ImageNet's validation images", "digits": "the digits' test images at 32 px"}
@@ -116,16 +118,18 @@ def published_data(data: DataSpec) -> str | None:
 
 def _not_of(name: str, stated: Literal["imagenet", "digits"], suite: SuiteSpec, spec: RunSpec) -> str | None:
     """Return why the images of a run are not of the data set that a baseline is of; None where they are."""
-    data = published_data(spec.data)
-    if data != stated:
-        problem = _BUT.get(data or "", "are not known to be any" if data is None else "are others")
-    elif suite.images > _WHOLE[stated]:
-        problem = f"are {suite.images}, more than there are of these"
+    data, here = published_data(spec.data), f"the images of {_source(spec)}"
+    if data is None:
+        problem = f"nothing says that {here} are of these"
+    elif data != stated:
+        problem = f"{here} {_BUT.get(data, 'are others')}"
+    elif max(suite.images, spec.data.available) > _WHOLE[stated]:
+        problem = f"{here} are {spec.data.available}, more than there are of these"
     elif stated == "digits" and spec.data.preprocessing.get("crop") not in (None, 32):
-        problem = f"were prepared otherwise ({preparation(spec.data.preprocessing)})"
+        problem = f"{here} were prepared otherwise ({preparation(spec.data.preprocessing)})"
     else:
         return None
-    return f"these divide by the errors of {name} on {_WORDS[stated]}, and the images of {_source(spec)} {problem}"
+    return f"these divide by the errors of {name} on {_WORDS[stated]}, and {problem}; {_REMEDY}"
 
 
 def _other_images(made: BaselineImages, suite: SuiteSpec, spec: RunSpec, images: pa.Table | None) -> str | None:
@@ -134,16 +138,14 @@ def _other_images(made: BaselineImages, suite: SuiteSpec, spec: RunSpec, images:
         return "the run was made by an earlier version, which kept no list of its images; run it again"
     here = images_of(suite, spec, images)
     if here.suite_sha256 != made.suite_sha256:
-        return f"the baseline is of other corruptions than those of {suite.name}; make one of a run of this suite"
+        return f"the baseline is of other corruptions than those of {suite.name}; {_REMEDY}"
     if here.sha256 != made.sha256:
         return (
             f"the baseline is of {made.count} images of {made.name}, and the {here.count} images of {here.name} are "
-            "not the same"
+            f"not the same; {_REMEDY}"
         )
-    for here_made, there_made in zip(_manner(here), _manner(made), strict=True):
-        if here_made != there_made:
-            return f"the baseline is of {there_made}, the run of {here_made}"
-    return None
+    differing = [pair for pair in zip(_manner(made), _manner(here), strict=True) if pair[0] != pair[1]]
+    return f"the baseline is of {differing[0][0]}, the run of {differing[0][1]}; {_REMEDY}" if differing else None
 
 
 def _manner(images: BaselineImages) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ def test_the_file_holds_the_errors_of_the_run_s_tables(measure: Measure, tmp_pat
 @pytest.mark.parametrize("more", [{"images": 39}, {"jpeg_quality": 85}], ids=["fewer images", "JPEG"])
 def test_other_images_are_refused_before_any_work(measure: Measure, tmp_path: Path, more: dict[str, Any]) -> None:
     baseline = written(measure(1), tmp_path)
-    with pytest.raises(UsageError, match=r"baseline.toml: the baseline is of .*; make one of a run on these images"):
+    with pytest.raises(UsageError, match=r"baseline.toml: the baseline is of .*; pcbench baseline makes a baseline"):
         measure(2, baseline=baseline, out=tmp_path / "refused", **more)
     assert not list(tmp_path.glob("refused*"))
 
