@@ -31,6 +31,9 @@ _R = TypeVar("_R")
 MOST_TIMESTEPS = 1000
 """The largest T. The logits of all timesteps are held at once: 0.5 GB for 128 images, 1,000 classes and this T."""
 
+MOST_DRAWS = 10_000
+"""The largest number of draws that a random network is averaged over."""
+
 LARGEST_SEED = 2**63 - 1
 """Random generators take seeds of 64 bits."""
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Unpack, get_args
+from typing import Annotated, Any, Unpack, get_args
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS, a_word, asked, public, shown, whole_number
+from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_TIMESTEPS, a_word, asked, public, shown, whole_number
 from pcbench.attacks.classify import check_images, single
 from pcbench.attacks.definitions import AttackDefinition, load_attack_suite
 from pcbench.attacks.eval_batch import EvalBatch
@@ -26,7 +27,7 @@ from pcbench.models.model import Model
 from pcbench.models.sizes import check_stated_size
 from pcbench.network.gradient import Gradient
 from pcbench.network.own_modules import check_network, own_code
-from pcbench.options import resolved
+from pcbench.options import Option, resolved
 
 logger = logging.getLogger("pcbench")
 
@@ -39,7 +40,16 @@ _IN_THE_DEFINITION: Mapping[str, str] = {
 }
 
 
-@public(SweepOptions, elsewhere=_IN_THE_DEFINITION)
+class AttackOptions(SweepOptions, total=False):
+    """What may be changed about an attack on a model."""
+
+    stochastic: Annotated[
+        int | None, Ge(1), Le(MOST_DRAWS), Option("Over how many draws a model that draws random numbers is averaged.")
+    ]
+    """It is attacked by expectation over other draws."""
+
+
+@public(AttackOptions, elsewhere=_IN_THE_DEFINITION)
 def attack(
     model: str | nn.Module | Model,
     images: Tensor | NDArray[np.floating[Any]],
@@ -49,7 +59,7 @@ def attack(
     timestep: int | None = None,
     gradient: Gradient = "exact",
     seed: int = 0,
-    **options: Unpack[SweepOptions],
+    **options: Unpack[AttackOptions],
 ) -> Sweep:
     """Attack one timestep of a model, at every budget of an attack.
 
@@ -60,8 +70,8 @@ def attack(
         attack: ``"pgd"`` (in the suite `linf`), ``"l2/pgd"`` (in another suite), or a definition.
         timestep: The classifier to attack; default: the model's last.
         gradient: How error terms are differentiated; see `pcbench.network.gradient`.
-        seed: Seed of random starts; an image's index in the batch is its id.
-        **options: `epsilons=["8/255"]` replaces the definition's; see `SweepOptions`.
+        seed: Seed of random starts and draws; an image's index in the batch is its id.
+        **options: `epsilons=["8/255"]` replaces the definition's; see `AttackOptions`.
 
     Returns:
         Predictions, successes and measured norms for every budget, with epsilon 0. A line is logged where logits were
@@ -77,7 +87,8 @@ def attack(
         RunError: The model returns NaN or infinity for every image.
     """
     # What can be wrong is found before a model is loaded.
-    changed = resolved(SweepOptions, options)
+    changed: dict[str, Any] = {**resolved(AttackOptions, options)}
+    stochastic = changed.pop("stochastic")
     a_word("gradient", gradient, get_args(Gradient))
     seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     chosen = None if timestep is None else whole_number("timestep", timestep, low=0, high=MOST_TIMESTEPS)
@@ -88,7 +99,9 @@ def attack(
     if not isinstance(model, Model):
         check_network(model)
         check_stated_size(model, pixels.shape[1:])
-        model = load(model)
+        model = load(model, stochastic=stochastic)
+    elif stochastic is not None:
+        raise UsageError("the model is loaded already: give `stochastic` to pcbench.models.load")
     model.check_size(pixels.shape[1:])
     names = [str(index) for index in range(len(pixels))]
     classifier = model.at(model.timesteps if chosen is None else chosen, gradient)

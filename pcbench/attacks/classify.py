@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import DataError, UsageError
+from pcbench.models.draws import tallied
 from pcbench.models.scores import Scores, scores
 
 Judge = Callable[[Tensor], Tensor]
@@ -62,10 +63,10 @@ def classify(judge: Judge, images: Tensor, labels: Tensor, batch_size: int) -> S
     """
     if not len(images):
         raise DataError("there are no images to attack")
-    with torch.no_grad():
+    with torch.no_grad(), tallied() as tally:
         chunks = [judge(images[start : start + batch_size]) for start in range(0, len(images), batch_size)]
         logits = torch.cat(chunks, dim=1)
-    return scores(logits, labels)
+    return scores(logits, labels, tally.predictions(logits))
 
 
 def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> Tensor:

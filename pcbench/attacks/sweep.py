@@ -29,6 +29,7 @@ from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.ledger import Ledger
 from pcbench.attacks.work import Work
 from pcbench.errors import DataError
+from pcbench.models.draws import drawing
 from pcbench.network.timestep_model import unchecked
 from pcbench.norms import NormName, read_epsilons
 from pcbench.options import Option, resolved
@@ -207,7 +208,8 @@ def sweep_batch(
         else read_epsilons(cast("Sequence[float | str]", chosen), definition.ball, images.shape[1:])
     )
     batch_size = options.get("batch_size", DEFAULT_BATCH_SIZE)
-    clean = classify(judge, images, labels, batch_size)
+    with drawing(eval_batch.seed, ids):
+        clean = classify(judge, images, labels, batch_size)
     work = Work(
         classifier=unchecked(classifier),
         judge=judge,

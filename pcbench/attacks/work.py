@@ -18,6 +18,7 @@ from pcbench.attacks.descent import GradientDescent, linear_reach
 from pcbench.attacks.ledger import Ledger, ScoredBatch, distances, positions
 from pcbench.attacks.schedule import Ascending, Bracketing, BudgetSchedule, Pair
 from pcbench.attacks.starts import image_seed
+from pcbench.models.draws import drawing
 from pcbench.models.scores import Scores
 from pcbench.norms import within_budget
 
@@ -96,7 +97,8 @@ class Work:
         for start in range(0, len(to_attack), self.batch_size):
             chosen = to_attack[start : start + self.batch_size]
             here = torch.from_numpy(chosen).to(self.images.device)
-            reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.ball)
+            with drawing(self.seed, [self.ids[int(index)] for index in chosen], "reach", repeated=True):
+                reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.ball)
             guesses[chosen] = reach.double().cpu().numpy()
         return Bracketing(self.epsilons, guesses, self.clean.columns["margin"][0].double().cpu().numpy(), self._draw)
 
@@ -138,11 +140,14 @@ class Work:
         clean, classes = self.images[here], self.classes[here]
         ids = tuple(self.ids[int(index)] for index in indices)
         task = Task(clean, classes, radii, ids, self.seed, self.definition.name, restart, self.clean.classes)
-        found = self.adapter.perturb(self.classifier, task)
+        with drawing(self.seed, ids, f"attack {self.definition.name} {restart}"):
+            found = self.adapter.perturb(self.classifier, task)
         images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.ball)
         # An image that was not changed keeps its scores: the same bits in another batch may be rounded differently.
         same = (images == clean).flatten(1).all(dim=1)
-        scores = self.clean.at(here).where(same, classify(self.judge, images, self.labels[here], self.batch_size))
+        with drawing(self.seed, ids):
+            seen = classify(self.judge, images, self.labels[here], self.batch_size)
+        scores = self.clean.at(here).where(same, seen)
         success = self._reached(scores.prediction, classes)
         return ScoredBatch(images, scores, success, distances(images, clean), found.queries, found.gradients)
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pyarrow as pa
 import torch
@@ -107,7 +107,7 @@ class Context:
         self._lists: dict[tuple[str, str], ImageSource] = {}
 
     def _load(self) -> Model:
-        model = load_model(self.locations, self._objects, self.spec.model, self.settings.timesteps)
+        model = load_model(self.locations, self._objects, self.spec)
         return configured(model, self.spec)
 
     @cached_property
@@ -213,8 +213,8 @@ def image_list(work: str, source: ImageSource) -> ImageSource:
     return source.select(range(first), f"the first {first} images")
 
 
-def load_model(locations: Locations, objects: Objects, described: Mapping[str, Any], timesteps: int) -> Model:
-    """Load the network that a description names, from where it lies.
+def load_model(locations: Locations, objects: Objects, spec: RunSpec) -> Model:
+    """Load the network that a run's description names, from where it lies.
 
     Raises:
         RunError: It is another one.
@@ -222,13 +222,15 @@ def load_model(locations: Locations, objects: Objects, described: Mapping[str, A
     model = objects.model if locations.model is None else locations.model
     if model is None:
         raise RunError("the model was given as a Python object, which only exists in the process that made it")
+    described = cast("Mapping[str, Any]", spec.model)
     loaded = models.load(
         model,
-        timesteps=timesteps,
+        timesteps=spec.settings.timesteps,
         backbone_weights=locations.backbone_weights,
         weights=locations.weights,
         random_predictors=described.get("random_predictors"),
         ablation=described.get("ablation"),
+        stochastic=spec.settings.stochastic,
         device=locations.device,
         model_version=described.get("model_version"),
     )

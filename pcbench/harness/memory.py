@@ -32,9 +32,7 @@ def worker_memory(plan: Plan, batch_size: int | None = None) -> int | None:
         None where the network cannot be followed in this way.
     """
     settings = plan.spec.settings
-    model = plan.model or configured(
-        load_model(plan.locations, plan.objects, plan.spec.model, settings.timesteps), plan.spec
-    )
+    model = plan.model or configured(load_model(plan.locations, plan.objects, plan.spec), plan.spec)
     attacks = any(unit.passes.gradients for unit in plan.units)
     size = _image_size(plan, model)
     if size is None:

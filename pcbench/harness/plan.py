@@ -109,7 +109,14 @@ class _Named:
             return MeasuredSuite(suite, _part(source, wanted))
         if suite.applied_to == "representations" and not _plainly_predictive(facts, request):
             raise UsageError(
-                f"the suite {suite.name} needs a predictive network, in float32 and not compiled; {facts.name} is not"
+                f"the suite {suite.name} needs a predictive network, in float32, not compiled and not stochastic; "
+                f"{facts.name} is not"
+            )
+        if suite.applied_to == "network_input" and not facts.states_normalisation:
+            raise UsageError(
+                f"the suite {suite.name} adds noise after normalisation, and {facts.name} states none: give it "
+                "attributes mean and std, one number a channel (0 and 1 for none), by which pcbench normalises, or "
+                "measure corruptions of images, such as imagenet-c"
             )
         part = _part(source, wanted)
         if request["corrupted"] is not None and request["jpeg_quality"] is not None:
@@ -122,7 +129,7 @@ class _Named:
 
 
 def _plainly_predictive(facts: ModelFacts, request: RunOptions) -> bool:
-    return facts.predictive and request["precision"] == "float32" and not request["compiled"]
+    return facts.predictive and request["precision"] == "float32" and not (request["compiled"] or request["stochastic"])
 
 
 def make_plan(request: RunOptions) -> Plan:
@@ -235,6 +242,7 @@ def _facts(request: RunOptions, device: str) -> ModelFacts:
         weights=request["weights"],
         random_predictors=request["random_predictors"],
         ablation=request["ablation"],
+        stochastic=request["stochastic"],
         device=device,
         model_version=request["model_version"],
     )

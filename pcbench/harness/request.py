@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import LARGEST_SEED, MOST_PROCESSES, MOST_TIMESTEPS
+from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.harness.engines.ray_cluster import cluster_address
@@ -80,6 +80,11 @@ class RunOptions(TypedDict):
     ]
     """The null control, marked in the results."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL, spec="model")]
+    stochastic: Annotated[
+        int | None, Ge(1), Le(MOST_DRAWS), Option("Draws of a random network, averaged.", _MODEL, spec="settings")
+    ]
+    """The mean probability of the draws is measured, and attacked by expectation over other draws. A network that
+    draws random numbers is refused without it."""
     model_version: Annotated[str | None, Option("Your name for a model without readable source.", _MODEL, spec="model")]
     epsilons: Annotated[
         Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK, spec="settings")

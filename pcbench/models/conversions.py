@@ -71,7 +71,7 @@ def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
     Raises:
         UsageError: The configuration and the backbone do not fit; the message names the PCoder and the fix.
     """
-    network = predify(open_backbone(backbone), config)
+    network = predify(open_backbone(backbone), config, stochastic=True)
     size = network.configuration.table.input_size
     images = torch.rand(1, *size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import LARGEST_SEED, MOST_TIMESTEPS
+from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_TIMESTEPS
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError
 from pcbench.options import Option
@@ -37,6 +37,10 @@ class LoadOptions(TypedDict, total=False):
     ]
     """The null control."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0 everywhere) or no-error (α=0 everywhere).")]
+    stochastic: Annotated[
+        int | None, Ge(1), Le(MOST_DRAWS), Option("Over how many draws a model that draws random numbers is averaged.")
+    ]
+    """Their mean probability is the classifier that is measured (see `pcbench.models.stochastic`)."""
     device: Annotated[Device, Option("Where the model computes.", default="cpu")]
     model_version: Annotated[str | None, Option("Your name for a model of unreadable source.")]
 
@@ -96,6 +100,11 @@ class ModelFacts:
     def own_code(self) -> bool:
         """Whether the user's own code makes it, so that hashes alone do not tell what it answers."""
         return "attributes_sha256" in self.description
+
+    @property
+    def states_normalisation(self) -> bool:
+        """Whether it is known what it makes of images before all else: not of a network that says nothing of it."""
+        return not self.own_code or "mean" in self.description
 
     @property
     def unreadable(self) -> str | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pcbench.arguments import asked
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
+from pcbench.models.stochastic import StochasticModel
 from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
@@ -41,7 +42,7 @@ class Model(ModelFacts):
     def network(self) -> PredictiveNetwork | None:
         """The predictive network, where the model is one: for its representations and reconstructions."""
         inner = self.timestep_model
-        while isinstance(inner, (LowPrecisionModel, CompiledModel)):
+        while isinstance(inner, (StochasticModel, LowPrecisionModel, CompiledModel)):
             inner = inner.inner
         return inner if isinstance(inner, PredictiveNetwork) else None
 
@@ -52,10 +53,12 @@ class Model(ModelFacts):
             purpose: What it is needed for, for the message.
 
         Raises:
-            UsageError: The model is not a predictive network, or runs in bfloat16 or compiled.
+            UsageError: The model is not a predictive network, draws random numbers, or runs in bfloat16 or compiled.
         """
         if not isinstance(self.timestep_model, PredictiveNetwork):
-            raise UsageError(f"{purpose} needs a predictive network, in float32 and not compiled; {self.name} is not")
+            raise UsageError(
+                f"{purpose} needs a predictive network, in float32, not compiled and not stochastic; {self.name} is not"
+            )
         return self.timestep_model
 
     def logits(self, images: Tensor, timesteps: int | None = None, gradient: Gradient = "exact") -> Tensor:
@@ -124,6 +127,9 @@ class Model(ModelFacts):
         Raises:
             UsageError: The precision is unknown, or needs a GPU.
         """
+        if isinstance(self.timestep_model, StochasticModel):  # each draw is seeded around what it computes
+            drawn = self._drawn_once().configured(precision=precision, compiled=compiled, recompute=recompute)
+            return drawn.with_draws(self.timestep_model.draws, recompute=recompute)
         if precision not in PRECISIONS:
             raise UnknownNameError("precision", precision, PRECISIONS)
         on_gpu = self.device.type == "cuda"
@@ -139,12 +145,29 @@ class Model(ModelFacts):
             timestep_model = LowPrecisionModel(timestep_model)
         return replace(self, timestep_model=CompiledModel(timestep_model).eval() if compiled else timestep_model.eval())
 
+    def with_draws(self, draws: int, *, recompute: bool = False) -> Model:
+        """Return this model, which draws random numbers, as the mean of a few draws.
+
+        Args:
+            draws: How many.
+            recompute: Keep an attack's graph of one draw at a time.
+        """
+        return replace(self, timestep_model=StochasticModel(self.timestep_model, draws, recompute=recompute).eval())
+
+    def _drawn_once(self) -> Model:
+        """Return what is drawn, where this model is the mean of draws."""
+        inner = self.timestep_model
+        return replace(self, timestep_model=inner.inner) if isinstance(inner, StochasticModel) else self
+
     def with_hyperparameters(self, weights: Hyperparameters) -> Model:
         """Return this predictive network with the same β, λ and α for every PCoder (λ = 0 for the last).
 
         Raises:
             UsageError: The model is not a predictive network, or runs in another precision or compiled.
         """
+        if isinstance(self.timestep_model, StochasticModel):
+            drawn = self._drawn_once().with_hyperparameters(weights)
+            return drawn.with_draws(self.timestep_model.draws, recompute=self.timestep_model.recompute)
         changed = copy.copy(self.predictive_network("setting hyperparameters"))
         changed.hyperparameters = (*[weights] * (len(changed.predictors) - 1), weights.without("feedback"))
         return replace(self, timestep_model=changed.eval())

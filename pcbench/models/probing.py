@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -10,30 +9,33 @@ from torch import Tensor, nn
 
 from pcbench.errors import ConfigurationError, PcbenchError, UsageError, named
 from pcbench.models.sizes import stated_size
-from pcbench.network.function_probe import check_function, smaller
+from pcbench.network.function_probe import KEEPS_STATE, RANDOM, Ask, check_function, smaller
 from pcbench.network.own_modules import computed_in, logits_of
-
-logger = logging.getLogger("pcbench")
+from pcbench.network.seeding import put_back
 
 _PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
 
 
-def probe(module: nn.Module, name: str) -> Tensor:
-    """Return the logits of two black images, of the size that the module states or else of common sizes.
+def probe(module: nn.Module, name: str, stochastic: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return two black images and their logits, of the size that the module states or else of common sizes.
 
-    One line says where the module answers the same images differently each time.
+    Args:
+        module: The module.
+        name: Its name, for messages.
+        stochastic: Over how many draws it is averaged, where the user says that it draws random numbers.
 
     Raises:
         ConfigurationError: The module fails on images of the size that it states, or of all common sizes.
-        UsageError: It does not give one row of logits for each image, or a row depends on the other images.
+        UsageError: It does not give one row of logits for each image, or `check_answers` refuses them.
     """
     stated = stated_size(module, name)
     first = next(module.parameters(), torch.empty(0))
     kind, reason, cause = computed_in(module), "", None
     for size in (stated,) if stated is not None else _PROBE_SIZES:
+        black = torch.zeros(2, *size, dtype=kind, device=first.device)
         try:
-            with torch.no_grad():
-                answer: Any = module(torch.zeros(2, *size, dtype=kind, device=first.device))
+            with torch.no_grad(), put_back(black.device):
+                answer: Any = module(black)
         except PcbenchError:
             raise
         except Exception as error:  # noqa: BLE001 - the user's own network may raise anything; it is reported
@@ -42,8 +44,8 @@ def probe(module: nn.Module, name: str) -> Tensor:
             continue
         logits: Any = logits_of(answer)
         if isinstance(logits, Tensor) and _are_logits(logits):
-            _ask_again(module, name, torch.zeros(2, *size, dtype=kind, device=first.device))
-            return logits
+            check_answers(name, lambda asked: logits_of(module(asked)), black, stochastic)
+            return black, logits
         raise UsageError(
             f"{name} does not give logits: (batch, classes), or (T+1, batch, classes) for every timestep, as a tensor "
             f"or as the entry or attribute 'logits' of something else; it gives {_kind(answer)}"
@@ -57,17 +59,33 @@ def probe(module: nn.Module, name: str) -> Tensor:
     ) from cause
 
 
-def _ask_again(module: nn.Module, name: str, like: Tensor) -> None:
-    """Find out whether answers to images of noise depend on anything but the image."""
-    # A network that draws random numbers goes on with those that it would have drawn.
-    with torch.no_grad(), torch.random.fork_rng():
-        images = torch.rand(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
-        if not check_function(name, lambda asked: logits_of(module(asked)), smaller(module, images)):
-            logger.warning(
-                "%s answers the same image differently each time (dropout, noise, or a state that it keeps): its "
-                "numbers are those of one draw",
-                name,
-            )
+def check_answers(name: str, ask: Ask, like: Tensor, stochastic: int | None) -> None:
+    """Ask about images of noise, and refuse answers that are not a function of one image.
+
+    Args:
+        name: The network's, for messages.
+        ask: Asks the network about images in [0,1].
+        like: (2, channels, height, width), of the type and on the device of the images that it takes.
+        stochastic: Over how many draws it is averaged; None where it must answer alike each time.
+
+    Raises:
+        UsageError: An answer depends on other images, on what was asked before, or on random numbers that are not
+            averaged; or it is to be averaged and depends on none.
+    """
+    images = torch.rand(like.shape, generator=torch.Generator().manual_seed(0)).to(like)
+    with torch.no_grad():
+        with put_back(images.device):
+            images = smaller(ask, images)
+        found = check_function(name, ask, images)
+    if found == "state":
+        raise UsageError(f"{name} {KEEPS_STATE}")
+    if found == "random" and stochastic is None:
+        raise UsageError(f"{name} {RANDOM}")
+    if found == "alike" and stochastic is not None:
+        raise UsageError(
+            f"{name} answers the same image alike each time: leave `stochastic` out (dropout is off in evaluation "
+            "mode; one that stays on is F.dropout(…, training=True))"
+        )
 
 
 def _are_logits(answer: Tensor) -> bool:

@@ -42,13 +42,14 @@ class Scores:
         return {name: values.cpu().numpy() for name, values in self.columns.items()}
 
 
-def scores(logits: Tensor, labels: Tensor) -> Scores:
+def scores(logits: Tensor, labels: Tensor, draws: Tensor | None = None) -> Scores:
     """Return all that outcomes hold of some logits.
 
     Args:
         logits: (S, batch, classes). Where one of an image's logits is not finite, the image has no prediction
             (`NO_PREDICTION`), is not correct, and the numbers about it are NaN.
         labels: (batch,), whole numbers from 0; where the network has no such class, the numbers about it are NaN.
+        draws: What each single draw of a random network predicts, (draws, S, batch).
     """
     classes = logits.shape[2]
     finite = logits.isfinite().all(dim=2)
@@ -67,6 +68,8 @@ def scores(logits: Tensor, labels: Tensor) -> Scores:
         "true_label_probability": torch.where(known, _of_class(probabilities, label), torch.nan),
         "finite": finite,
     }
+    if draws is not None:
+        columns["draws_right"] = (draws.to(labels.device) == labels).float().mean(dim=0)
     return Scores(columns, classes)
 
 

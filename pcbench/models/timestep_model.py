@@ -15,20 +15,16 @@ from pcbench.network.own_modules import computed_in, logits_of
 from pcbench.network.timestep_model import TimestepModel
 
 
-class FeedforwardModel(TimestepModel):
-    """A classifier without time: it answers at t = 0.
+class _Normalising(TimestepModel):
+    """A model around any module, which takes e_0.
 
     Args:
-        module: The classifier, from e_0 to logits.
+        module: The module.
         mean: Per channel, subtracted from images in [0,1]; with `std`, or neither.
         std: Per channel, what the difference is divided by.
     """
 
-    limit = 0
-
-    def __init__(
-        self, module: nn.Module, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, module: nn.Module, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
         super().__init__()
         self.module = module
         self._kind = computed_in(module)
@@ -42,6 +38,23 @@ class FeedforwardModel(TimestepModel):
         """Return e_0 for images in [0,1]."""
         return images if self.mean is None or self.std is None else (images - self.mean) / self.std
 
+
+class FeedforwardModel(_Normalising):
+    """A classifier without time: it answers at t = 0.
+
+    Args:
+        module: The classifier, from e_0 to logits.
+        mean: Per channel, subtracted from images in [0,1]; with `std`, or neither.
+        std: Per channel, what the difference is divided by.
+    """
+
+    limit = 0
+
+    def __init__(
+        self, module: nn.Module, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    ) -> None:
+        super().__init__(module, mean, std)
+
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of t = 0, (1, batch, classes)."""
         del gradient
@@ -49,19 +62,25 @@ class FeedforwardModel(TimestepModel):
         return logits_of(self.module(inputs.to(self._kind)))[None]
 
 
-class RecurrentModel(TimestepModel):
-    """Any other network that gives logits (T+1, batch, classes) for images in [0,1].
+class RecurrentModel(_Normalising):
+    """Any other network that gives logits (T+1, batch, classes).
 
     Args:
         module: The network. Where its forward method takes `timesteps`, that is T; otherwise its answers are cut
             after t = T.
         limit: The T it answers to by itself.
+        mean: Per channel, subtracted from images in [0,1]; with `std`, or neither.
+        std: Per channel, what the difference is divided by.
     """
 
-    def __init__(self, module: nn.Module, limit: int) -> None:
-        super().__init__()
-        self.module = module
-        self._kind = computed_in(module)
+    def __init__(
+        self,
+        module: nn.Module,
+        limit: int,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(module, mean, std)
         self._told = "timesteps" in inspect.signature(module.forward).parameters
         self.limit = None if self._told else limit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from pcbench.network.backbone import (
 )
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.expressions import build_module, imported_names
-from pcbench.network.function_probe import check_function, smaller
+from pcbench.network.function_probe import KEEPS_STATE, RANDOM, check_function, smaller
 from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, logits_of, private_copy, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
 from pcbench.network.repeated_runs import Places, repeated, watched
+from pcbench.network.seeding import seeded
 
 logger = logging.getLogger("pcbench")
 
@@ -40,6 +41,7 @@ def predify(
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    stochastic: bool = False,
 ) -> PredictiveNetwork:
     """Give a CNN predictive-coding dynamics.
 
@@ -49,6 +51,8 @@ def predify(
         config: A TOML file in Predify's format, or a mapping with the same keys.
         mean: Per channel, subtracted from images in [0,1] before they become e_0. Default: nothing is.
         std: Per channel, what the difference is divided by.
+        stochastic: Whether the backbone may draw random numbers; it is refused otherwise. The network draws anew at
+            every pass; `pcbench.run(…, stochastic=20)` measures the mean of 20 draws.
 
     Returns:
         The predictive network, in evaluation mode; its predictors hold reproducible random weights until trained
@@ -70,7 +74,7 @@ def predify(
     configuration = read_configuration(config)
     normalisation = _normalisation(mean, std, configuration.table.input_size[0])
     _check_modules(backbone, configuration)
-    cut, shapes = _cut(backbone, configuration)
+    cut, shapes = _cut(backbone, configuration, stochastic=stochastic)
     predictors = _predictors(configuration, shapes)
     windows = _error_windows(configuration, predictors, shapes)
     network = PredictiveNetwork(cut, predictors, configuration, windows, normalisation)
@@ -119,7 +123,7 @@ def _unknown_module(path: str, modules: Mapping[str, nn.Module]) -> str:
     return f"the backbone has no such module; {repr(parent) if parent else 'it'} holds {', '.join(children) or 'none'}"
 
 
-def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Backbone, list[Shape]]:
+def _cut(backbone: nn.Module, configuration: NetworkConfiguration, *, stochastic: bool) -> tuple[Backbone, list[Shape]]:
     """Cut the backbone at the PCoders, and learn the shapes of e_0 .. e_N from one probe image."""
     paths = [pcoder.path for pcoder in configuration.table.pcoders]
     shape = configuration.table.input_size
@@ -128,15 +132,16 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
         try:
             probe = _probe(shape, first)
             cut = cut_backbone(backbone, paths)
+            # A backbone that draws random numbers draws the same ones.
             with watched(cut.module, paths) as places:
-                expected = logits_of(cut.module(probe.clone()))
+                expected = logits_of(_drawn_alike(cut.module)(probe.clone()))
             _refuse_repeated(places)
-            drives, logits = cut.observe(probe.clone())
+            drives, logits = _drawn_alike(cut.observe)(probe.clone())
             images = smaller(cut.module, _two(probe))
             if not _same(logits, expected) or _loses_gradient(cut, images):
                 # Its code depends on the order of its steps, or says itself what its gradient is; hooks keep both.
                 cut = HookedBackbone(backbone, paths)
-                drives, logits = cut.observe(probe.clone())
+                drives, logits = _drawn_alike(cut.observe)(probe.clone())
         except RepeatedModuleError as error:
             found = error.places or _places(backbone, paths, _probe(shape, first))[error.index]
             raise configuration.problem(error.index, repeated(error.runs, found)) from None
@@ -147,8 +152,10 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration) -> tuple[Back
                 f"{configuration.source}: the backbone cannot run on {shape}: {named(error)}"
             ) from error
         _check_outputs(configuration, drives, logits, expected)
-        if not check_function(type(cut.module).__name__, lambda asked: logits_of(cut.module(asked)), images):
-            raise _differs(configuration)
+        found = check_function(type(cut.module).__name__, lambda asked: logits_of(cut.module(asked)), images)
+        if found == "state" or (found == "random" and not stochastic):
+            why = RANDOM if found == "random" else KEEPS_STATE
+            raise ConfigurationError(f"{configuration.source}: the backbone {why}")
     return cut, [shape, *(tuple(drives[index].shape[1:]) for index in range(len(paths)))]
 
 
@@ -158,10 +165,22 @@ def _probe(shape: Sequence[int], like: Tensor) -> Tensor:
     return pattern.sin_().reshape(1, *shape)
 
 
+def _drawn_alike(asked: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """Return what asks with the same random numbers each time."""
+
+    def ask(images: Tensor) -> Any:
+        with seeded(0, images.device):
+            return asked(images)
+
+    return ask
+
+
 def _loses_gradient(cut: Backbone, images: Tensor) -> bool:
     """Return whether tracing has changed the gradient, and say so in one line."""
     # The second image is for where the gradient at the first one vanishes anyway.
-    if not isinstance(cut, TracedBackbone) or same_gradient(cut.module, cut, list(images[:, None])):
+    if not isinstance(cut, TracedBackbone) or same_gradient(
+        _drawn_alike(cut.module), _drawn_alike(cut), list(images[:, None])
+    ):
         return False
     logger.warning(
         "%s says itself what its gradient is (an autograd.Function, no_grad, detach or a gradient hook), which a trace "
@@ -211,11 +230,7 @@ def _check_outputs(configuration: NetworkConfiguration, drives: dict[int, Any], 
     if not isinstance(logits, Tensor) or logits.dim() != 2:
         raise ConfigurationError(f"{configuration.source}: the backbone does not give logits (batch, classes)")
     if not _same(logits, expected):
-        raise _differs(configuration)
-
-
-def _differs(configuration: NetworkConfiguration) -> ConfigurationError:
-    return ConfigurationError(f"{configuration.source}: the backbone answers the same image differently each time")
+        raise ConfigurationError(f"{configuration.source}: the backbone {KEEPS_STATE}")
 
 
 def _predictors(configuration: NetworkConfiguration, shapes: Sequence[Shape]) -> list[nn.Module]:

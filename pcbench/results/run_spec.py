@@ -97,6 +97,8 @@ class Settings(Definition):
     bracketing: bool = False
     block_size: int | None = None
     """None in specs of version 1."""
+    stochastic: int | None = None
+    """Not in the key where it is None: keys of runs that don't have it are those of former versions."""
 
 
 class RunSpec(Definition):
@@ -133,14 +135,14 @@ class RunSpec(Definition):
         Without names of folders, stated versions, former hashes, and what decides over baselines alone: tables whose
         baseline changed are made again.
         """
-        return self.model_dump(
-            mode="json",
-            exclude={
-                "data": {"name", "split", "data_set", "former_fingerprint"},
-                "suites": {"__all__": {"version", "former_sha256"}},
-                "versions": {"pcbench"},
-            },
-        )
+        exclude: dict[str, Any] = {
+            "data": {"name", "split", "data_set", "former_fingerprint"},
+            "suites": {"__all__": {"version", "former_sha256"}},
+            "versions": {"pcbench"},
+        }
+        if self.settings.stochastic is None:
+            exclude["settings"] = {"stochastic"}
+        return self.model_dump(mode="json", exclude=exclude)
 
     def name(self) -> str:
         """Return the name of the run's folder: ``<model>-<suites>-<key>``, fit for every file system."""

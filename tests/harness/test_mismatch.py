@@ -84,6 +84,7 @@ class Levels(torch.nn.Module):
 
     input_size = (3, 16, 16)
     class_names = NAMES
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
     def __init__(self) -> None:
         super().__init__()

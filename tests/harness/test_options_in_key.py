@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from pcbench.catalog import catalog_folder
@@ -39,9 +40,17 @@ def other_weights(path: Path) -> Path:
     return path
 
 
+class MakesNoise(nn.Module):
+    """Adds noise."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images + torch.randn_like(images)
+
+
 # What a run is asked for where this is not the four images of digits-c.
 ATTACKED = {"suites": ("digits-linf",)}
 OWN = {"model": nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), "data": "digits", "timesteps": 0}
+RANDOM = {**OWN, "model": nn.Sequential(nn.Flatten(), MakesNoise(), nn.Linear(3 * 32 * 32, 10)), "stochastic": 1}
 OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "model": ("alexnet_digits", {"timesteps": 0}),
     "suites": (("digits-c", "gaussian-noise"), {}),
@@ -53,6 +62,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "weights": (other_weights, {}),
     "random_predictors": (0, {}),
     "ablation": ("no-feedback", {}),
+    "stochastic": (2, RANDOM),
     "model_version": ("a", OWN),
     "epsilons": (("1/255",), ATTACKED),
     "gradient": ("stop_error", {}),
@@ -113,16 +123,22 @@ def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(
 ) -> None:
     value, beside = OTHER[name]
     if name == "device":  # that it is here is asked elsewhere
-        for room in ("harness.plan", "models.loading"):
+        for room in ("harness.plan", "models.load_options"):
             monkeypatch.setattr(f"pcbench.{room}.read_device", lambda given: "cpu" if given == "auto" else given)
     if value is other_weights:
         value = other_weights(tmp_path / "other.safetensors")
-    one, other = planned(**beside), planned(**beside, **{name: value})
+    one, other = planned(**beside), planned(**{**beside, name: value})
     counts = OPTIONS[name].option.spec is not None
     assert (one.key() != other.key()) is counts
     field = OPTIONS[name].setting
     if field is not None:
         assert f"settings.{field}" in [difference.field for difference in differences(one.counting(), other.counting())]
+
+
+def test_a_run_without_draws_has_the_key_of_a_description_that_knows_none() -> None:
+    counting = planned().counting()
+    assert "stochastic" not in counting["settings"]
+    assert "seed" in counting["settings"]
 
 
 def test_every_field_of_the_settings_is_one_option() -> None:

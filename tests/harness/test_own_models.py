@@ -282,12 +282,20 @@ def test_work_whose_own_answers_are_lost_is_not_gone_on_with(
     assert accuracy(measure("main:make", tmp_path / "X", again=True)) > 0.7
 
 
-def test_a_network_that_draws_at_each_call_is_refused(write: Write, measure: Measure, tmp_path: Path) -> None:
+def test_a_network_that_draws_at_each_call_is_refused_or_its_mean_is_recognised(
+    write: Write, measure: Measure, tmp_path: Path
+) -> None:
     write("layers", LAYER.replace("return logits", "return logits + torch.randn_like(logits)"))
-    stopped(lambda: measure("main:make", tmp_path / "X"), after_three_parts)
-    assert re.search(DIFFER, refusal(lambda: measure("main:make", tmp_path / "X")))
-    measure("main:make", tmp_path / "finished")
-    assert re.search(DIFFER, refusal(lambda: measure("main:make", tmp_path / "finished")))
+    assert re.search(r"^main:make .* give stochastic=20 ", refusal(lambda: measure("main:make", tmp_path / "X")))
+    stopped(lambda: measure("main:make", tmp_path / "X", stochastic=3), after_three_parts)
+    torch.manual_seed(1)  # as no other process has it
+    resumed = measure("main:make", tmp_path / "X", stochastic=3)
+    whole = measure("main:make", tmp_path / "whole", stochastic=3)
+    for name in ("metrics.parquet", "answers.parquet"):
+        assert (resumed.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert resumed.outcomes().equals(whole.outcomes())
+    assert measure("main:make", tmp_path / "X", stochastic=3).found
+    assert measure("main:make", tmp_path / "other", stochastic=3, seed=1).key != whole.key
 
 
 SCALED = """

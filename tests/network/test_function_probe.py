@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -58,6 +60,58 @@ class Noisy(Net):
     def changed(self, images: Tensor) -> Tensor:
         """Add noise."""
         return images + 0.1 * torch.randn_like(images)
+
+
+class NumpyNoise(Net):
+    """Adds noise that NumPy draws."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Add noise."""
+        return images + torch.from_numpy(np.random.normal(0, 0.1, images.shape)).to(images)  # noqa: NPY002
+
+
+class PythonNoise(Net):
+    """Shifts all by what Python draws."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Add noise."""
+        return images * random.random()  # noqa: S311
+
+
+class Seldom(Net):
+    """Draws each time, and has an effect one time in ten."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Turn the sign."""
+        return -images if torch.rand(()) < 0.1 else images
+
+
+class OwnGenerator(Net):
+    """Draws from a generator of its own, which no seed of the global ones reaches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = np.random.default_rng(0)
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Add noise."""
+        return images + torch.from_numpy(self.generator.normal(0, 0.1, images.shape)).to(images)
+
+
+class NoisyBatchMean(Noisy):
+    """Takes the mean of the batch off, and adds noise."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Centre, and add noise."""
+        return super().changed(images - images.mean(0, keepdim=True)) * 10
+
+
+class FirstOnly(Net):
+    """Answers the first image by itself, and the others by the first too."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Add the first image."""
+        return torch.cat([images[:1], images[1:] + images[:1]])
 
 
 class Remembering(Net):
@@ -116,15 +170,63 @@ def test_answers_that_depend_on_the_batch_are_refused(kind: type[Net]) -> None:
         pcbench.predify(built(kind), CONFIGURATION)
 
 
-@pytest.mark.parametrize("kind", [Noisy, Remembering])
-def test_answers_that_differ_each_time_are_named(kind: type[Net], caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "pcbench"):
+RANDOM = r"answers the same image differently each time, since it draws random numbers .*: give stochastic=20 [^\n]*$"
+STATE = r"answers the same image differently each time, from equal seeds too: it keeps a state[^\n]*$"
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (Noisy, RANDOM),
+        (NumpyNoise, RANDOM),
+        (PythonNoise, RANDOM),
+        (Seldom, RANDOM),
+        (Remembering, STATE),
+        (OwnGenerator, STATE),
+    ],
+)
+def test_answers_that_differ_each_time_are_refused(kind: type[Net], says: str) -> None:
+    with pytest.raises(UsageError, match=f"^{kind.__name__} {says}"):
         models.load(built(kind))
-    (line,) = caplog.messages
-    assert line.startswith(f"{kind.__name__} answers the same image differently each time")
-    assert "\n" not in line
-    with pytest.raises(ConfigurationError, match="answers the same image differently each time"):
+    with pytest.raises(UsageError, match=f"^{kind.__name__} {says}"):
+        pcbench.attack(built(kind), torch.rand(4, 3, 8, 8), [0, 1, 2, 3], "fgsm")
+    with pytest.raises(ConfigurationError, match=f"the backbone {says}"):
         pcbench.predify(built(kind), CONFIGURATION)
+
+
+@pytest.mark.parametrize("kind", [Remembering, OwnGenerator])
+def test_draws_that_no_seed_repeats_are_refused_with_stochastic_too(kind: type[Net]) -> None:
+    with pytest.raises(UsageError, match=STATE):
+        models.load(built(kind), stochastic=2)
+    with pytest.raises(ConfigurationError, match=STATE):
+        pcbench.predify(built(kind), CONFIGURATION, stochastic=True)
+
+
+def test_a_random_network_whose_draws_depend_on_the_batch_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^NoisyBatchMean answers an image otherwise among other images"):
+        models.load(built(NoisyBatchMean), stochastic=2)
+
+
+def test_an_answer_that_depends_on_the_place_in_the_batch_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^FirstOnly answers an image otherwise among other images"):
+        models.load(built(FirstOnly))
+
+
+def test_a_network_without_randomness_needs_no_draws() -> None:
+    with pytest.raises(UsageError, match=r"^Net answers the same image alike each time: leave `stochastic` out"):
+        models.load(built(Net), stochastic=2)
+    with pytest.raises(UsageError, match=r"^pdigits draws no random numbers: leave `stochastic` out$"):
+        models.load("pdigits", stochastic=2)
+
+
+def test_probing_leaves_the_generators_as_they_were() -> None:
+    torch.manual_seed(5)
+    random.seed(5)
+    network = built(Noisy)
+    before = torch.get_rng_state(), random.getstate()
+    models.load(network, stochastic=2)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert random.getstate() == before[1]
 
 
 def test_a_network_that_takes_no_single_image_is_refused() -> None:

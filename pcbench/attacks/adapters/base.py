@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -124,21 +123,3 @@ def frozen(classifier: nn.Module) -> Generator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Generator[None]:
-    """Seed the global generators that a library draws from, and put them back afterwards.
-
-    Args:
-        seed: Below 2**32.
-        device: Where the images are; a GPU has a generator of its own.
-    """
-    numpy_state = np.random.get_state()  # noqa: NPY002 - the libraries draw from numpy's global generator
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - see above
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)  # noqa: NPY002 - see above

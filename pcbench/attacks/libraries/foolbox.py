@@ -10,10 +10,11 @@ import torch
 from eagerpy.tensor.pytorch import PyTorchTensor
 from torch import Tensor, nn
 
-from pcbench.attacks.adapters.base import Counted, Found, Task, frozen, seeded
+from pcbench.attacks.adapters.base import Counted, Found, Task, frozen
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.starts import unit_starts
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.network.seeding import seeded
 from pcbench.norms import broadcast
 
 with warnings.catch_warnings():

@@ -14,9 +14,10 @@ import torch
 from pyautoattack.autoattack import AutoAttack
 from torch import nn
 
-from pcbench.attacks.adapters.base import Counted, Found, Task, frozen, seeded
+from pcbench.attacks.adapters.base import Counted, Found, Task, frozen
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.network.seeding import seeded
 
 _PARTS: dict[str, tuple[str, ...]] = {
     "standard": ("apgd-ce", "apgd-t", "fab-t", "square"),

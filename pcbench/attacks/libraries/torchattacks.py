@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from pcbench.attacks.adapters.base import Counted, Found, Task, frozen, seeded
+from pcbench.attacks.adapters.base import Counted, Found, Task, frozen
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.extras import require
+from pcbench.network.seeding import seeded
 
 # These draw nothing where they do not start at random, so a batch may hold any images.
 _DETERMINISTIC = {"FGSM", "BIM", "PGD", "PGDL2", "MIFGSM", "NIFGSM", "DeepFool", "CW"}

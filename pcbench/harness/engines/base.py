@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -12,7 +13,9 @@ from typing import Protocol
 from pcbench.errors import DataError, PcbenchError, named
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job, Made, Meter
+from pcbench.models.draws import Drawing
 from pcbench.models.model import Model
+from pcbench.network.seeding import seeded
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part
 
@@ -134,10 +137,18 @@ def report(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: L
 def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
     """Do one unit; any exception becomes this unit's failure, with the user's exception as its cause."""
     try:
-        made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
+        with _drawing(unit, context):
+            made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
     except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units continue
         return Failure(reason_of(error), traceback.format_exc(), error)
     return Part(made.table, machine_kind(context.locations.device), made.files)
+
+
+def _drawing(unit: Unit, context: Context) -> AbstractContextManager[None]:
+    """Seed what a random network draws where nobody says what the draws depend on, such as its inner states."""
+    stochastic, seed = context.settings.stochastic is not None, context.settings.seed
+    (first,) = Drawing(seed, [unit.path], "unit", repeated=True).seeds(1)
+    return seeded(first, context.model.device) if stochastic else nullcontext()
 
 
 def told(failure: Failure, where: str = "") -> Failure:

@@ -13,6 +13,7 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
 from pcbench.metrics.shown import epsilon_of_sweeps
+from pcbench.models.draws import drawing
 from pcbench.results.schema import EVIDENCE, made_table
 
 
@@ -31,7 +32,11 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         images = to_unit_range(batch.images, model.device)
         eval_batch = EvalBatch(images, batch.labels.to(images.device), batch.ids, settings.seed)
         times = range(settings.timesteps + 1)
-        rows += gather(unit.detail, model, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times)
+        # Differences of answers are of equal draws; the attacks that are compared say their own.
+        with drawing(settings.seed, batch.ids, unit.detail, repeated=True):
+            rows += gather(
+                unit.detail, model, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times
+            )
         if unit.detail == "widest":
             used = judged_attack(definitions).ball.widest(images.shape[1:])
         context.meter.step(unit.passes.work * len(batch.ids), len(batch.ids))

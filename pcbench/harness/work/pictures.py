@@ -23,6 +23,7 @@ from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite
 from pcbench.metrics.shown import epsilon_of_sweeps
+from pcbench.models.draws import drawing
 from pcbench.models.scores import NO_PREDICTION, predicted
 from pcbench.results.schema import joined, made_table
 
@@ -57,8 +58,9 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     epsilons = {suite: epsilon_of_sweeps(of_suite) for suite, of_suite in sweeps.items()}
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
-        shown = _pictures(context, batch, epsilons)
-        tables += [_table(context, batch, number, one) for number, one in enumerate(shown)]
+        with drawing(context.settings.seed, batch.ids, repeated=True):
+            shown = _pictures(context, batch, epsilons)
+            tables += [_table(context, batch, number, one) for number, one in enumerate(shown)]
     return Made(joined(tables, "pictures"))
 
 

@@ -13,6 +13,7 @@ from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.work.attacks import sweep_table
+from pcbench.models.draws import drawing
 from pcbench.results.adversarials import Adversarials
 from pcbench.results.saved_suite import SavedSuite
 from pcbench.results.schema import OUTCOMES
@@ -30,8 +31,8 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     for held in suite.definition.images(unit.condition, unit.block.start, unit.block.stop):
         for start in range(0, len(held.ids), settings.batch_size):
             part = held.some(start, min(start + settings.batch_size, len(held.ids)))
-            judge = _judge(context)
-            sweeps.append(score_adversarials(judge, part, settings.batch_size))
+            with drawing(settings.seed, part.ids, repeated=True):
+                sweeps.append(score_adversarials(_judge(context), part, settings.batch_size))
             context.meter.step(unit.passes.work * len(part.ids), len(part.ids))
     if not sweeps:
         return Made(OUTCOMES.empty_table())

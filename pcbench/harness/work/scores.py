@@ -14,6 +14,7 @@ from pcbench.data.prefetch import LookAhead
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import TimestepRows, check_shape, refuse_divergence, to_unit_range
+from pcbench.models.draws import drawing, tallied
 from pcbench.models.model import Model
 from pcbench.models.scores import scores
 from pcbench.results.schema import outcome_table
@@ -40,10 +41,10 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     timesteps, rows = context.settings.timesteps, TimestepRows()
     ahead = LookAhead((batch, way.prepare(batch)) for batch in context.batches(unit, way.source))
     for batch, prepared in ahead:
-        with torch.no_grad():
+        with torch.no_grad(), drawing(context.settings.seed, batch.ids), tallied() as tally:
             logits = way.answer(prepared)
         check_shape(logits, (timesteps + 1, len(batch.ids), model.classes))
-        rows.add(batch.ids, batch.labels.numpy(), scores(logits, batch.labels))
+        rows.add(batch.ids, batch.labels.numpy(), scores(logits, batch.labels, tally.predictions(logits)))
         context.meter.step(len(batch.ids) * (timesteps + 1), len(batch.ids))
     context.meter.wait(ahead.waited_seconds, ahead.elapsed_seconds)
     if unit.condition.kind == "clean" and unit.block.number == 0:

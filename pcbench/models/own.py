@@ -1,0 +1,164 @@
+"""Networks of the user's own: probed, described, and made into models."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pcbench.data.class_names import as_class_names
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.errors import UsageError
+from pcbench.models.facts import Described, ModelFacts
+from pcbench.models.identity import model_identity
+from pcbench.models.load_options import Options, ablated
+from pcbench.models.model import Model
+from pcbench.models.normalisation import stated_normalisation
+from pcbench.models.probing import check_answers, probe
+from pcbench.models.sizes import stated_size
+from pcbench.models.timestep_model import FeedforwardModel, RecurrentModel
+from pcbench.models.weights import (
+    BACKBONE,
+    PREDICTORS,
+    fill,
+    part,
+    read_predictor_weights,
+    read_weights,
+    state_sha256,
+)
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.own_modules import computed_in, private_copy
+from pcbench.network.predictors import initialise
+from pcbench.network.timestep_model import TimestepModel
+
+LIBRARIES = ("torchvision", "timm")
+"""The libraries whose models pcbench knows by name."""
+
+
+def modules_of(backbone: str) -> tuple[str, ...]:
+    """Return the modules whose libraries make a backbone."""
+    library = backbone.partition(":")[0]
+    return ("pcbench.network.conversion", library if library in LIBRARIES else "torch")
+
+
+def identity_facts(module: nn.Module, function: str | None, options: Options) -> dict[str, Described]:
+    """Return what the description says of a network that the user's own code makes, before it is first run."""
+    home = function.partition(":")[0] if function is not None and ":" in function else None
+    if home is not None and (home in LIBRARIES or home.partition(".")[0] == "pcbench"):
+        home = None
+    found = model_identity(module, home)
+    return {
+        "code_sha256": found.code_sha256,
+        "attributes_sha256": found.attributes_sha256,
+        "code_packages": ", ".join(f"{name} {version}" for name, version in sorted(found.packages.items())),
+        **({"code_unreadable": ", ".join(found.unreadable)} if found.unreadable else {}),
+        **({} if options.model_version is None else {"model_version": options.model_version}),
+    }
+
+
+def load_own(module: nn.Module, name: str, described: dict[str, Described], options: Options) -> Model:
+    """Load a network of the user's own."""
+    function = described.pop("function", None)
+    described = {**described, **identity_facts(module, None if function is None else str(function), options)}
+    module = private_copy(module)
+    if isinstance(module, PredictiveNetwork):
+        return _load_own_predictive(module, name, described, options)
+    if options.weights is not None or options.random_predictors is not None or options.ablation is not None:
+        raise UsageError(f"{name} is not a predictive network: it has no predictors to load, randomise or ablate")
+    if options.backbone_weights is not None:
+        fill(module, read_weights(options.backbone_weights), str(options.backbone_weights))
+    described = {"model": name, **described, "weights_sha256": state_sha256(module)}
+    black, logits = probe(module, name, options.stochastic)
+    stated = stated_normalisation(module, name, black)
+    timestep_model: TimestepModel = FeedforwardModel(module, *stated)
+    own = 0
+    if logits.dim() == 3:
+        own = int(getattr(module, "timesteps", len(logits) - 1))
+        timestep_model = RecurrentModel(module, len(logits) - 1, *stated)
+    timesteps = own if options.timesteps is None else options.timesteps
+    timestep_model.check(timesteps)
+    described["feedforward"] = logits.dim() == 2
+    if stated:
+        described.update(mean=str(stated[0]), std=str(stated[1]))
+    return _own_model(module, described, timestep_model, (timesteps, int(logits.shape[-1])), options)
+
+
+def _load_own_predictive(
+    network: PredictiveNetwork, name: str, described: dict[str, Described], options: Options
+) -> Model:
+    if options.backbone_weights is not None:
+        given = read_weights(options.backbone_weights)
+        fill(network.backbone.module, part(given, BACKBONE) or given, str(options.backbone_weights))
+    if options.weights is not None:
+        state = read_predictor_weights(options.weights, len(network.predictors))
+        fill(network.predictors, part(state, PREDICTORS), str(options.weights))
+    if options.random_predictors is not None:
+        initialise(list(network.predictors), options.random_predictors)
+    network = ablated(network, options.ablation)
+    table = network.configuration.table
+    described = {
+        "model": table.name if name == type(network).__name__ else name,
+        **described,
+        "backbone_sha256": state_sha256(network.backbone.module),
+        "mean": _channels(network.mean),
+        "std": _channels(network.std),
+        "feedforward": False,
+        "hyperparameters": str(network.hyperparameters),
+        "configuration": table.name,
+        "configuration_sha256": hashlib.sha256(table.model_dump_json().encode()).hexdigest(),
+        "predictors_sha256": state_sha256(network.predictors),
+        "random_predictors": options.random_predictors,
+        "ablation": options.ablation,
+    }
+    with torch.no_grad():
+        first = next(network.parameters())
+        black = torch.zeros(1, *table.input_size, dtype=first.dtype, device=first.device)
+        logits = network.unroll(black, 0).logits
+    timesteps = int(getattr(network, "timesteps", 8)) if options.timesteps is None else options.timesteps
+    sizes = (timesteps, int(logits.shape[-1]))
+    steps = min(1, timesteps)
+    check_answers(name, lambda asked: network(asked, steps), black.expand(2, -1, -1, -1), options.stochastic)
+    return _own_model(network, described, network, sizes, options)
+
+
+def _channels(values: Tensor | None) -> str | None:
+    return None if values is None else str(tuple(float(value) for value in values.flatten()))
+
+
+def _own_model(
+    module: nn.Module,
+    described: dict[str, Described],
+    timestep_model: TimestepModel,
+    sizes: tuple[int, int],
+    options: Options,
+) -> Model:
+    name = str(described["model"])
+    computed_in(module)
+    preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
+    if not isinstance(preprocessing, Preprocessing):
+        raise UsageError(f"{name}: its attribute 'preprocessing' is not a pcbench.data.preprocessing.Preprocessing")
+    stated: Any = getattr(module, "class_names", None)
+    names = as_class_names(stated)
+    if stated is not None and names is None:
+        raise UsageError(f"{name}: its attribute 'class_names' is not a list of names, one for each output")
+    facts = ModelFacts(
+        name=name,
+        timesteps=sizes[0],
+        classes=sizes[1],
+        class_names=names,
+        preprocessing=preprocessing,
+        default_data=None,
+        description=described,
+        input_size=stated_size(module, name),
+        predictive=isinstance(timestep_model, PredictiveNetwork),
+        modules=modules_of(""),
+    )
+    return measured_model(facts, timestep_model, options)
+
+
+def measured_model(facts: ModelFacts, timestep_model: TimestepModel, options: Options) -> Model:
+    """Return the model that is measured: the network, or the mean of its draws."""
+    model = Model.of(facts, timestep_model.eval().to(options.device), options.device)
+    return model if options.stochastic is None else model.with_draws(options.stochastic)
