@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Unpack, get_args
+from typing import Annotated, Any, Unpack, cast, get_args
 
 import numpy as np
 import torch
@@ -87,8 +87,9 @@ def attack(
         RunError: The model returns NaN or infinity for every image.
     """
     # What can be wrong is found before a model is loaded.
-    changed: dict[str, Any] = {**resolved(AttackOptions, options)}
-    stochastic = changed.pop("stochastic")
+    options = resolved(AttackOptions, options)
+    stochastic = options.get("stochastic")
+    changed = cast("SweepOptions", {name: value for name, value in options.items() if name != "stochastic"})
     a_word("gradient", gradient, get_args(Gradient))
     seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     chosen = None if timestep is None else whole_number("timestep", timestep, low=0, high=MOST_TIMESTEPS)

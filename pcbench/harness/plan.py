@@ -36,6 +36,7 @@ from pcbench.harness.suites import (
     list_sha256,
     open_corrupted,
     read_definition,
+    refuse_unfit,
     refuse_unused,
 )
 from pcbench.harness.units import can_be_checked, question, units_of
@@ -107,17 +108,7 @@ class _Named:
             if wanted is None and suite.default_images is not None:
                 wanted = min(suite.default_images, len(source))
             return MeasuredSuite(suite, _part(source, wanted))
-        if suite.applied_to == "representations" and not _plainly_predictive(facts, request):
-            raise UsageError(
-                f"the suite {suite.name} needs a predictive network, in float32, not compiled and not stochastic; "
-                f"{facts.name} is not"
-            )
-        if suite.applied_to == "network_input" and not facts.states_normalisation:
-            raise UsageError(
-                f"the suite {suite.name} adds noise after normalisation, and {facts.name} states none: give it "
-                "attributes mean and std, one number a channel (0 and 1 for none), by which pcbench normalises, or "
-                "measure corruptions of images, such as imagenet-c"
-            )
+        refuse_unfit(suite, facts, request)
         part = _part(source, wanted)
         if request["corrupted"] is not None and request["jpeg_quality"] is not None:
             raise UsageError(
@@ -126,10 +117,6 @@ class _Named:
         folder = None if request["corrupted"] is None else Path(request["corrupted"])
         subset = wanted is not None or part.subset is not None
         return MeasuredSuite(suite, part, open_corrupted(suite, folder, part, subset=subset))
-
-
-def _plainly_predictive(facts: ModelFacts, request: RunOptions) -> bool:
-    return facts.predictive and request["precision"] == "float32" and not (request["compiled"] or request["stochastic"])
 
 
 def make_plan(request: RunOptions) -> Plan:

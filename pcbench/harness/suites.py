@@ -15,6 +15,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published
 from pcbench.errors import UsageError
 from pcbench.harness.request import RunOptions
+from pcbench.models.facts import ModelFacts
 from pcbench.results.saved_suite import SavedSuite
 
 SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite
@@ -118,3 +119,24 @@ def open_corrupted(
         subset=subset,
     )
     return opened.align(clean)
+
+
+def refuse_unfit(suite: CorruptionSuite, facts: ModelFacts, request: RunOptions) -> None:
+    """Refuse a suite that a network is not made for.
+
+    Raises:
+        UsageError: It measures inner states, and the model is not plainly a predictive network; or it adds noise after
+            normalisation, and the model states none.
+    """
+    plain = request["precision"] == "float32" and not request["compiled"] and request["stochastic"] is None
+    if suite.applied_to == "representations" and not (facts.predictive and plain):
+        raise UsageError(
+            f"the suite {suite.name} needs a predictive network, in float32, not compiled and not stochastic; "
+            f"{facts.name} is not"
+        )
+    if suite.applied_to == "network_input" and not facts.states_normalisation:
+        raise UsageError(
+            f"the suite {suite.name} adds noise after normalisation, and {facts.name} states none: give it attributes "
+            "mean and std, one number a channel (0 and 1 for none), by which pcbench normalises, or measure "
+            "corruptions of images, such as imagenet-c"
+        )

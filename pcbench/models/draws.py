@@ -46,7 +46,7 @@ class Drawing:
         return found
 
 
-class Tally:
+class DrawnPredictions:
     """What the single draws predict, gathered while a network is asked."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Tally:
 
 
 _drawing: ContextVar[Drawing | None] = ContextVar("drawing", default=None)
-_tally: ContextVar[Tally | None] = ContextVar("tally", default=None)
+_tally: ContextVar[DrawnPredictions | None] = ContextVar("tally", default=None)
 
 
 def current_drawing() -> Drawing:
@@ -77,7 +77,7 @@ def current_drawing() -> Drawing:
     return _drawing.get() or Drawing(0, (), "", repeated=True)
 
 
-def current_tally() -> Tally | None:
+def current_tally() -> DrawnPredictions | None:
     """Return where predictions of single draws are gathered, if anywhere."""
     return _tally.get()
 
@@ -93,9 +93,9 @@ def drawing(seed: int, ids: Iterable[str], purpose: str = SCORE, *, repeated: bo
 
 
 @contextmanager
-def tallied() -> Generator[Tally]:
+def tallied() -> Generator[DrawnPredictions]:
     """Gather what the single draws predict."""
-    tally = Tally()
+    tally = DrawnPredictions()
     token = _tally.set(tally)
     try:
         yield tally

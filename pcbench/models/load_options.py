@@ -21,7 +21,7 @@ ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
 
 
 @dataclass(frozen=True)
-class Options:
+class CheckedOptions:
     """The options of `pcbench.models.load`; `LoadOptions` says what each means."""
 
     timesteps: int | None = None
@@ -34,7 +34,7 @@ class Options:
     model_version: str | None = None
 
 
-def checked(given: LoadOptions) -> Options:
+def checked_options(given: LoadOptions) -> CheckedOptions:
     """Return the values of all options.
 
     Raises:
@@ -48,7 +48,7 @@ def checked(given: LoadOptions) -> Options:
     for name in ("backbone_weights", "weights"):
         options[name] = None if options[name] is None else Path(options[name])
     options["device"] = torch.device(read_device(options["device"]))
-    return Options(**options)
+    return CheckedOptions(**options)
 
 
 def ablated(network: PredictiveNetwork, ablation: str | None) -> PredictiveNetwork:

@@ -18,7 +18,7 @@ from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
-from pcbench.models.load_options import Options, ablated, checked
+from pcbench.models.load_options import CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.own import identity_facts, load_own, measured_model, modules_of
 from pcbench.models.probing import check_answers
@@ -59,10 +59,10 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
     Raises:
         UnknownNameError: There is no such model or ablation.
         WeightsError: Weights are missing, damaged, or another network's; the message says how to give them.
-        UsageError: Options that don't go together, or a model that cannot be measured as it is.
+        UsageError: CheckedOptions that don't go together, or a model that cannot be measured as it is.
     """
     check_network(model)
-    given = checked(options)
+    given = checked_options(options)
     if isinstance(model, nn.Module):
         inside = unwrapped(model)
         return load_own(inside, type(inside).__name__, {}, given)
@@ -94,7 +94,7 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
         UnknownNameError, WeightsError, UsageError: As `load`.
     """
     check_network(model)
-    given = checked(options)
+    given = checked_options(options)
     if isinstance(model, str) and SEPARATOR in model:
         return _gather(_without_folder(model), converted_entry(model), given).facts
     if isinstance(model, str) and ":" not in model:
@@ -112,7 +112,7 @@ class _Gathered:
     """A model of the zoo with all its weights, not yet built."""
 
     entry: ZooEntry
-    options: Options
+    options: CheckedOptions
     facts: ModelFacts
     backbone: nn.Module | None
     backbone_state: Mapping[str, Tensor] | None
@@ -120,7 +120,7 @@ class _Gathered:
     source: str
 
 
-def _gather(name: str, entry: ZooEntry, options: Options) -> _Gathered:
+def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
     """Read the weights of a model of the zoo and say what is known of it; nothing of the zoo's own is built."""
     timesteps = entry.timesteps if options.timesteps is None else options.timesteps
     _check_zoo_options(name, entry, timesteps, options)
@@ -181,7 +181,7 @@ def _load_entry(gathered: _Gathered) -> Model:
     return measured_model(gathered.facts, timestep_model, options)
 
 
-def _check_own(facts: ModelFacts, model: TimestepModel, options: Options) -> None:
+def _check_own(facts: ModelFacts, model: TimestepModel, options: CheckedOptions) -> None:
     """Ask a network that is made of the user's own backbone whether its answers are a function of one image."""
     first = next(model.parameters(), torch.empty(0))
     black = torch.zeros(2, *(facts.input_size or ()), dtype=first.dtype, device=first.device)
@@ -189,7 +189,7 @@ def _check_own(facts: ModelFacts, model: TimestepModel, options: Options) -> Non
     check_answers(facts.name, lambda asked: model(asked, steps), black, options.stochastic)
 
 
-def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: Options) -> None:
+def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: CheckedOptions) -> None:
     if options.stochastic is not None and not entry.backbone_has_weights:
         raise UsageError(f"{name} draws no random numbers: leave `stochastic` out")
     if timesteps < 0:
@@ -205,7 +205,7 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: Opti
         )
 
 
-def _predictor_state(entry: ZooEntry, options: Options) -> Mapping[str, Tensor]:
+def _predictor_state(entry: ZooEntry, options: CheckedOptions) -> Mapping[str, Tensor]:
     """Return what the file of predictors holds, the backbone's part too: the user's file, or the one in the zoo."""
     if options.weights is not None and entry.configuration_path is not None:
         return read_predictor_weights(options.weights, len(read_configuration(entry.configuration_path).table.pcoders))
@@ -218,7 +218,7 @@ def _predictor_state(entry: ZooEntry, options: Options) -> Mapping[str, Tensor]:
 
 
 def _backbone_state(
-    name: str, entry: ZooEntry, state: Mapping[str, Tensor], options: Options
+    name: str, entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOptions
 ) -> tuple[Mapping[str, Tensor], str]:
     if options.backbone_weights is not None:
         given = read_weights(options.backbone_weights)
@@ -226,7 +226,7 @@ def _backbone_state(
     if part(state, BACKBONE):
         return part(state, BACKBONE), str(options.weights or entry.weights_path)
     if entry.weights_path is not None:
-        return part(_predictor_state(entry, Options()), BACKBONE), str(entry.weights_path)
+        return part(_predictor_state(entry, CheckedOptions()), BACKBONE), str(entry.weights_path)
     if entry.pretrained is not None:
         return published_weights(entry.backbone, entry.pretrained), f"{entry.backbone} ({entry.pretrained})"
     source = f" ({entry.backbone_weights_from})" if entry.backbone_weights_from else ""
@@ -234,7 +234,7 @@ def _backbone_state(
 
 
 def _fill_predictors(
-    network: PredictiveNetwork, state: Mapping[str, Tensor], entry: ZooEntry, options: Options
+    network: PredictiveNetwork, state: Mapping[str, Tensor], entry: ZooEntry, options: CheckedOptions
 ) -> None:
     if options.random_predictors is not None:
         initialise(list(network.predictors), options.random_predictors)
@@ -242,7 +242,7 @@ def _fill_predictors(
     fill(network.predictors, part(state, PREDICTORS), str(options.weights or entry.weights_path))
 
 
-def _described(entry: ZooEntry, state: Mapping[str, Tensor], options: Options) -> dict[str, Described]:
+def _described(entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOptions) -> dict[str, Described]:
     """Return what the description says of a predictive network's configuration and predictors."""
     if entry.configuration_path is None:
         return {}

@@ -13,7 +13,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
 from pcbench.models.facts import Described, ModelFacts
 from pcbench.models.identity import model_identity
-from pcbench.models.load_options import Options, ablated
+from pcbench.models.load_options import CheckedOptions, ablated
 from pcbench.models.model import Model
 from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.probing import check_answers, probe
@@ -33,20 +33,20 @@ from pcbench.network.own_modules import computed_in, private_copy
 from pcbench.network.predictors import initialise
 from pcbench.network.timestep_model import TimestepModel
 
-LIBRARIES = ("torchvision", "timm")
+MODEL_LIBRARIES = ("torchvision", "timm")
 """The libraries whose models pcbench knows by name."""
 
 
 def modules_of(backbone: str) -> tuple[str, ...]:
     """Return the modules whose libraries make a backbone."""
     library = backbone.partition(":")[0]
-    return ("pcbench.network.conversion", library if library in LIBRARIES else "torch")
+    return ("pcbench.network.conversion", library if library in MODEL_LIBRARIES else "torch")
 
 
-def identity_facts(module: nn.Module, function: str | None, options: Options) -> dict[str, Described]:
+def identity_facts(module: nn.Module, function: str | None, options: CheckedOptions) -> dict[str, Described]:
     """Return what the description says of a network that the user's own code makes, before it is first run."""
     home = function.partition(":")[0] if function is not None and ":" in function else None
-    if home is not None and (home in LIBRARIES or home.partition(".")[0] == "pcbench"):
+    if home is not None and (home in MODEL_LIBRARIES or home.partition(".")[0] == "pcbench"):
         home = None
     found = model_identity(module, home)
     return {
@@ -58,7 +58,7 @@ def identity_facts(module: nn.Module, function: str | None, options: Options) ->
     }
 
 
-def load_own(module: nn.Module, name: str, described: dict[str, Described], options: Options) -> Model:
+def load_own(module: nn.Module, name: str, described: dict[str, Described], options: CheckedOptions) -> Model:
     """Load a network of the user's own."""
     function = described.pop("function", None)
     described = {**described, **identity_facts(module, None if function is None else str(function), options)}
@@ -86,7 +86,7 @@ def load_own(module: nn.Module, name: str, described: dict[str, Described], opti
 
 
 def _load_own_predictive(
-    network: PredictiveNetwork, name: str, described: dict[str, Described], options: Options
+    network: PredictiveNetwork, name: str, described: dict[str, Described], options: CheckedOptions
 ) -> Model:
     if options.backbone_weights is not None:
         given = read_weights(options.backbone_weights)
@@ -132,7 +132,7 @@ def _own_model(
     described: dict[str, Described],
     timestep_model: TimestepModel,
     sizes: tuple[int, int],
-    options: Options,
+    options: CheckedOptions,
 ) -> Model:
     name = str(described["model"])
     computed_in(module)
@@ -158,7 +158,7 @@ def _own_model(
     return measured_model(facts, timestep_model, options)
 
 
-def measured_model(facts: ModelFacts, timestep_model: TimestepModel, options: Options) -> Model:
+def measured_model(facts: ModelFacts, timestep_model: TimestepModel, options: CheckedOptions) -> Model:
     """Return the model that is measured: the network, or the mean of its draws."""
     model = Model.of(facts, timestep_model.eval().to(options.device), options.device)
     return model if options.stochastic is None else model.with_draws(options.stochastic)

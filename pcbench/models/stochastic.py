@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]  # PyTorch leaves a context manager untyped
 
 from pcbench.models.draws import current_drawing, current_tally
+from pcbench.models.scores import predicted
 from pcbench.network.gradient import Gradient
 from pcbench.network.seeding import seeded
 from pcbench.network.timestep_model import TimestepModel
@@ -49,7 +50,7 @@ class StochasticModel(TimestepModel):
         logits = torch.stack([draw(inputs, seed) for seed in current_drawing().seeds(self.draws)])
         tally = current_tally()
         if tally is not None:
-            tally.add(logits.argmax(dim=-1))
+            tally.add(predicted(logits))
         return logits.log_softmax(dim=-1).logsumexp(dim=0) - math.log(self.draws)
 
     def _draw(self, inputs: Tensor, seed: int, *, timesteps: int, gradient: Gradient) -> Tensor:

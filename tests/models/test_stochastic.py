@@ -24,7 +24,7 @@ from pcbench.models.scores import scores
 from pcbench.models.stochastic import StochasticModel
 from pcbench.models.timestep_model import FeedforwardModel
 from pcbench.network.gradient import Gradient
-from pcbench.network.seeding import seeded
+from pcbench.network.seeding import seeded, states
 from pcbench.network.timestep_model import TimestepModel
 
 SIGMA = 1.5
@@ -127,11 +127,10 @@ def test_equal_draws_give_equal_answers_whatever_was_drawn_before() -> None:
         torch.manual_seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - the generator that networks draw from
         random.seed(seed)
-        before = torch.get_rng_state(), random.getstate(), np.random.get_state()[2]  # noqa: NPY002
+        before = states(CPU)
         with drawing(7, ["a", "b"]):
             found += [model.logits(images), model.logits(images)]
-        assert torch.equal(torch.get_rng_state(), before[0])
-        assert (random.getstate(), np.random.get_state()[2]) == before[1:]  # noqa: NPY002
+        assert states(CPU) == before
     assert torch.equal(found[0], found[2])
     assert torch.equal(found[1], found[3])
     assert not torch.equal(found[0], found[1])  # another step
