@@ -1,4 +1,4 @@
-"""Names that become parts of paths: which are allowed where they are read, and what free text is called on a disk."""
+"""Names: which are allowed in paths where they are read, what free text is called on a disk, and how they are shown."""
 
 from __future__ import annotations
 
@@ -57,3 +57,13 @@ def file_name(text: str) -> str:
         return text
     readable = re.sub(r"[^A-Za-z0-9_+-]+", "-", text).strip("-")[: _MOST - 9]
     return "-".join(part for part in (readable, hashlib.sha256(text.encode(errors="replace")).hexdigest()[:8]) if part)
+
+
+def words(name: str) -> str:
+    """Return a snake_case name as words."""
+    return name.replace("_", " ")
+
+
+def attack_title(name: object) -> str:
+    """Return an attack's name as papers write it: short ones are abbreviations."""
+    return words(str(name)).upper() if len(str(name)) <= 4 else words(str(name))

@@ -10,8 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pcbench.metrics.corruption import BaselineErrors
+from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
+from pcbench.results.metrics_table import write_metrics
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import outcome_table, write_outcomes
 from pcbench.results.workspace import Workspace, begin
@@ -99,8 +102,9 @@ def made_run(
     content: Mapping[str, Any] | None = None,
     *,
     again: bool = False,
+    baselines: Mapping[str, BaselineErrors] | None = None,
 ) -> Run:
-    """Write a finished run, as the harness does.
+    """Write a finished run, as the harness does, with its metrics.
 
     Args:
         folder: The run's folder.
@@ -108,5 +112,9 @@ def made_run(
         outcomes: The tables, by their path below `outcomes/`.
         content: What the manifest holds besides the description.
         again: Replace a finished run.
+        baselines: The baselines of its suites.
     """
-    return begin_made_run(folder, spec, outcomes, again=again).finish({"model": "made"} if content is None else content)
+    workspace = begin_made_run(folder, spec, outcomes, again=again)
+    table = pa.concat_tables(outcomes.values()).unify_dictionaries().to_pandas()
+    write_metrics(summarise(table, model="made", baselines=baselines or {}), workspace.finished)
+    return workspace.finish({"model": "made"} if content is None else content)

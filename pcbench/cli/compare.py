@@ -28,7 +28,8 @@ def compare_command(
 ) -> None:
     """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
     from pcbench.comparison.compare import compare_runs, compare_timesteps
-    from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table, sentences
+    from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table
+    from pcbench.comparison.sentences import sentences
     from pcbench.files import try_folder, write
     from pcbench.results.directory import changed_notes, open_run
     from pcbench.results.metrics_table import csv_frame

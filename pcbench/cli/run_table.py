@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 from rich.table import Table
 
+from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
 from pcbench.metrics.shown import own_timestep, shown_deviation, shown_epsilon
 from pcbench.norms import epsilon_text
@@ -18,6 +19,7 @@ from pcbench.results.directory import Run
 from pcbench.results.divisor import Divisor, divisors_in
 from pcbench.results.metrics_table import split_baseline
 from pcbench.results.shard import Shard
+from pcbench.results.verdicts import Verdicts, verdicts_of
 from pcbench.terminal import Terminal, labelled
 
 
@@ -26,7 +28,7 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
     from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
 
     console = console or Terminal()
-    metrics, divisors = run.metrics, divisors_in(run) or {}
+    metrics, divisors, verdicts = run.metrics, divisors_in(run) or {}, verdicts_of(run)
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
         corrupted = suite.kind == "corruptions"
@@ -34,7 +36,7 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
         mean, footnote = _mean_error(rows, divisors.get(suite.name))
         columns |= mean
         what = "accuracy by severity, and " + next(iter(mean)).rstrip("*") if mean else "accuracy"
-        what = what if corrupted else "robust accuracy"
+        what = what if corrupted else f"robust accuracy ({_verdict(verdicts, suite.name, rows)})"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
         console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent))
@@ -45,6 +47,8 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
             console.print(_table(title, distances, partial(decimal, digits=3)))
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)
+    for text in leading(run_sentences(run)):
+        console.print(f"- {text}")
     for note in run.manifest.get("notes", []):
         console.print(labelled("note:", with_flags(note)))
     _print_end(run, console)
@@ -86,6 +90,12 @@ def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, 
         return {}, None
     plain = _by_timestep(rows, "mean_unnormalised_error")
     return {"mean error*": plain} if len(plain) else {}, f"no CE or mCE: {divisor.reason}"
+
+
+def _verdict(verdicts: Verdicts, suite: str, rows: pd.DataFrame) -> str:
+    """Return the verdict on the attacks of a suite, in words."""
+    attacked = sorted({int(t) for t in rows[rows["kind"] == "attack"]["timestep"]}, reverse=True)
+    return verdicts.words(suite, attacked)
 
 
 def _images(suite: str, images: int, subset: bool) -> str:

@@ -17,9 +17,20 @@ from pcbench.arguments import public
 from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
 from pcbench.errors import DataError, UsageError
-from pcbench.metrics.paired import Difference, holm, mcnemar, paired_differences, paired_rate_change
+from pcbench.metrics.bootstrap import RESAMPLES
+from pcbench.metrics.paired import (
+    Difference,
+    holm,
+    mcnemar,
+    paired_differences,
+    paired_rate_change,
+    sign_flip_p_values,
+)
 from pcbench.norms import epsilon_text
 from pcbench.results.directory import Run
+from pcbench.results.verdicts import Verdicts, joint_verdict_words, verdicts_of
+
+_DRAWS_A_COMPARISON = 100
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,13 @@ class ComparedRow:
     p: float
     """Two-sided p value."""
     p_holm: float
-    """The same, corrected for all comparisons of this question."""
+    """The same, corrected by Holm for all comparisons of this question: one figure of one suite."""
+    comparisons: int
+    """How many these are."""
+    changed: int
+    """How many images have another score on the second side."""
+    verdict: str | None
+    """Of an attack: the verdict on the gradients of both sides, in words."""
     wins: int
     """On how many corruptions the second makes fewer errors than the first."""
     corruptions: int
@@ -80,12 +97,24 @@ def compare_timesteps(run: Run) -> list[ComparedRow]:
         UsageError: The run has one timestep only.
         DataError: Its outcomes are damaged.
     """
-    rows: list[ComparedRow] = []
-    for suite, scored in score(run).items():
-        start, *later = [ComparedSide(f"t = {timestep}", timestep) for timestep in scored.timesteps]
-        rows += _compare(suite, (scored, scored), [(start, side) for side in later])
+    rows = timestep_rows(run)
     if not rows:
         raise UsageError(f"{run.folder}: has one timestep only; give two runs, or one with timesteps")
+    return rows
+
+
+def timestep_rows(run: Run) -> list[ComparedRow]:
+    """Return the comparisons of every timestep of a run with the first; none where it has one timestep only.
+
+    Raises:
+        DataError: Its outcomes or its verdicts are damaged.
+    """
+    rows: list[ComparedRow] = []
+    verdicts = verdicts_of(run)
+    for suite, scored in score(run).items():
+        start, *later = [ComparedSide(f"t = {timestep}", timestep) for timestep in scored.timesteps]
+        both = _Sides(suite, (scored, scored), (verdicts, verdicts))
+        rows += _compare(both, [(start, side) for side in later])
     return rows
 
 
@@ -109,6 +138,7 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
         raise UsageError(f"{folders[0]} and {folders[1]} cannot be compared: they do not have a common suite")
     require_same_images(first.spec, second.spec, common, folders)
     scored = score(first), score(second)
+    verdicts = verdicts_of(first), verdicts_of(second)
     for folder, held_scores in zip(folders, scored, strict=True):
         absent = set(common) - held_scores.keys()
         if absent:
@@ -124,7 +154,8 @@ def compare_runs(first: Run, second: Run, names: tuple[str, str]) -> list[Compar
                 f"{ids[1][:12]}; compare runs on the same images"
             )
         _refuse_other_budgets(suite, both, folders)
-        rows += _compare(suite, both, _pairs(both[0].timesteps, both[1].timesteps, names))
+        sides = _Sides(suite, both, (verdicts[0], verdicts[1]))
+        rows += _compare(sides, _pairs(both[0].timesteps, both[1].timesteps, names))
     return rows
 
 
@@ -158,9 +189,27 @@ def _pairs(first: list[int], second: list[int], names: tuple[str, str]) -> list[
     ]
 
 
-def _compare(
-    suite: str, scored: tuple[ScoredSuite, ScoredSuite], pairs: Sequence[tuple[ComparedSide, ComparedSide]]
-) -> Iterator[ComparedRow]:
+@dataclass(frozen=True)
+class _Sides:
+    """What is known of a suite on both sides of a comparison."""
+
+    suite: str
+    scored: tuple[ScoredSuite, ScoredSuite]
+    verdicts: tuple[Verdicts, Verdicts]
+
+    def verdict(self, figure: ComparedFigure, first: ComparedSide, second: ComparedSide) -> str | None:
+        """Return the verdict on the attacks of both sides; None where the figure is not about an attack."""
+        if not figure.budgets:
+            return None
+        attacked = [side.timestep if figure.made_against is None else figure.made_against for side in (second, first)]
+        if self.verdicts[0] is self.verdicts[1]:
+            return self.verdicts[0].words(self.suite, attacked)
+        said = (verdicts.words(self.suite, [t]) for verdicts, t in zip(self.verdicts[::-1], attacked, strict=True))
+        return joint_verdict_words(dict(zip((second.name, first.name), said, strict=True)))
+
+
+def _compare(sides: _Sides, pairs: Sequence[tuple[ComparedSide, ComparedSide]]) -> Iterator[ComparedRow]:
+    scored = sides.scored
     for figure in dict.fromkeys(figure for figure, _ in scored[0].scores):
         asked = [
             (one, two)
@@ -168,28 +217,26 @@ def _compare(
             if (figure, one.timestep) in scored[0].scores and (figure, two.timestep) in scored[1].scores
         ]
         if asked:
-            yield from _answer(suite, figure, scored, asked)
+            yield from _answer(sides, figure, asked)
 
 
 def _answer(
-    suite: str,
-    figure: ComparedFigure,
-    scored: tuple[ScoredSuite, ScoredSuite],
-    asked: Sequence[tuple[ComparedSide, ComparedSide]],
+    sides: _Sides, figure: ComparedFigure, asked: Sequence[tuple[ComparedSide, ComparedSide]]
 ) -> Iterator[ComparedRow]:
+    scored = sides.scored
     before = np.column_stack([scored[0].scores[figure, one.timestep] for one, _ in asked])
     after = np.column_stack([scored[1].scores[figure, two.timestep] for _, two in asked])
     binary = bool(np.isin(before, (0, 1)).all() and np.isin(after, (0, 1)).all())
     if binary:
         differences = [_of_rates(*pair) for pair in zip(before.T.astype(bool), after.T.astype(bool), strict=True)]
     else:
-        differences = paired_differences(after - before)
+        differences = _of_means(after - before)
     corrected = holm([difference.p for difference in differences])
     epsilon = scored[0].shown.get(figure) if len(figure.budgets) > 1 else None
     for index, (one, two) in enumerate(asked):
         wins, corruptions = _wins(scored, one, two)
         yield ComparedRow(
-            suite=suite,
+            suite=sides.suite,
             figure=figure,
             first=one,
             second=two,
@@ -202,6 +249,9 @@ def _answer(
             test="McNemar" if binary else "bootstrap",
             p=differences[index].p,
             p_holm=corrected[index],
+            comparisons=len(asked),
+            changed=int(np.count_nonzero(before[:, index] != after[:, index])),
+            verdict=sides.verdict(figure, one, two),
             wins=wins,
             corruptions=corruptions,
             epsilon=epsilon,
@@ -218,6 +268,19 @@ def _within(
     here = figure.budgets.index(epsilon)
     first, second = (float(one.within[figure, side.timestep][here]) for one, side in zip(scored, sides, strict=True))
     return first, second
+
+
+def _of_means(differences: NDArray[np.float64]) -> list[Difference]:
+    """Return the mean differences of scores, (images, comparisons).
+
+    The p value is the larger one of two tests. The bootstrap asks nothing of the scores but is too sure where few
+    images differ; random signs hold their level there. With more comparisons both need more draws, or Holm's factor
+    would take the smallest p value that they can show above every level.
+    """
+    draws = max(RESAMPLES, _DRAWS_A_COMPARISON * differences.shape[1])
+    by_signs = sign_flip_p_values(differences, flips=draws)
+    found = paired_differences(differences, resamples=draws)
+    return [one._replace(p=max(one.p, p)) for one, p in zip(found, by_signs, strict=True)]
 
 
 def _of_rates(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:

@@ -1,4 +1,4 @@
-"""A comparison as sentences, a table for a terminal, Markdown and CSV."""
+"""A comparison as a table for a terminal, Markdown and CSV, with its sentences."""
 
 from __future__ import annotations
 
@@ -7,58 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pcbench.comparison.compare import ComparedRow, budgets_text
+from pcbench.comparison.compare import ComparedRow
+from pcbench.comparison.sentences import LEVEL, sentence, sentences
 from pcbench.escaping import markdown
-from pcbench.norms import epsilon_text
 from pcbench.percent import interval, percent, points
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LEVEL = 0.05
 _HEADINGS = ("suite", "figure", "first", "second", "first x 100", "second x 100", "difference [95 %]", "p", "p, Holm")
-
-
-def sentences(rows: Sequence[ComparedRow]) -> list[str]:
-    """Return one plain sentence for each comparison."""
-    return [sentence(row) for row in rows]
-
-
-def sentence(row: ComparedRow) -> str:
-    """Say in plain words what a comparison found; values are printed times 100."""
-    figures = (
-        f"{row.figure.name}{_over(row)} {percent(row.first_value)} → {percent(row.second_value)}, "
-        f"difference {_interval(row)}, p = {_p(row.p_holm)} corrected by Holm, {row.images} images{_at(row)}"
-    )
-    where = (
-        f" on {row.wins} of {row.corruptions} corruptions" if row.corruptions > 1 and row.figure.of_robustness else ""
-    )
-    if row.p_holm > _LEVEL:
-        return f"{row.suite}: {row.second.name} and {row.first.name} do not demonstrably differ; {figures}"
-    better = row.difference * row.figure.better > 0
-    if row.figure.of_robustness:
-        word = "more robust" if better else "less robust"
-        if where and not better:
-            where = f", better on {row.wins} of {row.corruptions} corruptions"
-    else:
-        word = "more accurate" if better else "less accurate"
-    return f"{row.suite}: {row.second.name} is {word} than {row.first.name}{where}; {figures}"
-
-
-def _over(row: ComparedRow) -> str:
-    """Say which budgets an attack's figure is about."""
-    if not row.figure.budgets:
-        return ""
-    budgets = budgets_text(row.figure)
-    return f" at {budgets}:" if len(row.figure.budgets) == 1 else f", mean over {budgets}:"
-
-
-def _at(row: ComparedRow) -> str:
-    """Say what the accuracies are at the budget that summaries show."""
-    if row.epsilon is None or row.at_epsilon is None:
-        return ""
-    first, second = map(percent, row.at_epsilon)
-    return f"; at ε = {epsilon_text(row.epsilon, row.figure.norm)} {first} → {second}"
 
 
 def compare_table(rows: Sequence[ComparedRow]) -> Table:
@@ -69,7 +26,7 @@ def compare_table(rows: Sequence[ComparedRow]) -> Table:
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading in _HEADINGS[:4] else "right")
     for row in rows:
-        table.add_row(*_cells(row), style="bold" if row.p_holm <= _LEVEL else None)
+        table.add_row(*_cells(row), style="bold" if row.p_holm <= LEVEL else None)
     return table
 
 
@@ -101,7 +58,10 @@ def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
             "p_holm": row.p_holm,
             "corruptions_better": row.wins,
             "corruptions": row.corruptions,
-            "sentence": sentence(row),
+            "comparisons": row.comparisons,
+            "images_changed": row.changed,
+            "verdict": row.verdict,
+            "sentence": sentence(row, rows),
         }
         for row in rows
     ]
@@ -110,7 +70,8 @@ def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
 
 def _cells(row: ComparedRow) -> list[str]:
     values = [percent(row.first_value), percent(row.second_value), _interval(row), _p(row.p), _p(row.p_holm)]
-    return [row.suite, row.figure.name, row.first.name, row.second.name, *values]
+    figure = row.figure.name if row.verdict is None else f"{row.figure.name} ({row.verdict})"
+    return [row.suite, figure, row.first.name, row.second.name, *values]
 
 
 def _interval(row: ComparedRow) -> str:

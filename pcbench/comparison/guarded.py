@@ -15,6 +15,9 @@ from pcbench.metrics.cells import Cell
 
 Guard = Literal["all", "pooled"]
 
+MEAN_OF = "mean of "
+"""What the words for a row begin with that is a mean over several corruptions or noises."""
+
 _Key = tuple[str, str, int]
 """Kind of condition, what was done to the images, timestep."""
 
@@ -59,7 +62,7 @@ def _pooled(
     names = len({what for _, what, _ in keys})
     for timestep in sorted({timestep for *_, timestep in keys}):
         cells = [index for key in keys if key[2] == timestep for index in groups[key]]
-        yield GuardedRow(scores.suite, f"mean of {names} {keys[0][0]}s", timestep, pooled=True), cells
+        yield GuardedRow(scores.suite, f"{MEAN_OF}{names} {keys[0][0]}s", timestep, pooled=True), cells
 
 
 def _what(cell: Cell) -> str:

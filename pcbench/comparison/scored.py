@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pcbench.catalog import suite_folder
-from pcbench.comparison.guarded import guarded_rows, share, within_budgets
+from pcbench.comparison.guarded import MEAN_OF, GuardedRow, guarded_rows, share, within_budgets
 from pcbench.comparison.scores import SuiteScores, read_scores
-from pcbench.corruptions.definitions import Baseline, CorruptionSuite, load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
-from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.shown import telling_epsilon
+from pcbench.names import attack_title, words
+from pcbench.norms import norm_symbol
 from pcbench.results.conditions import Condition
+from pcbench.results.corruption_means import shown_mean
 from pcbench.results.directory import Run
-from pcbench.results.divisor import Divisor, divisor, divisors_in
+from pcbench.results.divisor import divisor, divisors_in
 from pcbench.results.environment import folder_hash
+from pcbench.results.metrics_table import split_baseline
 from pcbench.results.run_spec import SuiteSpec
+
+FigureKind = Literal["clean", "corruption", "noise", "attack", "targeted", "normalised"]
+"""What a figure is about: images of one kind, or, ``"normalised"``, errors under corruption over a baseline's."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +38,20 @@ class ComparedFigure:
 
     name: str
     """In words, such as ``"clean accuracy"`` or ``"mCE (alexnet)"``."""
+    kind: FigureKind = "clean"
+    """What it is about."""
+    measure: str = "accuracy"
+    """What it is called in a sentence that says what was done to the images."""
+    images: str = "clean images"
+    """What was done to the images, in words; of an attack, its title."""
     better: int = 1
     """1 where more is better, -1 where less is."""
-    of_robustness: bool = True
-    """Whether it is about images that were changed; clean accuracy is not."""
     budgets: tuple[float, ...] = ()
     """Of an attack: the budgets above 0, ascending, over which it is the mean."""
     norm: str | None = None
     """Of an attack: the norm that these are of."""
+    made_against: int | None = None
+    """Of images that were made against one timestep and scored at others: that timestep."""
 
 
 @dataclass(frozen=True)
@@ -69,28 +82,28 @@ def score(run: Run) -> dict[str, ScoredSuite]:
         DataError: The run's outcomes are damaged.
     """
     specs = {suite.name: suite for suite in run.spec.suites}
-    return {scores.suite: _score_suite(scores, specs[scores.suite], run) for scores in read_scores(run)[0]}
+    # Where images are missing, those that all conditions have are compared; there may be none.
+    suites = [scores for scores in read_scores(run, common=True)[0] if scores.images]
+    metrics = run.metrics
+    return {
+        scores.suite: _score_suite(scores, specs[scores.suite], run, metrics[metrics["suite"] == scores.suite])
+        for scores in suites
+    }
 
 
-def _score_suite(scores: SuiteScores, spec: SuiteSpec, run: Run) -> ScoredSuite:
+def _score_suite(scores: SuiteScores, spec: SuiteSpec, run: Run, metrics: pd.DataFrame) -> ScoredSuite:
     found: dict[tuple[ComparedFigure, int], NDArray[np.float64]] = {}
     attacks: dict[tuple[ComparedFigure, int], list[int]] = {}
     for row, indices in guarded_rows(scores, "pooled"):
         cells = sorted(indices, key=lambda index: _epsilon(scores, index))
-        condition = scores.cells[cells[0]].condition
-        attacked = f"{'accuracy' if condition.targeted else 'robust accuracy'} under {row.what}"
-        name = {"clean": "clean accuracy", "attack": attacked}.get(condition.kind, f"accuracy under {row.what}")
-        figure = ComparedFigure(name, of_robustness=condition.kind != "clean")
-        if condition.kind == "attack":
-            budgets = tuple(_epsilon(scores, index) for index in cells)
-            figure = replace(figure, budgets=budgets, norm=condition.norm)
+        figure = _figure(row, scores, cells)
+        if figure.budgets:
             attacks[figure, row.timestep] = cells
         found[figure, row.timestep] = share(scores, scores.correct, cells)
     suite = _suite(spec)
     errors = _errors(scores, suite)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
-    by = _divisor(suite, spec, run)
-    normalised = {} if by.baseline is None else _normalised(errors, by.baseline, subset=by.subset)
+    normalised = _normalised(errors, metrics) if errors and _is_divided(suite, spec, run) else {}
     within = {asked: within_budgets(scores, scores.correct, cells) for asked, cells in attacks.items()}
     return ScoredSuite(
         scores=found | normalised,
@@ -98,6 +111,33 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec, run: Run) -> ScoredSuite:
         ids_sha256=scores.ids_sha256,
         within={asked: kept.mean(axis=1) for asked, kept in within.items()},
         shown=_shown(scores, attacks, within),
+    )
+
+
+def _figure(row: GuardedRow, scores: SuiteScores, cells: Sequence[int]) -> ComparedFigure:
+    """Return what a row of accuracies is called; `cells` are the indices of its conditions."""
+    condition = scores.cells[cells[0]].condition
+    if condition.kind == "clean":
+        return ComparedFigure("clean accuracy")
+    if condition.kind != "attack":
+        mean = "mean accuracy over" if row.what.startswith(MEAN_OF) else "accuracy under"
+        images = "noisy images" if condition.kind == "noise" else "corrupted images"
+        measure = f"{mean} {words(row.what.removeprefix(MEAN_OF))}"
+        return ComparedFigure(f"accuracy under {row.what}", cast("FigureKind", condition.kind), measure, images)
+    measure = "accuracy" if condition.targeted else "robust accuracy"
+    title = [attack_title(condition.name), norm_symbol(condition.norm), *(["targeted"] if condition.targeted else [])]
+    title += [f"{words(condition.gradient)} gradient"] if condition.gradient not in (None, "exact") else []
+    made_against = condition.attacked_timestep if condition.attacked_timestep != row.timestep else None
+    title += [] if made_against is None else [f"images made against t = {made_against}"]
+    title += ["all timesteps attacked at once"] if condition.attacked_timestep is None else []
+    return ComparedFigure(
+        f"{measure} under {row.what}",
+        "targeted" if condition.targeted else "attack",
+        measure,
+        ", ".join(title),
+        budgets=tuple(_epsilon(scores, index) for index in cells),
+        norm=condition.norm,
+        made_against=made_against,
     )
 
 
@@ -149,30 +189,41 @@ def _errors(scores: SuiteScores, suite: CorruptionSuite | None) -> dict[int, dic
     return errors
 
 
-def _divisor(suite: CorruptionSuite | None, spec: SuiteSpec, run: Run) -> Divisor:
-    """Return what divides corruption errors: what the run says, or what its description and the suite allow."""
-    said = divisors_in(run)
-    if said is not None:
-        return said.get(spec.name, Divisor())
-    return Divisor() if suite is None else divisor(suite.baseline, spec, run.spec, None)
+def _is_divided(suite: CorruptionSuite | None, spec: SuiteSpec, run: Run) -> bool:
+    """Return whether a run's errors may be divided: its tables say it, but those of former versions divided all."""
+    return divisors_in(run) is not None or suite is None or divisor(suite.baseline, spec, run.spec, None).reason is None
 
 
 def _normalised(
-    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], baseline: Baseline, *, subset: bool
+    errors: Mapping[int, Mapping[str, NDArray[np.float64]]], metrics: pd.DataFrame
 ) -> dict[tuple[ComparedFigure, int], NDArray[np.float64]]:
-    """Return each image's share in the mean CE: CE is a ratio of sums, and the baseline's sum is fixed."""
-    if not errors:
+    """Return each image's share in the mean CE: CE is a ratio of sums, and the baseline's sum is fixed.
+
+    Name and divisors are those of the run's own table: definitions may have changed since.
+
+    Args:
+        errors: By timestep and corruption, each image's mean error.
+        metrics: The rows of one suite.
+    """
+    summaries = metrics[metrics["baseline"].notna() & metrics["name"].isna()]
+    mean = shown_mean(summaries)
+    if mean is None or not errors:
         return {}
-    names = sorted(next(iter(errors.values())))
-    baseline_errors = {name: baseline.mean_error(name) for name in names if name in baseline.errors}
-    if len(baseline_errors) != len(names) or not all(baseline_errors.values()):
-        return {}
-    word = "mCE" if set(names) == set(THE_FIFTEEN) else "mean normalised error"
-    note = ", subset, not comparable" if subset else ""
-    figure = ComparedFigure(f"{word} ({baseline.name}{note})", -1)
+    baseline, note = split_baseline(summaries[summaries["metric"] == mean.metric]["baseline"].iloc[0])
+    name = f"{mean.title} ({', '.join([baseline, *([note.strip(' ()')] if note else [])])})"
+    figure = ComparedFigure(name, "normalised", name, "corrupted images", better=-1)
+    named = metrics[metrics["name"].notna()]
+    plain, ratios = (
+        named[named["metric"] == metric].pivot_table(index="timestep", columns="name", values="value", observed=True)
+        for metric in ("unnormalised_error", mean.each)
+    )
+    # Where the network makes no error at all, nothing is divided.
+    divisors = {str(one): float(plain[one].sum() / ratios[one].sum()) for one in ratios if ratios[one].sum() > 0}
+    counted = [str(one) for one in ratios]
     return {
-        (figure, timestep): np.mean([named[name] / baseline_errors[name] for name in names], axis=0)
-        for timestep, named in errors.items()
+        (figure, timestep): np.mean([found[one] / divisors.get(one, 1.0) for one in counted], axis=0)
+        for timestep, found in errors.items()
+        if found.keys() >= set(counted)
     }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pcbench.errors import DataError
 from pcbench.metrics.cells import Cell, SuiteOutcomes, collect
 from pcbench.metrics.summary import outcome_tables
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, incomplete_suites
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,12 @@ class SuiteScores:
     """Whether the answer was right, shape (cells, images), images in the order of their sorted ids."""
 
 
-def read_scores(run: Run) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]]:
+def read_scores(run: Run, *, common: bool = False) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]]:
     """Read the answers of a run.
+
+    Args:
+        run: The run.
+        common: In suites of which some work could not be done, leave out the images that a condition lacks.
 
     Returns:
         One matrix a suite, and the sorted image ids of each suite by its name.
@@ -49,6 +53,9 @@ def read_scores(run: Run) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]
         raise DataError(
             f"{run.folder}: its manifest does not name the suite {min(foreign)} of its outcomes; run it again"
         )
+    if common:
+        for suite in incomplete_suites(run.missing) & collected.keys():
+            collected[suite].keep_common()
     scores = [_suite_scores(outcomes) for outcomes in collected.values()]
     return scores, {name: tuple(sorted(outcomes.image_ids)) for name, outcomes in collected.items()}
 

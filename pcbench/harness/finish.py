@@ -18,7 +18,6 @@ from pcbench.harness.divisors import divisors_of
 from pcbench.harness.engines.base import Failure
 from pcbench.harness.joining import (
     Definitions,
-    incomplete_suites,
     split_retried,
     write_evidence,
     write_numbers,
@@ -33,7 +32,7 @@ from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.results.conditions import RETRIED, Condition
-from pcbench.results.directory import LOCATIONS, Run
+from pcbench.results.directory import LOCATIONS, Run, incomplete_suites
 from pcbench.results.divisor import DIVISORS, divisors_json
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
 from pcbench.results.parts import Part, PartError

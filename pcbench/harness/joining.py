@@ -23,7 +23,7 @@ from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.page.examples import Example, Examples, Picture
 from pcbench.results.conditions import RETRIED, Condition, slug
-from pcbench.results.directory import write_json
+from pcbench.results.directory import incomplete_suites, write_json
 from pcbench.results.divisor import Divisor
 from pcbench.results.metrics_table import metrics_table, write_metrics
 from pcbench.results.run_spec import RunSpec
@@ -147,11 +147,6 @@ def write_numbers(
         table = pd.concat([table, transfer], ignore_index=True)
     write_metrics(table, folder)
     return table
-
-
-def incomplete_suites(missing: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Return the suites whose outcomes are not all there."""
-    return {str(entry["suite"]) for entry in missing if entry["work"] in ("scores", "attacks", "saved")}
 
 
 def _suite_checks(folder: Path, name: str, suite: SuiteDefinition) -> Iterator[dict[str, Any]]:

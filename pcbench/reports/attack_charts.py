@@ -9,15 +9,9 @@ from functools import partial
 import pandas as pd
 
 from pcbench.metrics.shown import own_timestep
+from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_label, epsilon_text, norm_symbol
-from pcbench.reports.charts import (
-    Chart,
-    Panel,
-    attack_title,
-    lines,
-    texts,
-    words,
-)
+from pcbench.reports.charts import Chart, Panel, lines, texts
 
 _ALONE = "Every timestep is attacked separately unless the attack's name says otherwise."
 _WILSON = "Bands are Wilson's 95 % intervals over images."

@@ -147,16 +147,6 @@ def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], sc
     return tuple(line(rows[rows[by] == value], x, label(value), scale) for value in values)
 
 
-def words(name: str) -> str:
-    """Return a snake_case name as words."""
-    return name.replace("_", " ")
-
-
-def attack_title(name: object) -> str:
-    """Return an attack's name as papers write it: short ones are abbreviations."""
-    return words(str(name)).upper() if len(str(name)) <= 4 else words(str(name))
-
-
 def in_order(names: Iterable[object]) -> list[str]:
     """Return the distinct names of corruptions, ImageNet-C's fifteen in its paper's order, then the others."""
     fifteen = {name: index for index, name in enumerate(THE_FIFTEEN)}

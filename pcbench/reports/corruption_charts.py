@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.reports.charts import Chart, Panel, in_order, line, lines, words
-from pcbench.reports.corruption_means import CorruptionMean, shown_mean
+from pcbench.names import words
+from pcbench.reports.charts import Chart, Panel, in_order, line, lines
+from pcbench.results.corruption_means import CorruptionMean, shown_mean
 from pcbench.results.metrics_table import split_baseline
 
 _BAND = "Bands are 95 % intervals: "

@@ -206,7 +206,7 @@ def model_card(run: Run) -> str:
     ]
     data = ModelCardData(model_name=name, eval_results=results, library_name="pcbench")
     last = int(metrics["timestep"].max())
-    said = "\n".join(f"- {markdown(text)}" for timestep, text in headline(metrics) if timestep == last)
+    said = "\n".join(f"- {markdown(text)}" for timestep, text in headline(run) if timestep == last)
     tables = "\n".join(
         as_markdown(matrix)
         for suite in texts(metrics["suite"])

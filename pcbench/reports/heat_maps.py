@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from pcbench.metrics.shown import shown_epsilon
 from pcbench.metrics.transfer import TRANSFER
+from pcbench.names import attack_title
 from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
-from pcbench.reports.charts import Captioned, attack_title, texts
+from pcbench.reports.charts import Captioned, texts
 from pcbench.reports.matrices import Entry, entry
 from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, fix_layout
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.metrics.shown import own_timestep
+from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_text
 from pcbench.percent import decimal, in_percent, interval
-from pcbench.reports.charts import attack_title, in_order, words
-from pcbench.reports.corruption_means import shown_mean
+from pcbench.reports.charts import in_order
 from pcbench.results.conditions import CORRUPTED
+from pcbench.results.corruption_means import shown_mean
 
 
 @dataclasses.dataclass(frozen=True)

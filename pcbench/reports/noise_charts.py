@@ -12,7 +12,8 @@ from pcbench.metrics.representations import (
     RECONSTRUCTION_ERROR,
     pcoders_of,
 )
-from pcbench.reports.charts import Chart, Panel, lines, texts, words
+from pcbench.names import words
+from pcbench.reports.charts import Chart, Panel, lines, texts
 
 _TIMESTEP = "timestep t (number of updates)"
 _NOISE = "σ is the noise's standard deviation, in units of the normalised input e_0."

@@ -109,6 +109,15 @@ class Run:
         return f"Run({printable(str(self.spec.model['name']))} on {suites}, key {self.key}, in {str(self.folder)!r})"
 
 
+def incomplete_suites(missing: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the suites whose outcomes are not all there.
+
+    Args:
+        missing: What could not be computed, as `Run.missing`.
+    """
+    return {str(entry.get("suite")) for entry in missing if entry.get("work") in ("scores", "attacks", "saved")}
+
+
 def partial_folder(final: Path) -> Path:
     """Return what a run's folder is called while the run is under way."""
     named = final if final.name else final.absolute()  # "." and "" name the folder that one is in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 from pcbench.errors import DataError
 from pcbench.limits.text import json_bytes
 from pcbench.norms import epsilon_text
+from pcbench.results.directory import Run
 
 CHECKED = "checked"
 """The words of a verdict by which no sign of broken gradients was found."""
@@ -78,6 +80,35 @@ def read_verdicts(run_folder: Path) -> list[ShownVerdict]:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the file"
         raise DataError(f"{path}: {where}: {problem['msg']}; run it again") from None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What is known of the attacks of a run, by suite and timestep attacked."""
+
+    entries: Mapping[tuple[str, int], Verdict]
+    """The verdicts of `checks.json`."""
+    warnings: Mapping[tuple[str, int], Sequence[str]] = field(default_factory=dict[tuple[str, int], Sequence[str]])
+    """Further signs of broken gradients, in words; see `verdict_words`."""
+
+    def words(self, suite: str, timesteps: Sequence[int]) -> str:
+        """Return the verdict on a statement about the attacks on some timesteps, the most telling timestep first."""
+        each = {timestep: (suite, timestep) for timestep in dict.fromkeys(timesteps)}
+        return joint_verdict_words(
+            {
+                f"t = {timestep}": verdict_words(self.entries.get(key), self.warnings.get(key, ()))
+                for timestep, key in each.items()
+            }
+        )
+
+
+def verdicts_of(run: Run) -> Verdicts:
+    """Return what is known of a run's attacks.
+
+    Raises:
+        DataError: `checks.json` is damaged.
+    """
+    return Verdicts({(entry.suite, entry.timestep): entry for entry in read_verdicts(run.folder)})
 
 
 def verdict_words(entry: Verdict | None, warnings: Sequence[str] = ()) -> str:

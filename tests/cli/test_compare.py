@@ -15,8 +15,8 @@ def test_two_runs_are_compared_and_written(
     runs = make_run(tmp_path / "first", right=180), make_run(tmp_path / "second", right=120)
     assert call("compare", *runs, "--out", tmp_path / "out") == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "second at t = 0 is less robust than first at t = 0" in printed
-    assert "90.0 → 60.0, difference −30.0 [" in printed
+    assert "second at t = 0 is less accurate than first at t = 0 on corrupted images" in printed
+    assert "90.0 % → 60.0 %, −30.0 points, 95 % interval [" in printed
     table = pd.read_csv(tmp_path / "out" / "comparison.csv")
     assert table.difference.tolist() == [-0.3]
     assert "| 90.0 | 60.0 |" in (tmp_path / "out" / "comparison.md").read_text()

@@ -15,10 +15,10 @@ from made_runs import made_run
 
 from pcbench.catalog import suite_folder
 from pcbench.comparison.compare import ComparedRow, compare_runs, compare_timesteps
-from pcbench.comparison.compare_output import as_frame, compare_markdown, sentence
+from pcbench.comparison.compare_output import as_frame, compare_markdown
+from pcbench.comparison.sentences import sentence, sentences
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.errors import UsageError
-from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.environment import folder_hash
@@ -62,9 +62,10 @@ def test_a_real_difference_is_found_where_it_is_and_nowhere_else(make_run: Calla
         assert (row.p_holm < 0.01) == (row.figure.name == "accuracy under mean of 2 corruptions")
         assert row.p <= row.p_holm
     row = by_name(rows)["made-c", "accuracy under mean of 2 corruptions", 2]
-    assert sentence(row).startswith("made-c: second at t = 2 is less robust than first at t = 2")
+    assert sentence(row).startswith("made-c: second at t = 2 is less accurate than first at t = 2 on corrupted images")
     clean = by_name(rows)["made-c", "clean accuracy", 0]
-    assert "second at t = 0 and first at t = 0 do not demonstrably differ; clean accuracy" in sentence(clean)
+    assert "second at t = 0 is the same as first at t = 0 on clean images: accuracy" in sentence(clean)
+    assert sentence(clean).endswith("no image of 240 differs.")
     assert clean.p == 1.0
 
 
@@ -73,10 +74,12 @@ def test_timesteps_of_a_run(make_run: Callable[..., Run]) -> None:
     assert {(row.first.name, row.second.name) for row in rows} == {("t = 0", "t = 1"), ("t = 0", "t = 2")}
     row = by_name(rows)["made-c", "accuracy under mean of 2 corruptions", 2]
     text = sentence(row)
-    assert text.startswith("made-c: t = 2 is more robust than t = 0 on 2 of 2 corruptions; accuracy under mean of 2")
-    assert f"{100 * row.first_value:.1f} → {100 * row.second_value:.1f}, difference +" in text
+    assert text.startswith("made-c: t = 2 is more accurate than t = 0 on corrupted images: mean accuracy over 2 corrup")
+    assert f"{100 * row.first_value:.1f} % → {100 * row.second_value:.1f} %, +{100 * row.difference:.1f} points" in text
+    assert text.endswith("after Holm's correction for 2 comparisons, 240 images, better on 2 of 2 corruptions.")
     attacked = by_name(rows)["made-linf", "robust accuracy under pgd linf exact", 2]
-    assert sentence(attacked).startswith("made-linf: t = 2 is more robust than t = 0; robust accuracy")
+    start = "made-linf: t = 2 is more robust than t = 0 under PGD, L∞ (not checked): robust accuracy"
+    assert sentence(attacked).startswith(start)
 
 
 def test_an_attack_s_sentence_says_at_which_budgets(make_run: Callable[..., Run]) -> None:
@@ -94,8 +97,9 @@ def test_an_attack_s_sentence_says_at_which_budgets(make_run: Callable[..., Run]
     shown = float(broken.index[-1] if (broken < 0.5).all() else (broken - 0.5).abs().idxmin())
     first, second = (100 * within.loc[timestep][shown].mean() for timestep in (0, 2))
     assert row.epsilon == shown
-    assert "under pgd linf exact, mean over ε = 25.5/255 to 51/255: " in sentence(row)
-    assert sentence(row).endswith(f"120 images; at ε = {255 * shown:g}/255 {first:.1f} → {second:.1f}")
+    assert "robust accuracy, mean over ε = 25.5/255 to 51/255, " in sentence(row)
+    end = f"120 images; within ε = {255 * shown:g}/255 alone {first:.1f} % → {second:.1f} %."
+    assert sentence(row).endswith(end)
 
 
 def test_holm_is_over_the_timesteps_of_one_question(make_run: Callable[..., Run]) -> None:
@@ -143,8 +147,8 @@ def test_attacks_at_other_budgets_are_not_compared(make_run: Callable[..., Run],
     with pytest.raises(UsageError, match=r"made-linf was attacked at ε = 25.5/255 to 51/255 and at ε = 25.5/255; run"):
         compare_runs(one, other, NAMES)
     row = by_name(compare_timesteps(other))["made-linf", "robust accuracy under pgd linf exact", 1]
-    assert "under pgd linf exact at ε = 25.5/255: " in sentence(row)
-    assert sentence(row).endswith("120 images")
+    assert "robust accuracy within ε = 25.5/255, " in sentence(row)
+    assert sentence(row).endswith("120 images.")
 
 
 @pytest.fixture
@@ -175,20 +179,28 @@ def imagenet_run(make_run: Callable[..., Run], tmp_path: Path) -> tuple[Run, Cor
             columns |= {name: np.zeros(60, dtype=int) for name in ("label", "prediction", "confidence")}
             tables.append(outcome_table(condition, columns | {"timestep": np.full(60, timestep)}))
     files = {"imagenet-c/all.parquet": pa.concat_tables(tables)}
-    return made_run(tmp_path / "imagenet", base.model_copy(update={"suites": (entry,), "data": data}), files), suite
+    spec = base.model_copy(update={"suites": (entry,), "data": data})
+    return made_run(tmp_path / "imagenet", spec, files, baselines={"imagenet-c": suite.baseline}), suite
 
 
 def test_mce_is_that_of_the_metrics(imagenet_run: tuple[Run, CorruptionSuite]) -> None:
     run, suite = imagenet_run
-    metrics = summarise(run.outcomes(), model="made", baselines={"imagenet-c": suite.baseline})
+    metrics = run.metrics
     expected = metrics[metrics.metric == "mean_corruption_error"].set_index("timestep").value
-    (row,) = [row for row in compare_timesteps(run) if row.figure.name.startswith("mCE")]
+    rows = compare_timesteps(run)
+    (row,) = [row for row in rows if row.figure.name.startswith("mCE")]
     assert row.figure.name == f"mCE ({suite.baseline.name})"
     assert (row.first_value, row.second_value) == pytest.approx((expected[0], expected[1]), rel=1e-6)
-    wins = f"on {row.wins} of 15 corruptions; mCE ({suite.baseline.name})"
-    assert f"t = 1 is more robust than t = 0 {wins}" in sentence(row)
     assert row.difference < 0
-    assert f"difference −{-100 * row.difference:.1f} [−" in sentence(row)
+    (led,) = [row for row in rows if row.figure.kind == "corruption"]
+    text = sentence(led, rows)
+    assert text.startswith("imagenet-c: t = 1 is more accurate than t = 0 on corrupted images: mean accuracy over 15")
+    beside = f"mCE ({suite.baseline.name}) {100 * row.first_value:.1f} % → {100 * row.second_value:.1f} %, "
+    assert f"60 images, better on {row.wins} of 15 corruptions; {beside}−{-100 * row.difference:.1f} points" in text
+    # The same losses, weighted otherwise, are told once.
+    assert sentence(row, rows) == text
+    assert text in sentences(rows)
+    assert len(sentences(rows)) == len(rows) - 1
 
 
 def test_tables_hold_every_comparison(make_run: Callable[..., Run]) -> None:

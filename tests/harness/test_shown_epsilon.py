@@ -47,7 +47,9 @@ def test_terminal_page_figures_examples_and_checks_show_the_same_budget(
     console = Terminal(record=True, width=300)
     print_summary(finished, console)
     assert f"{name} ε={text}" in console.export_text()
-    assert any(f"{name.upper()} within ε = {text} is" in sentence for _, sentence in headline(metrics))
+    before, after = (sentence for _, sentence in headline(finished) if f"under {name.upper()}, L∞ (" in sentence)
+    assert f"within ε = {text} is" in before
+    assert f"within ε = {text} alone" in after
     of_suite = metrics[metrics["suite"] == attack_suite.name]
     (panel,) = (panel for chart in heat_maps(of_suite) for panel in chart.panels)
     assert panel.title == f"{name.upper()}, ε = {text}"

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from pcbench.errors import DataError
+from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_scale, epsilon_text, norm_symbol
-from pcbench.reports.charts import Chart, Panel, attack_title, in_order, texts, words
+from pcbench.reports.charts import Chart, Panel, in_order, texts
 from pcbench.reports.figures import charts
 from pcbench.reports.heat_maps import heat_maps, matrix
 from pcbench.reports.matrices import Entry, entry, matrices
@@ -58,7 +59,7 @@ def _run(number: int, run: Run, label: str) -> dict[str, Any]:
     return {
         "number": number,
         "label": label,
-        "headline": headline(run.metrics),
+        "headline": headline(run),
         "warnings": [note for note in run.manifest.get("notes", []) if _WARNING.match(note)],
         "facts": _facts(run),
         "threats": threats(run.metrics),

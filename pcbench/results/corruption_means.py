@@ -1,4 +1,4 @@
-"""The mean of corruption errors that a report shows: one for figures, tables and sentences."""
+"""The mean of corruption errors that a report shows: one for figures, tables, sentences and comparisons."""
 
 from __future__ import annotations
 

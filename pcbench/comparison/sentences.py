@@ -1,0 +1,210 @@
+"""What a run's results are in words: the same sentences on the page, in the terminal and in `pcbench compare`.
+
+A sentence about a change since t = 0 is made from a comparison, with its p value, and not from an interval alone: of
+several timesteps, one interval in twenty leaves out zero by chance. Nothing is called robust without the verdict on the
+attack's gradients in the same sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pcbench.attacks.worst_case import NAME as WORST_CASE
+from pcbench.comparison.compare import ComparedRow, budgets_text, timestep_rows
+from pcbench.comparison.scored import FigureKind
+from pcbench.errors import DataError
+from pcbench.metrics.shown import own_timestep, shown_epsilon
+from pcbench.names import attack_title
+from pcbench.norms import epsilon_text, norm_symbol
+from pcbench.percent import interval, percent, points
+from pcbench.results.conditions import CORRUPTED, RETRIED
+from pcbench.results.corruption_means import shown_mean
+from pcbench.results.directory import Run
+from pcbench.results.metrics_table import split_baseline
+from pcbench.results.verdicts import SUSPICIOUS, Verdicts, verdicts_of
+
+LEVEL = 0.05
+"""A difference is called one where its p value, corrected by Holm, is at most this."""
+
+_ORDER: dict[FigureKind, int] = {"corruption": 0, "noise": 1, "attack": 2, "targeted": 3, "clean": 4}
+_WORST_CASE = attack_title(WORST_CASE)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One sentence about one timestep of a run."""
+
+    timestep: int
+    """The timestep."""
+    suite: str
+    """The suite."""
+    text: str
+    """The sentence."""
+    leads: bool
+    """Whether it is one of the few that sum the suite up: of several attacks, their worst case."""
+
+
+def run_sentences(run: Run) -> list[Said]:
+    """Return the main results of a run in words, suite by suite and timestep by timestep.
+
+    At the first timestep sentences state values; at each later one, how they differ from the first. Where outcomes are
+    damaged in a run that is read on nevertheless, values are stated everywhere.
+
+    Raises:
+        DataError: The metrics or the verdicts are damaged.
+    """
+    metrics, verdicts = run.metrics, verdicts_of(run)
+    try:
+        rows = timestep_rows(run)
+    except DataError:
+        rows = []
+    compared = {(row.suite, row.second.timestep) for row in rows}
+    said = [*_changes(rows), *(one for one in _values(metrics, verdicts) if (one.suite, one.timestep) not in compared)]
+    suites = {name: number for number, name in enumerate(dict.fromkeys(metrics["suite"]))}
+    return sorted(said, key=lambda one: (suites.get(one.suite, len(suites)), one.timestep))
+
+
+def leading(sentences: Iterable[Said]) -> list[str]:
+    """Return the few sentences that a terminal shows: those that lead, at the last timestep of each suite."""
+    chosen = [one for one in sentences if one.leads]
+    last = {suite: max(one.timestep for one in chosen if one.suite == suite) for suite in {one.suite for one in chosen}}
+    return [one.text for one in chosen if one.timestep == last[one.suite]]
+
+
+def sentences(rows: Sequence[ComparedRow]) -> list[str]:
+    """Return one sentence for each comparison; a mean of normalised errors stands beside the accuracy it is made of."""
+    return [sentence(row, rows) for row in rows if row.figure.kind != "normalised"]
+
+
+def sentence(row: ComparedRow, rows: Sequence[ComparedRow] = ()) -> str:
+    """Say in plain words what a comparison found.
+
+    Args:
+        row: The comparison.
+        rows: All comparisons, among which are those that stand beside it. The change of the plain mean accuracy leads
+            and that of the mean normalised error (mCE) stands beside it: small divisors dominate the latter, so that it
+            misses losses that the former finds. A row of the latter gives the sentence in which it stands.
+    """
+    same = [one for one in rows if (one.suite, one.first, one.second) == (row.suite, row.first, row.second)]
+    if row.figure.kind == "normalised":
+        led = [one for one in same if one.figure.kind in CORRUPTED]
+        return sentence(led[0], rows) if led else _sentence(row, [])
+    beside = [one for one in same if one.figure.kind == "normalised"] if row.figure.kind in CORRUPTED else []
+    return _sentence(row, beside)
+
+
+def _sentence(row: ComparedRow, beside: Sequence[ComparedRow]) -> str:
+    figure = row.figure
+    place = f"under {figure.images} ({row.verdict})" if row.verdict is not None else f"on {figure.images}"
+    start = f"{row.suite}: {row.second.name} {_found(row)} {row.first.name} {place}: {figure.measure}{_budgets(row)}"
+    if row.changed == 0:
+        same = f"{start} {percent(row.second_value)} %, no image of {row.images} differs"
+        return "; ".join([same, *_at_shown(row)]) + "."
+    parts = [f"{start} {_change(row)}", f"{row.images} images"]
+    if row.corruptions > 1 and figure.kind != "clean":
+        parts.append(f"better on {row.wins} of {row.corruptions} corruptions")
+    further = [f"{one.figure.name} {_change(one)}" for one in beside]
+    return "; ".join([", ".join(parts), *further, *_at_shown(row)]) + "."
+
+
+def _found(row: ComparedRow) -> str:
+    """Return what a comparison found, between the names of its sides."""
+    if row.changed == 0:
+        return "is the same as"
+    if row.p_holm > LEVEL:
+        return "is not clearly different from"
+    # An attack that failed shows nothing about the network.
+    verb = "looks" if row.verdict is not None and row.verdict.startswith(SUSPICIOUS) else "is"
+    amount = "more" if row.difference * row.figure.better > 0 else "less"
+    return f"{verb} {amount} {'robust' if row.figure.kind == 'attack' else 'accurate'} than"
+
+
+def _budgets(row: ComparedRow) -> str:
+    if not row.figure.budgets:
+        return ""
+    budgets = budgets_text(row.figure)
+    return f" within {budgets}," if len(row.figure.budgets) == 1 else f", mean over {budgets},"
+
+
+def _change(row: ComparedRow) -> str:
+    found = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high, points)}"
+    family = f" after Holm's correction for {row.comparisons} comparisons" if row.comparisons > 1 else ""
+    return f"{percent(row.first_value)} % → {percent(row.second_value)} %, {found}, p {_p(row.p_holm)}{family}"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _at_shown(row: ComparedRow) -> Iterator[str]:
+    """Yield the accuracies at the budget that summaries show."""
+    if row.epsilon is not None and row.at_epsilon is not None:
+        first, second = map(percent, row.at_epsilon)
+        yield f"within ε = {epsilon_text(row.epsilon, row.figure.norm)} alone {first} % → {second} %"
+
+
+def _changes(rows: Sequence[ComparedRow]) -> Iterator[Said]:
+    shown = sorted((row for row in rows if row.figure.kind in _ORDER), key=lambda row: _ORDER[row.figure.kind])
+    worst = {row.suite for row in shown if _is_worst_case(row)}
+    for row in shown:
+        leads = row.figure.kind != "attack" or _is_worst_case(row) or row.suite not in worst
+        yield Said(row.second.timestep, row.suite, sentence(row, rows), leads)
+
+
+def _is_worst_case(row: ComparedRow) -> bool:
+    return row.figure.kind == "attack" and row.figure.images.startswith(_WORST_CASE)
+
+
+def _values(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Said]:
+    """Yield sentences that state values and compare nothing."""
+    for suite in dict.fromkeys(str(name) for name in metrics["suite"]):
+        rows = metrics[metrics["suite"] == suite]
+        yield from _corruption_values(suite, rows)
+        yield from _attack_values(suite, rows[rows["kind"] == "attack"], verdicts)
+        clean = rows[(rows["kind"] == "clean") & (rows["metric"] == "accuracy")]
+        for _, row in clean.iterrows():
+            text = f"{suite}: accuracy on clean images is {_value(row)}, at t = {row['timestep']}, {row['n']} images."
+            yield Said(int(row["timestep"]), suite, text, leads=True)
+
+
+def _corruption_values(suite: str, rows: pd.DataFrame) -> Iterator[Said]:
+    pooled = rows[(rows["kind"] == "summary") & rows["severity"].isna()]
+    mean = shown_mean(pooled)
+    normalised = {} if mean is None else _by_timestep(pooled[pooled["metric"] == mean.metric])
+    corrupted = rows[rows["kind"].isin(CORRUPTED)]
+    names = corrupted["name"].nunique()
+    what = "noisy images" if (corrupted["kind"] == "noise").any() else "corrupted images"
+    for timestep, row in _by_timestep(pooled[pooled["metric"] == "accuracy"]).items():
+        measure = f"{'mean accuracy' if names > 1 else 'accuracy'} on {what}"
+        text = f"{suite}: {measure} is {_value(row)}, at t = {timestep}, {row['n']} images"
+        beside = normalised.get(timestep)
+        if mean is not None and beside is not None and isinstance(beside["baseline"], str):
+            baseline, note = split_baseline(beside["baseline"])
+            text += f"; {mean.title}{note} is {_value(beside)} ({baseline} has 100 %)"
+        yield Said(timestep, suite, f"{text}.", leads=True)
+
+
+def _attack_values(suite: str, rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Said]:
+    own = own_timestep(rows)
+    names = {str(name) for name in own["name"]}
+    worst = any(attack_title(name).startswith(_WORST_CASE) for name in names)
+    for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
+        epsilon = shown_epsilon(part)
+        robust = part[(part["metric"] == "robust_accuracy") & (part["epsilon"] == epsilon)]
+        leads = attack_title(name).startswith(_WORST_CASE) or not (worst or str(name).endswith(RETRIED))
+        # A targeted attack leaves none.
+        for timestep, row in _by_timestep(robust).items():
+            under = f"{attack_title(name)}, {norm_symbol(str(norm))} ({verdicts.words(suite, [timestep])})"
+            text = f"{suite}: robust accuracy under {under} within ε = {epsilon_text(float(epsilon or 0), str(norm))}"
+            yield Said(timestep, suite, f"{text} is {_value(row)}, at t = {timestep}, {row['n']} images.", leads)
+
+
+def _by_timestep(rows: pd.DataFrame) -> dict[int, pd.Series]:
+    return {int(row["timestep"]): row for _, row in rows.iterrows()}
+
+
+def _value(row: pd.Series) -> str:
+    return f"{percent(row['value'])} %, 95 % interval {interval(row['ci_low'], row['ci_high'])}"
