@@ -21,6 +21,7 @@ from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.load_options import CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.own import identity_facts, load_own, measured_model, modules_of
+from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.probing import check_answers
 from pcbench.models.timestep_model import FeedforwardModel
 from pcbench.models.weights import (
@@ -28,7 +29,6 @@ from pcbench.models.weights import (
     PREDICTORS,
     fill,
     part,
-    read_predictor_weights,
     read_weights,
     tensors_sha256,
 )
@@ -239,7 +239,7 @@ def _fill_predictors(
     if options.random_predictors is not None:
         initialise(list(network.predictors), options.random_predictors)
         return
-    fill(network.predictors, part(state, PREDICTORS), str(options.weights or entry.weights_path))
+    load_predictors(network, state, str(options.weights or entry.weights_path))
 
 
 def _described(entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOptions) -> dict[str, Described]:

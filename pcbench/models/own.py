@@ -16,15 +16,14 @@ from pcbench.models.identity import model_identity
 from pcbench.models.load_options import CheckedOptions, ablated
 from pcbench.models.model import Model
 from pcbench.models.normalisation import stated_normalisation
+from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.probing import check_answers, probe
 from pcbench.models.sizes import stated_size
 from pcbench.models.timestep_model import FeedforwardModel, RecurrentModel
 from pcbench.models.weights import (
     BACKBONE,
-    PREDICTORS,
     fill,
     part,
-    read_predictor_weights,
     read_weights,
     state_sha256,
 )
@@ -93,7 +92,7 @@ def _load_own_predictive(
         fill(network.backbone.module, part(given, BACKBONE) or given, str(options.backbone_weights))
     if options.weights is not None:
         state = read_predictor_weights(options.weights, len(network.predictors))
-        fill(network.predictors, part(state, PREDICTORS), str(options.weights))
+        described = {**described, **load_predictors(network, state, str(options.weights))}
     if options.random_predictors is not None:
         initialise(list(network.predictors), options.random_predictors)
     network = ablated(network, options.ablation)

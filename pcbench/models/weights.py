@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import hashlib
 import pickle
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 
@@ -19,13 +21,22 @@ from safetensors.torch import load_file, save  # pyright: ignore[reportUnknownVa
 from torch import Tensor, nn
 
 from pcbench.errors import UsageError, WeightsError, damage_refused
-from pcbench.files import file_sha256, is_file, is_folder, write
+from pcbench.files import file_sha256, is_file, write
 from pcbench.limits.tensors import check_checkpoint, check_safetensors
 
 StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
-_PREDIFY_NUMBER = re.compile(r"_pc(\d+)(?=[_.])")
-_WRAPPERS = ("pcoderweights", "state_dict", "model")
+_WRAPPERS = ("pcoderweights", "state_dict", "model_state_dict", "model")
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    codecs.encode,
+    np.dtype,
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    *(type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool")),
+]
+"""What may stand beside tensors in a checkpoint, such as the arguments of a script: making one runs nothing."""
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -71,7 +82,8 @@ def _read_checkpoint(path: Path) -> StateDict:
         warnings.simplefilter("ignore", UserWarning)
         check_checkpoint(path)
         try:
-            held: Any = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_HARMLESS):
+                held: Any = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
             told = "is refused, because reading it could run code; save the tensors alone"
             raise WeightsError(f"{path}: {told}") from None
@@ -81,55 +93,12 @@ def _read_checkpoint(path: Path) -> StateDict:
     if not isinstance(held, Mapping):
         raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
     state = cast("Mapping[Any, Any]", held)
-    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
-        raise WeightsError(f"{path}: holds more than tensors; save a state_dict")
-    return dict(state)
-
-
-def read_predictor_weights(path: Path, count: int) -> StateDict:
-    """Read the weights of all predictors.
-
-    Args:
-        path: A safetensors file with keys ``predictors.0.…``; or Predify's checkpoints: a folder that holds
-            one file ``…_pc{n}….pth`` for each PCoder n = 1..N, or any one of these files.
-        count: N.
-
-    Returns:
-        Tensors under ``predictors.{n}.…`` with n from 0, and, where the file holds the backbone too, ``backbone.…``.
-    """
-    if is_folder(path) or (path.suffix != ".safetensors" and _PREDIFY_NUMBER.search(path.name)):
-        return _read_predify(path, count)
-    state = read_weights(path)
-    if not any(name.startswith(PREDICTORS) for name in state):
-        raise WeightsError(f"{path}: holds no predictors (keys predictors.0.… to predictors.{count - 1}.…)")
-    return state
-
-
-def _read_predify(path: Path, count: int) -> StateDict:
-    state: StateDict = {}
-    for number in range(1, count + 1):
-        file = _predify_file(path, number)
-        for name, tensor in _read_checkpoint(file).items():
-            if name != "C_sqrt":
-                state[f"{PREDICTORS}{number - 1}.{name.removeprefix('pmodule.')}"] = tensor
-    return state
-
-
-def _predify_file(path: Path, number: int) -> Path:
-    if is_folder(path):
-        found = [file for file in sorted(path.glob("*.pth")) if _number_of(file) == number]
-        if len(found) != 1:
-            raise WeightsError(f"{path}: holds {len(found)} files named …_pc{number}….pth; one is needed")
-        return found[0]
-    file = path.with_name(_PREDIFY_NUMBER.sub(f"_pc{number}", path.name))
-    if not is_file(file):
-        raise WeightsError(f"{file}: is needed besides {path.name}; there is one checkpoint for each PCoder")
-    return file
-
-
-def _number_of(file: Path) -> int | None:
-    found = _PREDIFY_NUMBER.search(file.name)
-    return int(found.group(1)) if found else None
+    if not all(isinstance(name, str) for name in state):
+        raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
+    return tensors
 
 
 def part(state: Mapping[str, Tensor], prefix: str) -> StateDict:

@@ -15,7 +15,8 @@ from pcbench.comparison.reference import read_reference
 from pcbench.data.layout import PublishedLayout
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.published import open_published
-from pcbench.models.weights import fill, read_predictor_weights, read_weights
+from pcbench.models.predictor_files import fill_predictors, read_predictor_weights
+from pcbench.models.weights import PREDICTORS, fill, part, read_weights
 from pcbench.results.saved_suite import open_saved
 from pcbench.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 
@@ -43,7 +44,8 @@ def _weights(folder: Path) -> None:
 def _read_weights(folder: Path) -> None:
     fill(backbone(), read_weights(folder / "weights.pth"), str(folder / "weights.pth"))
     read_predictor_weights(folder / "weights.safetensors", 1)
-    read_predictor_weights(folder / "x_pc1_.pth", 1)
+    given = part(read_predictor_weights(folder / "x_pc1_.pth", 1), PREDICTORS)
+    fill_predictors(torch.nn.ModuleList([backbone()]), given, "weights")
 
 
 IDENTITY = {"model": "small", "seed": 0}
