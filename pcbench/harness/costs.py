@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pcbench.attacks.adapters.registry import is_descent
+from pcbench.attacks.checks import cheap
+from pcbench.attacks.checks.cheap import CHEAP, TRIALS, WIDEST_STEPS
 from pcbench.attacks.checks.evidence import judged_attack, shown_attacks
-from pcbench.attacks.checks.gradients import DIRECTIONS, STEPS
-from pcbench.attacks.checks.rivals import RANDOM_TRIALS, square, with_more_steps
+from pcbench.attacks.checks.gradients import DIRECTIONS, FEW_DIRECTIONS, STEPS
+from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SMOOTHED_DRAWS, SMOOTHED_STEPS, square, with_more_steps
 from pcbench.attacks.definitions import AttackDefinition
 
 PASSES_PER_GRADIENT = 3
@@ -23,6 +25,10 @@ BRACKETED_SHARE = 0.27
 """What is usually left of a sweep that brackets an image's smallest budget."""
 ASCENDING_SHARE = 0.42
 """What is usually left of a sweep that tries budgets from the smallest up, until one breaks the image."""
+CHEAP_RIVALS_SHARE = 0.4
+"""What the rivals of the cheap checks usually attack: what the judged attack left."""
+CHEAP_WIDEST_SHARE = 0.15
+"""What is usually left of the steps at the widest ε: one or two break a sound network."""
 SHARES_FROM = "pdigits under digits-linf, the run of `pcbench run` without options"
 """Where the usual shares were measured, by benchmarks/time_left.py."""
 _DEEPFOOL_CANDIDATES = 10
@@ -129,16 +135,33 @@ def evidence_passes(kind: str, definitions: Sequence[AttackDefinition], timestep
         times: How many timesteps the run has.
     """
     judged, sweep = judged_attack(definitions), SweepCost()
+    if kind == CHEAP:
+        return _cheap_passes().times(timestep + 1)
     if kind == "gradients":
-        seen = 2 * DIRECTIONS * len(STEPS)
+        seen = 2 * DIRECTIONS * (len(STEPS) + 1)
         return Passes(forward=2 + seen, gradients=2).times(timestep + 1)
     if kind == "random_search":
-        # At budget 0 too, where every trial is the image itself.
-        return Passes(forward=2 * RANDOM_TRIALS + 3).times(timestep + 1)
+        return Passes(forward=RANDOM_TRIALS + 3).times(timestep + 1)
+    if kind == "smoothed":
+        gradients = SMOOTHED_STEPS * SMOOTHED_DRAWS
+        return Passes(forward=SMOOTHED_STEPS + 3, gradients=gradients).times(timestep + 1)
     rivals = {"square": square, "more_steps": with_more_steps}
     definition = rivals[kind](judged) if kind in rivals else shown_attacks(definitions).get(kind, judged)
     found = sweep.passes(definition, timestep + 1, 1)
     return found + forward_passes(times) if kind == "transfer" else found
+
+
+def _cheap_passes() -> Passes:
+    """Return what the cheap form costs an image that it looks at, at one timestep."""
+    gradients = Passes(forward=1 + 2 * FEW_DIRECTIONS * 2, gradients=2)
+    rivals = Passes(forward=TRIALS + cheap.STEPS + 2, gradients=cheap.STEPS * cheap.DRAWS, usual=CHEAP_RIVALS_SHARE)
+    widest = Passes(forward=1, gradients=WIDEST_STEPS, usual=CHEAP_WIDEST_SHARE)
+    return gradients + rivals + widest
+
+
+def transferred_passes(definition: AttackDefinition, times: int, budgets: int) -> Passes:
+    """Return what it costs an image to score what a sweep made of it, at every budget, at all timesteps."""
+    return Passes(forward=budgets * times, usual=SweepCost().passes(definition, 1, budgets).usual)
 
 
 def _descent(definition: AttackDefinition, budgets: int) -> Passes:

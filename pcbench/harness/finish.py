@@ -30,12 +30,13 @@ from pcbench.harness.skipping import count_skipped
 from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
+from pcbench.harness.work.transferred import TRANSFERRED, judged_at
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.directory import LOCATIONS, Run, incomplete_suites
 from pcbench.results.divisor import DIVISORS, divisors_json
 from pcbench.results.environment import METRICS_CODE, code_hash, machine
-from pcbench.results.parts import Part, PartError
+from pcbench.results.parts import Part, PartError, from_parquet
 from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
 from pcbench.results.schema import joined, write_table
 from pcbench.results.workspace import Workspace, begin
@@ -255,6 +256,7 @@ _FOLDERS = {"scores": "outcomes", "attacks": "outcomes", "saved": "outcomes", "r
 def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
     """Write the tables of all conditions, each joined from its blocks; yield the attacks."""
     evidence: dict[str, list[pa.Table]] = {}
+    transferred: dict[str, list[pa.Table]] = {}
     for condition, held in parts.grouped(*_FOLDERS):
         what = _FOLDERS[held[0][0].work]
         table = joined([part.table for _, part in held], what)
@@ -267,6 +269,9 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
                 number = f"-{unit.block.number:05d}" if unit.block.of > 1 else ""
                 name = f"{condition.path}{number}.safetensors"
                 files.write(folder / ADVERSARIALS_FOLDER / name, part.files[ADVERSARIALS])
+            if TRANSFERRED in part.files:
+                found = from_parquet(part.files[TRANSFERRED], unit.path)
+                transferred.setdefault(condition.suite, []).append(found)
         if condition.kind == "attack":
             yield condition
         if second is not None:
@@ -276,7 +281,9 @@ def _write_conditions(parts: _Parts, folder: Path) -> Iterator[Condition]:
     for unit, part in parts.of("evidence"):
         evidence.setdefault(unit.condition.suite, []).append(part.table)
     for suite, tables in evidence.items():
-        write_evidence(folder, suite, joined(tables, "evidence"))
+        rows = joined(tables, "evidence")
+        rows = joined([rows, judged_at(rows, transferred.get(suite, []))], "evidence")
+        write_evidence(folder, suite, rows)
 
 
 def missing_entry(unit: Unit, failure: Failure) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic_core import to_json
 
 from pcbench import files
+from pcbench.attacks.checks.cheap import SWEEP
 from pcbench.attacks.checks.verdict import checks_table, judge
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.attacks.worst_case import NAME as WORST_CASE
@@ -156,17 +157,18 @@ def _suite_checks(folder: Path, name: str, suite: SuiteDefinition) -> Iterator[d
         return
     rows: pd.DataFrame = read_table(path, "evidence").to_pandas()
     rows["epsilon"] = rows["epsilon"].astype(float)
-    transfer = rows[rows["check"] == "transfer"]
-    timesteps = sorted(int(t) for t in transfer[transfer["metric"] == "success"]["attacked_timestep"].unique())
+    attacked = rows[rows["check"].isin(["transfer", SWEEP])]
+    timesteps = sorted(int(t) for t in attacked[attacked["metric"] == "success"]["attacked_timestep"].unique())
     if not timesteps:
         return
     # Timesteps at which no image is right are left out: no image can be attacked there.
     known = rows[rows["attacked_timestep"].isin(timesteps) & rows["timestep"].isin(timesteps)]
-    epsilon = float(transfer["epsilon"].iloc[0])
-    widest = float(rows[rows["check"] == "widest"]["epsilon"].iloc[0])
+    epsilon = float(attacked["epsilon"].iloc[0])
+    # No image has evidence of this kind where the model gives no gradient.
+    widest = float(rows[rows["check"] == "widest"]["epsilon"].max())
     verdicts = judge(known, suite.attacks, epsilon=epsilon, timesteps=timesteps, widest=widest)
     for entry in checks_table(verdicts):
-        yield {"suite": name, "images": int(transfer["image_id"].nunique()), **entry}
+        yield {"suite": name, "images": int(attacked["image_id"].nunique()), **entry}
 
 
 def write_evidence(folder: Path, suite: str, table: pa.Table) -> None:

@@ -49,7 +49,7 @@ from pcbench.network.own_modules import check_network
 from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.options import declared
 from pcbench.results.environment import folder_hash
-from pcbench.results.run_spec import SPEC_VERSION, DataSpec, RunSpec, Settings, SuiteSpec
+from pcbench.results.run_spec import SPEC_VERSION, Checks, DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.saved_suite import open_saved
 
 _OF_IMAGES = ("suites", "data", "images", "leave_out", "corrupted", "baseline", "epsilons", "skip_damaged", "resize")
@@ -281,7 +281,7 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
     digests = Digests.read(source, suites)
     checks = _checks(request, suites, source)
     settings = _settings(draft, source, checks=checks)
-    used = used_code(request, facts, suites, checks=checks)
+    used = used_code(request, facts, suites, checks=checks is True)
     data = _data(request, chosen, digests, known_data_set(digests.source, facts.classes))
     held = zip(suites, draft.former, strict=True)
     spec = RunSpec(
@@ -305,7 +305,7 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
     return Plan(spec, draft.locations, draft.objects, units, images, notes, facts, asked, record(request), used, lists)
 
 
-def _settings(draft: _Draft, source: ImageSource, *, checks: bool) -> Settings:
+def _settings(draft: _Draft, source: ImageSource, *, checks: Checks) -> Settings:
     request = draft.request
     batch_size = request["batch_size"] or (128 if max(source.size()) <= 64 else 32)
     block_size = request["block_size"] or default_block_size(batch_size)
@@ -382,11 +382,13 @@ def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None, d
     )
 
 
-def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> bool:
-    """Return whether the gradients are checked: as asked for, else where a result on all images could be published."""
+def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> Checks:
+    """Return how gradients are checked: as asked for, else in full where a result on all images could be published."""
     able = [suite for suite in suites if can_be_checked(suite)]
     if request["checks"] and not able:
         raise UsageError("checks=True needs a suite with an untargeted iterative white-box attack, such as linf")
     if request["checks"] is not None:
         return request["checks"]
-    return any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source, None) for suite in able)
+    if any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source, None) for suite in able):
+        return True
+    return "cheap" if able else False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES
 from pcbench.attacks.checks.evidence import evidence_kinds
 from pcbench.attacks.checks.verdict import judged_attack
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite
@@ -68,10 +69,9 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
             yield from _corruptions(planner, suite, suite.definition)
         else:
             yield from _saved(planner, suite, suite.definition)
-    if spec.settings.checks:
-        for suite in suites:
-            if isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
-                yield from _evidence(planner, suite, suite.definition)
+    for suite in suites if spec.settings.checks else ():
+        if isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
+            yield from _evidence(planner, suite, suite.definition)
     yield from _pictures(planner, suites)
 
 
@@ -144,10 +144,25 @@ def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -
             condition = attack_condition(definition, attack, planner.settings.gradient, timestep)
             cost = planner.sweeps.passes(attack, planner.times if timestep is None else timestep + 1, budgets)
             blocks = planner.blocks(suite, condition, "attacks")
+            few = timestep is not None and _is_transferred(planner, definition, attack)
             for block, first in zip(blocks, clean, strict=True):
+                here = cost
+                if few and block.start < CHECKED_IMAGES:
+                    scored = costs.transferred_passes(attack, planner.times, budgets)
+                    here += scored.times(min(1.0, CHEAP_IMAGES / len(block)))
                 # The clean part of the same block says which images a rule keeps.
                 after = (first.path,) if suite.rule is not None else ()
-                yield Unit("attacks", condition, block, cost, after)
+                yield Unit("attacks", condition, block, here, after)
+
+
+def _is_transferred(planner: _Planner, suite: AttackSuite, attack: AttackDefinition) -> bool:
+    """Return whether the images of an attack's sweep are scored at all timesteps, for the cheap checks."""
+    if planner.settings.checks != CHEAP or planner.times == 1:
+        return False
+    try:
+        return judged_attack(suite.attacks).name == attack.name
+    except UsageError:
+        return False
 
 
 def _saved(planner: _Planner, suite: MeasuredSuite, definition: SavedSuite) -> Iterator[Unit]:
@@ -165,10 +180,13 @@ def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) 
     sweeps = _judged_sweeps(planner, suite, definition)
     for timestep in range(planner.times):
         condition = attack_condition(definition, judged, gradient, timestep)
-        for kind in evidence_kinds(definition.attacks, timestep):
+        cheap = planner.settings.checks == CHEAP
+        for kind in [CHEAP] if cheap else evidence_kinds(definition.attacks, timestep):
             cost = costs.evidence_passes(kind, definition.attacks, timestep, planner.times)
             for block in planner.blocks(suite, condition, "evidence"):
-                yield Unit("evidence", condition, block, cost, sweeps, kind)
+                # The cheap form looks at the first images that are attacked, wherever in the first blocks they are.
+                here = cost.times(min(1.0, CHEAP_IMAGES / len(block))) if cheap else cost
+                yield Unit("evidence", condition, block, here, sweeps, kind)
 
 
 def _pictures(planner: _Planner, suites: Sequence[MeasuredSuite]) -> Iterator[Unit]:

@@ -56,7 +56,7 @@ def write_part(path: Path, part: Part, *, key: str, unit: str) -> None:
     Raises:
         WriteError: It cannot be written.
     """
-    table = _parquet(part.table)
+    table = to_parquet(part.table)
     header = {
         "key": key,
         "unit": unit,
@@ -87,10 +87,7 @@ def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = Non
         raise PartError(f"{path}: is the part of another unit ({header.get('unit')}, not {unit})")
     with damage_refused(path, "cannot be read", _REMEDY, pa.ArrowException, kind=PartError):
         end = int(header["table"])
-        check_table(body[:end], path, kept=True)
-        # A part is small: threads would take longer to begin than it takes to read.
-        table = pq.ParquetFile(pa.BufferReader(body[:end])).read(use_threads=False)
-        check_texts(table, path, end)
+        table = from_parquet(body[:end], path)
         held: dict[str, bytes] = {}
         for name, size in header["files"].items():
             held[name] = body[end : end + size]
@@ -129,7 +126,25 @@ def _checked(path: Path) -> tuple[dict[str, Any], bytes]:
     return cast("dict[str, Any]", found), rest
 
 
-def _parquet(table: pa.Table) -> bytes:
+def from_parquet(content: bytes, place: Path | str) -> pa.Table:
+    """Return a table from the bytes that `to_parquet` made, or that a part holds.
+
+    Args:
+        content: The bytes.
+        place: What they are called in messages.
+
+    Raises:
+        DataError: It would take more memory than is allowed.
+    """
+    check_table(content, place, kept=True)
+    # A part is small: threads would take longer to begin than it takes to read.
+    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    check_texts(table, place, len(content))
+    return table
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a table as the bytes of a Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

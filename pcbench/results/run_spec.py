@@ -21,6 +21,10 @@ SPEC_VERSION = 2
 _FORMER_SUITES = Path(__file__).with_name("former_suites.json")
 
 
+Checks = bool | Literal["cheap"]
+"""The form of the checks: True is the full one, False none."""
+
+
 class SuiteSpec(Definition):
     """A suite as it was run."""
 
@@ -90,7 +94,7 @@ class Settings(Definition):
     device: str
     """The kind alone: ``"cpu"`` or ``"cuda"``."""
     threads: int
-    checks: bool
+    checks: Checks
     save_adversarials: bool = False
     """No number depends on it, but a finished run without these images must not be taken for one that has them."""
     recompute: bool = False

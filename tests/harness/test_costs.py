@@ -85,7 +85,7 @@ def done(plan: Plan, counted: dict[str, int]) -> list[tuple[Unit, Passes]]:
 
 
 def test_a_tiny_plan_costs_what_is_counted_by_hand(network: PredictiveNetwork, attack_suite: Path) -> None:
-    units = planned(network, attack_suite).units
+    units = planned(network, attack_suite, checks=False).units
     # T = 2, so three timesteps; three budgets besides 0; FGSM takes 1 step, PGD 4 from a random start.
     fgsm, pgd = (
         [unit.passes for unit in units if unit.work == "attacks" and unit.condition.name == name]
@@ -104,20 +104,26 @@ def test_a_tiny_plan_costs_what_is_counted_by_hand(network: PredictiveNetwork, a
 def test_without_skipping_a_run_makes_as_many_passes_as_planned(
     network: PredictiveNetwork, attack_suite: Path, counted: dict[str, int]
 ) -> None:
-    found = done(planned(network, attack_suite, plain_sweep=True), counted)
+    found = done(planned(network, attack_suite, plain_sweep=True, checks=False), counted)
     assert {unit.work for unit, _ in found} == {"growth", "scores", "attacks"}
     for unit, passes in found:
         assert (unit.title, passes) == (unit.title, unit.passes)
 
 
+@pytest.mark.parametrize("checks", [True, None])
 def test_no_unit_makes_more_passes_than_planned(
-    network: PredictiveNetwork, attack_suite: Path, counted: dict[str, int]
+    checks: bool | None, network: PredictiveNetwork, attack_suite: Path, counted: dict[str, int]
 ) -> None:
-    found = done(planned(network, attack_suite, checks=True, timesteps=1, images=4), counted)
+    found = done(planned(network, attack_suite, checks=checks, timesteps=1, images=4), counted)
     assert {unit.work for unit, _ in found} == {"growth", "scores", "attacks", "evidence"}
     for unit, passes in found:
         assert passes.forward <= unit.passes.forward, unit.title
         assert passes.gradients <= unit.passes.gradients, unit.title
+    if checks:
+        kinds = {unit.detail for unit, _ in found if unit.work == "evidence"}
+        assert kinds >= {"smoothed", "square"}
+    else:
+        assert {unit.detail for unit, _ in found if unit.work == "evidence"} == {"cheap"}
     assert any(passes.gradients < unit.passes.gradients for unit, passes in found)
 
 

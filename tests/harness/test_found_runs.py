@@ -28,7 +28,7 @@ from pcbench.results.directory import Run, open_run, partial_folder
 from pcbench.results.workspace import settle
 from pcbench.terminal import Terminal
 
-OPTIONS: dict[str, Any] = {"data": "digits", "images": 8, "timesteps": 1, "progress": False}
+OPTIONS: dict[str, Any] = {"data": "digits", "images": 8, "timesteps": 1, "checks": False, "progress": False}
 OPTIONS |= {"batch_size": 4, "block_size": 4, "threads": 1}
 
 

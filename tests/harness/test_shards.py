@@ -44,6 +44,7 @@ OPTIONS: dict[str, Any] = {
     "workers": 1,
     "epsilons": "8/255",
     "save_adversarials": True,
+    "checks": False,
     "progress": False,
 }
 OF = 4
@@ -117,12 +118,20 @@ def test_merged_shards_are_the_run_of_one_process_to_the_byte(whole: Run, shards
     assert pcbench.merge(shards, tmp_path / "run").found
 
 
-def test_evidence_and_pictures_are_merged_too(options: dict[str, Any], tmp_path: Path) -> None:
-    checked = {**options, "checks": True, "images": 8, "suites": options["suites"][1:], "timesteps": 0}
+@pytest.mark.parametrize(("checks", "images", "timesteps"), [(True, 8, 0), (None, 16, 1)], ids=["full", "cheap"])
+def test_evidence_and_pictures_are_merged_too(
+    checks: bool | None, images: int, timesteps: int, options: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = {"checks": checks, "images": images, "timesteps": timesteps, "suites": options["suites"][1:]}
+    checked = {**options, **changed}
     one = run(**checked, out=tmp_path / "one")
     merged = pcbench.merge(all_shards(checked, tmp_path / "shards", 2), tmp_path / "run")
     assert merged.manifest["files"] == one.manifest["files"]
     assert {"checks.json", "examples/index.json"} <= set(merged.manifest["files"])
+    entries = json.loads((merged.folder / "checks.json").read_text(encoding="utf-8"))
+    assert {entry["form"] for entry in entries} == {"full" if checks else "cheap"}
+    signs = [comparison["sign"] for entry in entries for comparison in entry["comparisons"]]
+    assert any("transfer" in sign for sign in signs) == (timesteps > 0)
 
 
 def test_more_shards_than_units_are_no_harm(options: dict[str, Any], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from pcbench.metrics.paired import holm, mcnemar
+
+#: The chance that a sound timestep is called suspicious by its comparisons, if its attacks were equally strong.
+LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray
         judged_only=judged_only,
         p_value=mcnemar(judged, rival, alternative="greater"),
     )
+
+
+def fewest_telling() -> int:
+    """Return how many images the rival alone must break for a comparison to be significant: 2^-n is below the level."""
+    return math.ceil(-math.log2(LEVEL))
 
 
 def too_few_broken(sign: str, epsilon: float, broken: NDArray[np.bool_], allowed: float) -> Comparison:

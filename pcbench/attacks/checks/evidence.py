@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Adapter
 from pcbench.attacks.adapters.registry import is_descent, select
-from pcbench.attacks.checks.gradients import gradient_numbers
-from pcbench.attacks.checks.rivals import RandomCorners, attack_timestep, square, with_more_steps
+from pcbench.attacks.checks.gradients import Quotients, gradient_numbers
+from pcbench.attacks.checks.rivals import RandomCorners, SmoothedDescent, attack_timestep, square, with_more_steps
 from pcbench.attacks.checks.rows import JUDGED_GRADIENT, EvidenceRow, Measured, as_rows
 from pcbench.attacks.classify import classify, single
 from pcbench.attacks.definitions import AttackDefinition
@@ -25,7 +25,7 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.network.gradient import Gradient
 
 #: The kinds of evidence of every suite; those of its one-step attacks are named after them, such as "shown_fgsm".
-KINDS = ("gradients", "transfer", "random_search", "square", "more_steps", "widest", "stop_error")
+KINDS = ("gradients", "transfer", "random_search", "square", "smoothed", "more_steps", "widest", "stop_error")
 
 
 class Checked(Protocol):
@@ -104,7 +104,7 @@ def gather(
         raise UnknownNameError(f"kind of evidence at t = {timestep}", kind, kinds)
     judged = judged_attack(definitions)
     if kind == "gradients":
-        measured = _gradients(model.at(timestep), eval_batch)
+        measured = _gradients(model.at(timestep), eval_batch, epsilon, judged)
     elif kind == "transfer":
         measured = _transfer(model, eval_batch, judged, timestep, epsilon, timesteps)
     else:
@@ -117,11 +117,14 @@ def _is_able(definition: AttackDefinition) -> bool:
     return is_descent(definition) and not definition.targeted and definition.over_timesteps is None
 
 
-def _gradients(classifier: nn.Module, eval_batch: EvalBatch) -> Iterator[Measured]:
+def _gradients(
+    classifier: nn.Module, eval_batch: EvalBatch, epsilon: float, judged: AttackDefinition
+) -> Iterator[Measured]:
     scores = classify(single(classifier), eval_batch.images, eval_batch.labels, len(eval_batch.images))
     attacked = eval_batch.some(scores.columns["correct"][0].cpu().numpy())
     if attacked.ids:
-        for metric, values in gradient_numbers(classifier, attacked).items():
+        quotients = Quotients.up_to(epsilon, judged.ball, attacked.images)
+        for metric, values in gradient_numbers(classifier, attacked, quotients).items():
             yield Measured(attacked.ids, metric, values)
 
 
@@ -172,6 +175,8 @@ def _rival(
 ) -> _Rival:
     if kind == "random_search":
         return _Rival(judged, RandomCorners(judged), epsilon)
+    if kind == "smoothed":
+        return _Rival(judged, SmoothedDescent(judged), epsilon)
     if kind == "widest":
         return _Rival(judged, select(judged), judged.ball.widest(shape))
     if kind == "stop_error":

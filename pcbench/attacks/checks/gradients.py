@@ -1,4 +1,4 @@
-"""Whether a classifier's gradients exist, are finite and not zero, and predict what small steps do."""
+"""Whether a classifier's gradients exist, are finite and not zero, and predict what small and large steps do."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.starts import start_generator
 from pcbench.errors import UsageError
 from pcbench.network.timestep_model import unchecked
+from pcbench.norms import Norm
 
 DIRECTIONS = 8
+FEW_DIRECTIONS = 2
+"""How many the cheap form of the checks takes."""
 # Half-widths of the difference quotients, in pixel units along ±1 patterns: small enough for curvature, large enough
 # for float32; the better one counts.
 STEPS = {"narrow": 2e-4, "wide": 1e-3}
+BUDGET = "budget"
+"""The name of the difference quotients whose half-width is the budget: gradients that are right at a point may say
+nothing about a step of this size."""
 METRICS = (
     "exists",
     "finite",
@@ -27,6 +33,8 @@ METRICS = (
     "predicted_squares",
     *(f"{sums}_{name}" for name in STEPS for sums in ("seen_squares", "products")),
 )
+BUDGET_METRICS = (f"seen_squares_{BUDGET}", f"products_{BUDGET}")
+"""What is known besides, where a budget was given; evidence of former versions lacks it."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +52,42 @@ class GradientEvidence:
     agreement: float | None
     """Correlation, over images and random directions, between the change of the margin that the gradient predicts and
     the change that is seen; 1 is perfect, None where there is no gradient."""
+    budget_agreement: float | None = None
+    """The same for changes of the budget's size; None where there is no gradient, or where it was not looked at."""
 
 
-def gradient_numbers(classifier: nn.Module, eval_batch: EvalBatch) -> dict[str, NDArray[np.float64]]:
+@dataclass(frozen=True)
+class Quotients:
+    """Which difference quotients are taken, along random ±1 patterns."""
+
+    steps: Mapping[str, float]
+    """Their half-widths, by name."""
+    directions: int = DIRECTIONS
+    """How many patterns each image gets."""
+
+    @classmethod
+    def local(cls) -> Quotients:
+        """Return those that look at a point alone."""
+        return cls(STEPS)
+
+    @classmethod
+    def up_to(cls, epsilon: float, norm: Norm, images: Tensor, *, few: bool = False) -> Quotients:
+        """Return those that look at the scale of a budget too.
+
+        Args:
+            epsilon: The budget.
+            norm: Its norm.
+            images: (batch, channels, height, width); gives the shape.
+            few: Take as few as the cheap form of the checks can do with.
+        """
+        pattern = float(norm.length(torch.ones_like(images[:1]))[0])
+        local = {"wide": STEPS["wide"]} if few else STEPS
+        return cls({**local, BUDGET: epsilon / pattern}, FEW_DIRECTIONS if few else DIRECTIONS)
+
+
+def gradient_numbers(
+    classifier: nn.Module, eval_batch: EvalBatch, quotients: Quotients | None = None
+) -> dict[str, NDArray[np.float64]]:
     """Look at the gradients at a batch of images.
 
     Agreement is measured on the margin, the label's logit minus the largest other one: a saturated cross-entropy
@@ -55,27 +96,30 @@ def gradient_numbers(classifier: nn.Module, eval_batch: EvalBatch) -> dict[str, 
     Args:
         classifier: Images in [0, 1] -> logits.
         eval_batch: The images; their ids and seed determine the random directions.
+        quotients: What the gradient is compared with; by default `Quotients.local`.
 
     Returns:
-        `METRICS`, (N,) each: `exists`, `finite` and `zero`, 1 or 0; and the sums over directions that a correlation is
-        made of, 0 where there is no gradient: `predicted_squares` of slopes by gradient, `seen_squares_narrow` and
-        `seen_squares_wide` of difference quotients, `products_narrow` and `products_wide` of both.
+        (N,) each: `exists`, `finite` and `zero`, 1 or 0; and the sums over directions that a correlation is made of, 0
+        where there is no gradient: `predicted_squares` of slopes by gradient, and for each width `seen_squares_WIDTH`
+        of difference quotients and `products_WIDTH` of both.
     """
     # Difference quotients look a little way outside [0, 1].
+    quotients = quotients or Quotients.local()
     classifier, ones = unchecked(classifier), np.ones(len(eval_batch.images))
     try:
         gradient = loss_gradient(classifier, eval_batch.images, eval_batch.labels, cross_entropy).flatten(1).cpu()
     except UsageError:
-        return {**dict.fromkeys(METRICS, 0 * ones), "zero": ones}
-    predicted, seen = _slopes(classifier, eval_batch)
+        sums = (f"{sums}_{name}" for name in quotients.steps for sums in ("seen_squares", "products"))
+        return {**dict.fromkeys(("exists", "finite", "predicted_squares", *sums), 0 * ones), "zero": ones}
+    predicted, seen = _slopes(classifier, eval_batch, quotients)
     numbers = {
         "finite": torch.isfinite(gradient).all(dim=1).double(),
         "zero": (gradient == 0).all(dim=1).double(),
         "predicted_squares": predicted.square().sum(dim=0),
     }
-    for name, quotients in seen.items():
-        numbers[f"seen_squares_{name}"] = quotients.square().sum(dim=0)
-        numbers[f"products_{name}"] = (predicted * quotients).sum(dim=0)
+    for name, slopes in seen.items():
+        numbers[f"seen_squares_{name}"] = slopes.square().sum(dim=0)
+        numbers[f"products_{name}"] = (predicted * slopes).sum(dim=0)
     return {"exists": ones, **{name: values.numpy() for name, values in numbers.items()}}
 
 
@@ -89,11 +133,12 @@ def pooled_gradients(numbers: Mapping[str, NDArray[np.float64]]) -> GradientEvid
         exist=True,
         finite_share=float(numbers["finite"].mean()),
         zero_share=float(numbers["zero"].mean()),
-        agreement=max(_correlation(numbers, name) for name in STEPS),
+        agreement=max(_correlation(numbers, name) for name in STEPS if f"products_{name}" in numbers),
+        budget_agreement=_correlation(numbers, BUDGET) if set(BUDGET_METRICS) <= set(numbers) else None,
     )
 
 
-def _slopes(classifier: nn.Module, eval_batch: EvalBatch) -> tuple[Tensor, dict[str, Tensor]]:
+def _slopes(classifier: nn.Module, eval_batch: EvalBatch, quotients: Quotients) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the slopes of the margin by gradient, and by difference quotients of each width.
 
     Returns:
@@ -110,18 +155,18 @@ def _slopes(classifier: nn.Module, eval_batch: EvalBatch) -> tuple[Tensor, dict[
     gradient = loss_gradient(classifier, images, labels, margin)
     generators = [start_generator(eval_batch.seed, image_id, "directions", 0) for image_id in eval_batch.ids]
     predicted: list[Tensor] = []
-    seen: dict[str, list[Tensor]] = {name: [] for name in STEPS}
-    for _ in range(DIRECTIONS):
+    seen: dict[str, list[Tensor]] = {name: [] for name in quotients.steps}
+    for _ in range(quotients.directions):
         signs = [torch.randint(0, 2, images.shape[1:], generator=generator) * 2.0 - 1 for generator in generators]
         direction = torch.stack(signs).to(images)
         predicted.append((gradient * direction).flatten(1).sum(dim=1))
         with torch.no_grad():
-            for name, step in STEPS.items():
+            for name, step in quotients.steps.items():
                 ahead = margin(classifier(images + step * direction), labels)
                 behind = margin(classifier(images - step * direction), labels)
                 seen[name].append((ahead - behind) / (2 * step))
     return torch.stack(predicted).cpu().double(), {
-        name: torch.stack(quotients).cpu().double() for name, quotients in seen.items()
+        name: torch.stack(slopes).cpu().double() for name, slopes in seen.items()
     }
 
 

@@ -86,6 +86,10 @@ class Numbers:
                 raise DataError(f"the evidence {check!r} at t = {attacked} holds {metric!r} of image {image_id} twice")
             known[image_id] = value
 
+    def has(self, check: str) -> bool:
+        """Return whether there is any number of a kind of evidence."""
+        return any(key[0] == check for key in self._values)
+
     def of(self, check: str, attacked: int, metric: str, scored: int | None = None) -> Mapping[str, float]:
         """Return one number of every image that has it, by id."""
         return self._values.get((check, attacked, attacked if scored is None else scored, metric), {})

@@ -23,6 +23,7 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.costs import budgets
 from pcbench.harness.scoring import to_unit_range
+from pcbench.harness.work.transferred import Transferred
 from pcbench.results.adversarials import to_bytes
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.schema import OUTCOMES, joined, outcome_table
@@ -36,18 +37,22 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     kept = _kept(inputs)
     sweeps: list[tuple[Sweep, ...]] = []
     retried: list[tuple[Sweep, ...]] = []
+    transferred = Transferred(unit, context)
     for batch in context.batches(unit):
         chosen = batch if kept is None else _some(batch, kept)
         if chosen.ids:
-            found, again = _attack(unit, context, chosen)
-            sweeps.append(found)
+            keep_images = transferred.wanted or context.settings.save_adversarials
+            found, again = _attack(unit, context, chosen, keep_images=keep_images)
+            if transferred.wanted:
+                transferred.add(found[0])
+            sweeps.append(found if context.settings.save_adversarials else _without_images(found))
             retried += [again] if again else []
         context.meter.step(0, len(batch.ids))
     if not sweeps:
         return Made(OUTCOMES.empty_table())
     times = range(context.settings.timesteps + 1)
     scored = times if condition.attacked_timestep is None else [condition.attacked_timestep]
-    files: dict[str, bytes] = {}
+    files = transferred.files()
     if context.settings.save_adversarials:
         adversarials = join_sweeps(
             [each[0] for each in sweeps],
@@ -77,7 +82,13 @@ def _some(batch: Batch, kept: set[str]) -> Batch:
     return Batch(tuple(batch.ids[index] for index in indices), batch.images[here], batch.labels[here])
 
 
-def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[tuple[Sweep, ...], tuple[Sweep, ...]]:
+def _without_images(sweeps: tuple[Sweep, ...]) -> tuple[Sweep, ...]:
+    return tuple(dataclasses.replace(one, images=None) for one in sweeps)
+
+
+def _attack(
+    unit: Unit, context: Context, batch: Batch, *, keep_images: bool
+) -> tuple[tuple[Sweep, ...], tuple[Sweep, ...]]:
     """Attack one batch, and again where there was no gradient; one sweep each for each timestep that is scored."""
     suite, condition, settings = context.suite(unit.condition.suite), unit.condition, context.settings
     if not isinstance(suite.definition, AttackSuite):
@@ -89,7 +100,7 @@ def _attack(unit: Unit, context: Context, batch: Batch) -> tuple[tuple[Sweep, ..
         plain=settings.plain_sweep,
         bracketing=settings.bracketing,
         batch_size=settings.batch_size,
-        keep_images=settings.save_adversarials,
+        keep_images=keep_images,
         on_progress=_Told(
             unit, context, images=len(batch.ids), budgets=budgets(settings.epsilons or definition.epsilons)
         ),

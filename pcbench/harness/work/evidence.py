@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from typing import Any, cast
 
+import numpy as np
+import torch
+
+from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES, gradient_rows, rival_rows
 from pcbench.attacks.checks.evidence import gather, judged_attack
-from pcbench.attacks.checks.rows import EvidenceRow
-from pcbench.attacks.definitions import AttackSuite
+from pcbench.attacks.checks.rows import JUDGED_GRADIENT, EvidenceRow
+from pcbench.attacks.definitions import AttackDefinition, AttackSuite
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
@@ -14,33 +22,105 @@ from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
 from pcbench.metrics.shown import epsilon_of_sweeps
 from pcbench.models.draws import drawing
+from pcbench.models.model import Model
+from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
 from pcbench.results.schema import EVIDENCE, made_table
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """Gather the evidence, at the most informative budget of the suite's own sweep of the judged attack."""
-    suite, settings, timestep = context.suite(unit.condition.suite), context.settings, unit.condition.attacked_timestep
-    if not isinstance(suite.definition, AttackSuite) or timestep is None:
+    suite = context.suite(unit.condition.suite)
+    if not isinstance(suite.definition, AttackSuite):
         raise RunError(f"{suite.name} has no attack whose gradients could be judged")
-    model = context.model_of(suite.name)
-    definitions, shown = suite.definition.attacks, epsilon_of_sweeps(inputs.values())
+    shown = epsilon_of_sweeps(inputs.values())
     if shown is None and any(table.num_rows for table in inputs.values()):
+        if unit.detail == CHEAP:
+            return Made(EVIDENCE.empty_table())
         raise UsageError(f"{suite.name} needs a budget above 0, at which its gradients can be judged")
-    rows: list[EvidenceRow] = []
-    epsilon = used = shown or 0.0
-    for batch in context.batches(unit):
-        images = to_unit_range(batch.images, model.device)
-        eval_batch = EvalBatch(images, batch.labels.to(images.device), batch.ids, settings.seed)
-        times = range(settings.timesteps + 1)
-        # Differences of answers are of equal draws; the attacks that are compared say their own.
-        with drawing(settings.seed, batch.ids, unit.detail, repeated=True):
-            rows += gather(
-                unit.detail, model, eval_batch, definitions, timestep=timestep, epsilon=epsilon, timesteps=times
-            )
-        if unit.detail == "widest":
-            used = judged_attack(definitions).ball.widest(images.shape[1:])
-        context.meter.step(unit.passes.work * len(batch.ids), len(batch.ids))
+    epsilon = shown or 0.0
+    judged = judged_attack(suite.definition.attacks)
+    if unit.detail == CHEAP:
+        rows = list(_cheap(unit, inputs, context, (judged, epsilon)))
+    else:
+        rows = list(_full(unit, context, suite.definition, epsilon))
     if not rows:
         return Made(EVIDENCE.empty_table())
     columns: dict[str, Any] = {name: [cast("Any", row)[name] for row in rows] for name in EvidenceRow.__annotations__}
-    return Made(made_table("evidence", {**columns, "suite": suite.name, "epsilon": used}))
+    widest = judged.ball.widest((3, *suite.source.size()))
+    budgets = [widest if row["check"] == "widest" else epsilon for row in rows]
+    return Made(made_table("evidence", {**columns, "suite": suite.name, "epsilon": budgets}))
+
+
+def _full(unit: Unit, context: Context, suite: AttackSuite, epsilon: float) -> Iterator[EvidenceRow]:
+    times, timestep = range(context.settings.timesteps + 1), _attacked(unit)
+    model = context.model_of(suite.name)
+    for batch in _batches(unit, context):
+        # A difference quotient of low precision is noise, and so is one of unequal draws; the attacks that are compared
+        # say their own.
+        precisely = _full_precision(model) if unit.detail == "gradients" else nullcontext(model)
+        with precisely as asked, drawing(context.settings.seed, batch.ids, unit.detail, repeated=True):
+            rows = gather(unit.detail, asked, batch, suite.attacks, timestep=timestep, epsilon=epsilon, timesteps=times)
+        yield from rows
+
+
+def _cheap(
+    unit: Unit, inputs: Inputs, context: Context, judged: tuple[AttackDefinition, float]
+) -> Iterator[EvidenceRow]:
+    """Yield the rows of the cheap form: about the first images that the sweep attacked at this timestep."""
+    (definition, epsilon), timestep = judged, _attacked(unit)
+    success = _swept(inputs, definition.name, timestep, epsilon)
+    model, gradient = context.model_of(unit.condition.suite), context.settings.gradient
+    for batch in _batches(unit, context):
+        attacked = batch.some(np.array([name in success for name in batch.ids], dtype=np.bool_))
+        with _full_precision(model) as precise, drawing(batch.seed, batch.ids, "gradients", repeated=True):
+            plain = precise.at(timestep, JUDGED_GRADIENT)
+            numbers = gradient_rows(plain, attacked, definition, timestep=timestep, epsilon=epsilon)
+        yield from numbers
+        yield from rival_rows(
+            model.at(timestep, gradient), attacked, success, definition, timestep=timestep, epsilon=epsilon
+        )
+
+
+def _swept(inputs: Inputs, name: str, timestep: int, epsilon: float) -> dict[str, bool]:
+    """Return whether an attack's sweep broke each of the images that it attacked first within a budget, by id."""
+    found: dict[str, bool] = {}
+    for table in inputs.values():
+        if not table.num_rows or table.column("timestep")[0].as_py() != timestep:
+            continue
+        rows = table.select(["name", "image_id", "epsilon", "success_within"]).to_pylist()
+        here = [
+            row
+            for row in rows
+            if (row["name"], row["epsilon"]) == (name, epsilon) and row["success_within"] is not None
+        ]
+        found.update({str(row["image_id"]): bool(row["success_within"]) for row in here})
+    return dict(islice(found.items(), CHEAP_IMAGES))
+
+
+def _attacked(unit: Unit) -> int:
+    timestep = unit.condition.attacked_timestep
+    if timestep is None:
+        raise RunError(f"{unit.title}: evidence is about one timestep")
+    return timestep
+
+
+def _batches(unit: Unit, context: Context) -> Iterator[EvalBatch]:
+    device = context.model_of(unit.condition.suite).device
+    for batch in context.batches(unit):
+        images = to_unit_range(batch.images, device)
+        yield EvalBatch(images, batch.labels.to(images.device), batch.ids, context.settings.seed)
+        context.meter.step(unit.passes.work * len(batch.ids), len(batch.ids))
+
+
+@contextmanager
+def _full_precision(model: Model) -> Generator[Model]:
+    """Give the model in float32, without TF32, whatever the run computes in."""
+    inner = model.timestep_model
+    while isinstance(inner, (LowPrecisionModel, CompiledModel)):
+        inner = inner.inner
+    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield dataclasses.replace(model, timestep_model=inner)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions

@@ -39,7 +39,9 @@ def test_batches_of_five_give_what_one_batch_gives(digits: Case) -> None:
     once, often = (judge(rows, SUITE, epsilon=EPSILON, timesteps=[0, 1], widest=1.0) for rows in (whole, batched))
     for one, other in zip(once, often, strict=True):
         assert one.gradients.agreement == pytest.approx(other.gradients.agreement, abs=1e-6)
-        same = dataclasses.replace(other.gradients, agreement=one.gradients.agreement)
+        agreements = {"agreement": one.gradients.agreement, "budget_agreement": one.gradients.budget_agreement}
+        assert agreements["budget_agreement"] == pytest.approx(other.gradients.budget_agreement, abs=1e-6)
+        same = dataclasses.replace(other.gradients, **agreements)
         assert dataclasses.replace(other, gradients=same) == one
     assert {0.0, 1.0} == set(whole.loc[whole["metric"] == "broken", "value"])
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from pcbench.attacks.checks.gradients import BUDGET_METRICS
 from pcbench.attacks.checks.rows import COLUMNS
 from pcbench.attacks.checks.verdict import TimestepChecks, checks_table, judge
 from pcbench.errors import DataError, UsageError
@@ -42,7 +43,7 @@ def test_the_order_of_the_rows_changes_nothing(rows: pd.DataFrame) -> None:
         assert checks_table(verdicts(rows.sample(frac=1, random_state=seed))) == expected
     assert [one["timestep"] for one in expected] == [0, 1]
     signs = [comparison["sign"] for comparison in expected[1]["comparisons"]]
-    assert [sign.split()[0] for sign in signs] == ["random", "Square", "the", "success", "transfer"]
+    assert [sign.split()[0] for sign in signs] == ["random", "Square", "the", "the", "success", "transfer"]
     assert [one["sign"].split()[0] for one in expected[1]["shown"]] == ["FGSM", "the"]
 
 
@@ -90,3 +91,15 @@ def test_a_timestep_that_is_wrong_on_every_image_cannot_be_judged(rows: pd.DataF
     of_it = (rows["check"] == "transfer") & (rows["metric"] == "success") & (rows["attacked_timestep"] == 1)
     with pytest.raises(UsageError, match="all images at t = 1: nothing to check"):
         verdicts(rows[~of_it])
+
+
+def test_evidence_of_former_versions_is_judged_by_what_it_holds(rows: pd.DataFrame) -> None:
+    # It says nothing of the budget's scale, and has no attack along averaged gradients.
+    former = rows[~rows["metric"].isin(BUDGET_METRICS) & (rows["check"] != "smoothed")]
+    for now, then in zip(verdicts(rows), verdicts(former), strict=True):
+        assert (then.form, then.verdict, then.gradients.budget_agreement) == ("full", now.verdict, None)
+        assert then.gradients.agreement == now.gradients.agreement
+        assert [one for one in now.comparisons if "averaged" not in one.sign] == list(then.comparisons)
+    partly = rows[rows["check"] != "smoothed"]
+    with pytest.raises(DataError, match="'smoothed' at t = 0 is missing"):
+        verdicts(partly)
