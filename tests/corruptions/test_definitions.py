@@ -50,6 +50,8 @@ def test_alexnet_s_errors_are_the_published_ones(suites: dict[str, CorruptionSui
     # Oracle: the means that the authors' README carries, and hendrycks/robustness issue 10.
     baseline = suites["imagenet-c"].baseline
     assert baseline is not None
+    stated = {name: suite.baseline.data for name, suite in suites.items() if suite.baseline is not None}
+    assert stated == {"imagenet-c": "imagenet", "imagenet-c-extra": "imagenet", "digits-c": "digits"}
     assert baseline.clean_error == pytest.approx(1 - 0.56522)
     assert baseline.mean_error("gaussian_noise") == pytest.approx(0.886428)
     assert baseline.errors["snow"] == (0.71726, 0.88392, 0.86468, 0.91870, 0.94952)

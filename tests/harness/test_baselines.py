@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import pcbench
@@ -21,6 +22,9 @@ from pcbench.corruptions.definitions import Baseline, load_corruption_suite
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UsageError
+from pcbench.harness.divisors import divisors_of
+from pcbench.harness.plan import make_plan
+from pcbench.harness.request import request_from
 from pcbench.results.baselines import baseline_of, write_baseline
 from pcbench.results.directory import Run
 
@@ -221,3 +225,62 @@ def test_shards_and_a_saved_plan_keep_the_baseline(corruption_suite: Path, tmp_p
     merged = pcbench.merge(tmp_path / "shards", tmp_path / "merged")
     assert (merged.folder / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
     assert len(values(merged, "corruption_error")) == 2
+
+
+# Mean error of AlexNet over the five severities: the README of hendrycks/robustness.
+ALEXNET = {
+    "gaussian_noise": 0.886428,
+    "shot_noise": 0.894468,
+    "impulse_noise": 0.922640,
+    "defocus_blur": 0.819880,
+    "glass_blur": 0.826268,
+    "motion_blur": 0.785948,
+    "zoom_blur": 0.798360,
+    "snow": 0.866816,
+    "frost": 0.826572,
+    "fog": 0.819324,
+    "brightness": 0.564592,
+    "contrast": 0.853204,
+    "elastic_transform": 0.646056,
+    "pixelate": 0.717840,
+    "jpeg_compression": 0.606500,
+}
+
+
+def imagenet_run(tmp_path: Path, name: str) -> Run:
+    """A network that is always wrong, on two images that are called as ImageNet calls its own."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1000))
+    nn.init.zeros_(network[1].weight)
+    nn.init.zeros_(network[1].bias)
+    network[1].bias.data[999] = 1
+    for wordnet_id in ("n01440764", "n01443537"):
+        folder = tmp_path / name / wordnet_id
+        folder.mkdir(parents=True)
+        Image.new("RGB", (32, 32), (90, 60, 30)).save(folder / f"{name.format(wordnet_id)}.JPEG", "PNG")
+    data, out = f"imagenet-subset:{tmp_path / name}", tmp_path / "run"
+    return pcbench.run(network, ["imagenet-c"], data=data, timesteps=0, out=out, progress=False)
+
+
+def test_a_network_that_is_always_wrong_on_imagenet_has_the_mce_that_alexnet_s_errors_give(tmp_path: Path) -> None:
+    run = imagenet_run(tmp_path, "ILSVRC2012_val_00000293")
+    expected = {name: 1 / error for name, error in ALEXNET.items()}
+    assert values(run, "corruption_error").to_dict() == pytest.approx(expected, rel=2e-5)
+    row = run.metrics[run.metrics["metric"] == "mean_corruption_error"].iloc[0]
+    assert row["value"] == pytest.approx(np.mean(list(expected.values())), rel=2e-5)
+    assert row["baseline"] == "alexnet (subset, not comparable)"
+
+
+def test_training_images_of_imagenet_have_no_mce(tmp_path: Path) -> None:
+    run = imagenet_run(tmp_path, "{}_10026")
+    assert values(run, "corruption_error").empty
+    assert "ImageNet's training images" in run.manifest["divisors"]["imagenet-c"]["reason"]
+
+
+def test_all_digits_are_no_part_of_imagenet() -> None:
+    request = request_from({"model": "alexnet_digits", "suites": ("imagenet-c", "digits-c"), "timesteps": 0})
+    plan = make_plan(request)
+    assert [suite.subset for suite in plan.spec.suites] == [False, False]
+    found = divisors_of(plan.spec, plan.locations, plan.images)
+    assert found["imagenet-c"].baseline is None
+    assert found["digits-c"].baseline is not None
+    assert not found["digits-c"].subset
