@@ -25,7 +25,6 @@ from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.context import CHECKED_IMAGES
 from pcbench.harness.digests import Digests
-from pcbench.harness.divisors import divisors_of
 from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
@@ -300,9 +299,9 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
         )
     notes = (*source.notes, *digests.remarks)
     lists = {suite.name: list_sha256(suite.source) for suite in suites}
-    images = digests.table()
-    divisors_of(spec, draft.locations, images)  # a given baseline of other images is refused before any work
-    return Plan(spec, draft.locations, draft.objects, units, images, notes, facts, asked, record(request), used, lists)
+    return Plan(
+        spec, draft.locations, draft.objects, units, digests.table(), notes, facts, asked, record(request), used, lists
+    )
 
 
 def _settings(draft: _Draft, source: ImageSource, *, checks: Checks) -> Settings:

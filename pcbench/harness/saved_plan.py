@@ -29,7 +29,7 @@ from pcbench.corruptions.definitions import BASELINE_FILE
 from pcbench.errors import DataError, DefinitionError, UsageError, first_line
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.harness.blocks import Unit
-from pcbench.harness.divisors import baseline_text
+from pcbench.harness.divisors import baseline_text, divisors_of
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.plan import Plan, locations_of, make_plan, objects_of
 from pcbench.harness.request import RunOptions
@@ -137,9 +137,11 @@ def plan_for(request: RunOptions) -> Plan:
     """Return the plan of a request: the saved one that it names, or a new one.
 
     Raises:
-        UsageError: As `make_plan` and `read_plan`.
+        UsageError: As `make_plan` and `read_plan`, or the given baseline is of other images.
     """
-    return make_plan(request) if request["spec"] is None else read_plan(Path(str(request["spec"])), request)
+    plan = make_plan(request) if request["spec"] is None else read_plan(Path(str(request["spec"])), request)
+    divisors_of(plan.spec, plan.locations, plan.images)
+    return plan
 
 
 def read_plan(folder: Path, request: RunOptions) -> Plan:

@@ -25,6 +25,7 @@ from pcbench.errors import DataError, UsageError
 from pcbench.harness.divisors import divisors_of
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
+from pcbench.harness.saved_plan import plan_for, write_plan
 from pcbench.results.baselines import baseline_of, write_baseline
 from pcbench.results.directory import Run
 
@@ -217,11 +218,19 @@ def test_images_on_disk_and_on_the_fly_do_not_divide_each_other(
 def test_shards_and_a_saved_plan_keep_the_baseline(corruption_suite: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"suites": [str(corruption_suite)], "images": 200, "timesteps": 0, "progress": False}
     baseline = written(pcbench.run("alexnet_digits", out=tmp_path / "first", **asked), tmp_path)
+    shutil.copy(baseline, tmp_path / "kept.toml")
     asked |= {"model": "pdigits", "baseline": baseline}
     whole = pcbench.run(out=tmp_path / "whole", **asked)
     for number in (1, 2):
         pcbench.run(out=tmp_path / "shards", shard=f"{number}/2", **asked)
+    plan = write_plan(plan_for(request_from({**asked, "out": None})), tmp_path / "plan")
     baseline.unlink()
+    (suite,) = plan.glob("corruptions/two")
+    assert load_corruption_suite(suite).baseline == load_definition(Baseline, tmp_path / "kept.toml")
+    other = tmp_path / "other.toml"
+    other.write_text((tmp_path / "kept.toml").read_text().replace('\nsha256 = "', '\nsha256 = "0'))
+    with pytest.raises(UsageError, match="other.toml: .* are not the same"):
+        pcbench.run(spec=plan, baseline=other, out=tmp_path / "refused", progress=False)
     merged = pcbench.merge(tmp_path / "shards", tmp_path / "merged")
     assert (merged.folder / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
     assert len(values(merged, "corruption_error")) == 2
