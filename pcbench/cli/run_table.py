@@ -82,10 +82,11 @@ def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, 
 
     Where a baseline does not divide the errors, this is the plain mean, and the footnote says why.
     """
-    mce = _by_timestep(rows, "mean_corruption_error")
-    if len(mce):
-        note = split_baseline(rows.loc[rows["metric"] == "mean_corruption_error", "baseline"].iloc[0])[1]
-        return ({"mCE*": mce}, "mCE of a subset, not comparable") if note else ({"mCE": mce}, None)
+    for name, metric in (("mCE", "mean_corruption_error"), ("mean normalised error", "mean_normalised_error")):
+        divided = rows[rows["metric"] == metric]
+        if len(divided):
+            values, note = _by_timestep(divided, metric), split_baseline(divided["baseline"].iloc[0])[1]
+            return ({f"{name}*": values}, f"{name} of a subset, not comparable") if note else ({name: values}, None)
     if divisor is None or divisor.reason is None:
         return {}, None
     plain = _by_timestep(rows, "mean_unnormalised_error")

@@ -229,7 +229,7 @@ def test_shards_and_a_saved_plan_keep_the_baseline(corruption_suite: Path, tmp_p
     assert load_corruption_suite(suite).baseline == load_definition(Baseline, tmp_path / "kept.toml")
     other = tmp_path / "other.toml"
     other.write_text((tmp_path / "kept.toml").read_text().replace('\nsha256 = "', '\nsha256 = "0'))
-    with pytest.raises(UsageError, match="other.toml: .* are not the same"):
+    with pytest.raises(UsageError, match=r"other.toml: .* are not the same"):
         pcbench.run(spec=plan, baseline=other, out=tmp_path / "refused", progress=False)
     merged = pcbench.merge(tmp_path / "shards", tmp_path / "merged")
     assert (merged.folder / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
