@@ -1,4 +1,4 @@
-"""`pcbench show RUN`: a finished run's numbers again, or the configuration that repeats it."""
+"""`pcbench show`: a finished run's numbers again, or the configuration that repeats it; or what weights hold."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ import typer
 from pcbench.cli.arguments import AllowChanged
 from pcbench.cli.saying import say
 
+_SHOWN = 6
+"""How many keys are shown of a file that holds no predictors."""
+
 
 def show_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")],
+    run: Annotated[
+        Path, typer.Argument(help="The folder of a finished run, or a file or folder of weights.", metavar="RUN")
+    ],
     config: Annotated[bool, typer.Option("--config", help="Print the TOML that repeats the run.")] = False,
     allow_changed: AllowChanged = False,
 ) -> None:
-    """Print a finished run's table, or with --config the configuration file that repeats it."""
+    """Print a finished run's table, or with --config the configuration file that repeats it; or what weights hold."""
     import dataclasses
 
     from pcbench.results.directory import open_run
+
+    if not config and _print_weights(run):
+        return
 
     found = open_run(run, allow_changed=allow_changed)
     if config:
@@ -31,3 +39,34 @@ def show_command(
     from pcbench.cli.run_table import print_summary
 
     print_summary(dataclasses.replace(found, found=True))
+
+
+def _print_weights(path: Path) -> bool:
+    """Print what a file or folder of weights holds; return False where the path is something else."""
+    if not path.exists() or (path / "manifest.json").exists():
+        return False  # before PyTorch is imported
+    from rich.table import Table
+
+    from pcbench.models.weights_summary import looks_like_weights, summarise_weights
+    from pcbench.terminal import Terminal
+
+    if not looks_like_weights(path):
+        return False
+    found = summarise_weights(path)
+    epoch = "" if found.epoch is None else f", epoch {found.epoch}"
+    table = Table(title=f"{path.name}: weights of {len(found.predictors)} predictors{epoch}", title_justify="left")
+    for column in ("PCoder", "file", "tensors", "numbers", "C"):
+        table.add_column(column)
+    for held in found.predictors:
+        shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in held.shapes.items())
+        scale = "" if held.scale is None else f"{held.scale:.6g}"
+        table.add_row(str(held.number), held.file, shapes, f"{held.parameters:,}", scale)
+    console = Terminal()
+    console.print(table)
+    if found.backbone:
+        console.print(f"and {found.backbone} tensors of a backbone")
+    if found.others:
+        console.print(f"{len(found.others)} tensors of no predictor: {', '.join(found.others[:_SHOWN])}")
+    if found.epochs:
+        console.print(f"complete epochs: {', '.join(map(str, found.epochs))}; FOLDER@EPOCH takes another")
+    return True

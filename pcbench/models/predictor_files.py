@@ -10,12 +10,14 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from pcbench.errors import WeightsError
-from pcbench.files import is_file, is_folder
+from pcbench.files import is_file, is_folder, write
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, read_weights
 from pcbench.network.network import PredictiveNetwork
 
@@ -28,6 +30,7 @@ EPOCH = "@"
 
 _NUMBER = re.compile(r"_pc(\d+)(?:_(\d+))?(?=[_.])")
 _WHOLE = re.compile(r"pcoder_?(\d+)\.(.+)")
+_ONE = "_pmodule.pth"
 _PARALLEL, _MODULE = "module.", "pmodule."
 
 logger = logging.getLogger("pcbench")
@@ -116,6 +119,29 @@ def load_predictors(network: PredictiveNetwork, state: Mapping[str, Tensor], sou
     return {"gradient_scale": told}
 
 
+def write_one_a_pcoder(path: Path, folder: Path) -> list[Path]:
+    """Write predictors as the reference's classes load them: one state dictionary a PCoder, ``…_pc1_pmodule.pth``.
+
+    Args:
+        path: A file of all predictors, or of a whole network.
+        folder: Where the files go; they are named after the file.
+
+    Returns:
+        The files, by n.
+
+    Raises:
+        WeightsError: The file is missing, damaged, refused, or holds no predictors.
+        WriteError: A file cannot be written.
+    """
+    state = part(_of_whole(path, count=1), PREDICTORS)
+    written: list[Path] = []
+    for index in sorted({int(name.partition(".")[0]) for name in state}):
+        held = {name: tensor for name, tensor in part(state, f"{index}.").items() if name != SCALE}
+        target = folder / f"{path.name.partition('.')[0]}_pc{index + 1}{_ONE}"
+        written.append(write(target, partial(torch.save, held)))
+    return written
+
+
 def fill_predictors(predictors: nn.ModuleList, state: Mapping[str, Tensor], source: str) -> dict[int, float]:
     """Load weights into predictors, with or without the index that a Sequential puts before its only layer's names.
 
@@ -194,14 +220,25 @@ def _incomplete(folder: Path, files: list[PredictorFile], count: int, epoch: int
 def _of_each(files: list[PredictorFile]) -> StateDict:
     state: StateDict = {}
     for index, file in enumerate(files):
-        for name, tensor in _without(read_weights(file.path), _PARALLEL).items():
-            state[f"{PREDICTORS}{index}.{name.removeprefix(_MODULE)}"] = tensor
+        for name, tensor in predictors_of(read_weights(file.path)).items():
+            state[f"{PREDICTORS}{index}.{name}"] = tensor
     return state
 
 
-def _of_whole(path: Path, count: int) -> StateDict:
-    """Read pcbench's own file, or the state of a network of the reference's generated classes."""
-    given = _without(read_weights(path), _PARALLEL)
+def predictors_of(given: StateDict, *, whole: bool = False) -> StateDict:
+    """Return the tensors of a checkpoint under the names that pcbench gives them.
+
+    Args:
+        given: What the file holds.
+        whole: It is one of all predictors, or of a whole network, not of one PCoder.
+
+    Returns:
+        Of one PCoder: its predictor's own names, and `C_sqrt`. Else ``predictors.{n}.…`` and ``backbone.…``, without
+        what belongs to neither.
+    """
+    given = _without(given, _PARALLEL)
+    if not whole:
+        return {name.removeprefix(_MODULE): tensor for name, tensor in given.items()}
     state: StateDict = {}
     for name, tensor in given.items():
         found = _WHOLE.fullmatch(name)
@@ -211,6 +248,13 @@ def _of_whole(path: Path, count: int) -> StateDict:
                 state[f"{PREDICTORS}{int(found.group(1)) - 1}.{inner.removeprefix(_MODULE)}"] = tensor
         elif name.startswith((PREDICTORS, BACKBONE)):
             state[name] = tensor
+    return state
+
+
+def _of_whole(path: Path, count: int) -> StateDict:
+    """Read pcbench's own file, or the state of a network of the reference's generated classes."""
+    given = read_weights(path)
+    state = predictors_of(given, whole=True)
     if not any(name.startswith(PREDICTORS) for name in state):
         raise WeightsError(f"{path}: {_nearest(given, count)}")
     return state
