@@ -28,7 +28,7 @@ from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, logits_of, private_copy, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
-from pcbench.network.repeated_runs import Places, repeated, watched
+from pcbench.network.repeated_runs import Places, noted_runs, repeated
 from pcbench.network.seeding import seeded
 
 logger = logging.getLogger("pcbench")
@@ -133,7 +133,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration, *, stochastic
             probe = _probe(shape, first)
             cut = cut_backbone(backbone, paths)
             # A backbone that draws random numbers draws the same ones.
-            with watched(cut.module, paths) as places:
+            with noted_runs(cut.module, paths) as places:
                 expected = logits_of(_drawn_alike(cut.module)(probe.clone()))
             _refuse_repeated(places)
             drives, logits = _drawn_alike(cut.observe)(probe.clone())
@@ -214,7 +214,7 @@ def _refuse_repeated(places: Places) -> None:
 
 def _places(backbone: nn.Module, paths: Sequence[str], probe: Tensor) -> Places:
     copied = private_copy(backbone)
-    with watched(copied, paths) as places:
+    with noted_runs(copied, paths) as places:
         copied(probe.clone())
     return places
 

@@ -9,16 +9,16 @@ from typing import Any, cast
 from torch import nn
 
 Places = list[list[str]]
-"""For each watched module the names of the modules in whose forward methods it ran, once for each run."""
+"""For each module that is watched, the names of the modules in whose forward methods it ran, once for each run."""
 
 
 @contextmanager
-def watched(module: nn.Module, paths: Sequence[str]) -> Generator[Places]:
+def noted_runs(module: nn.Module, paths: Sequence[str]) -> Generator[Places]:
     """Note where modules run, while the network that holds them does.
 
     Args:
         module: The network.
-        paths: The names of the watched modules in it.
+        paths: The names of the modules to watch in it.
 
     Yields:
         Where they ran so far; ``""`` is the network itself.
