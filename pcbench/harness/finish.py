@@ -31,6 +31,7 @@ from pcbench.harness.suites import read_definition
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
 from pcbench.harness.work.transferred import TRANSFERRED, judged_at
+from pcbench.metrics.draw_rows import draw_notes
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.directory import LOCATIONS, Run, incomplete_suites
@@ -111,6 +112,7 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
             *measured.marks,
             *(sentence for sentence in sentences if sentence is not None),
             *lost_gradient_warnings(metrics),
+            *draw_notes(metrics, plan.spec.settings.stochastic),
             *_notes(plan, parts, lost),
         ],
     }

@@ -27,7 +27,8 @@ _ANSWERS = ["correct", "attacked", "success", "success_within", "finite"]
 _STEPS = ["first_step_gradient", "later_step_gradient"]
 _COUNTED = _ANSWERS.index("success_within")
 _NORMS = {name: norm.column for name, norm in NORMS.items()}
-NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_STEPS, *_NORMS.values()]
+_DRAWS = "draws_right"
+NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_STEPS, *_NORMS.values(), _DRAWS]
 """The columns of outcomes that metrics need."""
 
 _ABSENT = -1
@@ -63,9 +64,12 @@ class CellOutcomes:
     perturbation: npt.NDArray[np.float32]
     """How far the scored image lies from the clean one in the attack's norm; NaN where there is not an attack.
     """
+    draws_right: npt.NDArray[np.float32]
+    """The share of single draws of a random network that are right; NaN where nothing is drawn."""
 
 
-_Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], npt.NDArray[np.float32] | None]
+_Numbers = npt.NDArray[np.float32] | None
+_Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], _Numbers, _Numbers]
 
 
 class SuiteOutcomes:
@@ -91,7 +95,7 @@ class SuiteOutcomes:
         """Leave out the images that a cell lacks, so that comparisons stay paired; return whether there are any."""
         kept = np.ones(len(self._ids), dtype=np.bool_)
         for parts in self._rows.values():
-            kept &= sum(np.bincount(indices, minlength=len(kept)) for indices, _, _ in parts) == 1
+            kept &= sum(np.bincount(indices, minlength=len(kept)) for indices, *_ in parts) == 1
         self._kept = kept
         return not bool(kept.all())
 
@@ -106,8 +110,8 @@ class SuiteOutcomes:
         Args:
             cell: The cell.
             part: The images' indices, their answers, shape (6, rows), -1 where empty, the last of them the state of
-                the gradient, and the norms of their
-                perturbations, shape (rows,), or None where there is no attack.
+                the gradient; the norms of their perturbations, shape (rows,), or None where there is no attack; and
+                their shares of draws that are right, (rows,), or None where nothing is drawn.
         """
         self._rows.setdefault(cell, []).append(part)
 
@@ -127,20 +131,21 @@ class SuiteOutcomes:
         images = len(self._ids)
         table = np.full((len(_ANSWERS) + 1, images), _ABSENT, dtype=np.int8)
         seen = np.zeros(images, dtype=np.int64)
-        perturbation = np.full(images, np.nan, dtype=np.float32)
-        for indices, answers, norms in self._rows[cell]:
+        numbers = np.full((2, images), np.nan, dtype=np.float32)
+        for indices, answers, *measured in self._rows[cell]:
             seen += np.bincount(indices, minlength=images)
             table[:, indices] = answers
-            if norms is not None:
-                perturbation[indices] = norms
+            for row, values in zip(numbers, measured, strict=True):
+                if values is not None:
+                    row[indices] = values
         if self._kept is not None:
-            table, perturbation, seen = table[:, self._kept], perturbation[self._kept], seen[self._kept]
+            table, numbers, seen = table[:, self._kept], numbers[:, self._kept], seen[self._kept]
         if not (seen == 1).all():
             self._refuse(cell, seen)
         correct, attacked, success, success_within, _ = table[:-1] == 1
         finite = table[_ANSWERS.index("finite")] != 0
         counted = table[_COUNTED] != _ABSENT
-        return CellOutcomes(correct, attacked, success, success_within, counted, finite, table[-1], perturbation)
+        return CellOutcomes(correct, attacked, success, success_within, counted, finite, table[-1], *numbers)
 
     def _refuse(self, cell: Cell, seen: npt.NDArray[np.int64]) -> None:
         image = self._ids[int(np.flatnonzero(seen != 1)[0])]
@@ -168,7 +173,8 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
     here = pd.Index(images, dtype=object)
     states = np.maximum(*(_state(table, name) for name in _STEPS))
     answers = np.stack([*(_answer(table, name) for name in _ANSWERS), states])
-    norms = {norm: _norms(table, column) for norm, column in _NORMS.items()}
+    norms = {norm: _numbers(table, column) for norm, column in _NORMS.items()}
+    draws = _numbers(table, _DRAWS)
     # Most tables hold one suite, and every cell of it all its images: these are looked up once.
     indices_of_all: dict[str, npt.NDArray[np.int32]] = {}
     for values, rows in _groups(table):
@@ -184,8 +190,8 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
         else:
             indices = np.full(len(here), _ABSENT, dtype=np.int32)
             indices[present] = outcomes.indices(here[present])
-        measured = norms.get(condition.norm or "")
-        part = (indices[used], answers[:, rows], None if measured is None else measured[rows])
+        norm, share = (None if one is None else one[rows] for one in (norms.get(condition.norm or ""), draws))
+        part = (indices[used], answers[:, rows], norm, share)
         outcomes.add(Cell(condition, int(values["timestep"])), part)
 
 
@@ -214,7 +220,7 @@ def _encoded(table: pa.Table, name: str) -> tuple[list[Any], npt.NDArray[np.int6
     return array.dictionary.to_pylist(), codes
 
 
-def _norms(table: pa.Table, name: str) -> npt.NDArray[np.float32] | None:
+def _numbers(table: pa.Table, name: str) -> _Numbers:
     """Return a column of numbers, NaN where it is empty; None where it is empty throughout."""
     column: Any = table.column(name)
     if column.null_count == table.num_rows:

@@ -13,6 +13,7 @@ from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
 from pcbench.metrics.corruption import BaselineErrors
 from pcbench.metrics.corruption_rows import SeverityCounts, clean_change_rows, corruption_rows
+from pcbench.metrics.draw_rows import draw_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
 from pcbench.metrics.rows import Row, cell_row, finite_rows
@@ -127,3 +128,4 @@ def _suite_rows(
     yield from clean_change_rows(outcomes)
     yield from corruption_rows(outcomes, baseline, severities)
     yield from attack_rows(outcomes)
+    yield from draw_rows(outcomes)

@@ -36,8 +36,8 @@ Answers = Literal["alike", "random", "state"]
 different even then, so that something is kept, or drawn from elsewhere."""
 
 RANDOM = (
-    "answers the same image differently each time, since it draws random numbers (dropout, noise): give "
-    "stochastic=20 (--stochastic 20) to measure the mean of 20 draws, and attack it by expectation over draws"
+    "answers the same image differently each time, since it draws random numbers (dropout, noise): give stochastic=20 "
+    "to measure the mean of 20 draws, and attack it by expectation over draws"
 )
 KEEPS_STATE = (
     "answers the same image differently each time, from equal seeds too: it keeps a state, which is to be reset in "
