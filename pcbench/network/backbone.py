@@ -18,7 +18,8 @@ from torch.fx.node import map_arg
 from torch.fx.proxy import TraceError
 
 from pcbench.errors import ConfigurationError
-from pcbench.network.own_modules import logits_of, private_copy
+from pcbench.network.outputs import Output, picked, picked_logits
+from pcbench.network.own_modules import private_copy
 
 Replace = Callable[[int, Tensor], Tensor]
 Values = dict[str, Any]
@@ -44,16 +45,22 @@ class Backbone(nn.Module):
     Args:
         module: The backbone; it is copied and left as it is.
         paths: The names of the PCoders' modules, in forward order.
+        output: Which of its outputs are the logits; see `pcbench.network.outputs`.
 
     `prepare` computes what no PCoder can change; `run_timestep` computes the rest: it calls `replace(n, drive)` with
     each PCoder's drive and continues with what that returns. Neither keeps anything between calls.
     """
 
-    def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
+    def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
         super().__init__()
         self.module = private_copy(module).requires_grad_(requires_grad=False)
         self.paths = tuple(paths)
+        self.output = output
         self._overwritten: frozenset[int | str] = frozenset()
+
+    def whole(self, images: Tensor) -> Any:
+        """Run the module itself, and return its logits."""
+        return picked_logits(self.module(images), self.output)
 
     def prepare(self, images: Tensor) -> Values:
         """Return what all timesteps of these images share."""
@@ -133,7 +140,7 @@ def all_modules(module: nn.Module) -> dict[str, nn.Module]:
     return dict(named)
 
 
-def cut_backbone(module: nn.Module, paths: Sequence[str]) -> Backbone:
+def cut_backbone(module: nn.Module, paths: Sequence[str], output: Output = None) -> Backbone:
     """Trace a backbone, or fall back to hooks where it cannot be traced.
 
     Raises:
@@ -141,14 +148,14 @@ def cut_backbone(module: nn.Module, paths: Sequence[str]) -> Backbone:
         ConfigurationError: The backbone takes more than images, or its logits depend on no PCoder.
     """
     try:
-        return TracedBackbone(module, paths)
+        return TracedBackbone(module, paths, output)
     except RepeatedModuleError as error:
         if error.runs:
             raise
-        return HookedBackbone(module, paths)  # it may run inside a module that a trace leaves whole
+        return HookedBackbone(module, paths, output)  # it may run inside a module that a trace leaves whole
     except (TraceError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError, IndexError, KeyError):
         # Whatever the backbone's own code does with a traced value that only a tensor can do.
-        return HookedBackbone(module, paths)
+        return HookedBackbone(module, paths, output)
 
 
 @dataclass
@@ -195,9 +202,10 @@ class _Tracer(fx.Tracer):
 class TracedBackbone(Backbone):
     """A backbone as a list of operations, cut where PCoders can change something."""
 
-    def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
-        super().__init__(module, paths)
+    def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
+        super().__init__(module, paths, output)
         graph = _Tracer(paths).trace(self.module)
+        self._is_picked = _pick(graph, output)
         operations = self._operations(graph)
         changed = _changed_by_pcoders(operations)
         self._input = next(node.name for node in graph.nodes if node.op == "placeholder")
@@ -261,7 +269,8 @@ class TracedBackbone(Backbone):
 
     def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
         """Run the part that depends on PCoders, forgetting each value after its last use."""
-        return logits_of(self._run(self._each_time, shared, replace)[self._output])
+        answer = self._run(self._each_time, shared, replace)[self._output]
+        return picked_logits(answer, None if self._is_picked else self.output)
 
     def _run_to_last_pcoder(self, shared: Values, replace: Replace) -> None:
         last = max(index for index, operation in enumerate(self._each_time) if operation.pcoder is not None)
@@ -278,6 +287,21 @@ class TracedBackbone(Backbone):
             for name in operation.last_uses:
                 del values[name]
         return values
+
+
+def _pick(graph: fx.Graph, output: Output) -> bool:
+    """Let a trace end with one output, and leave out what that does not need; return False where it cannot be told.
+
+    Whether a step that was left out had changed a value in place is seen by the logits, which are compared.
+    """
+    (end,) = (node for node in graph.nodes if node.op == "output")
+    if output is None or isinstance(end.args[0], fx.Node):
+        return False
+    end.args = (picked(end.args[0], output),)
+    for node in reversed(list(graph.nodes)):
+        if not node.users and node.op not in ("output", "placeholder"):
+            graph.erase_node(node)
+    return True
 
 
 def _first(value: Any) -> Any:
@@ -309,8 +333,8 @@ class HookedBackbone(Backbone):
     What replaces them is held in a context variable, so threads don't see each other's.
     """
 
-    def __init__(self, module: nn.Module, paths: Sequence[str]) -> None:
-        super().__init__(module, paths)
+    def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
+        super().__init__(module, paths, output)
         for index, path in enumerate(paths):
             self.module.get_submodule(path).register_forward_hook(_hook(index))
 
@@ -328,7 +352,7 @@ class HookedBackbone(Backbone):
         runs = [0] * len(self.paths)
         token = _REPLACE.set(counted)
         try:
-            logits = logits_of(self.module(self._handed_on("images", shared["images"])))
+            logits = self.whole(self._handed_on("images", shared["images"]))
         finally:
             _REPLACE.reset(token)
         for index, count in enumerate(runs):

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pcbench.arguments import asked, path_text, plain_tables, shown
 from pcbench.catalog import Definition, parse_definition, read_toml
@@ -52,14 +52,27 @@ class PCoderTable(Definition):
 
 
 class NetworkTable(Definition):
-    """A whole configuration file; `input_size` is (channels, height, width)."""
+    """A whole configuration file; `input_size` is (channels, height, width).
+
+    `output` says which of a backbone's outputs are the logits: the index of a tuple, the key of a mapping, or the name
+    of an attribute. What that output does not need is not computed.
+    """
 
     name: str = Field(default="network", min_length=1)
     input_size: tuple[int, int, int]
     gradient_scaling: bool = False
     shared_hyperparameters: bool = False
     imports: tuple[str, ...] = ()
+    output: int | str | None = None
     pcoders: tuple[PCoderTable, ...] = Field(min_length=1)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is new and not used: the identity of a network is made of its table."""
+        table: dict[str, Any] = serialise(self)
+        if self.output is None:
+            del table["output"]
+        return table
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from pcbench.network.expressions import build_module, imported_names
 from pcbench.network.function_probe import KEEPS_STATE, RANDOM, check_function, smaller
 from pcbench.network.gradient_probe import same_gradient
 from pcbench.network.network import PredictiveNetwork
-from pcbench.network.own_modules import check_network, logits_of, private_copy, refuse_scripted, unwrapped
+from pcbench.network.own_modules import check_network, private_copy, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
 from pcbench.network.repeated_runs import Places, noted_runs, repeated
 from pcbench.network.seeding import seeded
@@ -131,20 +131,22 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration, *, stochastic
     with torch.inference_mode(mode=False), torch.no_grad():
         try:
             probe = _probe(shape, first)
-            cut = cut_backbone(backbone, paths)
+            output = configuration.table.output
+            cut = cut_backbone(backbone, paths, output)
             # A backbone that draws random numbers draws the same ones.
+            expected = _drawn_alike(cut.whole)(probe.clone())
             with noted_runs(cut.module, paths) as places:
-                expected = logits_of(_drawn_alike(cut.module)(probe.clone()))
+                drives, logits = _drawn_alike(cut.observe)(probe.clone())
             _refuse_repeated(places)
-            drives, logits = _drawn_alike(cut.observe)(probe.clone())
-            images = smaller(cut.module, _two(probe))
+            images = smaller(cut.whole, _two(probe))
             if not _same(logits, expected) or _loses_gradient(cut, images):
                 # Its code depends on the order of its steps, or says itself what its gradient is; hooks keep both.
-                cut = HookedBackbone(backbone, paths)
+                cut = HookedBackbone(backbone, paths, output)
                 drives, logits = _drawn_alike(cut.observe)(probe.clone())
         except RepeatedModuleError as error:
-            found = error.places or _places(backbone, paths, _probe(shape, first))[error.index]
-            raise configuration.problem(error.index, repeated(error.runs, found)) from None
+            ran = _places(backbone, paths, _probe(shape, first))[error.index]  # a trace names no module around it
+            places_known = ran if len(ran) == error.runs else error.places
+            raise configuration.problem(error.index, repeated(error.runs, places_known)) from None
         except PcbenchError:
             raise
         except Exception as error:
@@ -152,7 +154,7 @@ def _cut(backbone: nn.Module, configuration: NetworkConfiguration, *, stochastic
                 f"{configuration.source}: the backbone cannot run on {shape}: {named(error)}"
             ) from error
         _check_outputs(configuration, drives, logits, expected)
-        found = check_function(type(cut.module).__name__, lambda asked: logits_of(cut.module(asked)), images)
+        found = check_function(type(cut.module).__name__, cut.whole, images)
         if found == "state" or (found == "random" and not stochastic):
             why = RANDOM if found == "random" else KEEPS_STATE
             raise ConfigurationError(f"{configuration.source}: the backbone {why}")
@@ -179,7 +181,7 @@ def _loses_gradient(cut: Backbone, images: Tensor) -> bool:
     """Return whether tracing has changed the gradient, and say so in one line."""
     # The second image is for where the gradient at the first one vanishes anyway.
     if not isinstance(cut, TracedBackbone) or same_gradient(
-        _drawn_alike(cut.module), _drawn_alike(cut), list(images[:, None])
+        _drawn_alike(cut.whole), _drawn_alike(cut), list(images[:, None])
     ):
         return False
     logger.warning(
@@ -228,7 +230,10 @@ def _check_outputs(configuration: NetworkConfiguration, drives: dict[int, Any], 
         modules = ", ".join(configuration.table.pcoders[index].module for index in order)
         raise ConfigurationError(f"{configuration.source}: PCoders are listed in forward order; here: {modules}")
     if not isinstance(logits, Tensor) or logits.dim() != 2:
-        raise ConfigurationError(f"{configuration.source}: the backbone does not give logits (batch, classes)")
+        raise ConfigurationError(
+            f"{configuration.source}: the backbone does not give logits (batch, classes); where it gives several, "
+            "output = … names the output that counts"
+        )
     if not _same(logits, expected):
         raise ConfigurationError(f"{configuration.source}: the backbone {KEEPS_STATE}")
 

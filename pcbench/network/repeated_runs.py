@@ -32,7 +32,8 @@ def noted_runs(module: nn.Module, paths: Sequence[str]) -> Generator[Places]:
 
     def enter(entered: nn.Module, _: Any) -> None:
         for index in wanted.get(id(entered), ()):
-            places[index].append(running[-1] if running else "")
+            # A trace runs the steps of modules around it without calling them.
+            places[index].append(running[-1] if running else names[id(entered)].rpartition(".")[0])
         running.append(names[id(entered)])
 
     def leave(*_: Any) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -393,3 +395,66 @@ def test_channels_are_normalised_by_numbers_of_any_type() -> None:
     for wrong in (0.5, [0.5, 0.5], [True] * 3, [float("nan")] * 3, {}):
         with pytest.raises(UsageError, match="one number for each of the 3 channels"):
             pcbench.predify(net, config, mean=wrong)  # type: ignore[arg-type]
+
+
+class Several(nn.Module):
+    """Two branches that share a stem; their outputs in a tuple, a mapping or a dataclass."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, 3)
+        self.first, self.second = Branch(self.stem), Branch(self.stem)
+        self.form = form
+
+    def forward(self, images: Tensor) -> Any:
+        first, second = self.first(images), self.second(images)
+        if self.form == "tuple":
+            return first, second
+        return {"main": first, "aux": second} if self.form == "mapping" else Answer(first, second)
+
+
+@dataclass
+class Answer:
+    main: Tensor
+    aux: Tensor
+
+
+@pytest.mark.parametrize(("form", "first", "second"), [("tuple", 0, -1), ("mapping", "main", "aux")])
+def test_one_output_of_several_counts_and_the_others_do_not_run(form: str, first: Any, second: Any) -> None:
+    """Oracle: the branch by itself, in a network of its own."""
+    torch.manual_seed(0)
+    backbone = Several(form)
+    images = torch.rand(2, 1, 8, 8)
+    for output, branch in ((first, "first"), (second, "second")):
+        pcoder = {"module": f"{branch}.stem", "predictor": "ConvTranspose2d(4, 1, 3)"}
+        config = {"input_size": [1, 8, 8], "output": output, "pcoders": [pcoder]}
+        network = pcbench.predify(backbone, config)
+        ran: list[str] = []
+        for name in ("first", "second"):
+            head = network.backbone.module.get_submodule(f"{name}.head")
+            head.register_forward_hook(partial(_note, ran, name))
+        found = network.unroll(images, 3).logits
+        assert set(ran) == {branch}
+        plain = {"input_size": [1, 8, 8], "pcoders": [{**pcoder, "module": "stem"}]}
+        assert torch.equal(found, pcbench.predify(getattr(backbone, branch), plain).unroll(images, 3).logits)
+
+
+def _note(ran: list[str], name: str, *_: Any) -> None:
+    ran.append(name)
+
+
+@pytest.mark.parametrize(
+    ("form", "output", "problem"),
+    [
+        ("tuple", 2, "output = 2: the backbone gives a tuple of 2"),
+        ("mapping", "other", "gives a mapping with 'main', 'aux'"),
+        ("dataclass", "other", "gives a Answer with main, aux"),
+        ("tuple", None, "runs 2 times in one pass"),
+        # Both branches run before the dataclass is made, so the stem runs twice whatever is named.
+        ("dataclass", "main", r"runs 2 times in one pass \(in first and in second\)"),
+    ],
+)
+def test_outputs_that_cannot_be_told_apart_are_refused(form: str, output: Any, problem: str) -> None:
+    config = {"input_size": [1, 8, 8], "pcoders": [{"module": "first.stem"}], "output": output}
+    with pytest.raises(ConfigurationError, match=problem):
+        pcbench.predify(Several(form), config)
