@@ -46,7 +46,7 @@ def divisors_of(spec: RunSpec, locations: Locations, images: pa.Table) -> dict[s
     return found
 
 
-def baseline_text(suite: SuiteSpec, locations: Locations) -> bytes | None:
+def given_baseline(suite: SuiteSpec, locations: Locations) -> bytes | None:
     """Return the file of the baseline that the user gave for a suite; None where there is none."""
     path: Path | None = locations.baseline
     if path is None or suite.kind != "corruptions":

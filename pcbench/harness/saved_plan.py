@@ -29,7 +29,7 @@ from pcbench.corruptions.definitions import BASELINE_FILE
 from pcbench.errors import DataError, DefinitionError, UsageError, first_line
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.harness.blocks import Unit
-from pcbench.harness.divisors import baseline_text, divisors_of
+from pcbench.harness.divisors import divisors_of, given_baseline
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.plan import Plan, locations_of, make_plan, objects_of
 from pcbench.harness.request import RunOptions
@@ -208,7 +208,7 @@ def write_plan_files(plan: Plan, folder: Path) -> None:
         for path in sorted(plan.locations.suite(suite.name).glob("*.toml")):
             names.append(f"{suite.kind}/{suite.name}/{path.name}")
             files.write(folder / names[-1], path.read_bytes())
-        given = baseline_text(suite, plan.locations)
+        given = given_baseline(suite, plan.locations)
         if given is not None:
             names.append(f"{suite.kind}/{suite.name}/{BASELINE_FILE}")
             files.write(folder / names[-1], given)
