@@ -205,9 +205,13 @@ def _script(
 
 
 def test_a_script_without_a_guard_and_a_model_that_prints_make_the_same_bytes(
-    helper: Path, by_one: dict[str, bytes], suites: tuple[Path, Path, Path], tmp_path: Path
+    helper: Path,
+    by_one: dict[str, bytes],
+    suites: tuple[Path, Path, Path],
+    forks: forking.Forks,
+    tmp_path: Path,
 ) -> None:
-    process = _script(helper, tmp_path / "two", (suites[0], suites[2]), {})
+    process = _script(helper, tmp_path / "two", (suites[0], suites[2]), {}, forks.subprocess)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
     # The driver asks for the network's classes, so that it prints; so does either worker.
