@@ -8,6 +8,7 @@ are the versions of libraries and the reading of the images: they take long, and
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -19,7 +20,8 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = '''
@@ -80,6 +82,8 @@ class Task:
     """The number of the point at which the process kills itself."""
     fail: tuple[int, int] | None = None
     """The number of the point at which a step fails, and with which error."""
+    steady: bool = False
+    """Whether it may be done by the child that has done others before: nothing interrupts it."""
 
 
 class Outcome(NamedTuple):
@@ -98,21 +102,45 @@ class Outcome(NamedTuple):
 
 
 def serve(material: Path) -> None:
-    """Answer requests, one per line, each in a child of its own."""
+    """Answer requests, one per line, each in a child of its own or in the steady one."""
     sys.path.insert(0, str(material))
     _prepare()
+    steady: tuple[int, TextIO, TextIO] | None = None
     for line in sys.stdin:
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reading)
-            _be_child(json.loads(line), writing, material / "log")
-        os.close(writing)
+        request = json.loads(line)
+        child, asking, answering = steady if steady and request["steady"] else _fork(material / "log")
         _say({"process": child})
-        with os.fdopen(reading) as stream:
-            answer = stream.read()
-        _, status = os.waitpid(child, 0)
-        _say({"killed": os.WIFSIGNALED(status), "answer": answer})
+        asking.write(line)
+        asking.flush()
+        answer = answering.readline()
+        if request["steady"] and answer:
+            steady = child, asking, answering
+            _say({"killed": False, "answer": answer})
+        else:
+            _say({"killed": os.WIFSIGNALED(_status(child, asking, answering)), "answer": answer})
+    if steady is not None:
+        _status(*steady)
+
+
+def _status(child: int, *files: TextIO) -> int:
+    """Let a child end that is asked nothing more; return how it ended."""
+    for file in files:
+        file.close()
+    return os.waitpid(child, 0)[1]
+
+
+def _fork(log: Path) -> tuple[int, TextIO, TextIO]:
+    """Start a child that does tasks until no more can come; return its process, and the files to ask and to hear it."""
+    asked, asking = os.pipe()
+    answering, answered = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(asking)
+        os.close(answering)
+        _be_child(asked, answered, log)
+    os.close(asked)
+    os.close(answered)
+    return child, os.fdopen(asking, "w"), os.fdopen(answering)
 
 
 def _say(message: dict[str, Any]) -> None:
@@ -155,8 +183,8 @@ def _prepare() -> None:
     gc.freeze()
 
 
-def _be_child(request: dict[str, Any], writing: int, log: Path) -> None:
-    """Do one task and end; what the task prints goes into a file."""
+def _be_child(asked: int, answered: int, log: Path) -> None:
+    """Do tasks and end; what they print goes into a file."""
     try:
         for number, path, flags in (
             (0, os.devnull, os.O_RDONLY),
@@ -164,9 +192,10 @@ def _be_child(request: dict[str, Any], writing: int, log: Path) -> None:
             (2, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND),
         ):
             os.dup2(os.open(path, flags), number)
-        answer = _perform(Task(**request))
-        with os.fdopen(writing, "w") as stream:
-            json.dump(answer, stream)
+        with os.fdopen(asked) as requests, os.fdopen(answered, "w") as stream:
+            for line in requests:
+                stream.write(json.dumps(_perform(Task(**json.loads(line)))) + "\n")
+                stream.flush()
     except BaseException:  # noqa: BLE001 - a fork must never go on as the server
         os.write(2, traceback.format_exc().encode())
         os._exit(1)
@@ -187,21 +216,24 @@ def _perform(task: Task) -> dict[str, Any]:
     points: list[str] = []
     units: list[str] = []
     perform = local.perform
-    local.perform = lambda unit, *others: units.append(unit.path) or perform(unit, *others)
     if task.forking:
         import forking  # beside this folder
 
         forking.stand_in(task.forking)
-    if not task.pictures:
-        pictures._pictures = lambda *_: iter(())
-    if task.newer:
-        finish.code_hash = lambda _: "newer"
+    changed: list[tuple[Any, str, Any]] = [
+        (local, "perform", lambda unit, *others: units.append(unit.path) or perform(unit, *others))
+    ]
+    changed += [] if task.pictures else [(pictures, "_pictures", lambda *_: iter(()))]
+    changed += [(finish, "code_hash", lambda _: "newer")] if task.newer else []
     told: dict[str, Any] = {"points": points, "units": units, "error": None}
     options: dict[str, Any] = {"timesteps": 1, "batch_size": 4, "block_size": 4, "threads": 1, "progress": False}
     options.update(images=task.images, workers=task.workers, seed=task.seed, again=task.again)
     suite = str(Path(sys.path[0], "attacks", "one"))
     try:
-        with watched(_watcher(task, points)):
+        with contextlib.ExitStack() as stack:
+            for place, name, new in changed:
+                stack.enter_context(mock.patch.object(place, name, new))
+            stack.enter_context(watched(_watcher(task, points)))
             made = run("two:make", suite, data="digits", save_adversarials=True, out=folder / "run", **options)
             write_reference(freeze(made), folder / "frozen.npz")
     except PcbenchError as error:

@@ -119,10 +119,12 @@ class Laboratory:
     Args:
         folder: Where all of it lies.
         forks: Who starts processes.
+        steady: Let one process do, one after the other, all that nothing interrupts; else each has its own.
     """
 
-    def __init__(self, folder: Path, forks: Any) -> None:
+    def __init__(self, folder: Path, forks: Any, *, steady: bool = False) -> None:
         self.folder = folder
+        self._steady = steady
         self.server = Server(folder / "material", forks)
         self._expected: dict[str, dict[str, Any]] = {}
         self._points: dict[str, list[str]] = {}
@@ -222,9 +224,12 @@ class Laboratory:
 
     def _do(self, task: Any, folder: Path) -> Any:
         folder.mkdir(exist_ok=True)
-        outcome = self.server.run(dataclasses.replace(task, folder=str(folder)))
+        outcome = self.server.run(self._undisturbed(dataclasses.replace(task, folder=str(folder))))
         assert outcome.error is None, outcome.error
         return outcome
+
+    def _undisturbed(self, task: Any) -> Any:
+        return dataclasses.replace(task, steady=self._steady and task.workers == 1 and task.kill is None)
 
     def _before(self, scenario: str) -> Path:
         return self.folder / f"{scenario}-before"
@@ -262,7 +267,7 @@ class Laboratory:
         new = {name: content for name, content in new.items() if not name.startswith("report/")}
         is_done = not task.again and run_of(place) == new
         kept = parts_of(place, expected["run/manifest.json"]["key"])
-        outcome = self.server.run(task)
+        outcome = self.server.run(self._undisturbed(task))
         if outcome.error is not None or outcome.killed:
             return [f"the same command does not go on: {outcome.error}"]
         # A network of the user's own is asked about a few images each time: that is how it is recognised.

@@ -25,7 +25,10 @@ EVERY = {"run": 61, "again": 173, "replace": 201, "discard": 173, "newer": 101}
 
 @pytest.fixture(scope="module")
 def laboratory(forks: forking.Forks) -> Iterator[Any]:
-    with tempfile.TemporaryDirectory(dir=kills.memory()) as folder, kills.Laboratory(Path(folder), forks) as made:
+    with (
+        tempfile.TemporaryDirectory(dir=kills.memory()) as folder,
+        kills.Laboratory(Path(folder), forks, steady=True) as made,
+    ):
         yield made
 
 

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.with_pictures
 OPTIONS: dict[str, Any] = {
     "model": "pdigits",
     "data": "digits",
-    "images": 24,
+    "images": 16,
     "timesteps": 1,
     "batch_size": 4,
     "block_size": 8,
@@ -449,7 +449,7 @@ def test_a_killed_shard_goes_on(
     options: dict[str, Any], own: Path, whole: Run, forks: forking.Forks, tmp_path: Path
 ) -> None:
     shutil.rmtree(folder_of(own, 2))
-    for point, before in ((".part", "9"), ("before rename shard-002-of-004", "0")):
+    for point, before in ((".part", "4"), ("before rename shard-002-of-004", "0")):
         command = [sys.executable, "-c", KILLED.replace("OPTIONS", repr(options)), point, str(own), before]
         process = forks.subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         _, errors = process.communicate()
