@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pcbench.reports.charts import Chart
     from pcbench.reports.heat_maps import HeatMap
+    from pcbench.results.verdicts import Verdicts
 
 
 @contextlib.contextmanager
@@ -22,8 +23,8 @@ def only_two_figures() -> Iterator[None]:
 
     every = figures.charts
 
-    def two(metrics: pd.DataFrame) -> list[Chart]:
-        return sorted(every(metrics), key=lambda chart: len(chart.panels))[:2]
+    def two(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
+        return sorted(every(metrics, verdicts), key=lambda chart: len(chart.panels))[:2]
 
     def none(_: pd.DataFrame) -> list[HeatMap]:
         return []

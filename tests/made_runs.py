@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pcbench.metrics.corruption import BaselineErrors
-from pcbench.metrics.summary import summarise
+from pcbench.metrics.summary import summarise_folder
 from pcbench.results.conditions import Condition
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, incomplete_suites
 from pcbench.results.metrics_table import write_metrics
 from pcbench.results.run_spec import DataSpec, RunSpec, Settings, SuiteSpec
 from pcbench.results.schema import outcome_table, write_outcomes
@@ -115,6 +115,9 @@ def made_run(
         baselines: The baselines of its suites.
     """
     workspace = begin_made_run(folder, spec, outcomes, again=again)
-    table = pa.concat_tables(outcomes.values()).unify_dictionaries().to_pandas()
-    write_metrics(summarise(table, model="made", baselines=baselines or {}), workspace.finished)
+    lost = incomplete_suites((content or {}).get("missing", []))
+    metrics = summarise_folder(
+        workspace.finished / "outcomes", model="made", baselines=baselines or {}, incomplete=lost
+    )
+    write_metrics(metrics, workspace.finished)
     return workspace.finish({"model": "made"} if content is None else content)

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.table import Table
 
 from pcbench.comparison.sentences import leading, run_sentences
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
 from pcbench.metrics.shown import own_timestep, shown_deviation, shown_epsilon
 from pcbench.norms import epsilon_text
@@ -19,7 +20,7 @@ from pcbench.results.directory import Run
 from pcbench.results.divisor import Divisor, divisors_in
 from pcbench.results.metrics_table import split_baseline
 from pcbench.results.shard import Shard
-from pcbench.results.verdicts import Verdicts, verdicts_of
+from pcbench.results.verdicts import Verdicts
 from pcbench.terminal import Terminal, labelled
 
 
@@ -39,12 +40,12 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
         what = what if corrupted else f"robust accuracy ({_verdict(verdicts, suite.name, rows)})"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
-        console.print(_table(f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent))
+        _print_table(console, f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent)
         deviation = shown_deviation(rows)
         distances = {} if deviation is None else _distance_columns(rows[rows["epsilon"] == deviation])
         if distances:
             title = f"1 − r between clean and noisy representations, σ = {deviation:.3g}"
-            console.print(_table(title, distances, partial(decimal, digits=3)))
+            _print_table(console, title, distances, partial(decimal, digits=3))
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)
     for text in leading(run_sentences(run)):
@@ -103,8 +104,9 @@ def _images(suite: str, images: int, subset: bool) -> str:
     return f"{suite}, {images} images{', a subset' if subset else ''}"
 
 
-def _table(title: str, columns: dict[str, pd.Series], form: Callable[[float], str]) -> Table:
-    table = Table(title=title, title_justify="left")
+def _print_table(console: Terminal, title: str, columns: dict[str, pd.Series], form: Callable[[float], str]) -> None:
+    """Print a table with its title above it, which a verdict makes longer than a narrow table is wide."""
+    table = Table()
     table.add_column("t", justify="right")
     for name in columns:
         table.add_column(name, justify="right")
@@ -112,7 +114,8 @@ def _table(title: str, columns: dict[str, pd.Series], form: Callable[[float], st
     for timestep in times:
         values = [series.get(timestep) for series in columns.values()]
         table.add_row(str(timestep), *("" if pd.isna(value) else form(value) for value in values))
-    return table
+    console.print(title, style="italic", soft_wrap=True)
+    console.print(table)
 
 
 def _distance_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:

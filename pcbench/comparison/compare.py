@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pcbench.arguments import public
 from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError, UsageError
 from pcbench.metrics.bootstrap import RESAMPLES
 from pcbench.metrics.paired import (
@@ -28,7 +29,7 @@ from pcbench.metrics.paired import (
 )
 from pcbench.norms import epsilon_text
 from pcbench.results.directory import Run
-from pcbench.results.verdicts import Verdicts, joint_verdict_words, verdicts_of
+from pcbench.results.verdicts import Verdicts, joint_verdict_words
 
 _DRAWS_A_COMPARISON = 100
 
@@ -228,9 +229,11 @@ def _answer(
     after = np.column_stack([scored[1].scores[figure, two.timestep] for _, two in asked])
     binary = bool(np.isin(before, (0, 1)).all() and np.isin(after, (0, 1)).all())
     if binary:
-        differences = [_of_rates(*pair) for pair in zip(before.T.astype(bool), after.T.astype(bool), strict=True)]
+        differences = [
+            difference_of_rates(*pair) for pair in zip(before.T.astype(bool), after.T.astype(bool), strict=True)
+        ]
     else:
-        differences = _of_means(after - before)
+        differences = differences_of_means(after - before)
     corrected = holm([difference.p for difference in differences])
     epsilon = scored[0].shown.get(figure) if len(figure.budgets) > 1 else None
     for index, (one, two) in enumerate(asked):
@@ -270,7 +273,7 @@ def _within(
     return first, second
 
 
-def _of_means(differences: NDArray[np.float64]) -> list[Difference]:
+def differences_of_means(differences: NDArray[np.float64]) -> list[Difference]:
     """Return the mean differences of scores, (images, comparisons).
 
     The p value is the larger one of two tests. The bootstrap asks nothing of the scores but is too sure where few
@@ -283,7 +286,8 @@ def _of_means(differences: NDArray[np.float64]) -> list[Difference]:
     return [one._replace(p=max(one.p, p)) for one, p in zip(found, by_signs, strict=True)]
 
 
-def _of_rates(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
+def difference_of_rates(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Difference:
+    """Return the difference of two rates of right answers, (images,) each, with McNemar's exact p value."""
     change = paired_rate_change(first, second)
     return Difference(change.value, change.low, change.high, mcnemar(first, second))
 

@@ -15,6 +15,7 @@ import pandas as pd
 from pcbench.attacks.worst_case import NAME as WORST_CASE
 from pcbench.comparison.compare import ComparedRow, budgets_text, timestep_rows
 from pcbench.comparison.scored import FigureKind
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError
 from pcbench.metrics.shown import own_timestep, shown_epsilon
 from pcbench.names import attack_title
@@ -24,7 +25,7 @@ from pcbench.results.conditions import CORRUPTED, RETRIED
 from pcbench.results.corruption_means import shown_mean
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import split_baseline
-from pcbench.results.verdicts import SUSPICIOUS, Verdicts, verdicts_of
+from pcbench.results.verdicts import SUSPICIOUS, Verdicts
 
 LEVEL = 0.05
 """A difference is called one where its p value, corrected by Holm, is at most this."""
@@ -131,8 +132,9 @@ def _budgets(row: ComparedRow) -> str:
 
 def _change(row: ComparedRow) -> str:
     found = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high, points)}"
-    family = f" after Holm's correction for {row.comparisons} comparisons" if row.comparisons > 1 else ""
-    return f"{percent(row.first_value)} % → {percent(row.second_value)} %, {found}, p {_p(row.p_holm)}{family}"
+    test = f"adjusted p {_p(row.p_holm)} (Holm, {row.comparisons} comparisons)"
+    test = test if row.comparisons > 1 else f"p {_p(row.p_holm)} (one comparison)"
+    return f"{percent(row.first_value)} % → {percent(row.second_value)} %, {found}, {test}"
 
 
 def _p(value: float) -> str:
@@ -147,7 +149,8 @@ def _at_shown(row: ComparedRow) -> Iterator[str]:
 
 
 def _changes(rows: Sequence[ComparedRow]) -> Iterator[Said]:
-    shown = sorted((row for row in rows if row.figure.kind in _ORDER), key=lambda row: _ORDER[row.figure.kind])
+    named = (row for row in rows if row.figure.kind in _ORDER)
+    shown = sorted(named, key=lambda row: (_ORDER[row.figure.kind], not _is_worst_case(row)))
     worst = {row.suite for row in shown if _is_worst_case(row)}
     for row in shown:
         leads = row.figure.kind != "attack" or _is_worst_case(row) or row.suite not in worst

@@ -12,6 +12,8 @@ from pcbench.metrics.shown import own_timestep
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_label, epsilon_text, norm_symbol
 from pcbench.reports.charts import Chart, Panel, lines, texts
+from pcbench.reports.matrices import ROBUST, verdict_on
+from pcbench.results.verdicts import Verdicts
 
 _ALONE = "Every timestep is attacked separately unless the attack's name says otherwise."
 _WILSON = "Bands are Wilson's 95 % intervals over images."
@@ -35,15 +37,15 @@ _QUANTITIES = (
     ),
     _Quantity(
         "robust-accuracy",
-        "robust_accuracy",
+        ROBUST,
         "robust accuracy",
         "Share of all images that are classified correctly at t and stay so at every ε up to the one shown.",
     ),
 )
 
 
-def attack_charts(rows: pd.DataFrame) -> Iterator[Chart]:
-    """Return the charts of the rows of one model on one attack suite.
+def attack_charts(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
+    """Return the charts of the rows of one model on one attack suite, with the verdicts on its attacks.
 
     Each timestep is attacked separately, or all at once; an attack on one timestep scored at another is left out.
     """
@@ -54,8 +56,11 @@ def attack_charts(rows: pd.DataFrame) -> Iterator[Chart]:
         for norm in norms:
             suffix = f"-{norm}" if len(norms) > 1 else ""
             part = chosen[chosen["norm"] == norm]
-            yield _chart(part, quantity, norm, suffix, against="epsilon")
-            yield _chart(part, quantity, norm, suffix, against="timestep")
+            for against in ("epsilon", "timestep"):
+                chart = _chart(part, quantity, norm, suffix, against=against)
+                if quantity.metric == ROBUST:
+                    chart = dataclasses.replace(chart, verdict=verdict_on(part, verdicts))
+                yield chart
 
 
 def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, against: str) -> Chart:

@@ -7,7 +7,7 @@ points.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -64,16 +64,22 @@ class Captioned:
     """Under which conditions, the part of the title after the models."""
     caption: str
     """How it was made: what the points, lines and bands are."""
+    verdict: str | None = None
+    """Of robust accuracy: the verdict on the attacks' gradients, in words."""
 
     @property
     def title(self) -> str:
         """What it shows, in one line."""
-        return f"{self.what} of {self.model} {self.where}"
+        return f"{self._believed} of {self.model} {self.where}"
 
     @property
     def plain_title(self) -> str:
         """The title without the model, for where that is said elsewhere."""
-        return f"{self.what} {self.where}"
+        return f"{self._believed} {self.where}"
+
+    @property
+    def _believed(self) -> str:
+        return self.what if self.verdict is None else f"{self.what} ({self.verdict})"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,6 +124,13 @@ class Chart(Captioned):
             for x, y, low, high, n in zip(line.x, line.y, line.low, line.high, line.n, strict=True)
         ]
         return pd.DataFrame(rows, columns=["panel", "line", "x", "value", "ci_low", "ci_high", "n"])
+
+
+def joined_verdicts(said: Sequence[tuple[str, str | None]]) -> str | None:
+    """Return the verdict on a figure of several runs, from the runs' names and what is said of each."""
+    if len({verdict for _, verdict in said}) == 1:
+        return said[0][1]
+    return "; ".join(f"{label}: {verdict}" for label, verdict in said if verdict is not None)
 
 
 def line(rows: pd.DataFrame, x: str, label: str, scale: float = 100.0) -> Line:

@@ -103,7 +103,7 @@ def _errors(shown: CorruptionMean, mean: pd.DataFrame, each: pd.DataFrame, *, by
         what=f"{'Corruption errors' if by_corruption else title}{note}",
         where=f"on {suite} at every timestep",
         caption=f"Errors {'summed' if baseline else 'averaged'} over all severities of each corruption of {suite}, in "
-        f"{unit}; {title} is their mean. Lower is more robust. {_BAND}{_BOOTSTRAP}",
+        f"{unit}; {title} is their mean. Lower is better. {_BAND}{_BOOTSTRAP}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
         y="error" if by_corruption else title,
         y_scale="ratio",

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError
 from pcbench.escaping import FORMULA, markdown, printable
 from pcbench.files import try_folder, write
@@ -74,7 +75,7 @@ def _written(run: Run, format_name: str, out: Path) -> list[Path]:
     if format_name == "huggingface-card":
         return [write(out / "README.md", model_card(run))]
     if format_name in {"latex", "markdown"}:
-        return write_paper_tables(run.metrics, out, "latex" if format_name == "latex" else "markdown")
+        return write_paper_tables(run, out, "latex" if format_name == "latex" else "markdown")
     ending, metrics, outcomes = _TABLES[format_name]
     tables = (read_outcomes(path) for path in run.outcome_files())
     return [
@@ -191,7 +192,7 @@ def model_card(run: Run) -> str:
     """Return a model card in the Hugging Face hub's form: results as metadata, then words and tables."""
     from huggingface_hub import EvalResult, ModelCardData  # slow to import
 
-    metrics = run.metrics
+    metrics, verdicts = run.metrics, verdicts_of(run)
     name = printable(str(run.spec.model["name"]))
     results = [
         EvalResult(
@@ -210,7 +211,7 @@ def model_card(run: Run) -> str:
     tables = "\n".join(
         as_markdown(matrix)
         for suite in texts(metrics["suite"])
-        for matrix in matrices(metrics[metrics["suite"] == suite], name)
+        for matrix in matrices(metrics[metrics["suite"] == suite], name, verdicts)
     )
     how = f"Measured by pcbench, run {run.key}; every timestep is its own classifier, on the same images."
     said += _on_gradients(run)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.files import try_folder
 from pcbench.names import file_name
 from pcbench.reports.attack_charts import attack_charts
-from pcbench.reports.charts import Chart, texts
+from pcbench.reports.charts import Chart, joined_verdicts, texts
 from pcbench.reports.corruption_charts import corruption_charts
 from pcbench.reports.drawing import draw
 from pcbench.reports.heat_maps import HeatMap, draw_heat_map, heat_maps
@@ -21,21 +22,27 @@ from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.style import FIGURE_FORMATS, save, style
 from pcbench.results.directory import Run
+from pcbench.results.verdicts import Verdicts
 
 
-def charts(metrics: pd.DataFrame) -> list[Chart]:
-    """Return all charts that a table of metrics gives, model by model and suite by suite."""
-    return list(_charts(metrics))
+def charts(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
+    """Return all charts that a table of metrics gives, model by model and suite by suite.
+
+    Args:
+        metrics: The tidy table.
+        verdicts: What is known of the attacks in it.
+    """
+    return list(_charts(metrics, verdicts))
 
 
-def _charts(metrics: pd.DataFrame) -> Iterator[Chart]:
+def _charts(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
     for model in texts(metrics["model"]):
         of_model = metrics[metrics["model"] == model]
         for suite in texts(of_model["suite"]):
             rows = of_model[of_model["suite"] == suite]
             yield from corruption_charts(rows)
             yield from noise_charts(rows)
-            yield from attack_charts(rows)
+            yield from attack_charts(rows, verdicts)
 
 
 def matrices_of_transfer(metrics: pd.DataFrame) -> list[HeatMap]:
@@ -45,12 +52,13 @@ def matrices_of_transfer(metrics: pd.DataFrame) -> list[HeatMap]:
     ]
 
 
-def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
+def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> list[Path]:
     """Write every figure of a table of metrics as SVG, PDF and PNG; the same table gives the same bytes.
 
     Args:
         metrics: The tidy table of one or more runs.
         folder: Where the files go; it is made if it does not exist. With several models each has its own folder in it.
+        verdicts: What is known of the attacks in the table.
 
     Returns:
         The files, `<suite>-<name>.<format>`, in a fixed order.
@@ -60,7 +68,7 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
     """
     made: list[Path] = []
     with style():
-        for stem, chart in _stems(metrics):
+        for stem, chart in _stems(metrics, verdicts):
             figure = _drawn(chart)
             for kind in FIGURE_FORMATS:
                 path = folder / f"{stem}.{kind}"
@@ -71,14 +79,14 @@ def write_figures(metrics: pd.DataFrame, folder: Path) -> list[Path]:
 
 def figure_files(metrics: pd.DataFrame) -> list[str]:
     """Return the names of the files that `write_figures` makes, within its folder and in its order."""
-    return [f"{stem}.{kind}" for stem, _ in _stems(metrics) for kind in FIGURE_FORMATS]
+    return [f"{stem}.{kind}" for stem, _ in _stems(metrics, Verdicts()) for kind in FIGURE_FORMATS]
 
 
-def _stems(metrics: pd.DataFrame) -> list[tuple[str, Chart | HeatMap]]:
+def _stems(metrics: pd.DataFrame, verdicts: Verdicts) -> list[tuple[str, Chart | HeatMap]]:
     several = metrics["model"].nunique() > 1
     return [
         (f"{file_name(chart.model)}/" * several + f"{chart.suite}-{chart.name}", chart)
-        for chart in [*charts(metrics), *matrices_of_transfer(metrics)]
+        for chart in [*charts(metrics, verdicts), *matrices_of_transfer(metrics)]
     ]
 
 
@@ -102,7 +110,9 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
         raise UsageError(
             f"{out}: a figure is written as {', '.join('.' + kind for kind in FIGURE_FORMATS)}; choose one"
         )
-    chosen = [_choose(name, [*charts(run.metrics), *matrices_of_transfer(run.metrics)]) for run in runs]
+    chosen = [
+        _choose(name, [*charts(run.metrics, verdicts_of(run)), *matrices_of_transfer(run.metrics)]) for run in runs
+    ]
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
     caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
@@ -123,7 +133,8 @@ def _side_by_side(of_runs: list[Chart | HeatMap], labels: list[str]) -> Chart | 
         for label, chart in zip(labels, of_runs, strict=True)
         for panel in chart.panels
     ]
-    return dataclasses.replace(of_runs[0], model=", ".join(labels), panels=tuple(panels))
+    verdict = joined_verdicts([(label, chart.verdict) for label, chart in zip(labels, of_runs, strict=True)])
+    return dataclasses.replace(of_runs[0], model=", ".join(labels), panels=tuple(panels), verdict=verdict)
 
 
 def _choose(name: str, known: list[Chart | HeatMap]) -> Chart | HeatMap:

@@ -14,6 +14,10 @@ from pcbench.percent import decimal, in_percent, interval
 from pcbench.reports.charts import in_order
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.corruption_means import shown_mean
+from pcbench.results.verdicts import Verdicts
+
+ROBUST = "robust_accuracy"
+"""The metric that no title names without the verdict on the attacks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,14 +77,21 @@ class Matrix:
     """The mean of the rows, if there is one."""
 
 
-def matrices(rows: pd.DataFrame, label: str) -> list[Matrix]:
+def matrices(rows: pd.DataFrame, label: str, verdicts: Verdicts) -> list[Matrix]:
     """Return the tables of one run on one suite.
 
     Args:
         rows: The rows of the tidy table.
         label: The run's name in titles.
+        verdicts: What is known of its attacks.
     """
-    return [*_error_matrices(rows, label), *_attack_matrices(rows, label)]
+    return [*_error_matrices(rows, label), *_attack_matrices(rows, label, verdicts)]
+
+
+def verdict_on(rows: pd.DataFrame, verdicts: Verdicts) -> str:
+    """Return the verdict on all attacks that some rows of one suite are about, in words."""
+    timesteps = sorted({int(t) for t in rows["timestep"]}, reverse=True)
+    return verdicts.words(str(rows["suite"].iloc[0]), timesteps)
 
 
 def entry(row: pd.Series) -> Entry:
@@ -107,14 +118,14 @@ def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
     )
 
 
-def _attack_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
-    own = own_timestep(rows[rows["metric"] == "robust_accuracy"])
+def _attack_matrices(rows: pd.DataFrame, label: str, verdicts: Verdicts) -> Iterator[Matrix]:
+    own = own_timestep(rows[rows["metric"] == ROBUST])
     for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
         suite = str(part["suite"].iloc[0])
         budgets = sorted(float(value) for value in part["epsilon"].unique())
         yield Matrix(
             f"{suite}-{name}-{norm}-robust-accuracy",
-            f"Robust accuracy of {label} under {attack_title(name)}, in %",
+            f"Robust accuracy of {label} under {attack_title(name)} ({verdict_on(part, verdicts)}), in %",
             "ε",
             tuple(sorted(int(t) for t in part["timestep"].unique())),
             tuple(_row(epsilon_text(epsilon, str(norm)), part[part["epsilon"] == epsilon]) for epsilon in budgets),

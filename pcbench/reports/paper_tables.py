@@ -5,23 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.escaping import latex, markdown
 from pcbench.files import write
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import Entry, Matrix, matrices
+from pcbench.results.directory import Run
 
 TableFormat = Literal["latex", "markdown"]
 
 _ENDINGS: dict[TableFormat, str] = {"latex": ".tex", "markdown": ".md"}
 
 
-def write_paper_tables(metrics: pd.DataFrame, folder: Path, format_name: TableFormat) -> list[Path]:
+def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list[Path]:
     """Write every table with a column for each timestep.
 
     Args:
-        metrics: The tidy table of one run.
+        run: A finished run.
         folder: Where the files go; it is made if it does not exist.
         format_name: LaTeX needs the package booktabs.
 
@@ -32,9 +32,10 @@ def write_paper_tables(metrics: pd.DataFrame, folder: Path, format_name: TableFo
         WriteError: A file cannot be written.
     """
     made: list[Path] = []
+    metrics, verdicts = run.metrics, verdicts_of(run)
     for suite in texts(metrics["suite"]):
         rows = metrics[metrics["suite"] == suite]
-        for matrix in matrices(rows, str(rows["model"].iloc[0])):
+        for matrix in matrices(rows, str(rows["model"].iloc[0]), verdicts):
             text = as_latex(matrix) if format_name == "latex" else as_markdown(matrix)
             made.append(write(folder / f"{matrix.name}{_ENDINGS[format_name]}", text))
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.reports.figures import figure_files, write_figures
 from pcbench.reports.page.page import write_page
 from pcbench.results.directory import PAGE, Run, list_report
@@ -24,6 +25,6 @@ def write_report(runs: Sequence[Run], folder: Path) -> Path:
     figures = (Path(name, figure) for name, run in folders.items() for figure in figure_files(run.metrics))
     list_report(folder, [PAGE, *(path.as_posix() for path in figures)])
     for name, run in folders.items():
-        write_figures(run.metrics, folder / name)
+        write_figures(run.metrics, folder / name, verdicts_of(run))
     write_page(runs, folder / PAGE)
     return folder

@@ -12,7 +12,6 @@ from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 from pcbench.errors import DataError
 from pcbench.limits.text import json_bytes
 from pcbench.norms import epsilon_text
-from pcbench.results.directory import Run
 
 CHECKED = "checked"
 """The words of a verdict by which no sign of broken gradients was found."""
@@ -86,7 +85,7 @@ def read_verdicts(run_folder: Path) -> list[ShownVerdict]:
 class Verdicts:
     """What is known of the attacks of a run, by suite and timestep attacked."""
 
-    entries: Mapping[tuple[str, int], Verdict]
+    entries: Mapping[tuple[str, int], Verdict] = field(default_factory=dict[tuple[str, int], Verdict])
     """The verdicts of `checks.json`."""
     warnings: Mapping[tuple[str, int], Sequence[str]] = field(default_factory=dict[tuple[str, int], Sequence[str]])
     """Further signs of broken gradients, in words; see `verdict_words`."""
@@ -100,15 +99,6 @@ class Verdicts:
                 for timestep, key in each.items()
             }
         )
-
-
-def verdicts_of(run: Run) -> Verdicts:
-    """Return what is known of a run's attacks.
-
-    Raises:
-        DataError: `checks.json` is damaged.
-    """
-    return Verdicts({(entry.suite, entry.timestep): entry for entry in read_verdicts(run.folder)})
 
 
 def verdict_words(entry: Verdict | None, warnings: Sequence[str] = ()) -> str:

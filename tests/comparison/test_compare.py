@@ -76,7 +76,7 @@ def test_timesteps_of_a_run(make_run: Callable[..., Run]) -> None:
     text = sentence(row)
     assert text.startswith("made-c: t = 2 is more accurate than t = 0 on corrupted images: mean accuracy over 2 corrup")
     assert f"{100 * row.first_value:.1f} % → {100 * row.second_value:.1f} %, +{100 * row.difference:.1f} points" in text
-    assert text.endswith("after Holm's correction for 2 comparisons, 240 images, better on 2 of 2 corruptions.")
+    assert text.endswith("(Holm, 2 comparisons), 240 images, better on 2 of 2 corruptions.")
     attacked = by_name(rows)["made-linf", "robust accuracy under pgd linf exact", 2]
     start = "made-linf: t = 2 is more robust than t = 0 under PGD, L∞ (not checked): robust accuracy"
     assert sentence(attacked).startswith(start)

@@ -1,4 +1,5 @@
-"""Oracles: statsmodels' McNemar, SciPy's bootstrap, Holm's own example worked by hand, and simulation."""
+"""Oracles: statsmodels' McNemar and Holm, SciPy's bootstrap, all signs written out, Holm's own example worked by hand,
+and simulation."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, bootstrap, multivariate_normal, norm
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.multitest import multipletests
 
-from pcbench.metrics.paired import holm, mcnemar, paired_differences, paired_rate_change
+from pcbench.metrics.paired import holm, mcnemar, paired_differences, paired_rate_change, sign_flip_p_values
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 1), (3, 9), (10, 10), (120, 80), (700, 900)])
@@ -134,6 +136,38 @@ def test_columns_are_resampled_together() -> None:
     assert two.low == pytest.approx(2 * one.low, rel=1e-5)
     assert two.high == pytest.approx(2 * one.high, rel=1e-5)
     assert two.p == one.p
+
+
+def test_random_signs_are_a_sample_of_all_signs() -> None:
+    random = np.random.default_rng(5)
+    differences = np.zeros((200, 3))
+    differences[:10, 0] = random.normal(0.5, 1, 10)
+    differences[:5, 1] = 0.125
+    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
+    sums = np.abs(signs @ differences[:10])
+    oracle = (sums >= np.abs(differences.sum(axis=0)) - 1e-9).mean(axis=0)
+    found = sign_flip_p_values(differences, flips=20_000)
+    assert found == pytest.approx(list(oracle), abs=0.01)
+    assert found[2] == 1
+    assert oracle[1] == 2 / 2**5
+
+
+def test_random_signs_hold_their_level_where_few_images_differ_and_the_bootstrap_does_not() -> None:
+    random = np.random.default_rng(8)
+    changes = np.zeros((100, 1000))
+    changes[:4] = random.choice([-1, 1], (4, 1000))
+    by_signs = np.array(sign_flip_p_values(changes))
+    by_bootstrap = np.array([one.p for one in paired_differences(changes)])
+    # All four agree in an eighth of the tables.
+    assert (by_signs <= 0.05).sum() == 0
+    assert (by_bootstrap <= 0.05).mean() > 0.1
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 250])
+def test_holm_equals_statsmodels(count: int) -> None:
+    p_values = list(np.random.default_rng(count).random(count) ** 4)
+    p_values[: count // 3] = [0.01] * (count // 3)
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 def test_holm_by_hand() -> None:

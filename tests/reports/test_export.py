@@ -19,6 +19,7 @@ from pcbench.reports.matrices import matrices
 from pcbench.reports.paper_tables import as_latex, as_markdown, write_paper_tables
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import read_metrics
+from pcbench.results.verdicts import Verdicts
 
 
 @pytest.mark.parametrize("format_name", ["csv", "parquet"])
@@ -92,21 +93,22 @@ def test_a_full_disk_in_the_middle_is_a_run_that_failed(runs: list[Run], tmp_pat
     assert not [path for path in tmp_path.iterdir() if path.suffix in {".csv", ".md"}]
 
 
-def test_paper_tables_hold_the_numbers_of_the_table(metrics: pd.DataFrame, tmp_path: Path) -> None:
+def test_paper_tables_hold_the_numbers_of_the_table(runs: list[Run], tmp_path: Path) -> None:
+    metrics = runs[0].metrics
     row = metrics.query("name == 'fog' and metric == 'corruption_error' and timestep == 1").iloc[0]
     value, low, high = (f"{100 * row[column]:.1f}" for column in ("value", "ci_low", "ci_high"))
-    errors = matrices(metrics[metrics["suite"] == "digits-c"], "pdigits")[0]
+    errors = matrices(metrics[metrics["suite"] == "digits-c"], "pdigits", Verdicts())[0]
     markdown = next(line for line in as_markdown(errors).splitlines() if line.startswith("| fog"))
     assert markdown.split(" | ")[2] == f"{value} [{low}, {high}]"
     latex = next(line for line in as_latex(errors).splitlines() if line.startswith("fog"))
     assert latex.split(" & ")[2] == rf"{value} {{\scriptsize [{low}, {high}]}}"
-    written = write_paper_tables(metrics, tmp_path, "latex")
+    written = write_paper_tables(runs[0], tmp_path, "latex")
     assert {path.suffix for path in written} == {".tex"}
     assert len(written) == 4
 
 
 def test_latex_is_escaped(metrics: pd.DataFrame) -> None:
-    errors = matrices(metrics[metrics["suite"] == "digits-c"], r"a_b & 50% {\x}")[0]
+    errors = matrices(metrics[metrics["suite"] == "digits-c"], r"a_b & 50% {\x}", Verdicts())[0]
     assert r"a\_b \& 50\% \{\textbackslash{}x\}" in as_latex(errors)
 
 
@@ -114,5 +116,5 @@ def test_an_attack_on_all_timesteps_is_drawn_and_one_scored_elsewhere_is_not(met
     attacks = metrics[metrics["kind"] == "attack"].copy()
     together = attacks[attacks["name"] == "pgd"].assign(name="pgd_all", attacked_timestep=pd.NA)
     elsewhere = attacks[attacks["name"] == "pgd"].assign(name="pgd_first", attacked_timestep=99)
-    titles = [panel.title for panel in charts(pd.concat([attacks, together, elsewhere]))[0].panels]
+    titles = [panel.title for panel in charts(pd.concat([attacks, together, elsewhere]), Verdicts())[0].panels]
     assert titles == ["FGSM", "BIM", "PGD", "pgd all"]

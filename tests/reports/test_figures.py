@@ -19,11 +19,12 @@ from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.results.directory import Run
 from pcbench.results.metrics_table import read_metrics, write_metrics
+from pcbench.results.verdicts import Verdicts
 
 
 @pytest.fixture(scope="module")
 def made(metrics: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_figures(metrics, tmp_path_factory.mktemp("figures"))
+    return write_figures(metrics, tmp_path_factory.mktemp("figures"), Verdicts())
 
 
 def test_the_promised_figures_are_there_in_three_formats(made: list[Path]) -> None:
@@ -49,7 +50,7 @@ def test_the_same_table_gives_the_same_bytes(metrics: pd.DataFrame, made: list[P
     metrics.to_csv(tmp_path / "metrics.csv", index=False)
     back = read_metrics(tmp_path / "metrics.csv")
     few = back[(back["suite"] == "digits-linf") & (back["metric"] == "robust_accuracy")]
-    again = write_figures(few, tmp_path)
+    again = write_figures(few, tmp_path, Verdicts())
     assert len(again) == 2 * 3
     first = {path.name: path.read_bytes() for path in made}
     for path in again:
@@ -57,7 +58,7 @@ def test_the_same_table_gives_the_same_bytes(metrics: pd.DataFrame, made: list[P
 
 
 def test_points_are_the_rows_of_the_table_in_percent(metrics: pd.DataFrame) -> None:
-    by_name = {chart.name: chart for chart in charts(metrics)}
+    by_name = {chart.name: chart for chart in charts(metrics, Verdicts())}
     success = by_name["success-by-epsilon"].table()
     rows = metrics[metrics["metric"] == "attack_success_rate_within"]
     assert len(success) == len(rows)
@@ -69,7 +70,7 @@ def test_points_are_the_rows_of_the_table_in_percent(metrics: pd.DataFrame) -> N
 
 
 def test_every_chart_says_what_its_axes_and_bands_are(metrics: pd.DataFrame) -> None:
-    for chart in charts(metrics):
+    for chart in charts(metrics, Verdicts()):
         assert chart.x_label
         assert "%" in chart.y_label
         assert "95 % interval" in chart.caption
@@ -80,7 +81,7 @@ def test_every_chart_says_what_its_axes_and_bands_are(metrics: pd.DataFrame) -> 
 
 def test_a_feedforward_network_has_one_timestep(metrics: pd.DataFrame, tmp_path: Path) -> None:
     only = metrics[(metrics["timestep"] == 0) & (metrics["metric"] == "mean_corruption_error")]
-    assert len(write_figures(only, tmp_path)) == 2 * 3
+    assert len(write_figures(only, tmp_path, Verdicts())) == 2 * 3
 
 
 def test_one_figure_can_be_redrawn_and_says_how_it_was_made(runs: list[Run], tmp_path: Path) -> None:
@@ -114,8 +115,8 @@ def test_a_subset_is_named_wherever_an_mce_is(
 ) -> None:
     corruptions = outcomes[outcomes["suite"] == "digits-c"]
     marked = summarise(corruptions, model="m", baselines={"digits-c": baseline}, subsets={"digits-c"})
-    said = [chart.title for chart in charts(marked) if chart.name == "corruption-error"]
-    said += [matrix.title for matrix in matrices(marked, "m")]
+    said = [chart.title for chart in charts(marked, Verdicts()) if chart.name == "corruption-error"]
+    said += [matrix.title for matrix in matrices(marked, "m", Verdicts())]
     folder = Path(shutil.copytree(runs[0].folder, tmp_path / "run"))
     write_metrics(marked, folder)
     said += [text for _, text in headline(dataclasses.replace(runs[0], folder=folder)) if "mCE" in text]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_scale, epsilon_text, norm_symbol
-from pcbench.reports.charts import Chart, Panel, in_order, texts
+from pcbench.reports.charts import Chart, Panel, in_order, joined_verdicts, texts
 from pcbench.reports.figures import charts
 from pcbench.reports.heat_maps import heat_maps, matrix
 from pcbench.reports.matrices import Entry, entry, matrices
@@ -23,7 +25,7 @@ from pcbench.reports.style import colours
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
 from pcbench.results.divisor import divisors_in
-from pcbench.results.verdicts import read_verdicts
+from pcbench.results.verdicts import Verdicts, read_verdicts
 
 # Such notes begin with a word in capitals: WARNING, MISSING, DIVERGING.
 _WARNING = re.compile(r"[A-Z]{4,}\b")
@@ -32,7 +34,7 @@ _WARNING = re.compile(r"[A-Z]{4,}\b")
 def page_content(runs: list[Run]) -> dict[str, Any]:
     """Return everything that the page's template and script need."""
     labels = run_labels(runs)
-    tables = [run.metrics for run in runs]
+    tables, verdicts = [run.metrics for run in runs], [verdicts_of(run) for run in runs]
     suites = list(dict.fromkeys(suite for table in tables for suite in texts(table["suite"])))
     timesteps = sorted({int(t) for table in tables for t in table["timestep"]})
     if not timesteps:
@@ -45,8 +47,8 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
         "suites": [
             {
                 "name": suite,
-                "figures": _figures(suite, tables),
-                "matrices": _matrices(suite, tables, labels),
+                "figures": _figures(suite, tables, labels, verdicts),
+                "matrices": _matrices(suite, tables, labels, verdicts),
                 "severity_grids": list(_severity_grids(suite, tables, labels)),
                 "heat_maps": list(_heat_maps(suite, tables, labels)),
             }
@@ -127,12 +129,21 @@ def threats(metrics: pd.DataFrame) -> list[str]:
     return lines
 
 
-def _figures(suite: str, tables: list[pd.DataFrame]) -> list[dict[str, Any]]:
+def _figures(
+    suite: str, tables: list[pd.DataFrame], labels: list[str], verdicts: list[Verdicts]
+) -> list[dict[str, Any]]:
     """Return the figures of one suite, each with the panels of all runs."""
     figures: dict[str, dict[str, Any]] = {}
-    for number, table in enumerate(tables):
-        for chart in _merged(charts(table[table["suite"] == suite])):
-            figure = figures.setdefault(chart.name, _figure(chart))
+    parts = [table[table["suite"] == suite] for table in tables]
+    of_runs = [list(_merged(charts(rows, known))) for rows, known in zip(parts, verdicts, strict=True)]
+    said: defaultdict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    for label, of_run in zip(labels, of_runs, strict=True):
+        for chart in of_run:
+            said[chart.name].append((label, chart.verdict))
+    for number, of_run in enumerate(of_runs):
+        for chart in of_run:
+            believed = dataclasses.replace(chart, verdict=joined_verdicts(said[chart.name]))
+            figure = figures.setdefault(chart.name, _figure(believed))
             figure["runs"].append({"run": number, "panels": [dataclasses.asdict(panel) for panel in chart.panels]})
             figure["panels"] = list(dict.fromkeys([*figure["panels"], *(panel.title for panel in chart.panels)]))
             figure["rows"] += [{"run": number, **row} for row in chart.table().to_dict("records")]
@@ -174,12 +185,14 @@ def _merged(of_suite: list[Chart]) -> Iterator[Chart]:
             yield chart
 
 
-def _matrices(suite: str, tables: list[pd.DataFrame], labels: list[str]) -> list[dict[str, Any]]:
+def _matrices(
+    suite: str, tables: list[pd.DataFrame], labels: list[str], verdicts: list[Verdicts]
+) -> list[dict[str, Any]]:
     """Return, for each run, its tables with a column for each timestep."""
     return [
         {"run": number, "table": matrix}
         for number, table in enumerate(tables)
-        for matrix in matrices(table[table["suite"] == suite], labels[number])
+        for matrix in matrices(table[table["suite"] == suite], labels[number], verdicts[number])
     ]
 
 
