@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pcbench.network.backbone import HOOKS
 from pcbench.source_code import ModuleKind, kind_of
 
 _DEEPEST = 60
@@ -229,7 +230,7 @@ def class_name(cls: type[Any]) -> str:
 
 def _is_bookkeeping(attribute: str) -> bool:
     # PyTorch's compiler writes addresses.
-    return attribute in _BOOKKEEPING or attribute.startswith("_torchdynamo_")
+    return attribute in _BOOKKEEPING or attribute in HOOKS or attribute.startswith("_torchdynamo_")
 
 
 def _class_variables(cls: type[Any]) -> dict[str, Any]:

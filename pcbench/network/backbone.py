@@ -17,9 +17,12 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.fx.proxy import TraceError
 
-from pcbench.errors import ConfigurationError
+from pcbench.errors import ConfigurationError, UsageError
 from pcbench.network.outputs import Output, picked, picked_logits
 from pcbench.network.own_modules import private_copy
+
+HOOKS = ("register_forward_hook", "register_forward_pre_hook")
+"""The methods of a module that register what is called when it runs."""
 
 Replace = Callable[[int, Tensor], Tensor]
 Values = dict[str, Any]
@@ -121,6 +124,9 @@ class Backbone(nn.Module):
         after = {"images": images, **shared, **drives}
         self._overwritten = frozenset(key for key, version in versions.items() if after[key]._version != version)  # noqa: SLF001
         return drives, logits
+
+    def refuse_hooks(self) -> None:
+        """Refuse hooks on modules that do not run as modules at every timestep: these would fire never, or once."""
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever is asked: batch statistics are never touched."""
@@ -258,6 +264,15 @@ class TracedBackbone(Backbone):
         inputs = frozenset(other.name for other in node.all_input_nodes)
         return _Operation(node.name, function, arguments, dict(node.kwargs), inputs)
 
+    def refuse_hooks(self) -> None:
+        """Refuse hooks on modules that do not run as modules at every timestep: these would fire never, or once."""
+        run = [one.function for one in self._each_time if isinstance(one.function, nn.Module)]
+        every = {id(inner) for module in run for inner in cast("Iterable[nn.Module]", module.modules())}
+        for name, inner in all_modules(self.module).items():
+            if id(inner) not in every:
+                for method in HOOKS:
+                    vars(inner)[method] = partial(_refuse_hook, name)
+
     def prepare(self, images: Tensor) -> Values:
         """Return every value that the timesteps need and no PCoder can change."""
         values: Values = {self._input: self._handed_on("images", images)}
@@ -302,6 +317,15 @@ def _pick(graph: fx.Graph, output: Output) -> bool:
         if not node.users and node.op not in ("output", "placeholder"):
             graph.erase_node(node)
     return True
+
+
+def _refuse_hook(name: str, *_: Any, **__: Any) -> None:
+    what = f"the module {name}" if name else "the backbone itself"
+    raise UsageError(
+        f"a hook on {what} would not fire at every timestep: its steps are run around the PCoders, or once for all "
+        "timesteps; unroll(keep=('representations',)) gives the PCoders' own, and modules after the first PCoder that "
+        "hold none take hooks"
+    )
 
 
 def _first(value: Any) -> Any:

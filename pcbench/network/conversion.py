@@ -77,6 +77,7 @@ def predify(
     cut, shapes = _cut(backbone, configuration, stochastic=stochastic)
     predictors = _predictors(configuration, shapes)
     windows = _error_windows(configuration, predictors, shapes)
+    cut.refuse_hooks()
     network = PredictiveNetwork(cut, predictors, configuration, windows, normalisation)
     first = next(backbone.parameters(), None)
     return network if first is None else network.to(device=first.device, dtype=first.dtype)

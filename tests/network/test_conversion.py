@@ -432,7 +432,7 @@ def test_one_output_of_several_counts_and_the_others_do_not_run(form: str, first
         ran: list[str] = []
         for name in ("first", "second"):
             head = network.backbone.module.get_submodule(f"{name}.head")
-            head.register_forward_hook(partial(_note, ran, name))
+            nn.Module.register_forward_hook(head, partial(_note, ran, name))  # on one that does not run it is refused
         found = network.unroll(images, 3).logits
         assert set(ran) == {branch}
         plain = {"input_size": [1, 8, 8], "pcoders": [{**pcoder, "module": "stem"}]}
@@ -458,3 +458,36 @@ def test_outputs_that_cannot_be_told_apart_are_refused(form: str, output: Any, p
     config = {"input_size": [1, 8, 8], "pcoders": [{"module": "first.stem"}], "output": output}
     with pytest.raises(ConfigurationError, match=problem):
         pcbench.predify(Several(form), config)
+
+
+class Blocks(nn.Module):
+    """A stem and two stages of two blocks, as in a ResNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.layer1 = nn.Sequential(*(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()) for _ in range(2)))
+        self.layer2 = nn.Sequential(*(nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()) for _ in range(2)))
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.layer2(self.layer1(self.stem(images))).mean((2, 3)))
+
+
+def test_a_hook_fires_at_every_timestep_or_is_refused() -> None:
+    """Oracle: how often each hook fires in a pass of T = 3, counted."""
+    pcoders = [{"module": "layer1[0][0]"}, {"module": "layer2[1][0]"}]
+    network = pcbench.predify(Blocks(), {"input_size": [3, 8, 8], "pcoders": pcoders})
+    ran: dict[str, list[str]] = {}
+    refused: dict[str, str] = {}
+    for name, module in network.backbone.module.named_modules():
+        ran[name] = []
+        try:
+            module.register_forward_hook(partial(_note, ran[name], name))
+        except UsageError as error:
+            refused[name] = str(error)
+    network.unroll(torch.rand(1, 3, 8, 8), 3)
+    assert {name for name, calls in ran.items() if len(calls) != 4} == refused.keys()
+    assert {"layer1", "layer2", "layer1.0", "layer2.1", "stem", ""} <= refused.keys()
+    assert not refused.keys() & {"layer1.1", "layer2.0", "layer2.0.0", "head"}
+    assert all("would not fire at every timestep" in message for message in refused.values())
