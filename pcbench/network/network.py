@@ -82,6 +82,7 @@ class PredictiveNetwork(TimestepModel):
         keep: Sequence[Keep] = (),
         *,
         hyperparameters: GivenWeights | None = None,
+        start: Sequence[Tensor] | None = None,
         recompute: bool = False,
     ) -> Unrolled:
         """Run all timesteps t = 0..T in one pass.
@@ -96,7 +97,13 @@ class PredictiveNetwork(TimestepModel):
             images, "unroll takes images in [0,1] and normalises them. For normalised images use unroll_input"
         )
         return self.unroll_input(
-            self.normalise(images), timesteps, gradient, keep, hyperparameters=hyperparameters, recompute=recompute
+            self.normalise(images),
+            timesteps,
+            gradient,
+            keep,
+            hyperparameters=hyperparameters,
+            start=start,
+            recompute=recompute,
         )
 
     def unroll_input(
@@ -107,6 +114,7 @@ class PredictiveNetwork(TimestepModel):
         keep: Sequence[Keep] = (),
         *,
         hyperparameters: GivenWeights | None = None,
+        start: Sequence[Tensor] | None = None,
         recompute: bool = False,
     ) -> Unrolled:
         """Run all timesteps t = 0..T in one pass, for images that are normalised already.
@@ -120,6 +128,9 @@ class PredictiveNetwork(TimestepModel):
                 PCoders (what is left out stays, and the reference's names `ffm`, `fbm`, `erm` are known), or a list
                 with one for each. Tensors can be learned by gradient. The last PCoder's λ is not used: no other feeds
                 back to it.
+            start: Representations to begin with, e_1 .. e_N, in place of those that the backbone gives, such as
+                ``representations[-1]`` of a pass over an earlier picture: t = 0 then reads the logits off these, and
+                the updates from t = 1 on see the new images.
             recompute: Trade time for memory where a graph is built: keep only the representations of each timestep,
                 and compute the rest again in the backward pass.
 
@@ -136,12 +147,15 @@ class PredictiveNetwork(TimestepModel):
         first = next(self.parameters(), None)
         inputs = inputs if first is None else inputs.to(first.dtype)
         weights = self.hyperparameters if hyperparameters is None else weights_of(hyperparameters, self.hyperparameters)
+        if start is not None and len(start) != len(self.predictors):
+            raise UsageError(f"start has {len(start)} representations; the network has {len(self.predictors)} PCoders")
         dynamics = Dynamics(
             self.backbone, list(self.predictors), weights, self.error_windows, gradient, not self.training, recompute
         )
         wanted = self.training or inputs.requires_grad or any(_learned(entry) for entry in weights)
+        wanted = wanted or any(one.requires_grad for one in start or ())
         with torch.set_grad_enabled(torch.is_grad_enabled() and wanted):
-            return dynamics.unroll(inputs, timesteps, keep)
+            return dynamics.unroll(inputs, timesteps, keep, start)
 
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of e_0 from one unrolled pass."""

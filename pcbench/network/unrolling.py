@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]  # PyTorch leaves a context manager untyped
 
+from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, Values
 from pcbench.network.decoding import Decoded, Pullback, decode
 from pcbench.network.gradient import Gradient
@@ -73,13 +74,21 @@ class Dynamics:
     recompute: bool = False
     """Keep only the representations of each timestep for the backward pass, and compute the rest again."""
 
-    def unroll(self, images: Tensor, timesteps: int, keep: Sequence[Keep] = ()) -> Unrolled:
+    def unroll(
+        self, images: Tensor, timesteps: int, keep: Sequence[Keep] = (), start: Sequence[Tensor] | None = None
+    ) -> Unrolled:
         """Run t = 0..T; see `PredictiveNetwork.unroll_input`."""
         # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
         made = _Pass(
             self, images, frozenset(keep), logits=[], magnitudes=[], representations=[], predictions=[], cells={}
         )
-        return made.run(timesteps)
+        return made.run(timesteps, start)
+
+
+def _started(given: Tensor, drive: Tensor, n: int) -> Tensor:
+    if given.shape != drive.shape:
+        raise UsageError(f"start[{n}] is {tuple(given.shape)}; e_{n + 1} of these images is {tuple(drive.shape)}")
+    return given.to(drive)
 
 
 Predictions = list[Tensor | None]
@@ -98,13 +107,13 @@ class _Pass:
     predictions: list[Predictions]
     cells: dict[int, int]
 
-    def run(self, timesteps: int) -> Unrolled:
+    def run(self, timesteps: int, start: Sequence[Tensor] | None) -> Unrolled:
         shared = self.dynamics.backbone.prepare(self.images)
         state: list[Tensor] = []
 
-        def begin(_: int, drive: Tensor) -> Tensor:
-            state.append(drive)
-            return drive
+        def begin(n: int, drive: Tensor) -> Tensor:
+            state.append(drive if start is None else _started(start[n], drive, n))
+            return state[n]
 
         self._note(self.dynamics.backbone.run_timestep(shared, begin), state)
         advance = partial(self._advance, shared)

@@ -117,6 +117,26 @@ def test_keeping_more_changes_no_logits(network: PredictiveNetwork, images: Tens
     assert all(torch.equal(full.reconstructions[t], full.predictions[t][0]) for t in range(4))
 
 
+def test_a_state_is_carried_to_the_next_pass(network: PredictiveNetwork, images: Tensor) -> None:
+    """Oracle: one long pass is two short ones."""
+    long = network.unroll_input(images, 5)
+    first = network.unroll_input(images, 3, keep=("representations",))
+    second = network.unroll_input(images, 2, start=first.representations[-1])
+    assert torch.equal(second.logits, long.logits[3:])
+    other = images.flip(0)
+    primed = network.unroll_input(other, 2, start=first.representations[-1])
+    assert torch.equal(primed.logits[0], first.logits[-1])
+    assert not torch.allclose(primed.logits[2], network.unroll_input(other, 2).logits[2], atol=1e-4)
+
+
+def test_a_state_of_another_shape_is_refused(network: PredictiveNetwork, images: Tensor) -> None:
+    state = network.unroll_input(images, 0, keep=("representations",)).representations[0]
+    with pytest.raises(UsageError, match="start has 2 representations; the network has 3 PCoders"):
+        network.unroll_input(images, 1, start=state[:2])
+    with pytest.raises(UsageError, match=r"start\[0\] is \(2, 8, 16, 16\); e_1 of these images is \(4, 8, 16, 16\)"):
+        network.unroll_input(images, 1, start=[one[:2] for one in state])
+
+
 @pytest.mark.parametrize("ablation", ["feedback", "error_weight"])
 def test_an_ablation_is_the_equation_without_that_term(
     network: PredictiveNetwork, images: Tensor, ablation: str
