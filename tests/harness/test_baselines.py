@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 from collections.abc import Callable
@@ -155,6 +156,9 @@ def test_what_has_no_baseline_says_so(measure: Measure) -> None:
     run = measure(1)
     with pytest.raises(UsageError, match="has no suite of corruptions 'digits-c'; it has two"):
         baseline_of(run, "digits-c")
+    lost = {"work": "scores", "suite": "two", "condition": "fog", "images": "all", "reason": "a worker died"}
+    with pytest.raises(DataError, match="some results of two are missing"):
+        baseline_of(dataclasses.replace(run, manifest={**run.manifest, "missing": [lost]}))
     (run.folder / "images.parquet").unlink()
     with pytest.raises(DataError, match="earlier version"):
         baseline_of(run)
