@@ -147,8 +147,9 @@ def test_a_baseline_of_a_later_timestep_is_taken_where_it_is_asked_for(network: 
     assert not any("mCE" in row.figure.name for row in compare_timesteps(run))
 
 
-def test_what_has_no_baseline_says_so(measure: Measure) -> None:
-    noise = measure(1, ["gaussian-noise"])
+def test_what_has_no_baseline_says_so(measure: Measure, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"images": 4, "timesteps": 0, "progress": False}
+    noise = pcbench.run("alexnet_digits", ["gaussian-noise"], out=tmp_path / "noise", **asked)
     with pytest.raises(UsageError, match="gaussian-noise changes the network's input, not images"):
         baseline_of(noise)
     with pytest.raises(UsageError, match="only corruptions have a baseline"):
