@@ -154,8 +154,12 @@ def evidence_passes(kind: str, definitions: Sequence[AttackDefinition], timestep
 def _cheap_passes() -> Passes:
     """Return what the cheap form costs an image that it looks at, at one timestep."""
     gradients = Passes(forward=1 + 2 * FEW_DIRECTIONS * 2, gradients=2)
-    rivals = Passes(forward=TRIALS + cheap.STEPS + 2, gradients=cheap.STEPS * cheap.DRAWS, usual=CHEAP_RIVALS_SHARE)
-    widest = Passes(forward=1, gradients=WIDEST_STEPS, usual=CHEAP_WIDEST_SHARE)
+    rivals = Passes(
+        forward=TRIALS + cheap.NOISE_STEPS + 2,
+        gradients=cheap.NOISE_STEPS * cheap.NOISE_DRAWS,
+        usual=CHEAP_RIVALS_SHARE,
+    )
+    widest = Passes(forward=WIDEST_STEPS + 2, gradients=WIDEST_STEPS, usual=CHEAP_WIDEST_SHARE)
     return gradients + rivals + widest
 
 

@@ -103,7 +103,9 @@ class RunOptions(TypedDict):
     checks: Annotated[
         bool | None,
         Option(
-            "Collect evidence on the gradients; by default on all of the data, not on a part.", _ATTACK, spec="settings"
+            "Full checks of gradients (default: on all of the data, else a cheap form), or none.",
+            _ATTACK,
+            spec="settings",
         ),
     ]
     save_adversarials: Annotated[

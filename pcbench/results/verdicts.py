@@ -52,16 +52,19 @@ class ShownVerdict(BaseModel, frozen=True, extra="ignore"):
     timestep: int
     verdict: str
     reasons: tuple[str, ...]
+    form: str = "full"
+    """``"cheap"`` or ``"full"``; there was only one form in former versions."""
     suite: str = ""
     attack: str = ""
+    norm: str | None = None
     comparisons: tuple[ShownComparison, ...] = ()
     shown: tuple[ShownComparison, ...] = ()
     transfer: tuple[dict[str, Any], ...] = ()
 
     def budget(self, comparison: ShownComparison) -> str:
         """Return the budget of both sides of a comparison, as papers write it under the attack's norm."""
-        norm = str(self.transfer[0]["norm"]) if self.transfer else None
-        return epsilon_text(comparison.epsilon, norm)
+        former = str(self.transfer[0]["norm"]) if self.transfer else None
+        return epsilon_text(comparison.epsilon, self.norm or former)
 
 
 def read_verdicts(run_folder: Path) -> list[ShownVerdict]:

@@ -37,9 +37,9 @@ CHEAP_IMAGES = 32
 """How many images it looks at, those that are attacked first."""
 TRIALS = 8
 """Random perturbations an image."""
-STEPS = 3
+NOISE_STEPS = 3
 """Steps along averaged gradients."""
-DRAWS = 3
+NOISE_DRAWS = 3
 """Noisy copies in each average."""
 WIDEST_STEPS = 8
 """Steps at the widest ε, at most."""
@@ -96,7 +96,7 @@ def rival_rows(
     rows = as_rows(SWEEP, timestep, [Measured(attacked.ids, "success", broken)])
     rivals: dict[str, Adapter] = {
         "random_noise": RandomCorners(definition, TRIALS),
-        "smoothed": SmoothedDescent(definition, STEPS, DRAWS),
+        "smoothed": SmoothedDescent(definition, NOISE_STEPS, NOISE_DRAWS),
     }
     for name, adapter in rivals.items():
         rows += as_rows(name, timestep, _rival(classifier, attacked, broken, (definition, adapter), epsilon))

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from pcbench.metrics.paired import holm, mcnemar
 
 #: The chance that a sound timestep is called suspicious by its comparisons, if its attacks were equally strong.
-LEVEL = 0.01
+SUSPICION_LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray
 
 def fewest_telling() -> int:
     """Return how many images the rival alone must break for a comparison to be significant: 2^-n is below the level."""
-    return math.ceil(-math.log2(LEVEL))
+    return math.ceil(-math.log2(SUSPICION_LEVEL))
 
 
 def too_few_broken(sign: str, epsilon: float, broken: NDArray[np.bool_], allowed: float) -> Comparison:

@@ -23,6 +23,8 @@ FEW_DIRECTIONS = 2
 # Half-widths of the difference quotients, in pixel units along ±1 patterns: small enough for curvature, large enough
 # for float32; the better one counts.
 STEPS = {"narrow": 2e-4, "wide": 1e-3}
+COARSE = {"wide": 1 / 32}
+"""Instead of them, for a network with weights of 16 bits, which rounds pixels by up to 1/512."""
 BUDGET = "budget"
 """The name of the difference quotients whose half-width is the budget: gradients that are right at a point may say
 nothing about a step of this size."""
@@ -70,6 +72,13 @@ class Quotients:
         """Return those that look at a point alone."""
         return cls(STEPS)
 
+    def fit_for(self, classifier: nn.Module) -> Quotients:
+        """Return these, or for a network of low precision those that it does not drown in rounding."""
+        if not any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in classifier.parameters()):
+            return self
+        budget = {name: step for name, step in self.steps.items() if name == BUDGET}
+        return Quotients({**COARSE, **budget}, self.directions)
+
     @classmethod
     def up_to(cls, epsilon: float, norm: Norm, images: Tensor, *, few: bool = False) -> Quotients:
         """Return those that look at the scale of a budget too.
@@ -104,7 +113,7 @@ def gradient_numbers(
         of difference quotients and `products_WIDTH` of both.
     """
     # Difference quotients look a little way outside [0, 1].
-    quotients = quotients or Quotients.local()
+    quotients = (quotients or Quotients.local()).fit_for(classifier)
     classifier, ones = unchecked(classifier), np.ones(len(eval_batch.images))
     try:
         gradient = loss_gradient(classifier, eval_batch.images, eval_batch.labels, cross_entropy).flatten(1).cpu()

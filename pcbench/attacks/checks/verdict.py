@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.checks.cheap import SWEEP, TRIALS, cheap_rows
-from pcbench.attacks.checks.comparison import LEVEL, Comparison, compare, significant, too_few_broken
+from pcbench.attacks.checks.comparison import SUSPICION_LEVEL, Comparison, compare, significant, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import BUDGET_METRICS, METRICS, GradientEvidence, pooled_gradients
 from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, attack_timestep
@@ -41,7 +41,7 @@ MOST_BROKEN = 0.9
 #: In a ball that holds every image (or half of the way to it, under L2) at most this share may withstand the attack.
 ALLOWED_STANDING = 0.02
 
-Verdict = Literal["consistent", "suspicious"]
+Judgement = Literal["consistent", "suspicious"]
 ALL_METRICS = (*METRICS, *BUDGET_METRICS)
 WIDEST = "success at the widest epsilon"
 SMOOTHED = "the same attack with gradients averaged over noise"
@@ -54,7 +54,7 @@ class TimestepChecks:
 
     timestep: int
     """The timestep t."""
-    verdict: Verdict
+    verdict: Judgement
     """``"suspicious"`` where there is a reason."""
     reasons: tuple[str, ...]
     """One sentence for each sign that was found."""
@@ -371,6 +371,6 @@ def _gradient_signs(evidence: GradientEvidence, broken: float) -> Iterator[str]:
 
 
 def _signs(comparisons: Sequence[Comparison], norm: Norm) -> Iterator[str]:
-    for found in significant(comparisons, LEVEL):
+    for found in significant(comparisons, SUSPICION_LEVEL):
         rates = f"{percent(found.rival_rate)} % against {percent(found.judged_rate)} % of {found.n} images"
         yield f"{found.sign}, ε = {norm.text(found.epsilon)}: {rates} (p = {found.p_value:.2g})"

@@ -3,6 +3,7 @@
 # ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Task
 from pcbench.attacks.checks.cheap import CHEAP_IMAGES, rival_rows
-from pcbench.attacks.checks.comparison import LEVEL, fewest_telling
+from pcbench.attacks.checks.comparison import SUSPICION_LEVEL, fewest_telling
 from pcbench.attacks.checks.gradients import Quotients, gradient_numbers
 from pcbench.attacks.checks.rivals import SmoothedDescent
 from pcbench.attacks.checks.verdict import TimestepChecks, judged_attack, run_checks
@@ -63,6 +64,17 @@ class After(nn.Module):
         return self.change(self.classifier(images))
 
 
+class LowPrecision(nn.Module):
+    """Computes with weights of 16 bits."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = copy.deepcopy(classifier).bfloat16()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(images.bfloat16()).float()
+
+
 def sigmoid_stairs(levels: int, steepness: float) -> Callable[[Tensor], Tensor]:
     """Quantisation of the input whose steps are steep sigmoids: alive gradients, none of the right size."""
     edges = torch.arange(levels) + 0.5
@@ -78,6 +90,7 @@ SOUND: dict[str, Callable[[nn.Module], nn.Module]] = {
     "a blur before it": lambda plain: nn.Sequential(nn.AvgPool2d(3, stride=1, padding=1), plain),
     "another temperature": lambda plain: After(plain, lambda logits: logits / 10),
     "smooth stairs": lambda plain: Before(lambda images: 0.5 + (images - 0.5) * 0.9, plain),
+    "16 bits": LowPrecision,
     "nearly linear units": lambda _: RandomFeatures(1),
     "bent units": lambda _: RandomFeatures(20),
 }
@@ -171,7 +184,7 @@ def test_a_rival_is_first_run_on_what_the_attack_left(digits: Case) -> None:
 
 
 def test_fewer_broken_images_than_these_are_never_significant() -> None:
-    assert 0.5 ** fewest_telling() <= LEVEL < 0.5 ** (fewest_telling() - 1)
+    assert 0.5 ** fewest_telling() <= SUSPICION_LEVEL < 0.5 ** (fewest_telling() - 1)
 
 
 def test_the_first_images_that_are_attacked_are_looked_at(digits: Case) -> None:
