@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import sys
@@ -88,6 +89,16 @@ def forks(pytestconfig: pytest.Config) -> Iterator[forking.Forks]:
     made = forking.Forks(given or _server(pytestconfig).path)
     yield made
     made.client.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_command() -> Iterator[None]:
+    """Let Typer make the commands of an application once, not at each call."""
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

@@ -75,8 +75,9 @@ def read_weights(path: Path) -> StateDict:
 
 def _read_checkpoint(path: Path) -> StateDict:
     what, remedy = "is not a readable checkpoint", "save the tensors alone, or fetch it again"
-    # A length in a damaged pickle may be more than any memory.
-    told = damage_refused(path, what, remedy, RuntimeError, BadZipFile, MemoryError, kind=WeightsError)
+    # A length in a damaged pickle may be more than any memory; PyTorch asserts that a tensor that is named is there.
+    expected = (RuntimeError, BadZipFile, MemoryError, AssertionError)
+    told = damage_refused(path, what, remedy, *expected, kind=WeightsError)
     with told, warnings.catch_warnings():
         # PyTorch warns of pickles that it did not write, before it refuses what it cannot read safely.
         warnings.simplefilter("ignore", UserWarning)
