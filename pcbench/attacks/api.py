@@ -22,11 +22,13 @@ from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
 from pcbench.catalog import suite_folder, suite_names
 from pcbench.data.labels import as_labels
 from pcbench.errors import DataError, RunError, UsageError
+from pcbench.models.draws import Drawing
 from pcbench.models.loading import load
 from pcbench.models.model import Model
 from pcbench.models.sizes import check_stated_size
 from pcbench.network.gradient import Gradient
 from pcbench.network.own_modules import check_network, own_code
+from pcbench.network.seeding import seeded
 from pcbench.options import Option, resolved
 
 logger = logging.getLogger("pcbench")
@@ -106,7 +108,9 @@ def attack(
     model.check_size(pixels.shape[1:])
     names = [str(index) for index in range(len(pixels))]
     classifier = model.at(model.timesteps if chosen is None else chosen, gradient)
-    with own_code(f"{model.name} fails under the attack {definition.name}"):
+    # What draws where nobody says what the draws depend on, such as noise that a network adds to its gradient alone.
+    (first,) = Drawing(seed, names, definition.name, repeated=True).seeds(1)
+    with own_code(f"{model.name} fails under the attack {definition.name}"), seeded(first, model.device):
         pixels = pixels.to(model.device)
         found = sweep(classifier, pixels, classes, definition, ids=names, seed=seed, **changed)
         again = retry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from pcbench.models.sizes import stated_size
 from pcbench.network.function_probe import KEEPS_STATE, RANDOM, Ask, check_function, smaller
 from pcbench.network.own_modules import computed_in, logits_of
 from pcbench.network.seeding import put_back
+
+logger = logging.getLogger("pcbench")
 
 _PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
 
@@ -81,10 +84,16 @@ def check_answers(name: str, ask: Ask, like: Tensor, stochastic: int | None) -> 
         raise UsageError(f"{name} {KEEPS_STATE}")
     if found == "random" and stochastic is None:
         raise UsageError(f"{name} {RANDOM}")
+    if found == "draws" and stochastic is None:
+        logger.warning(
+            "%s draws random numbers, without effect on the images of noise that it was asked about: if they have one "
+            "on other images, give stochastic=20 to measure the mean of 20 draws",
+            name,
+        )
     if found == "alike" and stochastic is not None:
         raise UsageError(
-            f"{name} answers the same image alike each time: leave `stochastic` out (dropout is off in evaluation "
-            "mode; one that stays on is F.dropout(…, training=True))"
+            f"{name} answers the same image alike each time: leave `stochastic` out, or, where dropout is to stay on, "
+            "give the network in eval() and its dropout layers in train()"
         )
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pcbench.errors import UsageError, named
-from pcbench.network.seeding import put_back, seeded, states
+from pcbench.network.seeding import seeded, states
 
 ROUNDING = 1e-3
 """How far two answers to an image may be apart by rounding, in shares of the largest logit."""
@@ -25,15 +25,15 @@ DRAWS = 16
 """Over how many draws a random network's answers are averaged, where they are compared."""
 _UNLIKELY = 10.0
 """How many standard errors two such means must be apart to be different."""
-_SELDOM = 32
+_SELDOM = 100
 """How often a network that draws random numbers without effect is asked again: they may have one now and then."""
 
 Ask = Callable[[Tensor], Tensor]
 """Images (batch, channels, height, width) -> logits (..., batch, classes)."""
 
-Answers = Literal["alike", "random", "state"]
-"""What two answers to the same images are: equal; different, and equal where the generators are seeded alike; or
-different even then, so that something is kept, or drawn from elsewhere."""
+Answers = Literal["alike", "draws", "random", "state"]
+"""What answers to the same images are: equal; equal, although random numbers were drawn; different, and equal where the
+generators are seeded alike; or different even then, so that something is kept, or drawn from elsewhere."""
 
 RANDOM = (
     "answers the same image differently each time, since it draws random numbers (dropout, noise): give stochastic=20 "
@@ -62,7 +62,7 @@ def check_function(name: str, ask: Ask, images: Tensor) -> Answers:
     """
     # bfloat16 has 8 bits: its rounding shows. So does that of any type where all logits are nearly zero.
     least = 8 * torch.finfo(images.dtype).eps
-    with put_back(images.device):
+    with seeded(0, images.device):
         try:
             before = states(images.device)
             together, turned, again = ask(images), ask(images.flip(0)), ask(images)
@@ -82,7 +82,9 @@ def check_function(name: str, ask: Ask, images: Tensor) -> Answers:
             f"{name} answers an image otherwise among other images (logits differ by {difference:.2g}): every number "
             "would be one of the batch size; use statistics of its own, such as those of batch norms in eval()"
         )
-    return "random" if differs else "alike"
+    if differs:
+        return "random"
+    return "draws" if draws else "alike"
 
 
 def smaller(ask: Ask, images: Tensor) -> Tensor:

@@ -83,8 +83,9 @@ def refuse_scripted(module: nn.Module) -> None:
 def private_copy(module: nn.Module) -> nn.Module:
     """Return a copy of a network, in evaluation mode; the original is left as it is.
 
-    Activations that a network keeps, and weights that it computes from others, such as those of `weight_norm`, belong
-    to a graph, which PyTorch does not copy: their values are copied.
+    Layers without weights that are in training mode inside a network in evaluation mode stay in it: so dropout is kept
+    on. Activations that a network keeps, and weights that it computes from others, such as those of `weight_norm`,
+    belong to a graph, which PyTorch does not copy: their values are copied.
 
     Raises:
         UsageError: Something in it cannot be copied; the message names it.
@@ -92,7 +93,7 @@ def private_copy(module: nn.Module) -> nn.Module:
     values = {id(tensor): tensor.detach().clone() for tensor in _of_graphs(module)}
     try:
         with torch.no_grad():  # the copy of a weight of TorchScript would belong to a graph
-            return copy.deepcopy(module, cast("dict[int, Any]", values)).eval()
+            copied = copy.deepcopy(module, cast("dict[int, Any]", values)).eval()
     except Exception as error:
         held = _not_copied(module)
         what = f"its attribute {held!r} can't be copied" if held else "it can't be copied"
@@ -100,6 +101,27 @@ def private_copy(module: nn.Module) -> nn.Module:
             f"{type(module).__name__}: {what} ({named(error)}); pcbench measures a copy of the network, so take "
             "out of it what is not part of it"
         ) from error
+    for path in _kept_on(module):
+        _stay_in_training(copied.get_submodule(path))
+    return copied
+
+
+def _kept_on(module: nn.Module) -> list[str]:
+    if module.training:
+        return []
+    inside = cast("Iterable[tuple[str, nn.Module]]", module.named_modules())
+    return [path for path, inner in inside if inner.training and not inner.state_dict()]
+
+
+def _stay_in_training(layer: nn.Module) -> None:
+    """Keep a layer in training mode, whatever mode the network around it is put in."""
+
+    def train(mode: bool = True) -> nn.Module:
+        del mode
+        return layer
+
+    layer.training = True
+    vars(layer)["train"] = train
 
 
 def _of_graphs(module: nn.Module) -> Iterator[Tensor]:

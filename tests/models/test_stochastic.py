@@ -245,3 +245,40 @@ def test_a_library_attack_on_a_random_network_repeats(attack: str) -> None:
         )
         found.append(sweep.columns["margin"].ravel().tolist())
     assert found[0] == found[1]
+
+
+class Layers(nn.Module):
+    """A network with a layer of dropout and a batch norm."""
+
+    input_size = (3, 8, 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Dropout(0.5)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits."""
+        return self.head(self.drop(self.norm(self.conv(images))).mean((2, 3)))
+
+
+def test_dropout_that_is_kept_on_in_a_network_in_evaluation_mode_stays_on() -> None:
+    network = Layers().eval()
+    models.load(network)
+    network.drop.train()
+    with pytest.raises(UsageError, match="give stochastic=20"):
+        models.load(network)
+    model = models.load(network, stochastic=5).configured(precision="bfloat16")
+    with tallied() as tally, drawing(0, ["a", "b"]):
+        model.logits(torch.rand(2, 3, 8, 8))
+    assert model.timestep_model.eval().training is False
+    predictions = tally.predictions(torch.zeros(1, 2, 4))
+    assert predictions is not None
+    assert predictions.shape == (5, 1, 2)
+    assert (network.training, network.drop.training) == (False, True)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_of_a_network_in_one_mode_is_off(*, training: bool) -> None:
+    with pytest.raises(UsageError, match=r"leave `stochastic` out, or, where dropout is to stay on"):
+        models.load(Layers().train(training), stochastic=5)

@@ -86,6 +86,31 @@ class Seldom(Net):
         return -images if torch.rand(()) < 0.1 else images
 
 
+class Votes(Net):
+    """Counts the votes of noisy copies, which agree on images of noise."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return shares of votes."""
+        votes = [self.conv(images + 1e-4 * torch.randn_like(images)).flatten(1).argmax(1) for _ in range(3)]
+        return nn.functional.one_hot(torch.stack(votes), 5).float().mean(0)
+
+
+class NoisyGradient(Net):
+    """Adds noise to its gradient, and nothing to its logits."""
+
+    def changed(self, images: Tensor) -> Tensor:
+        """Hook the gradient."""
+        images = images.clone()
+        if images.requires_grad:
+            images.register_hook(with_noise)
+        return images
+
+
+def with_noise(gradient: Tensor) -> Tensor:
+    """Add noise."""
+    return gradient + torch.randn_like(gradient)
+
+
 class OwnGenerator(Net):
     """Draws from a generator of its own, which no seed of the global ones reaches."""
 
@@ -217,6 +242,23 @@ def test_a_network_without_randomness_needs_no_draws() -> None:
         models.load(built(Net), stochastic=2)
     with pytest.raises(UsageError, match=r"^pdigits draws no random numbers: leave `stochastic` out$"):
         models.load("pdigits", stochastic=2)
+
+
+def test_draws_that_had_no_effect_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "pcbench"):
+        models.load(built(Votes))
+    (line,) = caplog.messages
+    assert line.startswith("Votes draws random numbers, without effect on the images of noise that it was asked about")
+    models.load(built(Votes), stochastic=3)
+
+
+def test_an_attack_on_a_network_whose_gradient_alone_is_noisy_repeats() -> None:
+    images, found = torch.rand(4, 3, 8, 8), list[bytes]()
+    for seed in (0, 1):
+        network = built(NoisyGradient)
+        torch.manual_seed(seed)
+        found.append(pcbench.attack(network, images, [0, 1, 2, 3], "pgd", epsilons=[0.1]).columns["margin"].tobytes())
+    assert found[0] == found[1]
 
 
 def test_probing_leaves_the_generators_as_they_were() -> None:

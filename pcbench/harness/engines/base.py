@@ -5,7 +5,6 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -137,18 +136,14 @@ def report(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: L
 def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
     """Do one unit; any exception becomes this unit's failure, with the user's exception as its cause."""
     try:
-        with _drawing(unit, context):
+        # What draws where nobody says what the draws depend on: inner states of a random network, noise that a network
+        # of the user's own adds to its gradient alone.
+        (first,) = Drawing(context.settings.seed, [unit.path], "unit", repeated=True).seeds(1)
+        with seeded(first, context.model.device):
             made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
     except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units continue
         return Failure(reason_of(error), traceback.format_exc(), error)
     return Part(made.table, machine_kind(context.locations.device), made.files)
-
-
-def _drawing(unit: Unit, context: Context) -> AbstractContextManager[None]:
-    """Seed what a random network draws where nobody says what the draws depend on, such as its inner states."""
-    stochastic, seed = context.settings.stochastic is not None, context.settings.seed
-    (first,) = Drawing(seed, [unit.path], "unit", repeated=True).seeds(1)
-    return seeded(first, context.model.device) if stochastic else nullcontext()
 
 
 def told(failure: Failure, where: str = "") -> Failure:
