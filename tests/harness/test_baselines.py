@@ -27,6 +27,7 @@ from pcbench.harness.divisors import divisors_of
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
 from pcbench.harness.saved_plan import plan_for, write_plan
+from pcbench.reports.page.content import page_content
 from pcbench.results.baselines import baseline_of, write_baseline
 from pcbench.results.directory import Run
 
@@ -287,7 +288,9 @@ def test_a_network_that_is_always_wrong_on_imagenet_has_the_mce_that_alexnet_s_e
 def test_training_images_of_imagenet_have_no_mce(tmp_path: Path) -> None:
     run = imagenet_run(tmp_path, "{}_10026")
     assert values(run, "corruption_error").empty
-    assert "ImageNet's training images" in run.manifest["divisors"]["imagenet-c"]["reason"]
+    reason = run.manifest["divisors"]["imagenet-c"]["reason"]
+    assert "ImageNet's training images" in reason
+    assert ("note", f"imagenet-c: no CE or mCE: {reason}") in page_content([run])["runs"][0]["facts"]
 
 
 def test_all_digits_are_no_part_of_imagenet() -> None:
