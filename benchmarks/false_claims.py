@@ -28,7 +28,7 @@ from scipy.stats import norm
 
 from pcbench.catalog import catalog_folder
 from pcbench.comparison.compare import difference_of_rates, differences_of_means
-from pcbench.comparison.sentences import LEVEL
+from pcbench.comparison.sentences import CLAIM_LEVEL
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.metrics.paired import Difference, holm
 
@@ -95,7 +95,7 @@ def claims(draw: Callable[[np.random.Generator], list[Difference]], runs: int) -
     any_t = by_intervals = last = 0
     for number in range(runs):
         found = draw(np.random.default_rng([2026, number]))
-        claimed = [p <= LEVEL for p in holm([difference.p for difference in found])]
+        claimed = [p <= CLAIM_LEVEL for p in holm([difference.p for difference in found])]
         any_t += any(claimed)
         last += claimed[-1]
         by_intervals += any(difference.low > 0 or difference.high < 0 for difference in found)

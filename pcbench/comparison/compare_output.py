@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pcbench.comparison.compare import ComparedRow
-from pcbench.comparison.sentences import LEVEL, sentence, sentences
+from pcbench.comparison.sentences import CLAIM_LEVEL, sentence, sentences
 from pcbench.escaping import markdown
 from pcbench.percent import interval, percent, points
 
@@ -26,7 +26,7 @@ def compare_table(rows: Sequence[ComparedRow]) -> Table:
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading in _HEADINGS[:4] else "right")
     for row in rows:
-        table.add_row(*_cells(row), style="bold" if row.p_holm <= LEVEL else None)
+        table.add_row(*_cells(row), style="bold" if row.p_holm <= CLAIM_LEVEL else None)
     return table
 
 

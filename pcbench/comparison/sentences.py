@@ -27,7 +27,7 @@ from pcbench.results.directory import Run
 from pcbench.results.metrics_table import split_baseline
 from pcbench.results.verdicts import SUSPICIOUS, Verdicts
 
-LEVEL = 0.05
+CLAIM_LEVEL = 0.05
 """A difference is called one where its p value, corrected by Holm, is at most this."""
 
 _ORDER: dict[FigureKind, int] = {"corruption": 0, "noise": 1, "attack": 2, "targeted": 3, "clean": 4}
@@ -115,7 +115,7 @@ def _found(row: ComparedRow) -> str:
     """Return what a comparison found, between the names of its sides."""
     if row.changed == 0:
         return "is the same as"
-    if row.p_holm > LEVEL:
+    if row.p_holm > CLAIM_LEVEL:
         return "is not clearly different from"
     # An attack that failed shows nothing about the network.
     verb = "looks" if row.verdict is not None and row.verdict.startswith(SUSPICIOUS) else "is"

@@ -21,7 +21,7 @@ SUSPICIOUS = "gradients suspicious"
 """The words that a verdict begins with where a sign of broken gradients was found; the sign follows."""
 
 
-class Verdict(Protocol):
+class GradientVerdict(Protocol):
     """A verdict on the attacks on one timestep."""
 
     @property
@@ -88,7 +88,7 @@ def read_verdicts(run_folder: Path) -> list[ShownVerdict]:
 class Verdicts:
     """What is known of the attacks of a run, by suite and timestep attacked."""
 
-    entries: Mapping[tuple[str, int], Verdict] = field(default_factory=dict[tuple[str, int], Verdict])
+    entries: Mapping[tuple[str, int], GradientVerdict] = field(default_factory=dict[tuple[str, int], GradientVerdict])
     """The verdicts of `checks.json`."""
     warnings: Mapping[tuple[str, int], Sequence[str]] = field(default_factory=dict[tuple[str, int], Sequence[str]])
     """Further signs of broken gradients, in words; see `verdict_words`."""
@@ -104,7 +104,7 @@ class Verdicts:
         )
 
 
-def verdict_words(entry: Verdict | None, warnings: Sequence[str] = ()) -> str:
+def verdict_words(entry: GradientVerdict | None, warnings: Sequence[str] = ()) -> str:
     """Return a verdict as it stands in every sentence about robust accuracy.
 
     Args:

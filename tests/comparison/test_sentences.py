@@ -45,7 +45,7 @@ def attacked(
     """Make a run under one attack at one budget, each timestep attacked by itself."""
     suite = made_suite("made-linf", IMAGES, kind="attacks")
     spec = made_spec([suite], made_data(IMAGES), made_settings(timesteps=len(answers) - 1))
-    tables = []
+    tables: list[pa.Table] = []
     for timestep, right in enumerate(answers):
         tables.append(made_table(Condition("made-linf", "clean", "clean"), [timestep], first(clean)[None]))
         within = np.ma.masked_array(~right, mask=~first(clean))
