@@ -13,6 +13,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from pcbench import models
 from pcbench.attacks.adapters.base import Task
 from pcbench.attacks.checks.cheap import CHEAP_IMAGES, rival_rows
 from pcbench.attacks.checks.comparison import SUSPICION_LEVEL, fewest_telling
@@ -21,6 +22,7 @@ from pcbench.attacks.checks.rivals import SmoothedDescent
 from pcbench.attacks.checks.verdict import TimestepChecks, judged_attack, run_checks
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import sweep
+from pcbench.data.sources import open_source
 from pcbench.norms import norm_named
 
 from ..conftest import Case, attack
@@ -215,3 +217,14 @@ def test_averaged_gradients_stay_in_the_ball_and_leave_broken_images_alone(digit
     broken = Task(images, wrong, radii, digits.ids[:8], 0, "pgd", 0, 10)
     assert torch.equal(descent.perturb(Before(count, digits.classifier), broken).images, images)
     assert asked == [8]
+
+
+@pytest.mark.parametrize(("name", "timesteps"), [("pdigits", [0, 2]), ("alexnet_digits", [0])])
+def test_no_undefended_network_of_the_repository_is_accused(name: str, timesteps: list[int]) -> None:
+    model = models.load(name)
+    source = open_source("digits", preprocessing=model.preprocessing, split="test", count=None)
+    batch = next(iter(source.batches(24, range(24))))
+    eval_batch = EvalBatch(batch.images.float() / 255, batch.labels, batch.ids, seed=0)
+    few = [one.model_copy(update={"epsilons": (8 / 255, 16 / 255)}) for one in SUITE]
+    for found in run_checks(model, eval_batch, few, timesteps=timesteps, form="cheap"):
+        assert (found.verdict, found.reasons) == ("consistent", ())
