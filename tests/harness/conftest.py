@@ -40,6 +40,13 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReq
 
 
 @pytest.fixture
+def few_rivals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rival attacks of the checks ask seldom, where it does not matter what they find: they take seconds."""
+    monkeypatch.setattr("pcbench.attacks.checks.rivals.SQUARE_QUERIES", 10)
+    monkeypatch.setattr("pcbench.attacks.checks.rivals.RANDOM_TRIALS", 5)
+
+
+@pytest.fixture
 def network() -> PredictiveNetwork:
     """A predictive network with two PCoders and seeded, untrained weights."""
     generator = torch.Generator().manual_seed(0)

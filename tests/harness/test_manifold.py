@@ -112,7 +112,10 @@ def test_the_rows_hold_means_over_images_and_paired_changes(request_for_five: As
     assert set(table["kind"]) == {"noise"}
 
 
-def test_a_run_of_the_suite_writes_representations_and_rows(network: PredictiveNetwork, tmp_path: Path) -> None:
+def test_a_run_of_the_suite_writes_representations_and_rows(
+    network: PredictiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcbench.reports.figures.FIGURE_FORMATS", ("svg",))
     # Oracle: the same measured without a run; blocks smaller than the images change nothing.
     options = {"data": "digits", "images": 12, "timesteps": 2, "batch_size": 5, "block_size": 5, "progress": False}
     made = run(network, ["manifold"], out=tmp_path / "run", **options)
@@ -146,7 +149,10 @@ def test_a_plain_network_has_no_representations_to_measure() -> None:
         run(plain, ["manifold"], data="digits", images=4, progress=False)
 
 
-def test_noise_suites_carry_their_standard_deviations(network: PredictiveNetwork, tmp_path: Path) -> None:
+def test_noise_suites_carry_their_standard_deviations(
+    network: PredictiveNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcbench.reports.figures.FIGURE_FORMATS", ("svg",))
     # Oracle: the paper's five values.
     made = run(network, ["gaussian-noise"], out=tmp_path / "run", data="digits", images=12, progress=False, timesteps=1)
     noise = made.outcomes().query("kind == 'noise'")

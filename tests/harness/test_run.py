@@ -268,6 +268,7 @@ def test_kept_adversarial_images_are_those_that_were_scored(
         assert network.at(2)(kept.images(budget)).argmax(1).tolist() == scored["prediction"].tolist()
 
 
+@pytest.mark.usefixtures("few_rivals")
 def test_checks_leave_a_verdict_for_every_timestep(
     network: PredictiveNetwork, attack_suite: Path, corruption_suite: Path, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def mixed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.with_pictures
+@pytest.mark.usefixtures("two_figures")
 def test_three_severities_run_to_the_page(mixed: Path, network: PredictiveNetwork, tmp_path: Path) -> None:
     made = run(
         network, [str(mixed)], out=tmp_path / "run", images=12, timesteps=1, data="digits", progress=False, seed=0

@@ -119,6 +119,7 @@ def test_merged_shards_are_the_run_of_one_process_to_the_byte(whole: Run, shards
 
 
 @pytest.mark.parametrize(("checks", "images", "timesteps"), [(True, 8, 0), (None, 16, 1)], ids=["full", "cheap"])
+@pytest.mark.usefixtures("few_rivals")
 def test_evidence_and_pictures_are_merged_too(
     checks: bool | None, images: int, timesteps: int, options: dict[str, Any], tmp_path: Path
 ) -> None:

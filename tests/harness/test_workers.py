@@ -347,6 +347,7 @@ class LargestPass(TorchDispatchMode):
 
 
 @pytest.mark.with_pictures
+@pytest.mark.usefixtures("few_rivals")
 def test_no_pass_holds_more_images_than_a_batch(
     network: PredictiveNetwork, suites: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
