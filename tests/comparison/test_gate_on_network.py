@@ -92,8 +92,9 @@ def test_a_wrong_sign_in_the_error_term_is_caught(network: PredictiveNetwork, an
     other_seed = check_run(answer("other", seed=1), reference, tolerated=0.005)
     assert other_seed.passed
     assert other_seed.changed > 0
-    # A wrong sign is a negative α.
-    network.hyperparameters = tuple(replace(weights, error_weight=-weights.error_weight) for weights in WEIGHTS)
+    # A wrong sign is a negative α, which the network refuses from outside.
+    wrong = tuple(replace(weights, error_weight=-weights.error_weight) for weights in WEIGHTS)
+    vars(network)["hyperparameters"] = wrong
     report = check_run(answer("wrong sign"), reference, tolerated=0.005)
     # t = 0 knows nothing of errors; the mistake grows with every update.
     assert {row.row.timestep for row in report.failed} >= {TIMESTEPS}

@@ -12,6 +12,7 @@ import pytest
 
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.files import MARKER
+from pcbench.results.columns import OUTCOMES_COLUMNS
 from pcbench.results.directory import Run, foreign_files, list_report, open_run, partial_folder
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import OUTCOMES, read_outcomes
@@ -112,7 +113,8 @@ def test_a_report_that_was_killed_while_it_was_written_holds_nothing_foreign(tmp
 
 def test_outcomes_of_version_2_are_read_under_todays_names(tmp_path: Path, outcomes: pa.Table) -> None:
     path = tmp_path / "x.parquet"
-    former = outcomes.drop_columns(["margin", "true_label_probability"])
+    newer = [name for name, column in OUTCOMES_COLUMNS.items() if column.since > 2 and column.former_name is None]
+    former = outcomes.drop_columns(newer)
     former = former.rename_columns(["audited" if name == "spot_checked" else name for name in former.column_names])
     pq.write_table(former.replace_schema_metadata({"pcbench_outcomes_version": "2"}), path)
     whole = read_outcomes(path)
