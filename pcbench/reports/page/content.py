@@ -43,7 +43,9 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
         "title": f"Robustness of {' and '.join(dict.fromkeys(str(run.spec.model['name']) for run in runs))}",
         "timesteps": timesteps,
         "chosen": timesteps[-1],
-        "runs": [_run(number, run, label) for number, (run, label) in enumerate(zip(runs, labels, strict=True))],
+        "runs": [
+            _run(number, run, label, timesteps) for number, (run, label) in enumerate(zip(runs, labels, strict=True))
+        ],
         "suites": [
             {
                 "name": suite,
@@ -57,11 +59,20 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
     }
 
 
-def _run(number: int, run: Run, label: str) -> dict[str, Any]:
+def _sentences(run: Run, timesteps: list[int]) -> list[tuple[int, str]]:
+    """Return what a run is told in, also at timesteps that only other runs of the page have."""
+    found = headline(run)
+    told = {timestep for timestep, _ in found}
+    last = max(told, default=0)
+    absent = [timestep for timestep in timesteps if timestep not in told]
+    return [*found, *((timestep, f"Nothing at t = {timestep}: this run ends at t = {last}.") for timestep in absent)]
+
+
+def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, Any]:
     return {
         "number": number,
         "label": label,
-        "headline": headline(run),
+        "headline": _sentences(run, timesteps),
         "warnings": [note for note in run.manifest.get("notes", []) if _WARNING.match(note)],
         "facts": _facts(run),
         "threats": threats(run.metrics),
