@@ -145,6 +145,16 @@ class Model(ModelFacts):
             timestep_model = LowPrecisionModel(timestep_model)
         return replace(self, timestep_model=CompiledModel(timestep_model).eval() if compiled else timestep_model.eval())
 
+    def in_full_precision(self) -> Model:
+        """Return this model in float32 and not compiled."""
+        if isinstance(self.timestep_model, StochasticModel):
+            drawn = self._drawn_once().in_full_precision()
+            return drawn.with_draws(self.timestep_model.draws, recompute=self.timestep_model.recompute)
+        inner = self.timestep_model
+        while isinstance(inner, (LowPrecisionModel, CompiledModel)):
+            inner = inner.inner
+        return replace(self, timestep_model=inner)
+
     def with_draws(self, draws: int, *, recompute: bool = False) -> Model:
         """Return this model, which draws random numbers, as the mean of a few draws.
 

@@ -22,7 +22,7 @@ from pcbench.errors import UsageError
 from pcbench.models.draws import Drawing, current_drawing, drawing, tallied
 from pcbench.models.scores import scores
 from pcbench.models.stochastic import StochasticModel
-from pcbench.models.timestep_model import FeedforwardModel
+from pcbench.models.timestep_model import FeedforwardModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
 from pcbench.network.seeding import seeded, states
 from pcbench.network.timestep_model import TimestepModel
@@ -191,7 +191,11 @@ def test_precision_and_compilation_are_of_each_draw() -> None:
     model = models.load(Noisy(), stochastic=2).configured(precision="bfloat16", recompute=True)
     assert isinstance(model.timestep_model, StochasticModel)
     assert model.timestep_model.recompute
-    assert not isinstance(model.timestep_model.inner, StochasticModel)
+    assert isinstance(model.timestep_model.inner, LowPrecisionModel)
+    precise = model.in_full_precision().timestep_model
+    assert isinstance(precise, StochasticModel)
+    assert isinstance(precise.inner, FeedforwardModel)
+    assert (precise.draws, precise.recompute) == (2, True)
 
 
 CONFIGURATION = {"input_size": (3, 8, 8), "pcoders": [{"module": "conv"}]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import islice
@@ -23,7 +22,6 @@ from pcbench.harness.scoring import to_unit_range
 from pcbench.metrics.shown import epsilon_of_sweeps
 from pcbench.models.draws import drawing
 from pcbench.models.model import Model
-from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
 from pcbench.results.schema import EVIDENCE, made_table
 
 
@@ -115,12 +113,9 @@ def _batches(unit: Unit, context: Context) -> Iterator[EvalBatch]:
 @contextmanager
 def _full_precision(model: Model) -> Generator[Model]:
     """Give the model in float32, without TF32, whatever the run computes in."""
-    inner = model.timestep_model
-    while isinstance(inner, (LowPrecisionModel, CompiledModel)):
-        inner = inner.inner
     products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
-        yield dataclasses.replace(model, timestep_model=inner)
+        yield model.in_full_precision()
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
