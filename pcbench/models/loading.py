@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import torch
 from torch import Tensor, nn
 
 from pcbench.arguments import public
@@ -20,9 +19,8 @@ from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.load_options import CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
-from pcbench.models.own import identity_facts, load_own, measured_model, modules_of
+from pcbench.models.own import check_model, identity_facts, load_own, measured_model, modules_of
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
-from pcbench.models.probing import check_answers
 from pcbench.models.timestep_model import FeedforwardModel
 from pcbench.models.weights import (
     BACKBONE,
@@ -177,16 +175,9 @@ def _load_entry(gathered: _Gathered) -> Model:
         _fill_predictors(network, gathered.state, entry, options)
         timestep_model = ablated(network, options.ablation)
     if gathered.facts.own_code:
-        _check_own(gathered.facts, timestep_model.eval(), options)
+        facts, size = gathered.facts, gathered.facts.input_size or (3, 32, 32)
+        check_model(facts.name, timestep_model.eval(), size, facts.timesteps, options.stochastic)
     return measured_model(gathered.facts, timestep_model, options)
-
-
-def _check_own(facts: ModelFacts, model: TimestepModel, options: CheckedOptions) -> None:
-    """Ask a network that is made of the user's own backbone whether its answers are a function of one image."""
-    first = next(model.parameters(), torch.empty(0))
-    black = torch.zeros(2, *(facts.input_size or ()), dtype=first.dtype, device=first.device)
-    steps = min(1, facts.timesteps)
-    check_answers(facts.name, lambda asked: model(asked, steps), black, options.stochastic)
 
 
 def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: CheckedOptions) -> None:

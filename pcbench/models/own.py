@@ -27,9 +27,11 @@ from pcbench.models.weights import (
     read_weights,
     state_sha256,
 )
+from pcbench.network.function_probe import LARGE
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import computed_in, private_copy
 from pcbench.network.predictors import initialise
+from pcbench.network.seeding import put_back, states
 from pcbench.network.timestep_model import TimestepModel
 
 MODEL_LIBRARIES = ("torchvision", "timm")
@@ -111,15 +113,35 @@ def _load_own_predictive(
         "random_predictors": options.random_predictors,
         "ablation": options.ablation,
     }
-    with torch.no_grad():
-        first = next(network.parameters())
-        black = torch.zeros(1, *table.input_size, dtype=first.dtype, device=first.device)
-        logits = network.unroll(black, 0).logits
     timesteps = int(getattr(network, "timesteps", 8)) if options.timesteps is None else options.timesteps
-    sizes = (timesteps, int(logits.shape[-1]))
-    steps = min(1, timesteps)
-    check_answers(name, lambda asked: network(asked, steps), black.expand(2, -1, -1, -1), options.stochastic)
+    classes = check_model(name, network, table.input_size, timesteps, options.stochastic)
+    sizes = (timesteps, classes)
     return _own_model(network, described, network, sizes, options)
+
+
+def check_model(
+    name: str, model: TimestepModel, size: tuple[int, int, int], timesteps: int, stochastic: int | None
+) -> int:
+    """Ask a model that is made of the user's own backbone about images, as `check_answers` does.
+
+    Of a predictive network of large images, whose backbone `predify` has asked already, only the predictors are new:
+    one pass says whether they draw random numbers.
+
+    Returns:
+        The number of classes.
+
+    Raises:
+        UsageError: As for `check_answers`.
+    """
+    steps, first = min(1, timesteps), next(model.parameters(), torch.empty(0))
+    black = torch.zeros(2, *size, dtype=first.dtype, device=first.device)
+    with torch.no_grad(), put_back(black.device):
+        before = states(black.device)
+        logits = model(black[:1], steps)
+        draws = states(black.device) != before
+    if draws or stochastic is not None or max(size) < LARGE or not isinstance(model, PredictiveNetwork):
+        check_answers(name, lambda asked: model(asked, steps), black, stochastic)
+    return int(logits.shape[-1])
 
 
 def _channels(values: Tensor | None) -> str | None:
