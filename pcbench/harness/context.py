@@ -30,6 +30,8 @@ WATCHED_IMAGES = 256
 """How many images' representations are watched for growth."""
 CHECKED_IMAGES = 128
 """On how many images the gradients are judged: enough to distinguish broken ones; more only cost time."""
+FEW_CHECKED_IMAGES = 64
+"""The same where a suite is run on its own number of images, as in the default run, which a newcomer waits for."""
 SHOWN_IMAGES = 3
 """How many images are kept as pictures."""
 ASKED_IMAGES = 4
@@ -161,7 +163,7 @@ class Context:
         """Return the list of images that a unit's block is cut from."""
         key = unit.work, unit.condition.suite
         if key not in self._lists:
-            self._lists[key] = image_list(unit.work, self.suite(unit.condition.suite).source)
+            self._lists[key] = image_list(unit.work, self.suite(unit.condition.suite))
         return self._lists[key]
 
     def batches(self, unit: Unit, source: ImageSource | None = None) -> Iterator[Batch]:
@@ -203,10 +205,12 @@ def _refuse_other_sizes(model: Model, source: ImageSource, timesteps: int) -> No
         ) from error
 
 
-def image_list(work: str, source: ImageSource) -> ImageSource:
+def image_list(work: str, suite: MeasuredSuite) -> ImageSource:
     """Return the images of a suite that a kind of work looks at: all of them, or a fixed few."""
+    source = suite.source
     if work == "evidence":
-        return source.take(min(CHECKED_IMAGES, len(source)))
+        few = isinstance(suite.definition, AttackSuite) and suite.definition.default_images == len(source)
+        return source.take(min(FEW_CHECKED_IMAGES if few else CHECKED_IMAGES, len(source)))
     first = {"growth": WATCHED_IMAGES, "pictures": SHOWN_IMAGES, "answers": ASKED_IMAGES}.get(work)
     if first is None or first >= len(source):
         return source

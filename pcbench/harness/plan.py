@@ -23,7 +23,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
-from pcbench.harness.context import CHECKED_IMAGES
+from pcbench.harness.context import CHECKED_IMAGES, FEW_CHECKED_IMAGES
 from pcbench.harness.digests import Digests
 from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
@@ -382,12 +382,19 @@ def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None, d
 
 
 def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> Checks:
-    """Return how gradients are checked: as asked for, else in full where a result on all images could be published."""
+    """Return how gradients are checked: as asked for, else in full on all images, or on a suite's own number."""
     able = [suite for suite in suites if can_be_checked(suite)]
     if request["checks"] and not able:
         raise UsageError("checks=True needs a suite with an untargeted iterative white-box attack, such as linf")
     if request["checks"] is not None:
         return request["checks"]
-    if any(len(suite.source) >= CHECKED_IMAGES and not is_subset(suite, source, None) for suite in able):
+    whole = [len(suite.source) for suite in able if not is_subset(suite, source, None)]
+    own = [len(suite.source) for suite in able if _is_own_number(suite, request)]
+    if max(whole, default=0) >= CHECKED_IMAGES or max(own, default=0) >= FEW_CHECKED_IMAGES:
         return True
     return "cheap" if able else False
+
+
+def _is_own_number(suite: MeasuredSuite, request: RunOptions) -> bool:
+    definition = suite.definition
+    return request["images"] is None and isinstance(definition, AttackSuite) and definition.default_images is not None

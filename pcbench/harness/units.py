@@ -41,7 +41,7 @@ class _Planner:
         read = (condition.path,) if suite.published is not None and condition.kind != "clean" else ()
         key = (suite.name, work, *read)
         if key not in self._cut:
-            images = image_list(work, suite.source)
+            images = image_list(work, suite)
             self._cut[key] = list(cut(self._digests.of_condition(suite, condition, images), self._block_size))
         return self._cut[key]
 
