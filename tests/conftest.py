@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ import forking
 import pytest
 from few_figures import only_two_figures
 
+# What each of two processes imports first: where nothing is compiled yet, either compiles about one half.
+FIRST = {
+    "gw0": ("sklearn.datasets", "pandas", "matplotlib.figure", "statsmodels.stats.proportion", "polars", "datasets"),
+    "gw1": ("torchvision", "timm", "hypothesis"),
+}
 LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
 
 
@@ -31,9 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
         sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
-    if getattr(config, "workerinput", {}).get("workerid") == "gw1":
-        # The other process begins with scikit-learn: where nothing is compiled yet, each then compiles one half.
-        import torch  # noqa: F401
+    for name in FIRST.get(getattr(config, "workerinput", {}).get("workerid", ""), ()):
+        if importlib.util.find_spec(name.partition(".")[0]) is not None:
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
