@@ -21,10 +21,9 @@ ROUNDING = 1e-3
 LARGE = 128
 """From which height or width images are large."""
 
-DRAWS = 16
-"""Over how many draws a random network's answers are averaged, where they are compared."""
-_UNLIKELY = 10.0
-"""How many standard errors two such means must be apart to be different."""
+SAMPLES = ((16, 4.0), (64, 8.0))
+"""Over how many draws a random network's answers are averaged, where they are compared, and how many standard errors
+two means must be apart to be different: a few draws first, and more where these look different."""
 _SELDOM = 100
 """How often a network that draws random numbers without effect is asked again: they may have one now and then."""
 
@@ -140,12 +139,17 @@ def _keeps_state(ask: Ask, images: Tensor, least: float) -> bool:
 
 def _apart_on_average(ask: Ask, images: Tensor, least: float) -> float:
     """Return by how much the mean answers to the first image differ, alone and among others, beyond what is chance."""
-    alone = torch.stack([ask(images[:1]) for _ in range(DRAWS)]).double()
-    among = torch.stack([ask(images)[..., :1, :] for _ in range(DRAWS)]).double()
-    error = ((alone.var(dim=0) + among.var(dim=0)) / DRAWS).sqrt()
-    difference = (alone.mean(dim=0) - among.mean(dim=0)).abs()
-    rounding = max(ROUNDING, least) * float(alone.abs().max()) + least
-    return float(torch.where(difference > _UNLIKELY * error + rounding, difference, 0.0).max())
+    found = 0.0
+    for draws, unlikely in SAMPLES:
+        alone = torch.stack([ask(images[:1]) for _ in range(draws)]).double()
+        among = torch.stack([ask(images)[..., :1, :] for _ in range(draws)]).double()
+        error = ((alone.var(dim=0) + among.var(dim=0)) / draws).sqrt()
+        difference = (alone.mean(dim=0) - among.mean(dim=0)).abs()
+        rounding = max(ROUNDING, least) * float(alone.abs().max()) + least
+        found = float(torch.where(difference > unlikely * error + rounding, difference, 0.0).max())
+        if not found:
+            break
+    return found
 
 
 def _apart(one: Tensor, other: Tensor, least: float) -> float:
