@@ -28,8 +28,10 @@ from pcbench.results.environment import folder_hash
 from pcbench.results.metrics_table import split_baseline
 from pcbench.results.run_spec import SuiteSpec
 
-FigureKind = Literal["clean", "corruption", "noise", "attack", "targeted", "normalised"]
-"""What a figure is about: images of one kind, or, ``"normalised"``, errors under corruption over a baseline's."""
+FigureKind = Literal["clean", "corruption", "noise", "attack", "other_attack", "normalised"]
+"""What a figure is about: images of one kind, or, ``"normalised"``, errors under corruption over a baseline's. Only an
+untargeted attack on the timestep that is scored, or on all, tells how robust it is; any other is an ``"other_attack"``.
+"""
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ def _score_suite(scores: SuiteScores, spec: SuiteSpec, run: Run, metrics: pd.Dat
         if figure.budgets:
             attacks[figure, row.timestep] = cells
         found[figure, row.timestep] = share(scores, scores.correct, cells)
-    suite = _suite(spec)
-    errors = _errors(scores, suite)
+    errors = _errors(scores, metrics)
     means = {timestep: {name: float(e.mean()) for name, e in named.items()} for timestep, named in errors.items()}
-    normalised = _normalised(errors, metrics) if errors and _is_divided(suite, spec, run) else {}
+    normalised = _normalised(errors, metrics)
+    normalised = normalised if normalised and _is_divided(spec, run) else {}
     within = {asked: within_budgets(scores, scores.correct, cells) for asked, cells in attacks.items()}
     return ScoredSuite(
         scores=found | normalised,
@@ -124,15 +126,16 @@ def _figure(row: GuardedRow, scores: SuiteScores, cells: Sequence[int]) -> Compa
         images = "noisy images" if condition.kind == "noise" else "corrupted images"
         measure = f"{mean} {words(row.what.removeprefix(MEAN_OF))}"
         return ComparedFigure(f"accuracy under {row.what}", cast("FigureKind", condition.kind), measure, images)
-    measure = "accuracy" if condition.targeted else "robust accuracy"
     title = [attack_title(condition.name), norm_symbol(condition.norm), *(["targeted"] if condition.targeted else [])]
     title += [f"{words(condition.gradient)} gradient"] if condition.gradient not in (None, "exact") else []
     made_against = condition.attacked_timestep if condition.attacked_timestep != row.timestep else None
+    robust = made_against is None and not condition.targeted
+    measure = "robust accuracy" if robust else "accuracy"
     title += [] if made_against is None else [f"images made against t = {made_against}"]
     title += ["all timesteps attacked at once"] if condition.attacked_timestep is None else []
     return ComparedFigure(
         f"{measure} under {row.what}",
-        "targeted" if condition.targeted else "attack",
+        "attack" if robust else "other_attack",
         measure,
         ", ".join(title),
         budgets=tuple(_epsilon(scores, index) for index in cells),
@@ -173,25 +176,28 @@ def _attack(condition: Condition) -> tuple[object, ...]:
     return (condition.name, condition.norm, condition.gradient, condition.targeted)
 
 
-def _errors(scores: SuiteScores, suite: CorruptionSuite | None) -> dict[int, dict[str, NDArray[np.float64]]]:
-    """Return, by timestep and corruption, each image's mean error over all its severities."""
-    counts = {} if suite is None else {known.name: len(known.severities) for known in suite.corruptions}
+def _errors(scores: SuiteScores, metrics: pd.DataFrame) -> dict[int, dict[str, NDArray[np.float64]]]:
+    """Return, by timestep and corruption, each image's mean error over all its severities.
+
+    A corruption some of whose severities were not run has no such error, in the run's own table neither.
+    """
+    complete = {str(name) for name in metrics[metrics["metric"] == "unnormalised_error"]["name"].dropna()}
     cells: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
     for index, cell in enumerate(scores.cells):
-        if cell.condition.kind == "corruption":
+        if cell.condition.kind == "corruption" and cell.condition.name in complete:
             cells[cell.timestep, cell.condition.name].append(index)
     errors: defaultdict[int, dict[str, NDArray[np.float64]]] = defaultdict(dict)
     for (timestep, name), indices in cells.items():
-        # Where the definition is missing, the severities that were run count as all.
-        highest = max(scores.cells[index].condition.severity or 0 for index in indices)
-        if len(indices) == counts.get(name, highest):
-            errors[timestep][name] = 1 - scores.correct[indices].mean(axis=0)
+        errors[timestep][name] = 1 - scores.correct[indices].mean(axis=0)
     return errors
 
 
-def _is_divided(suite: CorruptionSuite | None, spec: SuiteSpec, run: Run) -> bool:
+def _is_divided(spec: SuiteSpec, run: Run) -> bool:
     """Return whether a run's errors may be divided: its tables say it, but those of former versions divided all."""
-    return divisors_in(run) is not None or suite is None or divisor(suite.baseline, spec, run.spec, None).reason is None
+    if divisors_in(run) is not None:
+        return True
+    suite = _suite(spec)  # this imports what corrupts images, which takes seconds
+    return suite is None or divisor(suite.baseline, spec, run.spec, None).reason is None
 
 
 def _normalised(

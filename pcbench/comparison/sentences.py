@@ -30,7 +30,7 @@ from pcbench.results.verdicts import SUSPICIOUS, Verdicts
 CLAIM_LEVEL = 0.05
 """A difference is called one where its p value, corrected by Holm, is at most this."""
 
-_ORDER: dict[FigureKind, int] = {"corruption": 0, "noise": 1, "attack": 2, "targeted": 3, "clean": 4}
+_ORDER: dict[FigureKind, int] = {"corruption": 0, "noise": 1, "attack": 2, "other_attack": 3, "clean": 4}
 _WORST_CASE = attack_title(WORST_CASE)
 
 

@@ -126,6 +126,22 @@ def test_suspicious_gradients_only_look_robust(tmp_path: Path) -> None:
     assert "under PGD, L∞ (not checked)" in at(run_sentences(half), 1, "robust")
 
 
+def test_images_made_against_another_timestep_tell_nothing_about_robustness(tmp_path: Path) -> None:
+    suite = made_suite("made-linf", IMAGES, kind="attacks")
+    spec = made_spec([suite], made_data(IMAGES), made_settings(timesteps=2))
+    condition = dataclasses.replace(PGD, attacked_timestep=1)
+    tables = [made_table(Condition("made-linf", "clean", "clean"), [t], first(90)[None]) for t in (0, 1, 2)]
+    for timestep, right in enumerate((30, 50, 70)):
+        within = np.ma.masked_array(~first(right), mask=~first(90))
+        columns = {"attacked": first(90), "success": within, "success_within": within}
+        tables.append(made_table(condition, [timestep], first(right)[None], **columns))
+    run = made_run(tmp_path / "run", spec, {"made-linf/all.parquet": pa.concat_tables(tables)})
+    (row,) = [row for row in compare_timesteps(run) if row.figure.made_against == 1]
+    where = "under PGD, L∞, images made against t = 1 (not checked): accuracy within"
+    start = f"made-linf: t = 2 is more accurate than t = 0 {where}"
+    assert sentences([row])[0].startswith(start)
+
+
 def test_two_runs_of_other_lengths_meet_at_their_last_timesteps(tmp_path: Path) -> None:
     runs = corrupted(tmp_path / "a", [first(80)] * 2), corrupted(tmp_path / "b", [first(80), first(80), first(40)])
     said = sentences(compare_runs(*runs, ("a", "b")))
