@@ -134,6 +134,7 @@ def write(path: Path, content: Content) -> Path:
     Raises:
         WriteError: It cannot be written; the message says why, with a remedy.
     """
+    _refuse_target(path)
     make_folder(path.parent)
     unfinished = path.with_name(path.name + UNFINISHED)
     try:
@@ -152,6 +153,14 @@ def write(path: Path, content: Content) -> Path:
             unfinished.unlink(missing_ok=True)
         raise
     return path
+
+
+def _refuse_target(path: Path) -> None:
+    """Refuse to put a file in the place of a folder, or of a device: as root, nothing else would stop it."""
+    if not path.name or is_folder(path):
+        raise WriteError(f"{path} is a folder; name a file in it")
+    if os.path.exists(path) and not is_file(path):  # noqa: PTH110 (as below)
+        raise WriteError(f"{path} is not an ordinary file; name another one")
 
 
 def rename(source: Path, target: Path) -> None:
