@@ -4,7 +4,7 @@ Each network is a two-layer CNN trained from another seed on three quarters of s
 and checked on images of the rest, with the attacks of `digits-linf`. None of them has anything that breaks gradients,
 so every verdict `suspicious` is false.
 
-    python benchmarks/false_suspicion.py [--networks N] [--images N] [--out FILE]
+    python benchmarks/false_suspicion.py [--networks N] [--images N] [--form full|cheap] [--out FILE]
 
 Writes one row per network; the last line is the rate with its 95 % Wilson interval.
 """
@@ -20,7 +20,7 @@ from scipy.stats import binomtest
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from pcbench.attacks.checks.verdict import TimestepChecks, run_checks
+from pcbench.attacks.checks.verdict import Form, TimestepChecks, run_checks
 from pcbench.attacks.definitions import load_attack_suite
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.catalog import catalog_folder
@@ -38,7 +38,7 @@ class Plain:
         """Return the classifier."""
         return self._classifier
 
-    def logits(self, images: Tensor, *_: object) -> Tensor:
+    def answer(self, images: Tensor, *_: object) -> Tensor:
         """Return its logits as those of t = 0."""
         return self._classifier(images)[None]
 
@@ -65,10 +65,10 @@ def train(images: Tensor, labels: Tensor, seed: int) -> nn.Module:
     return classifier.eval()
 
 
-def check(classifier: nn.Module, eval_batch: EvalBatch) -> TimestepChecks:
+def check(classifier: nn.Module, eval_batch: EvalBatch, form: Form) -> TimestepChecks:
     """Return the evidence on one network."""
     suite = load_attack_suite(catalog_folder("attacks") / "digits-linf")
-    return run_checks(Plain(classifier), eval_batch, suite.attacks, timesteps=[0])[0]
+    return run_checks(Plain(classifier), eval_batch, suite.attacks, timesteps=[0], form=form)[0]
 
 
 def main() -> None:
@@ -76,6 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=int, default=24)
     parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--form", choices=("full", "cheap"), default="full")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     options = parser.parse_args()
     table = load_digits()
@@ -89,7 +90,7 @@ def main() -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["seed", "images_right", "epsilon", "agreement", "smallest_p_value", "verdict", "reasons"])
         for seed in range(options.networks):
-            found = check(train(images, labels, seed), eval_batch)
+            found = check(train(images, labels, seed), eval_batch, options.form)
             suspicious += found.verdict == "suspicious"
             smallest = min(comparison.p_value for comparison in found.comparisons)
             row = [seed, found.gradients.n, f"{found.epsilon:.4f}", f"{found.gradients.agreement:.4f}"]
