@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,12 @@ def _unknown_module(path: str, modules: Mapping[str, nn.Module]) -> str:
     while parent and parent not in modules:
         parent = parent.rpartition(".")[0]
     prefix = f"{parent}." if parent else ""
+    former = re.fullmatch(r"act(\d+)", path.removeprefix(prefix))
+    if former is not None and f"{prefix}bn{former.group(1)}" in modules:
+        return (
+            f"the backbone has no such module; in today's timm '{prefix}bn{former.group(1)}' holds that activation: name "
+            "it, as pefficientnet_b0_timm of the zoo does"
+        )
     children = [prefix + name for name, _ in modules[parent].named_children()]
     return f"the backbone has no such module; {repr(parent) if parent else 'it'} holds {', '.join(children) or 'none'}"
 

@@ -491,3 +491,13 @@ def test_a_hook_fires_at_every_timestep_or_is_refused() -> None:
     assert {"layer1", "layer2", "layer1.0", "layer2.1", "stem", ""} <= refused.keys()
     assert not refused.keys() & {"layer1.1", "layer2.0", "layer2.0.0", "head"}
     assert all("would not fire at every timestep" in message for message in refused.values())
+
+
+def test_a_module_that_timm_has_renamed_is_told() -> None:
+    """Oracle: timm's own network, in which the published file's act1 is a part of bn1."""
+    import timm
+
+    backbone = timm.create_model("mobilenetv3_small_050", pretrained=False)
+    config = {"input_size": [3, 32, 32], "pcoders": [{"module": "act1"}]}
+    with pytest.raises(ConfigurationError, match="in today's timm 'bn1' holds that activation: name it, as pefficient"):
+        pcbench.predify(backbone, config)
