@@ -124,8 +124,8 @@ def _unknown_module(path: str, modules: Mapping[str, nn.Module]) -> str:
     former = re.fullmatch(r"act(\d+)", path.removeprefix(prefix))
     if former is not None and f"{prefix}bn{former.group(1)}" in modules:
         return (
-            f"the backbone has no such module; in today's timm '{prefix}bn{former.group(1)}' holds that activation: name "
-            "it, as pefficientnet_b0_timm of the zoo does"
+            f"the backbone has no such module; in today's timm '{prefix}bn{former.group(1)}' holds that activation: "
+            "name it, as pefficientnet_b0_timm of the zoo does"
         )
     children = [prefix + name for name, _ in modules[parent].named_children()]
     return f"the backbone has no such module; {repr(parent) if parent else 'it'} holds {', '.join(children) or 'none'}"
