@@ -22,7 +22,7 @@ from pcbench.harness.context import Context, Job
 from pcbench.harness.engines.base import perform
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
-from pcbench.harness.work.transferred import Transferred
+from pcbench.harness.transferred import Transferred
 from pcbench.results.parts import Part
 
 

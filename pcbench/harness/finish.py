@@ -28,9 +28,9 @@ from pcbench.harness.mismatch import mismatch
 from pcbench.harness.plan import Plan
 from pcbench.harness.skipping import count_skipped
 from pcbench.harness.suites import read_definition
+from pcbench.harness.transferred import TRANSFERRED, judged_at
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
-from pcbench.harness.work.transferred import TRANSFERRED, judged_at
 from pcbench.metrics.draw_rows import draw_notes
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.results.conditions import RETRIED, Condition

@@ -30,6 +30,7 @@ PARTS_CODE = (
     "harness/scoring.py",
     "harness/suites.py",
     "harness/context.py",
+    "harness/transferred.py",
     "harness/blocks.py",
     "metrics/representations.py",
     "metrics/shown.py",

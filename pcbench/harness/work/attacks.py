@@ -23,7 +23,7 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.costs import budgets
 from pcbench.harness.scoring import to_unit_range
-from pcbench.harness.work.transferred import Transferred
+from pcbench.harness.transferred import Transferred
 from pcbench.results.adversarials import to_bytes
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.schema import OUTCOMES, joined, outcome_table
