@@ -29,7 +29,7 @@ def mixed(tmp_path: Path) -> Path:
             f"[parameters]\n{parameter} = {list(values)}\n"
         )
     (folder / "baseline.toml").write_text(
-        'name = "other"\nsource = "a test"\n[errors]\ngaussian_noise = [0.4, 0.5, 0.6]\n'
+        'name = "other"\nsource = "a test"\ndata = "digits"\n[errors]\ngaussian_noise = [0.4, 0.5, 0.6]\n'
         "contrast = [0.5, 0.5, 0.5, 0.5, 0.5]\n"
     )
     return folder
