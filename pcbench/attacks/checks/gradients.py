@@ -56,6 +56,9 @@ class GradientEvidence:
     the change that is seen; 1 is perfect, None where there is no gradient."""
     budget_agreement: float | None = None
     """The same for changes of the budget's size; None where there is no gradient, or where it was not looked at."""
+    size: float | None = None
+    """How many times as large as the changes that are seen the predicted ones are; a correlation does not tell. None
+    where there is no gradient, or no change at all."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +140,16 @@ def pooled_gradients(numbers: Mapping[str, NDArray[np.float64]]) -> GradientEvid
     exists = numbers["exists"]
     if not exists.all():
         return GradientEvidence(len(exists), exist=False, finite_share=0.0, zero_share=1.0, agreement=None)
+    agreements = {name: _correlation(numbers, name) for name in STEPS if f"products_{name}" in numbers}
+    best = max(agreements, key=lambda name: agreements[name])
     return GradientEvidence(
         n=len(exists),
         exist=True,
         finite_share=float(numbers["finite"].mean()),
         zero_share=float(numbers["zero"].mean()),
-        agreement=max(_correlation(numbers, name) for name in STEPS if f"products_{name}" in numbers),
+        agreement=agreements[best],
         budget_agreement=_correlation(numbers, BUDGET) if set(BUDGET_METRICS) <= set(numbers) else None,
+        size=_size(numbers, best),
     )
 
 
@@ -186,3 +192,9 @@ def _correlation(numbers: Mapping[str, NDArray[np.float64]], name: str) -> float
     if not 0 < scale < float("inf"):
         return 0.0
     return float(numbers[f"products_{name}"].sum()) / scale
+
+
+def _size(numbers: Mapping[str, NDArray[np.float64]], name: str) -> float | None:
+    """Return the predicted slopes' regression on those seen, None where these are zero throughout or not finite."""
+    seen, products = float(numbers[f"seen_squares_{name}"].sum()), float(numbers[f"products_{name}"].sum())
+    return products / seen if 0 < seen < float("inf") and np.isfinite(products) else None

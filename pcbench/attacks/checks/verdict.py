@@ -34,7 +34,9 @@ from pcbench.percent import percent
 MOST_ZERO = 0.05
 #: A smaller correlation between gradients and finite differences is a sign.
 LEAST_AGREEMENT = 0.9
-#: The same for changes of the budget's size, which curvature makes smaller on sound networks too.
+#: Gradients more than this many times as large, or as small, as finite differences are a sign: a hook clips them, say.
+MOST_SIZE = 2.0
+#: The least correlation for changes of the budget's size, which curvature makes smaller on sound networks too.
 LEAST_BUDGET_AGREEMENT = 0.8
 #: An attack that breaks more than this share needs no agreement at the budget's scale: its gradients lead somewhere.
 MOST_BROKEN = 0.9
@@ -361,6 +363,9 @@ def _gradient_signs(evidence: GradientEvidence, broken: float) -> Iterator[str]:
     if evidence.agreement is None or evidence.agreement < LEAST_AGREEMENT:
         found = "undefined" if evidence.agreement is None else f"{evidence.agreement:.2f}"
         yield f"gradients agree with finite differences only to a correlation of {found} (at least {LEAST_AGREEMENT})"
+    elif evidence.size is not None and not 1 / MOST_SIZE <= evidence.size <= MOST_SIZE:
+        most = f"at most {MOST_SIZE:g} times apart"
+        yield f"gradients are {evidence.size:.2g} times as large as finite differences ({most})"
     elif (
         evidence.budget_agreement is not None
         and evidence.budget_agreement < LEAST_BUDGET_AGREEMENT

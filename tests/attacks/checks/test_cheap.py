@@ -83,6 +83,14 @@ def sigmoid_stairs(levels: int, steepness: float) -> Callable[[Tensor], Tensor]:
     return lambda images: sum((torch.sigmoid(steepness * (images * levels - edge)) for edge in edges), torch.zeros(()))
 
 
+def clipped(logits: Tensor) -> Tensor:
+    """Logits whose gradient is clipped, so that only its signs are left."""
+    logits = logits * 1.0
+    if logits.requires_grad:
+        logits.register_hook(lambda gradient: gradient.clamp(-1e-8, 1e-8))
+    return logits
+
+
 def cheap(case: Case, classifier: nn.Module) -> TimestepChecks:
     return run_checks(Timesteps(classifier), victims_of(case, 40), SUITE, timesteps=[0], form="cheap")[0]
 
@@ -110,6 +118,7 @@ MASKED: dict[str, tuple[Callable[[nn.Module], nn.Module], str]] = {
         lambda plain: Before(lambda images: images + ((images * 4).round() / 4 - images).detach(), plain),
         "finite differences",
     ),
+    "clipped gradients": (lambda plain: After(plain, clipped), "times as large as finite differences"),
     "logits times 1000": (lambda plain: After(plain, lambda logits: 1000 * logits), "gradient is zero"),
     "logits times 30": (lambda plain: After(plain, lambda logits: 30 * logits), "widest epsilon"),
     "rounded pixels": (lambda plain: Before(lambda images: (images * 4).round() / 4, plain), "random noise"),
@@ -124,6 +133,7 @@ def test_no_sound_network_is_accused(name: str, digits: Case) -> None:
     assert found.gradients.agreement > 0.99
     assert found.gradients.budget_agreement is not None
     assert found.gradients.budget_agreement > 0.9
+    assert found.gradients.size == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("name", MASKED)

@@ -41,7 +41,8 @@ def test_batches_of_five_give_what_one_batch_gives(digits: Case) -> None:
         assert one.gradients.agreement == pytest.approx(other.gradients.agreement, abs=1e-6)
         agreements = {"agreement": one.gradients.agreement, "budget_agreement": one.gradients.budget_agreement}
         assert agreements["budget_agreement"] == pytest.approx(other.gradients.budget_agreement, abs=1e-6)
-        same = dataclasses.replace(other.gradients, **agreements)
+        assert one.gradients.size == pytest.approx(other.gradients.size, abs=1e-6)
+        same = dataclasses.replace(other.gradients, **agreements, size=one.gradients.size)
         assert dataclasses.replace(other, gradients=same) == one
     assert {0.0, 1.0} == set(whole.loc[whole["metric"] == "broken", "value"])
 
