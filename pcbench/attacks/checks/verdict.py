@@ -38,6 +38,10 @@ LEAST_AGREEMENT = 0.9
 MOST_SIZE = 2.0
 #: The least correlation for changes of the budget's size, which curvature makes smaller on sound networks too.
 LEAST_BUDGET_AGREEMENT = 0.8
+#: Where the agreement at a point is smaller, kinks stand at the images themselves (pixels are pooled, say), ...
+SMOOTH_AGREEMENT = 0.99
+#: ... and more of them lie within the budget, so that less is asked of changes of its size.
+LEAST_KINKED_AGREEMENT = 0.5
 #: An attack that breaks more than this share needs no agreement at the budget's scale: its gradients lead somewhere.
 MOST_BROKEN = 0.9
 #: In a ball that holds every image (or half of the way to it, under L2) at most this share may withstand the attack.
@@ -366,13 +370,11 @@ def _gradient_signs(evidence: GradientEvidence, broken: float) -> Iterator[str]:
     elif evidence.size is not None and not 1 / MOST_SIZE <= evidence.size <= MOST_SIZE:
         most = f"at most {MOST_SIZE:g} times apart"
         yield f"gradients are {evidence.size:.2g} times as large as finite differences ({most})"
-    elif (
-        evidence.budget_agreement is not None
-        and evidence.budget_agreement < LEAST_BUDGET_AGREEMENT
-        and broken <= MOST_BROKEN
-    ):
-        found = f"a correlation of {evidence.budget_agreement:.2f} (at least {LEAST_BUDGET_AGREEMENT})"
-        yield f"gradients predict changes of the budget's size only to {found}"
+    elif evidence.budget_agreement is not None and broken <= MOST_BROKEN:
+        least = LEAST_BUDGET_AGREEMENT if evidence.agreement >= SMOOTH_AGREEMENT else LEAST_KINKED_AGREEMENT
+        if evidence.budget_agreement < least:
+            found = f"a correlation of {evidence.budget_agreement:.2f} (at least {least})"
+            yield f"gradients predict changes of the budget's size only to {found}"
 
 
 def _signs(comparisons: Sequence[Comparison], norm: Norm) -> Iterator[str]:

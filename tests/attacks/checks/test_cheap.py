@@ -144,6 +144,19 @@ def test_a_masked_network_is_named(name: str, digits: Case) -> None:
     assert any(sign in reason for reason in found.reasons), found.reasons
 
 
+def test_pooled_pixels_have_kinks_and_are_not_accused(digits: Case) -> None:
+    """Sound by construction: the largest of neighbouring pixels, of nearly equal ones, before a plain CNN."""
+    large = Case(
+        digits.classifier, nn.functional.interpolate(digits.images, scale_factor=4.0, mode="bilinear"), digits.labels
+    )
+    found = cheap(large, nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2), digits.classifier))
+    assert found.gradients.agreement is not None
+    assert found.gradients.budget_agreement is not None
+    assert found.gradients.agreement < 0.99
+    assert found.gradients.budget_agreement < 0.8
+    assert found.verdict == "consistent"
+
+
 def test_saturated_units_look_right_at_a_point_and_hide_what_their_twin_shows(digits: Case) -> None:
     masked, twin = RandomFeatures(300), RandomFeatures(1)
     found = cheap(digits, masked)
