@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ FEW_DIRECTIONS = 2
 # for float32; the better one counts.
 STEPS = {"narrow": 2e-4, "wide": 1e-3}
 COARSE = {"wide": 1 / 32}
-"""Instead of them, for a network with weights of 16 bits, which rounds pixels by up to 1/512."""
+"""Instead of them, for a network that computes with 16 bits somewhere, which rounds pixels by up to 1/512."""
 BUDGET = "budget"
 """The name of the difference quotients whose half-width is the budget: gradients that are right at a point may say
 nothing about a step of this size."""
@@ -75,9 +75,13 @@ class Quotients:
         """Return those that look at a point alone."""
         return cls(STEPS)
 
-    def fit_for(self, classifier: nn.Module) -> Quotients:
-        """Return these, or for a network of low precision those that it does not drown in rounding."""
-        if not any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in classifier.parameters()):
+    def fit_for(self, types: Set[torch.dtype]) -> Quotients:
+        """Return these, or for a network of low precision those that it does not drown in rounding.
+
+        Args:
+            types: Those of its weights and of the activations that it keeps for the gradient.
+        """
+        if not types & {torch.bfloat16, torch.float16}:
             return self
         budget = {name: step for name, step in self.steps.items() if name == BUDGET}
         return Quotients({**COARSE, **budget}, self.directions)
@@ -116,13 +120,21 @@ def gradient_numbers(
         of difference quotients and `products_WIDTH` of both.
     """
     # Difference quotients look a little way outside [0, 1].
-    quotients = (quotients or Quotients.local()).fit_for(classifier)
+    quotients = quotients or Quotients.local()
+    types = {parameter.dtype for parameter in classifier.parameters()}
     classifier, ones = unchecked(classifier), np.ones(len(eval_batch.images))
+
+    def noted(kept: Tensor) -> Tensor:
+        types.add(kept.dtype)
+        return kept
+
     try:
-        gradient = loss_gradient(classifier, eval_batch.images, eval_batch.labels, cross_entropy).flatten(1).cpu()
+        with torch.autograd.graph.saved_tensors_hooks(noted, lambda kept: kept):
+            gradient = loss_gradient(classifier, eval_batch.images, eval_batch.labels, cross_entropy).flatten(1).cpu()
     except UsageError:
         sums = (f"{sums}_{name}" for name in quotients.steps for sums in ("seen_squares", "products"))
         return {**dict.fromkeys(("exists", "finite", "predicted_squares", *sums), 0 * ones), "zero": ones}
+    quotients = quotients.fit_for(types)
     predicted, seen = _slopes(classifier, eval_batch, quotients)
     numbers = {
         "finite": torch.isfinite(gradient).all(dim=1).double(),

@@ -77,6 +77,19 @@ class LowPrecision(nn.Module):
         return self.classifier(images.bfloat16()).float()
 
 
+class Autocast(nn.Module):
+    """Has weights of 32 bits and computes with 16, as autocast in a forward pass does."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, dtype=torch.bfloat16):
+            logits: Tensor = self.classifier(images)
+        return logits.float()
+
+
 def sigmoid_stairs(levels: int, steepness: float) -> Callable[[Tensor], Tensor]:
     """Quantisation of the input whose steps are steep sigmoids: alive gradients, none of the right size."""
     edges = torch.arange(levels) + 0.5
@@ -101,6 +114,7 @@ SOUND: dict[str, Callable[[nn.Module], nn.Module]] = {
     "another temperature": lambda plain: After(plain, lambda logits: logits / 10),
     "smooth stairs": lambda plain: Before(lambda images: 0.5 + (images - 0.5) * 0.9, plain),
     "16 bits": LowPrecision,
+    "autocast to 16 bits": Autocast,
     "nearly linear units": lambda _: RandomFeatures(1),
     "bent units": lambda _: RandomFeatures(20),
 }
