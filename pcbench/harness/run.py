@@ -302,7 +302,11 @@ class _Reader:
         self._workspace = workspace
 
     def __call__(self, unit: Unit) -> Inputs:
-        return {path: self._workspace.read_part(path).table for path in unit.after}
+        try:
+            return {path: self._workspace.read_part(path).table for path in unit.after}
+        except PartError:
+            self._workspace.refuse_vanished()
+            raise
 
 
 class _Keeper:

@@ -110,7 +110,7 @@ class Workspace:
         Raises:
             WriteError: It cannot be written, or the folder was removed by somebody.
         """
-        self._refuse_vanished()
+        self.refuse_vanished()
         write_part(self.part_file(unit), part, key=self.key, unit=unit)
 
     def read_part(self, unit: str, schema: pa.Schema | None = None) -> Part:
@@ -139,12 +139,17 @@ class Workspace:
 
     def begin_finishing(self) -> Path:
         """Return an empty folder for the finished run; the files of a stopped attempt are removed."""
-        self._refuse_vanished()
+        self.refuse_vanished()
         files.remove_folder(self.finished)
         files.make_folder(self.finished)
         return self.finished
 
-    def _refuse_vanished(self) -> None:
+    def refuse_vanished(self) -> None:
+        """Refuse to go on where somebody removed the folder.
+
+        Raises:
+            WriteError: It is not there.
+        """
         if not (self.folder / MARKER).is_file():
             raise WriteError(f"{self.folder}: was removed while the run was under way; the same command starts again")
 
@@ -162,7 +167,7 @@ class Workspace:
         Args:
             content: What the manifest holds besides the description; parts are kept where it lists missing ones.
         """
-        self._refuse_vanished()
+        self.refuse_vanished()
         write_manifest(self.finished, self.spec, content, self.kind.manifest)
         return self.publish(keep_parts=bool(content.get("missing")))
 

@@ -41,7 +41,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (400, 106)])
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (400, 115)])
 def test_cores_by_threads_are_used_and_no_more_than_there_are_units(
     cores: int, expected: int, plan: Plan, machine: Any
 ) -> None:
