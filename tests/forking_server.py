@@ -182,3 +182,5 @@ def _run(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     serve(sys.argv[1])
+    atexit._run_exitfuncs()
+    os._exit(0)  # at Python's own end, a library tells of objects that the collector was kept from
