@@ -84,7 +84,8 @@ def goal_classes(labels: Tensor, definition: AttackDefinition, classes: int) -> 
     offset = definition.target_offset or 0
     if definition.targeted and offset % classes == 0:
         raise UsageError(
-            f"{definition.name}: (label + {offset}) modulo {classes} classes is the label; it is not a target"
+            f"{definition.name}: (label + {offset}) modulo {classes} classes is the label; it is not a target: give "
+            f"another target_offset in a suite of your own, or a network of other classes"
         )
     return (labels.long() + offset) % classes
 
