@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
@@ -77,12 +79,32 @@ class ScoredSuite:
         return sorted({timestep for _, timestep in self.scores})
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A run as its files are now: equal where nothing of what is scored has changed."""
+
+    folder: Path
+    files: tuple[tuple[str, int, int], ...]
+    """Names, times and sizes of what is read."""
+    missing: str
+    run: Run = field(compare=False)
+
+
 def score(run: Run) -> dict[str, ScoredSuite]:
-    """Return the scores of a run by suite.
+    """Return the scores of a run by suite. Page, terminal and exports ask for those of the same runs.
 
     Raises:
         DataError: The run's outcomes are damaged.
     """
+    paths = [run.folder / "manifest.json", run.folder / "metrics.parquet", *run.outcome_files()]
+    stated = [(str(path), path.stat()) for path in paths if path.is_file()]
+    held = tuple((name, status.st_mtime_ns, status.st_size) for name, status in stated)
+    return dict(_scores_of(_Seen(run.folder, held, repr(run.missing), run)))
+
+
+@lru_cache(maxsize=2)  # two runs are compared at most
+def _scores_of(seen: _Seen) -> Mapping[str, ScoredSuite]:
+    run = seen.run
     specs = {suite.name: suite for suite in run.spec.suites}
     # Where images are missing, those that all conditions have are compared; there may be none.
     suites = [scores for scores in read_scores(run, common=True)[0] if scores.images]
