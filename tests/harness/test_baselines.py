@@ -43,6 +43,12 @@ def linear(seed: int) -> nn.Module:
     return network
 
 
+@pytest.fixture(autouse=True)
+def _without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are looked at, and what a page is made of; drawing takes seconds."""
+    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+
+
 @pytest.fixture
 def measure(corruption_suite: Path, tmp_path: Path) -> Measure:
     """Measure a network on 40 digits under two corruptions, as ``measure(1, images=20)``."""
