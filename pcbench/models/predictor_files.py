@@ -135,11 +135,17 @@ def write_one_a_pcoder(path: Path, folder: Path) -> list[Path]:
     """
     state = part(_of_whole(path, count=1), PREDICTORS)
     written: list[Path] = []
-    for index in sorted({int(name.partition(".")[0]) for name in state}):
+    for index in indices_of(state):
         held = {name: tensor for name, tensor in part(state, f"{index}.").items() if name != SCALE}
         target = folder / f"{path.name.partition('.')[0]}_pc{index + 1}{_ONE}"
         written.append(write(target, partial(torch.save, held)))
     return written
+
+
+def indices_of(state: Mapping[str, Tensor]) -> list[int]:
+    """Return n from 0 of all predictors whose tensors a state holds under ``{n}.…``, ascending."""
+    first = {name.partition(".")[0] for name in state}
+    return sorted(int(number) for number in first if number.isdecimal())
 
 
 def fill_predictors(predictors: nn.ModuleList, state: Mapping[str, Tensor], source: str) -> dict[int, float]:
@@ -165,7 +171,8 @@ def fill_predictors(predictors: nn.ModuleList, state: Mapping[str, Tensor], sour
         if scale is not None and scale.numel() == 1 and float(scale) > 0:  # below 0: the reference has not counted yet
             windows[index] = float(scale) ** 2
         aligned.update({f"{index}.{name}": tensor for name, tensor in _as_named(given, list(own)).items()})
-    rest = {name: tensor for name, tensor in state.items() if int(name.partition(".")[0]) >= len(predictors)}
+    known = {str(index) for index in range(len(predictors))}
+    rest = {name: tensor for name, tensor in state.items() if name.partition(".")[0] not in known}
     fill(predictors, {**aligned, **rest}, source)
     return windows
 

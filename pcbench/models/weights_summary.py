@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pcbench.errors import WeightsError
 from pcbench.files import is_file, is_folder
-from pcbench.models.predictor_files import SCALE, SUFFIXES, PredictorFile, predictors_of
+from pcbench.models.predictor_files import SCALE, SUFFIXES, PredictorFile, indices_of, predictors_of
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, part, read_weights
 
 
@@ -87,10 +87,9 @@ def _complete_epochs(files: list[PredictorFile]) -> tuple[int, ...]:
 def _of_whole(path: Path) -> WeightsSummary:
     given = read_weights(path)
     named = predictors_of(given, whole=True)
-    state = {name: tensor for name, tensor in named.items() if name.startswith(PREDICTORS)}
+    state = part(named, PREDICTORS)
     backbone = part(named, BACKBONE)
-    numbers = sorted({int(name.removeprefix(PREDICTORS).partition(".")[0]) for name in state})
-    held = tuple(_held(index + 1, path.name, part(state, f"{PREDICTORS}{index}.")) for index in numbers)
+    held = tuple(_held(index + 1, path.name, part(state, f"{index}.")) for index in indices_of(state))
     others = () if held or backbone else tuple(given)
     return WeightsSummary(path, held, len(backbone), others, (), None)
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import pcbench
 from pcbench.errors import WeightsError
 from pcbench.models import load
-from pcbench.models.predictor_files import fill_predictors, read_predictor_weights
+from pcbench.models.predictor_files import fill_predictors, read_predictor_weights, write_one_a_pcoder
 from pcbench.models.weights import PREDICTORS, part
+from pcbench.models.weights_summary import summarise_weights
 
 Write = Callable[[Path, nn.ModuleList], Path]
 
@@ -158,6 +160,18 @@ def test_predictors_that_are_too_many_are_named(tmp_path: Path) -> None:
     given = read_predictor_weights(tmp_path, 2) | {"predictors.2.weight": torch.ones(1)}
     with pytest.raises(WeightsError, match=r"unknown '2\.weight'"):
         fill_predictors(predictors(1), part(given, PREDICTORS), "file")
+
+
+@pytest.mark.parametrize("name", ["first", "-1", "²"])
+def test_a_predictor_that_has_no_number_is_named(tmp_path: Path, name: str) -> None:
+    LAYOUTS["bare keys"](tmp_path, predictors(0))
+    given = read_predictor_weights(tmp_path, 2) | {f"predictors.{name}.weight": torch.ones(1)}
+    with pytest.raises(WeightsError, match=f"unknown '{name}.weight'"):
+        fill_predictors(predictors(1), part(given, PREDICTORS), "file")
+    path = tmp_path / "all.safetensors"
+    save_file({key: tensor.contiguous() for key, tensor in given.items()}, path)
+    assert [held.number for held in summarise_weights(path).predictors] == [1, 2]
+    assert len(write_one_a_pcoder(path, tmp_path / "out")) == 2
 
 
 def network() -> Any:
