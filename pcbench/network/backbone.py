@@ -7,7 +7,9 @@ run through forward hooks on a private copy instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import copy
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +20,10 @@ from torch.fx.node import map_arg
 from torch.fx.proxy import TraceError
 
 from pcbench.errors import ConfigurationError, UsageError
-from pcbench.network.outputs import Output, picked, picked_logits
+from pcbench.network.outputs import Output, picked_logits
 from pcbench.network.own_modules import private_copy
+from pcbench.network.tracing import BackboneTracer, attribute_of, call_method, pick_traced
+from pcbench.network.watching import Watch, watched_runs
 
 HOOKS = ("register_forward_hook", "register_forward_pre_hook")
 """The methods of a module that register what is called when it runs."""
@@ -128,6 +132,28 @@ class Backbone(nn.Module):
     def refuse_hooks(self) -> None:
         """Refuse hooks on modules that do not run as modules at every timestep: these would fire never, or once."""
 
+    @contextmanager
+    def watched(self, names: Sequence[str], watch: Watch) -> Generator[Backbone]:
+        """Show the outputs of some modules each time that they are computed.
+
+        Args:
+            names: Names of modules of the backbone, blocks and containers among them.
+            watch: Called with a module's name and its output.
+
+        Yields:
+            What is to be run in place of this backbone; it gives the same numbers.
+
+        Raises:
+            UnknownNameError: There is no such module.
+        """
+        with watched_runs(self.module, names, watch) as left:
+            yield self._showing(left)
+
+    def _showing(self, modules: dict[int, list[str]]) -> Backbone:
+        """Return this backbone with the outputs of some modules shown; those left in the table are shown by hooks."""
+        del modules
+        return self
+
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode whatever is asked: batch statistics are never touched."""
         del mode
@@ -184,34 +210,16 @@ class _Operation:
         return self.function(*arguments, **options)
 
 
-# The steps are partial functions, not closures: a copy of the backbone must have copies of what they hold.
-def _attribute(module: nn.Module, target: str) -> Callable[..., Any]:
-    """Return what looks up a parameter or buffer that a forward method reads: moving a module replaces it."""
-    path, _, name = target.rpartition(".")
-    return partial(getattr, module.get_submodule(path), name)
-
-
-def _call_method(name: str, value: Any, *arguments: Any, **options: Any) -> Any:
-    return getattr(value, name)(*arguments, **options)
-
-
-class _Tracer(fx.Tracer):
-    def __init__(self, paths: Sequence[str]) -> None:
-        super().__init__()
-        self._around = {path[:end] for path in paths for end, letter in enumerate(path) if letter == "."}
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        del m
-        return module_qualified_name not in self._around
-
-
 class TracedBackbone(Backbone):
     """A backbone as a list of operations, cut where PCoders can change something."""
 
     def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
         super().__init__(module, paths, output)
-        graph = _Tracer(paths).trace(self.module)
-        self._is_picked = _pick(graph, output)
+        self._cut({})
+
+    def _cut(self, shown: dict[int, list[str]]) -> None:
+        graph = BackboneTracer(self.paths, shown).trace(self.module)
+        self._is_picked = pick_traced(graph, self.output)
         operations = self._operations(graph)
         changed = _changed_by_pcoders(operations)
         self._input = next(node.name for node in graph.nodes if node.op == "placeholder")
@@ -251,9 +259,9 @@ class TracedBackbone(Backbone):
         if node.op == "call_module":
             function = modules[str(target)]
         elif node.op == "call_method":
-            function = partial(_call_method, str(target))
+            function = partial(call_method, str(target))
         elif node.op == "get_attr":
-            function = _attribute(self.module, str(target))
+            function = attribute_of(self.module, str(target))
         elif node.op in ("output", "placeholder"):
             # Inputs after the images keep their defaults; without one the backbone cannot be run on images alone.
             if not arguments:
@@ -263,6 +271,12 @@ class TracedBackbone(Backbone):
             function = cast("Callable[..., Any]", target)
         inputs = frozenset(other.name for other in node.all_input_nodes)
         return _Operation(node.name, function, arguments, dict(node.kwargs), inputs)
+
+    def _showing(self, modules: dict[int, list[str]]) -> Backbone:
+        """Return this backbone with a step behind each of the modules that the trace calls."""
+        made = copy.copy(self)
+        made._cut(modules)  # noqa: SLF001  # it is of this class
+        return made
 
     def refuse_hooks(self) -> None:
         """Refuse hooks on modules that do not run as modules at every timestep: these would fire never, or once."""
@@ -304,27 +318,11 @@ class TracedBackbone(Backbone):
         return values
 
 
-def _pick(graph: fx.Graph, output: Output) -> bool:
-    """Let a trace end with one output, and leave out what that does not need; return False where it cannot be told.
-
-    Whether a step that was left out had changed a value in place is seen by the logits, which are compared.
-    """
-    (end,) = (node for node in graph.nodes if node.op == "output")
-    if output is None or isinstance(end.args[0], fx.Node):
-        return False
-    end.args = (picked(end.args[0], output),)
-    for node in reversed(list(graph.nodes)):
-        if not node.users and node.op not in ("output", "placeholder"):
-            graph.erase_node(node)
-    return True
-
-
 def _refuse_hook(name: str, *_: Any, **__: Any) -> None:
     what = f"the module {name}" if name else "the backbone itself"
     raise UsageError(
-        f"a hook on {what} would not fire at every timestep: its steps are run around the PCoders, or once for all "
-        "timesteps; unroll(keep=('representations',)) gives the PCoders' own, and modules after the first PCoder that "
-        "hold none take hooks"
+        f"a hook on {what} would not fire at every timestep: its steps are run around the PCoders, or once for all of "
+        f"them; unroll(keep=({name or 'representations'!r},)) and pcbench.extract give the outputs of every timestep"
     )
 
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from pcbench.arguments import a_word
 from pcbench.errors import UsageError
-from pcbench.network.backbone import Backbone
+from pcbench.network.backbone import Backbone, all_modules
 from pcbench.network.configuration import NetworkConfiguration
 from pcbench.network.gradient import GRADIENTS, Gradient
 from pcbench.network.timestep_model import TimestepModel, whole_timesteps
 from pcbench.network.unit_range import require_unit_range
 from pcbench.network.unrolling import Dynamics, Keep, Unrolled
 from pcbench.network.update import Hyperparameters
+from pcbench.network.watching import Show
 from pcbench.network.weighting import GivenWeights, weights_of
 
 
@@ -79,7 +80,7 @@ class PredictiveNetwork(TimestepModel):
         images: Tensor,
         timesteps: int,
         gradient: Gradient = "exact",
-        keep: Sequence[Keep] = (),
+        keep: Sequence[str] = (),
         *,
         hyperparameters: GivenWeights | None = None,
         start: Sequence[Tensor] | None = None,
@@ -111,7 +112,7 @@ class PredictiveNetwork(TimestepModel):
         inputs: Tensor,
         timesteps: int,
         gradient: Gradient = "exact",
-        keep: Sequence[Keep] = (),
+        keep: Sequence[str] = (),
         *,
         hyperparameters: GivenWeights | None = None,
         start: Sequence[Tensor] | None = None,
@@ -123,7 +124,8 @@ class PredictiveNetwork(TimestepModel):
             inputs: e_0, as the backbone takes it (normalised), (batch, channels, height, width).
             timesteps: T, the number of updates; t = 0 is the backbone, bit for bit.
             gradient: How the dynamics are differentiated; see `pcbench.network.gradient`.
-            keep: What to keep besides the logits: ``"representations"``, ``"predictions"``, ``"reconstructions"``.
+            keep: What to keep besides the logits: ``"representations"``, ``"predictions"``, ``"errors"``,
+                ``"reconstructions"``, and the names of modules of the backbone, such as ``"layer2"``.
             hyperparameters: β, λ, α for this pass, in place of the network's own: ``{"feedback": 0.2}`` for all
                 PCoders (what is left out stays, and the reference's names `ffm`, `fbm`, `erm` are known), or a list
                 with one for each. Tensors can be learned by gradient. The last PCoder's λ is not used: no other feeds
@@ -157,6 +159,29 @@ class PredictiveNetwork(TimestepModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and wanted):
             return dynamics.unroll(inputs, timesteps, keep, start)
 
+    def show_input(self, inputs: Tensor, timesteps: int, keep: Sequence[str], show: Show) -> Tensor:
+        """Run all timesteps, and hand on each value when it is computed: so memory does not grow with T.
+
+        Args:
+            inputs: e_0, as in `unroll_input`.
+            timesteps: T.
+            keep: Which values, as in `unroll_input`.
+            show: Called with a value's name (``representations/1``, ``errors/2``, ``reconstructions``,
+                ``modules/layer2``), its timestep, and the value, which may be changed in place afterwards.
+
+        Returns:
+            The logits (T+1, batch, classes); no graph is built.
+
+        Raises:
+            UsageError: As in `unroll_input`.
+        """
+        self._check(inputs, "exact", keep)
+        dynamics = Dynamics(self.backbone, list(self.predictors), self.hyperparameters, self.error_windows)
+        first = next(self.parameters(), None)
+        with torch.no_grad():
+            inputs = inputs if first is None else inputs.to(first.dtype)
+            return dynamics.unroll(inputs, whole_timesteps(timesteps), keep, show=show).logits
+
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of e_0 from one unrolled pass."""
         return self.unroll_input(inputs, timesteps, gradient, recompute=self.recompute).logits
@@ -174,9 +199,10 @@ class PredictiveNetwork(TimestepModel):
         return super().train(mode)
 
     def _check(self, inputs: Tensor, gradient: str, keep: Sequence[str]) -> None:
-        for option, names, known in (("gradient", (gradient,), GRADIENTS), ("keep", keep, get_args(Keep))):
-            for name in names:
-                a_word(option, name, known)
+        a_word("gradient", gradient, GRADIENTS)
+        for name in keep:
+            if name not in get_args(Keep):
+                a_word("keep", name, [*get_args(Keep), *filter(None, all_modules(self.backbone.module))])
         expected = self.configuration.table.input_size
         if tuple(inputs.shape[1:]) != expected:
             raise UsageError(f"images are {_sizes(inputs.shape[1:])}; this network takes {_sizes(expected)}")

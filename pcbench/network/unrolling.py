@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,9 @@ from pcbench.network.backbone import Backbone, Values
 from pcbench.network.decoding import Decoded, Pullback, decode
 from pcbench.network.gradient import Gradient
 from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zero, magnitude, updated
+from pcbench.network.watching import MODULES, ModuleOutputs, Show
 
-Keep = Literal["representations", "predictions", "reconstructions"]
+Keep = Literal["representations", "predictions", "errors", "reconstructions"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Unrolled:
     """``predictions[t][n]`` is d_{n+1}(t) = D_{n+1}(e_{n+1}(t)), of the shape of the layer below; empty unless kept."""
     reconstructions: tuple[Tensor, ...] = ()
     """``reconstructions[t]`` is the prediction of e_0, the normalised image; empty unless kept."""
+    errors: tuple[tuple[Tensor, ...], ...] = ()
+    """``errors[t][n]`` is d_{n+1}(t) - e_n(t): ε_{n+1}(t) is the mean of its squares; empty unless kept."""
+    modules: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict[str, tuple[Tensor, ...]])
+    """``modules[name][t]`` is the output of a module of the backbone, for the names that were asked for."""
 
     def diverged(self, growth: float = 10.0) -> Tensor:
         """Return which images' representations grow without bound.
@@ -75,14 +80,24 @@ class Dynamics:
     """Keep only the representations of each timestep for the backward pass, and compute the rest again."""
 
     def unroll(
-        self, images: Tensor, timesteps: int, keep: Sequence[Keep] = (), start: Sequence[Tensor] | None = None
+        self,
+        images: Tensor,
+        timesteps: int,
+        keep: Sequence[str] = (),
+        start: Sequence[Tensor] | None = None,
+        show: Show | None = None,
     ) -> Unrolled:
-        """Run t = 0..T; see `PredictiveNetwork.unroll_input`."""
+        """Run t = 0..T; see `PredictiveNetwork.unroll_input`, and `show_input` for `show`."""
+        kinds, modules = split_keep(keep)
         # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
-        made = _Pass(
-            self, images, frozenset(keep), logits=[], magnitudes=[], representations=[], predictions=[], cells={}
-        )
+        made = _Pass(self, images, kinds, modules, show, logits=[], magnitudes=[], kept={}, cells={})
         return made.run(timesteps, start)
+
+
+def split_keep(keep: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the kinds of values, and the names of modules, in what is to be kept."""
+    kinds = frozenset(keep).intersection(get_args(Keep))
+    return kinds, tuple(dict.fromkeys(name for name in keep if name not in kinds))
 
 
 def _started(given: Tensor, drive: Tensor, n: int) -> Tensor:
@@ -100,35 +115,56 @@ class _Pass:
 
     dynamics: Dynamics
     images: Tensor
-    keep: frozenset[Keep]
+    keep: frozenset[str]
+    modules: tuple[str, ...]
+    show: Show | None
     logits: list[Tensor]
     magnitudes: list[Tensor]
-    representations: list[tuple[Tensor, ...]]
-    predictions: list[Predictions]
+    kept: dict[str, list[Tensor]]
     cells: dict[int, int]
 
     def run(self, timesteps: int, start: Sequence[Tensor] | None) -> Unrolled:
-        shared = self.dynamics.backbone.prepare(self.images)
+        if not self.modules:
+            return self._run(self.dynamics.backbone, timesteps, start)
+        if self.dynamics.recompute:
+            raise UsageError("the outputs of modules are not kept with recompute=True; leave it out")
+        outputs = ModuleOutputs(self.modules, timesteps, self._show)
+        with self.dynamics.backbone.watched(self.modules, outputs.watch) as backbone:
+            return self._run(backbone, timesteps, start, outputs.end_timestep)
+
+    def _run(
+        self,
+        backbone: Backbone,
+        timesteps: int,
+        start: Sequence[Tensor] | None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> Unrolled:
+        shared = backbone.prepare(self.images)
+        ended()
         state: list[Tensor] = []
 
         def begin(n: int, drive: Tensor) -> Tensor:
             state.append(drive if start is None else _started(start[n], drive, n))
             return state[n]
 
-        self._note(self.dynamics.backbone.run_timestep(shared, begin), state)
-        advance = partial(self._advance, shared)
-        for _ in range(timesteps):
+        self._note(backbone.run_timestep(shared, begin), state)
+        ended()
+        advance = partial(self._advance, backbone, shared)
+        for timestep in range(timesteps):
+            before = state
             if self.dynamics.recompute and torch.is_grad_enabled():
                 logits, state, predictions = checkpoint(advance, *state, use_reentrant=False)
             else:
                 logits, state, predictions = advance(*state)
+            ended()
             self._note(logits, state)
-            self._note_predictions(predictions)
-        if self.keep & {"predictions", "reconstructions"}:
-            self._note_predictions([self._decode(n, state)[0] for n in range(len(state)) if self._kept(n)])
+            self._note_predictions(timestep, predictions, before)
+        if self.keep & {"predictions", "errors", "reconstructions"}:
+            last = [self._decode(n, state)[0] for n in range(len(state)) if self._kept(n)]
+            self._note_predictions(timesteps, last, state)
         return self._result()
 
-    def _advance(self, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:
+    def _advance(self, backbone: Backbone, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:
         predictions, gradients = self._feed_back(state)
         new: list[Tensor] = []
 
@@ -138,7 +174,7 @@ class _Pass:
             new.append(updated(drive, state[n], feedback, gradients[n], self._scale(n), weights))
             return new[n]
 
-        logits = self.dynamics.backbone.run_timestep(shared, replace)
+        logits = backbone.run_timestep(shared, replace)
         return logits, new, [prediction for n, prediction in enumerate(predictions) if self._kept(n)]
 
     def _feed_back(self, state: Sequence[Tensor]) -> tuple[Predictions, Predictions]:
@@ -158,10 +194,13 @@ class _Pass:
 
     def _gradient(self, n: int, prediction: Tensor, pullback: Pullback, state: Sequence[Tensor]) -> Tensor:
         """Return J^T (d_n - e_{n-1}), which is K/2 ∇ε_n."""
-        below = state[n - 1] if n else self.images
+        below = self._below(n, state)
         self.cells[n] = prediction[0].numel()
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.dynamics.gradient == "exact"):
             return pullback(prediction - below)
+
+    def _below(self, n: int, state: Sequence[Tensor]) -> Tensor:
+        return state[n - 1] if n else self.images
 
     def _scale(self, n: int) -> float:
         """Return what makes s_n ∇ε_n of `_gradient`."""
@@ -176,24 +215,47 @@ class _Pass:
         return 0 < n < len(weights) and not is_zero(weights[n - 1].feedback)
 
     def _kept(self, n: int) -> bool:
-        return "predictions" in self.keep or (n == 0 and "reconstructions" in self.keep)
+        return bool(self.keep & {"predictions", "errors"}) or (n == 0 and "reconstructions" in self.keep)
+
+    def _show(self, name: str, timestep: int, value: Tensor) -> None:
+        if self.show is not None:
+            self.show(name, timestep, value)
+        elif name.startswith(MODULES):  # the backbone may change it in place afterwards
+            self.kept.setdefault(name, []).append(value.clone())
+        else:
+            self.kept.setdefault(name, []).append(value)
 
     def _note(self, logits: Tensor, state: Sequence[Tensor]) -> None:
+        if "representations" in self.keep:
+            for n, representation in enumerate(state):
+                self._show(f"representations/{n + 1}", len(self.logits), representation)
         self.logits.append(logits)
         self.magnitudes.append(torch.stack([magnitude(representation) for representation in state]))
-        if "representations" in self.keep:
-            self.representations.append(tuple(state))
 
-    def _note_predictions(self, predictions: Predictions) -> None:
-        if predictions:
-            self.predictions.append(predictions)
+    def _note_predictions(self, timestep: int, predictions: Sequence[Tensor | None], state: Sequence[Tensor]) -> None:
+        """Note the predictions that are kept: all, or the first one's."""
+        for n, prediction in enumerate(predictions):
+            if prediction is None:
+                continue
+            if "predictions" in self.keep:
+                self._show(f"predictions/{n + 1}", timestep, prediction)
+            if "errors" in self.keep:
+                self._show(f"errors/{n + 1}", timestep, prediction - self._below(n, state))
+            if n == 0 and "reconstructions" in self.keep:
+                self._show("reconstructions", timestep, prediction)
 
     def _result(self) -> Unrolled:
-        predictions = [tuple(p for p in each if p is not None) for each in self.predictions]
+        def each(kind: str) -> tuple[tuple[Tensor, ...], ...]:
+            numbers = range(1, len(self.dynamics.predictors) + 1)
+            columns = [self.kept[f"{kind}/{n}"] for n in numbers if f"{kind}/{n}" in self.kept]
+            return tuple(zip(*columns, strict=True))
+
         return Unrolled(
             logits=torch.stack(self.logits),
             magnitudes=torch.stack(self.magnitudes),
-            representations=tuple(self.representations),
-            predictions=tuple(predictions) if "predictions" in self.keep else (),
-            reconstructions=tuple(each[0] for each in predictions) if "reconstructions" in self.keep else (),
+            representations=each("representations"),
+            predictions=each("predictions"),
+            reconstructions=tuple(self.kept.get("reconstructions", ())),
+            errors=each("errors"),
+            modules={name: tuple(self.kept[MODULES + name]) for name in self.modules if self.show is None},
         )
