@@ -128,7 +128,12 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
 
 
 def save_weights(
-    path: Path, *, backbone: nn.Module | None, predictors: Sequence[nn.Module], metadata: Mapping[str, str]
+    path: Path,
+    *,
+    backbone: nn.Module | None,
+    predictors: Sequence[nn.Module],
+    metadata: Mapping[str, str],
+    more: Mapping[str, Tensor] | None = None,
 ) -> str:
     """Write backbone and predictors as one safetensors file, whole or not at all.
 
@@ -137,6 +142,7 @@ def save_weights(
         backbone: Its state goes under ``backbone.…``; None leaves it out.
         predictors: Their states go under ``predictors.{n}.…``.
         metadata: How they came to be; it is written beside the tensors.
+        more: Tensors that belong to no module, by their whole names, such as ``predictors.0.C_sqrt``.
 
     Returns:
         The file's sha256.
@@ -144,7 +150,7 @@ def save_weights(
     Raises:
         WriteError: It cannot be written.
     """
-    state: StateDict = {}
+    state: StateDict = dict(more or {})
     if backbone is not None:
         state.update({f"{BACKBONE}{name}": tensor for name, tensor in backbone.state_dict().items()})
     for number, predictor in enumerate(predictors):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from safetensors.torch import save
 from torch import Tensor, nn, optim
 
 from pcbench.errors import UsageError, WeightsError, damage_refused
-from pcbench.files import write
+from pcbench.files import is_file, write
 from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
 from pcbench.training.settings import TrainingSettings
 
 _MODEL, _OPTIMIZER = "model.", "optimizer."
+
+logger = logging.getLogger("pcbench")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Progress:
     """Mean loss of each term, one list for each finished epoch."""
     unfinished: list[float]
     """Sum over the images of the epoch under way, of each term."""
+    earlier: list[int] = field(default_factory=list[int])
+    """The epochs of each schedule that was finished before the one under way. Where the rate depends on the number of
+    epochs, a training that went on is not what all its epochs in one go would give."""
 
 
 def save_checkpoint(
@@ -67,31 +73,48 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, learner: nn.Module, optimizer: optim.Optimizer, identity: Mapping[str, Any]
+    path: Path, learner: nn.Module, optimizer: optim.Optimizer, identity: Mapping[str, Any], steps: int | None
 ) -> Progress:
-    """Restore a training from its checkpoint.
+    """Restore a training from its checkpoint, to finish it or to go on for more epochs.
 
     Args:
         path: The file.
         learner: Filled in place.
         optimizer: Filled in place.
         identity: The identity that the checkpoint must have.
+        steps: All that are asked for, over all epochs; the checkpoint may then be one of another number of epochs.
+            None: it may not.
 
     Raises:
         WeightsError: The file is damaged, or is not a checkpoint.
-        UsageError: It belongs to another training; the message names the first difference.
+        UsageError: It belongs to another training, or to one that is further than the epochs that are asked for.
     """
     what, remedy = "cannot be read as a checkpoint", "delete it to start again"
     with damage_refused(path, what, remedy, SafetensorError, RuntimeError, kind=WeightsError):
         check_safetensors(path)
         header, tensors = _read(path)
-        progress, held, saved = (parse_json(header[key], path) for key in ("progress", "optimizer", "identity"))
-        _check_identity(path, saved, json.loads(json.dumps(identity)))
+        held, saved = (parse_json(header[key], path) for key in ("optimizer", "identity"))
+        progress = Progress(**parse_json(header["progress"], path))
+        progress = _continued(path, progress, saved, json.loads(json.dumps(identity)), steps)
         targets = _learned(learner)
         for name, tensor in targets.items():
             tensor.data.copy_(tensors[_MODEL + name])
         optimizer.load_state_dict({"state": _optimizer_state(tensors, held["plain"]), "param_groups": held["groups"]})
-        return Progress(**progress)
+        return progress
+
+
+def earlier_schedules(path: Path) -> list[int]:
+    """Return the epochs of each schedule that a training had finished before its last one; none where it has no file.
+
+    Raises:
+        WeightsError: The file is damaged, or is not a checkpoint.
+    """
+    if not is_file(path):
+        return []
+    what, remedy = "cannot be read as a checkpoint", "delete it to start again"
+    with damage_refused(path, what, remedy, SafetensorError, RuntimeError, kind=WeightsError):
+        check_safetensors(path)
+        return Progress(**parse_json(_read(path)[0]["progress"], path)).earlier
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -114,15 +137,47 @@ def _optimizer_state(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) ->
     return state
 
 
-def _check_identity(path: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _continued(
+    path: Path, progress: Progress, saved: Mapping[str, Any], wanted: Mapping[str, Any], steps: int | None
+) -> Progress:
+    """Return the progress with which a training goes on, perhaps for another number of epochs than it was begun for."""
+    begun, asked, done = saved.get("epochs"), wanted.get("epochs"), len(progress.losses)
     for key in sorted(saved.keys() | wanted.keys()):
-        if saved.get(key) != wanted.get(key):
+        if saved.get(key) != wanted.get(key) and (key != "epochs" or steps is None):
             raise UsageError(
                 f"{path} is a checkpoint of another training ({key} was {saved.get(key)!r}, now {wanted.get(key)!r}); "
-                "choose another folder or delete it"
+                "choose another folder or delete it (in another folder, `weights` starts from what this one learned)"
             )
+    if begun == asked or steps is None:
+        return progress
+    if progress.step > steps:
+        raise UsageError(
+            f"{path}: this training is past the {_epochs(asked)} that are asked for ({done} are done); ask for more, "
+            "choose another folder or delete it"
+        )
+    if wanted.get("schedule") == "constant":
+        return progress
+    if done != begun:
+        raise UsageError(
+            f"{path}: this training has done {done} of {_epochs(begun)}, and its learning rate depends on their "
+            f"number; finish it with epochs={begun} first, choose another folder or delete it"
+        )
+    logger.warning(
+        "%s: goes on after %s with the learning rate of epoch %d of %d; %d epochs in one go would give other weights",
+        path, _epochs(done), done + 1, asked, asked,
+    )  # fmt: skip
+    return replace(progress, earlier=[*progress.earlier, begun])
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def describe(settings: TrainingSettings) -> dict[str, Any]:
-    """Return settings as plain values for a checkpoint's identity or a file's metadata."""
-    return asdict(settings)
+    """Return settings as plain values for a checkpoint's identity; what is newer and not used is left out.
+
+    So the checkpoints of earlier versions stay those of the same training.
+    """
+    plain = asdict(settings)
+    unused = {"noise": (), "noise_target": "noisy", "shuffle": None}
+    return {name: value for name, value in plain.items() if name not in unused or value != unused[name]}

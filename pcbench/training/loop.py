@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -49,6 +49,8 @@ class TrainingPlan:
     """Receives checkpoint, losses and figure; None keeps no files."""
     identity: Mapping[str, Any] | None = None
     """What is trained from what; only the same training resumes from its checkpoint."""
+    goes_on: bool = True
+    """Whether the folder's training may be one of another number of epochs, which then goes on."""
     checkpoint_every: int = 1000
     """Steps between checkpoints; there is one at the end of every epoch as well."""
     stop_after: int | None = None
@@ -78,10 +80,10 @@ class _Training:
         learner, optimizer = self.fabric.setup(self.objective, self.optimizer)
         span = range(self.progress.step, last)
         try:
-            for step, images, labels in load_steps(source, self.sampler, span, self.plan.workers):
+            for step, *batch in load_steps(source, self.sampler, span, self.settings.change, self.plan.workers):
                 for group in optimizer.param_groups:
                     group["lr"] = self.settings.rate(step.number, steps)
-                sums = self._learn(learner, optimizer, step, images, labels)
+                sums = self._learn(learner, optimizer, step, batch)
                 self._note(step, sums, steps)
         finally:
             if self.log is not None:
@@ -90,7 +92,7 @@ class _Training:
             self.log.finish(self.progress.losses)
         return self.progress.losses
 
-    def _learn(self, learner: Any, optimizer: Any, step: TrainingStep, images: Tensor, labels: Tensor) -> list[float]:
+    def _learn(self, learner: Any, optimizer: Any, step: TrainingStep, batch: Sequence[Tensor | None]) -> list[float]:
         """Do one step; return the sum of the losses over its images, of each term."""
         optimizer.zero_grad(set_to_none=True)
         # What a dropout layer drops depends on seed and step alone, and no other random numbers are changed.
@@ -98,7 +100,7 @@ class _Training:
             torch.manual_seed(
                 self.settings.seed * 1_000_003 + step.number * self.sampler.processes + self.sampler.process
             )
-            losses: Tensor = learner(images.to(self.fabric.device), labels.to(self.fabric.device))
+            losses: Tensor = learner(*(None if one is None else one.to(self.fabric.device) for one in batch))
         # The processes' gradients are averaged, so each scales its sum to make it the mean over the whole step.
         self.fabric.backward(losses.sum() * (self.sampler.processes / step.batch))
         optimizer.step()
@@ -118,7 +120,7 @@ class _Training:
         if ended:
             losses = [*losses, [total / self.sampler.images for total in unfinished]]
             unfinished = [0.0] * len(unfinished)
-        self.progress = Progress(done, losses, unfinished)
+        self.progress = replace(self.progress, step=done, losses=losses, unfinished=unfinished)
         means = [total / step.batch for total in sums]
         if self.log is not None:
             self.log.step(step.number, means, self.settings.rate(step.number, steps))
@@ -140,7 +142,8 @@ def fit(
     """Make the losses of an objective smaller over some images.
 
     A training that was stopped is resumed from the plan's folder. Its final weights equal those of a training that
-    never stopped, bit for bit on a CPU.
+    never stopped, bit for bit on a CPU. One that is asked for more epochs goes on, with the optimizer's state: bit for
+    bit what all epochs in one go give, where the learning rate does not depend on their number.
 
     Args:
         objective: What is trained; it is changed in place.
@@ -154,7 +157,7 @@ def fit(
 
     Raises:
         DivergenceError: A loss is not finite.
-        UsageError: The folder holds the checkpoint of another training.
+        UsageError: The folder holds the checkpoint of another training, or of one that is past these epochs.
         WriteError: A file cannot be written; the same training resumes from its last checkpoint.
     """
     plan = plan or TrainingPlan()
@@ -168,7 +171,8 @@ def fit(
     if plan.folder is not None:
         path = plan.folder / CHECKPOINT
         if path.is_file():
-            progress = load_checkpoint(path, objective, optimizer, _identity(settings, plan))
+            steps = settings.epochs * sampler.steps_per_epoch if plan.goes_on else None
+            progress = load_checkpoint(path, objective, optimizer, _identity(settings, plan), steps)
         if fabric.global_rank == 0:
             make_folder(plan.folder)
             log = LossLog(plan.folder, objective.terms, progress.step)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pcbench.network.decoding import decode
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import prediction_error
+from pcbench.training.inputs import NoiseTarget
 
 
 class Objective(nn.Module):
@@ -17,12 +18,13 @@ class Objective(nn.Module):
     terms: tuple[str, ...]
     """A name for each loss."""
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the losses, (terms, batch).
 
         Args:
             images: In [0,1], (batch, channels, height, width).
             labels: (batch,).
+            noise: What is added to the images after normalisation; None adds nothing.
         """
         raise NotImplementedError
 
@@ -35,29 +37,36 @@ class Reconstruction(Objective):
 
     Args:
         network: Its predictors learn.
+        target: Where there is noise on e_0, e_n(0) is what the backbone makes of the noisy image. ``"noisy"``: so is
+            the e_{n-1}(0) that is to be reconstructed; ``"clean"``: that one is of the image without noise.
 
     Source:
         Choksi et al. 2021 (arXiv 2106.02749), section 3.
     """
 
-    def __init__(self, network: PredictiveNetwork) -> None:
+    def __init__(self, network: PredictiveNetwork, target: NoiseTarget = "noisy") -> None:
         super().__init__()
         self.network = network
         self.terms = tuple(f"pcoder{number + 1}" for number in range(len(network.predictors)))
+        self._clean = target == "clean"
         network.train()
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the reconstruction errors, (predictors, batch)."""
         del labels
         with torch.no_grad():
-            below = self.network.normalise(images)
-            representations = self.network.backbone.start(below)
+            inputs = targets = self.network.normalise(images)
+            if noise is not None:
+                inputs = inputs + noise
+            representations = self.network.backbone.start(inputs)
+            below = [inputs, *representations]
+            if noise is not None and self._clean:
+                below = [targets, *self.network.backbone.start(targets)]
         errors: list[Tensor] = []
-        for predictor, representation in zip(self.network.predictors, representations, strict=True):
+        for predictor, representation, target in zip(self.network.predictors, representations, below[:-1], strict=True):
             # The same numbers as predictor(representation), by the faster ways of the unrolled pass.
             prediction, _ = decode(predictor, representation, frozen=False)
-            errors.append(prediction_error(prediction, below))
-            below = representation
+            errors.append(prediction_error(prediction, target))
         return torch.stack(errors)
 
 
@@ -79,7 +88,8 @@ class Classification(Objective):
         self.mean: Tensor
         self.std: Tensor
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the cross-entropy of each image, (1, batch)."""
-        logits = self.backbone((images - self.mean) / self.std)
+        inputs = (images - self.mean) / self.std
+        logits = self.backbone(inputs if noise is None else inputs + noise)
         return F.cross_entropy(logits, labels, reduction="none")[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,12 +37,33 @@ class TrainOptions(TypedDict):
     ]
     images: Annotated[int | None, Ge(1), Option("Only this many training images.", _WHAT)]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _WHAT)]
-    epochs: Annotated[int | None, Ge(1), Option("Passes over the images.", _HOW)]
+    weights: Annotated[
+        Path | str | None,
+        Option("Predictors to start from, in any layout; FOLDER@EPOCH takes another epoch than the newest.", _WHAT),
+    ]
+    """Without it they start from random ones. A backbone in the file is the network's, and stays as it is."""
+    epochs: Annotated[
+        int | None, Ge(1), Option("Passes over the images; more than a finished training did: it goes on.", _HOW)
+    ]
     batch_size: Annotated[int | None, Ge(1), Option("Images in a step, over all processes.", _HOW)]
     optimizer: Annotated[str | None, Option("sgd, rmsprop or adam.", _HOW)]
     learning_rate: Annotated[float | None, Option("Learning rate of the first step.", _HOW)]
     weight_decay: Annotated[float | None, Option("L2.", _HOW)]
     schedule: Annotated[str | None, Option("constant or cosine.", _HOW)]
+    noise: Annotated[
+        Sequence[float | str] | None,
+        Option("Gaussian noise on e_0, as standard deviations; each image draws one in each epoch.", _HOW),
+    ]
+    noise_target: Annotated[
+        Literal["noisy", "clean"] | None,
+        Option(
+            "What predictors reconstruct where there is noise: the noisy layer below (default), or the clean one.", _HOW
+        ),
+    ]
+    shuffle: Annotated[
+        Literal["rows", "columns"] | None,
+        Option("Put rows or columns of each image into an order of its own, as a control.", _HOW),
+    ]
     trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
     seed: Annotated[int, Le(LARGEST_TRAINING_SEED), Option("Seed of all randomness.", _HOW, 0)]
     out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
@@ -108,6 +130,11 @@ def folder_of(options: TrainOptions) -> Path:
     """Return the folder that receives a training."""
     name = f"train-{file_stem(options)}-seed{options['seed']}"
     return _RUNS / name if options["out"] is None else Path(options["out"])
+
+
+def weights_of_training(options: TrainOptions) -> Path:
+    """Return the file that receives a training's weights."""
+    return folder_of(options) / f"{file_stem(options)}.safetensors"
 
 
 def file_of(options: TuneOptions) -> Path:

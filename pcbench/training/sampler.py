@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
+from pcbench.training.inputs import InputChange
 
 _KEPT_BYTES = 256 * 2**20
 
@@ -31,6 +32,8 @@ class TrainingStep:
     """How many images all processes see together in this step."""
     shift: tuple[int, int]
     """How far the images are moved, (down, right) in pixels."""
+    epoch: int
+    """Counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,23 @@ class Sampler:
             whole = permutation[index * self.batch_size : (index + 1) * self.batch_size]
             drawn = np.random.default_rng([self.seed, epoch, index + 1]).integers(-self.shift, self.shift + 1, size=2)
             mine = whole[self.process :: self.processes]
-            yield TrainingStep(number, mine, len(whole), (int(drawn[0]), int(drawn[1])))
+            yield TrainingStep(number, mine, len(whole), (int(drawn[0]), int(drawn[1])), epoch)
 
 
-class _Images(Dataset[tuple[Tensor, Tensor]]):
-    """A source, as PyTorch's loader wants it: asked for a step, it gives images and labels."""
+class _Images(Dataset[tuple[Tensor, Tensor, Tensor | None]]):
+    """A source, as PyTorch's loader wants it: asked for a step, it gives images, labels and noise."""
 
-    def __init__(self, source: ImageSource) -> None:
-        self._source = source
+    def __init__(self, source: ImageSource, change: InputChange) -> None:
+        self._source, self._change = source, change
         self._kept = _in_memory(source)
 
-    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         step: TrainingStep = index
+        ids = [self._source.ids[one] for one in step.indices]
         images = self._source.load(step.indices) if self._kept is None else self._kept[torch.from_numpy(step.indices)]
-        return moved(images, step.shift), torch.from_numpy(self._source.labels[step.indices])
+        images = self._change.shuffled(moved(images, step.shift), ids)
+        noise = self._change.noise_of(images.shape, ids, step.epoch)
+        return images, torch.from_numpy(self._source.labels[step.indices]), noise
 
 
 def _in_memory(source: ImageSource) -> Tensor | None:
@@ -114,19 +120,20 @@ def moved(images: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 def load_steps(
-    source: ImageSource, sampler: Sampler, steps: range, workers: int = 0
-) -> Iterator[tuple[TrainingStep, Tensor, Tensor]]:
-    """Yield each step with its images in [0,1], (batch, 3, height, width), and labels.
+    source: ImageSource, sampler: Sampler, steps: range, change: InputChange, workers: int = 0
+) -> Iterator[tuple[TrainingStep, Tensor, Tensor, Tensor | None]]:
+    """Yield each step with its images in [0,1], (batch, channels, height, width), their labels, and noise for e_0.
 
     Args:
         source: Where the images come from.
         sampler: Which of them a step sees.
         steps: The numbers of the steps.
+        change: What is done to the images.
         workers: Processes that decode images ahead of time; 0 decodes in this process.
     """
     planned = list(sampler.steps(steps.start, steps.stop))
     loader: DataLoader[Any] = DataLoader(
-        _Images(source), batch_size=None, sampler=planned, num_workers=workers, generator=torch.Generator()
+        _Images(source, change), batch_size=None, sampler=planned, num_workers=workers, generator=torch.Generator()
     )
-    for step, (images, labels) in zip(planned, loader, strict=True):
-        yield step, images.float() / 255, labels
+    for step, (images, labels, noise) in zip(planned, loader, strict=True):
+        yield step, images.float() / 255, labels, noise

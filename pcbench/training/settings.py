@@ -12,6 +12,7 @@ from torch import Tensor, optim
 
 from pcbench.errors import UsageError
 from pcbench.models.zoo import ZooEntry
+from pcbench.training.inputs import InputChange, NoiseTarget, Shuffle
 
 Optimizer = Literal["sgd", "rmsprop", "adam"]
 RateSchedule = Literal["constant", "cosine"]
@@ -40,7 +41,13 @@ class TrainingSettings:
     shift: int = 0
     """Images are moved by up to this many pixels in each direction, edges repeated; 0 does not move them."""
     seed: int = 0
-    """Decides the order of the images, their shifts and what a dropout layer drops."""
+    """Decides the order of the images, their shifts, noise and shuffling, and what a dropout layer drops."""
+    noise: tuple[float, ...] = ()
+    """Standard deviations of Gaussian noise on e_0, of which each image draws one in each epoch; none: no noise."""
+    noise_target: NoiseTarget = "noisy"
+    """What predictors reconstruct where there is noise: the noisy layer below, or the one of the clean image."""
+    shuffle: Shuffle | None = None
+    """Rows or columns of each image are put into an order of their own; None leaves images as they are."""
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -52,6 +59,10 @@ class TrainingSettings:
                 f"the learning rate is above 0 and the weight decay at least 0 "
                 f"(got {self.learning_rate} and {self.weight_decay})"
             )
+        if any(not (math.isfinite(deviation) and deviation >= 0) for deviation in self.noise):
+            raise UsageError(f"noise is a standard deviation of at least 0 (got {', '.join(map(str, self.noise))})")
+        if self.noise_target == "clean" and not self.noise:
+            raise UsageError("noise_target='clean' needs noise: give it as well, such as noise=0.5")
         if self.optimizer not in get_args(Optimizer):
             raise UsageError(f"optimizer {self.optimizer!r} does not exist; known: {', '.join(get_args(Optimizer))}")
         if self.schedule not in get_args(RateSchedule):
@@ -60,6 +71,11 @@ class TrainingSettings:
     def changed(self, **values: Any) -> TrainingSettings:
         """Return these settings with some of them replaced; None leaves a setting as it is."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+    @property
+    def change(self) -> InputChange:
+        """What is done to the images."""
+        return InputChange(self.seed, self.noise, self.shuffle)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of one step, counted from 0, of all `steps`."""

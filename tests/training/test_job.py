@@ -19,9 +19,11 @@ from pcbench.models.weights import read_weights, state_sha256
 from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
 from pcbench.training import job
-from pcbench.training.job import CARD, command_of, train
+from pcbench.training.job import train
 from pcbench.training.options import TrainOptions, file_stem, folder_of, model_name
 from pcbench.training.processes import launch
+from pcbench.training.record import CARD
+from pcbench.training.request import command_of
 from pcbench.training.validation import Validation
 
 OWN_NETWORK = textwrap.dedent(

@@ -24,10 +24,11 @@ from pcbench.files import Point, watched
 from pcbench.options import resolved
 from pcbench.results.environment import PARTS_CODE, code_hash
 from pcbench.training import job
-from pcbench.training.job import CARD, train
 from pcbench.training.job import Watcher as TrainingWatcher
+from pcbench.training.job import train
 from pcbench.training.loop import Reporter
 from pcbench.training.options import TrainOptions
+from pcbench.training.record import CARD
 from pcbench.training.validation import Validation
 
 KILLS = 4

@@ -129,7 +129,7 @@ def test_a_damaged_checkpoint_is_refused(network: PredictiveNetwork, tmp_path: P
     path = tmp_path / CHECKPOINT
     path.write_bytes(b"no checkpoint")
     with pytest.raises(WeightsError, match="cannot be read as a checkpoint"):
-        load_checkpoint(path, network, make_optimizer(network.predictors.parameters(), SETTINGS), {})
+        load_checkpoint(path, network, make_optimizer(network.predictors.parameters(), SETTINGS), {}, None)
 
 
 def test_a_diverging_training_is_named(network: PredictiveNetwork, source: ImageSource) -> None:

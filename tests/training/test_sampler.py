@@ -8,6 +8,7 @@ import torch
 
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
+from pcbench.training.inputs import InputChange
 from pcbench.training.sampler import Sampler, load_steps, moved
 
 
@@ -57,6 +58,7 @@ def test_images_move_by_whole_pixels_and_edges_repeat() -> None:
 def test_steps_bring_their_images_and_labels(source: ImageSource) -> None:
     # Oracle: the source itself.
     sampler = Sampler(len(source), 5, seed=2)
-    for step, images, labels in load_steps(source, sampler, range(3)):
+    for step, images, labels, noise in load_steps(source, sampler, range(3), InputChange(0)):
+        assert noise is None
         assert torch.equal(images, source.load(step.indices).float() / 255)
         assert np.array_equal(labels.numpy(), source.labels[step.indices])

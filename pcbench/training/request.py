@@ -1,0 +1,156 @@
+"""What the options of a training ask for: the model, its stages and their settings, the images, the predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pcbench.arguments import number, shown
+from pcbench.data.image_source import ImageSource
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.errors import ConfigurationError, UsageError
+from pcbench.files import real_path
+from pcbench.models.backbones import open_backbone
+from pcbench.models.loading import load
+from pcbench.models.predictor_files import SCALE, read_predictor_weights
+from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, tensors_sha256
+from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
+from pcbench.network.conversion import predify
+from pcbench.network.network import PredictiveNetwork
+from pcbench.network.predictors import initialise
+from pcbench.options import chosen, command_line, with_places
+from pcbench.training.options import TrainOptions, data_of, weights_of_training
+from pcbench.training.settings import Stage, TrainingSettings, default_settings
+
+_OF_PREDICTORS = ("noise", "noise_target", "shuffle")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The given predictors that a training starts from."""
+
+    name: str
+    """The file or folder, without the folders above it; ``"FOLDER@12"`` where an epoch was asked for."""
+    sha256: str
+    """Hash of the predictors' tensors."""
+    scales: dict[str, Tensor]
+    """The roots of C that the file states, ``predictors.{n}.C_sqrt``: training leaves them as they are."""
+    has_backbone: bool
+    """Whether the file holds a backbone too, which the trained file then holds as well."""
+
+
+def entry_of(options: TrainOptions) -> ZooEntry | None:
+    """Return the zoo's entry of the model that is trained; None for a network of the user's own."""
+    model = options["model"]
+    return zoo_entry(model) if model in zoo_names() or ":" not in model else None
+
+
+def is_feedforward(options: TrainOptions) -> bool:
+    """Return whether the model is one of the zoo's without predictors."""
+    entry = entry_of(options)
+    return entry is not None and entry.configuration is None
+
+
+def trains_backbone(options: TrainOptions) -> bool:
+    """Return whether the backbone is trained too: those that the project brings for its embedded data."""
+    entry = entry_of(options)
+    given = options["backbone_weights"] is not None or options["weights"] is not None
+    return entry is not None and entry.data == data_of(options) and not given
+
+
+def settings_of(options: TrainOptions, stage: Stage) -> TrainingSettings:
+    """Return the settings of a stage: the values that are given, and the model's defaults for the others."""
+    given: dict[str, Any] = {
+        field.name: value for field in fields(TrainingSettings) if (value := options.get(field.name)) is not None
+    }
+    if "noise" in given:
+        given["noise"] = _deviations(given["noise"])
+    if stage == "backbone":
+        given = {name: value for name, value in given.items() if name not in _OF_PREDICTORS}
+    elif is_feedforward(options) and (asked := [name for name in _OF_PREDICTORS if name in given]):
+        raise UsageError(f"{options['model']} has no predictors, and `{asked[0]}` is for these: leave it out")
+    return default_settings(stage, entry_of(options)).changed(**given)
+
+
+def _deviations(values: Sequence[float | str]) -> tuple[float, ...]:
+    found = [number(value) for value in values]
+    wrong = [value for value in found if not isinstance(value, int | float) or isinstance(value, bool)]
+    if wrong or not found:
+        raise UsageError(f"noise is one or several standard deviations, such as 0.25,0.5 (got {shown(values)})")
+    return tuple(float(value) for value in found if isinstance(value, int | float))
+
+
+def command_of(options: TrainOptions) -> str:
+    """Return the command that repeats a training, without the folders of files."""
+    named = {**options, "data": data_of(options)}
+    kept = {"model", "data", "seed", *chosen(TrainOptions, options)}
+    named = with_places(TrainOptions, named, lambda place: Path(place).absolute().name)
+    return command_line(TrainOptions, {name: named[name] for name in kept}, verb="train")
+
+
+def preprocessing_of(options: TrainOptions) -> Preprocessing:
+    """Return what happens to an image before the model sees it."""
+    entry = entry_of(options)
+    if entry is not None:
+        return Preprocessing(**entry.preprocessing.model_dump())
+    return load(options["model"], random_predictors=0, backbone_weights=options["backbone_weights"]).preprocessing
+
+
+def training_images(options: TrainOptions) -> ImageSource:
+    """Return the images that are trained on."""
+    source = open_source(data_of(options), preprocessing=preprocessing_of(options), split="train")
+    return source if options["images"] is None else source.take(options["images"], options["seed"])
+
+
+def open_network(options: TrainOptions, backbone: StateDict | None) -> PredictiveNetwork:
+    """Return the predictive network that a training begins with.
+
+    Args:
+        options: Its predictors are those that are given, or else random ones from the seed.
+        backbone: The state of a backbone that was trained just now; None takes the model's own.
+
+    Raises:
+        ConfigurationError: The model does not have predictors.
+        WeightsError: Weights are missing, damaged, or another network's.
+    """
+    entry = entry_of(options)
+    if backbone is None or entry is None:
+        weights = options["weights"]
+        begin: dict[str, Any] = {"random_predictors": options["seed"]} if weights is None else {"weights": weights}
+        network = load(options["model"], backbone_weights=options["backbone_weights"], **begin).network
+        if network is None:
+            raise ConfigurationError(
+                f"{options['model']} does not have predictors to train; convert it with pcbench.predify"
+            )
+        return network
+    module = open_backbone(entry.backbone)
+    fill(module, backbone, "the training")
+    configuration = entry.configuration_path
+    if configuration is None:
+        raise ConfigurationError(f"{options['model']} is feedforward, without predictors to train")
+    network = predify(module, configuration, mean=entry.mean, std=entry.std)
+    initialise(list(network.predictors), options["seed"])
+    return network
+
+
+def start_of(options: TrainOptions) -> Start | None:
+    """Return the predictors that a training starts from, once they fit its network; None for random ones.
+
+    Raises:
+        UsageError: The training would overwrite them.
+        WeightsError: They are missing, damaged, or another network's.
+    """
+    if options["weights"] is None:
+        return None
+    path = Path(options["weights"])
+    if real_path(path) == real_path(weights_of_training(options)):
+        raise UsageError(f"{path}: is the file that this training writes; give another folder with `out`")
+    state = read_predictor_weights(path, len(open_network(options, None).predictors))
+    predictors = part(state, PREDICTORS)
+    scales = {f"{PREDICTORS}{name}": tensor for name, tensor in predictors.items() if name.endswith(f".{SCALE}")}
+    return Start(path.absolute().name, tensors_sha256(predictors), scales, bool(part(state, BACKBONE)))
