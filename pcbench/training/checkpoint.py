@@ -148,7 +148,7 @@ def _continued(
                 f"{path} is a checkpoint of another training ({key} was {saved.get(key)!r}, now {wanted.get(key)!r}); "
                 "choose another folder or delete it (in another folder, `weights` starts from what this one learned)"
             )
-    if begun == asked or steps is None:
+    if steps is None or begun == asked or begun is None or asked is None:
         return progress
     if progress.step > steps:
         raise UsageError(

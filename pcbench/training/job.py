@@ -125,7 +125,7 @@ def _finished(record: TrainingRecord) -> Trained | None:
         return None
     with damage_refused(path, "is damaged", "delete it to train again"):
         card = read_json(path)
-        same = all(card.get(key) == value for key, value in record.metadata().items() if key != "versions")
+        same = all(card.get(key) == value for key, value in record.metadata.items() if key != "versions")
         if not same or card["weights_sha256"] != file_sha256(weights):
             return None
         tuned = None if card["tuned"] is None else Tuned.from_record(card["tuned"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 from torch import Tensor, nn
 
-from pcbench.files import file_sha256, write
+from pcbench.files import write
 from pcbench.models.weights import save_weights
 from pcbench.results.environment import versions
 from pcbench.training.checkpoint import earlier_schedules
@@ -33,8 +34,9 @@ class TrainingRecord:
     start: Start | None
     """The predictors that it started from; None for random ones."""
 
+    @cached_property
     def metadata(self) -> dict[str, Any]:
-        """Return what is written with the tensors; it is the same each time the same command is run."""
+        """What is written with the tensors; it is the same each time the same command is run."""
         found = versions()
         kept = {name: found[name] for name in ("pcbench", "python", "torch", "numpy", "scikit-learn") if name in found}
         source = training_images(self.options)
@@ -64,22 +66,22 @@ class TrainingRecord:
             WriteError: A file cannot be written.
         """
         path = weights_of_training(self.options)
-        metadata = {**self.metadata(), **self._earlier(losses)}
+        metadata = {**self.metadata, **self._earlier(losses)}
         # One key: safetensors writes several in any order, and the same training is to give the same bytes.
         header = {"training": json.dumps(metadata, sort_keys=True)}
         scales: Mapping[str, Tensor] = {} if self.start is None else self.start.scales
-        save_weights(path, backbone=backbone, predictors=predictors, metadata=header, more=scales)
+        sha256 = save_weights(path, backbone=backbone, predictors=predictors, metadata=header, more=scales)
         stages: list[Stage] = [stage for stage in get_args(Stage) if stage in losses]
         card = {
             **metadata,
             "versions": versions(),
-            "weights_sha256": file_sha256(path),
+            "weights_sha256": sha256,
             "settings": {stage: asdict(settings_of(self.options, stage)) for stage in stages},
             "final_losses": {stage: losses[stage][-1] for stage in stages},
             "tuned": None if tuned is None else asdict(tuned),
         }
         write(folder_of(self.options) / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-        return card["weights_sha256"]
+        return sha256
 
     def _earlier(self, losses: Losses) -> dict[str, Any]:
         """Return what the command alone does not say: the schedules that were finished before the last one."""

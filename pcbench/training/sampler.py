@@ -93,7 +93,7 @@ class _Images(Dataset[tuple[Tensor, Tensor, Tensor | None]]):
 
     def __getitem__(self, index: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         step: TrainingStep = index
-        ids = [self._source.ids[one] for one in step.indices]
+        ids = [self._source.ids[int(one)] for one in step.indices.tolist()]
         images = self._source.load(step.indices) if self._kept is None else self._kept[torch.from_numpy(step.indices)]
         images = self._change.shuffled(moved(images, step.shift), ids)
         noise = self._change.noise_of(images.shape, ids, step.epoch)

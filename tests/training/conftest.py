@@ -12,6 +12,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.network.network import PredictiveNetwork
+from pcbench.training import losses
 
 CONFIGURATION = {
     "input_size": (3, 8, 8),
@@ -21,6 +22,12 @@ CONFIGURATION = {
         {"module": "4", "predictor": "ConvTranspose2d(6, 4, kernel_size=4, stride=2, padding=1)"},
     ],
 }
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing the losses takes longer than so small a training."""
+    monkeypatch.setattr(losses, "_plot", lambda *_: None)
 
 
 @pytest.fixture

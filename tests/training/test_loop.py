@@ -40,6 +40,7 @@ def states(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam"])
 @pytest.mark.parametrize("stop", [2, 3, 7], ids=["inside-an-epoch", "after-an-epoch", "later"])
 def test_a_resumed_training_ends_with_the_same_weights(

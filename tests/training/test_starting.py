@@ -1,0 +1,200 @@
+"""A training that starts from given predictors.
+
+Oracle: at a learning rate that changes no float32, the predictors of the file are those of the result.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pcbench.errors import UsageError, WeightsError
+from pcbench.files import file_sha256
+from pcbench.models import load
+from pcbench.models.weights import part, read_weights, tensors_sha256
+from pcbench.models.zoo import zoo_entry
+from pcbench.options import resolved
+from pcbench.training.job import Trained, train
+from pcbench.training.options import TrainOptions
+from pcbench.training.record import CARD
+
+pytestmark = pytest.mark.usefixtures("no_figures")
+OWN = textwrap.dedent(
+    """
+    import torch
+    from torch import nn
+    import pcbench
+
+    def network():
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            layers = [nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Conv2d(4, 5, 2, stride=2), nn.ReLU(), nn.Flatten()]
+            backbone = nn.Sequential(*layers, nn.Linear(80, 10))
+        pcoders = [
+            {"module": "1", "predictor": "ConvTranspose2d(4, 3, kernel_size=4, stride=4)"},
+            {"module": "3", "predictor": "ConvTranspose2d(5, 4, kernel_size=2, stride=2)"},
+        ]
+        return pcbench.predify(backbone, {"input_size": [3, 32, 32], "gradient_scaling": True, "pcoders": pcoders})
+    """
+)
+SMALL: dict[str, Any] = {"model": "started:network", "data": "digits", "images": 20, "batch_size": 20, "epochs": 1}
+STILL: dict[str, Any] = {**SMALL, "optimizer": "sgd", "learning_rate": 1e-30, "weight_decay": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "started.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def predictors(seed: int) -> list[dict[str, Tensor]]:
+    network = load("started:network", random_predictors=seed).network
+    assert network is not None
+    return [predictor.state_dict() for predictor in network.predictors]
+
+
+def epochs_of_the_reference(folder: Path) -> Path:
+    """Two epochs, as the reference's script saves them; the first of epoch 3 is missing its second file."""
+    for epoch in (1, 2, 3):
+        for number, given in enumerate(predictors(epoch), 1):
+            held = {f"pmodule.{name}": tensor for name, tensor in given.items()} | {"C_sqrt": torch.tensor(7.0)}
+            if (epoch, number) != (3, 2):
+                torch.save(
+                    {"pcoderweights": held, "optimizer": {"state": {}}, "epoch": epoch},
+                    folder / f"pnet_pretrained_pc{number}_{epoch:03d}.pth",
+                )
+    return folder
+
+
+def started(weights: str | Path, out: str = "out", **more: Any) -> Trained:
+    return train(resolved(TrainOptions, {**STILL, "weights": weights, "out": out, **more}))
+
+
+def held(trained: Trained) -> list[dict[str, Tensor]]:
+    state = part(read_weights(trained.weights), "predictors.")
+    return [{name: t for name, t in part(state, f"{n}.").items() if name != "C_sqrt"} for n in (0, 1)]
+
+
+def same(one: list[dict[str, Tensor]], other: list[dict[str, Tensor]]) -> bool:
+    pairs = list(zip(one, other, strict=True))
+    return all(a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) for a, b in pairs)
+
+
+def test_it_starts_from_the_newest_complete_epoch_or_the_one_that_is_asked_for(folder: Path) -> None:
+    (folder / "epochs").mkdir()
+    epochs_of_the_reference(folder / "epochs")
+    newest, first = started("epochs"), started("epochs@1", "other")
+    assert same(held(newest), predictors(2))
+    assert same(held(first), predictors(1))
+    # The file states C, and so does the trained one: it still decides the gradient scale.
+    network = load("started:network", weights=newest.weights).network
+    assert network is not None
+    assert network.error_windows == (49.0, 49.0)
+    card = json.loads((folder / "other" / CARD).read_text())
+    assert card["started_from"] == "epochs@1"
+    assert "--weights epochs@1" in card["made_by"]
+    found = read_weights(first.weights)
+    assert card["started_from_sha256"] == tensors_sha256(part(found, "predictors."))
+    # A finished one is not repeated.
+    assert started("epochs@1", "other").sha256 == file_sha256(first.weights)
+
+
+def test_it_starts_from_the_state_of_a_whole_network_and_from_our_own_file(folder: Path) -> None:
+    given = {
+        f"module.pcoder{number}.pmodule.{name}": tensor
+        for number, one in enumerate(predictors(5), 1)
+        for name, tensor in one.items()
+    }
+    torch.save({**given, "module.backbone.conv.weight": torch.ones(2)}, folder / "pnet-5-regular.pth")
+    whole = started("pnet-5-regular.pth")
+    assert same(held(whole), predictors(5))
+    assert same(held(started(whole.weights, "again")), predictors(5))
+
+
+def test_predictors_that_learn_end_elsewhere_than_from_random_ones(folder: Path) -> None:
+    # Oracle: the same training whose random predictors come from the seed of those in the file, bit for bit.
+    epochs_of_the_reference(folder)
+    learning: dict[str, Any] = {"learning_rate": 0.01, "optimizer": "adam", "seed": 2}
+    one = started(folder, **learning)
+    other = train(resolved(TrainOptions, {**STILL, **learning, "out": "random"}))
+    assert same(held(one), held(other))
+    assert not same(held(one), predictors(2))
+
+
+def test_another_networks_predictors_are_refused_before_anything_is_made(folder: Path) -> None:
+    pdigits = zoo_entry("pdigits").weights_path
+    assert pdigits is not None
+    with pytest.raises(WeightsError, match=r"pdigits.safetensors: is made for another network"):
+        started(pdigits)
+    with pytest.raises(WeightsError, match="there is no such weights file"):
+        started("missing.pth")
+    assert not (folder / "out").exists()
+
+
+def test_other_predictors_at_the_same_place_are_another_training(folder: Path) -> None:
+    epochs_of_the_reference(folder)
+    trained = started("pnet_pretrained_pc1_001.pth")
+    for number, given in enumerate(predictors(9), 1):
+        torch.save(given, folder / f"pnet_pretrained_pc{number}_001.pth")
+    with pytest.raises(UsageError, match="another training \\(predictors_sha256 was"):
+        started("pnet_pretrained_pc1_001.pth")
+    with pytest.raises(UsageError, match="is the file that this training writes"):
+        started(trained.weights)
+
+
+def test_a_backbone_that_the_file_holds_stays_and_is_written_again(folder: Path) -> None:
+    # pdigits' own backbone is trained unless there are predictors that belong to one.
+    shipped = zoo_entry("pdigits").weights_path
+    assert shipped is not None
+    trained = train(resolved(TrainOptions, {**STILL, "model": "pdigits", "weights": shipped, "out": "out"}))
+    one, other = read_weights(trained.weights), read_weights(shipped)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert trained.tuned is None
+    assert not (folder / "out" / "backbone").exists()
+
+
+def test_more_epochs_of_a_backbone_are_refused_where_predictors_were_trained_on_it(folder: Path) -> None:
+    asked: dict[str, Any] = {"model": "pdigits", "images": 20, "batch_size": 20, "trials": 0, "out": folder / "out"}
+    train(resolved(TrainOptions, {**asked, "epochs": 1}))
+    with pytest.raises(UsageError, match=r"another training \(epochs was 1, now 2\).*`weights` starts from"):
+        train(resolved(TrainOptions, {**asked, "epochs": 2}))
+
+
+def test_a_training_of_ones_own_network_goes_on_from_the_verb(folder: Path) -> None:
+    # Oracle: the same command in one go, file by file; the record names what one go is not where the rate says so.
+    more: dict[str, Any] = {"learning_rate": 0.01, "noise": [0.5, 1], "noise_target": "clean", "shuffle": "rows"}
+    whole = train(resolved(TrainOptions, {**STILL, **more, "epochs": 2, "out": folder / "whole"}))
+    for epochs in (1, 2):
+        went_on = train(resolved(TrainOptions, {**STILL, **more, "epochs": epochs, "out": folder / "parts"}))
+    assert went_on.sha256 == whole.sha256
+    cards = [(folder / name / CARD).read_text() for name in ("whole", "parts")]
+    assert cards[0] == cards[1]
+    assert "--noise 0.5,1 --noise-target clean --shuffle rows" in cards[0]
+    assert json.loads(cards[0])["settings"]["predictors"]["noise"] == [0.5, 1.0]
+    for epochs in (1, 2):
+        train(resolved(TrainOptions, {**STILL, "schedule": "cosine", "epochs": epochs, "out": folder / "cosine"}))
+    card = json.loads((folder / "cosine" / CARD).read_text())
+    assert card["went_on_after_epochs"] == {"predictors": [1]}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"noise": "much"}, "noise is one or several standard deviations"),
+        ({"noise": []}, "noise is one or several standard deviations"),
+        ({"shuffle": "pixels"}, "rows"),
+        ({"model": "alexnet_digits", "noise": 0.5}, "alexnet_digits has no predictors, and `noise` is for these"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(more: dict[str, Any], told: str, folder: Path) -> None:
+    with pytest.raises(UsageError, match=told):
+        train(resolved(TrainOptions, {**STILL, **more, "out": folder / "out"}))
+    assert not (folder / "out").exists()
