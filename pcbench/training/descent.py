@@ -1,19 +1,24 @@
-"""Choosing β, λ and α by gradient: the cross-entropy of late answers, differentiated through all timesteps."""
+"""Choosing β, λ and α by gradient: the cross-entropy of the answers, differentiated through all timesteps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
+from pcbench.arguments import a_word
 from pcbench.errors import DivergenceError, UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
-from pcbench.training.hyperparameters import FreeHyperparameters, rounded
+from pcbench.training.hyperparameters import LEARNED, FreeHyperparameters, rounded
 from pcbench.training.search import Tuned
 from pcbench.training.validation import Batches, Score, Validation, evaluate, prepared
+
+Lowered = Literal["last", "mean"]
+"""The cross-entropy at t = T, or its mean over t = 0..T."""
 
 
 def descend(
@@ -22,28 +27,38 @@ def descend(
     *,
     steps: int = 60,
     learning_rate: float = 0.1,
+    loss: Lowered = "last",
+    learn: Collection[str] = LEARNED,
     report: Callable[[int, int, float], None] | None = None,
 ) -> Tuned:
     """Tune the hyperparameters of every PCoder by gradient descent (Adam), starting from the network's own.
 
-    The loss is the cross-entropy at t = T, averaged over conditions and images; β, λ and α stay feasible (see
-    `FreeHyperparameters`). The result is the best of all steps by validation accuracy, so it is never worse on the
-    validation images than the start. Steps whose representations grow without bound are discarded, and counted.
+    β, λ and α stay feasible (see `FreeHyperparameters`). Steps whose representations grow without bound are discarded,
+    and counted.
 
     Args:
         network: The network whose hyperparameters are chosen; it is not changed.
         validation: The images and conditions that decide.
         steps: Number of steps, each over all images and conditions.
         learning_rate: Of Adam, on the logarithms of β, λ, memory and α.
-        report: Called after each step with (done, all, best score so far).
+        loss: ``"last"``: the cross-entropy at t = T, averaged over conditions and images; the result is the best of
+            all steps by validation accuracy at T. ``"mean"``: its mean over t = 0..T as well, as the scripts of
+            Predify's users have it; the result is the step at which that is lowest. Either is never worse than the
+            start, by its measure.
+        learn: Which of ``"feedforward"``, ``"feedback"`` and ``"error_weight"`` are learned; the others stay.
+        report: Called after each step with (done, all, best validation accuracy at T so far).
 
     Raises:
         DivergenceError: The start and every step diverged.
+        UsageError: An argument is none of the above.
     """
     if steps < 1:
         raise UsageError(f"the number of steps is at least 1 (got {steps})")
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise UsageError(f"the learning rate is above 0 (got {learning_rate})")
+    a_word("loss", loss, get_args(Lowered))
+    free = FreeHyperparameters(network.hyperparameters, learn).to(next(network.parameters()).device)
     batches = prepared(network, validation)
-    free = FreeHyperparameters(network.hyperparameters).to(next(network.parameters()).device)
     optimizer = torch.optim.Adam(free.parameters(), lr=learning_rate)
     before = evaluate(network, validation, batches=batches)
     found: list[tuple[tuple[Hyperparameters, ...], Score]] = []
@@ -51,10 +66,10 @@ def descend(
         found.append((rounded(network.hyperparameters), before))
     for number in range(steps):
         optimizer.zero_grad(set_to_none=True)
-        if not _accumulate(network, validation, free, batches):
+        if not add_gradients(network, validation, free, batches, loss):
             break
         optimizer.step()
-        entries = rounded([_constant(entry) for entry in free()])
+        entries = rounded(free())
         score = evaluate(network, validation, entries, batches)
         if not score.diverged:
             found.append((entries, score))
@@ -62,28 +77,36 @@ def descend(
             report(number + 1, steps, max((held.value for _, held in found), default=0.0))
     if not found:
         raise DivergenceError("the dynamics diverge at the start and after every step; start from smaller α and λ")
-    best, score = max(found, key=lambda pair: pair[1].value)
+    best, score = max(found, key=lambda pair: pair[1].value if loss == "last" else -pair[1].loss)
     method = f"gradient descent through {validation.timesteps} timesteps (Adam, {steps} steps, rate {learning_rate:g})"
+    method += _more(before, score, loss, learn)
     return Tuned(best, score, before, steps + 1, steps + 1 - len(found), method)
 
 
-def _accumulate(
-    network: PredictiveNetwork, validation: Validation, free: FreeHyperparameters, batches: Batches
+def _more(before: Score, score: Score, loss: Lowered, learn: Collection[str]) -> str:
+    """Return what the method's text says of choices that are not the defaults."""
+    parts: list[str] = []
+    if loss == "mean":
+        last = len(score.accuracies[0]) - 1
+        parts.append(f" on the mean cross-entropy of t = 0..{last}, lowered from {before.loss:.4f} to {score.loss:.4f}")
+    if set(learn) != set(LEARNED):
+        parts.append(f"; learned: {', '.join(name for name in LEARNED if name in learn)}")
+    return "".join(parts)
+
+
+def add_gradients(
+    network: PredictiveNetwork, validation: Validation, free: FreeHyperparameters, batches: Batches, loss: Lowered
 ) -> bool:
-    """Add up the gradients of one step; return whether they are finite."""
+    """Add the gradient of the loss over all images and conditions to the free numbers; return whether it is finite."""
     share = 1 / (len(validation.source) * len(validation.conditions))
     for condition in validation.conditions:
         for inputs, labels in batches(condition):
-            out = network.unroll_input(inputs, validation.timesteps, hyperparameters=free())
-            loss = F.cross_entropy(out.logits[-1], labels, reduction="sum") * share
-            torch.autograd.backward(loss)
+            logits = network.unroll_input(inputs, validation.timesteps, hyperparameters=free()).logits
+            if loss == "last":
+                total = F.cross_entropy(logits[-1], labels, reduction="sum") * share
+            else:
+                every = labels.repeat(len(logits))
+                total = F.cross_entropy(logits.flatten(0, 1), every, reduction="sum") * (share / len(logits))
+            torch.autograd.backward(total)
     gradients = [parameter.grad for parameter in free.parameters()]
     return all(gradient is None or bool(gradient.isfinite().all()) for gradient in gradients)
-
-
-def _constant(entry: Hyperparameters) -> Hyperparameters:
-    return Hyperparameters(*(_number(value) for value in (entry.feedforward, entry.feedback, entry.error_weight)))
-
-
-def _number(value: float | Tensor) -> float:
-    return float(value.detach()) if isinstance(value, Tensor) else value

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from pcbench.arguments import a_word
+from pcbench.errors import UsageError
 from pcbench.files import write
 from pcbench.network.configuration import HyperparameterTable, NetworkTable
 from pcbench.network.update import Hyperparameters
 
 #: α is sought between these, evenly on a logarithmic scale.
 ERROR_WEIGHTS = (1e-3, 2.0)
+LEARNED = ("feedforward", "feedback", "error_weight")
+"""β, λ and α, as the options of `pcbench tune` call them."""
 _DIGITS = 4
 
 
@@ -40,19 +44,34 @@ def default_hyperparameters(count: int) -> tuple[Hyperparameters, ...]:
     )
 
 
+def check_learned(learned: Collection[str]) -> None:
+    """Refuse what are no hyperparameters, or none at all.
+
+    Raises:
+        UnknownNameError: A name is not one of `LEARNED`; the nearest is suggested.
+        UsageError: There are none.
+    """
+    if not learned:
+        raise UsageError(f"nothing to learn: `learn` is one or several of {', '.join(LEARNED)}")
+    for name in learned:
+        a_word("learn", name, LEARNED)
+
+
 class FreeHyperparameters(nn.Module):
     """Hyperparameters that gradient descent can move freely and that stay feasible.
 
     Of each PCoder, (β, λ, memory) is a softmax of three numbers, so β, λ ≥ 0 and β + λ ≤ 1; α is the exponential of a
-    number. The last PCoder's λ is left out of the softmax.
+    number. The last PCoder's λ is left out of the softmax, and so is what stays as it is: the others share the rest.
 
     Args:
         start: Where the descent starts; zeros are moved inside the feasible set, which a softmax cannot leave.
+        learned: Which of ``"feedforward"`` (β), ``"feedback"`` (λ) and ``"error_weight"`` (α) move.
     """
 
-    def __init__(self, start: Sequence[Hyperparameters]) -> None:
+    def __init__(self, start: Sequence[Hyperparameters], learned: Collection[str] = LEARNED) -> None:
         super().__init__()
-        self._count = len(start)
+        check_learned(learned)
+        self._start, self._learned = tuple(start), frozenset(learned)
         shares = [
             [float(entry.feedforward), float(entry.feedback), 1 - float(entry.feedforward) - float(entry.feedback)]
             for entry in start
@@ -62,14 +81,21 @@ class FreeHyperparameters(nn.Module):
         self.errors = nn.Parameter(torch.tensor(errors).log())
 
     def forward(self) -> list[Hyperparameters]:
-        """Return β, λ, α of each PCoder as tensors with a graph."""
+        """Return β, λ, α of each PCoder as tensors with a graph; those that are not learned as plain numbers."""
         entries: list[Hyperparameters] = []
-        for index in range(self._count):
-            last = index == self._count - 1
-            logits = self.shares[index, ::2] if last else self.shares[index]
-            shares = logits.softmax(0)
-            feedback: float | Tensor = 0.0 if last else shares[1]
-            entries.append(Hyperparameters(shares[0], feedback, self.errors[index].exp()))
+        for index, own in enumerate(self._start):
+            feedback = 0.0 if index == len(self._start) - 1 else own.feedback
+            shares: dict[str, float | Tensor] = {"feedforward": own.feedforward, "feedback": feedback}
+            free = [name for name in shares if name in self._learned]
+            if index == len(self._start) - 1:
+                free = [name for name in free if name != "feedback"]
+            if free:
+                rest = 1 - sum(float(shares[name]) for name in shares if name not in free)
+                columns = [LEARNED.index(name) for name in free]
+                moved = self.shares[index, [*columns, 2]].softmax(0) * rest
+                shares |= {name: moved[column] for column, name in enumerate(free)}
+            error = self.errors[index].exp() if "error_weight" in self._learned else own.error_weight
+            entries.append(Hyperparameters(shares["feedforward"], shares["feedback"], error))
         return entries
 
 
@@ -77,10 +103,14 @@ def rounded(entries: Sequence[Hyperparameters]) -> tuple[Hyperparameters, ...]:
     """Return hyperparameters as plain numbers with four decimals, as a file holds them; still feasible."""
     plain: list[Hyperparameters] = []
     for entry in entries:
-        feedforward = round(float(entry.feedforward), _DIGITS)
-        feedback = round(min(float(entry.feedback), 1 - feedforward), _DIGITS)
-        plain.append(Hyperparameters(feedforward, feedback, round(float(entry.error_weight), _DIGITS)))
+        feedforward = round(_number(entry.feedforward), _DIGITS)
+        feedback = round(min(_number(entry.feedback), 1 - feedforward), _DIGITS)
+        plain.append(Hyperparameters(feedforward, feedback, round(_number(entry.error_weight), _DIGITS)))
     return tuple(plain)
+
+
+def _number(value: float | Tensor) -> float:
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)
 
 
 def configuration_text(
@@ -93,26 +123,23 @@ def configuration_text(
         hyperparameters: β, λ, α of each PCoder.
         provenance: How they were chosen, one line each, written at the top as comments.
     """
-    # A JSON string, list of strings or boolean is a TOML one too.
-    head: Mapping[str, object] = {
-        "name": table.name,
-        "input_size": list(table.input_size),
-        "imports": list(table.imports),
-        "gradient_scaling": table.gradient_scaling,
-        "shared_hyperparameters": False,
-    }
     lines = [f"# {line}" for text in provenance for line in text.splitlines()]
-    lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+    head = ("name", "input_size", "imports", "gradient_scaling", "shared_hyperparameters")
+    lines += _lines({**table.model_dump(mode="json"), "shared_hyperparameters": False}, head, without="pcoders")
     for pcoder, entry in zip(table.pcoders, hyperparameters, strict=True):
-        lines += ["", "[[pcoders]]", f"module = {json.dumps(pcoder.module, ensure_ascii=False)}"]
-        if pcoder.predictor is not None:
-            lines.append(f"predictor = {json.dumps(pcoder.predictor, ensure_ascii=False)}")
-        if pcoder.error_window is not None:
-            lines.append(f"error_window = {float(pcoder.error_window)!r}")
+        lines += ["", "[[pcoders]]"]
+        lines += _lines(pcoder.model_dump(mode="json"), ("module", "predictor"), without="hyperparameters")
         values = {"feedforward": entry.feedforward, "feedback": entry.feedback, "pc": entry.error_weight}
         written = ", ".join(f"{key} = {float(value)!r}" for key, value in values.items())
         lines.append(f"hyperparameters = {{{written}}}")
     return "\n".join(lines) + "\n"
+
+
+def _lines(table: Mapping[str, object], first: Sequence[str], *, without: str) -> list[str]:
+    """Return the entries of a table as TOML, the `first` ones before the others; None is what is not set."""
+    names = [*first, *(name for name in table if name not in first and name != without)]
+    # A JSON text, number, boolean or list of these is a TOML one too.
+    return [f"{name} = {json.dumps(table[name], ensure_ascii=False)}" for name in names if table[name] is not None]
 
 
 def write_configuration(

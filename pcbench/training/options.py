@@ -85,12 +85,21 @@ class TuneOptions(TypedDict):
     data: Annotated[str | None, Option("Validation images; by default the model's own.", place=SOURCE_PLACE)]
     method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
     rounds: Annotated[int, Ge(1), Option("Trials of the search, steps of the descent.", default=24)]
+    loss: Annotated[
+        Literal["last", "mean"] | None,
+        Option("What the gradient lowers: the cross-entropy at T (last, the default), or its mean over t = 0..T."),
+    ]
+    learn: Annotated[
+        Sequence[str] | None,
+        Option("What the gradient moves: feedforward, feedback, error_weight; by default all. Repeat it."),
+    ]
+    learning_rate: Annotated[float | None, Option("Of the gradient method; 0.1 by default.")]
     timesteps: Annotated[
-        int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; only its answers count.", flags=("--timesteps", "-T"))
+        int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; the accuracy there decides.", flags=("--timesteps", "-T"))
     ]
     images: Annotated[int, Ge(1), Option("Validation part of data without a validation split.", default=1000)]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
-    weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
+    weights: Annotated[Path | str | None, Option("Predictors, in any layout.")]
     seed: Annotated[
         int, Ge(0), Le(LARGEST_TRAINING_SEED), Option("Seed of noise, proposals and validation images.", default=0)
     ]

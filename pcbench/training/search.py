@@ -67,7 +67,9 @@ class Tuned:
 
 
 def _score(record: Mapping[str, Any]) -> Score:
-    return Score(tuple(tuple(row) for row in record["accuracies"]), record["diverged"])
+    rows = (record["accuracies"], record.get("cross_entropies", ()))
+    accuracies, cross_entropies = (tuple(tuple(row) for row in found) for found in rows)
+    return Score(accuracies, record["diverged"], cross_entropies)
 
 
 def search(

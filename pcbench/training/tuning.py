@@ -14,7 +14,7 @@ from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import load
 from pcbench.options import resolved
 from pcbench.training.descent import descend
-from pcbench.training.hyperparameters import write_configuration
+from pcbench.training.hyperparameters import LEARNED, check_learned, write_configuration
 from pcbench.training.options import TuneOptions, data_of, file_of
 from pcbench.training.search import Tuned, search
 from pcbench.training.validation import CONDITIONS, Validation
@@ -37,6 +37,11 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
     out, data = file_of(options), data_of(options)
     if out.suffix != ".toml":
         raise UsageError(f"{out}: the result is a configuration file; let its name end in .toml")
+    by_gradient = [name for name in ("loss", "learn", "learning_rate") if options[name] is not None]
+    if options["method"] == "search" and by_gradient:
+        raise UsageError(f"`{by_gradient[0]}` belongs to the gradient: give method='gradient' as well")
+    learn = LEARNED if options["learn"] is None else options["learn"]
+    check_learned(learn)
     model = load(
         options["model"],
         timesteps=options["timesteps"],
@@ -52,7 +57,16 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
     if options["method"] == "search":
         tuned = search(network, validation, trials=options["rounds"], seed=options["seed"], report=report)
     else:
-        tuned = descend(network, validation, steps=options["rounds"], report=report)
+        rate = options["learning_rate"]
+        tuned = descend(
+            network,
+            validation,
+            steps=options["rounds"],
+            learning_rate=0.1 if rate is None else rate,
+            loss=options["loss"] or "last",
+            learn=learn,
+            report=report,
+        )
     write_configuration(
         out, network.configuration.table, tuned.hyperparameters, tuned.provenance(options["model"], validation)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pcbench.catalog import suite_folder
@@ -51,6 +52,11 @@ class Validation:
     def __post_init__(self) -> None:
         if self.timesteps < 1:
             raise UsageError("hyperparameters are tuned for at least one timestep")
+        if (self.source.labels < 0).any():
+            raise UsageError(
+                f"{self.source.name}: tuning asks which answers are right, and these images have no labels; give "
+                "images that have"
+            )
         unknown = [condition for condition in self.conditions if condition not in CONDITIONS]
         if unknown or not self.conditions:
             raise UsageError(f"conditions are 0 (clean) to 5 (the strongest noise), not {list(self.conditions)}")
@@ -64,6 +70,15 @@ class Score:
     """At each t = 0..T, one list per condition."""
     diverged: int
     """Number of images whose representations grew without bound, over all conditions."""
+    cross_entropies: tuple[tuple[float, ...], ...] = ()
+    """Mean over the images at each t = 0..T, one list per condition; none in records of before it was measured."""
+
+    @property
+    def loss(self) -> float:
+        """The cross-entropy averaged over t = 0..T and the conditions; infinite where the dynamics diverge."""
+        if self.diverged:
+            return math.inf
+        return math.fsum(math.fsum(row) / len(row) for row in self.cross_entropies) / len(self.cross_entropies)
 
     @property
     def value(self) -> float:
@@ -134,20 +149,24 @@ def evaluate(
 
     Args:
         network: The network.
-        validation: The images and the conditions.
+        validation: The images and the conditions; the cross-entropy is measured too.
         hyperparameters: β, λ, α of each PCoder; None means the network's own.
         batches: The result of `prepared`, to be reused for several evaluations.
     """
     batches = batches or prepared(network, validation)
     accuracies: list[tuple[float, ...]] = []
+    cross_entropies: list[tuple[float, ...]] = []
     diverged = 0
     for condition in validation.conditions:
         hits = torch.zeros(validation.timesteps + 1, dtype=torch.int64)
+        losses = torch.zeros(validation.timesteps + 1, dtype=torch.float64)
         for inputs, labels in batches(condition):
             with torch.no_grad():
                 out = network.unroll_input(inputs, validation.timesteps, hyperparameters=hyperparameters)
             hits += (out.logits.argmax(2) == labels).sum(1).cpu()
+            losses += torch.stack([F.cross_entropy(row, labels, reduction="sum") for row in out.logits.double()]).cpu()
             diverged += int(out.diverged().sum())
         total = len(validation.source)
         accuracies.append(tuple(int(hit) / total for hit in hits))
-    return Score(tuple(accuracies), diverged)
+        cross_entropies.append(tuple(float(loss) / total for loss in losses))
+    return Score(tuple(accuracies), diverged, tuple(cross_entropies))

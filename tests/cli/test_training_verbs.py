@@ -27,6 +27,11 @@ def _run(*arguments: str) -> int:
         (("train", "--epochs", "0"), "--epochs is a whole number of at least 1"),
         (("train", "--seed", "-1"), "seed are at least 0"),
         (("tune", "--method", "guess"), "method 'guess' does not exist"),
+        (("tune", "--method", "gradient", "--learn", "feedbak"), "did you mean 'feedback'"),
+        (("tune", "--loss", "mean"), "--loss belongs to the gradient: give --method gradient"),
+        (("train", "--noise", "0.5,x"), "noise is one or several standard deviations"),
+        (("train", "--noise-target", "clean"), "needs noise"),
+        (("train", "--weights", "nowhere"), "nowhere: there is no such weights file"),
         (("tune", "--model", "alexnet_digits"), "feedforward"),
         (("tune", "--rounds", "0"), "at least 1"),
         (("study", "nowhere.toml"), "nowhere.toml"),
@@ -61,10 +66,12 @@ def test_train_writes_the_weights_it_names(tmp_path: Path, capsys: pytest.Captur
 def test_tune_writes_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "tuned.toml"
     arguments = ("tune", "--method", "gradient", "--rounds", "1", "-T", "1", "--out", str(out))
+    arguments += ("--loss", "mean", "--learn", "feedforward", "--learn", "feedback", "--learning-rate", "0.05")
     assert _run(*arguments) == 0
     assert "accuracy at T" in capsys.readouterr().out
     text = out.read_text()
-    assert "gradient descent through 1 timesteps" in text
+    assert "gradient descent through 1 timesteps (Adam, 1 steps, rate 0.05) on the mean cross-entropy" in text
+    assert "learned: feedforward, feedback" in text
     assert len(tomllib.loads(text)["pcoders"]) == 3
 
 
