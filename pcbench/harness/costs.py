@@ -16,6 +16,7 @@ from pcbench.attacks.checks import cheap
 from pcbench.attacks.checks.cheap import CHEAP, TRIALS, WIDEST_STEPS
 from pcbench.attacks.checks.evidence import judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import DIRECTIONS, FEW_DIRECTIONS, STEPS
+from pcbench.attacks.checks.plain_pgd import cheap_subject
 from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SMOOTHED_DRAWS, SMOOTHED_STEPS, square, with_more_steps
 from pcbench.attacks.definitions import AttackDefinition
 
@@ -134,9 +135,13 @@ def evidence_passes(kind: str, definitions: Sequence[AttackDefinition], timestep
         timestep: The timestep that is judged.
         times: How many timesteps the run has.
     """
-    judged, sweep = judged_attack(definitions), SweepCost()
+    sweep = SweepCost()
     if kind == CHEAP:
-        return _cheap_passes().times(timestep + 1)
+        subject, found = cheap_subject(definitions), _cheap_passes().times(timestep + 1)
+        return (
+            found if subject.is_own else found + sweep.passes(subject.judged, timestep + 1, 1) + forward_passes(times)
+        )
+    judged = judged_attack(definitions)
     if kind == "gradients":
         seen = 2 * DIRECTIONS * (len(STEPS) + 1)
         return Passes(forward=2 + seen, gradients=2).times(timestep + 1)

@@ -392,7 +392,7 @@ def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSourc
     own = [len(suite.source) for suite in able if _is_own_number(suite, request)]
     if max(whole, default=0) >= CHECKED_IMAGES or max(own, default=0) >= FEW_CHECKED_IMAGES:
         return True
-    return "cheap" if able else False
+    return "cheap" if any(isinstance(suite.definition, AttackSuite) for suite in suites) else False
 
 
 def _is_own_number(suite: MeasuredSuite, request: RunOptions) -> bool:

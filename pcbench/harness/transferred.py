@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES, SWEEP
-from pcbench.attacks.checks.evidence import judged_attack
+from pcbench.attacks.checks.evidence import has_judged_attack, judged_attack
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.attacks.sweep import Sweep, scored_images
-from pcbench.errors import UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import CHECKED_IMAGES, Context
 from pcbench.models.draws import drawing
@@ -123,7 +122,4 @@ def judged_at(evidence: pa.Table, transferred: Sequence[pa.Table]) -> pa.Table:
 
 
 def _is_judged(suite: AttackSuite, name: str) -> bool:
-    try:
-        return judged_attack(suite.attacks).name == name
-    except UsageError:
-        return False
+    return has_judged_attack(suite.attacks) and judged_attack(suite.attacks).name == name

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES
-from pcbench.attacks.checks.evidence import evidence_kinds
-from pcbench.attacks.checks.verdict import judged_attack
+from pcbench.attacks.checks.evidence import evidence_kinds, has_judged_attack, judged_attack
+from pcbench.attacks.checks.plain_pgd import cheap_subject
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite
 from pcbench.corruptions.api import input_noise_deviation
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
-from pcbench.errors import UsageError
 from pcbench.harness import costs
 from pcbench.harness.blocks import Block, Unit, cut
 from pcbench.harness.context import CHECKED_IMAGES, image_list
@@ -70,7 +69,7 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
         else:
             yield from _saved(planner, suite, suite.definition)
     for suite in suites if spec.settings.checks else ():
-        if isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
+        if isinstance(suite.definition, AttackSuite):
             yield from _evidence(planner, suite, suite.definition)
     yield from _pictures(planner, suites)
 
@@ -85,11 +84,7 @@ def can_be_checked(suite: MeasuredSuite) -> bool:
     """Return whether a suite has an attack whose gradients can be judged."""
     if not isinstance(suite.definition, AttackSuite):
         return False
-    try:
-        judged_attack(suite.definition.attacks)
-    except UsageError:
-        return False
-    return True
+    return has_judged_attack(suite.definition.attacks)
 
 
 def attack_condition(
@@ -159,10 +154,7 @@ def _is_transferred(planner: _Planner, suite: AttackSuite, attack: AttackDefinit
     """Return whether the images of an attack's sweep are scored at all timesteps, for the cheap checks."""
     if planner.settings.checks != CHEAP or planner.times == 1:
         return False
-    try:
-        return judged_attack(suite.attacks).name == attack.name
-    except UsageError:
-        return False
+    return has_judged_attack(suite.attacks) and judged_attack(suite.attacks).name == attack.name
 
 
 def _saved(planner: _Planner, suite: MeasuredSuite, definition: SavedSuite) -> Iterator[Unit]:
@@ -174,13 +166,14 @@ def _saved(planner: _Planner, suite: MeasuredSuite, definition: SavedSuite) -> I
 def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> Iterator[Unit]:
     """Yield the units whose rows the verdicts on a suite's gradients are made of.
 
-    The budget that they look at is read from the suite's own sweep of the judged attack, so they come after it.
+    The budget that they look at is read from a sweep of the suite's own, so they come after it. A suite that has no
+    attack that can be judged in full has the cheap form.
     """
-    judged, gradient = judged_attack(definition.attacks), planner.settings.gradient
-    sweeps = _judged_sweeps(planner, suite, definition)
+    subject, gradient = cheap_subject(definition.attacks), planner.settings.gradient
+    sweeps = _first_sweeps(planner, suite, definition, subject.swept)
+    cheap = planner.settings.checks == CHEAP or not subject.is_own
     for timestep in range(planner.times):
-        condition = attack_condition(definition, judged, gradient, timestep)
-        cheap = planner.settings.checks == CHEAP
+        condition = attack_condition(definition, subject.judged, gradient, timestep)
         for kind in [CHEAP] if cheap else evidence_kinds(definition.attacks, timestep):
             cost = costs.evidence_passes(kind, definition.attacks, timestep, planner.times)
             for block in planner.blocks(suite, condition, "evidence"):
@@ -195,7 +188,7 @@ def _pictures(planner: _Planner, suites: Sequence[MeasuredSuite]) -> Iterator[Un
         path
         for suite in suites
         if isinstance(suite.definition, AttackSuite) and can_be_checked(suite)
-        for path in _judged_sweeps(planner, suite, suite.definition)
+        for path in _first_sweeps(planner, suite, suite.definition, judged_attack(suite.definition.attacks))
     ]
     condition, cost = _of_first(suites, "pictures"), _picture_passes(planner, suites)
     for block in planner.blocks(suites[0], condition, "pictures"):
@@ -214,17 +207,19 @@ def _picture_passes(planner: _Planner, suites: Sequence[MeasuredSuite]) -> costs
     return found
 
 
-def _judged_sweeps(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> tuple[str, ...]:
-    """Return the paths of the sweeps of a suite's judged attack: of the blocks that hold the first images.
+def _first_sweeps(
+    planner: _Planner, suite: MeasuredSuite, definition: AttackSuite, attack: AttackDefinition
+) -> tuple[str, ...]:
+    """Return the paths of the sweeps of an attack of a suite: of the blocks that hold the first images.
 
     The budget that is judged and shown is read from them; they hold as many images as the checks look at.
     """
-    judged, gradient = judged_attack(definition.attacks), planner.settings.gradient
+    gradient = planner.settings.gradient
     return tuple(
         unit.path
-        for timestep in range(planner.times)
+        for timestep in ([None] if attack.over_timesteps is not None else range(planner.times))
         for unit in planner.units(
-            suite, attack_condition(definition, judged, gradient, timestep), "attacks", costs.Passes()
+            suite, attack_condition(definition, attack, gradient, timestep), "attacks", costs.Passes()
         )
         if unit.block.start < CHECKED_IMAGES
     )

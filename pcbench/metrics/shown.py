@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,13 @@ def epsilon_of_sweeps(sweeps: Iterable[pa.Table]) -> float | None:
     """Return the budget that a summary shows, by `telling_epsilon`, before there are metrics: from outcomes.
 
     Args:
-        sweeps: Outcomes of one attack against its own timesteps, one timestep and block of images a table. Timesteps
-            at which no image is right are ignored.
+        sweeps: Outcomes of one attack against its own timesteps, or against all of them at once, one block of images
+            a table. Timesteps at which no image is right are ignored.
 
     Returns:
         None where there is no budget above 0. Where no image is right at any timestep, the largest budget.
     """
-    tables = [own for table in sweeps if (own := _first_attempts(table)).num_rows]
+    tables = [own for table in sweeps for own in _by_timestep(_first_attempts(table))]
     budgets = sorted({float(epsilon) for table in tables for epsilon in _column(table, "epsilon").tolist()})
     broken: dict[int, list[NDArray[np.bool_]]] = {}
     for table in tables:
@@ -85,6 +85,12 @@ def epsilon_of_sweeps(sweeps: Iterable[pa.Table]) -> float | None:
     if not budgets or budgets[-1] == 0:
         return None
     return telling_epsilon(budgets, np.array(rates)) if rates else budgets[-1]
+
+
+def _by_timestep(table: pa.Table) -> Iterator[pa.Table]:
+    scored = _column(table, "timestep")
+    for timestep in np.unique(scored):
+        yield table.filter(pa.array((scored == timestep).tolist(), type=pa.bool_()))
 
 
 def _first_attempts(table: pa.Table) -> pa.Table:

@@ -70,3 +70,27 @@ def test_the_rows_are_the_same_however_the_run_is_cut(
     first, second = (rows.sort_values(order).reset_index(drop=True) for rows in (first, second))
     assert len(first) == len(second)
     pd.testing.assert_frame_equal(first, second, check_categorical=False, rtol=1e-4)
+
+
+def test_a_suite_whose_attacks_cannot_be_judged_is_checked_by_plain_pgd(
+    network: PredictiveNetwork, attack_suite: Path, tmp_path: Path
+) -> None:
+    # One step, and all timesteps at once: neither is a sweep of an iterative attack on one timestep.
+    pgd = attack_suite / "pgd.toml"
+    pgd.write_text(pgd.read_text() + 'over_timesteps = "mean"\n')
+    made = measure(network, tmp_path / "run", attack_suite, block_size=16, batch_size=8)
+    entries = json.loads((made.folder / "checks.json").read_text())
+    assert [(entry["timestep"], entry["form"], entry["attack"]) for entry in entries] == [
+        (0, "cheap", "plain_pgd"),
+        (1, "cheap", "plain_pgd"),
+    ]
+    outcomes = made.outcomes()
+    assert "plain_pgd" not in set(outcomes["name"])
+    rows = pd.read_parquet(made.folder / "checks" / "small.parquet")
+    for timestep in (0, 1):
+        attacked = outcomes[(outcomes["name"] == "fgsm") & (outcomes["timestep"] == timestep)]
+        eligible = set(attacked[attacked["success_within"].notna()]["image_id"])
+        here = rows[(rows["attacked_timestep"] == timestep) & (rows["metric"] == "success")]
+        assert set(here["image_id"]) == eligible
+        others = rows[(rows["attacked_timestep"] == timestep) & (rows["check"] == "sweep")]
+        assert set(others[others["metric"] == "broken"]["timestep"]) == {1 - timestep}

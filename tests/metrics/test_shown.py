@@ -77,6 +77,8 @@ def test_outcomes_give_the_budget_that_their_rates_give() -> None:
             [np.hstack([within[0][:, :4], within[2]]).mean(axis=1), within[1][:, :3].mean(axis=1)]
         )  # at t = 2 no image is right
         assert epsilon_of_sweeps(blocks) == telling_epsilon((0.0, *EPSILONS), rates)
+        # An attack on all timesteps at once has one table for them.
+        assert epsilon_of_sweeps([pa.concat_tables(blocks[:2]), *blocks[2:]]) == epsilon_of_sweeps(blocks)
     assert epsilon_of_sweeps([sweep(0, within[0], 0)]) == EPSILONS[-1]
     assert epsilon_of_sweeps([sweep(0, within[0][:1], 6)]) is None
     assert epsilon_of_sweeps([]) is None

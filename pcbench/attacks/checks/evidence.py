@@ -40,16 +40,20 @@ class Checked(Protocol):
         ...
 
 
+def has_judged_attack(definitions: Sequence[AttackDefinition]) -> bool:
+    """Return whether a suite has an attack whose gradients can be judged in full."""
+    return any(map(_is_iterative, definitions))
+
+
 def judged_attack(definitions: Sequence[AttackDefinition]) -> AttackDefinition:
     """Return a suite's strongest iterative white-box attack, by the number of its gradients.
 
     Raises:
         UsageError: The suite has none.
     """
-    able = [one for one in definitions if _is_able(one) and (one.steps or 1) > 1]
-    if not able:
+    if not has_judged_attack(definitions):
         raise UsageError("checks need an untargeted iterative white-box attack in the suite, such as PGD")
-    return max(able, key=lambda one: (one.steps or 1) * one.restarts)
+    return max(filter(_is_iterative, definitions), key=lambda one: (one.steps or 1) * one.restarts)
 
 
 def shown_attacks(definitions: Sequence[AttackDefinition]) -> dict[str, AttackDefinition]:
@@ -115,6 +119,10 @@ def gather(
 
 def _is_able(definition: AttackDefinition) -> bool:
     return is_descent(definition) and not definition.targeted and definition.over_timesteps is None
+
+
+def _is_iterative(definition: AttackDefinition) -> bool:
+    return _is_able(definition) and (definition.steps or 1) > 1
 
 
 def _gradients(

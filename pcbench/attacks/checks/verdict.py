@@ -19,6 +19,7 @@ from pcbench.attacks.checks.cheap import SWEEP, TRIALS, cheap_rows
 from pcbench.attacks.checks.comparison import SUSPICION_LEVEL, Comparison, compare, significant, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import BUDGET_METRICS, METRICS, GradientEvidence, pooled_gradients
+from pcbench.attacks.checks.plain_pgd import cheap_subject
 from pcbench.attacks.checks.rivals import RANDOM_TRIALS, SQUARE_QUERIES, attack_timestep
 from pcbench.attacks.checks.rows import Numbers, is_true
 from pcbench.attacks.checks.transfer import TransferMatrix, transfer_matrix
@@ -109,10 +110,11 @@ def judge(
         UsageError: There is no attack to judge, or no image is right at some timestep.
         DataError: Evidence is missing, or there twice.
     """
-    judged, numbers = judged_attack(definitions), Numbers(rows)
+    numbers = Numbers(rows)
     if numbers.has(SWEEP):
+        judged = cheap_subject(definitions).judged
         return [_CheapEvidence(numbers, judged, timestep, (epsilon, widest)).judge(timesteps) for timestep in timesteps]
-    matrix = transfer_matrix(numbers, judged, epsilon, timesteps)
+    matrix = transfer_matrix(numbers, judged_attack(definitions), epsilon, timesteps)
     return [_Evidence(numbers, definitions, matrix, timestep, widest).judge() for timestep in timesteps]
 
 

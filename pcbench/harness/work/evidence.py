@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES, gradient_rows, rival_rows
-from pcbench.attacks.checks.evidence import gather, judged_attack
+from pcbench.attacks.checks.evidence import gather
+from pcbench.attacks.checks.plain_pgd import cheap_subject, plain_rows
 from pcbench.attacks.checks.rows import JUDGED_GRADIENT, EvidenceRow
-from pcbench.attacks.definitions import AttackDefinition, AttackSuite
+from pcbench.attacks.definitions import AttackSuite
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
@@ -29,16 +30,16 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """Gather the evidence, at the most informative budget of the suite's own sweep of the judged attack."""
     suite = context.suite(unit.condition.suite)
     if not isinstance(suite.definition, AttackSuite):
-        raise RunError(f"{suite.name} has no attack whose gradients could be judged")
+        raise RunError(f"{suite.name} has no attacks that could be judged")
     shown = epsilon_of_sweeps(inputs.values())
     if shown is None and any(table.num_rows for table in inputs.values()):
         if unit.detail == CHEAP:
             return Made(EVIDENCE.empty_table())
         raise UsageError(f"{suite.name} needs a budget above 0, at which its gradients can be judged")
     epsilon = shown or 0.0
-    judged = judged_attack(suite.definition.attacks)
+    judged = cheap_subject(suite.definition.attacks).judged
     if unit.detail == CHEAP:
-        rows = list(_cheap(unit, inputs, context, (judged, epsilon)))
+        rows = list(_cheap(unit, inputs, context, epsilon))
     else:
         rows = list(_full(unit, context, suite.definition, epsilon))
     if not rows:
@@ -61,15 +62,21 @@ def _full(unit: Unit, context: Context, suite: AttackSuite, epsilon: float) -> I
         yield from rows
 
 
-def _cheap(
-    unit: Unit, inputs: Inputs, context: Context, judged: tuple[AttackDefinition, float]
-) -> Iterator[EvidenceRow]:
+def _cheap(unit: Unit, inputs: Inputs, context: Context, epsilon: float) -> Iterator[EvidenceRow]:
     """Yield the rows of the cheap form: about the first images that the sweep attacked at this timestep."""
-    (definition, epsilon), timestep = judged, _attacked(unit)
-    success = _swept(inputs, definition.name, timestep, epsilon)
+    suite, timestep = context.suite(unit.condition.suite).definition, _attacked(unit)
+    subject = cheap_subject(cast("AttackSuite", suite).attacks)
+    definition, swept = subject.judged, _swept(inputs, subject.swept.name, timestep, epsilon)
     model, gradient = context.model_of(unit.condition.suite), context.settings.gradient
     for batch in _batches(unit, context):
-        attacked = batch.some(np.array([name in success for name in batch.ids], dtype=np.bool_))
+        attacked, success = batch.some(np.array([name in swept for name in batch.ids], dtype=np.bool_)), swept
+        if not subject.is_own:
+            times = range(context.settings.timesteps + 1)
+            success, rows = plain_rows(
+                model, attacked, definition, timestep=timestep, epsilon=epsilon, timesteps=times, gradient=gradient
+            )
+            attacked = attacked.some(np.array([name in success for name in attacked.ids], dtype=np.bool_))
+            yield from rows
         with _full_precision(model) as precise, drawing(batch.seed, batch.ids, "gradients", repeated=True):
             plain = precise.at(timestep, JUDGED_GRADIENT)
             numbers = gradient_rows(plain, attacked, definition, timestep=timestep, epsilon=epsilon)
@@ -83,13 +90,12 @@ def _swept(inputs: Inputs, name: str, timestep: int, epsilon: float) -> dict[str
     """Return whether an attack's sweep broke each of the images that it attacked first within a budget, by id."""
     found: dict[str, bool] = {}
     for table in inputs.values():
-        if not table.num_rows or table.column("timestep")[0].as_py() != timestep:
-            continue
-        rows = table.select(["name", "image_id", "epsilon", "success_within"]).to_pylist()
+        rows = table.select(["name", "timestep", "image_id", "epsilon", "success_within"]).to_pylist()
         here = [
             row
             for row in rows
-            if (row["name"], row["epsilon"]) == (name, epsilon) and row["success_within"] is not None
+            if (row["name"], row["timestep"], row["epsilon"]) == (name, timestep, epsilon)
+            and row["success_within"] is not None
         ]
         found.update({str(row["image_id"]): bool(row["success_within"]) for row in here})
     return dict(islice(found.items(), CHEAP_IMAGES))
