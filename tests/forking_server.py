@@ -61,6 +61,7 @@ def _import() -> None:
     from pcbench.harness.work import answers, attacks, growth, pictures, scores  # noqa: F401
 
     torch.set_num_threads(1)
+    os.fsync = lambda _: None  # as in the tests' own processes: none of them ends with a power cut
     gc.collect()
     gc.freeze()  # so that a child's own collections do not write to all that was imported
 

@@ -26,7 +26,7 @@ from pcbench.comparison.sentences import run_sentences, sentences
 from pcbench.reports.export import export_run
 from pcbench.reports.figures import charts, write_figure
 from pcbench.reports.page.page import write_page
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, open_run
 from pcbench.results.verdicts import Verdicts
 from pcbench.terminal import Terminal
 
@@ -125,12 +125,20 @@ def texts(run: Run, other: Run, folder: Path) -> Iterator[tuple[str, str]]:
     yield "figure of two", write_figure(named[0].name, [run, other], folder / "figure.svg")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    folder = tmp_path_factory.mktemp("made")
+    return write_run(folder / "made", "pdigits", 0), write_run(folder / "other", "second", 1)
+
+
 @pytest.fixture(scope="module", params=["checked", "suspicious", "not checked"])
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Run, Run]:
+def runs(
+    request: pytest.FixtureRequest, made: tuple[Run, Run], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Run, Run]:
     """A run whose checks found nothing, or a sign at the last timestep, or that has none; and another run."""
-    folder = tmp_path_factory.mktemp("runs")
-    made, other = write_run(folder / "made", "pdigits", 0), write_run(folder / "other", "second", 1)
-    path = made.folder / "checks.json"
+    run, other = made
+    run = open_run(shutil.copytree(run.folder, tmp_path_factory.mktemp("runs") / "run"))
+    path = run.folder / "checks.json"
     entries = json.loads(path.read_text(encoding="utf-8"))
     for entry in entries:
         sign = request.param == "suspicious" and entry["timestep"] == 2
@@ -138,7 +146,7 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     path.write_text(json.dumps(entries), encoding="utf-8")
     if request.param == "not checked":
         path.unlink()
-    return request.param, made, other
+    return request.param, run, other
 
 
 def test_robust_is_never_said_without_the_verdict(runs: tuple[str, Run, Run], tmp_path: Path) -> None:

@@ -52,7 +52,6 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "epsilons": ["2/255"],
         "threads": 1,
         "stochastic": 3,
-        "checks": True,
         "progress": False,
     }
 
