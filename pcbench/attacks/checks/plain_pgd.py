@@ -25,9 +25,9 @@ from pcbench.attacks.sweep import scored_images
 from pcbench.network.gradient import Gradient
 from pcbench.norms import norm_named
 
-STEPS = 20
+STEPS = 10
 """Its gradient steps."""
-RELATIVE_STEP_SIZE = 0.1
+RELATIVE_STEP_SIZE = 0.2
 """Their length, as a share of ε."""
 
 
