@@ -18,6 +18,7 @@ from typing import IO
 
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from pcbench.data.channels import is_grey
 from pcbench.data.damage import examine
 from pcbench.data.depth import stated_depth
 from pcbench.errors import DamagedImageError, DataError
@@ -64,6 +65,8 @@ class ImageFacts:
     """Whether it has an alpha channel or a transparent colour."""
     animated: bool
     """Whether the file holds several pictures, beside a camera's own second ones in a JPEG."""
+    grey: bool
+    """Whether it is stored without colours."""
 
 
 def decode_image(content: bytes, name: str, *, verified: bool = False) -> Image.Image:
@@ -114,7 +117,7 @@ def verify(content: bytes, name: str, *, decode: bool = True) -> ImageFacts:
         if not _refuse_damage(content, image, name) and decode:
             _load(image, name)
     animated = image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    return ImageFacts(width, height, image.has_transparency_data, animated)
+    return ImageFacts(width, height, image.has_transparency_data, animated, is_grey(image))
 
 
 def verify_opened(image: Image.Image, name: str) -> None:

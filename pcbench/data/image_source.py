@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
+from pcbench.data.channels import refuse_unlike
 from pcbench.data.decoding import ImageFacts, decode_image, header_size, verify
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.selection import stratified_order
@@ -28,7 +28,7 @@ class Batch:
     ids: tuple[str, ...]
     """One id per image."""
     images: torch.Tensor
-    """uint8 tensor, shape (batch, 3, height, width), 0 to 255."""
+    """uint8 tensor, shape (batch, channels, height, width), 0 to 255."""
     labels: torch.Tensor
     """int64 tensor, shape (batch,)."""
 
@@ -99,7 +99,7 @@ class ImageSource:
                 hashes of `survey` knows the files to be whole: they are not searched for damage again.
 
         Returns:
-            uint8 tensor, shape (batch, 3, height, width), 0 to 255.
+            uint8 tensor, shape (batch, channels, height, width), 0 to 255.
 
         Raises:
             DamagedImageError: A file is damaged, truncated or not an image.
@@ -151,6 +151,10 @@ class ImageSource:
             height, width = content.shape[:2]
         return self.preprocessing.size_of(height, width)
 
+    def shape(self) -> tuple[int, int, int]:
+        """Return channels, height and width of a prepared image; see `size`."""
+        return self.preprocessing.channels, *self.size()
+
     def digests(self) -> NDArray[np.uint8]:
         """Return the sha256 of each image's stored bytes, shape (images, 32); see `survey`."""
         return self.survey().digests
@@ -189,19 +193,23 @@ class ImageSource:
         content, name = self.store.read(self._position(index)), self._locate(index)
         if isinstance(content, bytes):
             facts = verify(content, name, decode=decode)
+            refuse_unlike(transparent=facts.transparent, channels=self.preprocessing.channels, name=name)
         else:
-            facts = ImageFacts(content.shape[1], content.shape[0], transparent=False, animated=False)
+            height, width, _ = content.shape
+            facts = ImageFacts(width, height, transparent=False, animated=False, grey=self._is_grey(content))
         self.preprocessing.refuse_size(facts.height, facts.width, name)
         return content, facts
 
     def _remarks(self, facts: Sequence[ImageFacts]) -> Iterator[str]:
         steps, whole = self.preprocessing, f"of {len(facts)} images"
+        if steps.channels <= 2 and (colours := sum(not one.grey for one in facts)):
+            yield f"{colours} {whole} are stored in colours and were made grey, 0.299 R + 0.587 G + 0.114 B (ITU-R 601)"
         if own := sum(steps.changes_own_size(one.height, one.width) for one in facts):
             yield (
                 f"{own} {whole} had {steps.crop}x{steps.crop} px, the network's own size, and were resized to "
                 f"{steps.resize} px and cropped all the same, as the model states; resize=False leaves them as they are"
             )
-        if transparent := sum(one.transparent for one in facts):
+        if steps.channels % 2 and (transparent := sum(one.transparent for one in facts)):
             yield f"{transparent} {whole} have an alpha channel or a transparent colour, which is dropped"
         if animated := sum(one.animated for one in facts):
             yield f"{animated} {whole} are files of several pictures: the first picture is measured"
@@ -304,7 +312,11 @@ class ImageSource:
         name = self._locate(index)
         if isinstance(content, bytes):
             return self.preprocessing.apply(decode_image(content, name, verified=seen is not None), name)
-        return self.preprocessing.apply(Image.fromarray(content), name)
+        return self.preprocessing.apply(content, name)
+
+    def _is_grey(self, content: NDArray[np.uint8]) -> bool:
+        """Return whether pixels have no colours; where the network takes more than one channel nobody asks."""
+        return self.preprocessing.channels > 1 or bool((content == content[..., :1]).all())
 
 
 def _digest(content: bytes | NDArray[np.uint8]) -> bytes:

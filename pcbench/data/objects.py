@@ -45,12 +45,12 @@ def open_object(value: Any, preprocessing: Preprocessing, count: int | None = No
             read again.
     """
     name = asked(type(value).__name__, lambda: _name(value))
-    found = asked(name, lambda: _found(value, name, count))
+    found = asked(name, lambda: _found(value, name, count, preprocessing.channels))
     labels = asked(name, lambda: as_labels(found.labels, name=name, images=found.count))
     ids = asked(name, lambda: _ids(found, name))
     if len(ids) != found.count:
         raise DataError(f"{name}: {found.count} images but {len(ids)} ids; give one for each image")
-    store = ItemStore(name, found.images)
+    store = ItemStore(name, found.images, preprocessing.channels)
     _check_some(store, labels)
     return ImageSource(
         name=name,
@@ -73,15 +73,17 @@ class ItemStore:
     """What the object is called in error messages."""
     items: Any
     """Has `__getitem__`, which returns an image."""
+    channels: int = 3
+    """How many the network takes."""
 
     def read(self, position: int) -> NDArray[np.uint8]:
-        """Return an image's pixels, shape (height, width, 3), 0 to 255.
+        """Return an image's pixels, shape (height, width, channels), 0 to 255.
 
         Raises:
             DataError: The item is not an image, or the object raises an exception.
         """
         where = self.locate(position)
-        return to_pixels(asked(where, lambda: self.items[position]), where)
+        return to_pixels(asked(where, lambda: self.items[position]), where, self.channels)
 
     def locate(self, position: int) -> str:
         """Return the object's name and the index."""
@@ -96,18 +98,18 @@ def _name(value: Any) -> str:
     return own if isinstance(own, str) and own else type(value).__name__
 
 
-def _found(value: Any, name: str, count: int | None) -> Labelled:
+def _found(value: Any, name: str, count: int | None, channels: int) -> Labelled:
     """Return the images and labels of an object in any of the known forms."""
     if isinstance(value, DataLoader):
         value, stated = unloaded(value, name)
         count = count if stated is None else stated
     if not isinstance(value, DataLoader):
         forms.refuse_what_holds_nothing(value, name)
-        if (found := _in_memory(value, name)) is not None:
+        if (found := _in_memory(value, name, channels)) is not None:
             return found
     beside = _beside(value)
     if forms.is_stream(value) and not beside:
-        return read_stream(value, name, count)
+        return read_stream(value, name, count, channels)
     if forms.is_map_style(value):
         return _from_items(value, name)
     if not beside:
@@ -115,7 +117,7 @@ def _found(value: Any, name: str, count: int | None) -> Labelled:
     return _from_attributes(value, name)
 
 
-def _in_memory(value: Any, name: str) -> Labelled | None:
+def _in_memory(value: Any, name: str, channels: int) -> Labelled | None:
     """Return the images and labels of a table or a pair; None for anything else."""
     if isinstance(value, Mapping):
         return forms.from_mapping(cast("Mapping[Any, Any]", value), name)
@@ -125,7 +127,7 @@ def _in_memory(value: Any, name: str) -> Labelled | None:
         return None
     first, second = value
     if forms.is_stream(first):
-        return _from_counted(first, second, name)
+        return _from_counted(first, second, name, channels)
     return forms.from_pair(cast("Sequence[Any]", value), name)
 
 
@@ -145,7 +147,7 @@ def _from_frame(frame: Any, name: str) -> Labelled:
     return Labelled(frame[image].tolist(), frame[label].tolist(), len(frame))
 
 
-def _from_counted(stream: Any, count: Any, name: str) -> Labelled:
+def _from_counted(stream: Any, count: Any, name: str, channels: int) -> Labelled:
     if isinstance(stream, DataLoader) and not isinstance(unloaded(stream, name)[0], DataLoader):
         raise DataError(f"{name}: the loader says itself how many images it has; give data=loader")
     if isinstance(count, bool) or not isinstance(count, int | np.integer):
@@ -153,7 +155,7 @@ def _from_counted(stream: Any, count: Any, name: str) -> Labelled:
             f"{name}: images are an array or a list, not a stream; give a stream of pairs of image and label with "
             "their number, data=(stream, 1000)"
         )
-    return read_stream(stream, name, int(cast("int", count)))
+    return read_stream(stream, name, int(cast("int", count)), channels)
 
 
 def _from_items(items: Any, name: str) -> Labelled:

@@ -1,4 +1,4 @@
-"""One image as Python holds it, a Pillow image, an array or a tensor, as 8-bit RGB pixels.
+"""One image as Python holds it, a Pillow image, an array or a tensor, as 8-bit pixels.
 
 The order of the channels follows from the shape and the range from the values. Where they do not follow, the image is
 refused with the remedy: a guess would change the numbers without a message.
@@ -6,7 +6,7 @@ refused with the remedy: a guess would change the numbers without a message.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -17,42 +17,45 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcbench.arguments import asked
+from pcbench.data.channels import is_grey, known_channels, repeated
 from pcbench.data.decoding import decode_image, verify_opened
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError
 from pcbench.limits.bounds import check_size, file_size, memory_limit
 
-_CHANNELS = (1, 3)
 # What single precision leaves of 1 and 0 after a resize or a division by 255.
 _ROUNDING = 1e-6
 
 
-def to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
-    """Return an image's pixels, shape (height, width, 3), 0 to 255.
+def to_pixels(image: Any, name: str, channels: int = 3) -> NDArray[np.uint8]:
+    """Return an image's pixels, shape (height, width, channels), 0 to 255.
 
     Args:
         image: A Pillow image, the bytes of an image file (or a table with these under `bytes`, as Hugging Face
-            stores them), or an array or tensor with 1 or 3 channels, first or last, or none: uint8, or floating point
-            in [0, 1], which is rounded to the nearest of 256 grey levels.
+            stores them), or an array or tensor with its channels first or last: uint8, or floating point in [0, 1],
+            which is rounded to the nearest of 256 grey levels. Where 1 or 3 channels are wanted it may have 1, 3 or
+            none.
         name: What the image is called in error messages.
+        channels: How many the network takes. Grey is repeated to three; of a colour image for one channel, all three
+            are returned.
 
     Raises:
         DataError: It is not an image: the order of its channels or the range of its values does not follow from
             them, or they are none of these; or an object of the user's own raised an exception, which is the cause.
     """
-    return asked(name, lambda: _to_pixels(image, name))
+    return asked(name, lambda: _to_pixels(image, name, channels))
 
 
-def _to_pixels(image: Any, name: str) -> NDArray[np.uint8]:
+def _to_pixels(image: Any, name: str, channels: int) -> NDArray[np.uint8]:
     if isinstance(image, Mapping):
         image = _content(cast("Mapping[str, Any]", image))
     if isinstance(image, bytes):
         image = decode_image(image, name)
     if isinstance(image, Image.Image):
         verify_opened(image, name)
-        return Preprocessing().apply(image, name)
-    pixels = as_levels(channels_last(as_array(image, name), name), name)
-    return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+        kept = 3 if channels == 1 and not is_grey(image) else channels
+        return Preprocessing(channels=kept).apply(image, name)
+    return repeated(as_levels(channels_last(as_array(image, name), name, channels), name), channels)
 
 
 def _content(stored: Mapping[str, Any]) -> Any:
@@ -98,22 +101,30 @@ def _from_tensor(tensor: torch.Tensor) -> NDArray[Any]:
     return held.resolve_conj().resolve_neg().numpy()
 
 
-def channels_last(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Return an image with its channels last, shape (height, width, 1 or 3).
+def channels_last(array: NDArray[Any], name: str, channels: int) -> NDArray[Any]:
+    """Return an image with its channels last, shape (height, width, channels).
+
+    Args:
+        array: The image.
+        name: What it is called in error messages.
+        channels: How many the network takes; see `pcbench.data.channels.known_channels`.
 
     Raises:
-        DataError: The shape is not that of an image, or does not say which axis the channels are.
+        DataError: The shape is not that of such an image, or does not say which axis the channels are.
     """
-    if array.ndim == 2:
+    known = known_channels(channels)
+    if array.ndim == 2 and 1 in known:
         array = array[..., None]
-    if array.ndim != 3 or not {array.shape[0], array.shape[2]} & set(_CHANNELS):
+    if array.ndim != 3 or not {array.shape[0], array.shape[2]} & set(known):
+        number = " or ".join(map(str, known)) + " channels"
+        whose = "" if channels == 3 else " for this network"
         raise DataError(
-            f"{name}: an image has 1 or 3 channels, first or last; this one has the shape {array.shape}"
-            f"{_shape_remedy(array)}"
+            f"{name}: an image has {number}, first or last{whose}; this one has the shape {array.shape}"
+            f"{_shape_remedy(array, known)}"
         )
     if 0 in array.shape:
         raise DataError(f"{name}: has no pixels; its shape is {array.shape}")
-    first, last = array.shape[0] in _CHANNELS, array.shape[2] in _CHANNELS
+    first, last = array.shape[0] in known, array.shape[2] in known
     if first and last and array.shape[2] != 1:
         raise DataError(
             f"{name}: the shape {array.shape} does not say whether the channels come first or last; give Pillow "
@@ -122,12 +133,12 @@ def channels_last(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array if last else array.transpose(1, 2, 0)
 
 
-def _shape_remedy(array: NDArray[Any]) -> str:
+def _shape_remedy(array: NDArray[Any], known: Sequence[int]) -> str:
     if array.ndim == 1:
         return "; reshape flat images to (height, width, channels)"
     if array.ndim == 4:
         return "; give one image an item, not a batch of them"
-    if array.ndim == 3 and 4 in (array.shape[0], array.shape[2]):
+    if array.ndim == 3 and 3 in known and 4 in (array.shape[0], array.shape[2]):
         return "; leave out the fourth channel (alpha)"
     return ""
 
@@ -145,7 +156,10 @@ def as_levels(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         raise DataError(f"{name}: images are uint8 or floating point; this one is {array.dtype}{remedy}")
     low, high = float(array.min()), float(array.max())
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
-        raise DataError(f"{name}: floating-point images hold values from 0 to 1; {range_remedy(low, high)}")
+        raise DataError(
+            f"{name}: floating-point images hold values from 0 to 1 (a network's `unroll_input` takes others); "
+            f"{range_remedy(low, high)}"
+        )
     levels = np.floor(array.astype(np.float64) * 255 + 0.5)
     return levels.clip(0, 255).astype(np.uint8)
 

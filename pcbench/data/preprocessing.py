@@ -1,7 +1,7 @@
 """The preprocessing contract: stated by the model, applied once to each image, recorded with the run.
 
 A model states a `Preprocessing`; a source applies it while it decodes. Nothing later resizes or crops again, and
-normalisation (mean, standard deviation) is the model's own business: what a source hands out is 8-bit RGB.
+normalisation (mean, standard deviation) is the model's own business: what a source hands out are 8-bit channels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcbench.data.channels import Planes, converted, pixels_of, planes_of
 from pcbench.data.decoding import MAX_PIXELS, refuse_mode
 from pcbench.errors import ConfigurationError, DataError
 
@@ -49,11 +50,15 @@ class Preprocessing:
     """Side of the centred square in pixels; None cuts nothing."""
     interpolation: Interpolation = "bilinear"
     """The filter that resizes."""
+    channels: int = 3
+    """How many channels the network takes: 3 are red, green and blue; see `pcbench.data.channels`."""
 
     def __post_init__(self) -> None:
         for name, size in (("resize", self.resize), ("crop", self.crop)):
             if size is not None and size < 1:
                 raise ConfigurationError(f"preprocessing: {name} must be a positive number of pixels (got {size})")
+        if self.channels < 1:
+            raise ConfigurationError(f"preprocessing: an image has at least one channel (got {self.channels})")
         if self.resize is not None and self.crop is not None and self.crop > self.resize:
             raise ConfigurationError(
                 f"preprocessing: a crop of {self.crop} px does not fit in images resized to {self.resize} px"
@@ -65,7 +70,14 @@ class Preprocessing:
 
     def as_text(self) -> str:
         """Return the contract as one line of JSON with sorted keys, the form that is hashed and recorded."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps(self.stated(), sort_keys=True)
+
+    def stated(self) -> dict[str, int | str | None]:
+        """Return what is stated, by name; three channels go without saying, and keys of such runs stay the same."""
+        found = asdict(self)
+        if self.channels == 3:
+            del found["channels"]
+        return found
 
     def without_resizing(self) -> Preprocessing:
         """Return the same without the resizing: images keep their sizes, and the centred square is cut from them."""
@@ -97,32 +109,47 @@ class Preprocessing:
         """Return height and width of what `apply` makes of an image of this size."""
         return self._resized(height, width) if self.crop is None else (self.crop, self.crop)
 
-    def apply(self, image: Image.Image, name: str) -> NDArray[np.uint8]:
+    def apply(self, image: Image.Image | NDArray[np.uint8], name: str) -> NDArray[np.uint8]:
         """Prepare one decoded image.
 
-        Greyscale, palette and CMYK images become RGB by Pillow's conversion; an alpha channel is dropped. An EXIF
+        Greyscale, palette and CMYK images become RGB by Pillow's conversion; an alpha channel is dropped. Networks of
+        other channels than three are given what `pcbench.data.channels.converted` makes of an image. An EXIF
         orientation is left alone, as torchvision and the published ImageNet results leave it.
 
         Args:
-            image: The image as Pillow opened it, of any size and 8-bit mode.
+            image: The image as Pillow opened it, of any size and 8-bit mode, or pixels (height, width, channels).
             name: What the image is called in error messages.
 
         Returns:
-            RGB pixels, shape (height, width, 3), 0 to 255.
+            Pixels, shape (height, width, `channels`), 0 to 255.
 
         Raises:
-            DataError: The image is smaller than the crop, has more than 8 bits per channel, or has no form in RGB.
+            DataError: The image is smaller than the crop, has more than 8 bits per channel, or has no form in the
+                channels that the network takes.
         """
-        refuse_mode(image, name)
-        self.refuse_size(image.height, image.width, name)
-        height, width = self._resized(image.height, image.width)
-        if (height, width) == (image.height, image.width):
-            return np.asarray(_to_rgb(image if self.crop is None else _crop_centre(image, self.crop)))
+        if isinstance(image, Image.Image):
+            refuse_mode(image, name)
+            planes = (image,)
+        else:
+            planes = planes_of(image)
+        return pixels_of(self._applied(planes, name))
+
+    def _applied(self, planes: Planes, name: str) -> Planes:
+        width, height = before = planes[0].size
+        self.refuse_size(height, width, name)
+        height, width = self._resized(height, width)
+        if (width, height) == before:
+            cut = planes if self.crop is None else _crop_centre(planes, self.crop)
+            return converted(cut, self.channels, name)
         interpolation = _FILTERS[self.interpolation]
         if self.crop is not None and height * width > _LARGEST_RESIZED:
-            return np.asarray(_resize_centre(image, (height, width), self.crop, interpolation))
-        pixels = _to_rgb(image).resize((width, height), interpolation)
-        return np.asarray(pixels if self.crop is None else _crop_centre(pixels, self.crop))
+            square = _Square.of(planes[0].size, (width, height), self.crop)
+            parts = converted(tuple(plane.crop(square.box) for plane in planes), self.channels, name)
+            return tuple(square.resized(part, interpolation) for part in parts)
+        resized = tuple(
+            plane.resize((width, height), interpolation) for plane in converted(planes, self.channels, name)
+        )
+        return resized if self.crop is None else _crop_centre(resized, self.crop)
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width after resizing, before the crop."""
@@ -132,30 +159,37 @@ class Preprocessing:
         return (long_side, self.resize) if width <= height else (self.resize, long_side)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns of the same conversion in one step
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _crop_centre(planes: Planes, side: int) -> Planes:
+    left, top = _offset(planes[0].width, side), _offset(planes[0].height, side)
+    return tuple(plane.crop((left, top, left + side, top + side)) for plane in planes)
 
 
-def _crop_centre(image: Image.Image, side: int) -> Image.Image:
-    left, top = _offset(image.width, side), _offset(image.height, side)
-    return image.crop((left, top, left + side, top + side))
+@dataclass(frozen=True)
+class _Square:
+    """The part of an image that becomes the centred square once resized: the rest of it is not resized at all."""
 
+    side: int
+    box: tuple[int, int, int, int]
+    """The pixels that the square is made of: left, top, right, bottom."""
+    across: tuple[float, float]
+    """Where the square begins and ends in that part, from the left."""
+    down: tuple[float, float]
+    """The same from the top."""
 
-def _resize_centre(
-    image: Image.Image, size: tuple[int, int], side: int, interpolation: Image.Resampling
-) -> Image.Image:
-    """Return the centred square of the image resized to `size` (height, width), without making the rest of it.
+    @classmethod
+    def of(cls, before: tuple[int, int], after: tuple[int, int], side: int) -> _Square:
+        """Return the square of an image; its size is (width, height), before and after."""
+        across, down = (
+            _reach(length, length / resized, _offset(resized, side), side)
+            for length, resized in zip(before, after, strict=True)
+        )
+        return cls(side, (across[2], down[2], across[3], down[3]), across[:2], down[:2])
 
-    Only the pixels that the square is made of are taken. They are resized across and then down, as Pillow resizes.
-    """
-    across, down = image.width / size[1], image.height / size[0]
-    left, right, first_column, last_column = _reach(image.width, across, _offset(size[1], side), side)
-    top, bottom, first_row, last_row = _reach(image.height, down, _offset(size[0], side), side)
-    part = _to_rgb(image.crop((first_column, first_row, last_column, last_row)))
-    part = part.resize((side, part.height), interpolation, (left, 0, right, part.height))
-    return part.resize((side, side), interpolation, (0, top, side, bottom))
+    def resized(self, part: Image.Image, interpolation: Image.Resampling) -> Image.Image:
+        """Resize the part across and then down, as Pillow resizes."""
+        (left, right), (top, bottom) = self.across, self.down
+        part = part.resize((self.side, part.height), interpolation, (left, 0, right, part.height))
+        return part.resize((self.side, self.side), interpolation, (0, top, self.side, bottom))
 
 
 def _reach(length: int, scale: float, start: int, side: int) -> tuple[float, float, int, int]:

@@ -156,6 +156,8 @@ def open_published(
         raise DataError(f"{path}: there is no such folder of published corrupted images")
     opened = _open_arrays if layout.files == "arrays" else _open_folders
     found = opened(suite, layout, path, corruptions)
+    steps = Preprocessing(channels=preprocessing.channels)
+    found = replace(found, images=replace(found.images, preprocessing=steps))
     if not subset and (found.subset is not None or len(found.images) != layout.images):
         raise DataError(
             f"{path}: holds {len(found.images)} images per condition, not the {layout.images} of {layout.classes} "

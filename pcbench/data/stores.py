@@ -1,7 +1,7 @@
 """Where the pixels of a source lie: files, Parquet row groups, arrays.
 
 A store hands out one image at a time, so that memory does not grow with the number of images. What it hands out is
-either the bytes of an encoded file or decoded 8-bit RGB pixels; both are hashed as they are.
+either the bytes of an encoded file or decoded 8-bit pixels; both are hashed as they are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ImageStore(Protocol):
     """Images by position, in the order in which they lie."""
 
     def read(self, position: int) -> bytes | NDArray[np.uint8]:
-        """Return an encoded image file, or pixels of shape (height, width, 3), 0 to 255."""
+        """Return an encoded image file, or pixels of shape (height, width, channels), 0 to 255."""
         ...
 
     def locate(self, position: int) -> str:

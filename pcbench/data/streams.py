@@ -7,6 +7,7 @@ sees the same images, and memory does not grow with their number.
 from __future__ import annotations
 
 import itertools
+import math
 import uuid
 import weakref
 from collections.abc import Iterator, Mapping
@@ -41,13 +42,12 @@ class _Kept:
     """All of them, one image after the other, mapped from the file."""
     starts: list[int]
     """Where each image begins."""
-    sizes: list[tuple[int, int]]
-    """Height and width of each image."""
+    shapes: list[tuple[int, int, int]]
+    """Height, width and channels of each image."""
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        height, width = self.sizes[index]
-        start = self.starts[index]
-        return np.array(self.content[start : start + height * width * 3]).reshape(height, width, 3)
+        shape, start = self.shapes[index], self.starts[index]
+        return np.array(self.content[start : start + math.prod(shape)]).reshape(shape)
 
 
 def unloaded(loader: Any, name: str) -> tuple[Any, int | None]:
@@ -83,13 +83,14 @@ def unloaded(loader: Any, name: str) -> tuple[Any, int | None]:
     return loader, count
 
 
-def read_stream(stream: Any, name: str, count: int | None) -> Labelled:
+def read_stream(stream: Any, name: str, count: int | None, channels: int) -> Labelled:
     """Read images and labels from a stream, once.
 
     Args:
         stream: An iterable of pairs of image and label, of tables of both, or of batches of these.
         name: What it is called in error messages.
         count: How many images are wanted; None where the stream says it itself.
+        channels: How many the network takes.
 
     Raises:
         DataError: The number of images is not given, the stream has fewer, an item is not a pair, or the images are
@@ -99,16 +100,16 @@ def read_stream(stream: Any, name: str, count: int | None) -> Labelled:
     pairs = _pairs(stream, name)
     labels: list[Any] = []
     starts: list[int] = []
-    sizes: list[tuple[int, int]] = []
+    shapes: list[tuple[int, int, int]] = []
 
     def write(writer: BoundedWriter) -> None:
         end = 0
         for image, label in itertools.islice(pairs, wanted):
-            pixels = to_pixels(image, f"{name}, image {len(labels)}")
+            pixels = to_pixels(image, f"{name}, image {len(labels)}", channels)
             writer.write(pixels.tobytes())
             labels.append(label)
             starts.append(end)
-            sizes.append((pixels.shape[0], pixels.shape[1]))
+            shapes.append((pixels.shape[0], pixels.shape[1], pixels.shape[2]))
             end += pixels.nbytes
         if len(labels) < wanted:
             remedy = f"ask for {len(labels)}" if labels else "a stream that was read before is at its end"
@@ -121,7 +122,7 @@ def read_stream(stream: Any, name: str, count: int | None) -> Labelled:
     except BaseException:
         cache.discard(file_name)
         raise
-    kept = _Kept(content, starts, sizes)
+    kept = _Kept(content, starts, shapes)
     weakref.finalize(kept, cache.discard, file_name)
     more = next(pairs, None) is not None
     subset = f"the first {wanted} images of a stream" if more else None

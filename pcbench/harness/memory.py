@@ -64,7 +64,7 @@ def _image_size(plan: Plan, model: Model) -> tuple[int, int, int] | None:
     if model.input_size is not None:
         return model.input_size
     crop = plan.spec.data.preprocessing.get("crop")
-    return (3, crop, crop) if isinstance(crop, int) else None
+    return (model.preprocessing.channels, crop, crop) if isinstance(crop, int) else None
 
 
 def _graph_at(model: Model, size: tuple[int, int, int], *, images: int, steps: int) -> int | None:

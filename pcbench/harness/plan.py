@@ -153,7 +153,7 @@ def make_plan(request: RunOptions) -> Plan:
         # Opened once: a stream cannot be read again.
         objects = dataclasses.replace(objects, data=chosen.opened)
     source = chosen.source
-    facts.check_size((3, *source.size()))
+    facts.check_size(source.shape())
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
     _refuse_repeated([entry.definition.name for entry in named])
@@ -316,7 +316,7 @@ def _settings(draft: _Draft, source: ImageSource, *, checks: Checks) -> Settings
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
         "batch_size": batch_size,
         "block_size": block_size,
-        "epsilons": _epsilons(request, [suite.definition for suite in draft.suites], (3, *source.size())),
+        "epsilons": _epsilons(request, [suite.definition for suite in draft.suites], source.shape()),
         "device": torch.device(draft.device).type,
         "checks": checks,
     }
@@ -357,7 +357,7 @@ def _data(request: RunOptions, chosen: ChosenImages, digests: Digests, data_set:
         fingerprint=digests.fingerprint,
         available=len(source),
         data_set=data_set,
-        preprocessing=dataclasses.asdict(source.preprocessing),
+        preprocessing=source.preprocessing.stated(),
         corrupted=digests.corrupted,
         leave_out=request["leave_out"],
         damaged=chosen.damaged,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from pcbench.arguments import shown
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
 from pcbench.models.backbones import open_backbone
@@ -120,6 +120,12 @@ def converted_entry(model: str) -> ZooEntry:
     library, _, name = backbone.partition(":")
     describe = {"torchvision": _from_torchvision, "timm": _from_timm}.get(library, _from_function)
     stated = describe(name if describe is not _from_function else backbone, size)
+    for key in ("mean", "std"):
+        if stated.get(key) is not None and len(stated[key]) != size[0]:
+            raise UsageError(
+                f"{model}: its {key} is {shown(stated[key])}; give one number for each of the {size[0]} channels that "
+                f"{path.name} states in input_size"
+            )
     return ZooEntry(
         title=model,
         source="the user's own",
@@ -175,5 +181,7 @@ def _from_function(backbone: str, size: tuple[int, int, int]) -> dict[str, Any]:
         stated[key] = None if value is None or isinstance(value, (torch.Tensor, nn.Module)) else tuple(value)
     preprocessing: Any = getattr(module, "preprocessing", None)
     if isinstance(preprocessing, Preprocessing):
-        stated["preprocessing"] = PreprocessingTable(**dataclasses.asdict(preprocessing))
+        stated["preprocessing"] = PreprocessingTable(
+            resize=preprocessing.resize, crop=preprocessing.crop, interpolation=preprocessing.interpolation
+        )
     return stated

@@ -11,7 +11,6 @@ from typing import Unpack
 from torch import Tensor, nn
 
 from pcbench.arguments import public
-from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError, WeightsError
 from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
@@ -21,6 +20,7 @@ from pcbench.models.load_options import CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.own import check_model, identity_facts, load_own, measured_model, modules_of
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
+from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.timestep_model import FeedforwardModel
 from pcbench.models.weights import (
     BACKBONE,
@@ -148,7 +148,7 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
         timesteps=timesteps,
         classes=entry.classes,
         class_names=None if entry.class_names is None else class_names(entry.class_names),
-        preprocessing=Preprocessing(**entry.preprocessing.model_dump()),
+        preprocessing=entry_preprocessing(entry),
         default_data=entry.data,
         description=description,
         input_size=None if path is None else read_configuration(path).table.input_size,

@@ -38,10 +38,10 @@ def stated_normalisation(
         return ()
     channels = len(mean or std or ())
     mean, std = mean or (0.0,) * channels, std or (1.0,) * channels
-    if len(mean) != len(std) or min(std) <= 0:
+    if len(mean) != len(std) or min(std) <= 0 or len(mean) not in (1, images.shape[1]):
         raise ConfigurationError(
-            f"{name}: its attributes mean and std are {shown(mean)} and {shown(std)}; give one number for each channel "
-            "in both, above 0 in std"
+            f"{name}: its attributes mean and std are {shown(mean)} and {shown(std)}; give one number for each of the "
+            f"{images.shape[1]} channels in both, above 0 in std"
         )
     return () if _holds(module, mean, std) or _uses(module, images) else (mean, std)
 

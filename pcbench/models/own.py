@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -83,7 +84,9 @@ def load_own(module: nn.Module, name: str, described: dict[str, Described], opti
     described["feedforward"] = logits.dim() == 2
     if stated:
         described.update(mean=str(stated[0]), std=str(stated[1]))
-    return _own_model(module, described, timestep_model, (timesteps, int(logits.shape[-1])), options)
+    return _own_model(
+        module, described, timestep_model, _Sizes(timesteps, int(logits.shape[-1]), black.shape[1]), options
+    )
 
 
 def _load_own_predictive(
@@ -115,7 +118,7 @@ def _load_own_predictive(
     }
     timesteps = int(getattr(network, "timesteps", 8)) if options.timesteps is None else options.timesteps
     classes = check_model(name, network, table.input_size, timesteps, options.stochastic)
-    sizes = (timesteps, classes)
+    sizes = _Sizes(timesteps, classes, table.input_size[0])
     return _own_model(network, described, network, sizes, options)
 
 
@@ -148,11 +151,23 @@ def _channels(values: Tensor | None) -> str | None:
     return None if values is None else str(tuple(float(value) for value in values.flatten()))
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What asking a network has shown."""
+
+    timesteps: int
+    """T where the user names none."""
+    classes: int
+    """How many classes the logits have."""
+    channels: int
+    """How many channels its images have."""
+
+
 def _own_model(
     module: nn.Module,
     described: dict[str, Described],
     timestep_model: TimestepModel,
-    sizes: tuple[int, int],
+    sizes: _Sizes,
     options: CheckedOptions,
 ) -> Model:
     name = str(described["model"])
@@ -160,16 +175,21 @@ def _own_model(
     preprocessing: Any = getattr(module, "preprocessing", None) or Preprocessing()
     if not isinstance(preprocessing, Preprocessing):
         raise UsageError(f"{name}: its attribute 'preprocessing' is not a pcbench.data.preprocessing.Preprocessing")
+    if preprocessing.channels not in (3, sizes.channels):
+        raise UsageError(
+            f"{name}: its preprocessing states {preprocessing.channels} channels, and it takes images of "
+            f"{sizes.channels}; leave `channels` out of it, or state the size of its images in input_size"
+        )
     stated: Any = getattr(module, "class_names", None)
     names = as_class_names(stated)
     if stated is not None and names is None:
         raise UsageError(f"{name}: its attribute 'class_names' is not a list of names, one for each output")
     facts = ModelFacts(
         name=name,
-        timesteps=sizes[0],
-        classes=sizes[1],
+        timesteps=sizes.timesteps,
+        classes=sizes.classes,
         class_names=names,
-        preprocessing=preprocessing,
+        preprocessing=replace(preprocessing, channels=sizes.channels),
         default_data=None,
         description=described,
         input_size=stated_size(module, name),

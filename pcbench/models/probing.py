@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from pcbench.network.seeding import put_back
 
 logger = logging.getLogger("pcbench")
 
-_PROBE_SIZES = ((3, 32, 32), (3, 224, 224), (3, 64, 64), (3, 28, 28), (1, 28, 28))
+_SIDES = (32, 224, 64, 28)
 
 
 def probe(module: nn.Module, name: str, stochastic: int | None = None) -> tuple[Tensor, Tensor]:
@@ -34,7 +35,7 @@ def probe(module: nn.Module, name: str, stochastic: int | None = None) -> tuple[
     stated = stated_size(module, name)
     first = next(module.parameters(), torch.empty(0))
     kind, reason, cause = computed_in(module), "", None
-    for size in (stated,) if stated is not None else _PROBE_SIZES:
+    for size in (stated,) if stated is not None else _sizes(module):
         black = torch.zeros(2, *size, dtype=kind, device=first.device)
         try:
             with torch.no_grad(), put_back(black.device):
@@ -58,8 +59,16 @@ def probe(module: nn.Module, name: str, stochastic: int | None = None) -> tuple[
             f"{name}: fails on images of the input_size that it states{reason}; correct one of the two"
         ) from cause
     raise ConfigurationError(
-        f"{name}: state the size of its images in an attribute input_size = (3, height, width){reason}"
+        f"{name}: state the size of its images in an attribute input_size = (channels, height, width){reason}"
     ) from cause
+
+
+def _sizes(module: nn.Module) -> Iterator[tuple[int, int, int]]:
+    """Yield the sizes that are tried: colours first, then as many channels as the first convolution takes, or grey."""
+    first = next((layer.in_channels for layer in module.modules() if isinstance(layer, nn.Conv2d)), 1)
+    for channels in dict.fromkeys((3, first)):
+        for side in _SIDES:
+            yield channels, side, side
 
 
 def check_answers(name: str, ask: Ask, like: Tensor, stochastic: int | None) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 from torch import nn
 
 from pcbench.arguments import listed, shown, whole
+from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError
 from pcbench.models.conversions import SEPARATOR
 from pcbench.models.facts import refuse_other_size
-from pcbench.models.zoo import zoo_entry
+from pcbench.models.zoo import ZooEntry, zoo_entry
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.own_modules import unwrapped
 
@@ -48,8 +49,17 @@ def stated_size(module: nn.Module, name: str) -> Size | None:
         return None
     sides = [side for entry in listed(stated) or () if isinstance(side := whole(entry), int) and side > 0]
     if len(sides) != 3:
-        raise ConfigurationError(f"{name}: its input_size is {shown(stated)}; write input_size = (3, height, width)")
+        raise ConfigurationError(
+            f"{name}: its input_size is {shown(stated)}; write input_size = (channels, height, width)"
+        )
     return sides[0], sides[1], sides[2]
+
+
+def entry_preprocessing(entry: ZooEntry) -> Preprocessing:
+    """Return what happens to an image before a model of the zoo sees it; its configuration states the channels."""
+    path = entry.configuration_path
+    channels = 3 if path is None else read_configuration(path).table.input_size[0]
+    return Preprocessing(**entry.preprocessing.model_dump(), channels=channels)
 
 
 def _of_name(name: str) -> Size | None:

@@ -102,9 +102,10 @@ def images_of(suite: SuiteSpec, spec: RunSpec, images: pa.Table) -> BaselineImag
 
 def preparation(preprocessing: Mapping[str, str | int | None]) -> str:
     """Return in words how files became images of the network's size."""
-    if preprocessing.get("resize") is None and preprocessing.get("crop") is None:
-        return "as they are"
-    return ", ".join(f"{name} {value}" for name, value in preprocessing.items() if value is not None)
+    stated = {name: value for name, value in preprocessing.items() if value is not None}
+    if not {"resize", "crop"} & stated.keys():
+        return f"as they are, in channels: {stated['channels']}" if "channels" in stated else "as they are"
+    return ", ".join(f"{name} {value}" for name, value in stated.items())
 
 
 def published_data(data: DataSpec) -> str | None:

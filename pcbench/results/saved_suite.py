@@ -97,7 +97,7 @@ class _CleanStore:
         number = int(np.searchsorted(self.starts, position, side="right")) - 1
         held = _loaded(self.paths[number])
         image = held.pool[held.index[0, position - int(self.starts[number])]]
-        return to_pixels(image, self.locate(position))
+        return to_pixels(image, self.locate(position), image.shape[0])
 
     def locate(self, position: int) -> str:
         number = int(np.searchsorted(self.starts, position, side="right")) - 1
@@ -153,5 +153,5 @@ def _source(first: Adversarials, ids: list[tuple[str, ...]], labels: list[int], 
         ids=tuple(name for part in ids for name in part),
         labels=as_labels(labels),
         store=_CleanStore(paths, starts),
-        preprocessing=Preprocessing(),
+        preprocessing=Preprocessing(channels=first.pool.shape[1]),
     )

@@ -18,6 +18,7 @@ from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
 from pcbench.models.loading import load
 from pcbench.models.predictor_files import SCALE, read_predictor_weights
+from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, tensors_sha256
 from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
 from pcbench.network.conversion import predify
@@ -97,7 +98,7 @@ def preprocessing_of(options: TrainOptions) -> Preprocessing:
     """Return what happens to an image before the model sees it."""
     entry = entry_of(options)
     if entry is not None:
-        return Preprocessing(**entry.preprocessing.model_dump())
+        return entry_preprocessing(entry)
     return load(options["model"], random_predictors=0, backbone_weights=options["backbone_weights"]).preprocessing
 
 

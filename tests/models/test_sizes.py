@@ -46,7 +46,9 @@ def test_a_size_is_stated_in_any_list(stated: object) -> None:
 
 @pytest.mark.parametrize("stated", [224, (224, 224), "3x8x8", (3, 8, -1), (3, 8, 8.5), {}])
 def test_what_is_not_a_size_is_refused(stated: object) -> None:
-    with pytest.raises(ConfigurationError, match=r"Net: its input_size is .*; write input_size = \(3, height, width\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"Net: its input_size is .*; write input_size = \(channels, height, width\)"
+    ):
         models.load(Net(stated))
 
 

@@ -45,7 +45,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     if not rows:
         return Made(EVIDENCE.empty_table())
     columns: dict[str, Any] = {name: [cast("Any", row)[name] for row in rows] for name in EvidenceRow.__annotations__}
-    widest = judged.ball.widest((3, *suite.source.size()))
+    widest = judged.ball.widest(suite.source.shape())
     budgets = [widest if row["check"] == "widest" else epsilon for row in rows]
     return Made(made_table("evidence", {**columns, "suite": suite.name, "epsilon": budgets}))
 
