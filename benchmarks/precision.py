@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pcbench.corruptions.api import network_input_noise
+from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.data.sources import open_source
 from pcbench.models.loading import load
 from pcbench.models.model import Model

@@ -12,7 +12,8 @@ from rich.table import Table
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
-from pcbench.metrics.shown import own_timestep, shown_deviation, shown_epsilon
+from pcbench.metrics.shown import level_symbol, own_timestep, shown_epsilon, shown_levels
+from pcbench.names import words
 from pcbench.norms import epsilon_text
 from pcbench.percent import decimal, percent
 from pcbench.results.conditions import CORRUPTED
@@ -22,6 +23,9 @@ from pcbench.results.metrics_table import split_baseline
 from pcbench.results.shard import Shard
 from pcbench.results.verdicts import Verdicts
 from pcbench.terminal import Terminal, labelled
+
+_WIDEST = 8
+"""The columns besides t that a table has at most where timesteps are its rows."""
 
 
 def print_summary(run: Run, console: Terminal | None = None) -> None:
@@ -41,11 +45,7 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
         _print_table(console, f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent)
-        deviation = shown_deviation(rows)
-        distances = {} if deviation is None else _distance_columns(rows[rows["epsilon"] == deviation])
-        if distances:
-            title = f"1 − r between clean and noisy representations, σ = {deviation:.3g}"
-            _print_table(console, title, distances, partial(decimal, digits=3))
+        _print_distances(console, rows)
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)
     for text in leading(run_sentences(run)):
@@ -53,6 +53,17 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
     for note in run.manifest.get("notes", []):
         console.print(labelled("note:", with_flags(note)))
     _print_end(run, console)
+
+
+def _print_distances(console: Terminal, rows: pd.DataFrame) -> None:
+    """Print, for each noise of a suite, what it does to representations."""
+    levels = shown_levels(rows)
+    for name, level in levels.items():
+        distances = _distance_columns(rows[(rows["name"] == name) & (rows["epsilon"] == level)])
+        if distances:
+            noise = f"{words(name)}, " if len(levels) > 1 else ""
+            title = f"1 − r between clean and noisy representations, {noise}{level_symbol([name])} = {level:.3g}"
+            _print_table(console, title, distances, partial(decimal, digits=3))
 
 
 def print_shard(shard: Shard, console: Terminal | None = None) -> None:
@@ -105,15 +116,26 @@ def _images(suite: str, images: int, subset: bool) -> str:
 
 
 def _print_table(console: Terminal, title: str, columns: dict[str, pd.Series], form: Callable[[float], str]) -> None:
-    """Print a table with its title above it, which a verdict makes longer than a narrow table is wide."""
-    table = Table()
-    table.add_column("t", justify="right")
-    for name in columns:
-        table.add_column(name, justify="right")
+    """Print a table with its title above it, which a verdict makes longer than a narrow table is wide.
+
+    Timesteps are the rows, or, where that would make many narrow columns, the columns.
+    """
     times = sorted({int(timestep) for series in columns.values() for timestep in series.index})
-    for timestep in times:
-        values = [series.get(timestep) for series in columns.values()]
-        table.add_row(str(timestep), *("" if pd.isna(value) else form(value) for value in values))
+    shown = {
+        name: ["" if pd.isna(value) else form(value) for value in map(series.get, times)]
+        for name, series in columns.items()
+    }
+    table = Table()
+    if len(shown) > _WIDEST and len(times) < len(shown):
+        for name in ("", *(f"t = {timestep}" for timestep in times)):
+            table.add_column(name, justify="right")
+        for name, cells in shown.items():
+            table.add_row(name, *cells)
+    else:
+        for name in ("t", *shown):
+            table.add_column(name, justify="right")
+        for timestep, *cells in zip(times, *shown.values(), strict=True):
+            table.add_row(str(timestep), *cells)
     console.print(title, style="italic", soft_wrap=True)
     console.print(table)
 
@@ -130,8 +152,10 @@ def _corruption_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}
     per_severity = corrupted[(corrupted["metric"] == "accuracy") & corrupted["severity"].notna()]
     for severity, part in per_severity.groupby("severity"):
-        deviation = part["epsilon"].iloc[0]
-        name = f"severity {int(str(severity))}" if pd.isna(deviation) else f"σ = {deviation:.3g}"
+        levels = part["epsilon"].dropna().unique()
+        name = f"severity {int(str(severity))}"
+        if len(levels) == 1:  # of one noise, or of several that have the same
+            name = f"{level_symbol(part['name'])} = {levels[0]:.3g}"
         columns[name] = part.groupby("timestep")["value"].mean()
     return {name: series for name, series in columns.items() if len(series)}
 

@@ -1,4 +1,4 @@
-"""The public entry to the corruptions: `corrupt`, and the noise that is added after normalisation."""
+"""The public entry to the corruptions: `corrupt`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 
 from pcbench.arguments import LARGEST_SEED, a_word, public, shown, whole_number
 from pcbench.corruptions import randomness
+from pcbench.corruptions.corruption import GREY_OR_COLOUR
 from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.digital import jpeg_round_trip
 from pcbench.corruptions.engine import corrupt_batch
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.corruptions.images import AnyImages, open_images
-from pcbench.corruptions.noise import GaussianNoise
 from pcbench.data.ids import as_ids
 from pcbench.errors import UsageError
 
@@ -36,9 +36,10 @@ def corrupt(
     """Corrupt images, each from its own seed.
 
     Args:
-        images: A tensor (batch, 3, height, width), on the CPU or a GPU; an array of this shape or with channels last;
-            one image as an array (height, width, 3) or as a Pillow image; or a list of images. Their values are uint8,
-            or floating point in [0, 1].
+        images: A tensor (batch, channels, height, width), on the CPU or a GPU; an array of this shape or with channels
+            last; one image as an array (height, width, channels) or as a Pillow image; or a list of images. Their
+            values are uint8, or floating point in [0, 1]. Three channels are red, green and blue, one is grey; two and
+            four may mean anything, and corruptions of colour refuse them.
         corruption: A definition, or the name of one of ImageNet-C's 15 or extra four, at the constants for 224 px.
         severity: 1 to 5.
         seed: The run's seed.
@@ -54,7 +55,8 @@ def corrupt(
         Form, shape, type and device of `images`; Pillow images as RGB.
 
     Raises:
-        UsageError: Unknown corruption, severity or backend; ids that do not fit.
+        UsageError: Unknown corruption, severity or backend; ids that do not fit; a corruption of colour for images of
+            other channels.
         DataError: Images of another shape, type or range.
     """
     definition = _definition(corruption)
@@ -64,6 +66,8 @@ def corrupt(
         jpeg_quality = whole_number("jpeg_quality", jpeg_quality, low=1, high=100)
     a_word("backend", backend, get_args(Backend))
     opened = open_images(images)
+    for batch in opened.batches:
+        _refuse_channels(definition, batch.shape[1], stored=jpeg_quality is not None)
     names = iter(_image_names(opened.count, ids))
     results: list[torch.Tensor] = []
     for batch in opened.batches:
@@ -71,6 +75,14 @@ def corrupt(
         result = _corrupted(batch, definition, severity, seed=seed, ids=own, backend=backend)
         results.append(result if jpeg_quality is None else _stored(result, jpeg_quality))
     return opened.restored(results)
+
+
+def _refuse_channels(definition: CorruptionDefinition, channels: int, *, stored: bool) -> None:
+    if not definition.takes(channels):
+        made = "grey or colour images (1 or 3 channels)" if definition.takes(1) else "colour images (3 channels)"
+        raise UsageError(f"{definition.name} is made for {made}, not for images of {channels}")
+    if stored and channels not in GREY_OR_COLOUR:
+        raise UsageError(f"a JPEG has 1 or 3 channels, not {channels}; leave `jpeg_quality` out")
 
 
 def _corrupted(
@@ -89,54 +101,6 @@ def _corrupted(
         return corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=ids)
     generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in ids]
     return corrupt_batch(images, definition.at(severity), generators)
-
-
-def network_input_noise(
-    definition: CorruptionDefinition, severity: int, shape: Sequence[int], *, seed: int, ids: Iterable[object]
-) -> torch.Tensor:
-    """Draw the noise of a suite that is applied to the network's input, after normalisation and without clipping.
-
-    Args:
-        definition: A corruption of a suite whose `applied_to` is not `pixels`; its function is `gaussian_noise`, its
-            standard deviation is in units of the normalised input.
-        severity: 1 to 5.
-        shape: (batch, 3, height, width).
-        seed: The run's seed.
-        ids: Names of the images.
-
-    Returns:
-        `shape`, float32 on the CPU: add it to the normalised images.
-
-    Raises:
-        UsageError: Another function than `gaussian_noise`, or a shape that does not fit the ids.
-    """
-    function = _input_noise(definition, severity)
-    names = as_ids(ids)
-    if len(shape) != 4 or shape[1] != 3 or shape[0] != len(names):
-        raise UsageError(
-            f"the noise for {len(names)} images has the shape ({len(names)}, 3, height, width), not {tuple(shape)}"
-        )
-    drawn = [
-        torch.from_numpy(function.draw(generator, shape[2], shape[3])[0])
-        for generator in (randomness.corruption_generator(seed, name, definition.name, severity) for name in names)
-    ]
-    return torch.stack(drawn) * function.standard_deviation
-
-
-def input_noise_deviation(definition: CorruptionDefinition, severity: int) -> float:
-    """Return the standard deviation of `network_input_noise`, in units of the normalised input.
-
-    Raises:
-        UsageError: Another function than `gaussian_noise`.
-    """
-    return float(_input_noise(definition, severity).standard_deviation)
-
-
-def _input_noise(definition: CorruptionDefinition, severity: int) -> GaussianNoise:
-    function = definition.at(severity)
-    if not isinstance(function, GaussianNoise):
-        raise UsageError(f"only gaussian_noise can be added to a network's input, not {definition.function}")
-    return function
 
 
 def _definition(corruption: object) -> CorruptionDefinition:

@@ -54,7 +54,7 @@ class GlassBlur(Corruption):
     """How often all pixels are visited."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         drawn = randomness.uniform_16_bit(generator, (2, self.iterations, height, width))
         # 16 bits times the number of offsets, the high half kept: uniform to one part in 65536 / (2 * reach).
         offsets = ((drawn.astype(np.uint32) * (2 * self.reach)) >> 16).astype(np.int32) - self.reach
@@ -64,12 +64,12 @@ class GlassBlur(Corruption):
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         blurred = as_float(whole_levels(filters.gaussian_blur(as_float(images), self.sigma)))
         # Plane after plane, so that one list of indices serves every image of a colour.
-        flat = blurred.transpose(0, 1).reshape(3, -1)
+        flat = blurred.transpose(0, 1).flatten(1)
         if self.iterations:
             visits = [self._sources(steps) for steps in drawn[0].unbind(1)]
             indices = functools.reduce(lambda first, second: first.index_select(0, second), visits)
             flat = flat.index_select(1, indices)
-        shuffled = flat.reshape(3, len(images), *images.shape[-2:]).transpose(0, 1)
+        shuffled = flat.reshape(-1, len(images), *images.shape[-2:]).transpose(0, 1)
         return filters.gaussian_blur(shuffled, self.sigma)
 
     def _sources(self, steps: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ class MotionBlur(Corruption):
     """Standard deviation in pixels of the half Gaussian along the trace."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         return (np.asarray(generator.uniform(-45, 45)),)
 
     @override

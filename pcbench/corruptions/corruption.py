@@ -27,12 +27,16 @@ class Corruption(Definition):
 
     data_libraries: ClassVar[tuple[str, ...]] = ()
     """Libraries whose files the function reads, as frost's photographs; their versions belong to a run's key."""
+    made_for: ClassVar[tuple[int, ...]] = ()
+    """The numbers of channels that the function has a meaning for: 3 are red, green and blue, 1 is grey; empty for any
+    number, where what is done to a channel does not depend on what it stands for."""
 
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:  # noqa: ARG002
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:  # noqa: ARG002
         """Draw what is random for one image.
 
         Args:
             generator: The image's own generator.
+            channels: Channels of the image. The first channel's draws do not depend on their number.
             height: Rows of the image.
             width: Columns of the image.
 
@@ -46,7 +50,7 @@ class Corruption(Definition):
         """Corrupt a batch.
 
         Args:
-            images: (batch, 3, height, width) in grey levels 0 to 255, uint8 or float32; not changed.
+            images: (batch, channels, height, width) in grey levels 0 to 255, uint8 or float32; not changed.
             drawn: What `draw` returned, stacked over the batch.
 
         Returns:
@@ -68,6 +72,10 @@ def whole_levels(levels: torch.Tensor) -> torch.Tensor:
     return levels.add_(ROUNDING_ERROR).clamp_(0, 255).to(torch.uint8)
 
 
+GREY_OR_COLOUR = (1, 3)
+"""Channels of a function that mixes light: grey is what three equal colours are."""
+
+
 def one_per_image(values: torch.Tensor) -> torch.Tensor:
-    """Shape one number per image, (batch,), so that it broadcasts over (batch, 3, height, width)."""
+    """Shape one number per image, (batch,), so that it broadcasts over (batch, channels, height, width)."""
     return values.reshape(-1, 1, 1, 1)

@@ -91,6 +91,11 @@ class CorruptionDefinition(Definition):
         """
         return self._functions[self.severity(severity) - 1]
 
+    def takes(self, channels: int) -> bool:
+        """Return whether it has a meaning for images of so many channels."""
+        made_for = type(self._functions[0]).made_for
+        return not made_for or channels in made_for
+
     @cached_property
     def _functions(self) -> tuple[Corruption, ...]:
         return tuple(_corruption(self, severity, f"corruption {self.name!r}") for severity in self.severities)
@@ -228,12 +233,8 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
     names = [*header.order, *(name for name in files if name not in header.order)]
     corruptions = tuple(load_corruption(files[name]) for name in names)
     for corruption in corruptions:
-        if header.applied_to != "pixels" and corruption.function != "gaussian_noise":
-            raise DefinitionError(
-                files[corruption.name],
-                f"function: only gaussian_noise can be added to a network's input, not {corruption.function}; "
-                f'or say applied_to = "pixels" in {SUITE_FILE}',
-            )
+        if header.applied_to != "pixels":
+            _check_noise(corruption, files[corruption.name])
     path = folder / BASELINE_FILE
     baseline = read_baseline(path, corruptions) if path.is_file() else None
     return CorruptionSuite(name=folder.name, corruptions=corruptions, baseline=baseline, **header.__dict__)
@@ -267,6 +268,32 @@ def load_corruption(path: Path) -> CorruptionDefinition:
     for severity in definition.severities:
         _corruption(definition, severity, path)
     return definition
+
+
+def _check_noise(definition: CorruptionDefinition, path: Path) -> None:
+    """Refuse what is no noise, and levels that tables and charts could not keep apart."""
+    from pcbench.corruptions.functions import FUNCTIONS
+    from pcbench.corruptions.noise import Noise
+
+    functions = [definition.at(severity) for severity in definition.severities]
+    noises = [function for function in functions if isinstance(function, Noise)]
+    if len(noises) < len(functions):
+        known = ", ".join(name for name, kind in FUNCTIONS.items() if issubclass(kind, Noise))
+        raise DefinitionError(
+            path,
+            f"function: only a noise ({known}) can be added to a network's input, not {definition.function}; "
+            f'or say applied_to = "pixels" in {SUITE_FILE}',
+        )
+    levels = [noise.level for noise in noises]
+    (name,) = definition.parameters
+    if 0 in levels:
+        raise DefinitionError(
+            path, f"{name}: holds 0, the image without noise, which every suite measures; leave it out"
+        )
+    repeated = next((level for level in levels if levels.count(level) > 1), None)
+    if repeated is not None:
+        value = definition.parameters[name][levels.index(repeated)]
+        raise DefinitionError(path, f"{name}: holds {shown(value)} more than once; write each level once")
 
 
 def _corruption(definition: CorruptionDefinition, severity: int, where: Path | str) -> Corruption:

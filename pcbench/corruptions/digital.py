@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat
 from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
-from pcbench.corruptions.corruption import ROUNDING_ERROR, Corruption, Drawn, as_float
+from pcbench.corruptions.corruption import GREY_OR_COLOUR, ROUNDING_ERROR, Corruption, Drawn, as_float
 
 
 class Contrast(Corruption):
@@ -37,6 +37,8 @@ class Brightness(Corruption):
     black pixel, which has no colour, becomes grey.
     """
 
+    made_for = GREY_OR_COLOUR
+
     shift: NonNegativeFloat
     """Added to the value, as a share of the range from black to white."""
 
@@ -54,6 +56,8 @@ class Saturate(Corruption):
     With hue and value kept, a colour's distance to the pixel's largest grows in proportion to the saturation. A grey
     pixel has hue 0 by convention, so that a raised saturation makes it red.
     """
+
+    made_for = (3,)
 
     factor: NonNegativeFloat
     """Multiplies the saturation."""
@@ -86,7 +90,7 @@ class ElasticTransform(Corruption):
     """Half the range by which three points of the affine map move, as a share of the image's height."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         points = randomness.uniform(generator, -self.affine * height, self.affine * height, (3, 2))
         reach = self.displacement * height
         field = randomness.uniform(generator, -reach, reach, (1, 2, height, width))
@@ -135,8 +139,11 @@ class Pixelate(Corruption):
 class JpegCompression(Corruption):
     """The image stored as JPEG. Source: `jpeg_compression` of ImageNet-C.
 
-    Images are encoded and decoded on the CPU, by libjpeg, with the colours at half resolution.
+    Images are encoded and decoded on the CPU, by libjpeg, with the colours at half resolution. A grey image is stored
+    as grey, which is what a colour image of three equal colours decodes to.
     """
+
+    made_for = GREY_OR_COLOUR
 
     quality: int = Field(ge=1, le=100)
     """Quality as libjpeg counts it."""
@@ -150,7 +157,7 @@ def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
     """Store images as JPEG and read them back.
 
     Args:
-        images: (batch, 3, height, width), grey levels 0 to 255; float values are rounded.
+        images: (batch, 3 or 1, height, width), grey levels 0 to 255; float values are rounded.
         quality: libjpeg's quality, 1 to 100.
 
     Returns:
@@ -164,7 +171,8 @@ def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
 def _jpeg_round_trip(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     # OpenCV lets other threads run while it encodes, which Pillow does not; it keeps colours as blue, green, red.
     _, stored = cv2.imencode(".jpg", np.ascontiguousarray(image[::-1].transpose(1, 2, 0)), _jpeg_options(quality))
-    read = np.asarray(cv2.imdecode(stored, cv2.IMREAD_COLOR), np.uint8)
+    kind = cv2.IMREAD_GRAYSCALE if len(image) == 1 else cv2.IMREAD_COLOR
+    read = np.asarray(cv2.imdecode(stored, kind), np.uint8).reshape(*image.shape[1:], len(image))
     return np.ascontiguousarray(read.transpose(2, 0, 1)[::-1])
 
 

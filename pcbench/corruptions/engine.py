@@ -26,7 +26,7 @@ def corrupt_batch(
     """Corrupt images.
 
     Args:
-        images: (batch, 3, height, width), uint8, or float32 in [0, 1].
+        images: (batch, channels, height, width), uint8, or float32 in [0, 1].
         corruption: What to do, at one severity.
         generators: One for each image.
 
@@ -50,11 +50,11 @@ def corrupt_whole_batch(
     images: torch.Tensor, corruption: Corruption, generators: Sequence[np.random.Generator]
 ) -> torch.Tensor:
     """Corrupt images as one batch, on their device; the arguments and the result are those of `corrupt_batch`."""
-    height, width = images.shape[-2:]
+    channels, height, width = images.shape[-3:]
     draws: list[Drawn] = [()] * len(generators)
 
     def draw(index: int) -> None:
-        draws[index] = corruption.draw(generators[index], height, width)
+        draws[index] = corruption.draw(generators[index], channels, height, width)
 
     _for_each(draw, len(generators))
     drawn = tuple(_stack(parts).to(images.device) for parts in zip(*draws, strict=True))

@@ -170,6 +170,11 @@ def _check(images: torch.Tensor, definition: CorruptionDefinition) -> None:
             f"the backend 'reference' knows ImageNet-C's constants only, not those of this {definition.name!r}; "
             "use the backend 'fast'"
         )
+    if images.shape[1] != 3:
+        raise DataError(
+            f"the backend 'reference' takes and makes colour images, not images of {images.shape[1]} channels; "
+            "use the backend 'fast'"
+        )
     if min(images.shape[-2:]) < IMAGECORRUPTIONS_SMALLEST_SIDE:
         raise DataError(
             f"the backend 'reference' takes images of at least {IMAGECORRUPTIONS_SMALLEST_SIDE} px; "

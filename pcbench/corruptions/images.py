@@ -21,7 +21,10 @@ SMALLEST_SIDE = 8
 AnyImages = TypeVar("AnyImages", torch.Tensor, NDArray[Any], Image.Image, list[Any])
 """What `corrupt` takes and returns."""
 
-_SHAPE = "images have the shape (batch, 3, height, width)"
+MOST_CHANNELS = 4
+"""So that an axis of channels is not taken for one of pixels."""
+_CHANNELS = tuple(range(1, MOST_CHANNELS + 1))
+_SHAPE = "images have the shape (batch, channels, height, width), with 1 to 4 channels"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class OpenImages:
     """Images as tensors, and the way back."""
 
     batches: Sequence[torch.Tensor]
-    """Each (n, 3, height, width), uint8 or floating point in [0, 1]; sizes may differ between them."""
+    """Each (n, channels, height, width), uint8 or floating point in [0, 1]; sizes may differ between them."""
     restored: Callable[[Sequence[torch.Tensor]], Any]
     """Makes of the results what the user gave."""
 
@@ -43,8 +46,8 @@ def open_images(images: object) -> OpenImages:
     """Return a user's images as tensors.
 
     Args:
-        images: A tensor (batch, 3, height, width); an array of this shape, or with channels last, or one image with
-            channels last; a Pillow image; or a list of images (Pillow, arrays, tensors).
+        images: A tensor (batch, channels, height, width), with 1 to 4 channels; an array of this shape, or with
+            channels last, or one image; a Pillow image; or a list of images (Pillow, arrays, tensors).
 
     Raises:
         DataError: They have another shape, type or range, or an object of the user's own raised an exception.
@@ -79,15 +82,15 @@ def _open_one(image: Any, name: str) -> OpenImages:
         _refuse_other_memory(image, where)
         return OpenImages([_checked(image[None], where)], lambda results: results[0][0])
     array = as_array(image, name)
-    last = array.ndim == 3 and array.shape[2] == 3
-    if array.ndim != 3 or last is (array.shape[0] == 3):
-        raise DataError(f"{where}an image has the shape (height, width, 3), not {array.shape}; {_SHAPE}")
+    last = array.ndim == 3 and array.shape[2] in _CHANNELS
+    if array.ndim != 3 or last is (array.shape[0] in _CHANNELS):
+        raise DataError(f"{where}an image has the shape (height, width, channels), not {array.shape}; {_SHAPE}")
     pixels = _tensor(array.transpose(2, 0, 1) if last else array)[None]
     return OpenImages([_checked(pixels, where)], lambda results: _array(results[0][0], last=last))
 
 
 def _open_array(array: NDArray[Any]) -> OpenImages:
-    last = array.ndim == 4 and array.shape[3] == 3 and array.shape[1] != 3
+    last = array.ndim == 4 and array.shape[3] in _CHANNELS and array.shape[1] not in _CHANNELS
     pixels = _tensor(array.transpose(0, 3, 1, 2) if last else array)
     return OpenImages([_checked(pixels, "")], lambda results: _array(results[0], last=last))
 
@@ -112,7 +115,7 @@ def _checked(images: torch.Tensor, where: str) -> torch.Tensor:
     """
     _refuse_other_memory(images, where)
     images = images.detach()
-    if images.ndim != 4 or images.shape[1] != 3:
+    if images.ndim != 4 or images.shape[1] not in _CHANNELS:
         raise DataError(f"{where}{_SHAPE}, not {tuple(images.shape)}{_shape_remedy(images) if not where else ''}")
     if min(images.shape[2:]) < SMALLEST_SIDE:
         raise DataError(
@@ -142,12 +145,12 @@ def _refuse_other_memory(images: torch.Tensor, where: str) -> None:
 
 
 def _shape_remedy(images: torch.Tensor) -> str:
-    if images.ndim == 3 and images.shape[0] == 3:
+    if images.ndim == 3 and images.shape[0] in _CHANNELS:
         return "; for one image give image[None]"
-    if images.ndim == 3 and images.shape[2] == 3:
+    if images.ndim == 3 and images.shape[2] in _CHANNELS:
         return "; for one image give image.permute(2, 0, 1)[None]"
-    if images.ndim == 4 and images.shape[3] == 3:
+    if images.ndim == 4 and images.shape[3] in _CHANNELS:
         return "; give images.permute(0, 3, 1, 2)"
-    if images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 1):
-        return "; give grey images with their channel three times"
+    if images.ndim == 3:
+        return "; for grey images give images[:, None]"
     return ""

@@ -1,8 +1,9 @@
-"""Corruptions by noise in every colour of every pixel (Hendrycks & Dietterich, ICLR 2019, section 3)."""
+"""Corruptions by noise in every channel of every pixel (Hendrycks & Dietterich, ICLR 2019, section 3)."""
 
 from __future__ import annotations
 
 import functools
+from abc import abstractmethod
 
 import numpy as np
 import scipy.stats
@@ -16,37 +17,56 @@ from pcbench.corruptions.corruption import Corruption, Drawn, as_float
 from pcbench.corruptions.randomness import LEVELS_16_BIT
 
 
-class GaussianNoise(Corruption):
+class Noise(Corruption):
+    """A noise: it can also be put on the network's input, see `pcbench.corruptions.input_noise`."""
+
+    @property
+    @abstractmethod
+    def level(self) -> float:
+        """How strong it is: the standard deviation, or the share of values that are replaced."""
+
+
+class GaussianNoise(Noise):
     """Normal noise added to every value, as in poor light. Source: `gaussian_noise` of ImageNet-C."""
 
     standard_deviation: PositiveFloat
     """Standard deviation of the noise, as a share of the range from black to white."""
 
+    @property
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
-        return (randomness.standard_normal(generator, (3, height, width)),)
+    def level(self) -> float:
+        return self.standard_deviation
+
+    @override
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
+        return (randomness.standard_normal(generator, (channels, height, width)),)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return as_float(images) + drawn[0] * (255 * self.standard_deviation)
 
 
-class SpeckleNoise(Corruption):
+class SpeckleNoise(Noise):
     """Normal noise that grows with the value it is added to. Source: `speckle_noise` of ImageNet-C's extra four."""
 
     standard_deviation: PositiveFloat
     """Standard deviation of the noise, as a share of the value."""
 
+    @property
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
-        return (randomness.standard_normal(generator, (3, height, width)),)
+    def level(self) -> float:
+        return self.standard_deviation
+
+    @override
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
+        return (randomness.standard_normal(generator, (channels, height, width)),)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         return as_float(images) * (1 + drawn[0] * self.standard_deviation)
 
 
-class ShotNoise(Corruption):
+class ShotNoise(Noise):
     """The chance of counting light in photons: Poisson noise. Source: `shot_noise` of ImageNet-C.
 
     A value is drawn by inverting the Poisson distribution at one of 65,536 evenly spaced probabilities. For uint8
@@ -56,9 +76,15 @@ class ShotNoise(Corruption):
     photons: PositiveFloat
     """Expected count at white."""
 
+    @property
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
-        return (randomness.uniform_16_bit(generator, (3, height, width)),)
+    def level(self) -> float:
+        """The standard deviation at white, as a share of the range from black to white."""
+        return self.photons**-0.5
+
+    @override
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
+        return (randomness.uniform_16_bit(generator, (channels, height, width)),)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -71,15 +97,20 @@ class ShotNoise(Corruption):
         return _poisson_counts(rates, (sixteen_bits + 0.5) / LEVELS_16_BIT).mul_(255 / self.photons).float()
 
 
-class ImpulseNoise(Corruption):
+class ImpulseNoise(Noise):
     """Values replaced by black or white, as by faulty bits: salt and pepper. Source: `impulse_noise` of ImageNet-C."""
 
     share: float = Field(ge=0, le=1)
     """Share of the values that are replaced, half of them by white."""
 
+    @property
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
-        drawn = randomness.uniform_16_bit(generator, (3, height, width))
+    def level(self) -> float:
+        return self.share
+
+    @override
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
+        drawn = randomness.uniform_16_bit(generator, (channels, height, width))
         replaced = round(self.share * LEVELS_16_BIT)
         # Bytes of ones where a value stays, and where it becomes white.
         stays, white = (drawn >= replaced).view(np.uint8), (drawn < replaced // 2).view(np.uint8)

@@ -16,11 +16,11 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
-from pcbench.corruptions.corruption import Corruption, Drawn, as_float, one_per_image
+from pcbench.corruptions.corruption import GREY_OR_COLOUR, Corruption, Drawn, as_float, one_per_image
 from pcbench.corruptions.frost_textures import TEXTURES, frost_texture
+from pcbench.data.channels import LUMA
 
 _QUARTER = np.float32(0.25)
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in OpenCV's conversion to grey
 _WATER, _MUD = (175.0, 238.0, 238.0), (63.0, 42.0, 20.0)  # pale turquoise, brown: grey levels of red, green, blue
 
 
@@ -29,6 +29,8 @@ class Snow(Corruption):
 
     Source: `snow` of imagecorruptions (ImageNet-C blurred the flakes by ImageMagick).
     """
+
+    made_for = GREY_OR_COLOUR
 
     mean: float
     """Mean of the normal noise that becomes flakes."""
@@ -46,7 +48,7 @@ class Snow(Corruption):
     """Share of the image that is not whitened."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         # Only the middle of the noise would be seen: the rest is not drawn.
         rows, columns = int(np.ceil(height / self.zoom)), int(np.ceil(width / self.zoom))
         noise = torch.from_numpy(randomness.standard_normal(generator, (1, 1, rows, columns)))
@@ -61,16 +63,19 @@ class Snow(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         levels = as_float(images)
-        luma = torch.tensor(_LUMA, device=levels.device).reshape(1, 3, 1, 1)
-        grey = (levels * luma).sum(dim=1, keepdim=True)
+        grey = levels if levels.shape[1] == 1 else _luma(levels)
         whitened = torch.maximum(levels, grey * 1.5 + 127.5)
         return levels * self.clarity + whitened * (1 - self.clarity) + drawn[0]
 
 
 class Frost(Corruption):
-    """Ice crystals on the lens: a random piece of one of five photographs. Source: `frost` of ImageNet-C."""
+    """Ice crystals on the lens: a random piece of one of five photographs. Source: `frost` of ImageNet-C.
+
+    On a grey image the photograph is grey too.
+    """
 
     data_libraries = ("imagecorruptions",)
+    made_for = GREY_OR_COLOUR
 
     image_weight: NonNegativeFloat
     """Multiplies the image."""
@@ -80,7 +85,7 @@ class Frost(Corruption):
     """Factor by which the photograph is enlarged first; more where it would be smaller than the image."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         texture = frost_texture(randomness.below(generator, TEXTURES), self.scale, height, width)
         top = randomness.below(generator, texture.shape[1] - height)
         left = randomness.below(generator, texture.shape[2] - width)
@@ -88,7 +93,9 @@ class Frost(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        return (as_float(images) * self.image_weight).add_(as_float(drawn[0]), alpha=self.frost_weight)
+        levels, frost = as_float(images), as_float(drawn[0])
+        frost = _luma(frost) if levels.shape[1] == 1 else frost
+        return (levels * self.image_weight).add_(frost, alpha=self.frost_weight)
 
 
 class Fog(Corruption):
@@ -100,7 +107,7 @@ class Fog(Corruption):
     """Factor by which the fractal's roughness shrinks from one scale to the next finer."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         side = 1 << (max(height, width) - 1).bit_length()
         return (plasma_fractal(generator, side, self.decay)[None, :height, :width],)
 
@@ -112,7 +119,12 @@ class Fog(Corruption):
 
 
 class Spatter(Corruption):
-    """Drops of water or mud on the lens. Source: `spatter` of ImageNet-C's extra four."""
+    """Drops of water or mud on the lens. Source: `spatter` of ImageNet-C's extra four.
+
+    On a grey image water and mud are grey too.
+    """
+
+    made_for = GREY_OR_COLOUR
 
     mean: float
     """Mean of the normal noise that becomes drops."""
@@ -128,7 +140,7 @@ class Spatter(Corruption):
     """Mud covers, water brightens."""
 
     @override
-    def draw(self, generator: np.random.Generator, height: int, width: int) -> Drawn:
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         noise = torch.from_numpy(randomness.standard_normal(generator, (1, 1, height, width)))
         liquid = filters.gaussian_blur(noise.mul_(self.standard_deviation).add_(self.mean), self.sigma)
         drops = torch.where(liquid < self.threshold, 0, liquid)
@@ -141,7 +153,13 @@ class Spatter(Corruption):
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         levels, cover = as_float(images), drawn[0]
         colour = torch.tensor(_MUD if self.mud else _WATER, device=levels.device).reshape(1, 3, 1, 1)
+        colour = _luma(colour) if levels.shape[1] == 1 else colour
         return levels * (1 - cover) + colour * cover if self.mud else levels + colour * cover
+
+
+def _luma(levels: torch.Tensor) -> torch.Tensor:
+    """Return the grey values of colours, (batch, 3, height, width) -> (batch, 1, height, width)."""
+    return (levels * torch.tensor(LUMA, device=levels.device).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 
 def plasma_fractal(generator: np.random.Generator, side: int, decay: float) -> NDArray[np.float32]:

@@ -78,9 +78,10 @@ def converted(planes: Planes, channels: int, name: str) -> Planes:
     Raises:
         DataError: It does not hold these channels.
     """
-    if len(planes) > 1 or (channels not in (1, 3) and not planes[0].has_transparency_data):
+    first = planes[0]
+    if len(planes) > 1 or (channels not in (1, 3) and not first.has_transparency_data):
         return _own_planes(planes, channels, name)
-    image = _colours(planes[0])
+    image = _colours(first)
     if channels == 3:
         return (image if image.mode == "RGB" else image.convert("RGB"),)
     if channels == 1:
@@ -97,7 +98,7 @@ def pixels_of(planes: Planes) -> NDArray[np.uint8]:
     return np.stack([np.asarray(plane) for plane in planes], axis=2)
 
 
-def repeated(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+def grey_repeated(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """Return pixels with grey repeated for a network that takes colours, (height, width, 3); others as they are."""
     shape = (*pixels.shape[:2], 3) if channels == 3 else pixels.shape
     return np.array(np.broadcast_to(pixels, shape))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcbench.arguments import asked
-from pcbench.data.channels import is_grey, known_channels, repeated
+from pcbench.data.channels import grey_repeated, is_grey, known_channels
 from pcbench.data.decoding import decode_image, verify_opened
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError
@@ -55,7 +55,7 @@ def _to_pixels(image: Any, name: str, channels: int) -> NDArray[np.uint8]:
         verify_opened(image, name)
         kept = 3 if channels == 1 and not is_grey(image) else channels
         return Preprocessing(channels=kept).apply(image, name)
-    return repeated(as_levels(channels_last(as_array(image, name), name, channels), name), channels)
+    return grey_repeated(as_levels(channels_last(as_array(image, name), name, channels), name), channels)
 
 
 def _content(stored: Mapping[str, Any]) -> Any:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
 from pcbench.catalog import SuiteKind
+from pcbench.corruptions.corruption import GREY_OR_COLOUR
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
+from pcbench.corruptions.images import MOST_CHANNELS
 from pcbench.data.data_set import DataSet
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published
@@ -126,8 +128,10 @@ def refuse_unfit(suite: CorruptionSuite, facts: ModelFacts, request: RunOptions)
 
     Raises:
         UsageError: It measures inner states, and the model is not plainly a predictive network; or it adds noise after
-            normalisation, and the model states none.
+            normalisation, and the model states none; or it corrupts colours, and the network takes other channels.
     """
+    if suite.applied_to == "pixels" and request["corrupted"] is None:
+        _refuse_channels(suite, facts, request)
     plain = request["precision"] == "float32" and not request["compiled"] and request["stochastic"] is None
     if suite.applied_to == "representations" and not (facts.predictive and plain):
         raise UsageError(
@@ -139,4 +143,28 @@ def refuse_unfit(suite: CorruptionSuite, facts: ModelFacts, request: RunOptions)
             f"the suite {suite.name} adds noise after normalisation, and {facts.name} states none: give it attributes "
             "mean and std, one number a channel (0 and 1 for none), by which pcbench normalises, or measure "
             "corruptions of images, such as imagenet-c"
+        )
+
+
+def _refuse_channels(suite: CorruptionSuite, facts: ModelFacts, request: RunOptions) -> None:
+    """Refuse corruptions that have no meaning for the channels of a network's images.
+
+    Raises:
+        UsageError: The suite has such corruptions, or images are also to be stored or corrupted by what knows colours
+            alone.
+    """
+    channels = facts.preprocessing.channels
+    images = f"{facts.name} takes images of {channels} channel{'s' if channels > 1 else ''}"
+    if channels > MOST_CHANNELS:
+        raise UsageError(f"{images}; those of at most {MOST_CHANNELS} can be corrupted: leave {suite.name} out")
+    if request["backend"] == "reference" and channels != 3:
+        raise UsageError(f"{images}, and imagecorruptions makes colour images; leave `backend` out")
+    if request["jpeg_quality"] is not None and channels not in GREY_OR_COLOUR:
+        raise UsageError(f"{images}, and a JPEG has 1 or 3; leave `jpeg_quality` out")
+    unfit = [corruption.name for corruption in suite.corruptions if not corruption.takes(channels)]
+    if unfit:
+        raise UsageError(
+            f"{images}, and {', '.join(unfit)} of {suite.name} {'are' if len(unfit) > 1 else 'is'} made for colours"
+            f"{' or grey' if channels > 1 else ''}: give a copy of the suite's folder, corruptions/NAME, without "
+            f"{'these files' if len(unfit) > 1 else 'this file'}"
         )

@@ -8,8 +8,8 @@ from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES
 from pcbench.attacks.checks.evidence import evidence_kinds, has_judged_attack, judged_attack
 from pcbench.attacks.checks.plain_pgd import cheap_subject
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite
-from pcbench.corruptions.api import input_noise_deviation
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
+from pcbench.corruptions.input_noise import input_noise_level
 from pcbench.harness import costs
 from pcbench.harness.blocks import Block, Unit, cut
 from pcbench.harness.context import CHECKED_IMAGES, image_list
@@ -125,8 +125,8 @@ def _corruptions(planner: _Planner, suite: MeasuredSuite, definition: Corruption
 def _corruption_condition(suite: CorruptionSuite, corruption: CorruptionDefinition, severity: int) -> Condition:
     if suite.applied_to == "pixels":
         return Condition(suite.name, "corruption", corruption.name, severity=severity)
-    deviation = input_noise_deviation(corruption, severity)
-    return Condition(suite.name, "noise", corruption.name, severity=severity, epsilon=deviation)
+    level = input_noise_level(corruption, severity)
+    return Condition(suite.name, "noise", corruption.name, severity=severity, epsilon=level)
 
 
 def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -> Iterator[Unit]:

@@ -102,8 +102,8 @@ def _column(table: pa.Table, name: str) -> NDArray[Any]:
     return np.asarray(table.column(name).to_numpy(zero_copy_only=False))
 
 
-def shown_deviation(rows: pd.DataFrame) -> float | None:
-    """Return the standard deviation of a suite's noises that a summary shows: the middle one.
+def shown_levels(rows: pd.DataFrame) -> dict[str, float]:
+    """Return, for each noise of a suite, the level that a summary shows: the middle one.
 
     Distances between representations have no share of one half that a rule like `telling_epsilon` could look for.
 
@@ -111,7 +111,16 @@ def shown_deviation(rows: pd.DataFrame) -> float | None:
         rows: Rows of the tidy table, of one suite.
 
     Returns:
-        None where the suite has no noise.
+        By name, in the order of the rows; nothing where the suite has no noise.
     """
-    deviations = sorted(float(value) for value in rows["epsilon"].dropna().unique())
-    return deviations[len(deviations) // 2] if deviations else None
+    noise = rows[rows["kind"] == "noise"]
+    found: dict[str, float] = {}
+    for name in dict.fromkeys(map(str, noise["name"])):
+        levels = np.unique(noise[noise["name"] == name]["epsilon"].to_numpy(dtype=np.float64))
+        found[name] = float(levels[len(levels) // 2])
+    return found
+
+
+def level_symbol(names: Iterable[object]) -> str:
+    """Return what tables and figures call the level of noises: σ where all of it is the published normal noise."""
+    return "σ" if {str(name) for name in names} <= {"gaussian_noise"} else "level"

@@ -160,6 +160,11 @@ def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], sc
     return tuple(line(rows[rows[by] == value], x, label(value), scale) for value in values)
 
 
+def severity_text(value: float) -> str:
+    """Return what legends call a severity; 0 is the clean image."""
+    return f"{int(value)}" if value else "clean"
+
+
 def in_order(names: Iterable[object]) -> list[str]:
     """Return the distinct names of corruptions, ImageNet-C's fifteen in its paper's order, then the others."""
     fifteen = {name: index for index, name in enumerate(THE_FIFTEEN)}

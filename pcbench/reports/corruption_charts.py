@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.names import words
-from pcbench.reports.charts import Chart, Panel, in_order, line, lines
+from pcbench.reports.charts import Chart, Panel, in_order, line, lines, severity_text
 from pcbench.results.corruption_means import CorruptionMean, shown_mean
 from pcbench.results.metrics_table import split_baseline
 
@@ -36,10 +36,6 @@ def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
         yield _errors(shown, mean, each, by_corruption=True)
 
 
-def _severity(value: float) -> str:
-    return f"{int(value)}" if value else "clean"
-
-
 def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame) -> Chart:
     together = pd.concat([clean.assign(severity=0), pooled])
     return Chart(
@@ -56,14 +52,14 @@ def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame)
         norm=None,
         legend_title="severity",
         colours="severity",
-        panels=(Panel("", lines(together, "timestep", "severity", _severity)),),
+        panels=(Panel("", lines(together, "timestep", "severity", severity_text)),),
     )
 
 
 def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single: pd.DataFrame) -> Chart:
-    panels = [Panel("mean", lines(pooled, "timestep", "severity", _severity))] if len(pooled) else []
+    panels = [Panel("mean", lines(pooled, "timestep", "severity", severity_text))] if len(pooled) else []
     panels += [
-        Panel(words(name), lines(single[single["name"] == name], "timestep", "severity", _severity))
+        Panel(words(name), lines(single[single["name"] == name], "timestep", "severity", severity_text))
         for name in in_order(single["name"])
     ]
     return Chart(

@@ -29,7 +29,7 @@ def draw(chart: Chart) -> Figure:
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     flat = cast("list[Axes]", list(grid.flat))
     for axes, panel in zip(flat, chart.panels, strict=False):
-        _draw_lines(axes, chart, panel.lines)
+        _draw_lines(axes, chart, panel.lines, _palette(chart))
         axes.set_title(panel.title, pad=3)
     _scales(flat[0], chart)
     _empty_the_rest(flat, panels, columns)
@@ -38,8 +38,13 @@ def draw(chart: Chart) -> Figure:
     return figure
 
 
-def _draw_lines(axes: Axes, chart: Chart, drawn: tuple[Line, ...]) -> None:
-    for line, colour in zip(drawn, colours(chart.colours, len(drawn)), strict=True):
+def _palette(chart: Chart) -> list[str]:
+    """Return the colours of the panel with the most lines; the first lines of all panels have the same colours."""
+    return colours(chart.colours, max(len(panel.lines) for panel in chart.panels))
+
+
+def _draw_lines(axes: Axes, chart: Chart, drawn: tuple[Line, ...], palette: list[str]) -> None:
+    for line, colour in zip(drawn, palette, strict=False):
         x = [_x(chart, value) for value in line.x]
         axes.fill_between(x, line.low, line.high, color=colour, alpha=0.14, linewidth=0)
         axes.plot(x, line.y, color=colour, marker="o", markersize=2.4, label=line.label, clip_on=False)
@@ -92,6 +97,6 @@ def _label(figure: Figure, chart: Chart) -> None:
     if chart.legend_title:
         handles = [
             Line2D([], [], color=colour, marker="o", markersize=2.4, label=line.label)
-            for line, colour in zip(longest, colours(chart.colours, len(longest)), strict=True)
+            for line, colour in zip(longest, _palette(chart), strict=True)
         ]
         figure.legend(handles=handles, title=chart.legend_title, loc="outside right center")

@@ -17,6 +17,10 @@ from pcbench.norms import NORMS
 INDEX = "index"
 RATIO = "0 to 1"
 PIXELS = "[0,1] pixel units"
+_LEVEL = (
+    "the level of a noise on e_0: its standard deviation (of shot and speckle noise at white, as a share of the range "
+    "from black to white), or the share of values that impulse noise replaces"
+)
 
 
 GRADIENT_STATES = ("alive", "zero", "nonfinite")
@@ -55,7 +59,7 @@ OUTCOMES_COLUMNS: Mapping[str, Column] = {
     ),
     "epsilon": Column(
         pa.float64(),
-        "an attack's budget (8/255 is 0.0314); the standard deviation of a noise",
+        f"an attack's budget (8/255 is 0.0314); {_LEVEL}",
         PIXELS,
         may_be_empty=True,
     ),
@@ -163,7 +167,7 @@ REPRESENTATIONS_COLUMNS: Mapping[str, Column] = {
     "name": Column(pa.string(), "the noise's name"),
     "severity": Column(pa.int8(), "the severity, from 1"),
     "epsilon": Column(
-        pa.float64(), "the noise's standard deviation, added to e_0 after normalisation, unclipped", "units of e_0"
+        pa.float64(), f"{_LEVEL}; the noise is put on e_0 after normalisation, unclipped", "units of e_0"
     ),
     "timestep": Column(pa.int16(), "the number of updates", "t"),
     "metric": Column(

@@ -34,7 +34,7 @@ class Condition:
     norm: str | None = None
     """Norm of an attack's budget, such as ``"linf"``."""
     epsilon: float | None = None
-    """An attack's budget in [0,1] pixel units, or the standard deviation of a noise."""
+    """An attack's budget in [0,1] pixel units, or the level of a noise on e_0 (see `input_noise_level`)."""
     targeted: bool | None = None
     """Whether an attack aims at a class."""
     gradient: str | None = None

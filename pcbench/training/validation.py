@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pcbench.catalog import suite_folder
-from pcbench.corruptions.api import network_input_noise
 from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
+from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
 from pcbench.network.network import PredictiveNetwork

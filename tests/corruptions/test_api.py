@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from pcbench.corruptions.api import corrupt, network_input_noise
+from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.corruptions.functions import FUNCTIONS
+from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.errors import DataError, UnknownNameError, UsageError
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -100,7 +101,7 @@ def test_jpeg_quality_stores_the_result(small_images: torch.Tensor) -> None:
     ("images", "error"),
     [
         (torch.zeros(3, 32, 32), "shape"),
-        (torch.zeros(1, 1, 32, 32), "shape"),
+        (torch.zeros(1, 5, 32, 32), "shape"),
         (torch.zeros(1, 3, 32, 7), "at least 8 px"),
         (torch.zeros(1, 3, 32, 32, dtype=torch.int64), "uint8 or floating point"),
         (torch.full((1, 3, 32, 32), -0.1), "do not normalise"),

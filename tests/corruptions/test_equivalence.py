@@ -50,18 +50,18 @@ def replay_nothing(_: Any, __: int) -> Replay:
 
 
 def replay_normal(function: Any, side: int) -> Replay:
-    noise = planes_last(function.draw(generator(), side, side)[0])
+    noise = planes_last(function.draw(generator(), 3, side, side)[0])
     return Replay(normal=lambda size, scale: noise.reshape(size) * np.float64(scale))
 
 
 def replay_poisson(function: Any, side: int) -> Replay:
-    probability = (planes_last(function.draw(generator(), side, side)[0]) + 0.5) / 65536
+    probability = (planes_last(function.draw(generator(), 3, side, side)[0]) + 0.5) / 65536
     return Replay(poisson=lambda rates: scipy.stats.poisson.ppf(probability, rates))
 
 
 def replay_glass(function: Any, side: int) -> Replay:
     reach = function.reach
-    steps = function.draw(generator(), side, side)[0]
+    steps = function.draw(generator(), 3, side, side)[0]
     down = np.floor_divide(steps + side // 2, side)
     moves = np.stack((steps - down * side, down), axis=-1)
     inner = range(side - reach, reach, -1)
@@ -70,7 +70,7 @@ def replay_glass(function: Any, side: int) -> Replay:
 
 
 def replay_angle(function: Any, side: int) -> Replay:
-    angle = float(function.draw(generator(), side, side)[0])
+    angle = float(function.draw(generator(), 3, side, side)[0])
     return Replay(uniform=lambda *_: angle)
 
 

@@ -95,10 +95,10 @@ def test_numbers_and_ids_in_other_types_are_the_same() -> None:
     [
         (FIRST[0], r"not \(3, 20, 24\); for one image give image\[None\]"),
         (FIRST.permute(0, 2, 3, 1), r"give images\.permute\(0, 3, 1, 2\)"),
-        (FIRST[:, :1], "give grey images with their channel three times"),
-        (PIXELS[..., :1], r"not \(2, 20, 24, 1\)"),
+        (FIRST.repeat(1, 2, 1, 1), r"with 1 to 4 channels, not \(2, 6, 20, 24\)"),
+        (torch.zeros(9, 20, 24), r"for grey images give images\[:, None\]"),
         (PIXELS[0, 0], r"not \(24, 3\)"),
-        ([PIXELS], r"image 0: an image has the shape \(height, width, 3\), not \(2, 20, 24, 3\)"),
+        ([PIXELS], r"image 0: an image has the shape \(height, width, channels\), not \(2, 20, 24, 3\)"),
         ([Image.new("RGB", (4, 20))], "image 0: images have at least 8 px a side"),
         (PIXELS.astype(float), "lie in .0, 1.; these lie from 0 to 255: divide by the value of white, 255"),
         (PIXELS / 127.5 - 1, r"leave normalisation to the model; for -1 to 1 give \(x \+ 1\) / 2"),

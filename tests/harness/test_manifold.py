@@ -14,8 +14,8 @@ from torch import nn
 
 import pcbench
 from pcbench.catalog import suite_folder
-from pcbench.corruptions.api import network_input_noise
 from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
+from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source

@@ -35,7 +35,10 @@ RECONSTRUCTED_TIMESTEPS = (0, 2, 4, 8)
 
 @dataclasses.dataclass(frozen=True)
 class _Shown:
-    """One kind of picture of a batch: pixels in [0,1], shape (batch, 3, height, width), and what is said of each."""
+    """One kind of picture of a batch, and what is said of each image.
+
+    `pixels` are in [0,1], of the shape (batch, channels, height, width).
+    """
 
     pixels: Tensor
     kind: str
@@ -82,15 +85,30 @@ def _table(context: Context, batch: Batch, number: int, shown: _Shown) -> pa.Tab
 
 
 def _png(image: Tensor) -> bytes:
-    pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    levels = (image.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+    pixels = levels.permute(1, 2, 0).numpy() if len(levels) == 3 else _side_by_side(levels).numpy()
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
+def _side_by_side(channels: Tensor) -> Tensor:
+    """Return channels that are not colours as one grey picture, (channels, height, width) -> (height', width').
+
+    They lie in rows of up to two, as words are read; where the last row lacks one, it is black.
+    """
+    count, height, width = channels.shape
+    columns = min(count, 2)
+    rows = -(-count // columns)
+    padded = torch.cat([channels, channels.new_zeros(rows * columns - count, height, width)])
+    return padded.reshape(rows, columns, height, width).transpose(1, 2).reshape(rows * height, columns * width)
+
+
 def _pictures(context: Context, batch: Batch, epsilons: Mapping[str, float | None]) -> Iterator[_Shown]:
     """Yield one kind of picture after the other; `epsilons` holds the ε that is shown of each attack suite."""
-    yield _scored(context, _Shown(to_unit_range(batch.images, context.model.device), "clean", "clean"))
+    channels = batch.images.shape[1]
+    title = "clean" if channels in (1, 3) else f"clean; here and below, its {channels} channels as grey pictures"
+    yield _scored(context, _Shown(to_unit_range(batch.images, context.model.device), "clean", title))
     for stated in context.spec.suites:
         suite = context.suite(stated.name)
         if isinstance(suite.definition, CorruptionSuite):

@@ -9,8 +9,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from pcbench.corruptions.api import input_noise_deviation, network_input_noise
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
+from pcbench.corruptions.input_noise import input_noise_level, noisy_input
 from pcbench.data.image_source import Batch
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
@@ -59,11 +59,15 @@ def measure(
 ) -> Iterator[pa.Table]:
     """Measure one batch; all timesteps' representations of it are held at once."""
     device = next(network.parameters()).device
-    inputs = network.normalise(to_unit_range(batch.images, device))
+
+    def normalise(images: torch.Tensor) -> torch.Tensor:
+        return network.normalise(images.to(device))
+
+    inputs = normalise(to_unit_range(batch.images, device))
     clean = _unrolled(network, inputs, timesteps)
     for severity in noise.severities:
-        drawn = network_input_noise(noise, severity, inputs.shape, seed=seed, ids=batch.ids)
-        noisy = _unrolled(network, inputs + drawn.to(inputs), timesteps)
+        noisy_inputs = noisy_input(noise, severity, batch.images, normalise, seed=seed, ids=batch.ids)
+        noisy = _unrolled(network, noisy_inputs, timesteps)
         for timestep in range(timesteps + 1):
             for metric, pcoder, values in _compared(clean, noisy, _array(inputs), timestep):
                 yield made_table(
@@ -73,7 +77,7 @@ def measure(
                         "suite": condition.suite,
                         "name": condition.name,
                         "severity": severity,
-                        "epsilon": input_noise_deviation(noise, severity),
+                        "epsilon": input_noise_level(noise, severity),
                         "timestep": timestep,
                         "metric": metric,
                         "pcoder": pcoder,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from pcbench.corruptions.api import corrupt, network_input_noise
+from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
+from pcbench.corruptions.input_noise import noisy_input
 from pcbench.data.image_source import Batch, ImageSource
 from pcbench.data.prefetch import LookAhead
 from pcbench.harness.blocks import Unit
@@ -92,11 +93,12 @@ def _corrupted(context: Context, corruption: CorruptionDefinition, severity: int
 def _noisy(
     context: Context, model: Model, corruption: CorruptionDefinition, severity: int
 ) -> Callable[[Batch], torch.Tensor]:
-    """Add noise to e_0, after normalisation and unclipped: the one path past the check of [0,1]."""
+    """Put noise on e_0, after normalisation and unclipped: the one path past the check of [0,1]."""
+
+    def normalise(images: torch.Tensor) -> torch.Tensor:
+        return model.normalise(images.to(model.device))
 
     def prepare(batch: Batch) -> torch.Tensor:
-        clean = model.normalise(to_unit_range(batch.images, model.device))
-        noise = network_input_noise(corruption, severity, clean.shape, seed=context.settings.seed, ids=batch.ids)
-        return clean + noise.to(clean)
+        return noisy_input(corruption, severity, batch.images, normalise, seed=context.settings.seed, ids=batch.ids)
 
     return prepare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import pandas as pd
@@ -10,7 +10,8 @@ import pandas as pd
 from pcbench.comparison.sentences import run_sentences
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START, pcoders_of
 from pcbench.metrics.rows import CHANGE
-from pcbench.metrics.shown import shown_deviation
+from pcbench.metrics.shown import level_symbol, shown_levels
+from pcbench.names import words
 from pcbench.percent import decimal, interval, signed
 from pcbench.reports.charts import texts
 from pcbench.results.directory import Run
@@ -34,15 +35,21 @@ def headline(run: Run) -> list[tuple[int, str]]:
 
 def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[tuple[int, str]]:
     pcoders = pcoders_of(CORRELATION_DISTANCE_TO_START, rows["metric"])
-    deviation = shown_deviation(rows[rows["metric"].isin(list(pcoders))])
-    if deviation is None:
-        return
-    at_deviation = rows[rows["epsilon"] == deviation]
+    levels = shown_levels(rows[rows["metric"].isin(list(pcoders))])
+    for name, level in levels.items():
+        noise = f"{words(name) if len(levels) > 1 else 'noise'} of {level_symbol([name])} = {level:.3g}"
+        at_level = rows[(rows["name"] == name) & (rows["epsilon"] == level)]
+        yield from _sentences_under(f"{suite}: under {noise} the", at_level, pcoders)
+
+
+def _sentences_under(
+    beginning: str, rows: pd.DataFrame, pcoders: Mapping[str, int | None]
+) -> Iterator[tuple[int, str]]:
     for metric, pcoder in pcoders.items():
-        changes = _by_timestep(at_deviation, metric + CHANGE)
-        for timestep, row in _by_timestep(at_deviation, metric).items():
+        changes = _by_timestep(rows, metric + CHANGE)
+        for timestep, row in _by_timestep(rows, metric).items():
             text = (
-                f"{suite}: under noise of σ = {deviation:.3g} the correlation distance of PCoder {pcoder} to its "
+                f"{beginning} correlation distance of PCoder {pcoder} to its "
                 f"representation of the clean image at t = 0 is {_distance(row['value'])} "
                 f"{interval(row['ci_low'], row['ci_high'], _distance)} at t = {timestep}"
             )
