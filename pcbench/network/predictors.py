@@ -15,6 +15,9 @@ Shape = tuple[int, ...]
 def inferred_predictor(shape: Shape, below: Shape) -> nn.Module:
     """Return Predify's default predictor: bilinear upsampling where sizes differ, then ConvTranspose2d 3x3.
 
+    Predify upsamples by a factor. Of some sizes (55 and 224 are such) the rounded factor makes one row or column less
+    than there is below; there the size itself is asked for. Names of weights are the same either way.
+
     Args:
         shape: (channels, height, width) of the representation.
         below: (channels, height, width) of what it predicts.
@@ -23,7 +26,9 @@ def inferred_predictor(shape: Shape, below: Shape) -> nn.Module:
     if shape[1:] == below[1:]:
         return nn.Sequential(convolution)
     factors = (below[1] / shape[1], below[2] / shape[2])
-    return nn.Sequential(nn.Upsample(scale_factor=factors, mode="bilinear"), convolution)
+    made = tuple(int(size * factor) for size, factor in zip(shape[1:], factors, strict=True))  # as PyTorch rounds it
+    asked: dict[str, Any] = {"scale_factor": factors} if made == below[1:] else {"size": below[1:]}
+    return nn.Sequential(nn.Upsample(**asked, mode="bilinear"), convolution)
 
 
 def predicted_shape(predictor: nn.Module, shape: Shape) -> Shape:
