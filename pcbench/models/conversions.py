@@ -15,9 +15,9 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
 from pcbench.models.backbones import open_backbone
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
-from pcbench.network.backbone import TracedBackbone
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
+from pcbench.network.traced import TracedBackbone
 
 SEPARATOR = ".toml@"
 _TIMESTEPS = 8

@@ -7,22 +7,15 @@ run through forward hooks on a private copy instead.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self, cast
 
-from torch import Tensor, fx, nn
-from torch.fx.node import map_arg
-from torch.fx.proxy import TraceError
+from torch import Tensor, nn
 
-from pcbench.errors import ConfigurationError, UsageError
 from pcbench.network.outputs import Output, picked_logits
 from pcbench.network.own_modules import private_copy
-from pcbench.network.tracing import BackboneTracer, attribute_of, call_method, pick_traced
+from pcbench.network.targets import Spot
 from pcbench.network.watching import Watch, watched_runs
 
 HOOKS = ("register_forward_hook", "register_forward_pre_hook")
@@ -33,10 +26,10 @@ Values = dict[str, Any]
 
 
 class RepeatedModuleError(Exception):
-    """A PCoder's module runs more than once, or never, in one pass.
+    """A PCoder's module, or one whose value is predicted, runs more than once, or never, in one pass.
 
     Args:
-        index: Which PCoder's.
+        index: Which PCoder's, or N and more: which `Spot`'s.
         runs: How often it runs.
         places: The modules in which it does, where that is known.
     """
@@ -53,16 +46,21 @@ class Backbone(nn.Module):
         module: The backbone; it is copied and left as it is.
         paths: The names of the PCoders' modules, in forward order.
         output: Which of its outputs are the logits; see `pcbench.network.outputs`.
+        spots: Where other values are that PCoders predict.
 
     `prepare` computes what no PCoder can change; `run_timestep` computes the rest: it calls `replace(n, drive)` with
-    each PCoder's drive and continues with what that returns. Neither keeps anything between calls.
+    each PCoder's drive and continues with what that returns. The value at each spot goes through `replace` too, with n
+    from N on, and has to come back as it is. Neither keeps anything between calls.
     """
 
-    def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
+    def __init__(
+        self, module: nn.Module, paths: Sequence[str], output: Output = None, spots: Sequence[Spot] = ()
+    ) -> None:
         super().__init__()
         self.module = private_copy(module).requires_grad_(requires_grad=False)
         self.paths = tuple(paths)
         self.output = output
+        self.spots = tuple(spots)
         self._overwritten: frozenset[int | str] = frozenset()
 
     def whole(self, images: Tensor) -> Any:
@@ -78,15 +76,18 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def start(self, images: Tensor) -> list[Tensor]:
-        """Return each PCoder's first drive, e_n(0); what comes after the last one need not be computed."""
-        drives: list[Tensor] = []
+        """Return each PCoder's first drive, e_n(0), and after them the values at the spots.
 
-        def note(_: int, drive: Tensor) -> Tensor:
-            drives.append(drive)
+        What comes after the last PCoder need not be computed.
+        """
+        drives: dict[int, Tensor] = {}
+
+        def note(index: int, drive: Tensor) -> Tensor:
+            drives[index] = drive
             return drive
 
         self._run_to_last_pcoder(self.prepare(images), note)
-        return drives
+        return [drives[index] for index in sorted(drives)]
 
     def _run_to_last_pcoder(self, shared: Values, replace: Replace) -> None:
         """Do what `run_timestep` does, at least as far as the last PCoder."""
@@ -107,10 +108,10 @@ class Backbone(nn.Module):
             images: e_0, of the configuration's input size.
 
         Returns:
-            The drive of each PCoder, in the order in which they ran, and the logits.
+            The drive of each PCoder and the value at each spot, in the order in which they were there, and the logits.
 
         Raises:
-            RepeatedModuleError: A PCoder's module does not run exactly once.
+            RepeatedModuleError: A module does not run exactly once.
         """
         drives: dict[int, Any] = {}
         versions: dict[int | str, int] = {}
@@ -170,222 +171,3 @@ def all_modules(module: nn.Module) -> dict[str, nn.Module]:
     """Return every module under every name that it has."""
     named = cast("Iterable[tuple[str, nn.Module]]", module.named_modules(remove_duplicate=False))
     return dict(named)
-
-
-def cut_backbone(module: nn.Module, paths: Sequence[str], output: Output = None) -> Backbone:
-    """Trace a backbone, or fall back to hooks where it cannot be traced.
-
-    Raises:
-        RepeatedModuleError: In the trace, a PCoder's module does not run exactly once.
-        ConfigurationError: The backbone takes more than images, or its logits depend on no PCoder.
-    """
-    try:
-        return TracedBackbone(module, paths, output)
-    except RepeatedModuleError as error:
-        if error.runs:
-            raise
-        return HookedBackbone(module, paths, output)  # it may run inside a module that a trace leaves whole
-    except (TraceError, TypeError, ValueError, RuntimeError, AttributeError, AssertionError, IndexError, KeyError):
-        # Whatever the backbone's own code does with a traced value that only a tensor can do.
-        return HookedBackbone(module, paths, output)
-
-
-@dataclass
-class _Operation:
-    """One step of the traced backbone; `last_uses` names the values that nothing needs after it.
-
-    The step of a PCoder (`pcoder` is its index) replaces the one value that it names in `inputs`.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
-    inputs: frozenset[str]
-    pcoder: int | None = None
-    last_uses: tuple[str, ...] = ()
-
-    def run(self, values: Values) -> Any:
-        arguments, options = map_arg((self.arguments, self.options), lambda node: values[node.name])
-        return self.function(*arguments, **options)
-
-
-class TracedBackbone(Backbone):
-    """A backbone as a list of operations, cut where PCoders can change something."""
-
-    def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
-        super().__init__(module, paths, output)
-        self._cut({})
-
-    def _cut(self, shown: dict[int, list[str]]) -> None:
-        graph = BackboneTracer(self.paths, shown).trace(self.module)
-        self._is_picked = pick_traced(graph, self.output)
-        operations = self._operations(graph)
-        changed = _changed_by_pcoders(operations)
-        self._input = next(node.name for node in graph.nodes if node.op == "placeholder")
-        self._output = operations[-1].name
-        self._once = [operation for operation in operations if operation.name not in changed]
-        self._each_time = [operation for operation in operations if operation.name in changed]
-        if self._output not in changed:
-            raise ConfigurationError("the logits depend on no PCoder; put PCoders on modules that lead to them")
-        self._shared = {name for operation in self._each_time for name in operation.inputs} - changed
-        _mark_last_uses(self._once, self._shared | {self._input})
-        _mark_last_uses(self._each_time, {self._output})
-
-    def _operations(self, graph: fx.Graph) -> list[_Operation]:
-        modules = all_modules(self.module)
-        pcoders = {id(modules[path]): index for index, path in enumerate(self.paths)}
-        operations: list[_Operation] = []
-        runs = [0] * len(self.paths)
-        for position, node in enumerate(graph.nodes):
-            if position == 0:
-                continue
-            operation = self._operation(node, modules)
-            operations.append(operation)
-            index = pcoders.get(id(operation.function))
-            if index is not None:
-                runs[index] += 1
-                operation.name = f"{node.name}.drive"
-                drive = frozenset({operation.name})
-                operations.append(_Operation(node.name, _first, (), {}, drive, pcoder=index))
-        for index, count in enumerate(runs):
-            if count != 1:
-                raise RepeatedModuleError(index, count)
-        return operations
-
-    def _operation(self, node: fx.Node, modules: dict[str, nn.Module]) -> _Operation:
-        arguments, target = tuple(node.args), node.target
-        function: Callable[..., Any]
-        if node.op == "call_module":
-            function = modules[str(target)]
-        elif node.op == "call_method":
-            function = partial(call_method, str(target))
-        elif node.op == "get_attr":
-            function = attribute_of(self.module, str(target))
-        elif node.op in ("output", "placeholder"):
-            # Inputs after the images keep their defaults; without one the backbone cannot be run on images alone.
-            if not arguments:
-                raise ConfigurationError(f"the backbone needs the input {str(target)!r} besides images")
-            function = _first
-        else:
-            function = cast("Callable[..., Any]", target)
-        inputs = frozenset(other.name for other in node.all_input_nodes)
-        return _Operation(node.name, function, arguments, dict(node.kwargs), inputs)
-
-    def _showing(self, modules: dict[int, list[str]]) -> Backbone:
-        """Return this backbone with a step behind each of the modules that the trace calls."""
-        made = copy.copy(self)
-        made._cut(modules)  # noqa: SLF001  # it is of this class
-        return made
-
-    def refuse_hooks(self) -> None:
-        """Refuse hooks on modules that do not run as modules at every timestep: these would fire never, or once."""
-        run = [one.function for one in self._each_time if isinstance(one.function, nn.Module)]
-        every = {id(inner) for module in run for inner in cast("Iterable[nn.Module]", module.modules())}
-        for name, inner in all_modules(self.module).items():
-            if id(inner) not in every:
-                for method in HOOKS:
-                    vars(inner)[method] = partial(_refuse_hook, name)
-
-    def prepare(self, images: Tensor) -> Values:
-        """Return every value that the timesteps need and no PCoder can change."""
-        values: Values = {self._input: self._handed_on("images", images)}
-        for operation in self._once:
-            values[operation.name] = operation.run(values)
-            for name in operation.last_uses:
-                del values[name]
-        return {name: value for name, value in values.items() if name in self._shared}
-
-    def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
-        """Run the part that depends on PCoders, forgetting each value after its last use."""
-        answer = self._run(self._each_time, shared, replace)[self._output]
-        return picked_logits(answer, None if self._is_picked else self.output)
-
-    def _run_to_last_pcoder(self, shared: Values, replace: Replace) -> None:
-        last = max(index for index, operation in enumerate(self._each_time) if operation.pcoder is not None)
-        self._run(self._each_time[: last + 1], shared, replace)
-
-    def _run(self, operations: Sequence[_Operation], shared: Values, replace: Replace) -> Values:
-        values = {name: self._handed_on(name, value) for name, value in shared.items()}
-        for operation in operations:
-            if operation.pcoder is None:
-                values[operation.name] = operation.run(values)
-            else:
-                (drive,) = operation.inputs
-                values[operation.name] = self._replaced(operation.pcoder, values[drive], replace)
-            for name in operation.last_uses:
-                del values[name]
-        return values
-
-
-def _refuse_hook(name: str, *_: Any, **__: Any) -> None:
-    what = f"the module {name}" if name else "the backbone itself"
-    raise UsageError(
-        f"a hook on {what} would not fire at every timestep: its steps are run around the PCoders, or once for all of "
-        f"them; unroll(keep=({name or 'representations'!r},)) and pcbench.extract give the outputs of every timestep"
-    )
-
-
-def _first(value: Any) -> Any:
-    return value
-
-
-def _changed_by_pcoders(operations: Sequence[_Operation]) -> set[str]:
-    changed: set[str] = set()
-    for operation in operations:
-        if operation.pcoder is not None or operation.inputs & changed:
-            changed.add(operation.name)
-    return changed
-
-
-def _mark_last_uses(operations: Sequence[_Operation], kept: set[str]) -> None:
-    seen = set(kept)
-    for operation in reversed(operations):
-        unused = ({operation.name} | operation.inputs) - seen
-        operation.last_uses = tuple(sorted(unused))
-        seen |= unused
-
-
-_REPLACE: ContextVar[Replace | None] = ContextVar("replace", default=None)
-
-
-class HookedBackbone(Backbone):
-    """A backbone that runs whole at every timestep, its PCoders' outputs replaced by forward hooks.
-
-    What replaces them is held in a context variable, so threads don't see each other's.
-    """
-
-    def __init__(self, module: nn.Module, paths: Sequence[str], output: Output = None) -> None:
-        super().__init__(module, paths, output)
-        for index, path in enumerate(paths):
-            self.module.get_submodule(path).register_forward_hook(_hook(index))
-
-    def prepare(self, images: Tensor) -> Values:
-        """Return the images: nothing is shared but them."""
-        return {"images": images}
-
-    def run_timestep(self, shared: Values, replace: Replace) -> Tensor:
-        """Run the whole backbone."""
-
-        def counted(index: int, drive: Tensor) -> Tensor:
-            runs[index] += 1
-            return self._replaced(index, drive, replace)
-
-        runs = [0] * len(self.paths)
-        token = _REPLACE.set(counted)
-        try:
-            logits = self.whole(self._handed_on("images", shared["images"]))
-        finally:
-            _REPLACE.reset(token)
-        for index, count in enumerate(runs):
-            if count != 1:
-                raise RepeatedModuleError(index, count)
-        return logits
-
-
-def _hook(index: int) -> Callable[[nn.Module, Any, Tensor], Tensor | None]:
-    def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
-        replace = _REPLACE.get()
-        return None if replace is None else replace(index, output)
-
-    return hook

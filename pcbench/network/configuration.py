@@ -1,7 +1,7 @@
 """The configuration of a predictive network: Predify's TOML, read and checked.
 
-Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and one
-more, `error_window`.
+Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and three
+more: `error_window`, `predicts` and `output`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from pcbench.network.update import Hyperparameters
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _ROUNDING = 1e-9
+INPUT = "input"
+"""What `predicts` calls the input of the PCoder's own module."""
 _WHAT = "a configuration is a TOML file or a table with the same keys"
 
 
@@ -37,18 +39,40 @@ class PCoderTable(Definition):
     """One entry of `[[pcoders]]`.
 
     `error_window` is C of the gradient scale: how many prediction cells one cell of the representation reaches.
-    Where it is absent it is counted. A float is accepted, because it may be the square of a published root.
+    Where it is absent it is counted. A float is accepted, because it may be the square of a published root. `predicts`
+    says what the PCoder predicts instead of the layer below: ``"input"``, what goes into its module, or the name of a
+    module that runs before, whose output it is.
     """
 
     module: str = Field(min_length=1)
     predictor: str | None = None
     hyperparameters: HyperparameterTable | None = None
     error_window: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    predicts: Annotated[str, Field(min_length=1)] | None = None
 
     @property
     def path(self) -> str:
         """The module's name as PyTorch writes it: ``"features[3]"`` is ``"features.3"``."""
-        return re.sub(r"\[\s*['\"]?(\w+)['\"]?\s*\]", r".\1", self.module.strip()).removeprefix(".")
+        return _path(self.module)
+
+    @property
+    def predicted_path(self) -> str | None:
+        """The name of the module whose output is predicted; None where `predicts` names none."""
+        # A module that is itself called "input" is written "['input']".
+        return None if self.predicts is None or self.predicts.strip() == INPUT else _path(self.predicts)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without_unused(serialise(self), "predicts")
+
+
+def _path(module: str) -> str:
+    return re.sub(r"\[\s*['\"]?(\w+)['\"]?\s*\]", r".\1", module.strip()).removeprefix(".")
+
+
+def _without_unused(table: dict[str, Any], key: str) -> dict[str, Any]:
+    """Leave out a key that is newer than others and not used: the identity of a network is made of its table."""
+    return {name: value for name, value in table.items() if name != key or value is not None}
 
 
 class NetworkTable(Definition):
@@ -68,11 +92,7 @@ class NetworkTable(Definition):
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is new and not used: the identity of a network is made of its table."""
-        table: dict[str, Any] = serialise(self)
-        if self.output is None:
-            del table["output"]
-        return table
+        return _without_unused(serialise(self), "output")
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,11 @@ def _decode_convolution(layer: nn.Conv2d, value: Tensor, frozen: bool) -> Decode
     return prediction, pullback
 
 
+def _decode_linear(layer: nn.Linear, value: Tensor, frozen: bool) -> Decoded:
+    weight = layer.weight.detach() if frozen else layer.weight
+    return F.linear(value, weight, _constant(layer.bias, frozen)), lambda cotangent: cotangent @ weight
+
+
 def _decode_relu(_: nn.ReLU, value: Tensor, frozen: bool) -> Decoded:
     del frozen
     prediction = F.relu(value)
@@ -169,6 +174,7 @@ def _pair(value: Any) -> tuple[Any, Any]:
 _RULES: dict[type[nn.Module], Callable[[Any, Tensor, bool], Decoded]] = {
     nn.ConvTranspose2d: _decode_transposed,
     nn.Conv2d: _decode_convolution,
+    nn.Linear: _decode_linear,
     nn.ReLU: _decode_relu,
     nn.Upsample: _decode_upsample,
     nn.Identity: _decode_identity,

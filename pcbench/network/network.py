@@ -12,7 +12,9 @@ from pcbench.arguments import a_word
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, all_modules
 from pcbench.network.configuration import NetworkConfiguration
+from pcbench.network.decoding import is_explicit
 from pcbench.network.gradient import GRADIENTS, Gradient
+from pcbench.network.targets import Targets
 from pcbench.network.timestep_model import TimestepModel, whole_timesteps
 from pcbench.network.unit_range import require_unit_range
 from pcbench.network.unrolling import Dynamics, Keep, Unrolled
@@ -41,6 +43,7 @@ class PredictiveNetwork(TimestepModel):
         configuration: NetworkConfiguration,
         error_windows: Sequence[float | None],
         normalisation: tuple[Sequence[float], Sequence[float]] | None = None,
+        targets: Targets | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -48,6 +51,8 @@ class PredictiveNetwork(TimestepModel):
         """D_1 .. D_N, ordinary modules."""
         self.configuration = configuration
         """What the network was made from."""
+        self.targets = targets or Targets.below(len(self.predictors))
+        """What each PCoder predicts."""
         self.hyperparameters = configuration.hyperparameters
         self.error_windows = tuple(error_windows)
         """C of each PCoder's gradient scale, or None where errors are not scaled."""
@@ -60,14 +65,17 @@ class PredictiveNetwork(TimestepModel):
 
     @property
     def hyperparameters(self) -> tuple[Hyperparameters, ...]:
-        """β, λ, α of each PCoder. The last one's λ is always 0: no PCoder above it feeds back to it."""
+        """β, λ, α of each PCoder. λ is always 0 where no PCoder predicts its representation, as for the last one."""
         return self.__dict__["hyperparameters"]
 
     @hyperparameters.setter
     def hyperparameters(self, weights: GivenWeights) -> None:
         own = self.configuration.hyperparameters
         # Under its own name, so that a model's identity holds it as it always has.
-        self.__dict__["hyperparameters"] = weights_of(weights, self.__dict__.get("hyperparameters", own))
+        self.__dict__["hyperparameters"] = self._weights(weights, self.__dict__.get("hyperparameters", own))
+
+    def _weights(self, given: GivenWeights, own: Sequence[Hyperparameters]) -> tuple[Hyperparameters, ...]:
+        return weights_of(given, own, self.targets.feedback)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0 for images in [0,1], (batch, channels, height, width)."""
@@ -128,8 +136,8 @@ class PredictiveNetwork(TimestepModel):
                 ``"reconstructions"``, and the names of modules of the backbone, such as ``"layer2"``.
             hyperparameters: β, λ, α for this pass, in place of the network's own: ``{"feedback": 0.2}`` for all
                 PCoders (what is left out stays, and the reference's names `ffm`, `fbm`, `erm` are known), or a list
-                with one for each. Tensors can be learned by gradient. The last PCoder's λ is not used: no other feeds
-                back to it.
+                with one for each. Tensors can be learned by gradient. The λ of a PCoder that no other predicts, such as
+                the last, is not used.
             start: Representations to begin with, e_1 .. e_N, in place of those that the backbone gives, such as
                 ``representations[-1]`` of a pass over an earlier picture: t = 0 then reads the logits off these, and
                 the updates from t = 1 on see the new images.
@@ -148,15 +156,26 @@ class PredictiveNetwork(TimestepModel):
         self._check(inputs, gradient, keep)
         first = next(self.parameters(), None)
         inputs = inputs if first is None else inputs.to(first.dtype)
-        weights = self.hyperparameters if hyperparameters is None else weights_of(hyperparameters, self.hyperparameters)
+        own = self.hyperparameters
+        weights = own if hyperparameters is None else self._weights(hyperparameters, own)
         if start is not None and len(start) != len(self.predictors):
             raise UsageError(f"start has {len(start)} representations; the network has {len(self.predictors)} PCoders")
         dynamics = Dynamics(
-            self.backbone, list(self.predictors), weights, self.error_windows, gradient, not self.training, recompute
+            self.backbone,
+            list(self.predictors),
+            weights,
+            self.error_windows,
+            self.targets,
+            gradient,
+            not self.training,
+            recompute,
         )
         wanted = self.training or inputs.requires_grad or any(_learned(entry) for entry in weights)
         wanted = wanted or any(one.requires_grad for one in start or ())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and wanted):
+        wanted = torch.is_grad_enabled() and wanted
+        if recompute and wanted:
+            self._refuse_recomputing()
+        with torch.set_grad_enabled(wanted):
             return dynamics.unroll(inputs, timesteps, keep, start)
 
     def show_input(self, inputs: Tensor, timesteps: int, keep: Sequence[str], show: Show) -> Tensor:
@@ -176,7 +195,9 @@ class PredictiveNetwork(TimestepModel):
             UsageError: As in `unroll_input`.
         """
         self._check(inputs, "exact", keep)
-        dynamics = Dynamics(self.backbone, list(self.predictors), self.hyperparameters, self.error_windows)
+        dynamics = Dynamics(
+            self.backbone, list(self.predictors), self.hyperparameters, self.error_windows, self.targets
+        )
         first = next(self.parameters(), None)
         with torch.no_grad():
             inputs = inputs if first is None else inputs.to(first.dtype)
@@ -198,11 +219,21 @@ class PredictiveNetwork(TimestepModel):
         """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode."""
         return super().train(mode)
 
+    def _refuse_recomputing(self) -> None:
+        for index, predictor in enumerate(self.predictors):
+            if not is_explicit(predictor):
+                raise UsageError(
+                    f"PyTorch can't recompute through the predictor of PCoder {index + 1}; leave recompute out, or "
+                    "make it of convolutions, Linear, bilinear Upsample and ReLU"
+                )
+
     def _check(self, inputs: Tensor, gradient: str, keep: Sequence[str]) -> None:
         a_word("gradient", gradient, GRADIENTS)
         for name in keep:
             if name not in get_args(Keep):
                 a_word("keep", name, [*get_args(Keep), *filter(None, all_modules(self.backbone.module))])
+        if "reconstructions" in keep and self.targets.image is None:
+            raise UsageError("no PCoder of this network predicts the image, so it has no reconstructions")
         expected = self.configuration.table.input_size
         if tuple(inputs.shape[1:]) != expected:
             raise UsageError(f"images are {_sizes(inputs.shape[1:])}; this network takes {_sizes(expected)}")

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]  # PyTorch leaves a context manager untyped
 
 from pcbench.errors import UsageError
-from pcbench.network.backbone import Backbone, Values
+from pcbench.network.backbone import Backbone, Replace, Values
 from pcbench.network.decoding import Decoded, Pullback, decode
 from pcbench.network.gradient import Gradient
+from pcbench.network.targets import Targets
 from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zero, magnitude, updated
 from pcbench.network.watching import MODULES, ModuleOutputs, Show
 
@@ -32,11 +33,11 @@ class Unrolled:
     representations: tuple[tuple[Tensor, ...], ...] = ()
     """``representations[t][n]`` is e_{n+1}(t), (batch, channels, height, width); empty unless kept."""
     predictions: tuple[tuple[Tensor, ...], ...] = ()
-    """``predictions[t][n]`` is d_{n+1}(t) = D_{n+1}(e_{n+1}(t)), of the shape of the layer below; empty unless kept."""
+    """``predictions[t][n]`` is d_{n+1}(t) = D_{n+1}(e_{n+1}(t)), shaped as what it predicts; empty unless kept."""
     reconstructions: tuple[Tensor, ...] = ()
     """``reconstructions[t]`` is the prediction of e_0, the normalised image; empty unless kept."""
     errors: tuple[tuple[Tensor, ...], ...] = ()
-    """``errors[t][n]`` is d_{n+1}(t) - e_n(t): ε_{n+1}(t) is the mean of its squares; empty unless kept."""
+    """``errors[t][n]`` is d_{n+1}(t) less what it predicts; ε_{n+1}(t) is the mean of squares. Empty unless kept."""
     modules: Mapping[str, tuple[Tensor, ...]] = field(default_factory=dict[str, tuple[Tensor, ...]])
     """``modules[name][t]`` is the output of a module of the backbone, for the names that were asked for."""
 
@@ -72,6 +73,8 @@ class Dynamics:
     """β, λ, α of each PCoder."""
     error_windows: Sequence[float | None]
     """C of each PCoder's gradient scale, or None where errors are not scaled."""
+    targets: Targets
+    """What each PCoder predicts, and so whose prediction feeds back to whom."""
     gradient: Gradient = "exact"
     """How one pass is differentiated."""
     frozen: bool = True
@@ -90,7 +93,8 @@ class Dynamics:
         """Run t = 0..T; see `PredictiveNetwork.unroll_input`, and `show_input` for `show`."""
         kinds, modules = split_keep(keep)
         # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
-        made = _Pass(self, images, kinds, modules, show, logits=[], magnitudes=[], kept={}, cells={})
+        sources = self.targets.feedback
+        made = _Pass(self, images, kinds, modules, show, sources, logits=[], magnitudes=[], kept={}, cells={})
         return made.run(timesteps, start)
 
 
@@ -111,13 +115,17 @@ Predictions = list[Tensor | None]
 
 @dataclass
 class _Pass:
-    """One pass over one batch. Between timesteps the representations are the whole state."""
+    """One pass over one batch.
+
+    Between timesteps the representations are the whole state, and after them the other values that are predicted.
+    """
 
     dynamics: Dynamics
     images: Tensor
     keep: frozenset[str]
     modules: tuple[str, ...]
     show: Show | None
+    feedback: tuple[int | None, ...]
     logits: list[Tensor]
     magnitudes: list[Tensor]
     kept: dict[str, list[Tensor]]
@@ -141,13 +149,12 @@ class _Pass:
     ) -> Unrolled:
         shared = backbone.prepare(self.images)
         ended()
-        state: list[Tensor] = []
 
         def begin(n: int, drive: Tensor) -> Tensor:
-            state.append(drive if start is None else _started(start[n], drive, n))
-            return state[n]
+            return drive if start is None else _started(start[n], drive, n)
 
-        self._note(backbone.run_timestep(shared, begin), state)
+        logits, state = self._run_timestep(backbone, shared, begin)
+        self._note(logits, state)
         ended()
         advance = partial(self._advance, backbone, shared)
         for timestep in range(timesteps):
@@ -160,22 +167,35 @@ class _Pass:
             self._note(logits, state)
             self._note_predictions(timestep, predictions, before)
         if self.keep & {"predictions", "errors", "reconstructions"}:
-            last = [self._decode(n, state)[0] for n in range(len(state)) if self._kept(n)]
+            last = [self._decode(n, state)[0] if self._kept(n) else None for n in range(self._count)]
             self._note_predictions(timesteps, last, state)
         return self._result()
 
-    def _advance(self, backbone: Backbone, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:
-        predictions, gradients = self._feed_back(state)
-        new: list[Tensor] = []
+    @property
+    def _count(self) -> int:
+        return len(self.dynamics.predictors)
 
-        def replace(n: int, drive: Tensor) -> Tensor:
-            feedback = predictions[n + 1] if self._feeds_back(n + 1) else None
-            weights = self.dynamics.hyperparameters[n]
-            new.append(updated(drive, state[n], feedback, gradients[n], self._scale(n), weights))
-            return new[n]
+    def _run_timestep(self, backbone: Backbone, shared: Values, update: Replace) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits and the new state, whose representations are made by `update`."""
+        new: dict[int, Tensor] = {}
+
+        def replace(index: int, value: Tensor) -> Tensor:
+            new[index] = update(index, value) if index < self._count else value
+            return new[index]
 
         logits = backbone.run_timestep(shared, replace)
-        return logits, new, [prediction for n, prediction in enumerate(predictions) if self._kept(n)]
+        return logits, [new[index] for index in range(len(new))]
+
+    def _advance(self, backbone: Backbone, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:
+        predictions, gradients = self._feed_back(state)
+
+        def update(n: int, drive: Tensor) -> Tensor:
+            weights, above = self.dynamics.hyperparameters[n], self.feedback[n]
+            feedback = None if above is None or is_zero(weights.feedback) else predictions[above]
+            return updated(drive, state[n], feedback, gradients[n], self._scale(n), weights)
+
+        logits, new = self._run_timestep(backbone, shared, update)
+        return logits, new, [prediction if self._kept(n) else None for n, prediction in enumerate(predictions)]
 
     def _feed_back(self, state: Sequence[Tensor]) -> tuple[Predictions, Predictions]:
         """Return every prediction and every error gradient that something needs, None for the others."""
@@ -193,14 +213,15 @@ class _Pass:
         return predictions, gradients
 
     def _gradient(self, n: int, prediction: Tensor, pullback: Pullback, state: Sequence[Tensor]) -> Tensor:
-        """Return J^T (d_n - e_{n-1}), which is K/2 ∇ε_n."""
-        below = self._below(n, state)
+        """Return J^T (d_n - e_{n-1}), which is K/2 ∇ε_n; with another value than e_{n-1} where that is predicted."""
+        target = self._target(n, state)
         self.cells[n] = prediction[0].numel()
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.dynamics.gradient == "exact"):
-            return pullback(prediction - below)
+            return pullback(prediction - target)
 
-    def _below(self, n: int, state: Sequence[Tensor]) -> Tensor:
-        return state[n - 1] if n else self.images
+    def _target(self, n: int, state: Sequence[Tensor]) -> Tensor:
+        number = self.dynamics.targets.of[n]
+        return state[number - 1] if number else self.images
 
     def _scale(self, n: int) -> float:
         """Return what makes s_n ∇ε_n of `_gradient`."""
@@ -212,10 +233,13 @@ class _Pass:
 
     def _feeds_back(self, n: int) -> bool:
         weights = self.dynamics.hyperparameters
-        return 0 < n < len(weights) and not is_zero(weights[n - 1].feedback)
+        return any(above == n and not is_zero(weights[m].feedback) for m, above in enumerate(self.feedback))
 
     def _kept(self, n: int) -> bool:
-        return bool(self.keep & {"predictions", "errors"}) or (n == 0 and "reconstructions" in self.keep)
+        return bool(self.keep & {"predictions", "errors"}) or self._reconstructs(n)
+
+    def _reconstructs(self, n: int) -> bool:
+        return "reconstructions" in self.keep and n == self.dynamics.targets.image
 
     def _show(self, name: str, timestep: int, value: Tensor) -> None:
         if self.show is not None:
@@ -227,26 +251,26 @@ class _Pass:
 
     def _note(self, logits: Tensor, state: Sequence[Tensor]) -> None:
         if "representations" in self.keep:
-            for n, representation in enumerate(state):
+            for n, representation in enumerate(state[: self._count]):
                 self._show(f"representations/{n + 1}", len(self.logits), representation)
         self.logits.append(logits)
-        self.magnitudes.append(torch.stack([magnitude(representation) for representation in state]))
+        self.magnitudes.append(torch.stack([magnitude(representation) for representation in state[: self._count]]))
 
     def _note_predictions(self, timestep: int, predictions: Sequence[Tensor | None], state: Sequence[Tensor]) -> None:
-        """Note the predictions that are kept: all, or the first one's."""
+        """Note the predictions that are kept: all, or the one of the image."""
         for n, prediction in enumerate(predictions):
             if prediction is None:
                 continue
             if "predictions" in self.keep:
                 self._show(f"predictions/{n + 1}", timestep, prediction)
             if "errors" in self.keep:
-                self._show(f"errors/{n + 1}", timestep, prediction - self._below(n, state))
-            if n == 0 and "reconstructions" in self.keep:
+                self._show(f"errors/{n + 1}", timestep, prediction - self._target(n, state))
+            if self._reconstructs(n):
                 self._show("reconstructions", timestep, prediction)
 
     def _result(self) -> Unrolled:
         def each(kind: str) -> tuple[tuple[Tensor, ...], ...]:
-            numbers = range(1, len(self.dynamics.predictors) + 1)
+            numbers = range(1, self._count + 1)
             columns = [self.kept[f"{kind}/{n}"] for n in numbers if f"{kind}/{n}" in self.kept]
             return tuple(zip(*columns, strict=True))
 

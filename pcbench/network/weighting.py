@@ -35,8 +35,10 @@ _ROUNDING = 1e-6
 """By how much a sum of two shares may pass 1 in float32."""
 
 
-def weights_of(given: GivenWeights, own: Sequence[Hyperparameters]) -> tuple[Hyperparameters, ...]:
-    """Return hyperparameters as the dynamics use them: no λ for the last PCoder, which no other feeds back to.
+def weights_of(
+    given: GivenWeights, own: Sequence[Hyperparameters], feedback: Sequence[int | None]
+) -> tuple[Hyperparameters, ...]:
+    """Return hyperparameters as the dynamics use them: no λ for a PCoder that no other feeds back to, such as the last.
 
     Its memory would lose that share and nothing would replace it. Tensors that are being learned may leave the range
     that files have to keep.
@@ -44,6 +46,7 @@ def weights_of(given: GivenWeights, own: Sequence[Hyperparameters]) -> tuple[Hyp
     Args:
         given: What a user gives.
         own: The network's, which stand where a mapping says nothing; as many as there are PCoders.
+        feedback: For each PCoder, the one that feeds back to it; None: none does.
 
     Raises:
         UsageError: There are more or fewer than PCoders, one is something else, a number is below 0 or not finite, or
@@ -54,7 +57,10 @@ def weights_of(given: GivenWeights, own: Sequence[Hyperparameters]) -> tuple[Hyp
     if len(entries) != len(own):
         raise UsageError(f"hyperparameters for {len(entries)} PCoders; the network has {len(own)}")
     read = [_read(entry, base) for entry, base in zip(entries, own, strict=True)]
-    used = [*read[:-1], *(replace(entry, feedback=0.0) for entry in read[-1:])]
+    used = [
+        entry if above is not None else replace(entry, feedback=0.0)
+        for entry, above in zip(read, feedback, strict=True)
+    ]
     for number, entry in enumerate(used, 1):
         _check(entry, number)
     return tuple(used)

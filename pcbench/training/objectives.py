@@ -30,7 +30,7 @@ class Objective(nn.Module):
 
 
 class Reconstruction(Objective):
-    """Each predictor reconstructs the layer below it at t = 0; labels are not used.
+    """Each predictor reconstructs the layer below it, or what else it predicts, at t = 0; labels are not used.
 
     The loss of predictor n is mean((D_n(e_n(0)) - e_{n-1}(0))²) over the cells of one image. The backbone stays in
     evaluation mode and receives no gradient.
@@ -58,15 +58,14 @@ class Reconstruction(Objective):
             inputs = targets = self.network.normalise(images)
             if noise is not None:
                 inputs = inputs + noise
-            representations = self.network.backbone.start(inputs)
-            below = [inputs, *representations]
+            values = predicted = [inputs, *self.network.backbone.start(inputs)]
             if noise is not None and self._clean:
-                below = [targets, *self.network.backbone.start(targets)]
+                predicted = [targets, *self.network.backbone.start(targets)]
         errors: list[Tensor] = []
-        for predictor, representation, target in zip(self.network.predictors, representations, below[:-1], strict=True):
+        for index, predictor in enumerate(self.network.predictors):
             # The same numbers as predictor(representation), by the faster ways of the unrolled pass.
-            prediction, _ = decode(predictor, representation, frozen=False)
-            errors.append(prediction_error(prediction, target))
+            prediction, _ = decode(predictor, values[index + 1], frozen=False)
+            errors.append(prediction_error(prediction, predicted[self.network.targets.of[index]]))
         return torch.stack(errors)
 
 

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 import pcbench
 from pcbench.errors import ConfigurationError, DefinitionError, UsageError
-from pcbench.network.backbone import Backbone, HookedBackbone, TracedBackbone
+from pcbench.network.backbone import Backbone
+from pcbench.network.hooked import HookedBackbone
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.traced import TracedBackbone
 
 
 class Residual(nn.Module):

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import pcbench
-from pcbench.network.backbone import HookedBackbone, TracedBackbone
 from pcbench.network.gradient_probe import same_gradient
+from pcbench.network.hooked import HookedBackbone
+from pcbench.network.traced import TracedBackbone
 
 CONFIGURATION = {"input_size": (3, 8, 8), "pcoders": [{"module": "first"}, {"module": "second"}]}
 

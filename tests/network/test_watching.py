@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import pcbench
 from pcbench.errors import UnknownNameError, UsageError
-from pcbench.network.backbone import HookedBackbone, TracedBackbone
+from pcbench.network.hooked import HookedBackbone
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.traced import TracedBackbone
 
 T = 3
 
