@@ -27,7 +27,7 @@ def predify_command(
             str(pcoder.number),
             pcoder.module,
             "x".join(map(str, pcoder.representation)),
-            "x".join(map(str, pcoder.prediction)),
+            "x".join(map(str, pcoder.prediction)) + (f" ({pcoder.predicts})" if pcoder.predicts else ""),
             f"{pcoder.parameters:,}",
             *(f"{value:g}" for value in pcoder.hyperparameters),
             "" if pcoder.error_window is None else f"{pcoder.error_window:g}",

@@ -34,7 +34,9 @@ class PCoderFacts:
     representation: tuple[int, ...]
     """Shape of e_n for one image."""
     prediction: tuple[int, ...]
-    """Shape of d_n, which is that of e_{n-1}."""
+    """Shape of d_n, which is that of what it predicts."""
+    predicts: str | None
+    """What that is, where it is not the layer below."""
     predictor: str
     """D_n in PyTorch's words, on one line."""
     parameters: int
@@ -82,6 +84,7 @@ def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
             table.module,
             tuple(out.representations[0][number].shape[1:]),
             tuple(out.predictions[0][number].shape[1:]),
+            table.predicts,
             " ".join(str(predictor).split()),
             sum(parameter.numel() for parameter in predictor.parameters()),
             (float(weights.feedforward), float(weights.feedback), float(weights.error_weight)),

@@ -57,7 +57,8 @@ def descend(
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise UsageError(f"the learning rate is above 0 (got {learning_rate})")
     a_word("loss", loss, get_args(Lowered))
-    free = FreeHyperparameters(network.hyperparameters, learn).to(next(network.parameters()).device)
+    free = FreeHyperparameters(network.hyperparameters, learn, network.targets.feedback)
+    free = free.to(next(network.parameters()).device)
     batches = prepared(network, validation)
     optimizer = torch.optim.Adam(free.parameters(), lr=learning_rate)
     before = evaluate(network, validation, batches=batches)

@@ -13,6 +13,7 @@ from pcbench.arguments import a_word
 from pcbench.errors import UsageError
 from pcbench.files import write
 from pcbench.network.configuration import HyperparameterTable, NetworkTable
+from pcbench.network.targets import Targets
 from pcbench.network.update import Hyperparameters
 
 #: α is sought between these, evenly on a logarithmic scale.
@@ -22,16 +23,16 @@ LEARNED = ("feedforward", "feedback", "error_weight")
 _DIGITS = 4
 
 
-def from_shares(feedforward: float, share: float, error_weight: float, *, last: bool) -> Hyperparameters:
+def from_shares(feedforward: float, share: float, error_weight: float, *, fed: bool) -> Hyperparameters:
     """Return feasible hyperparameters from independent numbers.
 
     Args:
         feedforward: β, 0 to 1.
         share: λ as a share of 1 - β, 0 to 1; the rest is memory.
         error_weight: α, at least 0.
-        last: The last PCoder receives no feedback: λ = 0.
+        fed: Whether the PCoder receives feedback; the last one does not: λ = 0.
     """
-    feedback = 0.0 if last else share * (1 - feedforward)
+    feedback = share * (1 - feedforward) if fed else 0.0
     return Hyperparameters(feedforward, feedback, error_weight)
 
 
@@ -61,17 +62,25 @@ class FreeHyperparameters(nn.Module):
     """Hyperparameters that gradient descent can move freely and that stay feasible.
 
     Of each PCoder, (β, λ, memory) is a softmax of three numbers, so β, λ ≥ 0 and β + λ ≤ 1; α is the exponential of a
-    number. The last PCoder's λ is left out of the softmax, and so is what stays as it is: the others share the rest.
+    number. The λ of a PCoder without feedback, such as the last, is left out of the softmax, and so is what stays as it
+    is: the others share the rest.
 
     Args:
         start: Where the descent starts; zeros are moved inside the feasible set, which a softmax cannot leave.
         learned: Which of ``"feedforward"`` (β), ``"feedback"`` (λ) and ``"error_weight"`` (α) move.
+        feedback: For each PCoder, the one that feeds back to it, or None; by default the one above.
     """
 
-    def __init__(self, start: Sequence[Hyperparameters], learned: Collection[str] = LEARNED) -> None:
+    def __init__(
+        self,
+        start: Sequence[Hyperparameters],
+        learned: Collection[str] = LEARNED,
+        feedback: Sequence[int | None] | None = None,
+    ) -> None:
         super().__init__()
         check_learned(learned)
         self._start, self._learned = tuple(start), frozenset(learned)
+        self._feedback = Targets.below(len(start)).feedback if feedback is None else tuple(feedback)
         shares = [
             [float(entry.feedforward), float(entry.feedback), 1 - float(entry.feedforward) - float(entry.feedback)]
             for entry in start
@@ -83,11 +92,11 @@ class FreeHyperparameters(nn.Module):
     def forward(self) -> list[Hyperparameters]:
         """Return β, λ, α of each PCoder as tensors with a graph; those that are not learned as plain numbers."""
         entries: list[Hyperparameters] = []
-        for index, own in enumerate(self._start):
-            feedback = 0.0 if index == len(self._start) - 1 else own.feedback
+        for index, (own, above) in enumerate(zip(self._start, self._feedback, strict=True)):
+            feedback = 0.0 if above is None else own.feedback
             shares: dict[str, float | Tensor] = {"feedforward": own.feedforward, "feedback": feedback}
             free = [name for name in shares if name in self._learned]
-            if index == len(self._start) - 1:
+            if above is None:
                 free = [name for name in free if name != "feedback"]
             if free:
                 rest = 1 - sum(float(shares[name]) for name in shares if name not in free)

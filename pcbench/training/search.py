@@ -104,15 +104,15 @@ def search(
         raise UsageError(f"the number of trials is at least 1 (got {trials})")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.enqueue_trial(_as_proposal(network.hyperparameters))
-    count = len(network.predictors)
+    fed = [above is not None for above in network.targets.feedback]
+    study.enqueue_trial(_as_proposal(network.hyperparameters, fed))
     batches = prepared(network, validation)
     before = evaluate(network, validation, batches=batches)
     found: list[tuple[tuple[Hyperparameters, ...], Score]] = []
     diverged = 0
     for number in range(trials):
         trial = study.ask()
-        entries = rounded([_propose(trial, index, count) for index in range(count)])
+        entries = rounded([_propose(trial, index, fed=has_feedback) for index, has_feedback in enumerate(fed)])
         score = evaluate(network, validation, entries, batches)
         if score.diverged:
             diverged += 1
@@ -129,23 +129,22 @@ def search(
     return Tuned(best, score, before, trials, diverged, f"search by Optuna's TPE, {trials} trials, seed {seed}")
 
 
-def _propose(trial: Any, index: int, count: int) -> Hyperparameters:
-    last = index == count - 1
+def _propose(trial: Any, index: int, *, fed: bool) -> Hyperparameters:
     return from_shares(
         trial.suggest_float(f"feedforward{index}", 0.0, 1.0),
-        0.0 if last else trial.suggest_float(f"share{index}", 0.0, 1.0),
+        trial.suggest_float(f"share{index}", 0.0, 1.0) if fed else 0.0,
         trial.suggest_float(f"error_weight{index}", *ERROR_WEIGHTS, log=True),
-        last=last,
+        fed=fed,
     )
 
 
-def _as_proposal(entries: Sequence[Hyperparameters]) -> dict[str, float]:
+def _as_proposal(entries: Sequence[Hyperparameters], fed: Sequence[bool]) -> dict[str, float]:
     proposal: dict[str, float] = {}
     low, high = ERROR_WEIGHTS
     for index, entry in enumerate(entries):
         feedforward = float(entry.feedforward)
         proposal[f"feedforward{index}"] = feedforward
-        if index < len(entries) - 1:
+        if fed[index]:
             proposal[f"share{index}"] = float(entry.feedback) / (1 - feedforward) if feedforward < 1 else 0.0
         proposal[f"error_weight{index}"] = min(max(float(entry.error_weight), low), high)
     return proposal

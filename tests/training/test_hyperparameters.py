@@ -45,9 +45,18 @@ def _plain(entry: Hyperparameters) -> Hyperparameters:
 
 @pytest.mark.parametrize(("feedforward", "share"), [(0.0, 1.0), (1.0, 1.0), (0.25, 0.5), (1.0, 0.0)])
 def test_shares_fill_the_feasible_set(feedforward: float, share: float) -> None:
-    entry = from_shares(feedforward, share, 0.1, last=False)
+    entry = from_shares(feedforward, share, 0.1, fed=True)
     assert entry.feedback == pytest.approx(share * (1 - feedforward))
-    assert from_shares(feedforward, share, 0.1, last=True).feedback == 0
+    assert from_shares(feedforward, share, 0.1, fed=False).feedback == 0
+
+
+def test_what_a_configuration_says_besides_numbers_is_kept(network: PredictiveNetwork, tmp_path: Path) -> None:
+    table = network.configuration.table
+    pcoders = (table.pcoders[0], *(one.model_copy(update={"predicts": "input"}) for one in table.pcoders[1:]))
+    table = table.model_copy(update={"output": 1, "pcoders": pcoders})
+    write_configuration(tmp_path / "tuned.toml", table, START, [])
+    read = read_configuration(tmp_path / "tuned.toml").table
+    assert (read.output, [one.predicts for one in read.pcoders]) == (1, [None, "input"])
 
 
 def test_a_written_configuration_is_read_back(network: PredictiveNetwork, tmp_path: Path) -> None:

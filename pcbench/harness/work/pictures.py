@@ -168,7 +168,7 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch, epsilon: float
 
 def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
     network, timesteps = context.model.network, context.settings.timesteps
-    if network is None:
+    if network is None or network.targets.image is None:
         return
     images = to_unit_range(batch.images, context.model.device)
     with torch.no_grad():

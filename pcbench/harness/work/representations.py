@@ -87,8 +87,9 @@ def measure(
 
 
 def _unrolled(network: PredictiveNetwork, inputs: torch.Tensor, timesteps: int) -> Unrolled:
+    keep = ("representations",) if network.targets.image is None else ("representations", "reconstructions")
     with torch.no_grad():
-        return network.unroll_input(inputs, timesteps, keep=("representations", "reconstructions"))
+        return network.unroll_input(inputs, timesteps, keep=keep)
 
 
 def _compared(
@@ -100,7 +101,8 @@ def _compared(
         now, start = (_array(clean.representations[at][index]) for at in (timestep, 0))
         yield CORRELATION_DISTANCE, index + 1, correlation_distance(now, found)
         yield CORRELATION_DISTANCE_TO_START, index + 1, correlation_distance(start, found)
-    yield RECONSTRUCTION_ERROR, None, reconstruction_error(_array(noisy.reconstructions[timestep]), inputs)
+    if noisy.reconstructions:
+        yield RECONSTRUCTION_ERROR, None, reconstruction_error(_array(noisy.reconstructions[timestep]), inputs)
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
