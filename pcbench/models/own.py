@@ -98,6 +98,8 @@ def _load_own_predictive(
     if options.weights is not None:
         state = read_predictor_weights(options.weights, len(network.predictors))
         described = {**described, **load_predictors(network, state, str(options.weights))}
+        if part(state, BACKBONE) and options.backbone_weights is None:
+            fill(network.backbone.module, part(state, BACKBONE), str(options.weights))
     if options.random_predictors is not None:
         initialise(list(network.predictors), options.random_predictors)
     network = ablated(network, options.ablation)

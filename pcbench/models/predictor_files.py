@@ -255,7 +255,10 @@ def predictors_of(given: StateDict, *, whole: bool = False) -> StateDict:
                 state[f"{PREDICTORS}{int(found.group(1)) - 1}.{inner.removeprefix(_MODULE)}"] = tensor
         elif name.startswith((PREDICTORS, BACKBONE)):
             state[name] = tensor
-    return state
+    # The state of a network of our own holds its backbone under `backbone.module.…`.
+    backbone = _without(part(state, BACKBONE), _PARALLEL)
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(BACKBONE)}
+    return {**kept, **{f"{BACKBONE}{name}": tensor for name, tensor in backbone.items()}}
 
 
 def _of_whole(path: Path, count: int) -> StateDict:

@@ -112,9 +112,15 @@ def test_it_starts_from_the_state_of_a_whole_network_and_from_our_own_file(folde
         for number, one in enumerate(predictors(5), 1)
         for name, tensor in one.items()
     }
-    torch.save({**given, "module.backbone.conv.weight": torch.ones(2)}, folder / "pnet-5-regular.pth")
+    network = load("started:network", random_predictors=0).network
+    assert network is not None
+    backbone = {f"module.backbone.{name}": tensor + 1 for name, tensor in network.backbone.module.state_dict().items()}
+    torch.save({**given, **backbone}, folder / "pnet-5-regular.pth")
     whole = started("pnet-5-regular.pth")
     assert same(held(whole), predictors(5))
+    # Its backbone, which is not the function's, is the one that was trained on, and is written again.
+    written = part(read_weights(whole.weights), "backbone.")
+    assert all(torch.equal(tensor, written[name.removeprefix("module.backbone.")]) for name, tensor in backbone.items())
     assert same(held(started(whole.weights, "again")), predictors(5))
 
 
