@@ -211,6 +211,15 @@ def test_predictors_are_trained_to_predict_it(name: str) -> None:
         torch.testing.assert_close(losses[n], error, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_state_that_is_carried_on_is_all_that_is_needed(name: str) -> None:
+    _, network, _ = make(name)
+    images = images_of(network)
+    kept = network.unroll_input(images, 4, keep=["representations"])
+    found = network.unroll_input(images, 2, start=kept.representations[2]).logits
+    torch.testing.assert_close(found, kept.logits[2:], rtol=1e-12, atol=1e-12)
+
+
 def test_a_pcoder_that_none_predicts_gets_no_feedback(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "pcbench"):
         _, network, _ = make("blocks, layers inside others, one twice")
