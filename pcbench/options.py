@@ -50,6 +50,8 @@ class Option:
     """Whether a run that repeats another needs it."""
     in_shell: bool = True
     """Whether the command line has it."""
+    form: Callable[[object], object] | None = None
+    """Makes the declared form of what users may give in other forms too, and refuses the rest in its own words."""
     spec: str | None = None
     """The part of a run's description that it decides, for it can change a number and so the key: ``"model"``,
     ``"data"``, ``"suites"`` or ``"settings"``, where a field has its name or the one given after a dot. None where no
@@ -304,6 +306,8 @@ def _refuse_unknown(declaration: type, given: Mapping[str, Any]) -> None:
 
 def _as_declared(one: Declared, value: Any) -> Any:
     """Return a value as the type of its option writes it; what does not fit stays as it is, to be refused."""
+    if one.option.form is not None:
+        return one.option.form(value)
     if one.listed:
         return _list_as_declared(one, value)
     for kind, read in _READERS.items():

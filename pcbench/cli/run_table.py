@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 from rich.table import Table
 
+from pcbench.cli.settings_table import print_settings
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
@@ -33,6 +34,16 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
     from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
 
     console = console or Terminal()
+    if run.spec.settings.grid.swept:
+        print_settings(run, console)
+    else:
+        _print_suites(run, console)
+    for note in run.manifest.get("notes", []):
+        console.print(labelled("note:", with_flags(note)))
+    _print_end(run, console)
+
+
+def _print_suites(run: Run, console: Terminal) -> None:
     metrics, divisors, verdicts = run.metrics, divisors_in(run) or {}, verdicts_of(run)
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
@@ -50,9 +61,6 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
             console.print(f"* {footnote}", soft_wrap=True)
     for text in leading(run_sentences(run)):
         console.print(f"- {text}")
-    for note in run.manifest.get("notes", []):
-        console.print(labelled("note:", with_flags(note)))
-    _print_end(run, console)
 
 
 def _print_distances(console: Terminal, rows: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pcbench.errors import DataError
 from pcbench.metrics.cells import Cell, SuiteOutcomes, collect
 from pcbench.metrics.summary import outcome_tables
-from pcbench.results.directory import Run, incomplete_suites
+from pcbench.results.directory import Run, alone, incomplete_suites
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def read_scores(run: Run, *, common: bool = False) -> tuple[list[SuiteScores], d
         One matrix a suite, and the sorted image ids of each suite by its name.
 
     Raises:
+        UsageError: The run has several settings of hyperparameters.
         DataError: The run does not have outcomes, has those of a suite that its manifest does not name, or a condition
             lacks an image that others have.
     """
-    collected = collect(outcome_tables(run.folder / "outcomes"))
+    collected = collect(outcome_tables(alone(run).folder / "outcomes"))
     if not collected:
         raise DataError(f"{run.folder}: does not have outcomes; run it again")
     foreign = collected.keys() - {suite.name for suite in run.spec.suites}

@@ -56,10 +56,17 @@ class Unit:
     """Paths of the units whose parts it needs."""
     detail: str = ""
     """Which part of the work it is, where a kind of work has several units for a condition and block."""
+    setting: str = ""
+    """The label of the setting of hyperparameters that it is of, where a run has several; empty where it is of all."""
 
     @property
     def path(self) -> str:
         """Its path among the parts, without an ending; no two units of a run have the same."""
+        return f"{self.setting}/{self.path_alone}" if self.setting else self.path_alone
+
+    @property
+    def path_alone(self) -> str:
+        """The same as it is in a run of its setting alone."""
         detail = f"-{self.detail}" if self.detail else ""
         return f"{self.work}/{self.condition.path}{detail}/{self.block.number:05d}"
 
@@ -68,7 +75,12 @@ class Unit:
         """What a progress bar and messages call it."""
         detail = f" ({self.detail.replace('_', ' ')})" if self.detail else ""
         images = f", {self.block.words}" if self.block.of > 1 else ""
-        return f"{self.condition.title}{detail}{images}"
+        return f"{self.condition_title}{detail}{images}"
+
+    @property
+    def condition_title(self) -> str:
+        """What messages call its condition."""
+        return f"{self.condition.title} ({self.setting})" if self.setting else self.condition.title
 
     @property
     def cost(self) -> float:

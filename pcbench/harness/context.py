@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,9 @@ from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite, list_sha256, open_corrupted, read_definition
 from pcbench.models.model import Model
+from pcbench.network.grid import Setting
 from pcbench.network.update import Hyperparameters
-from pcbench.results.run_spec import RunSpec, SuiteSpec, differences
+from pcbench.results.run_spec import RunSpec, SuiteSpec, differences, marked_name
 from pcbench.results.saved_suite import open_saved
 
 WATCHED_IMAGES = 256
@@ -103,7 +105,13 @@ class Context:
         self.spec, self.locations, self._objects, self._planned = job.spec, job.locations, job.objects, job.lists
         self.settings = job.spec.settings
         self.meter: Meter = meter or SilentMeter()
-        self.model = self._load() if model is None else model
+        self._base = self._load() if model is None else model
+        grid = self.settings.grid
+        self.labels = grid.labels
+        """The settings of hyperparameters, where there are several."""
+        self.model = self._base if self.labels or not grid.values else self._given(grid.settings[0])
+        """The network, with the hyperparameters of the run, or of the setting where `at` gave this."""
+        self._at: dict[str, Context] = {}
         self._suites: dict[str, MeasuredSuite] = {}
         self._models: dict[str, Model] = {}
         self._lists: dict[tuple[str, str], ImageSource] = {}
@@ -111,6 +119,28 @@ class Context:
     def _load(self) -> Model:
         model = load_model(self.locations, self._objects, self.spec)
         return configured(model, self.spec)
+
+    def _given(self, setting: Setting) -> Model:
+        network = self._base.network
+        if network is None:
+            raise RunError(f"{self._base.name} has no PCoders, and the run gives hyperparameters")
+        return self._base.with_given(setting.of_pcoders(network.targets.feedback))
+
+    def at(self, label: str) -> Context:
+        """Return the same with the network as one setting of hyperparameters has it; an empty label changes nothing."""
+        if not label:
+            return self
+        if label not in self._at:
+            setting = self.settings.grid.setting(label)
+            spec, made = self.spec.of_setting(setting), copy.copy(self)
+            vars(made).update(spec=spec, settings=spec.settings, model=self._given(setting), labels=(), _models={})
+            self._at[label] = made
+        self._at[label].meter = self.meter
+        return self._at[label]
+
+    def models_of(self, name: str) -> list[Model]:
+        """Return the network as a suite sets it, once for each setting of hyperparameters."""
+        return [self.at(label).model_of(name) for label in self.labels] or [self.model_of(name)]
 
     @cached_property
     def _source(self) -> ImageSource:
@@ -238,7 +268,9 @@ def load_model(locations: Locations, objects: Objects, spec: RunSpec) -> Model:
         device=locations.device,
         model_version=described.get("model_version"),
     )
-    found = differences(dict(described), {"name": loaded.marked_name, **loaded.description})
+    found = differences(
+        dict(described), {"name": marked_name(loaded.marked_name, spec.settings.grid), **loaded.description}
+    )
     if found:
         what = "; ".join(map(str, found))
         raise RunError(f"the model here is not the one that was planned ({what}); give that one, or plan again")

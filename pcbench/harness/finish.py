@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,8 +14,10 @@ from pcbench import files
 from pcbench.catalog import identity
 from pcbench.errors import DataError, RunError
 from pcbench.harness.blocks import Unit
+from pcbench.harness.completion import Completion, Store
 from pcbench.harness.divisors import divisors_of
 from pcbench.harness.engines.base import Failure
+from pcbench.harness.finish_settings import make_each, remake_each
 from pcbench.harness.joining import (
     Definitions,
     split_retried,
@@ -42,27 +44,9 @@ from pcbench.results.saved_suite import FOLDER as ADVERSARIALS_FOLDER
 from pcbench.results.schema import joined, write_table
 from pcbench.results.workspace import Workspace, begin
 
+ANSWERS_FILE = "answers.parquet"
+"""The file by which a network of the user's own is recognised."""
 _MADE_AGAIN = ("metrics.parquet", "metrics.csv", "checks.json", "manifest.json")
-
-
-@dataclasses.dataclass(frozen=True)
-class Completion:
-    """What only the run itself knows."""
-
-    started: str
-    """When it was started or resumed."""
-    seconds: float
-    """How long that took."""
-    waited: float | None
-    """The share of the time that the network waited for images."""
-    failures: Sequence[tuple[Unit, Failure]]
-    """The units that could not be done."""
-    origin: Mapping[str, Any]
-    """The command and its origin, as the manifest holds them."""
-    locations: str
-    """What `locations.toml` says."""
-    marks: Sequence[str] = ()
-    """Notes that mark the run, because what it is made of was changed."""
 
 
 def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
@@ -78,30 +62,52 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
         RunError: A part is damaged or missing, though its unit was done.
         DataError: Nothing is left to make a table of.
     """
-    parts = _Parts(plan, store or workspace, {unit.path for unit, _ in measured.failures})
     folder = workspace.begin_finishing()
     files.write(folder / LOCATIONS, measured.locations)
-    attacks = list(_write_conditions(parts, folder))
-    # In the order of the plan, not in that in which they failed: workers and shards fail in another order.
-    order = {unit.path: number for number, unit in enumerate(plan.units)}
-    failures = sorted(measured.failures, key=lambda failed: order[failed[0].path])
-    lost = [missing_entry(unit, failure) for unit, failure in failures]
-    write_worst_cases(folder, attacks, incomplete_suites(lost))
-    growth = growth_of([part.table for _, part in parts.of("growth")])
-    pictures = [part.table for _, part in parts.of("pictures")]
-    write_pictures(folder, joined(pictures, "pictures"))
+    if not plan.spec.settings.grid.swept:
+        return workspace.finish(_made(plan, folder, measured, store or workspace))
     if plan.question is not None:
-        write_table(parts.answers(plan.question), folder / "answers.parquet", "answers")
-    write_table(plan.images, folder / "images.parquet", "images")
-    metrics, tables = _write_numbers(plan, folder, lost)
-    skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
-    sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
-    content = {
+        answers = _Parts(plan, store or workspace, set()).answers(plan.question)
+        write_table(answers, folder / ANSWERS_FILE, "answers")
+    content = make_each(plan, folder, measured, store or workspace, _made)
+    lost = [missing_entry(unit, failure) for unit, failure in _in_order(plan, measured.failures)]
+    return workspace.finish({**_of_work(measured), **content, "tables": tables_identity(plan), "missing": lost})
+
+
+def _of_work(measured: Completion) -> dict[str, Any]:
+    """Return what a manifest says of the work."""
+    return {
         **measured.origin,
         "started": measured.started,
         "seconds": measured.seconds,
         "waited_for_images": measured.waited,
         "machine": machine(),
+    }
+
+
+def _in_order(plan: Plan, failures: Sequence[tuple[Unit, Failure]]) -> list[tuple[Unit, Failure]]:
+    """Return failures in the order of the plan, not in theirs: workers and shards fail in another order."""
+    order = {unit.path: number for number, unit in enumerate(plan.units)}
+    return sorted(failures, key=lambda failed: order[failed[0].path])
+
+
+def _made(plan: Plan, folder: Path, measured: Completion, store: Store) -> dict[str, Any]:
+    """Make the files of a run from its parts; return what its manifest says."""
+    parts = _Parts(plan, store, {unit.path for unit, _ in measured.failures})
+    attacks = list(_write_conditions(parts, folder))
+    lost = [missing_entry(unit, failure) for unit, failure in _in_order(plan, measured.failures)]
+    write_worst_cases(folder, attacks, incomplete_suites(lost))
+    growth = growth_of([part.table for _, part in parts.of("growth")])
+    pictures = [part.table for _, part in parts.of("pictures")]
+    write_pictures(folder, joined(pictures, "pictures"))
+    if plan.question is not None:
+        write_table(parts.answers(plan.question), folder / ANSWERS_FILE, "answers")
+    write_table(plan.images, folder / "images.parquet", "images")
+    metrics, tables = _write_numbers(plan, folder, lost)
+    skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
+    sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
+    return {
+        **_of_work(measured),
         "machines": parts.machines,
         **tables,
         "kept": parts.kept(),
@@ -116,7 +122,6 @@ def finish(plan: Plan, workspace: Workspace, measured: Completion, store: Store 
             *_notes(plan, parts, lost),
         ],
     }
-    return workspace.finish(content)
 
 
 def _write_numbers(
@@ -150,30 +155,28 @@ def remake(found: Run, plan: Plan) -> Run:
     """Make the tables of a finished run again, from what its parts left in it."""
     workspace = begin(found.folder, plan.spec, again=False)
     folder = workspace.begin_finishing()
+    if (found.folder / LOCATIONS).is_file():
+        files.copy(found.folder / LOCATIONS, folder / LOCATIONS)
+    if not plan.spec.settings.grid.swept:
+        return workspace.finish(_made_again(found, plan, folder))
+    if (found.folder / ANSWERS_FILE).is_file():
+        files.copy(found.folder / ANSWERS_FILE, folder / ANSWERS_FILE)
+    content = remake_each(found, plan, folder, _made_again)
+    return workspace.finish({**_kept(found), **content, "tables": tables_identity(plan)})
+
+
+def _made_again(found: Run, plan: Plan, folder: Path) -> dict[str, Any]:
+    """Make the tables of a run again in another folder; return what its manifest says."""
     for name in found.manifest["files"]:
         if name not in _MADE_AGAIN:
             files.copy(found.folder / name, folder / name)
-    if (found.folder / LOCATIONS).is_file():
-        files.copy(found.folder / LOCATIONS, folder / LOCATIONS)
     _, tables = _write_numbers(plan, folder, found.missing)
-    kept = {
-        key: value
-        for key, value in found.manifest.items()
-        if key not in ("manifest_version", "key", "spec", "files", "tables")
-    }
-    return workspace.finish({**kept, **tables})
+    return {**_kept(found), **tables}
 
 
-class Store(Protocol):
-    """Where the parts of a run lie: its workspace, or the folders of its shards."""
-
-    def read_part(self, unit: str) -> Part:
-        """Read the part of the unit of this path.
-
-        Raises:
-            PartError: It is missing, damaged, or belongs to another run or unit.
-        """
-        ...
+def _kept(found: Run) -> dict[str, Any]:
+    own = ("manifest_version", "key", "spec", "files", "tables")
+    return {key: value for key, value in found.manifest.items() if key not in own}
 
 
 class _Parts:
@@ -293,7 +296,7 @@ def missing_entry(unit: Unit, failure: Failure) -> dict[str, Any]:
     return {
         "work": unit.work,
         "suite": unit.condition.suite,
-        "condition": unit.condition.title,
+        "condition": unit.condition_title,
         "images": unit.block.words,
         "reason": failure.reason,
     }

@@ -21,7 +21,9 @@ from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job
 from pcbench.harness.costs import PASSES_PER_GRADIENT
 from pcbench.harness.estimate import Hours, work_name
+from pcbench.harness.grids import share_of
 from pcbench.harness.plan import Plan
+from pcbench.results.parts import Part
 
 SECONDS = 60.0
 """How long is measured at most; a single pass, and the corruption of a batch, are not stopped in the middle."""
@@ -133,7 +135,7 @@ class _Measuring:
         self._began = clock()
         self._end = self._began + seconds
         self._stop, self._passes = self._end, 0.0
-        self._clean: dict[str, Any] = {}
+        self._clean: dict[str, Part] = {}
         self._speeds = Speeds()
 
     def speeds(self) -> Speeds:
@@ -217,10 +219,12 @@ class _Measuring:
             clean = next(one for one in self._plan.units if one.path == path)
             self._stop = self._end
             self._clean[path] = self._do(dataclasses.replace(clean, block=unit.block), {})
-        return {path: self._clean[path]}
+        return {path: share_of(self._clean[path], unit.setting).table}
 
-    def _do(self, unit: Unit, inputs: Inputs) -> Any:
-        return import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, self._context).table
+    def _do(self, unit: Unit, inputs: Inputs) -> Part:
+        context = self._context.at(unit.setting)
+        made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
+        return Part(made.table, "", made.files)
 
     def _counted(self, answer: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """Return how a network answers, counting its passes, and stopping when the time is over."""

@@ -18,8 +18,9 @@ from typing import Any, cast
 from pcbench.arguments import listed, path_text, shown
 from pcbench.errors import UsageError
 from pcbench.files import real_path
+from pcbench.harness.completion import Completion
 from pcbench.harness.engines.base import Failure
-from pcbench.harness.finish import Completion, finish
+from pcbench.harness.finish import finish
 from pcbench.harness.merge_checks import Merged, checked
 from pcbench.harness.run import RunEnding
 from pcbench.harness.shard_folders import find_shards

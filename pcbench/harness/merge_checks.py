@@ -236,7 +236,7 @@ def _refuse_missing(found: Sequence[ShardFolder], opened: Sequence[Shard], plan:
 
 
 def _failed(failures: Sequence[tuple[Unit, str]]) -> RunError:
-    shown = "; ".join(f"{unit.condition.title}, {unit.block.words}: {why}" for unit, why in failures[:_SHOWN])
+    shown = "; ".join(f"{unit.condition_title}, {unit.block.words}: {why}" for unit, why in failures[:_SHOWN])
     more = f" (and {len(failures) - _SHOWN} more)" if len(failures) > _SHOWN else ""
     return RunError(
         f"{len(failures)} units of the shards failed: {shown}{more}; the commands of their shards try them again, "

@@ -23,8 +23,9 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
-from pcbench.harness.context import CHECKED_IMAGES, FEW_CHECKED_IMAGES
+from pcbench.harness.checks import chosen_checks
 from pcbench.harness.digests import Digests
+from pcbench.harness.grids import by_setting, refuse_impossible
 from pcbench.harness.images import ChosenImages, choose_images
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.request import RunOptions
@@ -38,7 +39,7 @@ from pcbench.harness.suites import (
     refuse_unfit,
     refuse_unused,
 )
-from pcbench.harness.units import can_be_checked, question, units_of
+from pcbench.harness.units import question, units_of
 from pcbench.harness.used_code import UsedCode, used_code
 from pcbench.models.devices import read_device
 from pcbench.models.facts import ModelFacts
@@ -48,7 +49,7 @@ from pcbench.network.own_modules import check_network
 from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.options import declared
 from pcbench.results.environment import folder_hash
-from pcbench.results.run_spec import SPEC_VERSION, Checks, DataSpec, RunSpec, Settings, SuiteSpec
+from pcbench.results.run_spec import SPEC_VERSION, Checks, DataSpec, RunSpec, Settings, SuiteSpec, marked_name
 from pcbench.results.saved_suite import open_saved
 
 _OF_IMAGES = ("suites", "data", "images", "leave_out", "corrupted", "baseline", "epsilons", "skip_damaged", "resize")
@@ -148,6 +149,7 @@ def make_plan(request: RunOptions) -> Plan:
         raise problems[0]  # with the user's own exception as its cause
     if problems or facts is None:
         raise UsageError("; ".join(map(str, problems))) from problems[0].__cause__
+    refuse_impossible(request, facts, [entry.definition for entry in named])
     chosen = choose_images(data, request, facts)
     if not isinstance(data, str):
         # Opened once: a stream cannot be read again.
@@ -181,6 +183,7 @@ def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> 
     if any(suite.source.ids != first.ids for suite in suites):
         raise DataError(f"{request['adversarials']}: its suites are of different images; score one folder at a time")
     device = read_device(request["device"])
+    refuse_impossible(request, facts, [])
     draft = _Draft(request, device, facts, objects, locations_of(request, device), suites, [None] * len(suites))
     return _finish(draft, ChosenImages(first, first))
 
@@ -278,20 +281,20 @@ class _Draft:
 def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
     request, facts, suites, source = draft.request, draft.facts, draft.suites, chosen.source
     digests = Digests.read(source, suites)
-    checks = _checks(request, suites, source)
+    checks = chosen_checks(request, suites, source)
     settings = _settings(draft, source, checks=checks)
     used = used_code(request, facts, suites, checks=checks is True)
     data = _data(request, chosen, digests, known_data_set(digests.source, facts.classes))
     held = zip(suites, draft.former, strict=True)
     spec = RunSpec(
         version=SPEC_VERSION,
-        model={"name": facts.marked_name, **facts.description},
+        model={"name": marked_name(facts.marked_name, settings.grid), **facts.description},
         data=data,
         suites=tuple(_suite_spec(suite, source, former, data.data_set) for suite, former in held),
         settings=settings,
         versions=used.versions(),
     )
-    units = tuple(units_of(spec, suites, digests, predictive=facts.predictive))
+    units = tuple(by_setting(units_of(spec, suites, digests, predictive=facts.predictive), settings.grid.labels))
     asked = question(spec, suites, digests) if facts.own_code else None
     if isinstance(facts, Model):
         facts = facts.configured(
@@ -379,22 +382,3 @@ def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None, d
         rule=suite.rule,
         former_sha256=former,
     )
-
-
-def _checks(request: RunOptions, suites: list[MeasuredSuite], source: ImageSource) -> Checks:
-    """Return how gradients are checked: as asked for, else in full on all images, or on a suite's own number."""
-    able = [suite for suite in suites if can_be_checked(suite)]
-    if request["checks"] and not able:
-        raise UsageError("checks=True needs a suite with an untargeted iterative white-box attack, such as linf")
-    if request["checks"] is not None:
-        return request["checks"]
-    whole = [len(suite.source) for suite in able if not is_subset(suite, source, None)]
-    own = [len(suite.source) for suite in able if _is_own_number(suite, request)]
-    if max(whole, default=0) >= CHECKED_IMAGES or max(own, default=0) >= FEW_CHECKED_IMAGES:
-        return True
-    return "cheap" if any(isinstance(suite.definition, AttackSuite) for suite in suites) else False
-
-
-def _is_own_number(suite: MeasuredSuite, request: RunOptions) -> bool:
-    definition = suite.definition
-    return request["images"] is None and isinstance(definition, AttackSuite) and definition.default_images is not None

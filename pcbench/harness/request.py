@@ -15,6 +15,7 @@ from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.harness.engines.ray_cluster import cluster_address
 from pcbench.network.gradient import GRADIENTS, Gradient
+from pcbench.network.grid import GivenHyperparameters, texts_of
 from pcbench.options import MODEL_PLACE, Option, resolved
 
 if TYPE_CHECKING:
@@ -80,6 +81,18 @@ class RunOptions(TypedDict):
     ]
     """The null control, marked in the results."""
     ablation: Annotated[str | None, Option("no-feedback (λ=0) or no-error (α=0).", _MODEL, spec="model")]
+    hyperparameters: Annotated[
+        GivenHyperparameters | None,
+        Option(
+            "β, λ, α: feedback=0.1; several values make one table.",
+            _MODEL,
+            flags=("--set",),
+            form=texts_of,
+            spec="settings",
+        ),
+    ]
+    """NAME=VALUE or NAME=VALUE,VALUE,…: feedforward (ffm), feedback (fbm), error_weight (erm); pcoder2.feedback is one
+    PCoder's. May be repeated; every combination of values is measured. In Python also a mapping, or one a PCoder."""
     stochastic: Annotated[
         int | None, Ge(1), Le(MOST_DRAWS), Option("Draws of a random network, averaged.", _MODEL, spec="settings")
     ]

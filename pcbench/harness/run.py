@@ -17,10 +17,12 @@ import pyarrow as pa
 
 from pcbench.errors import PcbenchError, RunError, UsageError
 from pcbench.harness.blocks import Unit
+from pcbench.harness.completion import Completion
 from pcbench.harness.context import Inputs, Job
 from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
-from pcbench.harness.finish import Completion, finish, is_current, remake
+from pcbench.harness.finish import ANSWERS_FILE, finish, is_current, remake
+from pcbench.harness.grids import share_of
 from pcbench.harness.origin import locations_text, origin, without_places
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
@@ -41,7 +43,6 @@ logger = logging.getLogger("pcbench")
 _SHOWN_FAILURES = 3
 _SECONDS_A_SUITE = 8.0
 """How long the tables and the page of a suite take, about: part of the time left."""
-ANSWERS_FILE = "answers.parquet"
 
 
 class Ending(Protocol):
@@ -303,7 +304,7 @@ class _Reader:
 
     def __call__(self, unit: Unit) -> Inputs:
         try:
-            return {path: self._workspace.read_part(path).table for path in unit.after}
+            return {path: share_of(self._workspace.read_part(path), unit.setting).table for path in unit.after}
         except PartError:
             self._workspace.refuse_vanished()
             raise
@@ -341,7 +342,7 @@ class _Keeper:
     def failed(self, unit: Unit, failure: Failure) -> None:
         """Record a failure, and log it at once."""
         self.failures.append((unit, failure))
-        logger.warning("%s (%s) failed: %s", unit.condition.title, unit.block.words, failure.reason)
+        logger.warning("%s (%s) failed: %s", unit.condition_title, unit.block.words, failure.reason)
         logger.debug("%s", failure.trace)
         self._progress.end(unit)
 
@@ -349,7 +350,7 @@ class _Keeper:
 def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Failure]]) -> RunError:
     """Return the error of a run some of whose units failed, with the first one's own exception as its cause."""
     shown = "; ".join(
-        f"{unit.condition.title}, {unit.block.words}: {failure.reason}" for unit, failure in failures[:_SHOWN_FAILURES]
+        f"{unit.condition_title}, {unit.block.words}: {failure.reason}" for unit, failure in failures[:_SHOWN_FAILURES]
     )
     more = f" (and {len(failures) - _SHOWN_FAILURES} more)" if len(failures) > _SHOWN_FAILURES else ""
     error = RunError(

@@ -49,7 +49,10 @@ _UNIT = {
 }
 _ROW = 2000
 """The bytes that a unit takes as a Python object."""
-_SCHEMA = pa.schema({**_UNIT, **_PASSES, **_CONDITION, **_BLOCK}, metadata={"pcbench_units_version": "1"})
+_VERSION: dict[bytes | str, bytes | str] = {"pcbench_units_version": "1"}
+_SCHEMA = pa.schema({**_UNIT, **_PASSES, **_CONDITION, **_BLOCK}, metadata=_VERSION)
+_WITH_SETTINGS = pa.schema({**_UNIT, "setting": pa.string(), **_PASSES, **_CONDITION, **_BLOCK}, metadata=_VERSION)
+"""Of the units of a run with several settings of hyperparameters."""
 
 
 def unit_row(unit: Unit) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def unit_row(unit: Unit) -> dict[str, Any]:
         "work": unit.work,
         "after": list(unit.after),
         "detail": unit.detail,
+        **({"setting": unit.setting} if unit.setting else {}),
     }
 
 
@@ -73,7 +77,7 @@ def unit_from(row: Mapping[str, Any]) -> Unit:
     condition = Condition(**{name: row[name] for name in _CONDITION})
     block = Block(**{name: row[name] for name in _BLOCK})
     passes = Passes(**{name: row[name] for name in _PASSES})
-    return Unit(row["work"], condition, block, passes, tuple(row["after"]), row["detail"])
+    return Unit(row["work"], condition, block, passes, tuple(row["after"]), row["detail"], row.get("setting", ""))
 
 
 def units_sha256(units: Sequence[Unit]) -> str:
@@ -87,8 +91,8 @@ def units_sha256(units: Sequence[Unit]) -> str:
 def write_units(units: Sequence[Unit], path: Path) -> None:
     """Write units as Parquet, whole or not at all."""
     rows = [unit_row(unit) for unit in units]
-    columns = {name: [row[name] for row in rows] for name in _SCHEMA.names}
-    table = pa.table(columns, schema=_SCHEMA)
+    schema = _WITH_SETTINGS if any(unit.setting for unit in units) else _SCHEMA
+    table = pa.table({name: [row.get(name, "") for row in rows] for name in schema.names}, schema=schema)
     files.write(path, lambda unfinished: pq.write_table(table, unfinished, compression="zstd"))
 
 
@@ -103,7 +107,7 @@ def read_units(path: Path) -> tuple[Unit, ...]:
     check_table(path, path, row_bytes=_ROW)
     with pq.ParquetFile(path) as file:
         table = file.read()
-    if not table.schema.equals(_SCHEMA, check_metadata=True):
+    if not any(table.schema.equals(schema, check_metadata=True) for schema in (_SCHEMA, _WITH_SETTINGS)):
         raise ValueError("its units are of another version")
     return tuple(unit_from(row) for row in table.to_pylist())
 
@@ -129,6 +133,6 @@ def check_units(units: Sequence[Unit], suites: Collection[str]) -> None:
             raise ValueError(f"the unit {unit.path} has an impossible block or cost")
         if unit.path in paths or not paths.issuperset(unit.after) or any(part in (".", "..", "") for part in names):
             raise ValueError(f"the unit {unit.path} is there twice, misnamed, or before what it needs")
-        if "/" in unit.detail:
+        if "/" in unit.detail or "/" in unit.setting or unit.setting in (".", ".."):
             raise ValueError(f"the unit {unit.path} is misnamed")
         paths.add(unit.path)

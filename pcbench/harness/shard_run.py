@@ -12,7 +12,8 @@ import pyarrow as pa
 from pcbench import files
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
-from pcbench.harness.finish import Completion, missing_entry
+from pcbench.harness.completion import Completion
+from pcbench.harness.finish import missing_entry
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
 from pcbench.harness.run import execute

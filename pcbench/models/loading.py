@@ -16,7 +16,7 @@ from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import Described, LoadOptions, ModelFacts
-from pcbench.models.load_options import CheckedOptions, ablated, checked_options
+from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.own import check_model, identity_facts, load_own, measured_model, modules_of
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
@@ -36,7 +36,9 @@ from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, unwrapped
 from pcbench.network.predictors import initialise
+from pcbench.network.targets import Targets
 from pcbench.network.timestep_model import TimestepModel
+from pcbench.network.update import Hyperparameters
 
 ROBUSTBENCH = "robustbench:"
 
@@ -98,6 +100,32 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
     if isinstance(model, str) and ":" not in model:
         return _gather(model, zoo_entry(model), given).facts
     return load(model, **options)
+
+
+def own_hyperparameters(
+    model: str | nn.Module, facts: ModelFacts, ablation: str | None
+) -> tuple[tuple[Hyperparameters, ...], tuple[int | None, ...]]:
+    """Return β, λ, α of each PCoder as a model is loaded, and which feeds back to each (see `Targets.feedback`).
+
+    Networks of the zoo, and those made from a configuration, are not built: of these, each but the last counts as fed
+    back to.
+
+    Args:
+        model: As for `load`.
+        facts: What is known of it.
+        ablation: What is left out of it.
+
+    Returns:
+        Two empty ones where it answers without PCoders.
+    """
+    if isinstance(facts, Model):
+        return ((), ()) if facts.network is None else (facts.network.hyperparameters, facts.network.targets.feedback)
+    if not facts.predictive or not isinstance(model, str):
+        return (), ()
+    path = (converted_entry(model) if SEPARATOR in model else zoo_entry(model)).configuration_path
+    own = () if path is None else read_configuration(path).hyperparameters
+    own = own if ablation is None else tuple(weights.without(ABLATIONS[ablation]) for weights in own)
+    return own, Targets.below(len(own)).feedback
 
 
 def _without_folder(model: str) -> str:

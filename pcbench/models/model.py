@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -19,6 +20,7 @@ from pcbench.network.own_modules import own_code
 from pcbench.network.timestep_model import TimestepClassifier, TimestepModel
 from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.update import Hyperparameters
+from pcbench.network.weighting import GivenWeights
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -87,11 +89,19 @@ class Model(ModelFacts):
             DataError: The images leave [0,1]; normalisation is the model's own business.
             UsageError: The model does not answer that late, or takes images of another size.
         """
+        return self.timestep_model(self.checked(images), self._steps(timesteps), gradient)
+
+    def checked(self, images: Tensor) -> Tensor:
+        """Return images, once they are seen to lie in [0,1] and to have the model's size.
+
+        Raises:
+            DataError: They do not.
+        """
         outside = asked("images", lambda: outside_unit_range(images))
         if outside is not None:
             raise DataError(f"{outside}; models take images in [0,1] and normalise them")
         self.check_size(images.shape[1:])
-        return self.timestep_model(images, self._steps(timesteps), gradient)
+        return images
 
     def normalise(self, images: Tensor) -> Tensor:
         """Return e_0, what the network makes of images in [0,1] before anything else."""
@@ -182,5 +192,50 @@ class Model(ModelFacts):
         changed.hyperparameters = (*[weights] * (len(changed.predictors) - 1), weights.without("feedback"))
         return replace(self, timestep_model=changed.eval())
 
+    def with_given(self, weights: GivenWeights) -> Model:
+        """Return this model with hyperparameters of a run, however it is computed; the network and weights are shared.
+
+        Raises:
+            UsageError: They are impossible, or the model is not a predictive network.
+        """
+        return replace(self, timestep_model=_with_given(self.timestep_model, weights).eval())
+
     def _steps(self, timesteps: int | None) -> int:
         return self.timesteps if timesteps is None else timesteps
+
+
+def _with_given(model: TimestepModel, weights: GivenWeights) -> TimestepModel:
+    match model:
+        case PredictiveNetwork():
+            changed = copy.copy(model)
+            changed.hyperparameters = weights  # pyright: ignore[reportAttributeAccessIssue]  # its setter takes more
+            return changed
+        case StochasticModel():
+            return StochasticModel(_with_given(model.inner, weights), model.draws, recompute=model.recompute)
+        case LowPrecisionModel() | CompiledModel():
+            return type(model)(_with_given(model.inner, weights))
+        case _:
+            raise UsageError("hyperparameters are for predictive networks; this model has no PCoders")
+
+
+def answers_of_each(models: Sequence[Model], given: Tensor, timesteps: int, *, pixels: bool) -> Iterator[Tensor]:
+    """Yield what each of several models answers that differ in β, λ and α alone, as each of them would.
+
+    What these do not change is computed once where the network is computed as it is.
+
+    Args:
+        models: The models.
+        given: Images in [0,1], or e_0.
+        timesteps: T.
+        pixels: Whether they are images, as `Model.answer` takes them, or e_0, as `Model.logits_of_input` does.
+
+    Raises:
+        DataError, UsageError: As for these.
+    """
+    networks = [model.timestep_model for model in models if isinstance(model.timestep_model, PredictiveNetwork)]
+    if len(models) == 1 or len(networks) < len(models):
+        for model in models:
+            yield model.answer(given, timesteps) if pixels else model.logits_of_input(given, timesteps)
+        return
+    inputs = models[0].normalise(models[0].checked(given)) if pixels else given
+    yield from networks[0].logits_of_each([network.hyperparameters for network in networks], inputs, timesteps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, get_args
 
 import torch
@@ -17,7 +17,7 @@ from pcbench.network.gradient import GRADIENTS, Gradient
 from pcbench.network.targets import Targets
 from pcbench.network.timestep_model import TimestepModel, whole_timesteps
 from pcbench.network.unit_range import require_unit_range
-from pcbench.network.unrolling import Dynamics, Keep, Unrolled
+from pcbench.network.unrolling import Dynamics, Keep, Unrolled, logits_of_each
 from pcbench.network.update import Hyperparameters
 from pcbench.network.watching import Show
 from pcbench.network.weighting import GivenWeights, weights_of
@@ -154,8 +154,7 @@ class PredictiveNetwork(TimestepModel):
         """
         timesteps = whole_timesteps(timesteps)
         self._check(inputs, gradient, keep)
-        first = next(self.parameters(), None)
-        inputs = inputs if first is None else inputs.to(first.dtype)
+        inputs = self._in_own_precision(inputs)
         own = self.hyperparameters
         weights = own if hyperparameters is None else self._weights(hyperparameters, own)
         if start is not None and len(start) != len(self.predictors):
@@ -198,10 +197,29 @@ class PredictiveNetwork(TimestepModel):
         dynamics = Dynamics(
             self.backbone, list(self.predictors), self.hyperparameters, self.error_windows, self.targets
         )
-        first = next(self.parameters(), None)
         with torch.no_grad():
-            inputs = inputs if first is None else inputs.to(first.dtype)
-            return dynamics.unroll(inputs, whole_timesteps(timesteps), keep, show=show).logits
+            return dynamics.unroll(self._in_own_precision(inputs), whole_timesteps(timesteps), keep, show=show).logits
+
+    def logits_of_each(
+        self, hyperparameters: Sequence[GivenWeights], inputs: Tensor, timesteps: int
+    ) -> Iterator[Tensor]:
+        """Yield the logits (T+1, batch, classes) of e_0 with each of several hyperparameters, without a graph.
+
+        They are those of a pass of its own for each; what hyperparameters do not change is computed once.
+
+        Args:
+            hyperparameters: As `unroll_input` takes them, once for each pass.
+            inputs: e_0, (batch, channels, height, width).
+            timesteps: T.
+        """
+        self._check(inputs, "exact", ())
+        predictors, own = list(self.predictors), self.hyperparameters
+        each = [
+            Dynamics(self.backbone, predictors, self._weights(one, own), self.error_windows, self.targets)
+            for one in hyperparameters
+        ]
+        with torch.no_grad():
+            yield from logits_of_each(each, self._in_own_precision(inputs), whole_timesteps(timesteps))
 
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits (T+1, batch, classes) of e_0 from one unrolled pass."""
@@ -226,6 +244,10 @@ class PredictiveNetwork(TimestepModel):
                     f"PyTorch can't recompute through the predictor of PCoder {index + 1}; leave recompute out, or "
                     "make it of convolutions, Linear, bilinear Upsample and ReLU"
                 )
+
+    def _in_own_precision(self, inputs: Tensor) -> Tensor:
+        first = next(self.parameters(), None)
+        return inputs if first is None else inputs.to(first.dtype)
 
     def _check(self, inputs: Tensor, gradient: str, keep: Sequence[str]) -> None:
         a_word("gradient", gradient, GRADIENTS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -91,11 +91,26 @@ class Dynamics:
         show: Show | None = None,
     ) -> Unrolled:
         """Run t = 0..T; see `PredictiveNetwork.unroll_input`, and `show_input` for `show`."""
-        kinds, modules = split_keep(keep)
-        # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
-        sources = self.targets.feedback
-        made = _Pass(self, images, kinds, modules, show, sources, logits=[], magnitudes=[], kept={}, cells={})
-        return made.run(timesteps, start)
+        return _new_pass(self, images, keep, show).run(timesteps, start)
+
+
+def _new_pass(dynamics: Dynamics, images: Tensor, keep: Sequence[str] = (), show: Show | None = None) -> _Pass:
+    kinds, modules = split_keep(keep)
+    # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
+    sources = dynamics.targets.feedback
+    return _Pass(dynamics, images, kinds, modules, show, sources, logits=[], magnitudes=[], kept={}, cells={})
+
+
+def logits_of_each(dynamics: Sequence[Dynamics], images: Tensor, timesteps: int) -> Iterator[Tensor]:
+    """Yield the logits (T+1, batch, classes) of dynamics that differ in their hyperparameters alone, one after another.
+
+    What these do not change is computed once: the backbone below the first PCoder, and t = 0.
+    """
+    begun: _Begun | None = None
+    for one in dynamics:
+        made = _new_pass(one, images)
+        begun = begun or made.begin(one.backbone)
+        yield made.go_on(one.backbone, begun, timesteps).logits
 
 
 def split_keep(keep: Sequence[str]) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -111,6 +126,20 @@ def _started(given: Tensor, drive: Tensor, n: int) -> Tensor:
 
 
 Predictions = list[Tensor | None]
+
+
+class _Begun(NamedTuple):
+    """A pass as it stands at t = 0."""
+
+    shared: Values
+    """What all timesteps share."""
+    logits: Tensor
+    state: list[Tensor]
+    """e_1 .. e_N, and the other values that are predicted."""
+
+
+def _nothing() -> None:
+    """Take no notice of the end of a timestep."""
 
 
 @dataclass
@@ -133,27 +162,30 @@ class _Pass:
 
     def run(self, timesteps: int, start: Sequence[Tensor] | None) -> Unrolled:
         if not self.modules:
-            return self._run(self.dynamics.backbone, timesteps, start)
+            return self.go_on(self.dynamics.backbone, self.begin(self.dynamics.backbone, start), timesteps)
         if self.dynamics.recompute:
             raise UsageError("the outputs of modules are not kept with recompute=True; leave it out")
         outputs = ModuleOutputs(self.modules, timesteps, self._show)
         with self.dynamics.backbone.watched(self.modules, outputs.watch) as backbone:
-            return self._run(backbone, timesteps, start, outputs.end_timestep)
+            begun = self.begin(backbone, start, outputs.end_timestep)
+            return self.go_on(backbone, begun, timesteps, outputs.end_timestep)
 
-    def _run(
-        self,
-        backbone: Backbone,
-        timesteps: int,
-        start: Sequence[Tensor] | None,
-        ended: Callable[[], None] = lambda: None,
-    ) -> Unrolled:
+    def begin(
+        self, backbone: Backbone, start: Sequence[Tensor] | None = None, ended: Callable[[], None] = _nothing
+    ) -> _Begun:
         shared = backbone.prepare(self.images)
         ended()
 
         def begin(n: int, drive: Tensor) -> Tensor:
             return drive if start is None else _started(start[n], drive, n)
 
-        logits, state = self._run_timestep(backbone, shared, begin)
+        return _Begun(shared, *self._run_timestep(backbone, shared, begin))
+
+    def go_on(
+        self, backbone: Backbone, begun: _Begun, timesteps: int, ended: Callable[[], None] = _nothing
+    ) -> Unrolled:
+        shared, logits, state = begun
+        del begun  # no representation outlives its timestep
         self._note(logits, state)
         ended()
         advance = partial(self._advance, backbone, shared)

@@ -13,23 +13,13 @@ from torch import Tensor
 
 from pcbench.arguments import shown
 from pcbench.errors import UnknownNameError, UsageError
+from pcbench.network.grid import NAMES
 from pcbench.network.update import Hyperparameters
 
 Weights: TypeAlias = Hyperparameters | Mapping[str, float | Tensor]
-"""β, λ, α of one PCoder. A mapping may leave some out, and may use the names of `NAMES`."""
+"""β, λ, α of one PCoder. A mapping may leave some out, and may use the names of `pcbench.network.grid.NAMES`."""
 GivenWeights: TypeAlias = Weights | Sequence[Weights]
 """The same for all PCoders, or one for each."""
-
-NAMES: Mapping[str, str] = {
-    "feedforward": "feedforward",
-    "ffm": "feedforward",
-    "feedback": "feedback",
-    "fbm": "feedback",
-    "error_weight": "error_weight",
-    "erm": "error_weight",
-    "pc": "error_weight",
-}
-"""What a mapping may call β, λ and α: our names, those of the reference's classes, and that of its files."""
 
 _ROUNDING = 1e-6
 """By how much a sum of two shares may pass 1 in float32."""

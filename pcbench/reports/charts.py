@@ -14,7 +14,7 @@ import pandas as pd
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 
-OrderedVariable = Literal["timestep", "epsilon", "severity", "none"]
+OrderedVariable = Literal["timestep", "epsilon", "severity", "setting", "none"]
 Scale = Literal["share", "ratio", "number"]
 """What the numbers of an axis are: shares of images (in percent, 0 to 100), ratios (in percent, may be above 100), or
 numbers of another kind, which are shown as they are."""
@@ -27,7 +27,7 @@ class Line:
     label: str
     """Its name in the legend."""
     x: tuple[float, ...]
-    """The positions of the points: timesteps, or ε in [0,1] pixel units."""
+    """The positions of the points: timesteps, ε in [0,1] pixel units, or values of a hyperparameter."""
     y: tuple[float, ...]
     """Their values."""
     low: tuple[float, ...]
@@ -92,8 +92,8 @@ class Chart(Captioned):
     """What the y axis is, without its unit."""
     y_scale: Scale = "share"
     """What the numbers of the y axis are."""
-    x: Literal["timestep", "epsilon"]
-    """What the x axis is."""
+    x: Literal["timestep", "epsilon", "value"]
+    """What the x axis is; the value is that of a hyperparameter, which its label names."""
     norm: str | None
     """The norm of ε, where ε is on an axis or in the legend."""
     legend_title: str

@@ -16,6 +16,8 @@ from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, colours, fix_layout
 
 _COLUMNS = 4
 _TICKS = 8
+_NAMED = 12
+"""How many settings of hyperparameters a legend names at most."""
 
 
 def draw(chart: Chart) -> Figure:
@@ -66,6 +68,8 @@ def _scales(axes: Axes, chart: Chart) -> None:
         axes.xaxis.set_major_locator(FixedLocator(shown))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    elif chart.x == "value":
+        _scale_values(axes, values)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(_TICKS, integer=True, steps=[1, 2, 5, 10]))
         axes.margins(x=0.03)
@@ -73,6 +77,18 @@ def _scales(axes: Axes, chart: Chart) -> None:
         low = min(low for panel in chart.panels for line in panel.lines for low in line.low)
         high = max(high for panel in chart.panels for line in panel.lines for high in line.high)
         axes.set_ylim(0 if low < 40 else None, 100 if high > 60 else None)
+
+
+def _scale_values(axes: Axes, values: list[float]) -> None:
+    """Set the scale of a hyperparameter: logarithmic where its values span more than a factor of 20."""
+    above = [value for value in values if value > 0]
+    if above and above[-1] > 20 * above[0]:
+        axes.set_xscale("symlog", base=10, linthresh=above[0], linscale=0.5)
+        axes.xaxis.set_minor_locator(NullLocator())
+    if len(values) <= _TICKS:
+        axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    axes.margins(x=0.03)
 
 
 def _doubled(values: list[float]) -> set[float]:
@@ -99,4 +115,7 @@ def _label(figure: Figure, chart: Chart) -> None:
             Line2D([], [], color=colour, marker="o", markersize=2.4, label=line.label)
             for line, colour in zip(longest, _palette(chart), strict=True)
         ]
+        if chart.colours == "setting":
+            # The colours are in the order of the values: some of many tell the others.
+            handles = handles[:: -(-len(handles) // _NAMED)]
         figure.legend(handles=handles, title=chart.legend_title, loc="outside right center")

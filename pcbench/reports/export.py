@@ -24,7 +24,7 @@ from pcbench.reports.charts import texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.paper_tables import as_markdown, write_paper_tables
-from pcbench.results.directory import Run, changed_notes
+from pcbench.results.directory import Run, alone, changed_notes
 from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
 from pcbench.results.verdicts import NOT_CHECKED, read_verdicts
@@ -59,6 +59,7 @@ def export_run(run: Run, format_name: str, out: Path | None = None) -> list[Path
     """
     if format_name not in EXPORT_FORMATS:
         raise UnknownNameError("format", format_name, EXPORT_FORMATS)
+    run = alone(run)
     if out is None:
         beside = run.folder if run.folder.name else run.folder.absolute()
         out = beside.with_name(f"{beside.name}-{format_name}")

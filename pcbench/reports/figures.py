@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,7 @@ from pcbench.reports.drawing import draw
 from pcbench.reports.heat_maps import HeatMap, draw_heat_map, heat_maps
 from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.run_labels import run_labels
+from pcbench.reports.settings_charts import BySetting
 from pcbench.reports.style import FIGURE_FORMATS, save, style
 from pcbench.results.directory import Run
 from pcbench.results.verdicts import Verdicts
@@ -52,6 +53,28 @@ def matrices_of_transfer(metrics: pd.DataFrame) -> list[HeatMap]:
     ]
 
 
+def run_charts(run: Run) -> list[Chart | HeatMap]:
+    """Return all figures of a run; where it has several settings of hyperparameters, those by setting."""
+    if run.spec.settings.grid.swept:
+        shown = BySetting(run)
+        return [chart for suite in shown.suites for chart in shown.charts(suite)]
+    return [*charts(run.metrics, verdicts_of(run)), *matrices_of_transfer(run.metrics)]
+
+
+def write_run_figures(run: Run, folder: Path) -> list[Path]:
+    """Write every figure of a run; see `write_figures`."""
+    if not run.spec.settings.grid.swept:
+        return write_figures(run.metrics, folder, verdicts_of(run))
+    return _write([(f"{chart.suite}-{chart.name}", chart) for chart in run_charts(run)], folder)
+
+
+def run_figure_files(run: Run) -> list[str]:
+    """Return the names of the files that `write_run_figures` makes, within its folder and in its order."""
+    if not run.spec.settings.grid.swept:
+        return figure_files(run.metrics)
+    return [f"{chart.suite}-{chart.name}.{kind}" for chart in run_charts(run) for kind in FIGURE_FORMATS]
+
+
 def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> list[Path]:
     """Write every figure of a table of metrics as SVG, PDF and PNG; the same table gives the same bytes.
 
@@ -66,9 +89,13 @@ def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> li
     Raises:
         WriteError: A file cannot be written.
     """
+    return _write(_stems(metrics, verdicts), folder)
+
+
+def _write(stems: Sequence[tuple[str, Chart | HeatMap]], folder: Path) -> list[Path]:
     made: list[Path] = []
     with style():
-        for stem, chart in _stems(metrics, verdicts):
+        for stem, chart in stems:
             figure = _drawn(chart)
             for kind in FIGURE_FORMATS:
                 path = folder / f"{stem}.{kind}"
@@ -110,9 +137,7 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
         raise UsageError(
             f"{out}: a figure is written as {', '.join('.' + kind for kind in FIGURE_FORMATS)}; choose one"
         )
-    chosen = [
-        _choose(name, [*charts(run.metrics, verdicts_of(run)), *matrices_of_transfer(run.metrics)]) for run in runs
-    ]
+    chosen = [_choose(name, run_charts(run)) for run in runs]
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
     caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."

@@ -113,8 +113,8 @@ def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:
         f"{shown.each_title} of {label} on {suite}, {unit}",
         "corruption",
         tuple(sorted(int(t) for t in means["timestep"])),
-        tuple(_row(words(name), each[each["name"] == name]) for name in in_order(each["name"])),
-        _row(shown.row, means),
+        tuple(matrix_row(words(name), each[each["name"] == name]) for name in in_order(each["name"])),
+        matrix_row(shown.row, means),
     )
 
 
@@ -128,9 +128,12 @@ def _attack_matrices(rows: pd.DataFrame, label: str, verdicts: Verdicts) -> Iter
             f"Robust accuracy of {label} under {attack_title(name)} ({verdict_on(part, verdicts)}), in %",
             "ε",
             tuple(sorted(int(t) for t in part["timestep"].unique())),
-            tuple(_row(epsilon_text(epsilon, str(norm)), part[part["epsilon"] == epsilon]) for epsilon in budgets),
+            tuple(
+                matrix_row(epsilon_text(epsilon, str(norm)), part[part["epsilon"] == epsilon]) for epsilon in budgets
+            ),
         )
 
 
-def _row(name: str, part: pd.DataFrame) -> MatrixRow:
+def matrix_row(name: str, part: pd.DataFrame) -> MatrixRow:
+    """Return the row of this name from rows of the tidy table, one for each timestep."""
     return MatrixRow(name, tuple(entry(row) for _, row in part.sort_values("timestep").iterrows()))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcbench.comparison.verdicts import verdicts_of
-from pcbench.reports.figures import figure_files, write_figures
+from pcbench.reports.figures import run_figure_files, write_run_figures
 from pcbench.reports.page.page import write_page
 from pcbench.results.directory import PAGE, Run, list_report
 
@@ -22,9 +21,9 @@ def write_report(runs: Sequence[Run], folder: Path) -> Path:
         The folder.
     """
     folders = {run.key if index else "": run for index, run in enumerate(runs)}
-    figures = (Path(name, figure) for name, run in folders.items() for figure in figure_files(run.metrics))
+    figures = (Path(name, figure) for name, run in folders.items() for figure in run_figure_files(run))
     list_report(folder, [PAGE, *(path.as_posix() for path in figures)])
     for name, run in folders.items():
-        write_figures(run.metrics, folder / name, verdicts_of(run))
+        write_run_figures(run, folder / name)
     write_page(runs, folder / PAGE)
     return folder

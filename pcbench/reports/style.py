@@ -61,6 +61,7 @@ _MAPS: dict[OrderedVariable, tuple[str, tuple[float, float], tuple[float, float]
     "timestep": ("viridis", (0.0, 0.85), (0.3, 1.0)),
     "epsilon": ("plasma", (0.0, 0.85), (0.3, 1.0)),
     "severity": ("cividis", (0.88, 0.0), (1.0, 0.45)),
+    "setting": ("inferno", (0.08, 0.8), (0.35, 0.95)),
     "none": ("viridis", (0.2, 0.2), (0.7, 0.7)),
 }
 

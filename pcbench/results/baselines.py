@@ -13,7 +13,7 @@ import pandas as pd
 from pcbench.corruptions.definitions import Baseline
 from pcbench.errors import DataError, UsageError
 from pcbench.files import is_file, try_folder, write
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, alone
 from pcbench.results.divisor import images_of
 from pcbench.results.run_spec import SuiteSpec
 from pcbench.results.schema import read_table
@@ -43,7 +43,7 @@ def baseline_of(run: Run, suite: str | None = None, timestep: int | None = None)
         UsageError: The run has no such suite or timestep, or its images are not corrupted ones.
         DataError: Results are missing, or the network makes no error under a corruption.
     """
-    chosen = _chosen(run, suite)
+    chosen = _chosen(alone(run), suite)
     metrics = run.metrics
     rows = metrics[(metrics["suite"] == chosen.name) & (metrics["metric"] == "error")]
     if not (rows["kind"] == "corruption").any():

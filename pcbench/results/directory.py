@@ -8,6 +8,8 @@
     <folder>/checks/             what the verdicts on the attacks' gradients were made of, and `checks.json` beside it
     <folder>/metrics.parquet     the tidy table of numbers, and the same as metrics.csv
     <folder>/report/             figures and the page, with a list of them in `.report.json`
+    <folder>/<setting>/          where hyperparameters have several values: the run of each setting, such as
+                                 `feedback=0.1`; metrics, report, manifest and images alone lie above them
 
 While a run is under way its parts lie in `<folder>.partial` (`pcbench.results.workspace`).
 """
@@ -17,7 +19,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +52,7 @@ LOCATIONS = "locations.toml"
 PAGE = "index.html"
 """The page of a report."""
 _REPORT = "report"
+_WARNING = re.compile(r"[A-Z]{4,}\b")
 _REPORT_LIST = ".report.json"
 _FIGURE_ENDINGS = (".svg", ".pdf", ".png")
 
@@ -80,12 +84,19 @@ class Run:
     def metrics(self) -> pd.DataFrame:
         """The tidy table of numbers, one per row (the columns are those of `metrics.csv`).
 
+        Where a run has several settings of hyperparameters, each that has several values is a column after the model.
+
         Raises:
             DataError: The file is damaged or of an unknown version.
         """
         from pcbench.results.metrics_table import read_metrics  # pandas is slow to import
 
-        return read_metrics(self.folder / "metrics.parquet")
+        return read_metrics(self.folder / "metrics.parquet", self.spec.settings.grid.swept)
+
+    @property
+    def settings(self) -> list[Run]:
+        """The run of each setting of hyperparameters, where there are several; they lie in its folder."""
+        return [open_run(self.folder / label, verify=False) for label in self.spec.settings.grid.labels]
 
     def outcome_files(self, suite: str | None = None) -> list[Path]:
         """Return the Parquet files with one row per image x condition x timestep, of one suite or of all."""
@@ -93,16 +104,33 @@ class Run:
 
     def outcomes(self, suite: str | None = None) -> pd.DataFrame:
         """Return one row per image x condition x timestep, of one suite or of all."""
+        if self.spec.settings.grid.swept:
+            return self._of_settings(lambda run: run.outcomes(suite))
         tables = [read_outcomes(path) for path in self.outcome_files(suite)]
         table: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
         return table
 
     def representations(self) -> pd.DataFrame:
         """Return one row per image x noise x timestep x metric x PCoder; no rows where nothing measured them."""
+        if self.spec.settings.grid.swept:
+            return self._of_settings(lambda run: run.representations())
         paths = sorted((self.folder / "representations").glob("*/*.parquet"))
         tables = [read_table(path, "representations") for path in paths]
         table: pd.DataFrame = joined(tables, "representations").to_pandas()
         return table
+
+    def _of_settings(self, read: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
+        """Return the tables of all settings as one, which begins with a column for each swept hyperparameter."""
+        import pandas as pd  # slow to import
+
+        grid = self.spec.settings.grid
+        tables: list[pd.DataFrame] = []
+        for setting, run in zip(grid.settings, self.settings, strict=True):
+            table = read(run)
+            for place, name in enumerate(grid.swept):
+                table.insert(place, name, setting.values[name])
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
 
     def __repr__(self) -> str:
         suites = ", ".join(suite.name for suite in self.spec.suites)
@@ -176,6 +204,11 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
     return Run(folder, spec, {**manifest, "notes": notes})
 
 
+def is_warning(note: str) -> bool:
+    """Return whether a run's note is a warning: it begins with a word in capitals, such as DIVERGING or MISSING."""
+    return _WARNING.match(note) is not None
+
+
 def changed_notes(run: Run) -> list[str]:
     """Return the notes that mark a run whose files were changed."""
     return [note for note in run.manifest.get("notes", []) if note.startswith(CHANGED)]
@@ -224,8 +257,29 @@ def _ways_on(manifest: str) -> str:
 def foreign_files(run: Run) -> list[str]:
     """Return the files in a run's folder that pcbench did not make."""
     known = {*run.manifest["files"], MANIFEST, SHARD_MANIFEST, MARKER}
+    labels = run.spec.settings.grid.labels
+    reports = tuple(f"{label}/{_REPORT}/" for label in labels)
     found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))
-    return [*(name for name in found if name not in known), *_foreign_in_report(run.folder)]
+    return [
+        *(name for name in found if name not in known and not name.startswith(reports)),
+        *_foreign_in_report(run.folder),
+        *(f"{label}/{name}" for label in labels for name in _foreign_in_report(run.folder / label)),
+    ]
+
+
+def alone(run: Run) -> Run:
+    """Return a run that has one setting of hyperparameters.
+
+    Raises:
+        UsageError: It has several; the folder of one is named.
+    """
+    labels = run.spec.settings.grid.labels
+    if labels:
+        raise UsageError(
+            f"{run.folder} holds {len(labels)} settings of hyperparameters, each a run of its own: give one of them, "
+            f"such as {run.folder / labels[0]}"
+        )
+    return run
 
 
 def _foreign_in_report(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,22 +64,26 @@ def metrics_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     return typed(pd.DataFrame(rows, columns=list(METRICS_COLUMNS)))
 
 
-def typed(table: pd.DataFrame, name: str = "a table of metrics") -> pd.DataFrame:
+def typed(table: pd.DataFrame, name: str = "a table of metrics", swept: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table of metrics with every column of its own type, however it was read.
 
     Args:
         table: The table.
         name: What it is called in errors.
+        swept: The hyperparameters that have a column each, after the model.
 
     Raises:
         DataError: A column is missing, foreign, or holds what it cannot hold.
     """
-    if list(table.columns) != list(METRICS_COLUMNS):
-        raise DataError(f"{name}: a table of metrics has the columns {', '.join(METRICS_COLUMNS)}; run it again")
+    first, *others = METRICS_COLUMNS
+    columns = [first, *swept, *others]
+    if list(table.columns) != columns:
+        raise DataError(f"{name}: a table of metrics has the columns {', '.join(columns)}; run it again")
     try:
         # NumPy's own type would wrap 70,000 around to 4,464, and cut 1.5 off to 1.
-        checked = table.astype({name: kind.capitalize() if kind == "int16" else kind for name, kind in _TYPES.items()})
-        made = checked.astype(_TYPES)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
+        types = _TYPES | dict.fromkeys(swept, "float64")
+        checked = table.astype({name: kind.capitalize() if kind == "int16" else kind for name, kind in types.items()})
+        made = checked.astype(types)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError, OverflowError) as problem:
         raise DataError(f"{name}: a value is of the wrong type ({problem}); run again") from problem
     for column in IN_PATHS:
@@ -138,8 +142,12 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return _with_texts(table, from_csv_cell)
 
 
-def read_metrics(path: Path) -> pd.DataFrame:
+def read_metrics(path: Path, swept: Sequence[str] = ()) -> pd.DataFrame:
     """Read `metrics.csv` or `metrics.parquet`.
+
+    Args:
+        path: The file.
+        swept: The hyperparameters that have a column each, after the model.
 
     Raises:
         DataError: It is missing, damaged, of an unknown version, or has other columns.
@@ -147,10 +155,10 @@ def read_metrics(path: Path) -> pd.DataFrame:
     if not path.exists():
         raise DataError(f"{path}: there is no such file; is {path.parent} a finished run?")
     with damage_refused(path, "cannot be read as a table of metrics", "run again", pa.ArrowException):
-        table = typed(_read_parquet(path) if path.suffix == ".parquet" else _read_csv(path), str(path))
+        table = typed(_read_parquet(path) if path.suffix == ".parquet" else _read_csv(path), str(path), swept)
     if (table["timestep"] < 0).any():
         raise DataError(f"{path}: a timestep is below 0; run again")
-    twice = table[table.duplicated([name for name in _TYPES if name not in _NUMBERS])]
+    twice = table[table.duplicated([name for name in table.columns if name not in _NUMBERS])]
     if len(twice):
         first = twice.iloc[0]
         raise DataError(

@@ -15,6 +15,7 @@ from pydantic import field_validator
 from pcbench.catalog import Definition, PathName
 from pcbench.data.data_set import DataSet
 from pcbench.network.gradient import Gradient
+from pcbench.network.grid import Grid, Setting, value_text
 from pcbench.results.conditions import slug
 
 SPEC_VERSION = 2
@@ -103,6 +104,13 @@ class Settings(Definition):
     """None in specs of version 1."""
     stochastic: int | None = None
     """Not in the key where it is None: keys of runs that don't have it are those of former versions."""
+    hyperparameters: tuple[str, ...] | None = None
+    """Values given in place of the network's own, as `pcbench.network.grid.texts_of` writes them."""
+
+    @property
+    def grid(self) -> Grid:
+        """The settings of hyperparameters that are measured."""
+        return Grid.of(self.hyperparameters)
 
 
 class RunSpec(Definition):
@@ -144,15 +152,36 @@ class RunSpec(Definition):
             "suites": {"__all__": {"version", "former_sha256"}},
             "versions": {"pcbench"},
         }
-        if self.settings.stochastic is None:
-            exclude["settings"] = {"stochastic"}
+        # Keys of runs that don't have these are those of former versions.
+        later = {"stochastic", "hyperparameters"}
+        exclude["settings"] = {name for name in later if getattr(self.settings, name) is None}
         return self.model_dump(mode="json", exclude=exclude)
+
+    def of_setting(self, setting: Setting) -> RunSpec:
+        """Return the description of the run of one setting alone."""
+        name = str(self.model["name"]).removesuffix(_marks(self.settings.grid.fixed)) + _marks(setting.values)
+        settings = self.settings.model_copy(update={"hyperparameters": setting.texts})
+        return self.model_copy(update={"model": {**self.model, "name": name}, "settings": settings})
 
     def name(self) -> str:
         """Return the name of the run's folder: ``<model>-<suites>-<key>``, fit for every file system."""
         name = "-".join([str(self.model["name"]), *(suite.name for suite in self.suites)])
         # A file's name has at most 255 bytes everywhere, and the folder of an unfinished run adds to it.
         return f"{slug(name).encode()[:180].decode(errors='ignore')}-{self.key()}"
+
+
+def marked_name(model: str, hyperparameters: Grid) -> str:
+    """Return a model's name as every row carries it: with the hyperparameters that are not its own.
+
+    Args:
+        model: Its name.
+        hyperparameters: Those of a run; where one has several values, it is a column of its own.
+    """
+    return model + _marks(hyperparameters.fixed)
+
+
+def _marks(values: Mapping[str, float]) -> str:
+    return "".join(f"+{name}={value_text(value)}" for name, value in values.items())
 
 
 @dataclass(frozen=True)

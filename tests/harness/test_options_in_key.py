@@ -62,6 +62,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "weights": (other_weights, {}),
     "random_predictors": (0, {}),
     "ablation": ("no-feedback", {}),
+    "hyperparameters": (("feedback=0.1",), {}),
     "stochastic": (2, RANDOM),
     "model_version": ("a", OWN),
     "epsilons": (("1/255",), ATTACKED),
@@ -135,9 +136,9 @@ def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(
         assert f"settings.{field}" in [difference.field for difference in differences(one.counting(), other.counting())]
 
 
-def test_a_run_without_draws_has_the_key_of_a_description_that_knows_none() -> None:
+def test_a_run_without_draws_and_hyperparameters_has_the_key_of_a_description_that_knows_none() -> None:
     counting = planned().counting()
-    assert "stochastic" not in counting["settings"]
+    assert not {"stochastic", "hyperparameters"} & set(counting["settings"])
     assert "seed" in counting["settings"]
 
 

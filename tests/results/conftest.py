@@ -16,7 +16,15 @@ from pcbench.results.directory import Run
 from pcbench.results.run_spec import SPEC_VERSION, RunSpec
 from pcbench.results.schema import outcome_table
 
-SETTINGS = made_settings(timesteps=1, batch_size=2, epsilons=(0.25, 0.5), jpeg_quality=85, block_size=4, stochastic=3)
+SETTINGS = made_settings(
+    timesteps=1,
+    batch_size=2,
+    epsilons=(0.25, 0.5),
+    jpeg_quality=85,
+    block_size=4,
+    stochastic=3,
+    hyperparameters=("feedback=0.5",),
+)
 SPEC = made_spec(
     [made_suite("fog-only", 2, sha256="0", rule="correct_at_every_timestep", former_sha256="1")],
     made_data(

@@ -138,9 +138,11 @@ def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
     try:
         # What draws where nobody says what the draws depend on: inner states of a random network, noise that a network
         # of the user's own adds to its gradient alone.
-        (first,) = Drawing(context.settings.seed, [unit.path], "unit", repeated=True).seeds(1)
+        (first,) = Drawing(context.settings.seed, [unit.path_alone], "unit", repeated=True).seeds(1)
         with seeded(first, context.model.device):
-            made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(unit, inputs, context)
+            made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(
+                unit, inputs, context.at(unit.setting)
+            )
     except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units continue
         return Failure(reason_of(error), traceback.format_exc(), error)
     return Part(made.table, machine_kind(context.locations.device), made.files)

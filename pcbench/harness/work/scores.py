@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,20 +14,22 @@ from pcbench.data.image_source import Batch, ImageSource
 from pcbench.data.prefetch import LookAhead
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
+from pcbench.harness.grids import share_file
 from pcbench.harness.scoring import TimestepRows, check_shape, refuse_divergence, to_unit_range
 from pcbench.models.draws import drawing, tallied
-from pcbench.models.model import Model
+from pcbench.models.model import Model, answers_of_each
 from pcbench.models.scores import scores
-from pcbench.results.schema import outcome_table
+from pcbench.results.parts import to_parquet
+from pcbench.results.schema import OUTCOMES, outcome_table
 
 
 @dataclass(frozen=True)
 class _Way:
-    """How a batch is answered: what is made of its images ahead of the network, and what the network makes of those."""
+    """How a batch is answered: what is made of its images ahead of the network, and whether that is images or e_0."""
 
     source: ImageSource | None
     prepare: Callable[[Batch], torch.Tensor]
-    answer: Callable[[torch.Tensor], torch.Tensor]
+    pixels: bool = True
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
@@ -37,40 +39,54 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     """
     del inputs
     suite = context.suite(unit.condition.suite)
-    model = context.model_of(suite.name)
-    way = _way(unit, context, model)
-    timesteps, rows = context.settings.timesteps, TimestepRows()
+    models = context.models_of(suite.name)
+    way = _way(unit, context, models[0])
+    gathered = [TimestepRows() for _ in models]
     ahead = LookAhead((batch, way.prepare(batch)) for batch in context.batches(unit, way.source))
     for batch, prepared in ahead:
+        _score(batch, prepared, way, context, models, gathered)
+        context.meter.step(len(batch.ids) * unit.passes.work, len(batch.ids))
+    context.meter.wait(ahead.waited_seconds, ahead.elapsed_seconds)
+    tables = [outcome_table(unit.condition, rows.columns(always_right=suite.rule is not None)) for rows in gathered]
+    if context.labels:
+        # A setting that diverges is a finding: its rows say so, and the others stand.
+        files = {share_file(label): to_parquet(table) for label, table in zip(context.labels, tables, strict=True)}
+        return Made(OUTCOMES.empty_table(), files)
+    if unit.condition.kind == "clean" and unit.block.number == 0:
+        refuse_divergence(gathered[0].columns())
+    return Made(tables[0])
+
+
+def _score(
+    batch: Batch,
+    prepared: torch.Tensor,
+    way: _Way,
+    context: Context,
+    models: Sequence[Model],
+    gathered: Sequence[TimestepRows],
+) -> None:
+    """Ask all models about one batch."""
+    timesteps = context.settings.timesteps
+    given = to_unit_range(prepared, models[0].device) if way.pixels else prepared
+    answers = answers_of_each(models, given, timesteps, pixels=way.pixels)
+    for model, rows in zip(models, gathered, strict=True):
         with torch.no_grad(), drawing(context.settings.seed, batch.ids), tallied() as tally:
-            logits = way.answer(prepared)
+            logits = next(answers)
         check_shape(logits, (timesteps + 1, len(batch.ids), model.classes))
         rows.add(batch.ids, batch.labels.numpy(), scores(logits, batch.labels, tally.predictions(logits)))
-        context.meter.step(len(batch.ids) * (timesteps + 1), len(batch.ids))
-    context.meter.wait(ahead.waited_seconds, ahead.elapsed_seconds)
-    if unit.condition.kind == "clean" and unit.block.number == 0:
-        refuse_divergence(rows.columns())
-    return Made(outcome_table(unit.condition, rows.columns(always_right=suite.rule is not None)))
 
 
 def _way(unit: Unit, context: Context, model: Model) -> _Way:
-    suite, condition, timesteps = context.suite(unit.condition.suite), unit.condition, context.settings.timesteps
-
-    def answer_pixels(images: torch.Tensor) -> torch.Tensor:
-        return model.answer(to_unit_range(images, model.device), timesteps)
-
-    def answer_inputs(inputs: torch.Tensor) -> torch.Tensor:
-        return model.logits_of_input(inputs, timesteps)
-
+    suite, condition = context.suite(unit.condition.suite), unit.condition
     if condition.kind == "clean" or condition.severity is None or not isinstance(suite.definition, CorruptionSuite):
-        return _Way(None, lambda batch: batch.images, answer_pixels)
+        return _Way(None, lambda batch: batch.images)
     if suite.published is not None:
         files = suite.published.source(condition.name, condition.severity)
-        return _Way(files, lambda batch: batch.images, answer_pixels)
+        return _Way(files, lambda batch: batch.images)
     corruption = suite.definition.corruption(condition.name)
     if condition.kind == "noise":
-        return _Way(None, _noisy(context, model, corruption, condition.severity), answer_inputs)
-    return _Way(None, _corrupted(context, corruption, condition.severity), answer_pixels)
+        return _Way(None, _noisy(context, model, corruption, condition.severity), pixels=False)
+    return _Way(None, _corrupted(context, corruption, condition.severity))
 
 
 def _corrupted(context: Context, corruption: CorruptionDefinition, severity: int) -> Callable[[Batch], torch.Tensor]:

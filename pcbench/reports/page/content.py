@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -19,21 +18,26 @@ from pcbench.reports.figures import charts
 from pcbench.reports.heat_maps import heat_maps, matrix
 from pcbench.reports.matrices import Entry, entry, matrices
 from pcbench.reports.page.examples import data_uri, read_examples
-from pcbench.reports.page.headline import headline
+from pcbench.reports.page.headline import headline, settings_headline
 from pcbench.reports.run_labels import run_labels
+from pcbench.reports.settings_charts import BySetting
 from pcbench.reports.style import colours
 from pcbench.results.conditions import CORRUPTED
-from pcbench.results.directory import Run
+from pcbench.results.directory import Run, alone, is_warning
 from pcbench.results.divisor import divisors_in
 from pcbench.results.verdicts import Verdicts, read_verdicts
 
-# Such notes begin with a word in capitals: WARNING, MISSING, DIVERGING.
-_WARNING = re.compile(r"[A-Z]{4,}\b")
-
 
 def page_content(runs: list[Run]) -> dict[str, Any]:
-    """Return everything that the page's template and script need."""
-    labels = run_labels(runs)
+    """Return everything that the page's template and script need.
+
+    Raises:
+        DataError: A table of a run is damaged, or has no rows.
+        UsageError: One of several runs has several settings of hyperparameters.
+    """
+    if len(runs) == 1 and runs[0].spec.settings.grid.swept:
+        return _by_setting(runs[0])
+    labels = run_labels([alone(run) for run in runs])
     tables, verdicts = [run.metrics for run in runs], [verdicts_of(run) for run in runs]
     suites = list(dict.fromkeys(suite for table in tables for suite in texts(table["suite"])))
     timesteps = sorted({int(t) for table in tables for t in table["timestep"]})
@@ -59,6 +63,43 @@ def page_content(runs: list[Run]) -> dict[str, Any]:
     }
 
 
+def _by_setting(run: Run) -> dict[str, Any]:
+    """Return the content of the page of a run with several settings of hyperparameters."""
+    shown = BySetting(run)
+    timesteps = sorted({int(t) for t in run.metrics["timestep"]})
+    verdicts = [
+        verdict.model_copy(update={"suite": f"{setting.label}, {verdict.suite}"})
+        for setting, one in zip(run.spec.settings.grid.settings, run.settings, strict=True)
+        for verdict in read_verdicts(one.folder)
+    ]
+    return {
+        "title": f"Robustness of {shown.model} by {' and '.join(map(words, shown.names))}",
+        "timesteps": timesteps,
+        "chosen": timesteps[-1],
+        "runs": [{**_told(0, run, shown.model), "headline": settings_headline(shown), "verdicts": verdicts}],
+        "suites": [
+            {
+                "name": suite,
+                "figures": [_figure_of_one(chart) for chart in shown.charts(suite)],
+                "matrices": [{"run": 0, "table": table} for table in shown.matrices(suite)],
+                "severity_grids": [],
+                "heat_maps": [],
+            }
+            for suite in shown.suites
+        ],
+    }
+
+
+def _figure_of_one(chart: Chart) -> dict[str, Any]:
+    """Return a figure of a page that shows one run."""
+    return {
+        **_figure(chart),
+        "panels": [panel.title for panel in chart.panels],
+        "runs": [{"run": 0, "panels": [dataclasses.asdict(panel) for panel in chart.panels]}],
+        "rows": [{"run": 0, **row} for row in chart.table().to_dict("records")],
+    }
+
+
 def _sentences(run: Run, timesteps: list[int]) -> list[tuple[int, str]]:
     """Return what a run is told in, also at timesteps that only other runs of the page have."""
     found = headline(run)
@@ -70,13 +111,8 @@ def _sentences(run: Run, timesteps: list[int]) -> list[tuple[int, str]]:
 
 def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, Any]:
     return {
-        "number": number,
-        "label": label,
+        **_told(number, run, label),
         "headline": _sentences(run, timesteps),
-        "warnings": [note for note in run.manifest.get("notes", []) if _WARNING.match(note)],
-        "facts": _facts(run),
-        "threats": threats(run.metrics),
-        "versions": run.spec.versions,
         "verdicts": read_verdicts(run.folder),
         "examples": [
             {
@@ -88,6 +124,19 @@ def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, A
             }
             for example in read_examples(run.folder)
         ],
+    }
+
+
+def _told(number: int, run: Run, label: str) -> dict[str, Any]:
+    """Return what is told of every run."""
+    return {
+        "number": number,
+        "label": label,
+        "warnings": [note for note in run.manifest.get("notes", []) if is_warning(note)],
+        "facts": _facts(run),
+        "threats": threats(run.metrics),
+        "versions": run.spec.versions,
+        "examples": [],
     }
 
 
@@ -113,6 +162,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     undivided = {name: found.reason for name, found in (divisors_in(run) or {}).items() if found.reason is not None}
     facts += [("note", f"{name}: no CE or mCE: {reason}") for name, reason in undivided.items()]
     facts += [("missing", f"{entry['condition']}, {entry['images']}: {entry['reason']}") for entry in run.missing]
+    if spec.settings.hyperparameters is not None:
+        facts = [(name, value) for name, value in facts if name != "hyperparameters"]
+        facts.append(("hyperparameters", "; ".join(spec.settings.hyperparameters)))
     plain: dict[Any, str] = {True: "yes", False: "no"}
     return [
         (str(name), plain[value] if isinstance(value, bool) else str(value)) for name, value in facts if value != ""
@@ -172,6 +224,7 @@ def _figure(chart: Chart) -> dict[str, Any]:
         "y_label": chart.y_label,
         "unit": " %" if chart.in_percent else "",
         "digits": 1 if chart.in_percent else 3,
+        "x_name": chart.x_label if chart.x == "value" else chart.x,
         "x_scale": epsilon_scale(chart.norm) if chart.x == "epsilon" else 1,
         "alt": f"Line chart: {title}. {chart.y_label} against {chart.x_label}"
         + (f", one line for each {chart.legend_title}" if chart.legend_title else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -14,8 +14,12 @@ from pcbench.metrics.shown import level_symbol, shown_levels
 from pcbench.names import words
 from pcbench.percent import decimal, interval, signed
 from pcbench.reports.charts import texts
+from pcbench.reports.matrices import Entry, entry
+from pcbench.reports.settings_charts import BySetting
 from pcbench.results.directory import Run
 
+_LISTED = 6
+"""How many settings of hyperparameters a sentence lists."""
 _distance = partial(decimal, digits=3)
 _distance_change = partial(signed, digits=3)
 
@@ -31,6 +35,39 @@ def headline(run: Run) -> list[tuple[int, str]]:
     for suite in texts(metrics["suite"]):
         found.extend(_representation_sentences(suite, metrics[metrics["suite"] == suite]))
     return found
+
+
+def settings_headline(shown: BySetting) -> list[tuple[int, str]]:
+    """Return the numbers of a run with several settings of hyperparameters, a few sentences for each timestep."""
+    found: list[tuple[int, str]] = []
+    for suite in shown.suites:
+        for quantity in shown.quantities(suite):
+            if not quantity.in_percent:
+                continue
+            of_settings = [(text, _rows_by_timestep(rows)) for text, rows in shown.rows_of(quantity)]
+            for timestep in sorted({t for _, rows in of_settings for t in rows}):
+                each = [(text, entry(rows[timestep])) for text, rows in of_settings if timestep in rows]
+                believed = f" ({shown.verdict(suite, [timestep])})" if quantity.robust else ""
+                what = quantity.title if quantity.title in ("", quantity.y) else f"{quantity.title}, {quantity.y}"
+                found.append((timestep, f"{suite}, {what}{believed} at t = {timestep}: {_listed(shown, each)}."))
+    return found
+
+
+def _listed(shown: BySetting, each: Sequence[tuple[str, Entry]]) -> str:
+    """Return the numbers of some settings in words: all of a few, the ends of many."""
+    by = shown.heading
+    if len(each) <= _LISTED:
+        return "; ".join(f"{number.number} % {number.interval} at {by} = {text}" for text, number in each)
+    low, high = (choose(each, key=lambda one: one[1].value) for choose in (min, max))
+    (lowest, least), (highest, most) = low, high
+    return (
+        f"from {least.number} % {least.interval} at {by} = {lowest} to {most.number} % {most.interval} at {by} = "
+        f"{highest}, of {len(each)} settings"
+    )
+
+
+def _rows_by_timestep(rows: pd.DataFrame) -> dict[int, pd.Series]:
+    return {int(row["timestep"]): row for _, row in rows.iterrows()}
 
 
 def _representation_sentences(suite: str, rows: pd.DataFrame) -> Iterator[tuple[int, str]]:

@@ -23,7 +23,10 @@
     return `rgba(${red},${green},${blue},${alpha})`;
   }
 
-  // Budgets double and start at 0: evenly spaced steps, labelled with the budgets.
+  // Budgets double and start at 0, and values of a hyperparameter are chosen in their own way: evenly spaced steps,
+  // labelled with the values.
+  const stepped = (figure) => figure.x === "epsilon" || figure.x === "value";
+
   function budgets(figure) {
     return [...new Set(figure.rows.map((row) => row.x))].sort((one, other) => one - other);
   }
@@ -32,9 +35,14 @@
     return `${Number((value * figure.x_scale).toPrecision(4))}`;
   }
 
+  function placeText(figure, x) {
+    if (!stepped(figure)) return `t = ${x}`;
+    return `${figure.x === "epsilon" ? "ε" : plain(figure.x_name)} = ${budgetText(figure, x)}`;
+  }
+
   function traces(figure, panelTitle) {
     const steps = budgets(figure);
-    const position = (x) => (figure.x === "epsilon" ? steps.indexOf(x) : x);
+    const position = (x) => (stepped(figure) ? steps.indexOf(x) : x);
     const colours = palette(figure);
     const { digits, unit } = figure;
     const made = [];
@@ -54,7 +62,7 @@
           line: { color: colours[index], width: stands ? 2.5 : 1.2, dash: dashes[run % dashes.length] },
           marker: { size: stands ? 6 : 4, color: colours[index] },
           customdata: line.y.map((_, at) => [line.low[at].toFixed(digits), line.high[at].toFixed(digits), line.n[at],
-            figure.x === "epsilon" ? `ε = ${budgetText(figure, line.x[at])}` : `t = ${line.x[at]}`]),
+            placeText(figure, line.x[at])]),
           hovertemplate: `%{customdata[3]}: %{y:.${digits}f}${unit} [%{customdata[0]}, %{customdata[1]}], n = %{customdata[2]}`,
         });
       });
@@ -110,8 +118,10 @@
     const axis = { gridcolor: colour("--line"), zeroline: false, linecolor: colour("--quiet"), automargin: true };
     const steps = budgets(figure);
     const x = { ...axis, title: { text: figure.x_label } };
-    if (figure.x === "epsilon") {
-      Object.assign(x, { tickvals: steps.map((_, at) => at), ticktext: steps.map((value) => budgetText(figure, value)) });
+    if (stepped(figure)) {
+      const each = Math.ceil(steps.length / 16);
+      const named = steps.map((value, at) => [at, budgetText(figure, value)]).filter(([at]) => at % each === 0);
+      Object.assign(x, { tickvals: named.map(([at]) => at), ticktext: named.map(([, text]) => text) });
     } else {
       Object.assign(x, { dtick: data.timesteps.length > 12 ? 2 : 1, range: [-0.2, Math.max(...data.timesteps) + 0.2] });
     }
