@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 from scipy.stats import binomtest
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from pcbench.attacks.checks.verdict import Form, TimestepChecks, run_checks
 from pcbench.attacks.definitions import load_attack_suite
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.catalog import catalog_folder
+from pcbench.data.digits import digit_scans
 
 TRAINED_ON = 1347
 
@@ -79,9 +79,9 @@ def main() -> None:
     parser.add_argument("--form", choices=("full", "cheap"), default="full")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".csv"))
     options = parser.parse_args()
-    table = load_digits()
-    images = torch.tensor(table.images / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
-    labels = torch.tensor(table.target, dtype=torch.int64)
+    scans, classes = digit_scans()
+    images = torch.tensor(scans / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
+    labels = torch.tensor(classes)
     here = slice(TRAINED_ON, TRAINED_ON + options.images)
     ids = tuple(str(place) for place in range(here.start, here.stop))
     eval_batch = EvalBatch(images[here], labels[here], ids, seed=0)

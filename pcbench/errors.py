@@ -106,6 +106,10 @@ class MissingExtraError(UsageError):
         super().__init__(f"{library} is not installed; install it with: pip install 'pcbench[{extra}]'")
 
 
+class LibraryError(UsageError):
+    """A library that is installed cannot be loaded on this machine."""
+
+
 class RunError(PcbenchError):
     """A run that started and could not be finished."""
 

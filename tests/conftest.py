@@ -17,7 +17,7 @@ from few_figures import only_two_figures
 
 # What each of two processes imports first: where nothing is compiled yet, either compiles about one half.
 FIRST = {
-    "gw0": ("sklearn.datasets", "pandas", "matplotlib.figure", "statsmodels.stats.proportion", "polars", "datasets"),
+    "gw0": ("scipy.stats", "pandas", "matplotlib.figure", "polars", "datasets"),
     "gw1": ("torchvision", "timm", "hypothesis"),
 }
 LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
@@ -48,10 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what was imported, and look less often at what is made since.
-
-    statsmodels asks for a whole collection in each call.
-    """
+    """Let the garbage collector pass over what was imported, and look less often at what is made since."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
 

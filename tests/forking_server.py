@@ -49,8 +49,7 @@ def serve(path: str) -> None:
 def _import() -> None:
     """Import what programs need; nothing is computed, so no thread is begun."""
     import lightning_fabric  # noqa: F401
-    import sklearn.datasets  # noqa: F401
-    import statsmodels.stats.proportion  # noqa: F401
+    import scipy.stats  # noqa: F401
     import torch
 
     import pcbench.attacks.libraries.foolbox

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from typing_extensions import override
 
 from pcbench.corruptions import filters, randomness
 from pcbench.corruptions.corruption import GREY_OR_COLOUR, ROUNDING_ERROR, Corruption, Drawn, as_float
+from pcbench.corruptions.opencv import cv2
 
 
 class Contrast(Corruption):

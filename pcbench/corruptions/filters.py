@@ -9,14 +9,17 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from cv2.typing import MatLike
 from numpy.typing import NDArray
+
+from pcbench.corruptions.opencv import cv2
+
+if TYPE_CHECKING:
+    from cv2.typing import MatLike
 
 Border = Literal["replicate", "mirror", "reflect"]
 """Beyond the edge: the edge pixel; `dcb|abcd`'s mirror without (reflect101) or with the edge pixel repeated."""

@@ -11,10 +11,10 @@ import functools
 import importlib.util
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pcbench.corruptions.opencv import cv2
 from pcbench.errors import DataError
 
 # ImageNet-C brings a sixth picture and never draws it.

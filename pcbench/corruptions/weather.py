@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from typing_extensions import override
 from pcbench.corruptions import filters, randomness
 from pcbench.corruptions.corruption import GREY_OR_COLOUR, Corruption, Drawn, as_float, one_per_image
 from pcbench.corruptions.frost_textures import TEXTURES, frost_texture
+from pcbench.corruptions.opencv import cv2
 from pcbench.data.channels import LUMA
 
 _QUARTER = np.float32(0.25)

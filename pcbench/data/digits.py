@@ -1,17 +1,17 @@
-"""scikit-learn's handwritten digits: real scans that come inside that library, the embedded data set.
+"""Handwritten digits: real scans, the embedded data set.
 
 1,797 images of 8x8 pixels, grey values 0 to 16 (E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten
-Digits", UCI Machine Learning Repository, 1998; the test part of that data set).
+Digits", UCI Machine Learning Repository, 1998, CC BY 4.0; the test part of that data set). They are in `digits.npz`,
+in the order in which scikit-learn's `load_digits` has them.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, cast
+from importlib import resources
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
@@ -32,7 +32,7 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
 
     The images are ordered by `stratified_order` with a fixed seed: the first 360 are the test split, the next 360
     the validation split, the other 1,077 the training split. The id of an image is ``digits/`` and its number in
-    scikit-learn's data set, with four digits.
+    the file, with four digits.
 
     Args:
         split: ``"train"``, ``"validation"`` or ``"test"``.
@@ -62,12 +62,22 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
 
 
 @functools.cache
+def digit_scans() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return all scans, grey values 0 to 16, shape (1797, 8, 8), and their classes 0 to 9, shape (1797,); read-only."""
+    with (resources.files("pcbench.data") / "digits.npz").open("rb") as file, np.load(file) as table:
+        scans, labels = table["images"], table["labels"].astype(np.int64)
+    for array in (scans, labels):
+        array.setflags(write=False)
+    return scans, labels
+
+
+@functools.cache
 def _all_digits() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     # A run opens the digits several times. Each reader of an image gets a copy of it.
-    data = cast("Any", load_digits())
-    pixels = upsample(np.asarray(data.images).astype(np.int64))
+    scans, labels = digit_scans()
+    pixels = upsample(scans.astype(np.int64))
     pixels.setflags(write=False)
-    return np.asarray(data.target), pixels
+    return labels, pixels
 
 
 def upsample(scans: NDArray[np.int64]) -> NDArray[np.uint8]:

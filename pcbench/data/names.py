@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _SOURCES = {
-    "digits": "scikit-learn's handwritten digits at 32 px, embedded; splits train, validation, test",
+    "digits": "1,797 handwritten digits at 32 px, embedded; splits train, validation, test",
     "imagenet:PATH": "ImageNet in torchvision's layout: PATH/val/<wnid>/*.JPEG, all 1,000 classes",
     "imagenet-subset:PATH": "a part of ImageNet's classes in the same layout; labels stay those of all classes",
     "imagefolder:PATH": "one folder per class; sorted folder names are the labels",

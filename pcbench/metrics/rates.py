@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from pcbench.errors import UsageError
 
@@ -79,10 +80,11 @@ def wilson_interval(
     Returns:
         Lower and upper ends, in [0, 1].
     """
-    from statsmodels.stats import proportion  # slow to import
-
-    untyped = cast("Any", proportion)
-    ends = untyped.proportion_confint(np.asarray(hits), np.asarray(trials), alpha=1 - confidence, method="wilson")
-    low, high = (np.asarray(end, dtype=np.float64) for end in ends)
+    hit, total = np.asarray(hits, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    z, share = float(-ndtri((1 - confidence) / 2)), hit / total
+    shrinking = 1 + z**2 / total
+    centre = (share + z**2 / (2 * total)) / shrinking
+    half = z * np.sqrt(share * (1.0 - share) / total + z**2 / (4.0 * total**2)) / shrinking
+    low, high = np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
     # At no hits, and at nothing but hits, rounding would leave the rate itself just outside.
-    return np.where(np.equal(hits, 0), 0.0, low), np.where(np.equal(hits, trials), 1.0, high)
+    return np.where(hit == 0, 0.0, low), np.where(hit == total, 1.0, high)

@@ -14,7 +14,7 @@ import pcbench
 from pcbench.distributions import distributions
 from pcbench.source_code import normalised, reached, read_source
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "foolbox", "timm", "pillow", "pyautoattack", "scikit-learn")
+LIBRARIES = ("torch", "torchvision", "numpy", "scipy", "foolbox", "timm", "pillow", "pyautoattack")
 OPTIONAL_LIBRARIES = ("torchattacks", "robustbench", "imagecorruptions")
 
 # The parts of the package that compute a run's outcomes, and those that compute its tables from the outcomes.

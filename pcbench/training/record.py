@@ -38,7 +38,7 @@ class TrainingRecord:
     def metadata(self) -> dict[str, Any]:
         """What is written with the tensors; it is the same each time the same command is run."""
         found = versions()
-        kept = {name: found[name] for name in ("pcbench", "python", "torch", "numpy", "scikit-learn") if name in found}
+        kept = {name: found[name] for name in ("pcbench", "python", "torch", "numpy") if name in found}
         source = training_images(self.options)
         start = self.start
         return {

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from pcbench.attacks.definitions import AttackDefinition, load_attack
 from pcbench.catalog import catalog_folder, parse_definition
+from pcbench.data.digits import digit_scans
 
 IMAGE = (3, 8, 8)
 
@@ -48,9 +48,9 @@ def linear() -> Case:
 @pytest.fixture(scope="session")
 def digits() -> Case:
     """A CNN trained for a few seconds on three quarters of the 8-px digits, and 96 of the rest."""
-    table = load_digits()
-    images = torch.tensor(table.images / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
-    labels = torch.tensor(table.target, dtype=torch.int64)
+    scans, classes = digit_scans()
+    images = torch.tensor(scans / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
+    labels = torch.tensor(classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         classifier = nn.Sequential(

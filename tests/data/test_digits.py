@@ -8,13 +8,16 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from pcbench.data.digits import SPLITS, open_digits, upsample
+from pcbench.data.digits import SPLITS, digit_scans, open_digits, upsample
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UnknownNameError
 
 
 def test_splits_hold_every_scan_once_with_its_own_label() -> None:
     data = load_digits()
+    scans, labels = digit_scans()
+    np.testing.assert_array_equal(scans, data.images)
+    np.testing.assert_array_equal(labels, data.target)
     seen = []
     for split, size in SPLITS.items():
         source = open_digits(split, Preprocessing())

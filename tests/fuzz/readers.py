@@ -24,7 +24,6 @@ from pathlib import Path
 
 import pandas as pd  # noqa: F401 - imported before the children begin
 import scipy.stats  # noqa: F401
-import sklearn.datasets  # noqa: F401
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
 

@@ -152,8 +152,7 @@ def _prepare() -> None:
     """Import what a run needs, and put the stand-ins in place; nothing is computed, so no thread is begun."""
     import pandas.io.formats.csvs  # noqa: F401
     import pyarrow.dataset  # noqa: F401
-    import sklearn.datasets  # noqa: F401
-    import statsmodels.stats.proportion  # noqa: F401
+    import scipy.stats  # noqa: F401
     import torch
 
     import pcbench.attacks.libraries.foolbox

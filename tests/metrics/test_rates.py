@@ -1,10 +1,11 @@
-"""Oracle: closed forms, a textbook's numbers, and simulation of the interval's coverage with binomial counts."""
+"""Oracles: closed forms, statsmodels, a textbook's numbers, and simulated counts for the coverage of the interval."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from pcbench.errors import UsageError
 from pcbench.metrics.rates import accuracy, error, rate, wilson_interval
@@ -32,6 +33,16 @@ def test_wilson_is_the_solution_of_the_score_equation() -> None:
     ]:
         z = abs(hits / trials - end) / np.sqrt(end * (1 - end) / trials)
         assert z == pytest.approx(stats.norm.ppf(0.975), rel=1e-9)
+
+
+def test_wilson_equals_statsmodels() -> None:
+    generator = np.random.default_rng(0)
+    trials = np.concatenate([np.arange(1, 200), generator.integers(200, 10**7, 2000)])
+    hits = np.floor(generator.random(trials.size) * (trials + 1)).astype(int)
+    for confidence in (0.9, 0.95, 0.99):
+        found = wilson_interval(hits, trials, confidence)
+        expected = proportion_confint(hits, trials, alpha=1 - confidence, method="wilson")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 def test_wilson_stays_within_zero_and_one() -> None:

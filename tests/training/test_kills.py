@@ -49,7 +49,7 @@ LOADED_BEFORE_FORKING = (
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
     "optuna",
-    "sklearn.datasets",
+    "scipy.stats",
     "torch.utils.tensorboard",
 )
 Tell = Callable[[str], None]

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from pcbench import models
@@ -22,6 +21,7 @@ from pcbench.attacks.checks.rivals import SmoothedDescent
 from pcbench.attacks.checks.verdict import TimestepChecks, judged_attack, run_checks
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import sweep
+from pcbench.data.digits import digit_scans
 from pcbench.data.sources import open_source
 from pcbench.norms import norm_named
 
@@ -41,9 +41,9 @@ class RandomFeatures(nn.Module):
 
     def __init__(self, steepness: float) -> None:
         super().__init__()
-        table = load_digits()
-        images = torch.tensor(table.images[:TRAINED] / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
-        goals = torch.tensor(np.eye(10)[table.target[:TRAINED]] * 10 - 1, dtype=torch.float32)
+        scans, classes = digit_scans()
+        images = torch.tensor(scans[:TRAINED] / 16, dtype=torch.float32)[:, None].repeat(1, 3, 1, 1)
+        goals = torch.tensor(np.eye(10)[classes[:TRAINED]] * 10 - 1, dtype=torch.float32)
         self.units = torch.randn(192, 512, generator=torch.Generator().manual_seed(0)) * steepness / 192**0.5
         features = self.features(images)
         self.readout = torch.linalg.solve(features.T @ features + 3 * torch.eye(512), features.T @ goals)
