@@ -117,8 +117,13 @@ class Declared:
 
     @property
     def off_flag(self) -> str | None:
-        """How the command line says no to it; None where its value is not yes or no."""
-        return f"--no-{self.flag.removeprefix('--')}" if self.kinds == (bool,) else None
+        """How the command line says no to it; None where its value cannot be no."""
+        return f"--no-{self.flag.removeprefix('--')}" if bool in self.kinds else None
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether its value is yes or no, and nothing else."""
+        return self.kinds == (bool,)
 
     @property
     def setting(self) -> str | None:
@@ -290,7 +295,8 @@ def command_line(declaration: type, values: Mapping[str, Any], *, verb: str) -> 
 
 def _words(one: Declared, value: Any) -> Iterator[str]:
     if isinstance(value, bool):
-        yield one.flag if value else str(one.off_flag)
+        # Yes needs no word where the option takes a number too: that is its default.
+        yield from ([one.flag] if one.is_switch else []) if value else [str(one.off_flag)]
     elif one.joined:
         yield from (one.flag, ",".join(map(str, value)))
     else:
@@ -341,7 +347,7 @@ def _text(value: object) -> object:
     return str(found) if is_number or named == ("torch", "device") else found
 
 
-_READERS: Mapping[Any, Callable[[object], object]] = {bool: plain, int: whole, float: number, Path: _path, str: _text}
+_READERS: Mapping[Any, Callable[[object], object]] = {int: whole, bool: plain, float: number, Path: _path, str: _text}
 _WORDS = {bool: "True or False", int: "a whole number", float: "a number", Path: "a path", str: "a text"}
 
 
@@ -375,7 +381,9 @@ def _wanted(one: Declared) -> str:
         return "is a list of texts" if one.entries == (str,) else 'is a list of numbers, such as ["8/255"]'
     bounds = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
     low, high = bounds.get("ge"), bounds.get("le")
-    word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "of another type")
+    kinds = [kind for kind in one.kinds if kind is not bool or one.is_switch]
+    word = next((word for kind, word in _WORDS.items() if kind in kinds), "of another type")
+    word = word if bool in kinds or bool not in one.kinds else f"False or {word}"
     choices = [repr(choice) for kind in one.kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if choices:
         word = f"{' or '.join(choices)} or {word}"

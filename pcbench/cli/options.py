@@ -135,19 +135,20 @@ def _given(ctx: typer.Context, declaration: type, words: Mapping[str, Any]) -> d
 
 def _from(one: Declared) -> Iterator[inspect.Parameter]:
     flags, (kind, default) = one.flags, (_kind(one), one.option.default)
+    default = None if isinstance(default, bool) and not one.is_switch else default
     if one.joined and default is not None:
         default = ",".join(map(str, default))
     elif kind is str and default is not None:
         default = str(default)
     elif one.listed or default is None:
         kind, default = kind | None, None
-    if one.off_flag and default is not False:
+    if one.is_switch and default is not False:
         flags = (f"{one.flag}/{one.off_flag}", *flags[1:])
     option = typer.Option(*flags, help=one.option.help, rich_help_panel=one.option.group or None, metavar=_values(one))
     yield _parameter(one.name, Annotated[kind, option], default)
-    if one.off_flag and default is False:
+    if one.off_flag and (default is False or not one.is_switch):
         # A configuration file may say yes to it: the command line can say no, which needs no line in the help.
-        yield _parameter(f"{_OFF}{one.name}", Annotated[bool, typer.Option(one.off_flag, hidden=True)], default)
+        yield _parameter(f"{_OFF}{one.name}", Annotated[bool, typer.Option(one.off_flag, hidden=True)], False)
 
 
 def _values(one: Declared) -> str:
@@ -162,7 +163,7 @@ def _kind(one: Declared) -> Any:
     """Return the type by which the command line reads an option; numbers are read by the declaration, in its words."""
     if one.listed:
         return str if one.joined else list[str]
-    return next((kind for kind in (bool, Path) if kind in one.kinds), str)
+    return bool if one.is_switch else Path if Path in one.kinds else str
 
 
 def _read(one: Declared, word: Any) -> Any:
@@ -171,7 +172,7 @@ def _read(one: Declared, word: Any) -> Any:
         return tuple(part.strip() for part in str(word).split(","))
     if isinstance(word, list | tuple):
         return tuple(str(part) for part in word)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if int in one.kinds and bool not in one.kinds:
+    if int in one.kinds:
         return int(word) if _WHOLE.fullmatch(word) else word
     if float in one.kinds:
         return number(word)

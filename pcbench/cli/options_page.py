@@ -110,11 +110,12 @@ def _values(one: Declared) -> str:
         if get_origin(kind) is Literal:
             words = [f"`{word}`" for word in get_args(kind)]
             return ", ".join([*words, *([_number(one)] if int in one.kinds else [])])
-    return _number(one)
+    return _number(one) if one.is_switch or bool not in one.kinds else f"`false`, {_number(one)}"
 
 
 def _number(one: Declared) -> str:
-    word = next((word for kind, word in _WORDS.items() if kind in one.kinds), "text")
+    kinds = [kind for kind in one.kinds if kind is not bool or one.is_switch]
+    word = next((word for kind, word in _WORDS.items() if kind in kinds), "text")
     limits = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
     if len(limits) == 2:
         return f"{word}, {limits['ge']} to {limits['le']}"

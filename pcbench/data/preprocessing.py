@@ -7,7 +7,7 @@ normalisation (mean, standard deviation) is the model's own business: what a sou
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -78,10 +78,6 @@ class Preprocessing:
         if self.channels == 3:
             del found["channels"]
         return found
-
-    def without_resizing(self) -> Preprocessing:
-        """Return the same without the resizing: images keep their sizes, and the centred square is cut from them."""
-        return replace(self, resize=None)
 
     def changes_own_size(self, height: int, width: int) -> bool:
         """Return whether an image that has the size of the result already is resized and cropped all the same."""

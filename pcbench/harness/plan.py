@@ -52,7 +52,18 @@ from pcbench.results.environment import folder_hash
 from pcbench.results.run_spec import SPEC_VERSION, Checks, DataSpec, RunSpec, Settings, SuiteSpec, marked_name
 from pcbench.results.saved_suite import open_saved
 
-_OF_IMAGES = ("suites", "data", "images", "leave_out", "corrupted", "baseline", "epsilons", "skip_damaged", "resize")
+_OF_IMAGES = (
+    "suites",
+    "data",
+    "images",
+    "leave_out",
+    "corrupted",
+    "baseline",
+    "epsilons",
+    "skip_damaged",
+    "resize",
+    "crop",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +182,7 @@ def make_plan(request: RunOptions) -> Plan:
 
 def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> Plan:
     """Plan the scoring of saved images, which are a suite and its data in one."""
-    given = {**request, "resize": not request["resize"]}
+    given = {**request, "resize": request["resize"] is not True}
     for option in _OF_IMAGES:
         if given[option]:
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")

@@ -30,6 +30,7 @@ _ATTACK = "Attacks"
 _CORRUPTION = "Corruptions"
 _RUN = "The run"
 _GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
+_MOST_PIXELS = 10_000
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
 
@@ -63,8 +64,19 @@ class RunOptions(TypedDict):
     """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""
     leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL, spec="data")]
     """The rest is measured, and called a subset."""
-    resize: Annotated[bool, Option("Resize images as the model states.", _MODEL, default=True, spec="data")]
-    """Without it, the square that the model takes is cut from images as they are."""
+    resize: Annotated[
+        Annotated[int, Ge(1), Le(_MOST_PIXELS)] | bool,
+        Option("Resize the short side to so many pixels, or --no-resize.", _MODEL, default=True, spec="data"),
+    ]
+    """By default as the model states. Predify's scripts resize to 224 where its paper says 256. Without resizing, the
+    square that the model takes is cut from images as they are."""
+    crop: Annotated[
+        int | None,
+        Ge(1),
+        Le(_MOST_PIXELS),
+        Option("Side of the square that is cut from the middle.", _MODEL, spec="data"),
+    ]
+    """Where none is given, as the model states."""
     skip_damaged: Annotated[bool, Option("Leave out damaged image files, listed.", _MODEL, default=False, spec="data")]
     """All images are read before some are chosen."""
     timesteps: Annotated[

@@ -170,6 +170,17 @@ def test_without_resizing_the_square_is_cut_from_the_image_as_it_is(folder: Path
         measured(Preprocessing(50, 40), resize=False)
 
 
+def test_sizes_that_a_run_gives_stand_for_those_of_the_model(measured: Callable[..., Run]) -> None:
+    """Oracle: a model that states them."""
+    stated = measured(Preprocessing(40, SIDE))
+    asked = measured(Preprocessing(64, SIDE), resize=40, crop=SIDE)
+    assert asked.spec.data == stated.spec.data
+    assert asked.manifest["files"]["images.parquet"] == stated.manifest["files"]["images.parquet"]
+    assert asked.outcomes().equals(stated.outcomes())
+    with pytest.raises(UsageError, match=r"a crop of 48 px does not fit in images resized to 40 px; change `resize`"):
+        measured(Preprocessing(40, SIDE), crop=48)
+
+
 def test_transparent_and_animated_files_are_counted(folder: Path, measured: Callable[..., Run]) -> None:
     Image.new("RGBA", (SIDE, SIDE), (60, 60, 60, 9)).save(folder / "c1" / "0.png")
     Image.new("RGBA", (SIDE, SIDE), (60, 60, 60, 255)).save(folder / "c1" / "1.png")
@@ -184,6 +195,6 @@ def test_transparent_and_animated_files_are_counted(folder: Path, measured: Call
 
 
 def test_options_of_files_do_not_go_with_saved_images(tmp_path: Path) -> None:
-    for options in ({"skip_damaged": True}, {"resize": False}):
+    for options in ({"skip_damaged": True}, {"resize": False}, {"resize": 40}, {"crop": 32}):
         with pytest.raises(UsageError, match=f"leave {next(iter(options))} out"):
             pcbench.run(GreyLevels(Preprocessing()), adversarials=tmp_path, progress=False, **options)

@@ -113,9 +113,9 @@ def planned(**options: Any) -> RunSpec:
 
 # Published files in place of corrupted ones need a whole data set, and the digits are neither damaged nor resized:
 # `data.corrupted` is walked over with all other fields of a description in tests/results/test_run_spec.py, and the keys
-# of the other two are compared in tests/harness/test_images.py. A saved plan is all options at once, and has a test of
-# its own, tests/harness/test_saved_plan.py.
-_ELSEWHERE = ("corrupted", "resize", "skip_damaged", "spec")
+# of the other three are compared in tests/harness/test_images.py. A saved plan is all options at once, and has a test
+# of its own, tests/harness/test_saved_plan.py.
+_ELSEWHERE = ("corrupted", "resize", "crop", "skip_damaged", "spec")
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name not in _ELSEWHERE])
