@@ -22,6 +22,8 @@ from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
 
 OverTimesteps = Literal["mean", "worst"]
+_COLOURS_ONLY = ("TIFGSM", "PIFGSM", "PIFGSMPP")
+"""Attacks of torchattacks that smooth the gradient with a kernel for three channels."""
 
 
 def _known_library(name: str) -> str:
@@ -71,6 +73,11 @@ class AttackDefinition(Definition):
     """Further keyword arguments for the library."""
     source: str
     """The paper, and the code where the settings come from it."""
+
+    @property
+    def colours_only(self) -> bool:
+        """Whether the library's own code is for images of three channels alone."""
+        return self.library == "torchattacks" and self.attack in _COLOURS_ONLY
 
     @property
     def ball(self) -> Norm:

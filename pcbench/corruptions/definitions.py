@@ -287,9 +287,7 @@ def _check_noise(definition: CorruptionDefinition, path: Path) -> None:
     levels = [noise.level for noise in noises]
     (name,) = definition.parameters
     if 0 in levels:
-        raise DefinitionError(
-            path, f"{name}: holds 0, the image without noise, which every suite measures; leave it out"
-        )
+        raise DefinitionError(path, f"{name}: holds 0, which is no noise; leave it out, clean images are measured too")
     repeated = next((level for level in levels if levels.count(level) > 1), None)
     if repeated is not None:
         value = definition.parameters[name][levels.index(repeated)]

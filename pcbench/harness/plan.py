@@ -115,11 +115,11 @@ class _Named:
     def measured(self, source: ImageSource, request: RunOptions, facts: ModelFacts) -> MeasuredSuite:
         """Return the suite with the images that it is run on."""
         wanted, suite = request["images"], self.definition
+        refuse_unfit(suite, facts, request)
         if isinstance(suite, AttackSuite):
             if wanted is None and suite.default_images is not None:
                 wanted = min(suite.default_images, len(source))
             return MeasuredSuite(suite, _part(source, wanted))
-        refuse_unfit(suite, facts, request)
         part = _part(source, wanted)
         if request["corrupted"] is not None and request["jpeg_quality"] is not None:
             raise UsageError(

@@ -123,13 +123,19 @@ def open_corrupted(
     return opened.align(clean)
 
 
-def refuse_unfit(suite: CorruptionSuite, facts: ModelFacts, request: RunOptions) -> None:
+def refuse_unfit(suite: CorruptionSuite | AttackSuite, facts: ModelFacts, request: RunOptions) -> None:
     """Refuse a suite that a network is not made for.
 
     Raises:
         UsageError: It measures inner states, and the model is not plainly a predictive network; or it adds noise after
-            normalisation, and the model states none; or it corrupts colours, and the network takes other channels.
+            normalisation, and the model states none; or what it does is for colours, and the network takes other
+            channels.
     """
+    if isinstance(suite, AttackSuite):
+        coloured = [attack.name for attack in suite.attacks if attack.colours_only]
+        if coloured and facts.preprocessing.channels != 3:
+            raise UsageError(_unfit(coloured, suite, facts, "colours"))
+        return
     if suite.applied_to == "pixels" and request["corrupted"] is None:
         _refuse_channels(suite, facts, request)
     plain = request["precision"] == "float32" and not request["compiled"] and request["stochastic"] is None
@@ -154,7 +160,7 @@ def _refuse_channels(suite: CorruptionSuite, facts: ModelFacts, request: RunOpti
             alone.
     """
     channels = facts.preprocessing.channels
-    images = f"{facts.name} takes images of {channels} channel{'s' if channels > 1 else ''}"
+    images = _images(facts)
     if channels > MOST_CHANNELS:
         raise UsageError(f"{images}; those of at most {MOST_CHANNELS} can be corrupted: leave {suite.name} out")
     if request["backend"] == "reference" and channels != 3:
@@ -163,8 +169,18 @@ def _refuse_channels(suite: CorruptionSuite, facts: ModelFacts, request: RunOpti
         raise UsageError(f"{images}, and a JPEG has 1 or 3; leave `jpeg_quality` out")
     unfit = [corruption.name for corruption in suite.corruptions if not corruption.takes(channels)]
     if unfit:
-        raise UsageError(
-            f"{images}, and {', '.join(unfit)} of {suite.name} {'are' if len(unfit) > 1 else 'is'} made for colours"
-            f"{' or grey' if channels > 1 else ''}: give a copy of the suite's folder, corruptions/NAME, without "
-            f"{'these files' if len(unfit) > 1 else 'this file'}"
-        )
+        raise UsageError(_unfit(unfit, suite, facts, "colours or grey" if channels > 1 else "colours"))
+
+
+def _images(facts: ModelFacts) -> str:
+    channels = facts.preprocessing.channels
+    return f"{facts.name} takes images of {channels} channel{'s' if channels > 1 else ''}"
+
+
+def _unfit(names: Sequence[str], suite: CorruptionSuite | AttackSuite, facts: ModelFacts, made_for: str) -> str:
+    """Return the message about definitions that are made for other images."""
+    several, kind = len(names) > 1, "attacks" if isinstance(suite, AttackSuite) else "corruptions"
+    return (
+        f"{_images(facts)}, and {', '.join(names)} of {suite.name} {'are' if several else 'is'} made for {made_for}: "
+        f"give a copy of the suite's folder, {kind}/NAME, without {'these files' if several else 'this file'}"
+    )

@@ -45,7 +45,14 @@ class TorchattacksAdapter:
         self._check()
 
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
-        """Attack a batch whose images share one radius."""
+        """Attack a batch whose images share one radius.
+
+        Raises:
+            UsageError: The attack is for images of three channels, and these have others.
+        """
+        if self._definition.colours_only and task.images.shape[1] != 3:
+            attack, channels = self._definition.attack, task.images.shape[1]
+            raise UsageError(f"torchattacks' {attack} is made for images of 3 channels, not of {channels}")
         if task.epsilon == 0 and self._definition.search == "fixed_epsilon":
             return Found(task.images, torch.zeros(len(task.images), dtype=torch.int64))
         if self._definition.attack in _DETERMINISTIC and not self._definition.random_start:
