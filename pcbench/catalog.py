@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from pcbench import files
 from pcbench.arguments import shown
-from pcbench.errors import DataError, DefinitionError, UnknownNameError
+from pcbench.errors import DataError, DefinitionError, UnknownNameError, UsageError
 from pcbench.limits.text import parsed_toml
 from pcbench.names import why_not
 
@@ -99,8 +99,19 @@ def load_header(cls: type[HeaderType], folder: Path) -> HeaderType:
 
 def catalog_folder(kind: SuiteKind) -> Path:
     """Return the folder of all suites of one kind: the packaged one if it is there, else the checkout's."""
-    packaged = _PACKAGE / "_catalog" / kind
+    packaged = package_folder() / "_catalog" / kind
     return packaged if packaged.is_dir() else _PACKAGE.parent / kind
+
+
+def package_folder() -> Path:
+    """Return the folder of the package, in which its suites and models lie.
+
+    Raises:
+        UsageError: It is not on a disk, as where Python imports pcbench from a zip.
+    """
+    if not _PACKAGE.is_dir():
+        raise UsageError(f"{_PACKAGE} is in a zip, and pcbench reads suites and models from files: install it with pip")
+    return _PACKAGE
 
 
 def suite_names(kind: SuiteKind) -> list[str]:

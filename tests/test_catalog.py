@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from pcbench import catalog
-from pcbench.catalog import Definition, load_definition, suite_folder
-from pcbench.errors import DefinitionError, UnknownNameError
+from pcbench.catalog import Definition, load_definition, suite_folder, suite_names
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.models.zoo import zoo_names
 
 
 class Recipe(Definition):
@@ -71,6 +74,18 @@ def test_a_suite_of_the_users_own_is_found_by_its_folder(tmp_path: Path) -> None
 
 def test_the_installed_catalogue_goes_before_the_checkouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "_PACKAGE", tmp_path / "pcbench")
+    (tmp_path / "pcbench").mkdir()
     assert catalog.catalog_folder("attacks") == tmp_path / "attacks"
     (tmp_path / "pcbench" / "_catalog" / "attacks").mkdir(parents=True)
     assert catalog.catalog_folder("attacks") == tmp_path / "pcbench" / "_catalog" / "attacks"
+
+
+def test_from_a_zip_pcbench_says_that_it_cannot(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Oracle: Python's own importer, which gives modules in an archive a path through it.
+    with zipfile.ZipFile(tmp_path / "pcbench.zip", "w") as archive:
+        archive.writestr("zipped.py", "from pathlib import Path\nFOLDER = Path(__file__).resolve().parent\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "pcbench.zip"))
+    monkeypatch.setattr(catalog, "_PACKAGE", importlib.import_module("zipped").FOLDER)
+    for asked in (lambda: suite_names("attacks"), zoo_names):
+        with pytest.raises(UsageError, match=r"pcbench\.zip is in a zip.*install it with pip"):
+            asked()

@@ -100,5 +100,6 @@ def _compute_alone(ready: threading.Barrier) -> None:
     ready.wait()
 
 
-# A forked process has the pool's object but not its threads: it starts with none.
-os.register_at_fork(after_in_child=_pool.cache_clear)
+# A forked process has the pool's object but not its threads: it starts with none. Windows does not fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from pcbench.errors import UsageError
 from pcbench.harness.memory import available_memory, worker_memory
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
@@ -15,13 +16,20 @@ from pcbench.percent import decimal
 
 logger = logging.getLogger("pcbench")
 
+_CAN_SHARE_PIPES = os.name != "nt"
 _FEW_CORES = 2
 _USED_SHARE = 0.8
 """The share of the memory that is left which workers may take."""
 
 
 def with_workers(request: RunOptions, plan: Plan) -> RunOptions:
-    """Return a request with a number of workers: as asked for, or as many as fit; Ray knows its own cluster's room."""
+    """Return a request with a number of workers: as asked for, or as many as fit; Ray knows its own cluster's room.
+
+    Raises:
+        UsageError: Several are asked for where this system has one.
+    """
+    if request["workers"] not in ("auto", 1) and request["engine"] == "local" and not _CAN_SHARE_PIPES:
+        raise UsageError("several workers inherit pipes, which Windows does not allow; give workers=1")
     if request["workers"] != "auto" or request["engine"] == "ray":
         return request
     return {**request, "workers": fitting_workers(plan)}
@@ -39,7 +47,7 @@ def fitting_workers(plan: Plan) -> int:
         cores = usable_cores()
         # Of two cores, one reads and decodes images; a second worker would only take its time to start.
         room = cores // plan.spec.settings.threads if device.type == "cpu" and cores > _FEW_CORES else 1
-    room = max(1, min(room, len(plan.units)))
+    room = max(1, min(room, len(plan.units))) if _CAN_SHARE_PIPES else 1
     if room > 1 and (plan.objects.model is not None or plan.objects.data is not None):
         what = "model" if plan.objects.model is not None else "data"
         form = 'model="module:function"' if what == "model" else 'data="imagefolder:PATH"'

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pcbench.catalog import Definition, load_definition
+from pcbench.catalog import Definition, load_definition, package_folder
 from pcbench.errors import UnknownNameError
 
 _FOLDER = Path(__file__).resolve().parent
@@ -96,7 +96,7 @@ class ZooEntry(Definition):
 def zoo_names() -> list[str]:
     """Return the names of all models of the zoo, feedforward controls included, sorted."""
     names: list[str] = []
-    for path in (_FOLDER / "zoo").glob("*.toml"):
+    for path in (package_folder() / "models" / "zoo").glob("*.toml"):
         names.append(path.stem)
         if _read(path.stem).configuration is not None:
             names.append(path.stem + CONTROL)

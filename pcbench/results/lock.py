@@ -262,8 +262,10 @@ def _read(path: Path) -> tuple[Holder, str] | None:
 
 def _is_held(target: Path, who: Holder) -> bool:
     """Ask the operating system; the lock is tried as a shared one, so that those who ask do not block each other."""
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return _cannot_be_taken(target)
     try:
         handle = os.open(_beside(target, _LOCK), os.O_RDONLY)
     except OSError:
@@ -278,6 +280,18 @@ def _is_held(target: Path, who: Holder) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def _cannot_be_taken(target: Path) -> bool:
+    """Try the lock itself, for a moment, where it cannot be tried as a shared one."""
+    mark = _beside(target, _LOCK)
+    if not mark.exists():
+        return False
+    try:
+        with FileLock(mark, timeout=0, fallback_to_soft=False):
+            return False
+    except (Timeout, OSError):
+        return True
 
 
 def _was_renewed(mark: Path) -> bool:
