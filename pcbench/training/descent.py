@@ -71,6 +71,8 @@ def descend(
             break
         optimizer.step()
         entries = rounded(free())
+        if not all(math.isfinite(value) for entry in entries for value in vars(entry).values()):
+            break
         score = evaluate(network, validation, entries, batches)
         if not score.diverged:
             found.append((entries, score))

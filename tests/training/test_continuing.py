@@ -55,18 +55,6 @@ def test_a_training_that_goes_on_ends_as_one_that_did_all_epochs_at_once(
     assert earlier_schedules(tmp_path / "parts" / CHECKPOINT) == []
 
 
-def test_the_state_of_the_optimizer_counts(network: PredictiveNetwork, source: ImageSource, tmp_path: Path) -> None:
-    # Were it forgotten, the training that goes on would end elsewhere, and the test above could not fail.
-    whole, _ = trained(network, source, SETTINGS.changed(epochs=4), tmp_path / "whole")
-    trained(network, source, SETTINGS, tmp_path / "parts")
-    path = tmp_path / "parts" / CHECKPOINT
-    with safe_open(path, framework="pt") as file:
-        names = list(file.keys())
-    assert any(name.startswith("optimizer.") and name.endswith("exp_avg") for name in names)
-    half, _ = trained(network, source, SETTINGS, tmp_path / "parts")
-    assert not equal(whole, half)
-
-
 def test_a_rate_that_depends_on_the_number_of_epochs_is_told_and_noted(
     network: PredictiveNetwork, source: ImageSource, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
