@@ -37,6 +37,9 @@ MOST_DRAWS = 10_000
 LARGEST_SEED = 2**63 - 1
 """Random generators take seeds of 64 bits."""
 
+MOST_PIXELS = 10_000
+"""The largest side that images are resized or cut to."""
+
 MOST_PROCESSES = 1024
 """The largest number of processes, or of threads of one: more would only exhaust the machine."""
 

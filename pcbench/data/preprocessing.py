@@ -7,7 +7,7 @@ normalisation (mean, standard deviation) is the model's own business: what a sou
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from PIL import Image
 
 from pcbench.data.channels import Planes, converted, pixels_of, planes_of
 from pcbench.data.decoding import MAX_PIXELS, refuse_mode
-from pcbench.errors import ConfigurationError, DataError
+from pcbench.errors import ConfigurationError, DataError, UsageError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
@@ -78,6 +78,22 @@ class Preprocessing:
         if self.channels == 3:
             del found["channels"]
         return found
+
+    def of_size(self, resize: int | bool, crop: int | None) -> Preprocessing:
+        """Return the same steps with other sizes.
+
+        Args:
+            resize: Length of the short side in pixels; True leaves it as it is, False resizes nothing.
+            crop: Side of the square; None leaves it as it is.
+
+        Raises:
+            UsageError: The crop does not fit in the resized image.
+        """
+        side = self.resize if resize is True else resize or None
+        try:
+            return replace(self, resize=side, crop=self.crop if crop is None else crop)
+        except ConfigurationError as error:
+            raise UsageError(f"{error}; change `resize` or `crop`") from None
 
     def changes_own_size(self, height: int, width: int) -> bool:
         """Return whether an image that has the size of the result already is resized and cropped all the same."""

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pcbench.data.image_source import ImageSource
-from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check, open_source
-from pcbench.errors import ConfigurationError, DataError, UsageError
+from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import RunOptions
 from pcbench.models.facts import ModelFacts
 from pcbench.results.run_spec import DataSpec
@@ -45,7 +44,7 @@ def choose_images(data: Any, request: RunOptions, facts: ModelFacts) -> ChosenIm
         DataError: They are missing, or do not belong to the network.
         UsageError: None are left.
     """
-    steps = _asked_for(facts.preprocessing, request["resize"], request["crop"])
+    steps = facts.preprocessing.of_size(request["resize"], request["crop"])
     opened = open_source(data, preprocessing=steps, split="test", count=request["images"])
     source = check(opened, classes=facts.classes, class_names=facts.class_names)
     damaged = opened.damaged() if request["skip_damaged"] else {}
@@ -53,19 +52,6 @@ def choose_images(data: Any, request: RunOptions, facts: ModelFacts) -> ChosenIm
     if damaged:
         source = source.noted(_left_out(damaged))
     return ChosenImages(source, opened, tuple(damaged))
-
-
-def _asked_for(steps: Preprocessing, resize: int | bool, crop: int | None) -> Preprocessing:
-    """Return a model's preprocessing with the sizes that a request gives.
-
-    Raises:
-        UsageError: The crop does not fit in the resized image.
-    """
-    side = steps.resize if resize is True else resize or None
-    try:
-        return dataclasses.replace(steps, resize=side, crop=steps.crop if crop is None else crop)
-    except ConfigurationError as error:
-        raise UsageError(f"{error}; change `resize` or `crop`") from None
 
 
 def _left_out(damaged: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_PROCESSES, MOST_TIMESTEPS
+from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.harness.engines.ray_cluster import cluster_address
@@ -30,7 +30,6 @@ _ATTACK = "Attacks"
 _CORRUPTION = "Corruptions"
 _RUN = "The run"
 _GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
-_MOST_PIXELS = 10_000
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
 
@@ -65,7 +64,7 @@ class RunOptions(TypedDict):
     leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL, spec="data")]
     """The rest is measured, and called a subset."""
     resize: Annotated[
-        Annotated[int, Ge(1), Le(_MOST_PIXELS)] | bool,
+        Annotated[int, Ge(1), Le(MOST_PIXELS)] | bool,
         Option("Resize the short side to so many pixels, or --no-resize.", _MODEL, default=True, spec="data"),
     ]
     """By default as the model states. Predify's scripts resize to 224 where its paper says 256. Without resizing, the
@@ -73,7 +72,7 @@ class RunOptions(TypedDict):
     crop: Annotated[
         int | None,
         Ge(1),
-        Le(_MOST_PIXELS),
+        Le(MOST_PIXELS),
         Option("Side of the square that is cut from the middle.", _MODEL, spec="data"),
     ]
     """Where none is given, as the model states."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import MOST_PROCESSES, MOST_TIMESTEPS
+from pcbench.arguments import MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.options import MODEL_PLACE, Option, with_places
@@ -36,6 +36,14 @@ class TrainOptions(TypedDict):
         str | None, Option("Training images: digits, imagefolder:PATH, parquet:PATH, …", _WHAT, place=SOURCE_PLACE)
     ]
     images: Annotated[int | None, Ge(1), Option("Only this many training images.", _WHAT)]
+    resize: Annotated[
+        Annotated[int, Ge(1), Le(MOST_PIXELS)] | bool,
+        Option("Resize the short side to so many pixels, or --no-resize.", _WHAT, default=True),
+    ]
+    """By default as the model states; Predify's scripts resize to 224."""
+    crop: Annotated[
+        int | None, Ge(1), Le(MOST_PIXELS), Option("Side of the square that is cut from the middle.", _WHAT)
+    ]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _WHAT)]
     weights: Annotated[
         Path | str | None,
@@ -98,6 +106,12 @@ class TuneOptions(TypedDict):
         int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; the accuracy there decides.", flags=("--timesteps", "-T"))
     ]
     images: Annotated[int, Ge(1), Option("Validation part of data without a validation split.", default=1000)]
+    resize: Annotated[
+        Annotated[int, Ge(1), Le(MOST_PIXELS)] | bool,
+        Option("Resize the short side to so many pixels, or --no-resize.", default=True),
+    ]
+    """By default as the model states; Predify's scripts resize to 224."""
+    crop: Annotated[int | None, Ge(1), Le(MOST_PIXELS), Option("Side of the square that is cut from the middle.")]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
     weights: Annotated[Path | str | None, Option("Predictors, in any layout.")]
     seed: Annotated[

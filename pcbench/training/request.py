@@ -95,11 +95,18 @@ def command_of(options: TrainOptions) -> str:
 
 
 def preprocessing_of(options: TrainOptions) -> Preprocessing:
-    """Return what happens to an image before the model sees it."""
+    """Return what happens to an image before the model sees it.
+
+    Raises:
+        UsageError: The sizes that are asked for do not fit each other.
+    """
     entry = entry_of(options)
     if entry is not None:
-        return entry_preprocessing(entry)
-    return load(options["model"], random_predictors=0, backbone_weights=options["backbone_weights"]).preprocessing
+        stated = entry_preprocessing(entry)
+    else:
+        begun = load(options["model"], random_predictors=0, backbone_weights=options["backbone_weights"])
+        stated = begun.preprocessing
+    return stated.of_size(options["resize"], options["crop"])
 
 
 def training_images(options: TrainOptions) -> ImageSource:

@@ -51,7 +51,8 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
     network = model.network
     if network is None:
         raise ConfigurationError(f"{options['model']} is feedforward, without hyperparameters to tune")
-    source = validation_images(data, options["images"], options["seed"], preprocessing=model.preprocessing, facts=model)
+    steps = model.preprocessing.of_size(options["resize"], options["crop"])
+    source = validation_images(data, options["images"], options["seed"], preprocessing=steps, facts=model)
     validation = Validation(source, model.timesteps, CONDITIONS, options["seed"])
     try_folder(out.parent, "give another with `out`")
     if options["method"] == "search":

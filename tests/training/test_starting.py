@@ -23,6 +23,7 @@ from pcbench.options import resolved
 from pcbench.training.job import Trained, train
 from pcbench.training.options import TrainOptions
 from pcbench.training.record import CARD
+from pcbench.training.request import preprocessing_of
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 OWN = textwrap.dedent(
@@ -204,3 +205,13 @@ def test_options_that_make_no_sense_are_refused(more: dict[str, Any], told: str,
     with pytest.raises(UsageError, match=told):
         train(resolved(TrainOptions, {**STILL, **more, "out": folder / "out"}))
     assert not (folder / "out").exists()
+
+
+def test_images_are_resized_as_the_references_scripts_have_it_where_that_is_asked_for() -> None:
+    # Oracle: what pvgg16 states (256, then 224), and what is asked for in its place.
+    stated = preprocessing_of(resolved(TrainOptions, {"model": "pvgg16"}))
+    asked = preprocessing_of(resolved(TrainOptions, {"model": "pvgg16", "resize": 224}))
+    assert (stated.resize, stated.crop) == (256, 224)
+    assert (asked.resize, asked.crop) == (224, 224)
+    with pytest.raises(UsageError, match=r"does not fit .* change `resize` or `crop`"):
+        preprocessing_of(resolved(TrainOptions, {"model": "pvgg16", "resize": 200}))
