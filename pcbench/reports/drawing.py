@@ -16,6 +16,7 @@ from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, colours, fix_layout
 
 _COLUMNS = 4
 _TICKS = 8
+_BAND = 0.14
 _NAMED = 12
 """How many settings of hyperparameters a legend names at most."""
 
@@ -48,8 +49,14 @@ def _palette(chart: Chart) -> list[str]:
 def _draw_lines(axes: Axes, chart: Chart, drawn: tuple[Line, ...], palette: list[str]) -> None:
     for line, colour in zip(drawn, palette, strict=False):
         x = [_x(chart, value) for value in line.x]
-        axes.fill_between(x, line.low, line.high, color=colour, alpha=0.14, linewidth=0)
+        axes.fill_between(x, line.low, line.high, color=colour, alpha=_alpha(chart, len(drawn)), linewidth=0)
         axes.plot(x, line.y, color=colour, marker="o", markersize=2.4, label=line.label, clip_on=False)
+
+
+def _alpha(chart: Chart, lines: int) -> float:
+    """Return how dense bands are: those of many settings of hyperparameters lie upon each other."""
+    many = chart.colours == "setting" or chart.x == "value"
+    return min(_BAND, 0.5 / lines) if many else _BAND
 
 
 def _x(chart: Chart, value: float) -> float:
@@ -80,12 +87,13 @@ def _scales(axes: Axes, chart: Chart) -> None:
 
 
 def _scale_values(axes: Axes, values: list[float]) -> None:
-    """Set the scale of a hyperparameter: logarithmic where its values span more than a factor of 20."""
+    """Set the scale of a hyperparameter: logarithmic where its values spread over sizes, as 0.001, 0.01, 0.1 do."""
     above = [value for value in values if value > 0]
-    if above and above[-1] > 20 * above[0]:
+    if above and above[-1] > 20 * above[0] and above[len(above) // 2] < above[-1] / 4:
         axes.set_xscale("symlog", base=10, linthresh=above[0], linscale=0.5)
         axes.xaxis.set_minor_locator(NullLocator())
-    if len(values) <= _TICKS:
+        axes.xaxis.set_major_locator(FixedLocator(values[:: -(-len(values) // _TICKS)]))
+    elif len(values) <= _TICKS:
         axes.xaxis.set_major_locator(FixedLocator(values))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
     axes.margins(x=0.03)

@@ -103,17 +103,21 @@ class BySetting:
         for one in self.quantities(suite):
             if not one.in_percent:
                 continue
-            timesteps = tuple(sorted({int(t) for t in one.rows["timestep"]}))
-            latest = self.verdict(suite, timesteps[::-1]) if one.robust else None
-            believed = "" if latest is None else f" ({latest})"
-            what = one.y if one.y.casefold() == one.title.casefold() else f"{one.y}, {one.title}"
             yield Matrix(
                 f"{suite}-{one.name}-by-{'-'.join(self.names)}",
-                f"{what[:1].upper()}{what[1:]}{believed}, of {self.model} on {suite}, in %",
+                self.title(suite, one),
                 self.heading,
-                timesteps,
+                tuple(sorted({int(t) for t in one.rows["timestep"]})),
                 tuple(matrix_row(text, rows) for text, rows in self.rows_of(one)),
             )
+
+    def title(self, suite: str, quantity: Quantity) -> str:
+        """Return what the table of a quantity is called: what it is, whether it can be believed, in which unit."""
+        timesteps = sorted({int(t) for t in quantity.rows["timestep"]}, reverse=True)
+        believed = f" ({self.verdict(suite, timesteps)})" if quantity.robust else ""
+        unit = ", in %" if quantity.in_percent else ""
+        what = f"{quantity.y[:1].upper()}{quantity.y[1:]}, {quantity.title}"
+        return f"{what}{believed}, of {self.model} on {suite}{unit}"
 
     def _over_time(self, quantity: Quantity) -> Iterator[Line]:
         for text, rows in self.rows_of(quantity):
@@ -168,7 +172,8 @@ def _quantities(rows: pd.DataFrame) -> Iterator[Quantity]:
     accuracy = rows[rows["metric"] == "accuracy"]
     mean = accuracy[(accuracy["kind"] == "summary") & accuracy["severity"].isna()]
     if len(mean):
-        yield Quantity("accuracy", "accuracy", "mean over the corruptions", mean)
+        over = "the corruptions" if (rows["kind"] == "corruption").any() else "all noises"
+        yield Quantity("accuracy", "accuracy", f"mean over {over}", mean)
     clean = accuracy[accuracy["kind"] == "clean"]
     if len(clean):
         yield Quantity("accuracy", "accuracy", "clean", clean)

@@ -3,6 +3,7 @@ in a run of several has the same tables, to the byte, whoever computes it."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from small_network import backbone
 from small_network import configuration as configuration_of_small
 
 import pcbench
+from pcbench.catalog import catalog_folder
+from pcbench.cli.run_table import print_summary
 from pcbench.comparison.compare import compare_runs, compare_timesteps
 from pcbench.comparison.gate import check_run
 from pcbench.comparison.reference import freeze
@@ -31,7 +34,10 @@ from pcbench.harness.request import request_from
 from pcbench.harness.start import run
 from pcbench.models.loading import load
 from pcbench.network.grid import Grid
+from pcbench.percent import percent
 from pcbench.reports.export import export_run
+from pcbench.reports.page.page import write_page
+from pcbench.reports.settings_charts import BySetting
 from pcbench.results.baselines import baseline_of
 from pcbench.results.directory import Run
 from pcbench.results.parts import Part
@@ -203,6 +209,39 @@ def test_a_value_that_diverges_is_a_row_beside_the_others(options: dict[str, Any
         run(**asked, hyperparameters={"error_weight": 1e30}, out=tmp_path / "one")
 
 
+def test_charts_show_the_numbers_of_each_setting(several: Run) -> None:
+    shown, metrics = BySetting(several), several.metrics
+    for suite in shown.suites:
+        charts = {chart.name: chart for chart in shown.charts(suite)}
+        by, against = charts["accuracy-by-feedback"], charts["accuracy-against-feedback"]
+        clean = metrics.query("suite == @suite and kind == 'clean' and metric == 'accuracy'")
+        panel = next(panel for panel in by.panels if panel.title == "clean")
+        assert [line.label for line in panel.lines] == ["0", "0.3"]
+        for line, value in zip(panel.lines, (0.0, 0.3), strict=True):
+            assert line.x == (0, 1)
+            assert list(line.y) == (clean[clean["feedback"] == value]["value"] * 100).tolist()
+        panel = next(panel for panel in against.panels if panel.title == "clean")
+        assert [(line.label, line.x) for line in panel.lines] == [("0", (0.0, 0.3)), ("1", (0.0, 0.3))]
+    robust = next(chart for chart in shown.charts("small") if chart.name == "robust-accuracy-by-feedback")
+    assert "not checked" in robust.title
+    assert [panel.title.partition(",")[0] for panel in robust.panels] == ["FGSM"]
+
+
+def test_page_and_terminal_show_them_too(several: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = write_page([several], tmp_path / "page.html").read_text()
+    assert "by feedback" in page
+    assert "Robust accuracy, FGSM" in page
+    assert "hyperparameters</dt><dd>feedback=0,0.3; error_weight=0.05" in page
+    with pytest.raises(UsageError, match="give one of them"):
+        write_page([several, several.settings[0]], tmp_path / "other.html")
+    print_summary(several)
+    told = capsys.readouterr().out
+    for one, value in zip(several.settings, ("0", "0.3"), strict=True):
+        clean = one.metrics.query("suite == 'two' and kind == 'clean' and metric == 'accuracy'")["value"]
+        assert re.search(rf"│\s+{value} │" + "".join(rf"\s+{percent(number)} │" for number in clean), told)
+    assert "pcbench compare" in told
+
+
 @pytest.mark.parametrize("verb", [freeze, compare_timesteps, lambda made: export_run(made, "csv"), baseline_of])
 def test_what_is_about_one_network_asks_for_one_setting(verb: Callable[[Run], Any], several: Run) -> None:
     with pytest.raises(UsageError, match=r"holds 2 settings of hyperparameters.*feedback=0$"):
@@ -240,6 +279,15 @@ def test_two_settings_are_compared_and_guarded_like_two_runs(several: Run) -> No
 def test_what_the_network_cannot_have_is_refused_before_anything_is_computed(given: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         make_plan(request_from({**OPTIONS, "suites": "digits-c", "hyperparameters": given}))
+
+
+def test_a_suite_that_states_those_of_its_paper_is_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(catalog_folder("attacks") / "digits-linf", tmp_path / "attacks" / "stated")
+    text = (folder / "suite.toml").read_text()
+    stated = "\n[network]\nfeedforward = 0.8\nfeedback = 0.1\nerror_weight = 0.01\n"
+    (folder / "suite.toml").write_text(text.replace('"digits-linf"', '"stated"') + stated)
+    with pytest.raises(UsageError, match="states the hyperparameters of its paper; leave `hyperparameters` out"):
+        make_plan(request_from({**OPTIONS, "suites": str(folder), "hyperparameters": "feedback=0.1"}))
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def _listed(shown: BySetting, each: Sequence[tuple[str, Entry]]) -> str:
         return "; ".join(f"{number.number} % {number.interval} at {by} = {text}" for text, number in each)
     low, high = (choose(each, key=lambda one: one[1].value) for choose in (min, max))
     (lowest, least), (highest, most) = low, high
+    if least.value == most.value:
+        return f"{least.number} % {least.interval} at each of {len(each)} settings"
     return (
         f"from {least.number} % {least.interval} at {by} = {lowest} to {most.number} % {most.interval} at {by} = "
         f"{highest}, of {len(each)} settings"

@@ -53,7 +53,9 @@
         const stands = figure.colours !== "timestep" || Number(line.label) === chosen() || data.timesteps.length < 3;
         const x = line.x.map(position);
         const common = { x, name: plain([lineText(figure, line), runText(run)].filter((text) => text).join(", ")) };
-        if (stands) made.push(...band(common, line, colours[index]));
+        // Bands of many settings of hyperparameters would lie upon each other.
+        const few = figure.colours !== "setting" || panel.lines.length <= 6;
+        if (stands && few) made.push(...band(common, line, colours[index]));
         made.push({
           ...common,
           y: line.y,
