@@ -128,6 +128,8 @@ def _not_of(name: str, stated: Literal["imagenet", "digits"], suite: SuiteSpec, 
         problem = f"{here} are {spec.data.available}, more than there are of these"
     elif stated == "digits" and spec.data.preprocessing.get("crop") not in (None, 32):
         problem = f"{here} were prepared otherwise ({preparation(spec.data.preprocessing)})"
+    elif spec.data.preprocessing.get("channels", 3) != 3:  # what is done to them is not what was done to colours
+        problem = f"{here} reach the network as images of channels: {spec.data.preprocessing['channels']}, not of 3"
     else:
         return None
     return f"these divide by the errors of {name} on {_WORDS[stated]}, and {problem}; {_REMEDY}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from pcbench import models
+from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError, DataError, UsageError
 from pcbench.models.devices import read_device
 from pcbench.models.sizes import check_stated_size, stated_size
@@ -50,6 +52,42 @@ def test_what_is_not_a_size_is_refused(stated: object) -> None:
         ConfigurationError, match=r"Net: its input_size is .*; write input_size = \(channels, height, width\)"
     ):
         models.load(Net(stated))
+
+
+class Convolution(nn.Module):
+    """A classifier that says nothing of the size of its images."""
+
+    def __init__(self, channels: int, **stated: object) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(channels, 3, 3)
+        for name, value in stated.items():
+            setattr(self, name, value)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (batch, 3)."""
+        return self.layer(images).mean((2, 3))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_channels_of_a_network_are_found_by_asking_it(channels: int) -> None:
+    steps = Preprocessing(crop=16)
+    assert models.load(Convolution(channels, preprocessing=steps)).preprocessing == replace(steps, channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        ({"mean": (0.5,) * 3, "std": (0.5,) * 3}, r"mean and std are .*; give one number for each of the 1 channels"),
+        (
+            {"preprocessing": Preprocessing(channels=4)},
+            "states 4 channels, and it takes images of 1; leave",
+        ),
+        ({"input_size": (3, 8, 8)}, "fails on images of the input_size that it states"),
+    ],
+)
+def test_what_a_network_states_fits_its_channels(stated: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        models.load(Convolution(1, **stated))
 
 
 def test_devices_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

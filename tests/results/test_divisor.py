@@ -83,6 +83,8 @@ def test_the_digits_baseline_divides_the_digits_test_images_alone() -> None:
     assert judged(DIGITS, spec(16, **digits, subset=True)) == Divisor(baseline=DIGITS, subset=True)
     wide = judged(DIGITS, spec(360, **digits, preprocessing={"resize": 64, "crop": 64, "interpolation": "bilinear"}))
     assert "were prepared otherwise (resize 64, crop 64" in str(wide.reason)
+    grey = judged(DIGITS, spec(360, **digits, preprocessing={"resize": None, "crop": None, "channels": 1}))
+    assert "reach the network as images of channels: 1, not of 3" in str(grey.reason)
     assert judged(DIGITS, spec(360, name="digits", split="train")).baseline is None
     assert judged(DIGITS, spec(50_000, data_set="imagenet")).baseline is None
 
