@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pcbench.network.expressions import build_module, imported_names
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
+from pcbench.network.targets import no_such_module
 
 logger = logging.getLogger("pcbench")
 
@@ -101,25 +101,10 @@ def _check_modules(backbone: nn.Module, configuration: NetworkConfiguration) -> 
     seen: dict[int, int] = {}
     for index, pcoder in enumerate(configuration.table.pcoders):
         if not pcoder.path or pcoder.path not in modules:
-            raise configuration.problem(index, _unknown_module(pcoder.path, modules))
+            raise configuration.problem(index, no_such_module(pcoder.path, modules))
         other = seen.setdefault(id(modules[pcoder.path]), index)
         if other != index:
             raise configuration.problem(index, f"PCoder {other + 1} sits on this module already; name another one")
-
-
-def _unknown_module(path: str, modules: Mapping[str, nn.Module]) -> str:
-    parent = path
-    while parent and parent not in modules:
-        parent = parent.rpartition(".")[0]
-    prefix = f"{parent}." if parent else ""
-    former = re.fullmatch(r"act(\d+)", path.removeprefix(prefix))
-    if former is not None and f"{prefix}bn{former.group(1)}" in modules:
-        return (
-            f"the backbone has no such module; in today's timm '{prefix}bn{former.group(1)}' holds that activation: "
-            "name it, as pefficientnet_b0_timm of the zoo does"
-        )
-    children = [prefix + name for name, _ in modules[parent].named_children()]
-    return f"the backbone has no such module; {repr(parent) if parent else 'it'} holds {', '.join(children) or 'none'}"
 
 
 def _tell_of_unused_feedback(network: PredictiveNetwork) -> None:

@@ -153,7 +153,8 @@ def _numbers(made: Backbone, probe: Tensor, count: int) -> list[int]:
         numbers[index] = next(same, index + 1)
         return value
 
-    made.run_timestep(made.prepare(probe.clone()), replace)
+    with seeded(0, probe.device):
+        made.run_timestep(made.prepare(probe.clone()), replace)
     return [numbers[index] for index in sorted(numbers)]
 
 
@@ -255,9 +256,11 @@ def _places(backbone: nn.Module, paths: Sequence[str], probe: Tensor) -> Places:
 def _check_outputs(wanted: _Wanted, drives: dict[int, Any], logits: Any, expected: Any) -> None:
     count, source = len(wanted.paths), wanted.configuration.source
     for index, drive in drives.items():
-        if not isinstance(drive, Tensor) or drive.dim() < 2 or (index >= count and len(drive) != 1):
-            what = "the module does not give" if index < count else "there is not"
-            raise wanted.problem(index, f"{what} a tensor (batch, …); name one that does")
+        what = "the module" if index < count else "that"
+        if not isinstance(drive, Tensor) or drive.dim() < 2:
+            raise wanted.problem(index, f"{what} does not give a tensor (batch, …); name one that does")
+        if len(drive) != 1:
+            raise wanted.problem(index, f"{what} gives {len(drive)} rows for one image; name one that gives one")
     order = [index for index in drives if index < count]
     if order != sorted(order):
         modules = ", ".join(wanted.configuration.table.pcoders[index].module for index in order)

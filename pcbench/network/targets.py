@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -68,10 +69,8 @@ def read_targets(configuration: NetworkConfiguration, modules: Mapping[str, nn.M
             found.append(index if pcoder.predicts is None else Spot(pcoder.path, entering=True))
             continue
         if path not in modules:
-            known = f"'{INPUT}' (what goes into its module), or a module of the backbone by the name PyTorch gives it"
-            raise configuration.problem(
-                index, f"predicts = {pcoder.predicts!r}: the backbone has no such module; it is {known}"
-            )
+            problem = f"{no_such_module(path, modules)}; '{INPUT}' is what goes into the PCoder's own"
+            raise configuration.problem(index, f"predicts = {pcoder.predicts!r}: {problem}")
         other = pcoders.get(id(modules[path]))
         if other is None:
             found.append(Spot(path, entering=False))
@@ -90,3 +89,19 @@ def too_late(predicts: str) -> str:
 def _too_late(predicts: str, *, itself: bool) -> str:
     why = "that is the PCoder itself" if itself else "that comes after the PCoder's own module"
     return f"predicts = {predicts!r}: {why}; name a layer before it, or '{INPUT}' for what goes into its module"
+
+
+def no_such_module(path: str, modules: Mapping[str, nn.Module]) -> str:
+    """Return what a configuration's message says of a module that the backbone does not have: those near it."""
+    parent = path
+    while parent and parent not in modules:
+        parent = parent.rpartition(".")[0]
+    prefix = f"{parent}." if parent else ""
+    former = re.fullmatch(r"act(\d+)", path.removeprefix(prefix))
+    if former is not None and f"{prefix}bn{former.group(1)}" in modules:
+        return (
+            f"the backbone has no such module; in today's timm '{prefix}bn{former.group(1)}' holds that activation: "
+            "name it, as pefficientnet_b0_timm of the zoo does"
+        )
+    children = [prefix + name for name, _ in modules[parent].named_children()]
+    return f"the backbone has no such module; {repr(parent) if parent else 'it'} holds {', '.join(children) or 'none'}"

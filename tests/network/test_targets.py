@@ -281,6 +281,24 @@ def test_what_makes_no_sense_is_refused(pcoder: int, predicts: str, message: str
     assert "\n" not in str(caught.value)
 
 
+class Windows(nn.Module):
+    """Layers on parts of images, which stand in the place of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts, self.whole, self.head = nn.Linear(16, 16), nn.Conv2d(3, 4, 1), nn.Linear(4, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        parts = self.parts(images.reshape(-1, 16))
+        return self.head(self.whole(parts.reshape(images.shape)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("pcoder", [{"module": "parts"}, {"module": "whole", "predicts": "parts"}])
+def test_what_has_no_row_for_each_image_is_refused(pcoder: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="gives 12 rows for one image; name one that gives one"):
+        pcbench.predify(Windows(), {"input_size": [3, 8, 8], "pcoders": [pcoder]})
+
+
 def test_a_predictor_of_another_shape_is_refused_by_name() -> None:
     pcoders = [{"module": "[1]", "predictor": "Linear(12, 3)", "predicts": "input"}]
     with pytest.raises(ConfigurationError, match=r"what it predicts \(input\) is \(48,\)"):
