@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pcbench.attacks.api import attack as attack
     from pcbench.corruptions.api import corrupt as corrupt
+    from pcbench.harness.extraction.api import extract as extract
     from pcbench.harness.forecast import plan as plan
     from pcbench.harness.merge import merge as merge
     from pcbench.harness.start import run as run
     from pcbench.network.conversion import predify as predify
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "attack", "corrupt", "merge", "plan", "predify", "run"]
+__all__ = ["__version__", "attack", "corrupt", "extract", "merge", "plan", "predify", "run"]
 
 _HOMES = {
     "attack": "pcbench.attacks.api",
     "corrupt": "pcbench.corruptions.api",
+    "extract": "pcbench.harness.extraction.api",
     "merge": "pcbench.harness.merge",
     "plan": "pcbench.harness.forecast",
     "predify": "pcbench.network.conversion",

@@ -29,6 +29,7 @@ MARKER = ".pcbench.json"
 UNFINISHED = ".partial"
 """What the names of unfinished files, and of unfinished runs' folders, end in."""
 TRIAL = ".trial"
+_CHUNK = 1 << 20
 _REMEDIES = {
     errno.ENOSPC: "free some space on this disk",
     errno.EDQUOT: "free some space of your quota",
@@ -153,6 +154,43 @@ def write(path: Path, content: Content) -> Path:
             unfinished.unlink(missing_ok=True)
         raise
     return path
+
+
+def write_inside(path: Path, start: int, content: bytes) -> None:
+    """Write bytes into the middle of a file that `write` made: they are on the disk when this returns, not before.
+
+    Who calls it keeps a record that they are there, which is written afterwards.
+
+    Raises:
+        WriteError: They cannot be written.
+    """
+    with _step("write", path), path.open("r+b") as file:
+        file.seek(start)
+        file.write(content)
+    with _step("fsync", path):
+        _to_disk(path)
+
+
+def part_sha256(path: Path, start: int, size: int) -> str:
+    """Return the SHA-256 of some bytes of a file, in hexadecimal.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(start)
+        while size > 0 and (read := file.read(min(size, _CHUNK))):
+            digest.update(read)
+            size -= len(read)
+    return digest.hexdigest()
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes are free where a folder lies, or will lie."""
+    while not is_folder(folder) and folder.parent != folder:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
 
 
 def _refuse_target(path: Path) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MODEL_PLACE = r"(?P<place>.+\.toml)@.*"
 """Where the value of an option for a model names a file: a configuration of a network of somebody's own."""
 
+_LEFT_OUT = "__left_out__"
+
 
 @dataclass(frozen=True)
 class Option:
@@ -137,9 +139,24 @@ class Declared:
         return "(?P<place>.+)" if Path in self.kinds else self.option.place
 
 
-@functools.cache
+def leaving_out(*names: str) -> Callable[[type[Options]], type[Options]]:
+    """Return a decorator of a declaration that has all options of another but these: their values are the defaults."""
+
+    def mark(declaration: type[Options]) -> type[Options]:
+        setattr(declaration, _LEFT_OUT, names)
+        return declaration
+
+    return mark
+
+
 def declared(declaration: type) -> Mapping[str, Declared]:
     """Return the options of a declaration by name, in its order."""
+    names, known = getattr(declaration, _LEFT_OUT, ()), _with_left_out(declaration)
+    return {name: one for name, one in known.items() if name not in names}
+
+
+@functools.cache
+def _with_left_out(declaration: type) -> Mapping[str, Declared]:
     found: dict[str, Declared] = {}
     for name, hint in get_type_hints(declaration, include_extras=True).items():
         kind, *extras = get_args(hint)
@@ -160,7 +177,7 @@ def resolved(declaration: type[Options], given: Mapping[str, Any]) -> Options:
         UnknownNameError: There is no such option, or its value is a word that is not known; the nearest is suggested.
         UsageError: A value has the wrong type or lies outside its limits, or one that is needed is missing.
     """
-    known = declared(declaration)
+    known = {**_with_left_out(declaration), **declared(declaration)}
     _refuse_unknown(declaration, given)
     values: dict[str, Any] = {}
     for name, one in known.items():
@@ -260,20 +277,6 @@ def with_places(declaration: type, values: Mapping[str, Any], change: Callable[[
 def is_placeholder(value: object) -> bool:
     """Return whether a value only stands for something that is not known: a text in angle brackets."""
     return isinstance(value, str) and re.fullmatch(r"<\w+>", value) is not None
-
-
-def refuse_placeholders(declaration: type, values: Mapping[str, Any]) -> None:
-    """Refuse values in which a file that `pcbench show RUN --config` printed was not filled in.
-
-    Raises:
-        UsageError: One is still a text in angle brackets.
-    """
-    for name, one in declared(declaration).items():
-        value: object = values.get(name)
-        entries = listed(value) if one.listed else None
-        for entry in (value,) if entries is None else entries:
-            if is_placeholder(entry) or (isinstance(entry, str) and re.search("<(FOLDER|FILE|PATH)>", entry)):
-                raise UsageError(f"`{name}` is {entry!r}: replace what is in angle brackets by what it stands for")
 
 
 def _with_place(one: Declared, text: str, change: Callable[[str], str]) -> str:

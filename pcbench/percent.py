@@ -57,3 +57,11 @@ def _without_signed_zero(text: str) -> str:
     if not text.strip("+-0."):
         return text.lstrip("+-")
     return text.replace("-", _MINUS)
+
+
+def shown_bytes(amount: float) -> str:
+    """Return a number of bytes in words."""
+    for unit, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
+        if amount >= unit:
+            return f"{amount / unit:.1f} {word}"
+    return f"{amount / 1e3:.0f} kB"

@@ -21,6 +21,7 @@ from pcbench.cli.baseline import baseline_command
 from pcbench.cli.check import check_command
 from pcbench.cli.compare import compare_command
 from pcbench.cli.export import export_command
+from pcbench.cli.extract import extract_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
 from pcbench.cli.list import list_command
@@ -108,6 +109,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "run": run_command,
     "plan": plan_command,
     "merge": merge_command,
+    "extract": extract_command,
     "predify": predify_command,
     "list": list_command,
     "report": report_command,

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
-from pcbench.arguments import number
-from pcbench.options import Declared, declared, read_config, refuse_placeholders, resolved, write_config
+from pcbench.arguments import listed, number
+from pcbench.errors import UsageError
+from pcbench.options import Declared, declared, is_placeholder, read_config, resolved, write_config
 
 _CONFIG = "Configuration"
 _OFF = "no_"
@@ -51,7 +52,7 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
         if words["config"] is not None:
             given = read_config(declaration, words["config"])
         given |= _given(ctx, declaration, words)
-        refuse_placeholders(declaration, given)
+        _refuse_placeholders(declaration, given)
         values = resolved(declaration, given)
         if words["save_config"] is not None:
             write_config(declaration, given, words["save_config"], verb=verb)
@@ -69,6 +70,20 @@ def with_options(verb: str, command: Callable[..., None]) -> Callable[..., None]
     call.__annotations__ = {one.name: one.annotation for one in parameters}
     call.__doc__ = command.__doc__
     return _with_plain_types(call)
+
+
+def _refuse_placeholders(declaration: type, values: Mapping[str, Any]) -> None:
+    """Refuse values in which a file that `pcbench show RUN --config` printed was not filled in.
+
+    Raises:
+        UsageError: One is still a text in angle brackets.
+    """
+    for name, one in declared(declaration).items():
+        value: object = values.get(name)
+        entries = listed(value) if one.listed else None
+        for entry in (value,) if entries is None else entries:
+            if is_placeholder(entry) or (isinstance(entry, str) and re.search("<(FOLDER|FILE|PATH)>", entry)):
+                raise UsageError(f"`{name}` is {entry!r}: replace what is in angle brackets by what it stands for")
 
 
 def _with_plain_types(command: Callable[..., None]) -> Callable[..., None]:

@@ -15,6 +15,7 @@ from typing_extensions import is_typeddict
 
 from pcbench.cli.agreement import AgreementOptions
 from pcbench.cli.check import CheckOptions
+from pcbench.harness.extraction.options import ExtractOptions
 from pcbench.harness.forecast import PlanOptions
 from pcbench.harness.request import RunOptions
 from pcbench.options import Declared, declared
@@ -24,6 +25,7 @@ _WORDS: dict[type, str] = {bool: "true or false", int: "whole number", float: "n
 VERBS: dict[str, type] = {
     "run": RunOptions,
     "plan": PlanOptions,
+    "extract": ExtractOptions,
     "train": TrainOptions,
     "tune": TuneOptions,
     "check": CheckOptions,
@@ -64,7 +66,9 @@ def _section(verb: str, declaration: type) -> Iterator[str]:
     groups: dict[str, list[Declared]] = {}
     above = _extended(verb, declaration)
     if above is not None:
-        yield f"All options of `pcbench {above}`, and these:\n"
+        without = [name for name in declared(VERBS[above]) if name not in declared(declaration)]
+        but = f" but {', '.join(f'`{name}`' for name in without)}" if without else ""
+        yield f"All options of `pcbench {above}`{but}, and these:\n"
     for one in own_options(verb).values():
         groups.setdefault(one.option.group, []).append(one)
     for group, options in groups.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pcbench.cli.saying import say
 from pcbench.harness.forecast import PlanOptions, forecast
-from pcbench.percent import percent
+from pcbench.percent import percent, shown_bytes
 
 if TYPE_CHECKING:
     from pcbench.harness.estimate import RunEstimate
@@ -56,7 +56,7 @@ def _lines(found: RunEstimate) -> list[str]:
 
     memory = "unknown: the network cannot be followed without computing"
     if found.worker_bytes is not None:
-        memory = _bytes(found.worker_bytes)
+        memory = shown_bytes(found.worker_bytes)
     shares = (
         f"{percent(BRACKETED_SHARE, 0)} % of a sweep that brackets, {percent(ASCENDING_SHARE, 0)} % of one that ascends"
     )
@@ -64,7 +64,7 @@ def _lines(found: RunEstimate) -> list[str]:
         "Passes take one image through one timestep, forward or also back for a gradient; these are upper bounds.",
         f"Usually left by skipping and early stops: {shares}, as measured on {SHARES_FROM}.",
         f"Conditions: {found.conditions}. Blocks of images in each, at most: {found.blocks}.",
-        f"Disk: about {_bytes(found.disk_bytes)}, most of it while the run is finished.",
+        f"Disk: about {shown_bytes(found.disk_bytes)}, most of it while the run is finished.",
         f"Memory of a worker: {memory}. Workers on this machine: {found.workers}.",
         *_time(found),
         *_share(found),
@@ -115,10 +115,3 @@ def _count(passes: float) -> str:
         if passes >= unit:
             return f"{passes / unit:.1f}{word}"
     return f"{passes:.0f}"
-
-
-def _bytes(amount: float) -> str:
-    for unit, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if amount >= unit:
-            return f"{amount / unit:.1f} {word}"
-    return f"{amount / 1e3:.0f} kB"

@@ -24,7 +24,7 @@ def run_command(options: RunOptions, given: Collection[str]) -> None:
     from pcbench.harness.start import start
 
     request = request_from({name: options[name] for name in given})
-    _log_progress()
+    log_progress()
     finished = start(request)
 
     from pcbench.cli.run_table import print_shard, print_summary
@@ -46,7 +46,7 @@ class _Line(LogLine):
         return with_flags(super().formatMessage(record))
 
 
-def _log_progress() -> None:
+def log_progress() -> None:
     """Without a terminal, write our own progress (and no other library's) as lines with the time."""
     logger = logging.getLogger("pcbench")
     if sys.stderr is not None and not sys.stderr.isatty() and not logger.handlers:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
-from pcbench.data.labels import as_labels
-from pcbench.data.listing import class_folders, list_images, loose_images
+from pcbench.data.labels import UNKNOWN, as_labels
+from pcbench.data.listing import class_folders, list_flat, list_images, loose_images
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.splits import train_note
 from pcbench.data.stores import FileStore
@@ -43,6 +43,22 @@ def open_image_folder(path: Path, preprocessing: Preprocessing) -> ImageSource:
         class_names=tuple(classes),
         classes=len(classes),
         notes=(*notes, *_loose_note(path), *_train_note(path)),
+    )
+
+
+def open_flat_folder(path: Path, preprocessing: Preprocessing) -> ImageSource:
+    """Open a folder of pictures without labels: each has the label -1, and the name of its file as its id.
+
+    Raises:
+        DataError: A file is of no image format, or a link is broken.
+    """
+    names = list_flat(path)
+    return ImageSource(
+        name=f"imagefolder:{path.resolve().name}",
+        ids=names,
+        labels=as_labels([UNKNOWN] * len(names)),
+        store=FileStore(path, names),
+        preprocessing=preprocessing,
     )
 
 

@@ -40,7 +40,8 @@ def class_folders(path: Path) -> list[str]:
     names = [entry.name for entry in _entries(path) if _is_folder(entry)]
     if not names:
         raise DataError(
-            f"{path}: holds no folders; images are expected in one folder per class{_labelled_beside(path)}"
+            f"{path}: holds no folders; images are expected in one folder per class"
+            f"{_labelled_beside(path)}{_flat(path)}"
         )
     _refuse_splits(path, names)
     if len(names) == 1 and _is_wrapper(path / names[0]):
@@ -48,6 +49,23 @@ def class_folders(path: Path) -> list[str]:
             f"{path}: holds one folder alone, {names[0]}, which holds folders itself and no images; if these are "
             f"the classes, give {path / names[0]}"
         )
+    return names
+
+
+def is_flat(path: Path) -> bool:
+    """Return whether a folder holds image files and no folders."""
+    return path.is_dir() and not _holds_folders(path) and bool(loose_images(path))
+
+
+def list_flat(path: Path) -> tuple[str, ...]:
+    """List the image files of a folder without folders, in sorted order.
+
+    Raises:
+        DataError: A file is of no image format, or a link is broken.
+    """
+    names = tuple(entry.name for entry in _entries(path) if not _is_folder(entry))
+    for name in names:
+        _refuse_other_file(path / name)
     return names
 
 
@@ -72,8 +90,7 @@ def list_images(root: Path, classes: list[str]) -> tuple[tuple[str, ...], list[i
     for index, name in enumerate(classes):
         files = list(_files_below(root, name, seen))
         for file in files:
-            if not _is_image(file):
-                raise DataError(f"{root / file}: is not an image file; move it out of the folder of images")
+            _refuse_other_file(root / file)
         if not files:
             raise DataError(f"{root / name}: holds no images")
         names += files
@@ -140,6 +157,11 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in Image.registered_extensions()  # noqa: PTH122
 
 
+def _refuse_other_file(path: Path) -> None:
+    if not _is_image(path.name):
+        raise DataError(f"{path}: is not an image file; move it out of the folder of images")
+
+
 def _refuse_splits(path: Path, names: list[str]) -> None:
     """Refuse folders of splits, which hold classes and are none.
 
@@ -164,6 +186,10 @@ def _is_wrapper(path: Path) -> bool:
 
 def _holds_folders(path: Path) -> bool:
     return any(_is_folder(entry) for entry in _entries(path))
+
+
+def _flat(path: Path) -> str:
+    return "; pcbench extract needs no labels" if loose_images(path) else ""
 
 
 def _labelled_beside(path: Path) -> str:

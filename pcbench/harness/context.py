@@ -145,10 +145,13 @@ class Context:
     @cached_property
     def _source(self) -> ImageSource:
         data = self._objects.data if self.locations.data is None else self.locations.data
-        return images_again(data, self.model, self.spec.data)
+        return images_again(data, self.model, self.spec.data, labelled=self.spec.extraction is None)
 
     def suite(self, name: str) -> MeasuredSuite:
         """Return a suite and its images, opened when it is first asked for."""
+        if name not in self._suites and self.spec.extraction is not None:
+            extraction = self.spec.extraction
+            self._suites[name] = MeasuredSuite(extraction, self._images_of(name, extraction.images))
         if name not in self._suites:
             stated = next(suite for suite in self.spec.suites if suite.name == name)
             self._suites[name] = self._saved(stated) if self.locations.adversarials else self._opened(stated)
@@ -158,18 +161,22 @@ class Context:
         definition = read_definition(stated.kind, self.locations.suite(stated.name))
         if definition.identity() != stated.sha256:
             raise RunError(f"the suite {stated.name} in {self.locations.suite(stated.name)} changed since the plan")
-        whole = self._source
-        if len(whole) < stated.images:
-            there = f"{whole.name} holds {len(whole)} images, and {stated.images} when the run was planned"
-            raise RunError(f"{there}; {_PUT_BACK}")
-        source = whole.take(stated.images)
-        if self._planned.get(stated.name) not in (None, list_sha256(source)):
-            what = "its images have other names or labels than when the run was planned"
-            raise RunError(f"{source.name}: {what}; {_PUT_BACK}")
+        source = self._images_of(stated.name, stated.images)
         published = None
         if isinstance(definition, CorruptionSuite):
             published = open_corrupted(definition, self.locations.corrupted, source, subset=stated.subset)
         return MeasuredSuite(definition, source, published)
+
+    def _images_of(self, name: str, count: int) -> ImageSource:
+        whole = self._source
+        if len(whole) < count:
+            there = f"{whole.name} holds {len(whole)} images, and {count} when the run was planned"
+            raise RunError(f"{there}; {_PUT_BACK}")
+        source = whole.take(count)
+        if self._planned.get(name) not in (None, list_sha256(source)):
+            what = "its images have other names or labels than when the run was planned"
+            raise RunError(f"{source.name}: {what}; {_PUT_BACK}")
+        return source
 
     def _saved(self, stated: SuiteSpec) -> MeasuredSuite:
         for saved in open_saved(self.locations.adversarials or self.locations.suite(stated.name)):

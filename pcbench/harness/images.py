@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pcbench.data.image_source import ImageSource
+from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check, open_source
+from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import RunOptions
 from pcbench.models.facts import ModelFacts
@@ -32,21 +34,21 @@ class ChosenImages:
     """Ids of the images that were left out because their files are damaged."""
 
 
-def choose_images(data: Any, request: RunOptions, facts: ModelFacts) -> ChosenImages:
+def choose_images(data: Any, request: RunOptions, facts: ModelFacts, *, labelled: bool = True) -> ChosenImages:
     """Open the images that a request names, and leave out those that it does not want.
 
     Args:
         data: A text or an object, as `pcbench.data.sources.open_source` takes it.
         request: What is asked for.
         facts: What is known of the network.
+        labelled: Whether their labels are asked for, so that they have to be the network's.
 
     Raises:
         DataError: They are missing, or do not belong to the network.
         UsageError: None are left.
     """
     steps = facts.preprocessing.of_size(request["resize"], request["crop"])
-    opened = open_source(data, preprocessing=steps, split="test", count=request["images"])
-    source = check(opened, classes=facts.classes, class_names=facts.class_names)
+    opened, source = _opened(data, steps, facts, request["images"], labelled=labelled)
     damaged = opened.damaged() if request["skip_damaged"] else {}
     source = _without_tuned(_without_damaged(source, damaged), request["leave_out"])
     if damaged:
@@ -61,21 +63,32 @@ def _left_out(damaged: Mapping[str, str]) -> str:
     return f"LEFT OUT: {len(damaged)} damaged image {files}: {'; '.join([*listed, *more])}"
 
 
-def images_again(data: Any, facts: ModelFacts, stated: DataSpec) -> ImageSource:
+def _opened(
+    data: Any, steps: Preprocessing, facts: ModelFacts, count: int | None, *, labelled: bool
+) -> tuple[ImageSource, ImageSource]:
+    """Return the images as they are, and with labels that are the network's."""
+    if not labelled:
+        opened = open_unlabelled(data, preprocessing=steps, count=count)
+        return opened, opened
+    opened = open_source(data, preprocessing=steps, split="test", count=count)
+    return opened, check(opened, classes=facts.classes, class_names=facts.class_names)
+
+
+def images_again(data: Any, facts: ModelFacts, stated: DataSpec, *, labelled: bool = True) -> ImageSource:
     """Open the images of a planned run.
 
     Args:
         data: Where they lie here.
         facts: What is known of the network.
         stated: What the plan says of them.
+        labelled: Whether their labels are asked for.
 
     Raises:
         UsageError: They cannot be opened here.
     """
     sizes = {name: stated.preprocessing[name] for name in ("resize", "crop")}
     steps = dataclasses.replace(facts.preprocessing, **sizes)
-    source = open_source(data, preprocessing=steps, split="test")
-    source = check(source, classes=facts.classes, class_names=facts.class_names)
+    _, source = _opened(data, steps, facts, None, labelled=labelled)
     return _without_tuned(_without_damaged(source, stated.damaged), stated.leave_out)
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pcbench.errors import UsageError
+from pcbench.harness.request import RunOptions
+from pcbench.network.own_modules import check_network
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,31 @@ class Objects:
             f"a {what} given as a Python object stays in this process: use {alone}, or give {form}, which every "
             "worker can open by itself"
         )
+
+
+def objects_of(request: RunOptions) -> Objects:
+    """Return what a request holds as Python objects."""
+    return Objects(_own_network(request["model"]), None if isinstance(request["data"], str) else request["data"])
+
+
+def _own_network(model: object) -> torch.nn.Module | None:
+    """Return the network that a user gave as a Python object; None for a name."""
+    check_network(model)
+    return model if isinstance(model, torch.nn.Module) else None
+
+
+def locations_of(request: RunOptions, device: str) -> Locations:
+    """Return the paths that a request names, except those of images and suites."""
+
+    def path(value: Path | str | None) -> Path | None:
+        return None if value is None else Path(value).absolute()
+
+    return Locations(
+        model=request["model"] if isinstance(request["model"], str) else None,
+        device=device,
+        backbone_weights=path(request["backbone_weights"]),
+        weights=path(request["weights"]),
+        corrupted=path(request["corrupted"]),
+        baseline=path(request["baseline"]),
+        adversarials=path(request["adversarials"]),
+    )

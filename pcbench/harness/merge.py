@@ -20,12 +20,11 @@ from pcbench.errors import UsageError
 from pcbench.files import real_path
 from pcbench.harness.completion import Completion
 from pcbench.harness.engines.base import Failure
-from pcbench.harness.finish import finish
 from pcbench.harness.merge_checks import Merged, checked
-from pcbench.harness.run import RunEnding
+from pcbench.harness.run import ending_of
 from pcbench.harness.shard_folders import find_shards
 from pcbench.harness.start import DEFAULT_FOLDER, fitting_place
-from pcbench.results.directory import MANIFEST, Run, open_run
+from pcbench.results.directory import Run
 from pcbench.results.lock import hold
 from pcbench.results.shard import Shard
 from pcbench.results.workspace import begin, clean_up, settle
@@ -79,16 +78,17 @@ def _folders(shards: Folder | Sequence[Folder]) -> list[Path]:
 
 
 def _write(merged: Merged, final: Path, *, again: bool) -> Run:
-    ending, plan = RunEnding(), merged.plan
-    completed = settle(final)
-    if (completed or not again) and (final / MANIFEST).is_file():
-        held = open_run(final, verify=False)
+    ending, plan = ending_of(merged.plan), merged.plan
+    completed = settle(final, ending.kind)
+    if (completed or not again) and (final / ending.kind.manifest).is_file():
+        held = ending.kind.open(final, verify=False)
         if held.key == plan.spec.key() and not held.missing:
-            held = ending.renewed(open_run(final), plan)
-            clean_up(final)
+            held = ending.renewed(ending.kind.open(final), plan)
+            clean_up(final, ending.kind)
             return dataclasses.replace(ending.reported(held), found=True)
-    workspace = begin(final, plan.spec, again=again, say=logger.warning)
-    return ending.reported(finish(plan, workspace, _completion(merged), merged))
+    ending.refuse_no_room(plan, final)
+    workspace = begin(final, plan.spec, again=again, say=logger.warning, kind=ending.kind)
+    return ending.reported(ending.finish(plan, workspace, _completion(merged), merged))
 
 
 def _completion(merged: Merged) -> Completion:

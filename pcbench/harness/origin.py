@@ -17,6 +17,7 @@ from typing import Any
 import tomli_w
 
 from pcbench.catalog import SUITE_KINDS, suite_names
+from pcbench.harness.extraction.options import ExtractOptions, is_extraction
 from pcbench.harness.request import RunOptions
 from pcbench.options import chosen, command_line, declared, is_placeholder, with_places
 
@@ -38,9 +39,10 @@ def origin(options: RunOptions) -> dict[str, Any]:
     Args:
         options: The values of all options.
     """
-    named = with_places(RunOptions, chosen(RunOptions, options), lambda place: Path(place).absolute().name)
+    declaration, verb = (ExtractOptions, "extract") if is_extraction(options) else (RunOptions, "run")
+    named = with_places(declaration, chosen(declaration, options), lambda place: Path(place).absolute().name)
     return {
-        "command": command_line(RunOptions, named, verb="run"),
+        "command": command_line(declaration, named, verb=verb),
         "options": named,
         "revision": revision(Path.cwd()),
     }

@@ -27,7 +27,7 @@ from pcbench.harness.checks import chosen_checks
 from pcbench.harness.digests import Digests
 from pcbench.harness.grids import by_setting, refuse_impossible
 from pcbench.harness.images import ChosenImages, choose_images
-from pcbench.harness.locations import Locations, Objects
+from pcbench.harness.locations import Locations, Objects, locations_of, objects_of
 from pcbench.harness.request import RunOptions
 from pcbench.harness.saved_options import record
 from pcbench.harness.suites import (
@@ -42,14 +42,22 @@ from pcbench.harness.suites import (
 from pcbench.harness.units import question, units_of
 from pcbench.harness.used_code import UsedCode, used_code
 from pcbench.models.devices import read_device
-from pcbench.models.facts import ModelFacts
+from pcbench.models.facts import LoadOptions, ModelFacts
 from pcbench.models.loading import model_facts
 from pcbench.models.model import PRECISIONS, Model
-from pcbench.network.own_modules import check_network
 from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.options import declared
 from pcbench.results.environment import folder_hash
-from pcbench.results.run_spec import SPEC_VERSION, Checks, DataSpec, RunSpec, Settings, SuiteSpec, marked_name
+from pcbench.results.run_spec import (
+    SPEC_VERSION,
+    Checks,
+    DataSpec,
+    ExtractionSpec,
+    RunSpec,
+    Settings,
+    SuiteSpec,
+    marked_name,
+)
 from pcbench.results.saved_suite import open_saved
 
 _OF_IMAGES = (
@@ -177,7 +185,7 @@ def make_plan(request: RunOptions) -> Plan:
         suites=tuple((entry.definition.name, entry.folder) for entry in named),
     )
     former = [folder_hash(entry.folder) for entry in named]
-    return _finish(_Draft(request, device, facts, objects, locations, suites, former), chosen)
+    return _finish(Draft(request, device, facts, objects, locations, suites, former), chosen)
 
 
 def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> Plan:
@@ -195,36 +203,8 @@ def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> 
         raise DataError(f"{request['adversarials']}: its suites are of different images; score one folder at a time")
     device = read_device(request["device"])
     refuse_impossible(request, facts, [])
-    draft = _Draft(request, device, facts, objects, locations_of(request, device), suites, [None] * len(suites))
+    draft = Draft(request, device, facts, objects, locations_of(request, device), suites, [None] * len(suites))
     return _finish(draft, ChosenImages(first, first))
-
-
-def objects_of(request: RunOptions) -> Objects:
-    """Return what a request holds as Python objects."""
-    return Objects(_own_network(request["model"]), None if isinstance(request["data"], str) else request["data"])
-
-
-def _own_network(model: object) -> torch.nn.Module | None:
-    """Return the network that a user gave as a Python object; None for a name."""
-    check_network(model)
-    return model if isinstance(model, torch.nn.Module) else None
-
-
-def locations_of(request: RunOptions, device: str) -> Locations:
-    """Return the paths that a request names, except those of images and suites."""
-
-    def path(value: Path | str | None) -> Path | None:
-        return None if value is None else Path(value).absolute()
-
-    return Locations(
-        model=request["model"] if isinstance(request["model"], str) else None,
-        device=device,
-        backbone_weights=path(request["backbone_weights"]),
-        weights=path(request["weights"]),
-        corrupted=path(request["corrupted"]),
-        baseline=path(request["baseline"]),
-        adversarials=path(request["adversarials"]),
-    )
 
 
 def _check_precision(precision: str, device: str) -> None:
@@ -235,17 +215,21 @@ def _check_precision(precision: str, device: str) -> None:
 
 
 def _facts(request: RunOptions, device: str) -> ModelFacts:
-    return model_facts(
-        request["model"],
-        timesteps=request["timesteps"],
-        backbone_weights=request["backbone_weights"],
-        weights=request["weights"],
-        random_predictors=request["random_predictors"],
-        ablation=request["ablation"],
-        stochastic=request["stochastic"],
-        device=device,
-        model_version=request["model_version"],
-    )
+    return model_facts(request["model"], **model_options(request, device))
+
+
+def model_options(request: RunOptions, device: str) -> LoadOptions:
+    """Return the options with which a request's network is loaded."""
+    return {
+        "timesteps": request["timesteps"],
+        "backbone_weights": request["backbone_weights"],
+        "weights": request["weights"],
+        "random_predictors": request["random_predictors"],
+        "ablation": request["ablation"],
+        "stochastic": request["stochastic"],
+        "device": device,
+        "model_version": request["model_version"],
+    }
 
 
 def _refuse_repeated(names: list[str]) -> None:
@@ -277,7 +261,7 @@ def _part(source: ImageSource, images: int | None) -> ImageSource:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Draft:
+class Draft:
     """What a plan is made of, once all names are resolved."""
 
     request: RunOptions
@@ -289,13 +273,13 @@ class _Draft:
     former: Sequence[str | None]
 
 
-def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
+def _finish(draft: Draft, chosen: ChosenImages) -> Plan:
     request, facts, suites, source = draft.request, draft.facts, draft.suites, chosen.source
     digests = Digests.read(source, suites)
     checks = chosen_checks(request, suites, source)
-    settings = _settings(draft, source, checks=checks)
+    settings = run_settings(draft, source, checks=checks)
     used = used_code(request, facts, suites, checks=checks is True)
-    data = _data(request, chosen, digests, known_data_set(digests.source, facts.classes))
+    data = data_spec(request, chosen, digests, known_data_set(digests.source, facts.classes))
     held = zip(suites, draft.former, strict=True)
     spec = RunSpec(
         version=SPEC_VERSION,
@@ -318,7 +302,8 @@ def _finish(draft: _Draft, chosen: ChosenImages) -> Plan:
     )
 
 
-def _settings(draft: _Draft, source: ImageSource, *, checks: Checks) -> Settings:
+def run_settings(draft: Draft, source: ImageSource, *, checks: Checks) -> Settings:
+    """Return the settings of a run."""
     request = draft.request
     batch_size = request["batch_size"] or (128 if max(source.size()) <= 64 else 32)
     block_size = request["block_size"] or default_block_size(batch_size)
@@ -362,7 +347,8 @@ def _epsilons(
     return parse_epsilons(given)
 
 
-def _data(request: RunOptions, chosen: ChosenImages, digests: Digests, data_set: DataSet | None) -> DataSpec:
+def data_spec(request: RunOptions, chosen: ChosenImages, digests: Digests, data_set: DataSet | None) -> DataSpec:
+    """Return what a run's description says of its images."""
     source = chosen.source
     name, _, split = source.name.partition(":")
     return DataSpec(
@@ -381,6 +367,8 @@ def _data(request: RunOptions, chosen: ChosenImages, digests: Digests, data_set:
 
 def _suite_spec(suite: MeasuredSuite, source: ImageSource, former: str | None, data_set: DataSet | None) -> SuiteSpec:
     definition = suite.definition
+    if isinstance(definition, ExtractionSpec):
+        raise UsageError("an extraction measures nothing, and is no suite")
     attacks = not isinstance(definition, CorruptionSuite)
     sha256 = definition.identity() if isinstance(definition, CorruptionSuite | AttackSuite) else definition.sha256()
     return SuiteSpec(

@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from pcbench.errors import PcbenchError, RunError, UsageError
 from pcbench.harness.blocks import Unit
-from pcbench.harness.completion import Completion
+from pcbench.harness.completion import Completion, Store
 from pcbench.harness.context import Inputs, Job
 from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
+from pcbench.harness.extraction.ending import ExtractionEnding
 from pcbench.harness.finish import ANSWERS_FILE, finish, is_current, remake
 from pcbench.harness.grids import share_of
 from pcbench.harness.origin import locations_text, origin, without_places
@@ -63,8 +64,23 @@ class Ending(Protocol):
         """Return a finished folder with what this version of the code makes of it."""
         ...
 
-    def finish(self, plan: Plan, workspace: Workspace, measured: Completion) -> Run:
-        """Make the finished folder of the parts, and give it its name."""
+    def refuse_no_room(self, plan: Plan, final: Path) -> None:
+        """Refuse what does not fit the disk, where its size is known before."""
+        ...
+
+    def kept(self, workspace: Workspace, unit: Unit, part: Part) -> Part:
+        """Return what is to be kept of a part, once the rest of it has its place."""
+        ...
+
+    def finish(self, plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
+        """Make the finished folder of the parts, and give it its name.
+
+        Args:
+            plan: What was to be done.
+            workspace: Receives the finished folder.
+            measured: What only the run itself knows.
+            store: Where the parts are, if not in the workspace.
+        """
         ...
 
     def reported(self, finished: Run) -> Run:
@@ -92,9 +108,17 @@ class RunEnding:
         """Make its tables again where the code that makes them has changed."""
         return held if is_current(held, plan) else remake(held, plan)
 
-    def finish(self, plan: Plan, workspace: Workspace, measured: Completion) -> Run:
+    def refuse_no_room(self, plan: Plan, final: Path) -> None:
+        """Do nothing: a run's size is not known before."""
+
+    def kept(self, workspace: Workspace, unit: Unit, part: Part) -> Part:
+        """Return all of it."""
+        del workspace, unit
+        return part
+
+    def finish(self, plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
         """Make its tables."""
-        return finish(plan, workspace, measured)
+        return finish(plan, workspace, measured, store)
 
     def reported(self, finished: Run) -> Run:
         """Make its report if it is missing because the process was stopped before it."""
@@ -105,6 +129,11 @@ class RunEnding:
         return finished
 
 
+def ending_of(plan: Plan) -> Ending:
+    """Return what the work of a whole plan becomes: a run, or an extraction."""
+    return RunEnding() if plan.spec.extraction is None else ExtractionEnding()
+
+
 def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None = None) -> Run:
     """Run a plan, or return its finished run.
 
@@ -112,13 +141,13 @@ def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None 
         request: How it is run.
         plan: What is run.
         final: The folder of the finished run, whose lock this process holds.
-        ending: What it becomes; a run by default.
+        ending: What it becomes, where that is not what a whole plan does.
 
     Raises:
         UsageError: The folder holds something else, or unfinished work that cannot be resumed.
         RunError: The run failed; its finished units are kept for the next try.
     """
-    ending = ending or RunEnding()
+    ending = ending or ending_of(plan)
     completed = settle(final, ending.kind)
     engine = _Lazy(plan, request)
     try:
@@ -126,6 +155,7 @@ def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None 
             found = _found(request, plan, final, engine, ending)
             if found is not None:
                 return found
+        ending.refuse_no_room(plan, final)
         say = logger.warning
         workspace = begin(final, plan.spec, again=request["again"], say=say, kind=ending.kind)
         return _compute(request, plan, workspace, engine, ending)
@@ -196,7 +226,7 @@ def _compute(request: RunOptions, plan: Plan, workspace: Workspace, engine: _Laz
     todo = _left(request, plan, workspace)
     workspace.note_failure(None)
     with _noted(lambda: _kept(plan, workspace)), _told(workspace):
-        listener, waited = _do(request, plan, workspace, engine, todo)
+        listener, waited = _do(request, plan, workspace, engine, todo, ending)
         if listener.failures and not request["allow_missing"]:
             raise _failed(plan, workspace, listener.failures)
         measured = Completion(
@@ -217,7 +247,7 @@ def _published(failure: Failure, request: RunOptions) -> Failure:
 
 
 def _do(
-    request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit]
+    request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit], ending: Ending
 ) -> tuple[_Keeper, float | None]:
     """Do the units that are left; return what was kept, and the share of the time that the network waited."""
     console = Terminal(file=sys.stderr) if request["progress"] else None
@@ -226,7 +256,7 @@ def _do(
             console.print(sentence, soft_wrap=True)
     several, finishing = bool(todo) and engine.several, _SECONDS_A_SUITE * len(plan.spec.suites)
     progress = RunProgress(workspace.folder, plan.units, console, several=several, finishing=finishing)
-    listener = _Keeper(workspace, progress)
+    listener = _Keeper(workspace, progress, ending)
     with progress:
         # Also if all units are done, because the parts may be another network's.
         if plan.question is not None and not is_recognised(request, plan, workspace, plan.question, engine.get()):
@@ -316,10 +346,11 @@ class _Keeper:
     Args:
         workspace: Receives the parts.
         progress: Counts the work.
+        ending: What the work becomes.
     """
 
-    def __init__(self, workspace: Workspace, progress: RunProgress) -> None:
-        self._workspace, self._progress = workspace, progress
+    def __init__(self, workspace: Workspace, progress: RunProgress, ending: Ending) -> None:
+        self._workspace, self._progress, self._ending = workspace, progress, ending
         self.failures: list[tuple[Unit, Failure]] = []
 
     def begun(self, unit: Unit) -> None:
@@ -336,7 +367,7 @@ class _Keeper:
 
     def done(self, unit: Unit, part: Part) -> None:
         """Keep a part."""
-        self._workspace.write_part(unit.path, part)
+        self._workspace.write_part(unit.path, self._ending.kept(self._workspace, unit, part))
         self._progress.end(unit)
 
     def failed(self, unit: Unit, failure: Failure) -> None:

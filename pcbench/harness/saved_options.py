@@ -30,7 +30,8 @@ def record(request: Mapping[str, Any]) -> dict[str, Any]:
 
     Paths are replaced by a placeholder, suites named without their folders, and an object of Python is its type in <>.
     """
-    values = {name: value for name, value in request.items() if declared(RunOptions)[name].option.spec is not None}
+    deciding = {name for name, one in declared(RunOptions).items() if one.option.spec is not None}
+    values = {name: value for name, value in request.items() if name in deciding}
     suites = with_places(RunOptions, {"suites": values.pop("suites")}, _last)
     # As JSON has it: a tuple is a list there.
     return json.loads(

@@ -30,8 +30,10 @@ from pcbench.errors import DataError, DefinitionError, UsageError, first_line
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.harness.blocks import Unit
 from pcbench.harness.divisors import divisors_of, given_baseline
-from pcbench.harness.locations import Locations, Objects
-from pcbench.harness.plan import Plan, locations_of, make_plan, objects_of
+from pcbench.harness.extraction.options import is_extraction
+from pcbench.harness.extraction.plan import make_extraction_plan
+from pcbench.harness.locations import Locations, Objects, locations_of, objects_of
+from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.request import RunOptions
 from pcbench.harness.saved_options import PLAN, RUN_SPEC
 from pcbench.harness.saved_units import check_units, read_units, unit_from, unit_row, write_units
@@ -41,7 +43,7 @@ from pcbench.limits.text import read_json
 from pcbench.models.devices import read_device
 from pcbench.models.facts import ModelFacts
 from pcbench.results.directory import write_json
-from pcbench.results.run_spec import RunSpec, differences, read_spec
+from pcbench.results.run_spec import EXTRACTION, RunSpec, differences, read_spec
 from pcbench.results.saved_suite import FOLDER as ADVERSARIALS
 from pcbench.results.schema import read_table, write_table
 from pcbench.results.workspace import is_bare
@@ -139,6 +141,8 @@ def plan_for(request: RunOptions) -> Plan:
     Raises:
         UsageError: As `make_plan` and `read_plan`, or the given baseline is of other images.
     """
+    if is_extraction(request):
+        return make_extraction_plan(request)
     plan = make_plan(request) if request["spec"] is None else read_plan(Path(str(request["spec"])), request)
     divisors_of(plan.spec, plan.locations, plan.images)
     return plan
@@ -271,7 +275,8 @@ def _joined(folder: Path, content: _Content) -> SavedPlan:
     facts = TypeAdapter(ModelFacts).validate_json(json.dumps(content.facts))
     units = read_units(folder / UNITS)
     question = None if content.question is None else unit_from(content.question)
-    check_units([*units, *([] if question is None else [question])], {suite.name for suite in spec.suites})
+    suites = {suite.name for suite in spec.suites} if spec.extraction is None else {EXTRACTION}
+    check_units([*units, *([] if question is None else [question])], suites)
     saved = SavedPlan(
         folder,
         spec,

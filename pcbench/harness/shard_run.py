@@ -12,7 +12,8 @@ import pyarrow as pa
 from pcbench import files
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
-from pcbench.harness.completion import Completion
+from pcbench.harness.completion import Completion, Store
+from pcbench.harness.extraction.plan import refuse_no_room
 from pcbench.harness.finish import missing_entry
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
@@ -23,7 +24,7 @@ from pcbench.harness.shard_numbers import ShardNumber
 from pcbench.harness.shares import shares
 from pcbench.results.directory import LOCATIONS, Run
 from pcbench.results.environment import machine
-from pcbench.results.parts import ENDING, PartError, part_machine
+from pcbench.results.parts import ENDING, Part, PartError, part_machine
 from pcbench.results.shard import PARTS, PLAN_FOLDER, Shard
 from pcbench.results.workspace import SHARD, Workspace
 
@@ -73,12 +74,23 @@ class ShardEnding:
         del plan
         return held
 
-    def finish(self, plan: Plan, workspace: Workspace, measured: Completion) -> Run:
+    def refuse_no_room(self, plan: Plan, final: Path) -> None:
+        """Refuse an extraction's share that does not fit the disk."""
+        if plan.spec.extraction is not None:
+            refuse_no_room(plan, final, whole=False)
+
+    def kept(self, workspace: Workspace, unit: Unit, part: Part) -> Part:
+        """Return all of it."""
+        del workspace, unit
+        return part
+
+    def finish(self, plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
         """Keep the parts, with the plan of the whole run and what is known of the work.
 
         Raises:
             RunError: A part is damaged or missing, though its unit was done.
         """
+        del store
         failed = {unit.path for unit, _ in measured.failures}
         folder = workspace.begin_finishing()
         files.write(folder / LOCATIONS, measured.locations)

@@ -18,9 +18,10 @@ from pcbench.data.published import PublishedFiles, open_published
 from pcbench.errors import UsageError
 from pcbench.harness.request import RunOptions
 from pcbench.models.facts import ModelFacts
+from pcbench.results.run_spec import ExtractionSpec
 from pcbench.results.saved_suite import SavedSuite
 
-SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite
+SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite | ExtractionSpec
 _USED_BY = (
     (AttackSuite, "attacks", ("epsilons", "plain_sweep", "save_adversarials")),
     (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality", "baseline")),
@@ -30,7 +31,7 @@ RULE = "correct_at_every_timestep"
 
 @dataclass(frozen=True)
 class MeasuredSuite:
-    """A suite and the images that it is run on."""
+    """A suite and the images that it is run on; what an extraction writes, and its images, are one as well."""
 
     definition: SuiteDefinition
     """What is done to the images."""

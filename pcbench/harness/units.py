@@ -66,7 +66,7 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
             yield from _attacks(planner, suite, suite.definition)
         elif isinstance(suite.definition, CorruptionSuite):
             yield from _corruptions(planner, suite, suite.definition)
-        else:
+        elif isinstance(suite.definition, SavedSuite):
             yield from _saved(planner, suite, suite.definition)
     for suite in suites if spec.settings.checks else ():
         if isinstance(suite.definition, AttackSuite):

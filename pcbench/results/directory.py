@@ -44,6 +44,7 @@ MANIFEST_VERSION = 2
 _READ_VERSIONS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
 SHARD_MANIFEST = "shard.json"
+EXTRACTION_MANIFEST = "extraction.json"
 PROGRESS = "progress.json"
 FAILURE = "failure.json"
 """Why the work in an unfinished folder ended the last time, where that was an error."""
@@ -194,6 +195,8 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
             if unfinished
             else "not a run of pcbench (without manifest.json)"
         )
+        if files.is_file(folder / EXTRACTION_MANIFEST):
+            state = "an extraction, which holds no measurements"
         raise UsageError(f"{folder} is {state}")
     if not allow_changed:
         return Run(folder, *read_manifest(folder, verify=verify))
@@ -256,7 +259,7 @@ def _ways_on(manifest: str) -> str:
 
 def foreign_files(run: Run) -> list[str]:
     """Return the files in a run's folder that pcbench did not make."""
-    known = {*run.manifest["files"], MANIFEST, SHARD_MANIFEST, MARKER}
+    known = {*run.manifest["files"], MANIFEST, SHARD_MANIFEST, EXTRACTION_MANIFEST, MARKER}
     labels = run.spec.settings.grid.labels
     reports = tuple(f"{label}/{_REPORT}/" for label in labels)
     found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 from pydantic import field_validator
 
 from pcbench.catalog import Definition, PathName
@@ -19,6 +21,7 @@ from pcbench.network.grid import Grid, Setting, value_text
 from pcbench.results.conditions import slug
 
 SPEC_VERSION = 2
+EXTRACTION = "extraction"
 _FORMER_SUITES = Path(__file__).with_name("former_suites.json")
 
 
@@ -113,6 +116,48 @@ class Settings(Definition):
         return Grid.of(self.hyperparameters)
 
 
+class ArraySpec(Definition):
+    """One array of an extraction: (images, timesteps, *shape)."""
+
+    name: str
+    """``logits``, ``representations/1``, ``predictions/1``, ``errors/1`` or ``modules/layer2``."""
+    module: str | None
+    """The module of the backbone that it is of, a PCoder's where it is of one; None for logits."""
+    shape: tuple[int, ...]
+    """Of one image at one timestep, as it is written."""
+    computed: tuple[int, ...]
+    """The same, as the network gives it."""
+    projected: bool
+    """Whether a random projection made it of the pooled values."""
+
+
+class ExtractionSpec(Definition):
+    """What an extraction writes."""
+
+    images: int
+    """How many images."""
+    subset: bool
+    """Whether these are fewer than the data source holds."""
+    arrays: tuple[ArraySpec, ...]
+    """What is written, in order."""
+    pool: Literal["mean", "max", "mean_square"] | None
+    """What is made of values over height and width."""
+    project: int | None
+    """The number of values that a random projection leaves."""
+    dtype: Literal["float32", "float16"]
+    format: Literal["npy", "hdf5"]
+
+    @property
+    def name(self) -> str:
+        """What stands for the name of a suite."""
+        return EXTRACTION
+
+    def image_bytes(self, timesteps: int) -> int:
+        """Return the bytes that one image takes."""
+        values = sum(math.prod(array.shape) for array in self.arrays)
+        return (timesteps + 1) * values * np.dtype(self.dtype).itemsize
+
+
 class RunSpec(Definition):
     """What is run: everything that can change a number, and nothing about where things lie."""
 
@@ -126,6 +171,8 @@ class RunSpec(Definition):
     """What is measured."""
     settings: Settings
     """The choices."""
+    extraction: ExtractionSpec | None = None
+    """What is written, where nothing is measured; then there are no suites."""
     versions: dict[str, str]
     """Versions of this package (with a hash of the code that makes parts), of Python and of the libraries that this run
     uses."""
@@ -155,6 +202,8 @@ class RunSpec(Definition):
         # Keys of runs that don't have these are those of former versions.
         later = {"stochastic", "hyperparameters"}
         exclude["settings"] = {name for name in later if getattr(self.settings, name) is None}
+        if self.extraction is None:
+            exclude["extraction"] = True
         return self.model_dump(mode="json", exclude=exclude)
 
     def of_setting(self, setting: Setting) -> RunSpec:
@@ -165,7 +214,8 @@ class RunSpec(Definition):
 
     def name(self) -> str:
         """Return the name of the run's folder: ``<model>-<suites>-<key>``, fit for every file system."""
-        name = "-".join([str(self.model["name"]), *(suite.name for suite in self.suites)])
+        what = (suite.name for suite in self.suites) if self.extraction is None else (EXTRACTION,)
+        name = "-".join([str(self.model["name"]), *what])
         # A file's name has at most 255 bytes everywhere, and the folder of an unfinished run adds to it.
         return f"{slug(name).encode()[:180].decode(errors='ignore')}-{self.key()}"
 

@@ -3,6 +3,7 @@
     <folder>.partial/.pcbench.json    says that the folder is pcbench's, and what state it is in
     <folder>.partial/run_spec.json    what is run
     <folder>.partial/parts/           what is computed so far, one file for each unit of work
+    <folder>.partial/arrays/          those of an extraction, filled where units are done
     <folder>.partial/finished/        the finished folder while it is made from the parts; then it is renamed
 
 A process may be killed at any moment: parts are complete or absent, the finished folder is made again from
@@ -25,6 +26,7 @@ from pcbench.errors import DataError, UsageError, WriteError
 from pcbench.files import MARKER
 from pcbench.limits.text import read_json
 from pcbench.results.directory import (
+    EXTRACTION_MANIFEST,
     FAILURE,
     MANIFEST,
     SHARD_MANIFEST,
@@ -35,12 +37,14 @@ from pcbench.results.directory import (
     write_json,
     write_manifest,
 )
+from pcbench.results.extraction import open_extraction
 from pcbench.results.parts import ENDING, Part, read_part, write_part
 from pcbench.results.run_spec import RunSpec, differences, read_spec
 from pcbench.results.shard import open_shard
 
 _SPEC = "run_spec.json"
 _PARTS, _FINISHED, _REPLACED = "parts", "finished", "replaced"
+ARRAYS_FOLDER = "arrays"
 _ELSEWHERE = "give another folder with `out`"
 
 
@@ -58,6 +62,7 @@ class Kind:
 
 RUN = Kind("run", MANIFEST, open_run)
 SHARD = Kind("shard", SHARD_MANIFEST, open_shard)
+EXTRACTED = Kind("extraction", EXTRACTION_MANIFEST, open_extraction)
 
 
 @dataclasses.dataclass(frozen=True)

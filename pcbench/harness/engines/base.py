@@ -17,6 +17,7 @@ from pcbench.models.model import Model
 from pcbench.network.seeding import seeded
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part
+from pcbench.results.run_spec import EXTRACTION
 
 TRIES = 2
 """How many times a unit is tried whose worker was killed: the first time, another program may be the cause."""
@@ -117,8 +118,8 @@ class UnitQueue:
 def opened(job: Job, model: Model | None = None) -> Context:
     """Return a context whose network and images are open, so that what cannot be opened is said before any unit."""
     context = Context(job, model)
-    for suite in job.spec.suites:
-        context.suite(suite.name)
+    for name in (suite.name for suite in job.spec.suites) if job.spec.extraction is None else (EXTRACTION,):
+        context.suite(name)
     return context
 
 

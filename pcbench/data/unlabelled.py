@@ -1,0 +1,69 @@
+"""Opening images whose labels nobody asks for: a flat folder, an array or a list of pictures as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pcbench.data.folders import open_flat_folder
+from pcbench.data.image_source import ImageSource
+from pcbench.data.labels import UNKNOWN
+from pcbench.data.listing import is_flat
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+
+_FOLDER = "imagefolder:"
+_IMAGE_AXES = (2, 3)
+
+
+def open_unlabelled(source: Any, *, preprocessing: Preprocessing, count: int | None = None) -> ImageSource:
+    """Open images whose labels nobody asks for.
+
+    Args:
+        source: What `pcbench.data.sources.open_source` takes; a folder that holds pictures and no folders
+            (``imagefolder:PATH``); an array or tensor (images, …); a list or data set of pictures alone; or a pair
+            ``(images, None)``. Images without labels have the label -1.
+        preprocessing: What is done to each image, once.
+        count: As for `open_source`.
+
+    Raises:
+        DataError: The data is missing, damaged, or not in the expected layout.
+    """
+    if isinstance(source, str):
+        place = Path(source.removeprefix(_FOLDER)).expanduser()
+        if source.startswith(_FOLDER) and is_flat(place):
+            return open_flat_folder(place, preprocessing)
+    elif (alone := _without_labels(source)) is not None:
+        source = (alone, _unknown(len(alone)))
+    return open_source(source, preprocessing=preprocessing, split="test", count=count)
+
+
+def _without_labels(source: object) -> Any | None:
+    """Return images that have no labels beside them; None where the object is of another form."""
+    if isinstance(source, tuple):
+        parts = cast("tuple[Any, ...]", source)
+        if len(parts) == 2 and parts[1] is None:
+            return parts[0]
+    if isinstance(source, np.ndarray | torch.Tensor):
+        array = cast("Any", source)
+        return array if array.ndim > max(_IMAGE_AXES) else None
+    items = cast("Any", source)
+    if isinstance(source, Sequence | torch.utils.data.Dataset) and hasattr(items, "__len__"):
+        return items if len(items) and _is_picture(items[0]) else None
+    return None
+
+
+def _is_picture(value: object) -> bool:
+    return isinstance(value, Image.Image) or (
+        isinstance(value, np.ndarray | torch.Tensor) and value.ndim in _IMAGE_AXES
+    )
+
+
+def _unknown(count: int) -> NDArray[np.int64]:
+    return np.full(count, UNKNOWN, dtype=np.int64)
