@@ -34,6 +34,7 @@ from pcbench.training.request import (
     entry_of,
     is_feedforward,
     open_network,
+    predicted_by,
     preprocessing_of,
     settings_of,
     start_of,
@@ -174,7 +175,7 @@ def _fit_predictors(
 ) -> tuple[Arrays, list[list[float]]]:
     network = open_network(options, backbone)
     source = training_images(options)
-    identity = {"backbone_sha256": state_sha256(network.backbone.module)}
+    identity = {"backbone_sha256": state_sha256(network.backbone.module), **predicted_by(options)}
     if options["weights"] is not None:
         identity["predictors_sha256"] = state_sha256(network.predictors)
     settings = settings_of(options, "predictors")

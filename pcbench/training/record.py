@@ -16,7 +16,7 @@ from pcbench.results.environment import versions
 from pcbench.training.checkpoint import earlier_schedules
 from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions, folder_of, model_name, weights_of_training
-from pcbench.training.request import Start, command_of, settings_of, training_images
+from pcbench.training.request import Start, command_of, predicted_by, settings_of, training_images
 from pcbench.training.search import Tuned
 from pcbench.training.settings import Stage
 
@@ -45,6 +45,7 @@ class TrainingRecord:
             "made_by": command_of(self.options),
             "model": model_name(self.options),
             "seed": str(self.options["seed"]),
+            **predicted_by(self.options),
             "data": source.name,
             "data_fingerprint": source.fingerprint(),
             **({} if start is None else {"started_from": start.name, "started_from_sha256": start.sha256}),

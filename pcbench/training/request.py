@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,11 +17,13 @@ from pcbench.data.sources import open_source
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
+from pcbench.models.conversions import SEPARATOR
 from pcbench.models.loading import load
 from pcbench.models.predictor_files import SCALE, read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, tensors_sha256
 from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
+from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
@@ -92,6 +95,18 @@ def command_of(options: TrainOptions) -> str:
     kept = {"model", "data", "seed", *chosen(TrainOptions, options)}
     named = with_places(TrainOptions, named, lambda place: Path(place).absolute().name)
     return command_line(TrainOptions, {name: named[name] for name in kept}, verb="train")
+
+
+def predicted_by(options: TrainOptions) -> dict[str, str]:
+    """Return, for what is written about a training, what PCoders predict; nothing where that is the layer below.
+
+    A file that has been changed since would have the same name.
+    """
+    head, separator, _ = options["model"].partition(SEPARATOR)
+    if not separator:
+        return {}
+    predicts = [pcoder.predicts for pcoder in read_configuration(Path(f"{head}.toml")).table.pcoders]
+    return {"predicts": json.dumps(predicts)} if any(predicts) else {}
 
 
 def preprocessing_of(options: TrainOptions) -> Preprocessing:
