@@ -33,7 +33,7 @@ ROOMS = (
         "percent",
     ),
     *("data", "network", "corruptions", "models", "results", "metrics"),
-    *("attacks", "comparison", "reports", "harness", "training", "cli"),
+    *("attacks", "comparison", "reports", "harness", "training", "doctor", "cli"),
 )
 
 

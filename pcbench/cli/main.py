@@ -20,6 +20,7 @@ from pcbench.cli.agreement import agreement_command
 from pcbench.cli.baseline import baseline_command
 from pcbench.cli.check import check_command
 from pcbench.cli.compare import compare_command
+from pcbench.cli.doctor import doctor_command
 from pcbench.cli.export import export_command
 from pcbench.cli.extract import extract_command
 from pcbench.cli.figure import figure_command
@@ -125,6 +126,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "train": train_command,
     "tune": tune_command,
     "study": study_command,
+    "doctor": doctor_command,
 }
 for _verb, _command in _COMMANDS.items():
     app.command(_verb, cls=_Verb)(as_command(_verb, _command))

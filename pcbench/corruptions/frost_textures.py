@@ -41,9 +41,9 @@ def frost_texture(index: int, scale: float, height: int, width: int) -> NDArray[
     Raises:
         DataError: imagecorruptions is not installed, or lacks its pictures.
     """
-    picture = cv2.imread(str(_folder() / _FILES[index]))
+    picture = cv2.imread(str(frost_folder() / _FILES[index]))
     if picture is None:
-        raise DataError(f"{_folder()} lacks {_FILES[index]}; {_REMEDY}")
+        raise DataError(f"{frost_folder()} lacks {_FILES[index]}; {_REMEDY}")
     rows, columns = picture.shape[:2]
     factor = max(scale, _MARGIN * height / rows, _MARGIN * width / columns)
     size = (int(np.ceil(columns * factor)), int(np.ceil(rows * factor)))
@@ -51,7 +51,12 @@ def frost_texture(index: int, scale: float, height: int, width: int) -> NDArray[
     return np.ascontiguousarray(scaled[..., ::-1].transpose(2, 0, 1), dtype=np.uint8)
 
 
-def _folder() -> Path:
+def frost_folder() -> Path:
+    """Return the folder of the photographs.
+
+    Raises:
+        DataError: imagecorruptions is not installed.
+    """
     spec = importlib.util.find_spec("imagecorruptions")
     if spec is None or not spec.submodule_search_locations:
         raise DataError(f"frost needs the photographs of the package imagecorruptions; {_REMEDY}")

@@ -25,9 +25,9 @@ from pcbench.attacks.sweep import scored_images
 from pcbench.network.gradient import Gradient
 from pcbench.norms import norm_named
 
-STEPS = 10
+PLAIN_STEPS = 10
 """Its gradient steps."""
-RELATIVE_STEP_SIZE = 0.2
+PLAIN_STEP_SIZE = 0.2
 """Their length, as a share of ε."""
 
 
@@ -58,13 +58,13 @@ def cheap_subject(definitions: Sequence[AttackDefinition]) -> CheapSubject:
     swept = next(one for one in definitions if one.norm == norm)
     plain = AttackDefinition(
         name="plain_pgd",
-        title=f"PGD, {STEPS} steps, for the checks alone",
+        title=f"PGD, {PLAIN_STEPS} steps, for the checks alone",
         library="foolbox",
         attack=f"{norm_named(norm).library_name}ProjectedGradientDescentAttack",
         norm=norm,
         epsilons=swept.epsilons,
-        steps=STEPS,
-        relative_step_size=RELATIVE_STEP_SIZE,
+        steps=PLAIN_STEPS,
+        relative_step_size=PLAIN_STEP_SIZE,
         random_start=True,
         source="Madry et al., ICLR 2018, arXiv:1706.06083",
     )
