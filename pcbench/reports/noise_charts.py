@@ -77,7 +77,7 @@ class _Levels:
         caption = _NOISE if symbol == "σ" else _LEVELS
         if len({frozenset(rows["epsilon"]) for _, rows in noise.groupby("name", observed=True)}) == 1:
             return cls("epsilon", symbol, caption, f"{symbol} = 0 is the clean image")
-        said = f"Above each panel are its levels, that of severity 1 first. {caption}"
+        said = f"The title of a panel gives its levels, that of severity 1 first. {caption}"
         return cls("severity", "severity", said, "the same without noise for comparison")
 
     def lines(self, rows: pd.DataFrame, scale: float = 100.0) -> tuple[Line, ...]:
