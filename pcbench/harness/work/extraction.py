@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.random_projection import SparseRandomProjection
 from torch import Tensor
 
 from pcbench.data.prefetch import LookAhead
@@ -25,7 +23,6 @@ from pcbench.network.watching import MODULES
 from pcbench.results.run_spec import ArraySpec, ExtractionSpec, RunSpec
 
 LOGITS = "logits"
-_LARGEST_STATE = 2**32 - 1
 """scikit-learn takes seeds of 32 bits."""
 
 Project = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -72,7 +69,10 @@ def pooled(value: Tensor, pool: str | None) -> Tensor:
 
 
 def projection(numbers: int, left: int, seed: int) -> Project:
-    """Return a sparse random projection (Li, Hastie and Church, 2006), which keeps distances on average.
+    """Return a sparse random projection, which keeps squared distances on average.
+
+    Each entry is nonzero with probability 1/√numbers, and then √(√numbers / left) with a random sign (P. Li, T. Hastie
+    and K. Church, "Very sparse random projections", KDD 2006).
 
     Args:
         numbers: How many numbers it takes: equal numbers and seeds give the same matrix.
@@ -83,10 +83,13 @@ def projection(numbers: int, left: int, seed: int) -> Project:
         A function from (batch, numbers) to (batch, left). What it gives for one image does not depend on the others.
     """
     drawn = hashlib.sha256(f"projection {seed} {numbers} {left}".encode()).digest()
-    state = int.from_bytes(drawn[:4], "big") & _LARGEST_STATE
-    kind: Any = SparseRandomProjection  # scikit-learn ships no types
-    made = kind(n_components=left, random_state=state).fit(sparse.csr_matrix((1, numbers)))
-    matrix = made.components_.astype(np.float32)
+    generator, share = np.random.default_rng(int.from_bytes(drawn, "big")), numbers**-0.5
+    counts = generator.binomial(numbers, share, left)
+    columns = [np.sort(generator.choice(numbers, count, replace=False, shuffle=False)) for count in counts]
+    entries = generator.choice((-1.0, 1.0), counts.sum()) / np.sqrt(share * left)
+    rows = np.concatenate([[0], counts.cumsum()])
+    shape = (left, numbers)
+    matrix = sparse.csr_matrix((entries.astype(np.float32), np.concatenate(columns), rows), shape=shape)
     return lambda values: np.ascontiguousarray((matrix @ values.T).T)
 
 
