@@ -88,23 +88,27 @@ def same(one: list[dict[str, Tensor]], other: list[dict[str, Tensor]]) -> bool:
     return all(a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) for a, b in pairs)
 
 
-def test_it_starts_from_the_newest_complete_epoch_or_the_one_that_is_asked_for(folder: Path) -> None:
+def test_it_starts_from_the_newest_complete_epoch(folder: Path) -> None:
     (folder / "epochs").mkdir()
-    epochs_of_the_reference(folder / "epochs")
-    newest, first = started("epochs"), started("epochs@1", "other")
+    newest = started(epochs_of_the_reference(folder / "epochs"))
     assert same(held(newest), predictors(2))
-    assert same(held(first), predictors(1))
     # The file states C, and so does the trained one: it still decides the gradient scale.
     network = load("started:network", weights=newest.weights).network
     assert network is not None
     assert network.error_windows == (49.0, 49.0)
-    card = json.loads((folder / "other" / CARD).read_text())
+
+
+def test_it_starts_from_the_epoch_that_is_asked_for_and_names_it(folder: Path) -> None:
+    (folder / "epochs").mkdir()
+    epochs_of_the_reference(folder / "epochs")
+    first = started("epochs@1")
+    assert same(held(first), predictors(1))
+    card = json.loads((folder / "out" / CARD).read_text())
     assert card["started_from"] == "epochs@1"
     assert "--weights epochs@1" in card["made_by"]
-    found = read_weights(first.weights)
-    assert card["started_from_sha256"] == tensors_sha256(part(found, "predictors."))
+    assert card["started_from_sha256"] == tensors_sha256(part(read_weights(first.weights), "predictors."))
     # A finished one is not repeated.
-    assert started("epochs@1", "other").sha256 == file_sha256(first.weights)
+    assert started("epochs@1").sha256 == file_sha256(first.weights)
 
 
 def test_it_starts_from_the_state_of_a_whole_network_and_from_our_own_file(folder: Path) -> None:
@@ -176,7 +180,7 @@ def test_more_epochs_of_a_backbone_are_refused_where_predictors_were_trained_on_
 
 
 def test_a_training_of_ones_own_network_goes_on_from_the_verb(folder: Path) -> None:
-    # Oracle: the same command in one go, file by file; the record names what one go is not where the rate says so.
+    # Oracle: the same command in one go, file by file.
     more: dict[str, Any] = {"learning_rate": 0.01, "noise": [0.5, 1], "noise_target": "clean", "shuffle": "rows"}
     whole = train(resolved(TrainOptions, {**STILL, **more, "epochs": 2, "out": folder / "whole"}))
     for epochs in (1, 2):
@@ -186,6 +190,9 @@ def test_a_training_of_ones_own_network_goes_on_from_the_verb(folder: Path) -> N
     assert cards[0] == cards[1]
     assert "--noise 0.5,1 --noise-target clean --shuffle rows" in cards[0]
     assert json.loads(cards[0])["settings"]["predictors"]["noise"] == [0.5, 1.0]
+
+
+def test_a_training_that_went_on_at_a_rate_for_fewer_epochs_says_so(folder: Path) -> None:
     for epochs in (1, 2):
         train(resolved(TrainOptions, {**STILL, "schedule": "cosine", "epochs": epochs, "out": folder / "cosine"}))
     card = json.loads((folder / "cosine" / CARD).read_text())
