@@ -22,7 +22,9 @@ _FOLDER = "imagefolder:"
 _IMAGE_AXES = (2, 3)
 
 
-def open_unlabelled(source: Any, *, preprocessing: Preprocessing, count: int | None = None) -> ImageSource:
+def open_unlabelled(
+    source: Any, *, preprocessing: Preprocessing, split: str = "test", count: int | None = None
+) -> ImageSource:
     """Open images whose labels nobody asks for.
 
     Args:
@@ -30,6 +32,7 @@ def open_unlabelled(source: Any, *, preprocessing: Preprocessing, count: int | N
             (``imagefolder:PATH``); an array or tensor (images, …); a list or data set of pictures alone; or a pair
             ``(images, None)``. Images without labels have the label -1.
         preprocessing: What is done to each image, once.
+        split: As for `open_source`.
         count: As for `open_source`.
 
     Raises:
@@ -41,7 +44,7 @@ def open_unlabelled(source: Any, *, preprocessing: Preprocessing, count: int | N
             return open_flat_folder(place, preprocessing)
     elif (alone := _without_labels(source)) is not None:
         source = (alone, _unknown(len(alone)))
-    return open_source(source, preprocessing=preprocessing, split="test", count=count)
+    return open_source(source, preprocessing=preprocessing, split=split, count=count)
 
 
 def _without_labels(source: object) -> Any | None:

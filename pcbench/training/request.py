@@ -14,6 +14,7 @@ from pcbench.arguments import number, shown
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
+from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
@@ -125,9 +126,16 @@ def preprocessing_of(options: TrainOptions) -> Preprocessing:
 
 
 def training_images(options: TrainOptions) -> ImageSource:
-    """Return the images that are trained on."""
-    source = open_source(data_of(options), preprocessing=preprocessing_of(options), split="train")
-    return source if options["images"] is None else source.take(options["images"], options["seed"])
+    """Return the images that are trained on; predictors ask for no labels, so that a flat folder of images is enough.
+
+    Raises:
+        DataError: They are missing, damaged, or a backbone that is trained finds no labels.
+    """
+    supervised = trains_backbone(options) or is_feedforward(options)
+    opened = (open_source if supervised else open_unlabelled)(
+        data_of(options), preprocessing=preprocessing_of(options), split="train"
+    )
+    return opened if options["images"] is None else opened.take(options["images"], options["seed"])
 
 
 def open_network(options: TrainOptions, backbone: StateDict | None) -> PredictiveNetwork:

@@ -12,18 +12,20 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from pcbench.errors import UsageError, WeightsError
+from pcbench.errors import DataError, UsageError, WeightsError
 from pcbench.files import file_sha256
 from pcbench.models import load
 from pcbench.models.weights import part, read_weights, tensors_sha256
 from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
 from pcbench.training.job import Trained, train
-from pcbench.training.options import TrainOptions
+from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.record import CARD
-from pcbench.training.request import preprocessing_of
+from pcbench.training.request import preprocessing_of, training_images
+from pcbench.training.tuning import tune
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 OWN = textwrap.dedent(
@@ -222,3 +224,15 @@ def test_images_are_resized_as_the_references_scripts_have_it_where_that_is_aske
     assert (asked.resize, asked.crop) == (224, 224)
     with pytest.raises(UsageError, match=r"does not fit .* change `resize` or `crop`"):
         preprocessing_of(resolved(TrainOptions, {"model": "pvgg16", "resize": 200}))
+
+
+def test_predictors_learn_from_a_flat_folder_of_images(folder: Path) -> None:
+    # Oracle: the images' ids in the record of what was trained on; tuning, which needs labels, refuses them.
+    (folder / "pictures").mkdir()
+    for number in range(3):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / "pictures" / f"{number}.png")
+    options = resolved(TrainOptions, {**STILL, "data": "imagefolder:pictures", "images": None, "out": "out"})
+    assert [Path(name).name for name in training_images(options).ids] == ["0.png", "1.png", "2.png"]
+    assert train(options).weights.is_file()
+    with pytest.raises(DataError, match="pictures: "):
+        tune(resolved(TuneOptions, {"model": "started:network", "data": "imagefolder:pictures", "out": "tuned.toml"}))
