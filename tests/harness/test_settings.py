@@ -3,6 +3,7 @@ in a run of several has the same tables, to the byte, whoever computes it."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -192,9 +193,11 @@ def test_a_configuration_that_states_the_values_gives_the_same_answers() -> None
     stated = pcbench.predify(backbone(), same)
     stated.predictors.load_state_dict(network.predictors.state_dict())
     images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    loaded = load(network)
     for precision in ("float32", "bfloat16"):
-        first, second, plain = (load(one).configured(precision=precision) for one in (network, stated, network))
-        assert torch.equal(first.with_given(given).logits(images, 3), second.logits(images, 3))
+        plain = loaded.configured(precision=precision)
+        second = dataclasses.replace(loaded, timestep_model=stated).configured(precision=precision)
+        assert torch.equal(plain.with_given(given).logits(images, 3), second.logits(images, 3))
         assert not torch.equal(plain.logits(images, 3), second.logits(images, 3))
 
 
