@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pcbench.harness.blocks import Unit
 from pcbench.harness.costs import Passes
+from pcbench.harness.grids import TOGETHER
 from pcbench.harness.memory import worker_memory
 from pcbench.harness.plan import Plan
 from pcbench.harness.shard_numbers import ShardNumber
@@ -191,8 +192,10 @@ def _disk_bytes(plan: Plan) -> int:
             budgets = len(settings.epsilons or ()) or _BUDGETS
             rows += images * (budgets + 1) * (times if condition.attacked_timestep is None else 1)
             kept += images * (budgets + 1) * size if settings.save_adversarials else 0
-        elif unit.work in ("scores", "growth", "saved", "representations"):
-            rows += images * times * (_PCODERS if unit.work != "scores" else 1)
+        elif unit.work == TOGETHER:
+            rows += images * times * max(1, len(settings.grid.labels))
+        elif unit.work in ("growth", "saved", "representations"):
+            rows += images * times * _PCODERS
     images = plan.images.num_rows * _IMAGE_ROW_BYTES
     return _HEADROOM * (rows * BYTES_A_ROW + images + kept * 4) + _REPORT_BYTES
 

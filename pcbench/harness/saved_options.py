@@ -104,7 +104,9 @@ def _asked(values: Mapping[str, Any], name: str) -> Any:
         return list(parse_epsilons(value))
     if name == "device":
         return None if value == "auto" else str(value).partition(":")[0]
-    return value if declared(RunOptions)[name].setting is not None else record(values)[name]
+    if declared(RunOptions)[name].setting is None:
+        return record(values)[name]
+    return list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value  # as JSON has it
 
 
 def _compare(folder: Path, name: str, asked: Any, planned: Any) -> None:

@@ -37,7 +37,7 @@ else:
     GivenHyperparameters = Sequence[str]  # what `texts_of` makes of the others
 
 _ORDER = tuple(dict.fromkeys(NAMES.values()))
-_NAMED = re.compile(r"(?:pcoder(?P<pcoder>[1-9]\d{0,3})\.)?(?P<name>.*)", re.DOTALL)
+_NAMED = re.compile(r"(?:pcoder(?P<pcoder>\d{1,4})\.)?(?P<name>.*)", re.DOTALL)
 _FORM = "`hyperparameters` is NAME=VALUE or NAME=VALUE,VALUE,…, such as feedback=0.1 or pcoder2.feedback=0,0.1"
 
 
@@ -204,7 +204,9 @@ def _name(given: str) -> str:
     if weight not in NAMES:
         raise UnknownNameError("hyperparameter", weight, NAMES)
     pcoder = None if match is None else match["pcoder"]
-    return f"pcoder{pcoder}.{NAMES[weight]}" if pcoder else NAMES[weight]
+    if pcoder is not None and int(pcoder) == 0:
+        raise UsageError(f"`hyperparameters` {given}: the first PCoder is pcoder1")
+    return NAMES[weight] if pcoder is None else f"pcoder{int(pcoder)}.{NAMES[weight]}"
 
 
 def _rank(name: str) -> tuple[int, int]:
@@ -217,6 +219,8 @@ def _values(name: str, given: Sequence[object]) -> tuple[float, ...]:
         raise UsageError(f"`hyperparameters` {name} has no value; give one, such as {name}=0.1")
     found: list[float] = []
     for one in given:
+        if isinstance(one, str) and "=" in one:
+            raise UsageError(f"`hyperparameters` {name}: {one.strip()} is another name; give each name by itself")
         value = number(one.strip() if isinstance(one, str) else one)
         if isinstance(value, bool) or not isinstance(value, float) or not 0 <= value < math.inf:
             raise UsageError(f"`hyperparameters` {name} is a finite number of at least 0 (got {shown(one)})")

@@ -32,6 +32,7 @@ from pcbench.harness.forecast import plan
 from pcbench.harness.merge import merge
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
+from pcbench.harness.saved_plan import plan_for
 from pcbench.harness.start import run
 from pcbench.models.loading import load
 from pcbench.network.grid import Grid
@@ -166,6 +167,16 @@ def test_tables_are_made_again_where_their_code_changed(
     assert tables(again) == tables(several)
 
 
+def test_a_saved_plan_holds_the_values(options: dict[str, Any], tmp_path: Path) -> None:
+    plan(**options, hyperparameters=VALUES, save_spec=tmp_path / "plan")
+    asked = request_from({"spec": tmp_path / "plan", "hyperparameters": ["fbm=0.3,0", "erm=0.05"]})
+    assert plan_for(asked).spec.key() == make_plan(request_from({**options, "hyperparameters": VALUES})).spec.key()
+    with pytest.raises(
+        UsageError, match=r"contradicts the plan in .*feedback=0,0\.3, error_weight=0\.05 .got feedback=0"
+    ):
+        request_from({"spec": tmp_path / "plan", "hyperparameters": "feedback=0"})
+
+
 def test_images_are_read_and_corrupted_once_for_all_values(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +277,8 @@ def test_two_settings_are_compared_and_guarded_like_two_runs(several: Run) -> No
         ("pcoder2.fmm=0.1", "'fmm' does not exist; did you mean 'ffm'"),
         ("feedback", "NAME=VALUE"),
         ("feedback=", "feedback has no value"),
+        ("ffm=0.3,fbm=0.1", "feedforward: fbm=0.1 is another name; give each name by itself"),
+        ("pcoder0.ffm=0.3", "the first PCoder is pcoder1"),
         ("feedback=nan", "finite number of at least 0.*nan"),
         ("feedback=-0.1", "finite number of at least 0.*-0.1"),
         ("feedback=0.1,0.10", "value 0.1 twice"),
