@@ -53,6 +53,21 @@ def refuse_unlike(*, transparent: bool, channels: int, name: str) -> None:
         )
 
 
+def refuse_other_count(count: int, channels: int, name: str) -> None:
+    """Refuse an array that does not hold the channels that a network takes.
+
+    Args:
+        count: How many it has.
+        channels: How many the network takes.
+        name: What the image is called in error messages.
+
+    Raises:
+        DataError: It has others.
+    """
+    if count not in known_channels(channels):
+        raise DataError(f"{name}: has {count} channels, and the network takes {channels}; give images of {channels}")
+
+
 def planes_of(content: NDArray[np.uint8]) -> Planes:
     """Return the pixels of an array, (height, width, channels), as pictures; three channels are one in RGB."""
     count = content.shape[2]
@@ -107,8 +122,7 @@ def grey_repeated(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
 def _own_planes(planes: Planes, channels: int, name: str) -> Planes:
     if len(planes) == 1:
         refuse_unlike(transparent=False, channels=channels, name=name)
-    if len(planes) != channels:
-        raise DataError(f"{name}: has {len(planes)} channels, and the network takes {channels}; give arrays of these")
+    refuse_other_count(len(planes), channels, name)
     return planes
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from pcbench.data.channels import refuse_unlike
+from pcbench.data.channels import refuse_other_count, refuse_unlike
 from pcbench.data.decoding import ImageFacts, decode_image, header_size, verify
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.selection import stratified_order
@@ -195,7 +195,8 @@ class ImageSource:
             facts = verify(content, name, decode=decode)
             refuse_unlike(transparent=facts.transparent, channels=self.preprocessing.channels, name=name)
         else:
-            height, width, _ = content.shape
+            height, width, count = content.shape
+            refuse_other_count(count, self.preprocessing.channels, name)
             facts = ImageFacts(width, height, transparent=False, animated=False, grey=self._is_grey(content))
         self.preprocessing.refuse_size(facts.height, facts.width, name)
         return content, facts

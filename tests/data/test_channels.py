@@ -130,6 +130,8 @@ def test_colour_arrays_and_pictures_for_one_channel_are_made_grey_and_told() -> 
     digits = opened("digits", 1).take(20)
     assert digits.load([0]).shape == (1, 1, 32, 32)
     assert not digits.survey().remarks
+    with pytest.raises(DataError, match=r"digits, image .*: has 3 channels, and the network takes 4; give images of 4"):
+        opened("digits", 4).survey()
     np.testing.assert_array_equal(digits.load([3])[0, 0], opened("digits", 3).take(20).load([3])[0, 1])
 
 

@@ -73,7 +73,7 @@ def make_extraction_plan(request: ExtractOptions) -> Plan:
     if not isinstance(data, str):
         objects = dataclasses.replace(objects, data=chosen.opened)
     locations = dataclasses.replace(locations_of(request, device), data=data if isinstance(data, str) else None)
-    size = (3, *chosen.source.size())
+    size = chosen.source.shape()
     model.check_size(size)
     source = chosen.source if request["images"] is None else chosen.source.take(request["images"])
     extraction = ExtractionSpec(
