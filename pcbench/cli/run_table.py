@@ -48,14 +48,14 @@ def _print_suites(run: Run, console: Terminal) -> None:
     for suite in run.spec.suites:
         rows = metrics[metrics["suite"] == suite.name]
         corrupted = suite.kind == "corruptions"
-        columns = _corruption_columns(rows) if corrupted else attack_columns(rows)
+        columns = corruption_columns(rows) if corrupted else attack_columns(rows)
         mean, footnote = _mean_error(rows, divisors.get(suite.name))
         columns |= mean
         what = "accuracy by severity, and " + next(iter(mean)).rstrip("*") if mean else "accuracy"
         what = what if corrupted else f"robust accuracy ({_verdict(verdicts, suite.name, rows)})"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
-        _print_table(console, f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent)
+        print_table(console, f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent)
         _print_distances(console, rows)
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)
@@ -71,7 +71,7 @@ def _print_distances(console: Terminal, rows: pd.DataFrame) -> None:
         if distances:
             noise = f"{words(name)}, " if len(levels) > 1 else ""
             title = f"1 − r between clean and noisy representations, {noise}{level_symbol([name])} = {level:.3g}"
-            _print_table(console, title, distances, partial(decimal, digits=3))
+            print_table(console, title, distances, partial(decimal, digits=3))
 
 
 def print_shard(shard: Shard, console: Terminal | None = None) -> None:
@@ -123,7 +123,7 @@ def _images(suite: str, images: int, subset: bool) -> str:
     return f"{suite}, {images} images{', a subset' if subset else ''}"
 
 
-def _print_table(console: Terminal, title: str, columns: dict[str, pd.Series], form: Callable[[float], str]) -> None:
+def print_table(console: Terminal, title: str, columns: dict[str, pd.Series], form: Callable[[float], str]) -> None:
     """Print a table with its title above it, which a verdict makes longer than a narrow table is wide.
 
     Timesteps are the rows, or, where that would make many narrow columns, the columns.
@@ -154,7 +154,7 @@ def _distance_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     return {f"PCoder {pcoder}": _by_timestep(rows, metric) for metric, pcoder in pcoders.items()}
 
 
-def _corruption_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
+def corruption_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Return, by timestep, the clean accuracy and the accuracy at each severity, the mean over the corruptions."""
     corrupted = rows[rows["kind"].isin(CORRUPTED)]
     columns = {"clean accuracy": _by_timestep(rows[rows["kind"] == "clean"], "accuracy")}

@@ -76,8 +76,8 @@ def test_the_terminal_turns_a_table_of_many_levels() -> None:
     def printed(noises: dict[str, list[float]]) -> str:
         told = io.StringIO()
         console = Terminal(file=told, width=80)
-        columns = run_table._corruption_columns(rows(noises))
-        run_table._print_table(console, "title", columns, "{:.2f}".format)
+        columns = run_table.corruption_columns(rows(noises))
+        run_table.print_table(console, "title", columns, "{:.2f}".format)
         return told.getvalue()
 
     wide = printed({"gaussian_noise": [round(0.1 * one, 1) for one in range(1, 13)]})
