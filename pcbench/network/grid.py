@@ -134,8 +134,16 @@ class Grid:
 
     @classmethod
     def of(cls, given: GivenHyperparameters | None) -> Grid:
-        """Return the grid that the option gives; it is empty where nothing is given."""
-        return cls({} if given is None else _read(_pairs(given)))
+        """Return the grid that the option gives; it is empty where nothing is given.
+
+        Raises:
+            UnknownNameError, UsageError: As `texts_of`.
+        """
+        grid = cls({} if given is None else _read(_pairs(given)))
+        count = math.prod(map(len, grid.values.values()))
+        if count > MOST_SETTINGS:
+            raise UsageError(f"`hyperparameters` gives {count} settings; a run has at most {MOST_SETTINGS}")
+        return grid
 
 
 def value_text(value: float) -> str:
@@ -156,10 +164,7 @@ def texts_of(given: object) -> object:
     """
     if given is None:
         return None
-    grid = Grid(_read(_pairs(given)))
-    if math.prod(map(len, grid.values.values())) > MOST_SETTINGS:
-        count = math.prod(map(len, grid.values.values()))
-        raise UsageError(f"`hyperparameters` gives {count} settings; a run has at most {MOST_SETTINGS}")
+    grid = Grid.of(cast("GivenHyperparameters", given))
     texts = (f"{name}={','.join(map(value_text, values))}" for name, values in grid.values.items())
     return tuple(texts) or None
 

@@ -54,7 +54,7 @@ class BySetting:
         self.names: Sequence[str] = grid.swept
         self.values: Sequence[Mapping[str, float]] = [setting.values for setting in grid.settings]
         self._metrics = run.metrics
-        self._verdicts = [verdicts_of(one) for one in run.settings]
+        self._verdicts = [verdicts_of(one) for one in run.setting_runs]
 
     @property
     def heading(self) -> str:

@@ -95,7 +95,7 @@ class Run:
         return read_metrics(self.folder / "metrics.parquet", self.spec.settings.grid.swept)
 
     @property
-    def settings(self) -> list[Run]:
+    def setting_runs(self) -> list[Run]:
         """The run of each setting of hyperparameters, where there are several; they lie in its folder."""
         return [open_run(self.folder / label, verify=False) for label in self.spec.settings.grid.labels]
 
@@ -126,7 +126,7 @@ class Run:
 
         grid = self.spec.settings.grid
         tables: list[pd.DataFrame] = []
-        for setting, run in zip(grid.settings, self.settings, strict=True):
+        for setting, run in zip(grid.settings, self.setting_runs, strict=True):
             table = read(run)
             for place, name in enumerate(grid.swept):
                 table.insert(place, name, setting.values[name])

@@ -16,8 +16,9 @@ from pydantic import field_validator
 
 from pcbench.catalog import Definition, PathName
 from pcbench.data.data_set import DataSet
+from pcbench.errors import UsageError
 from pcbench.network.gradient import Gradient
-from pcbench.network.grid import Grid, Setting, value_text
+from pcbench.network.grid import Grid, Setting, texts_of, value_text
 from pcbench.results.conditions import slug
 
 SPEC_VERSION = 2
@@ -109,6 +110,17 @@ class Settings(Definition):
     """Not in the key where it is None: keys of runs that don't have it are those of former versions."""
     hyperparameters: tuple[str, ...] | None = None
     """Values given in place of the network's own, as `pcbench.network.grid.texts_of` writes them."""
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _are_hyperparameters(cls, texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        try:
+            written = texts_of(texts)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        if written != texts:
+            raise ValueError("its hyperparameters are not written as a run writes them")
+        return texts
 
     @property
     def grid(self) -> Grid:

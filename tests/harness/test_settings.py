@@ -94,7 +94,7 @@ def tables(made: Run) -> dict[str, str]:
 
 def test_a_value_has_the_tables_of_its_own_run(several: Run, options: dict[str, Any], tmp_path: Path) -> None:
     alone = run(**options, hyperparameters=["erm=0.05", "fbm=0.3"], out=tmp_path / "alone")
-    found = several.settings[1]
+    found = several.setting_runs[1]
     assert found.folder == several.folder / "feedback=0.3"
     assert found.key == alone.key
     assert found.spec == alone.spec
@@ -103,7 +103,7 @@ def test_a_value_has_the_tables_of_its_own_run(several: Run, options: dict[str, 
 
 
 def test_one_table_has_a_column_for_the_values(several: Run) -> None:
-    parts = [one.metrics.drop(columns="model") for one in several.settings]
+    parts = [one.metrics.drop(columns="model") for one in several.setting_runs]
     metrics = several.metrics
     assert list(metrics.columns[:2]) == ["model", "feedback"]
     assert set(metrics["model"]) == {"pdigits+error_weight=0.05"}
@@ -113,7 +113,7 @@ def test_one_table_has_a_column_for_the_values(several: Run) -> None:
     )
     assert pd.read_csv(several.folder / "metrics.csv")["feedback"].tolist() == metrics["feedback"].tolist()
     outcomes = several.outcomes()
-    assert len(outcomes) == sum(len(one.outcomes()) for one in several.settings)
+    assert len(outcomes) == sum(len(one.outcomes()) for one in several.setting_runs)
     assert outcomes.groupby("feedback").size().index.tolist() == [0.0, 0.3]
 
 
@@ -163,7 +163,7 @@ def test_tables_are_made_again_where_their_code_changed(
     monkeypatch.setattr("pcbench.harness.finish.code_hash", lambda _: "other")
     again = run(**options, hyperparameters=VALUES, out=tmp_path / "run")
     assert again.found
-    assert again.manifest["tables"]["code"] == again.settings[0].manifest["tables"]["code"] == "other"
+    assert again.manifest["tables"]["code"] == again.setting_runs[0].manifest["tables"]["code"] == "other"
     assert tables(again) == tables(several)
 
 
@@ -247,10 +247,10 @@ def test_page_and_terminal_show_them_too(several: Run, tmp_path: Path, capsys: p
     assert "Robust accuracy, FGSM" in page
     assert "hyperparameters</dt><dd>feedback=0,0.3; error_weight=0.05" in page
     with pytest.raises(UsageError, match="give one of them"):
-        write_page([several, several.settings[0]], tmp_path / "other.html")
+        write_page([several, several.setting_runs[0]], tmp_path / "other.html")
     print_summary(several)
     told = capsys.readouterr().out
-    for one, value in zip(several.settings, ("0", "0.3"), strict=True):
+    for one, value in zip(several.setting_runs, ("0", "0.3"), strict=True):
         clean = one.metrics.query("suite == 'two' and kind == 'clean' and metric == 'accuracy'")["value"]
         assert re.search(rf"│\s+{value} │" + "".join(rf"\s+{percent(number)} │" for number in clean), told)
     assert "pcbench compare" in told
@@ -263,7 +263,7 @@ def test_what_is_about_one_network_asks_for_one_setting(verb: Callable[[Run], An
 
 
 def test_two_settings_are_compared_and_guarded_like_two_runs(several: Run) -> None:
-    first, second = several.settings
+    first, second = several.setting_runs
     assert compare_runs(first, second, ("first", "second"))
     assert check_run(second, freeze(first), tolerated=0.9).passed
     assert 'hyperparameters = [\n    "feedback=0.3",\n    "error_weight=0.05",\n]' in configuration(second)

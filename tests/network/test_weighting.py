@@ -80,3 +80,23 @@ def test_what_a_file_refuses_is_refused_in_code(
         network.unroll_input(images, 1, hyperparameters=given)
     with pytest.raises(UsageError, match=problem):
         network.hyperparameters = given
+
+
+def test_several_hyperparameters_share_what_they_do_not_change(
+    network: PredictiveNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: a pass of its own for each, to the bit. What lies below the first PCoder runs once for all."""
+    images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    given: list[dict[str, float]] = [{"feedback": 0.0}, {"feedback": 0.15, "erm": 0.1}, {"ffm": 0.0}]
+    alone = [network.unroll_input(images, 3, hyperparameters=one).logits for one in given]
+    assert not torch.equal(alone[0], alone[1])
+    calls, prepare = list[Tensor](), network.backbone.prepare
+
+    def counted(images: Tensor) -> Any:
+        calls.append(images)
+        return prepare(images)
+
+    monkeypatch.setattr(network.backbone, "prepare", counted)
+    together = list(network.logits_of_each(given, images, 3))
+    assert all(map(torch.equal, together, alone))
+    assert len(calls) == 1

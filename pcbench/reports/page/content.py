@@ -69,7 +69,7 @@ def _by_setting(run: Run) -> dict[str, Any]:
     timesteps = sorted({int(t) for t in run.metrics["timestep"]})
     verdicts = [
         verdict.model_copy(update={"suite": f"{setting.label}, {verdict.suite}"})
-        for setting, one in zip(run.spec.settings.grid.settings, run.settings, strict=True)
+        for setting, one in zip(run.spec.settings.grid.settings, run.setting_runs, strict=True)
         for verdict in read_verdicts(one.folder)
     ]
     return {
