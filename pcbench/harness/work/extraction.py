@@ -84,10 +84,11 @@ def projection(numbers: int, left: int, seed: int) -> Project:
     """
     drawn = hashlib.sha256(f"projection {seed} {numbers} {left}".encode()).digest()
     generator, share = np.random.default_rng(int.from_bytes(drawn, "big")), numbers**-0.5
-    counts = generator.binomial(numbers, share, left)
-    columns = [np.sort(generator.choice(numbers, count, replace=False, shuffle=False)) for count in counts]
-    entries = generator.choice((-1.0, 1.0), counts.sum()) / np.sqrt(share * left)
-    rows = np.concatenate([[0], counts.cumsum()])
+    counts = generator.binomial(numbers, share, left).tolist()
+    places = np.arange(numbers)
+    columns = [np.sort(generator.choice(places, each, replace=False, shuffle=False)) for each in counts]
+    entries = generator.choice(np.array([-1.0, 1.0]), sum(counts)) / np.sqrt(share * left)
+    rows = np.cumsum([0, *counts])
     shape = (left, numbers)
     matrix = sparse.csr_matrix((entries.astype(np.float32), np.concatenate(columns), rows), shape=shape)
     return lambda values: np.ascontiguousarray((matrix @ values.T).T)
