@@ -6,11 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.agreement import library_agreement
 from pcbench.attacks.definitions import AttackDefinition
-from pcbench.attacks.sweep import sweep
+from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.errors import MissingExtraError, UnknownNameError, UsageError
 from pcbench.extras import is_installed
 
@@ -113,3 +114,21 @@ def test_what_torchattacks_does_not_have_is_refused() -> None:
         select(theirs("APGD"))
     with pytest.raises(UnknownNameError, match="momentum"):
         select(theirs("PGD", parameters={"momentum": 1.0}))
+
+
+@installed
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_images_of_other_channels_are_attacked_but_by_what_smooths_colours(channels: int) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        classifier = nn.Sequential(nn.Flatten(), nn.Linear(channels * 64, 3))
+    images = torch.full((2, channels, 8, 8), 0.5)
+    labels = classifier(images).argmax(1).numpy()
+
+    def run(name: str) -> Sweep:
+        definition = theirs(name, steps=5, relative_step_size=0.5)
+        return sweep(classifier, images, labels, definition, ids=["a", "b"], seed=0, epsilons=[0.3])
+
+    assert run("PGD").success[-1].all()
+    with pytest.raises(UsageError, match=f"TIFGSM is made for images of 3 channels, not of {channels}"):
+        run("TIFGSM")
