@@ -63,7 +63,7 @@ def _show_all() -> None:
 
 
 def _state(folder: Path) -> str:
-    from pcbench.results.directory import MANIFEST, partial_folder
+    from pcbench.results.directory import MANIFESTS, partial_folder
 
     final = files.real_path(folder)
     if final.name.endswith(files.UNFINISHED):
@@ -71,7 +71,7 @@ def _state(folder: Path) -> str:
     who = holder(final)
     if who is not None:
         return f"under way ({who.sentence}): {_how_far(final, who)}"
-    if (final / MANIFEST).is_file():
+    if any((final / name).is_file() for name in MANIFESTS):
         return "finished"
     if not partial_folder(final).is_dir():
         raise UsageError(f"{folder} does not hold a run, finished or unfinished")

@@ -64,7 +64,8 @@ def show_values(model: Model, images: Tensor, timesteps: int, keep: Sequence[str
 
 def pcoder_modules(model: Model) -> tuple[str, ...]:
     """Return the names of the modules that a model's PCoders sit on; none where it has no PCoders."""
-    return () if model.network is None else model.network.backbone.paths
+    network = model.network
+    return () if network is None else network.backbone.paths[: len(network.predictors)]
 
 
 def module_named(model: Model, name: str) -> str:

@@ -45,6 +45,8 @@ _READ_VERSIONS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
 SHARD_MANIFEST = "shard.json"
 EXTRACTION_MANIFEST = "extraction.json"
+MANIFESTS = (MANIFEST, SHARD_MANIFEST, EXTRACTION_MANIFEST)
+"""The manifest of a finished folder has a name of its own for each kind, so that none is taken for another."""
 PROGRESS = "progress.json"
 FAILURE = "failure.json"
 """Why the work in an unfinished folder ended the last time, where that was an error."""
@@ -259,7 +261,7 @@ def _ways_on(manifest: str) -> str:
 
 def foreign_files(run: Run) -> list[str]:
     """Return the files in a run's folder that pcbench did not make."""
-    known = {*run.manifest["files"], MANIFEST, SHARD_MANIFEST, EXTRACTION_MANIFEST, MARKER}
+    known = {*run.manifest["files"], *MANIFESTS, MARKER}
     labels = run.spec.settings.grid.labels
     reports = tuple(f"{label}/{_REPORT}/" for label in labels)
     found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))

@@ -23,6 +23,7 @@ from pcbench.results.conditions import slug
 
 SPEC_VERSION = 2
 EXTRACTION = "extraction"
+_NAMED = {"suites": ("suite", "run"), "extraction.arrays": ("array", "written")}
 _FORMER_SUITES = Path(__file__).with_name("former_suites.json")
 
 
@@ -302,19 +303,22 @@ def _walk(path: str, first: Any, second: Any) -> Iterator[SpecDifference]:
         one, other = cast("dict[str, Any]", first), cast("dict[str, Any]", second)
         for key in dict.fromkeys([*one, *other]):
             yield from _walk(f"{path}.{key}" if path else key, one.get(key), other.get(key))
-    elif isinstance(first, list) and isinstance(second, list) and path == "suites":
-        yield from _walk_suites(cast("list[dict[str, Any]]", first), cast("list[dict[str, Any]]", second))
+    elif isinstance(first, list) and isinstance(second, list) and path in _NAMED:
+        yield from _walk_named(path, cast("list[dict[str, Any]]", first), cast("list[dict[str, Any]]", second))
     else:
         yield SpecDifference(path, first, second)
 
 
-def _walk_suites(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Iterator[SpecDifference]:
-    one, other = ({suite["name"]: suite for suite in suites} for suites in (first, second))
+def _walk_named(path: str, first: list[dict[str, Any]], second: list[dict[str, Any]]) -> Iterator[SpecDifference]:
+    """Compare lists of things that have names: suites of a run, arrays of an extraction."""
+    what, done = _NAMED[path]
+    one, other = ({thing["name"]: thing for thing in things} for things in (first, second))
     for name in dict.fromkeys([*one, *other]):
         if name in one and name in other:
-            yield from _walk(f"suite {name}", one[name], other[name])
+            yield from _walk(f"{what} {name}", one[name], other[name])
         else:
-            yield SpecDifference(f"suite {name}", *("run" if name in suites else "not run" for suites in (one, other)))
+            words = (done if name in things else f"not {done}" for things in (one, other))
+            yield SpecDifference(f"{what} {name}", *words)
 
 
 def _short(value: Any) -> str:

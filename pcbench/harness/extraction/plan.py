@@ -156,7 +156,7 @@ def _arrays(request: ExtractOptions, model: Model, size: Sequence[int]) -> Itera
 
 
 def _names(request: ExtractOptions, model: Model) -> list[str]:
-    """Return the names of the arrays: those that are asked for, in order, and the logits last.
+    """Return the names of the arrays, in an order that does not depend on that in which they are asked for.
 
     Raises:
         UnknownNameError: There is no such module.
@@ -178,7 +178,13 @@ def _names(request: ExtractOptions, model: Model) -> list[str]:
             raise UsageError(f"`keep` is {asked!r}; {model.name} has the PCoders 1 to {count}: {kind}:1")
         else:
             names += [f"{kind}/{n}" for n in ([int(number)] if colon else range(1, count + 1))]
-    return [*dict.fromkeys(names), LOGITS]
+    order = [*PCODER_VALUES, MODULES.rstrip("/")]
+    return [*sorted(set(names), key=lambda name: (order.index(name.partition("/")[0]), _number(name), name)), LOGITS]
+
+
+def _number(name: str) -> int:
+    number = name.partition("/")[2]
+    return int(number) if number.isdecimal() and not name.startswith(MODULES) else 0
 
 
 def needed_bytes(spec: RunSpec, images: int | None = None) -> int:
