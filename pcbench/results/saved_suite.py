@@ -83,7 +83,7 @@ def open_saved(folder: Path) -> list[SavedSuite]:
     homes = sorted({path.parent for path in root.glob("*/*.safetensors")}) if files.is_folder(root) else []
     if not homes and any(folder.glob(f"*/{FOLDER}/*/*.safetensors")):
         setting = min(folder.glob(f"*/{FOLDER}")).parent
-        raise UsageError(f"{folder} holds the runs of several settings: give that of one, such as {setting}")
+        raise UsageError(f"{folder} holds runs, and is not one: give one of them, such as {setting}")
     if not homes:
         raise UsageError(f"{folder}: holds no saved adversarial images; make them by a run with save_adversarials=True")
     return [_open_suite(home) for home in homes]

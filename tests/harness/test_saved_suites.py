@@ -70,8 +70,10 @@ def test_what_cannot_be_scored_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="leave suites out"):
         run(network, ["digits-linf"], adversarials=kept.folder)
-    with pytest.raises(UsageError, match="make them by a run with save_adversarials=True"):
+    with pytest.raises(UsageError, match=r"holds runs, and is not one: give one of them, such as .*kept"):
         run(network, adversarials=tmp_path)
+    with pytest.raises(UsageError, match="make them by a run with save_adversarials=True"):
+        run(network, adversarials=kept.folder / "outcomes")
     few = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4))
     with pytest.raises(DataError, match="4 classes"):
         run(few, adversarials=kept.folder)
