@@ -84,7 +84,8 @@ def mean_over_images(values: Floats) -> Estimate:
     mean = float(defined.mean())
     if count == 1 or bool((defined == defined[0]).all()):
         return Estimate(mean, mean, mean, count)
-    resampled = resampled_means(defined[:, None].astype(np.float32))[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):  # errors of a network that diverges
+        resampled = resampled_means(defined[:, None].astype(np.float32))[:, 0]
     without_one = (defined.sum() - defined) / (count - 1)
     low, high = bca_interval(mean, resampled, -without_one, CONFIDENCE)
     return Estimate(mean, low, high, count)

@@ -190,7 +190,7 @@ def test_images_are_read_and_corrupted_once_for_all_values(
             return corrupt(*given, **named)
 
         monkeypatch.setattr("pcbench.harness.work.scores.corrupt", counted)
-        asked = {**options, "suites": options["suites"][0], "hyperparameters": {"feedback": values}}
+        asked = {**options, "images": 2, "suites": options["suites"][0], "hyperparameters": {"feedback": values}}
         run(**asked, out=tmp_path / str(len(values)))
         counts.append(len(calls))
     assert counts[0] == counts[1] > 0

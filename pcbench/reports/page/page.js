@@ -18,6 +18,11 @@
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
+  // A number that is not defined comes as null.
+  function fixed(value, digits) {
+    return value === null ? "?" : value.toFixed(digits);
+  }
+
   function faded(hex, alpha) {
     const [red, green, blue] = [1, 3, 5].map((position) => parseInt(hex.slice(position, position + 2), 16));
     return `rgba(${red},${green},${blue},${alpha})`;
@@ -63,7 +68,7 @@
           opacity: stands ? 1 : 0.45,
           line: { color: colours[index], width: stands ? 2.5 : 1.2, dash: dashes[run % dashes.length] },
           marker: { size: stands ? 6 : 4, color: colours[index] },
-          customdata: line.y.map((_, at) => [line.low[at].toFixed(digits), line.high[at].toFixed(digits), line.n[at],
+          customdata: line.y.map((_, at) => [fixed(line.low[at], digits), fixed(line.high[at], digits), line.n[at],
             placeText(figure, line.x[at])]),
           hovertemplate: `%{customdata[3]}: %{y:.${digits}f}${unit} [%{customdata[0]}, %{customdata[1]}], n = %{customdata[2]}`,
         });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -83,4 +84,6 @@ def _literally(value: object) -> object:
         return {_literal(name): _literally(one) for name, one in cast("dict[object, object]", value).items()}
     if isinstance(value, list | tuple):
         return [_literally(one) for one in cast("Sequence[object]", value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number
     return _literal(value)
