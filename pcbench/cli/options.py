@@ -149,8 +149,8 @@ def _given(ctx: typer.Context, declaration: type, words: Mapping[str, Any]) -> d
 
 
 def _from(one: Declared) -> Iterator[inspect.Parameter]:
-    flags, (kind, default) = one.flags, (_kind(one), one.option.default)
-    default = None if isinstance(default, bool) and not one.is_switch else default
+    flags, kind = one.flags, _kind(one)
+    default: Any = one.option.default if one.is_switch or bool not in one.kinds else None
     if one.joined and default is not None:
         default = ",".join(map(str, default))
     elif kind is str and default is not None:

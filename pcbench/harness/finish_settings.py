@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from pcbench.errors import DataError
 from pcbench.harness.completion import Completion, Store
 from pcbench.harness.grids import TOGETHER, of_setting, path_of, share_of
 from pcbench.harness.plan import Plan
@@ -67,7 +68,10 @@ def make_each(plan: Plan, folder: Path, measured: Completion, store: Store, make
         ]
         share = _Share(store, alone, setting.label)
         of_one = dataclasses.replace(measured, failures=failures)
-        content = make(alone, folder / setting.label, of_one, share)
+        try:
+            content = make(alone, folder / setting.label, of_one, share)
+        except DataError as error:
+            raise DataError(f"{setting.label}: {error}; leave this value out") from error
         _write_manifest(alone, setting, folder / setting.label, content)
         machines |= share.machines
     write_table(plan.images, folder / "images.parquet", "images")

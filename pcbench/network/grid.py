@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from pcbench.arguments import listed, number, shown
+from pcbench.arguments import asked, listed, number, shown
 from pcbench.errors import UnknownNameError, UsageError
 
 NAMES: Mapping[str, str] = {
@@ -171,7 +171,8 @@ def texts_of(given: object) -> object:
 
 def _pairs(given: object) -> Iterator[tuple[str, object]]:
     if isinstance(given, Mapping):
-        yield from ((str(name), value) for name, value in cast("Mapping[object, object]", given).items())
+        table = cast("Mapping[object, object]", given)
+        yield from asked("`hyperparameters`", lambda: [(str(name), value) for name, value in table.items()])
         return
     entries = listed(given)
     if entries is None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pcbench.results.run_spec import RunSpec, differences, read_spec
+from pcbench.results.run_spec import ArraySpec, ExtractionSpec, RunSpec, differences, read_spec
 
 # Names of folders, versions that are only stated, hashes that were defined otherwise once, pcbench's own version (what
 # its code does is in pcbench_code). What images are known as decides whether a baseline divides errors: tables whose
@@ -24,7 +24,15 @@ WITHOUT_EFFECT = {
     ("suites", 0, "former_sha256"),
     ("versions", "pcbench"),
 }
-WORDS = {"imagenet": "imagenet-train", "corruptions": "attacks", "exact": "stop_error", "fast": "reference"}
+WORDS = {
+    "imagenet": "imagenet-train",
+    "corruptions": "attacks",
+    "exact": "stop_error",
+    "fast": "reference",
+    "max": "mean",
+    "float16": "float32",
+    "hdf5": "npy",
+}
 Place = tuple[str | int, ...]
 
 
@@ -51,16 +59,26 @@ def changed(spec: RunSpec, place: Place) -> RunSpec:
     return RunSpec.model_validate_json(json.dumps(content))
 
 
-def test_every_field_changes_the_key_but_those_that_cannot_change_a_number(spec: RunSpec) -> None:
-    places = list(leaves(json.loads(spec.model_dump_json())))
+@pytest.fixture
+def filled(spec: RunSpec) -> RunSpec:
+    """A description with every field filled: one of a run, with what an extraction has beside it."""
+    array = ArraySpec(name="representations/1", module="1", shape=(4,), computed=(8, 2, 2), projected=True)
+    written = ExtractionSpec(
+        images=2, subset=True, arrays=(array,), pool="max", project=4, dtype="float16", format="hdf5"
+    )
+    return spec.model_copy(update={"extraction": written})
+
+
+def test_every_field_changes_the_key_but_those_that_cannot_change_a_number(filled: RunSpec) -> None:
+    places = list(leaves(json.loads(filled.model_dump_json())))
     assert len(places) > 40
     assert set(places) >= WITHOUT_EFFECT
-    unchanged = {place for place in places if changed(spec, place).key() == spec.key()}
+    unchanged = {place for place in places if changed(filled, place).key() == filled.key()}
     assert unchanged == WITHOUT_EFFECT
 
 
-def test_no_field_is_left_empty_here_so_that_the_walk_sees_all(spec: RunSpec) -> None:
-    content = json.loads(spec.model_dump_json())
+def test_no_field_is_left_empty_here_so_that_the_walk_sees_all(filled: RunSpec) -> None:
+    content = json.loads(filled.model_dump_json())
     assert [place for place in leaves(content) if value_at(content, place) is None] == []
 
 
@@ -75,9 +93,9 @@ def test_one_more_suite_library_or_hash_of_the_model_changes_the_key(spec: RunSp
     assert len({spec.key(), *(one.key() for one in more)}) == len(more) + 1
 
 
-def test_a_spec_survives_the_way_through_json(spec: RunSpec) -> None:
-    for place in leaves(json.loads(spec.model_dump_json())):
-        one = changed(spec, place)
+def test_a_spec_survives_the_way_through_json(filled: RunSpec) -> None:
+    for place in leaves(json.loads(filled.model_dump_json())):
+        one = changed(filled, place)
         if place != ("version",):
             assert read_spec(json.loads(one.model_dump_json())) == one
             assert read_spec(one.model_dump()).key() == one.key()
