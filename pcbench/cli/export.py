@@ -27,7 +27,7 @@ def export_command(
     if format_name == "predify":
         from pcbench.models.predictor_files import write_one_a_pcoder
 
-        for path in write_one_a_pcoder(run, out or run.with_name(f"{run.name.partition('.')[0]}-predify")):
+        for path in write_one_a_pcoder(run, out or run.with_name(f"{run.name}-predify")):
             say(f"wrote {path}")
         return
     from pcbench.reports.export import export_run

@@ -21,6 +21,7 @@ from pcbench.models.model import Model
 from pcbench.models.own import check_model, identity_facts, load_own, measured_model, modules_of
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
+from pcbench.models.tensor_names import backbone_of
 from pcbench.models.timestep_model import FeedforwardModel
 from pcbench.models.weights import (
     BACKBONE,
@@ -155,7 +156,8 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
     backbone = open_backbone(entry.backbone) if own_code else None
     identity = {} if backbone is None else identity_facts(backbone, entry.backbone, options)
     filled, source = None, entry.backbone
-    if options.backbone_weights is not None or backbone is None:
+    # A backbone beside the predictors is the one that they were trained on: it counts before the function's own.
+    if options.backbone_weights is not None or backbone is None or part(state, BACKBONE):
         filled, source = _backbone_state(name, entry, state, options)
     held = backbone.state_dict() if filled is None and backbone is not None else filled or {}
     description: dict[str, Described] = {
@@ -240,8 +242,7 @@ def _backbone_state(
     name: str, entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOptions
 ) -> tuple[Mapping[str, Tensor], str]:
     if options.backbone_weights is not None:
-        given = read_weights(options.backbone_weights)
-        return part(given, BACKBONE) or given, str(options.backbone_weights)
+        return backbone_of(read_weights(options.backbone_weights)), str(options.backbone_weights)
     if part(state, BACKBONE):
         return part(state, BACKBONE), str(options.weights or entry.weights_path)
     if entry.weights_path is not None:

@@ -20,6 +20,7 @@ from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.probing import check_answers, probe
 from pcbench.models.sizes import stated_size
+from pcbench.models.tensor_names import backbone_of
 from pcbench.models.timestep_model import FeedforwardModel, RecurrentModel
 from pcbench.models.weights import (
     BACKBONE,
@@ -70,7 +71,7 @@ def load_own(module: nn.Module, name: str, described: dict[str, Described], opti
     if options.weights is not None or options.random_predictors is not None or options.ablation is not None:
         raise UsageError(f"{name} is not a predictive network: it has no predictors to load, randomise or ablate")
     if options.backbone_weights is not None:
-        fill(module, read_weights(options.backbone_weights), str(options.backbone_weights))
+        fill(module, backbone_of(read_weights(options.backbone_weights)), str(options.backbone_weights))
     described = {"model": name, **described, "weights_sha256": state_sha256(module)}
     black, logits = probe(module, name, options.stochastic)
     stated = stated_normalisation(module, name, black)
@@ -93,8 +94,8 @@ def _load_own_predictive(
     network: PredictiveNetwork, name: str, described: dict[str, Described], options: CheckedOptions
 ) -> Model:
     if options.backbone_weights is not None:
-        given = read_weights(options.backbone_weights)
-        fill(network.backbone.module, part(given, BACKBONE) or given, str(options.backbone_weights))
+        given = backbone_of(read_weights(options.backbone_weights))
+        fill(network.backbone.module, given, str(options.backbone_weights))
     if options.weights is not None:
         state = read_predictor_weights(options.weights, len(network.predictors))
         described = {**described, **load_predictors(network, state, str(options.weights))}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,20 +18,28 @@ from torch import Tensor, nn
 
 from pcbench.errors import WeightsError
 from pcbench.files import is_file, is_folder, write
+from pcbench.models.tensor_names import (
+    HYPERPARAMETERS,
+    SCALE,
+    as_named,
+    indices_of,
+    predictors_of,
+    without_place,
+)
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, read_weights
 from pcbench.network.network import PredictiveNetwork
 
-SCALE = "C_sqrt"
-"""What the reference calls the root of C, the number in its gradient scale; a tensor beside a predictor's weights."""
 SUFFIXES = (".pth", ".pt", ".tar", ".ckpt", ".bin", ".safetensors")
 """What files of weights end with."""
 EPOCH = "@"
 """What stands between a path and the epoch that is wanted."""
 
-_NUMBER = re.compile(r"_pc(\d+)(?:_(\d+))?(?=[_.])")
-_WHOLE = re.compile(r"pcoder_?(\d+)\.(.+)")
+_NUMBER = re.compile(r"(?:^|[_-])pc(?:oder)?[_-]?(\d+)(?=[_.-])(?:[_-](?:epoch|ep)?[_-]?(\d+)(?=[_.]))?", re.IGNORECASE)
 _ONE = "_pmodule.pth"
-_PARALLEL, _MODULE = "module.", "pmodule."
+_SAME = 1e-6
+"""Hyperparameters that differ by less are the same number in 32 bits."""
+_TOLD = 3
+"""How many names a message tells."""
 
 logger = logging.getLogger("pcbench")
 
@@ -80,7 +88,7 @@ def read_predictor_weights(path: Path, count: int) -> StateDict:
         numbered = [file for child in held if (file := PredictorFile.of(child)) is not None]
         if not numbered and len(held) == 1:
             return _of_whole(held[0], count)
-        return _of_each(_complete_set(path, numbered, count, epoch))
+        return _of_each(path, _complete_set(path, numbered, count, epoch), count)
     one = PredictorFile.of(path)
     if one is None:
         if epoch is not None:
@@ -90,9 +98,9 @@ def read_predictor_weights(path: Path, count: int) -> StateDict:
     same = {file.number: file for file in beside if (file.run, file.epoch) == (one.run, one.epoch)}
     for number in range(1, count + 1):
         if number not in same:
-            needed = path.with_name(path.name.replace(f"_pc{one.number}", f"_pc{number}"))
+            needed = path.with_name(_of_number(path.name, number))
             raise WeightsError(f"{needed}: is needed besides {path.name}; there is one checkpoint for each PCoder")
-    return _of_each([same[number] for number in range(1, count + 1)])
+    return _of_each(path.parent, same, count)
 
 
 def load_predictors(network: PredictiveNetwork, state: Mapping[str, Tensor], source: str) -> dict[str, str]:
@@ -110,7 +118,11 @@ def load_predictors(network: PredictiveNetwork, state: Mapping[str, Tensor], sou
         WeightsError: Names or shapes do not fit.
     """
     stated = fill_predictors(network.predictors, part(state, PREDICTORS), source)
-    if not stated or not network.configuration.table.gradient_scaling:
+    _tell_hyperparameters(network, part(state, HYPERPARAMETERS), source)
+    if not stated:
+        return {}
+    if not network.configuration.table.gradient_scaling:
+        logger.warning("%s: states C, which is not used: the configuration does not set gradient_scaling", source)
         return {}
     windows = network.error_windows
     network.error_windows = tuple(stated.get(index, window) for index, window in enumerate(windows))
@@ -119,11 +131,29 @@ def load_predictors(network: PredictiveNetwork, state: Mapping[str, Tensor], sou
     return {"gradient_scale": told}
 
 
+def _tell_hyperparameters(network: PredictiveNetwork, state: Mapping[str, Tensor], source: str) -> None:
+    """Say that a file was saved with other β, λ, α than those of the configuration, which count."""
+    different: list[str] = []
+    for index, (own, feeding) in enumerate(zip(network.hyperparameters, network.targets.feedback, strict=True)):
+        for short, name in (("ffm", "feedforward"), ("fbm", "feedback"), ("erm", "error_weight")):
+            given = state.get(f"{short}{index + 1}", state.get(short))
+            if given is None or (name == "feedback" and feeding is None):
+                continue
+            if abs(float(given) - float(getattr(own, name))) > _SAME:
+                different.append(f"pcoder{index + 1}.{name}={float(given):.6g}")
+    if different:
+        told = " ".join(f"--set {value}" for value in different)
+        logger.warning(
+            "%s: was saved with other hyperparameters; those of the configuration count, and these are taken with %s",
+            source, told,
+        )  # fmt: skip
+
+
 def write_one_a_pcoder(path: Path, folder: Path) -> list[Path]:
     """Write predictors as the reference's classes load them: one state dictionary a PCoder, ``…_pc1_pmodule.pth``.
 
     Args:
-        path: A file of all predictors, or of a whole network.
+        path: As for `read_predictor_weights`.
         folder: Where the files go; they are named after the file.
 
     Returns:
@@ -133,19 +163,35 @@ def write_one_a_pcoder(path: Path, folder: Path) -> list[Path]:
         WeightsError: The file is missing, damaged, refused, or holds no predictors.
         WriteError: A file cannot be written.
     """
-    state = part(_of_whole(path, count=1), PREDICTORS)
+    state = read_predictor_weights(path, _held_count(path))
+    if any(name.startswith(BACKBONE) for name in state):
+        logger.warning("%s: its backbone is not written, only the predictors", path)
+    state = part(state, PREDICTORS)
+    if any(name.endswith(f".{SCALE}") for name in state):
+        logger.warning("%s: its %s is not written, since a predictor has no place for it", path, SCALE)
+    stem = _stem(path)
     written: list[Path] = []
     for index in indices_of(state):
         held = {name: tensor for name, tensor in part(state, f"{index}.").items() if name != SCALE}
-        target = folder / f"{path.name.partition('.')[0]}_pc{index + 1}{_ONE}"
-        written.append(write(target, partial(torch.save, held)))
+        written.append(write(folder / f"{stem}_pc{index + 1}{_ONE}", partial(torch.save, held)))
     return written
 
 
-def indices_of(state: Mapping[str, Tensor]) -> list[int]:
-    """Return n from 0 of all predictors whose tensors a state holds under ``{n}.…``, ascending."""
-    first = {name.partition(".")[0] for name in state}
-    return sorted(int(number) for number in first if number.isdecimal())
+def _held_count(path: Path) -> int:
+    """Return how many PCoders the names of files state; 1 where they state none."""
+    folder, _ = _split(path)
+    beside = folder.iterdir() if is_folder(folder) else folder.parent.glob("*")
+    of_one = is_folder(folder) or PredictorFile.of(folder) is not None
+    return max([file.number for child in beside if of_one and (file := PredictorFile.of(child))], default=1)
+
+
+def _stem(path: Path) -> str:
+    """Return a path's name without the number of a PCoder and without its ending; other dots are the user's."""
+    one = PredictorFile.of(path)
+    name = path.name if one is None else one.run
+    while Path(name).suffix in SUFFIXES:
+        name = Path(name).stem
+    return name
 
 
 def fill_predictors(predictors: nn.ModuleList, state: Mapping[str, Tensor], source: str) -> dict[int, float]:
@@ -162,19 +208,42 @@ def fill_predictors(predictors: nn.ModuleList, state: Mapping[str, Tensor], sour
     Raises:
         WeightsError: Names or shapes do not fit.
     """
-    aligned: StateDict = {}
     windows: dict[int, float] = {}
     for index, predictor in enumerate(predictors):
-        own = predictor.state_dict().keys()
+        of_one = f"{source}, PCoder {index + 1}"
         given = part(state, f"{index}.")
         scale = given.pop(SCALE, None)
-        if scale is not None and scale.numel() == 1 and float(scale) > 0:  # below 0: the reference has not counted yet
-            windows[index] = float(scale) ** 2
-        aligned.update({f"{index}.{name}": tensor for name, tensor in _as_named(given, list(own)).items()})
+        if scale is not None and (window := _window(scale, of_one)) is not None:
+            windows[index] = window
+        given = as_named(given, list(predictor.state_dict()))
+        fill(predictor, given, of_one)
+        _check_values(given, of_one)
     known = {str(index) for index in range(len(predictors))}
-    rest = {name: tensor for name, tensor in state.items() if name.partition(".")[0] not in known}
-    fill(predictors, {**aligned, **rest}, source)
+    if rest := [name for name in state if name.partition(".")[0] not in known]:
+        raise WeightsError(
+            f"{source}: is made for another network: it holds the unknown {rest[0]!r}; this one has "
+            f"{len(predictors)} PCoders, counted from 0"
+        )
     return windows
+
+
+def _window(scale: Tensor, source: str) -> float | None:
+    """Return C, whose root a file states; None where the reference has not counted it yet, and wrote -1."""
+    if scale.numel() != 1 or not bool(scale.isfinite()):
+        raise WeightsError(f"{source}: {SCALE} is not one finite number; leave it out, and C is counted")
+    return float(scale) ** 2 if float(scale) > 0 else None
+
+
+def _check_values(given: Mapping[str, Tensor], source: str) -> None:
+    for name, tensor in given.items():
+        if not bool(tensor.isfinite().all()):
+            raise WeightsError(f"{source}: {name!r} holds values that are not finite; its training has diverged")
+
+
+def _of_number(name: str, number: int) -> str:
+    """Return the name that the checkpoint of another PCoder has."""
+    found = _NUMBER.search(name)
+    return name if found is None else f"{name[: found.start(1)]}{number}{name[found.end(1) :]}"
 
 
 def _split(path: Path) -> tuple[Path, int | None]:
@@ -185,8 +254,8 @@ def _split(path: Path) -> tuple[Path, int | None]:
     return path.with_name(start) if start else path.parent, int(epoch)
 
 
-def _complete_set(folder: Path, files: list[PredictorFile], count: int, epoch: int | None) -> list[PredictorFile]:
-    """Return one file a PCoder: those of one epoch, or those that state none."""
+def _complete_set(folder: Path, files: list[PredictorFile], count: int, epoch: int | None) -> dict[int, PredictorFile]:
+    """Return one file a PCoder by n: those of one epoch, or those that state none."""
     if epoch is not None:
         files = [file for file in files if file.epoch == epoch]
         if not files:
@@ -209,7 +278,7 @@ def _complete_set(folder: Path, files: list[PredictorFile], count: int, epoch: i
             "%s: the weights are those of epoch %d, the newest of %d that are complete; %s%sEPOCH takes another",
             folder, newest[1], len(complete), folder, EPOCH,
         )  # fmt: skip
-    return [complete[newest][number] for number in range(1, count + 1)]
+    return complete[newest]
 
 
 def _incomplete(folder: Path, files: list[PredictorFile], count: int, epoch: int | None) -> str:
@@ -224,41 +293,17 @@ def _incomplete(folder: Path, files: list[PredictorFile], count: int, epoch: int
     return f"{folder}: no epoch{told} has a checkpoint for each of {count} PCoders; give one of the files"
 
 
-def _of_each(files: list[PredictorFile]) -> StateDict:
+def _of_each(folder: Path, files: Mapping[int, PredictorFile], count: int) -> StateDict:
+    if max(files) > count:
+        logger.warning(
+            "%s: holds checkpoints of PCoders up to %d; the network has %d, and takes the first %d",
+            folder, max(files), count, count,
+        )  # fmt: skip
     state: StateDict = {}
-    for index, file in enumerate(files):
-        for name, tensor in predictors_of(read_weights(file.path)).items():
-            state[f"{PREDICTORS}{index}.{name}"] = tensor
+    for number in range(1, count + 1):
+        for name, tensor in predictors_of(read_weights(files[number].path)).items():
+            state[f"{PREDICTORS}{number - 1}.{name}"] = tensor
     return state
-
-
-def predictors_of(given: StateDict, *, whole: bool = False) -> StateDict:
-    """Return the tensors of a checkpoint under the names that pcbench gives them.
-
-    Args:
-        given: What the file holds.
-        whole: It is one of all predictors, or of a whole network, not of one PCoder.
-
-    Returns:
-        Of one PCoder: its predictor's own names, and `C_sqrt`. Else ``predictors.{n}.…`` and ``backbone.…``, without
-        what belongs to neither.
-    """
-    given = _without(given, _PARALLEL)
-    if not whole:
-        return {name.removeprefix(_MODULE): tensor for name, tensor in given.items()}
-    state: StateDict = {}
-    for name, tensor in given.items():
-        found = _WHOLE.fullmatch(name)
-        if found is not None:
-            inner = found.group(2)
-            if inner.startswith(_MODULE) or inner == SCALE:  # the rest are the reference's own states
-                state[f"{PREDICTORS}{int(found.group(1)) - 1}.{inner.removeprefix(_MODULE)}"] = tensor
-        elif name.startswith((PREDICTORS, BACKBONE)):
-            state[name] = tensor
-    # The state of a network of our own holds its backbone under `backbone.module.…`.
-    backbone = _without(part(state, BACKBONE), _PARALLEL)
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(BACKBONE)}
-    return {**kept, **{f"{BACKBONE}{name}": tensor for name, tensor in backbone.items()}}
 
 
 def _of_whole(path: Path, count: int) -> StateDict:
@@ -267,6 +312,11 @@ def _of_whole(path: Path, count: int) -> StateDict:
     state = predictors_of(given, whole=True)
     if not any(name.startswith(PREDICTORS) for name in state):
         raise WeightsError(f"{path}: {_nearest(given, count)}")
+    if rest := without_place(given):
+        told = ", ".join(rest[:_TOLD]) + (", …" if len(rest) > _TOLD else "")
+        logger.warning(
+            "%s: %d tensors are of no predictor and no backbone, and are not taken: %s", path, len(rest), told
+        )
     return state
 
 
@@ -275,31 +325,9 @@ def _nearest(given: Mapping[str, Tensor], count: int) -> str:
     if first is None:
         return "holds no tensors"
     known = f"predictors are named predictors.0.… to predictors.{count - 1}.…, or pcoder1.pmodule.… and so on"
-    if all(name.startswith(_MODULE) or "." not in name or name[0].isdigit() for name in given):
+    if all(name.startswith("pmodule.") or "." not in name or name[0].isdigit() for name in given):
         return (
             f"holds one module ({first!r} is its first key), as the checkpoints of one PCoder do: name it …_pc1….pth, "
             f"with one file for each of {count} PCoders; in one file, {known}"
         )
     return f"holds no predictors ({first!r} is its first key); {known}"
-
-
-def _without(state: Mapping[str, Tensor], prefix: str) -> StateDict:
-    """Return tensors without a prefix that all of their names have."""
-    if not state or not all(name.startswith(prefix) for name in state):
-        return dict(state)
-    return part(state, prefix)
-
-
-def _as_named(given: StateDict, own: list[str]) -> StateDict:
-    """Return a predictor's tensors under its own names, where an index in front is all that differs."""
-    if given.keys() == set(own) or not given:
-        return given
-    for changed in _other_names(given):
-        if changed.keys() == set(own):
-            return changed
-    return given
-
-
-def _other_names(given: StateDict) -> Iterator[StateDict]:
-    yield _without(given, "0.")
-    yield {f"0.{name}": tensor for name, tensor in given.items()}

@@ -6,9 +6,11 @@ import argparse
 import codecs
 import hashlib
 import pickle
+import re
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from datetime import date, datetime, timedelta
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, cast
 from zipfile import BadZipFile
 
@@ -28,15 +30,28 @@ StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
 _WRAPPERS = ("pcoderweights", "state_dict", "model_state_dict", "model")
 _SCALAR: Any = np.float64(0).__reduce__()[0]
+_PATHS = ("pathlib", "pathlib._local")
+"""Where Python keeps its classes of paths; those of another system cannot be made, so plain ones stand in."""
+_ARRAY: Any = np.zeros(0).__reduce__()[0]
+_NUMBERS = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     codecs.encode,
     np.dtype,
+    np.ndarray,
     _SCALAR,
     (_SCALAR, "numpy.core.multiarray.scalar"),
-    *(type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "uint8", "bool")),
+    _ARRAY,
+    (_ARRAY, "numpy.core.multiarray._reconstruct"),
+    *(type(np.dtype(name)) for name in _NUMBERS),
+    date,
+    datetime,
+    timedelta,
+    *((PurePosixPath, f"{module}.{name}") for module in _PATHS for name in ("PosixPath", "PurePosixPath", "Path")),
+    *((PureWindowsPath, f"{module}.{name}") for module in _PATHS for name in ("WindowsPath", "PureWindowsPath")),
 ]
 """What may stand beside tensors in a checkpoint, such as the arguments of a script: making one runs nothing."""
+_NOT_ALLOWED = re.compile(r"GLOBAL ([\w.]+) was not an allowed")
 
 
 def state_sha256(module: nn.Module) -> str:
@@ -85,21 +100,61 @@ def _read_checkpoint(path: Path) -> StateDict:
         try:
             with torch.serialization.safe_globals(_HARMLESS):
                 held: Any = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError:
-            told = "is refused, because reading it could run code; save the tensors alone"
-            raise WeightsError(f"{path}: {told}") from None
-    for wrapper in _WRAPPERS:
-        if isinstance(held, Mapping) and wrapper in held:
-            held = cast("Mapping[str, Any]", held)[wrapper]
-    if not isinstance(held, Mapping):
-        raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
-    state = cast("Mapping[Any, Any]", held)
-    if not all(isinstance(name, str) for name in state):
-        raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+        except pickle.UnpicklingError as error:
+            raise WeightsError(f"{path}: {_refused(path, str(error))}") from None
+    tensors = _by_name(held)
     if not tensors:
-        raise WeightsError(f"{path}: holds no tensors by name; save a state_dict")
+        keys = ", ".join(repr(str(key)) for key in list(cast("Mapping[Any, Any]", held))[:8]) if _is_named(held) else ""
+        what = f" (its keys are {keys})" if keys else ""
+        raise WeightsError(f"{path}: holds no tensors by name{what}; save a state_dict")
+    _check_kinds(path, tensors)
     return tensors
+
+
+def _refused(path: Path, said: str) -> str:
+    """Return why PyTorch does not read a file."""
+    with path.open("rb") as file:
+        first = file.read(1)
+    if first not in (b"P", b"\x80"):  # of a ZIP archive, and of a pickle
+        return "is not a checkpoint of PyTorch, but perhaps a page or a pointer to it; fetch it again"
+    found = _NOT_ALLOWED.search(said)
+    what = "" if found is None else f" (it holds {found.group(1)})"
+    return f"is refused, because reading it could run code{what}; save the tensors alone"
+
+
+def _by_name(held: Any) -> StateDict:
+    """Return the tensors of a checkpoint, whatever they are wrapped in; of several parts, after the name of each."""
+    for wrapper in _WRAPPERS:
+        if _is_named(held) and _is_named(held.get(wrapper)):
+            held = held[wrapper]
+    tensors = _tensors(held)
+    if tensors or not _is_named(held):
+        return tensors
+    parts = {str(name): found for name, value in held.items() if (found := _tensors(value))}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    return {f"{name}.{inner}": tensor for name, found in parts.items() for inner, tensor in found.items()}
+
+
+def _is_named(held: Any) -> bool:
+    return isinstance(held, Mapping) and all(isinstance(name, str) for name in cast("Mapping[Any, Any]", held))
+
+
+def _tensors(held: Any) -> StateDict:
+    return {name: value for name, value in held.items() if isinstance(value, Tensor)} if _is_named(held) else {}
+
+
+def _check_kinds(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        kinds = (
+            (tensor.is_meta, "without values (of the device meta)"),
+            (tensor.is_quantized, "quantised"),
+            (tensor.layout != torch.strided, "sparse"),
+            (tensor.is_complex(), "complex"),
+        )
+        for is_kind, kind in kinds:
+            if is_kind:
+                raise WeightsError(f"{path}: {name!r} is {kind}; save it as an ordinary tensor of real numbers")
 
 
 def part(state: Mapping[str, Tensor], prefix: str) -> StateDict:
@@ -118,12 +173,17 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     # Old checkpoints lack the batch counters, which evaluation never reads.
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unknown:
-        problem = f"lacks {missing[0]!r}" if missing else f"holds the unknown {unknown[0]!r}"
+        problems = [f"lacks {missing[0]!r}"] if missing else []
+        problems += [f"holds the unknown {unknown[0]!r}"] if unknown else []
+        problem = " and ".join(problems)
         raise WeightsError(f"{source}: is made for another network: it {problem}")
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
             shapes = f"{tuple(tensor.shape)} where {tuple(own[name].shape)} is needed"
             raise WeightsError(f"{source}: is made for another network: {name!r} is {shapes}")
+        if own[name].is_floating_point() and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise WeightsError(f"{source}: {name!r} holds whole numbers ({kind}), not weights; save it as float32")
     module.load_state_dict(state, strict=False)
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pcbench.errors import WeightsError
 from pcbench.files import is_file, is_folder
-from pcbench.models.predictor_files import SCALE, SUFFIXES, PredictorFile, indices_of, predictors_of
+from pcbench.models.predictor_files import SUFFIXES, PredictorFile
+from pcbench.models.tensor_names import SCALE, indices_of, predictors_of
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, part, read_weights
 
 

@@ -20,8 +20,9 @@ from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
 from pcbench.models.conversions import SEPARATOR
 from pcbench.models.loading import load
-from pcbench.models.predictor_files import SCALE, read_predictor_weights
+from pcbench.models.predictor_files import read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
+from pcbench.models.tensor_names import SCALE
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, tensors_sha256
 from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
 from pcbench.network.configuration import read_configuration

@@ -144,7 +144,7 @@ def test_predictors_that_learn_end_elsewhere_than_from_random_ones(folder: Path)
 def test_another_networks_predictors_are_refused_before_anything_is_made(folder: Path) -> None:
     pdigits = zoo_entry("pdigits").weights_path
     assert pdigits is not None
-    with pytest.raises(WeightsError, match=r"pdigits.safetensors: is made for another network"):
+    with pytest.raises(WeightsError, match=r"pdigits.safetensors, PCoder 1: is made for another network"):
         started(pdigits)
     with pytest.raises(WeightsError, match="there is no such weights file"):
         started("missing.pth")
