@@ -19,7 +19,7 @@ from pcbench.models.facts import Described, LoadOptions, ModelFacts
 from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.own import check_model, identity_facts, load_own, measured_model, modules_of
-from pcbench.models.predictor_files import load_predictors, read_predictor_weights
+from pcbench.models.predictor_files import gradient_scale, load_predictors, read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import backbone_of
 from pcbench.models.timestep_model import FeedforwardModel
@@ -275,4 +275,5 @@ def _described(entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOpt
         "predictors_sha256": None if random else tensors_sha256(part(state, PREDICTORS)),
         "random_predictors": options.random_predictors,
         "ablation": options.ablation,
+        **({} if random else gradient_scale(state, scaled=table.gradient_scaling)),
     }

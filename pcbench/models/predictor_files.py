@@ -98,6 +98,8 @@ def read_predictor_weights(path: Path, count: int) -> StateDict:
     same = {file.number: file for file in beside if (file.run, file.epoch) == (one.run, one.epoch)}
     for number in range(1, count + 1):
         if number not in same:
+            if len(indices_of(part(predictors_of(read_weights(path), whole=True), PREDICTORS))) > 1:
+                return _of_whole(path, count)  # its name may well have a number in it
             needed = path.with_name(_of_number(path.name, number))
             raise WeightsError(f"{needed}: is needed besides {path.name}; there is one checkpoint for each PCoder")
     return _of_each(path.parent, same, count)
@@ -119,16 +121,36 @@ def load_predictors(network: PredictiveNetwork, state: Mapping[str, Tensor], sou
     """
     stated = fill_predictors(network.predictors, part(state, PREDICTORS), source)
     _tell_hyperparameters(network, part(state, HYPERPARAMETERS), source)
-    if not stated:
-        return {}
-    if not network.configuration.table.gradient_scaling:
+    scaled = network.configuration.table.gradient_scaling
+    described = gradient_scale(state, scaled=scaled)
+    if described:
+        windows = network.error_windows
+        network.error_windows = tuple(stated.get(index, window) for index, window in enumerate(windows))
+        logger.info("%s: states C, which decides the gradient scale: %s", source, described["gradient_scale"])
+    elif stated:
         logger.warning("%s: states C, which is not used: the configuration does not set gradient_scaling", source)
+    return described
+
+
+def gradient_scale(state: Mapping[str, Tensor], *, scaled: bool) -> dict[str, str]:
+    """Return what the description of a model says of C, where weights state it and the configuration asks for it.
+
+    Args:
+        state: What `read_predictor_weights` read.
+        scaled: Whether the configuration asks for a gradient scale.
+
+    Raises:
+        WeightsError: What the weights state is no number.
+    """
+    held = part(state, PREDICTORS)
+    stated = {
+        index: window
+        for index in indices_of(held)
+        if (scale := held.get(f"{index}.{SCALE}")) is not None and (window := _window(scale, f"PCoder {index + 1}"))
+    }
+    if not scaled or not stated:
         return {}
-    windows = network.error_windows
-    network.error_windows = tuple(stated.get(index, window) for index, window in enumerate(windows))
-    told = ", ".join(f"{value:.6g} for PCoder {index + 1}" for index, value in stated.items())
-    logger.info("%s: states C, which decides the gradient scale: %s", source, told)
-    return {"gradient_scale": told}
+    return {"gradient_scale": ", ".join(f"{value:.6g} for PCoder {index + 1}" for index, value in stated.items())}
 
 
 def _tell_hyperparameters(network: PredictiveNetwork, state: Mapping[str, Tensor], source: str) -> None:

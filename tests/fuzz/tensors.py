@@ -61,12 +61,12 @@ def _checkpoints(folder: Path) -> None:
     network, optimizer = _learner()
     network(torch.zeros(2, 3, 16, 16)).sum().backward()
     optimizer.step()
-    progress = Progress(*([0] * len(Progress.__dataclass_fields__)))
+    progress = Progress(0, [], [0.0])
     save_checkpoint(folder / "checkpoint.safetensors", network, optimizer, progress, IDENTITY)
 
 
 def _read_checkpoints(folder: Path) -> None:
-    load_checkpoint(folder / "checkpoint.safetensors", *_learner(), IDENTITY)
+    load_checkpoint(folder / "checkpoint.safetensors", *_learner(), IDENTITY, None)
 
 
 def _adversarials(folder: Path) -> None:

@@ -73,8 +73,9 @@ def test_wrapped_checkpoints_of_one_pcoder_are_read(tmp_path: Path, change: str)
 @pytest.mark.parametrize("change", ALL)
 def test_wrapped_files_of_all_predictors_are_read(tmp_path: Path, change: str) -> None:
     made = predictors(0)
-    torch.save(ALL[change](made), tmp_path / "all.pth")
-    assert equal(made, restored(tmp_path / "all.pth"))
+    for name in ("all.pth", "net-pc2.pth"):
+        torch.save(ALL[change](made), tmp_path / name)
+        assert equal(made, restored(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["pc{}.pth", "pcoder{}.pth", "PNet_PC{}.pth", "a_lr0.1_pcoder_{}_epoch12.pt"])
@@ -163,9 +164,14 @@ def test_the_backbone_beside_predictors_is_that_of_the_network(tmp_path: Path, m
     name = f"{tmp_path / 'mine.toml'}@made:backbone"
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     model = load(name, weights=tmp_path / "joint.pth")
+    assert "gradient_scale" not in model.description
     assert torch.equal(model.logits(images, 2), saved.unroll(images, 2).logits)
     random = load(name, random_predictors=0)
     assert model.description["backbone_sha256"] != random.description["backbone_sha256"]
+    scaled = {**saved.state_dict(), "predictors.0.C_sqrt": torch.tensor(3.0)}
+    torch.save(scaled, tmp_path / "scaled.pth")
+    (tmp_path / "mine.toml").write_text(f"gradient_scaling = true\n{_CONFIGURATION}")
+    assert load(name, weights=tmp_path / "scaled.pth").description["gradient_scale"] == "9 for PCoder 1"
     # Another can still be given, from a file of a network whose names begin with `module.` too.
     parallel = {f"module.{key}": one for key, one in learned.state_dict().items()}
     torch.save({"state_dict": parallel}, tmp_path / "backbone.pth")
