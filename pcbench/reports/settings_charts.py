@@ -70,6 +70,11 @@ class BySetting:
         """Return what a setting is called under `heading`."""
         return ", ".join(value_text(values[name]) for name in self.names)
 
+    def in_words(self, text: str) -> str:
+        """Return what a setting of this text is called in a sentence."""
+        values = text.split(", ")
+        return ", ".join(f"{name} = {value}" for name, value in zip(self.names, values, strict=True))
+
     def quantities(self, suite: str) -> list[Quantity]:
         """Return the numbers of one suite that are shown."""
         return list(_quantities(self._metrics[self._metrics["suite"] == suite]))

@@ -55,16 +55,15 @@ def settings_headline(shown: BySetting) -> list[tuple[int, str]]:
 
 def _listed(shown: BySetting, each: Sequence[tuple[str, Entry]]) -> str:
     """Return the numbers of some settings in words: all of a few, the ends of many."""
-    by = shown.heading
     if len(each) <= _LISTED:
-        return "; ".join(f"{number.number} % {number.interval} at {by} = {text}" for text, number in each)
+        return "; ".join(f"{number.number} % {number.interval} at {shown.in_words(text)}" for text, number in each)
     low, high = (choose(each, key=lambda one: one[1].value) for choose in (min, max))
     (lowest, least), (highest, most) = low, high
     if least.value == most.value:
         return f"{least.number} % {least.interval} at each of {len(each)} settings"
     return (
-        f"from {least.number} % {least.interval} at {by} = {lowest} to {most.number} % {most.interval} at {by} = "
-        f"{highest}, of {len(each)} settings"
+        f"from {least.number} % {least.interval} at {shown.in_words(lowest)} to {most.number} % {most.interval} at "
+        f"{shown.in_words(highest)}, of {len(each)} settings"
     )
 
 
