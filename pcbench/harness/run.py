@@ -384,9 +384,10 @@ def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Fai
         f"{unit.condition_title}, {unit.block.words}: {failure.reason}" for unit, failure in failures[:_SHOWN_FAILURES]
     )
     more = f" (and {len(failures) - _SHOWN_FAILURES} more)" if len(failures) > _SHOWN_FAILURES else ""
+    without = "" if plan.spec.extraction is not None else ", allow_missing=True finishes without them"
     error = RunError(
         f"{len(failures)} of {len(plan.units)} units failed: {shown}{more}; the others are kept in {workspace.folder}, "
-        "the same command tries these again, allow_missing=True finishes without them"
+        f"the same command tries these again{without}"
     )
     error.__cause__ = failures[0][1].error
     if failures[0][1].trace and failures[0][1].error is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +108,9 @@ class _Rows:
         self._extraction = extraction
         self._arrays = {array.name: array for array in extraction.arrays}
         dtype = np.dtype(extraction.dtype)
-        self._rows = {array.name: np.zeros((images, times, *array.shape), dtype=dtype) for array in extraction.arrays}
+        shapes = {array.name: (images, times, *array.shape) for array in extraction.arrays}
+        self._bytes = {name: bytearray(dtype.itemsize * math.prod(shape)) for name, shape in shapes.items()}
+        self._rows = {name: np.frombuffer(self._bytes[name], dtype).reshape(shape) for name, shape in shapes.items()}
         self._not_finite = dict.fromkeys(self._arrays, 0)
         self._projections: dict[int, Project] = {}
         self._seed = spec.settings.seed
@@ -127,7 +130,8 @@ class _Rows:
         found = value.float() if name == LOGITS else pooled(value.float(), self._extraction.pool)
         if array.projected:
             found = self._projected(found, array)
-        self._not_finite[name] += int((~found.isfinite()).sum())
+        if not math.isfinite(float(found.sum())):  # one number tells of all of them, much faster than a look at each
+            self._not_finite[name] += int((~found.isfinite()).sum())
         self._rows[name][self._batch, timestep] = self._stored(name, found).cpu().numpy()
 
     def _projected(self, value: Tensor, array: ArraySpec) -> Tensor:
@@ -147,14 +151,14 @@ class _Rows:
         return half
 
     def made(self) -> Made:
-        """Return the rows as bytes."""
-        held = {name: rows.tobytes() for name, rows in self._rows.items()}
+        """Return the rows as bytes, without a copy of them."""
         columns = {
-            "array": list(held),
-            "sha256": [hashlib.sha256(content).hexdigest() for content in held.values()],
+            "array": list(self._bytes),
+            "sha256": [hashlib.sha256(content).hexdigest() for content in self._bytes.values()],
             "not_finite": list(self._not_finite.values()),
         }
-        return Made(pa.table(columns), held)
+        # They are written, and sent to another process, as bytes are.
+        return Made(pa.table(columns), cast("dict[str, bytes]", self._bytes))
 
 
 def shape_of(value: tuple[int, ...], extraction_pool: str | None, left: int | None) -> tuple[tuple[int, ...], bool]:
