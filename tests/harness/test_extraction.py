@@ -41,6 +41,11 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+WORDS = ["extract", "--data", "digits", "--images", "10", "--timesteps", "1", "--batch-size", "2", "--block-size", "4"]
+WORDS += ["--threads", "1", "--workers", "1", "-k", "representations", "-k", "errors:1", "-k", "0"]
+"""The same as a command."""
+
+
 def extract(out: Path, **options: Any) -> Extraction:
     return pcbench.extract(**{**OPTIONS, "out": out, **options})
 
@@ -110,7 +115,8 @@ def test_workers_and_shards_make_the_same_bytes(
     monkeypatch.setattr(local, "subprocess", forks.subprocess)
     assert bytes_of(extract(tmp_path / "workers", workers=2).folder) == bytes_of(whole.folder)
     for number in (1, 2):
-        extract(tmp_path / "shards", shard=f"{number}/2")
+        with pytest.raises(SystemExit, match="0"):
+            main([*WORDS, "--shard", f"{number}/2", "--out", str(tmp_path / "shards")])
     merged = pcbench.merge(tmp_path / "shards", tmp_path / "merged")
     assert isinstance(merged, Extraction)
     assert bytes_of(merged.folder) == bytes_of(whole.folder)
@@ -234,6 +240,14 @@ def test_what_does_not_fit_the_disk_is_refused_before_anything(tmp_path: Path, m
     assert extract(tmp_path / "small", pool="mean").ids
 
 
+def test_the_command_prints_what_it_wrote(whole: Extraction, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*WORDS, "--out", str(whole.folder)])
+    printed = capsys.readouterr().out
+    assert "10 x 2 x 4 x 32 x 32" in printed
+    assert f"found {whole.folder}" in " ".join(printed.split())
+
+
 def test_a_dry_run_prints_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(
@@ -265,9 +279,11 @@ class Odd(nn.Module):
         self.add_module("A/b c", nn.ReLU())
         self.add_module("ünused", nn.Linear(2, 2))
         self.head = nn.Linear(2, 10)
+        self.side = nn.Softmax(1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         found = self.get_submodule("A/b c")(self.get_submodule("a/b c")(images))
+        self.side(found / 0)  # not a number where there is none
         return self.head(found.mean((2, 3))) * 1e6
 
 
@@ -275,7 +291,9 @@ def test_modules_of_a_feedforward_network_by_any_name(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network, images = Odd().eval(), torch.rand(3, 3, 8, 8)
     options = {"model": network, "data": images, "images": None, "timesteps": None}
-    found = extract(tmp_path / "odd", keep=["a/b c", "A/b c"], **options)
+    found = extract(tmp_path / "odd", keep=["a/b c", "A/b c", "side"], **options)
+    assert extract(tmp_path / "odd", keep=["a/b c", "A/b c", "side"], **options).found
+    assert any("modules/side: 100.00 % of its values are not finite" in note for note in found.manifest["notes"])
     with torch.no_grad():
         grey = (images * 255).round() / 255
         first = network.get_submodule("a/b c")(grey)
