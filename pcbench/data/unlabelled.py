@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from pcbench.data.folders import open_flat_folder
 from pcbench.data.image_source import ImageSource
@@ -17,6 +19,8 @@ from pcbench.data.labels import UNKNOWN
 from pcbench.data.listing import is_flat
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
+from pcbench.data.streams import unloaded
+from pcbench.errors import DataError
 
 _FOLDER = "imagefolder:"
 _IMAGE_AXES = (2, 3)
@@ -54,12 +58,41 @@ def _without_labels(source: object) -> Any | None:
         if len(parts) == 2 and parts[1] is None:
             return parts[0]
     if isinstance(source, np.ndarray | torch.Tensor):
-        array = cast("Any", source)
-        return array if array.ndim > max(_IMAGE_AXES) else None
+        return _several(cast("Any", source))
+    if isinstance(source, DataLoader):
+        dataset, _ = unloaded(cast("Any", source), DataLoader.__name__)
+        return None if isinstance(dataset, DataLoader) else _without_labels(dataset)
     items = cast("Any", source)
-    if isinstance(source, Sequence | torch.utils.data.Dataset) and hasattr(items, "__len__"):
-        return items if len(items) and _is_picture(items[0]) else None
-    return None
+    if not isinstance(source, Sequence | Dataset) or not hasattr(items, "__len__") or not len(items):
+        return None
+    first: Any = items[0]
+    if isinstance(first, tuple):
+        parts = cast("tuple[Any, ...]", first)
+        return _Alone(items) if len(parts) == 1 and _is_picture(parts[0]) else None
+    return items if _is_picture(first) else None
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """The images of a data set whose items are tuples of one, such as PyTorch's `TensorDataset(images)`."""
+
+    items: Any
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index][0]
+
+
+def _several(array: Any) -> Any | None:
+    if array.ndim == max(_IMAGE_AXES):
+        shape = tuple(array.shape)
+        raise DataError(
+            f"an array of the shape {shape} is one image or several without an axis of channels: give images[None], or "
+            "images[:, None]"
+        )
+    return array if array.ndim > max(_IMAGE_AXES) else None
 
 
 def _is_picture(value: object) -> bool:

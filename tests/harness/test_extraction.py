@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import pcbench
 from pcbench.cli.main import main
@@ -217,9 +218,14 @@ def test_pictures_need_no_labels_except_to_be_measured(pictures: Path, tmp_path:
     found = extract(tmp_path / "flat", data=f"imagefolder:{pictures}", **options)
     assert found.ids == ("0.png", "1.png", "2.png", "3.png", "4.png")
     held = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(pictures.iterdir())]
-    for number, data in enumerate((np.stack(held), [Image.fromarray(one) for one in held], (np.stack(held), None))):
+    tensors = torch.from_numpy(np.stack(held)).permute(0, 3, 1, 2)
+    pictures_alone = (np.stack(held), [Image.fromarray(one) for one in held], (np.stack(held), None))
+    data_sets = (TensorDataset(tensors), DataLoader(TensorDataset(tensors), batch_size=2))
+    for number, data in enumerate((*pictures_alone, *data_sets)):
         given = extract(tmp_path / f"object-{number}", data=data, **options)
         assert np.array_equal(given.array("logits"), found.array("logits"))
+    with pytest.raises(DataError, match=r"shape \(32, 32, 3\) is one image .*give images\[None\]"):
+        extract(tmp_path / "one", data=held[0], **options)
     with pytest.raises(DataError, match="images are expected in one folder per class; pcbench extract needs no labels"):
         pcbench.run("pdigits", ["digits-c"], data=f"imagefolder:{pictures}", progress=False)
     (pictures / "2.png").write_bytes((pictures / "2.png").read_bytes()[:60])
