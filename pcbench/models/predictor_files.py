@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -42,6 +42,12 @@ _TOLD = 3
 """How many names a message tells."""
 
 logger = logging.getLogger("pcbench")
+
+
+@cache
+def _say(level: int, line: str) -> None:
+    """Log a line once in a process: a training, or a run with several workers' networks, loads one file often."""
+    logger.log(level, line)
 
 
 @dataclass(frozen=True)
@@ -126,9 +132,10 @@ def load_predictors(network: PredictiveNetwork, state: Mapping[str, Tensor], sou
     if described:
         windows = network.error_windows
         network.error_windows = tuple(stated.get(index, window) for index, window in enumerate(windows))
-        logger.info("%s: states C, which decides the gradient scale: %s", source, described["gradient_scale"])
+        _say(logging.INFO, f"{source}: states C, which decides the gradient scale: {described['gradient_scale']}")
     elif stated:
-        logger.warning("%s: states C, which is not used: the configuration does not set gradient_scaling", source)
+        line = f"{source}: states C, which is not used: the configuration does not set gradient_scaling"
+        _say(logging.WARNING, line)
     return described
 
 
@@ -165,10 +172,8 @@ def _tell_hyperparameters(network: PredictiveNetwork, state: Mapping[str, Tensor
                 different.append(f"pcoder{index + 1}.{name}={float(given):.6g}")
     if different:
         told = " ".join(f"--set {value}" for value in different)
-        logger.warning(
-            "%s: was saved with other hyperparameters; those of the configuration count, and these are taken with %s",
-            source, told,
-        )  # fmt: skip
+        line = f"{source}: was saved with other hyperparameters; those of the configuration count, and these are taken"
+        _say(logging.WARNING, f"{line} with {told}")
 
 
 def write_one_a_pcoder(path: Path, folder: Path) -> list[Path]:
@@ -296,10 +301,8 @@ def _complete_set(folder: Path, files: list[PredictorFile], count: int, epoch: i
         second = complete[(others or stated)[0]][1].path.name
         raise WeightsError(f"{folder}: holds several sets of checkpoints ({first}, {second}); give one of the files")
     if len(complete) > 1 and epoch is None:
-        logger.info(
-            "%s: the weights are those of epoch %d, the newest of %d that are complete; %s%sEPOCH takes another",
-            folder, newest[1], len(complete), folder, EPOCH,
-        )  # fmt: skip
+        line = f"{folder}: the weights are those of epoch {newest[1]}, the newest of {len(complete)} that are complete"
+        _say(logging.INFO, f"{line}; {folder}{EPOCH}EPOCH takes another")
     return complete[newest]
 
 
@@ -317,10 +320,8 @@ def _incomplete(folder: Path, files: list[PredictorFile], count: int, epoch: int
 
 def _of_each(folder: Path, files: Mapping[int, PredictorFile], count: int) -> StateDict:
     if max(files) > count:
-        logger.warning(
-            "%s: holds checkpoints of PCoders up to %d; the network has %d, and takes the first %d",
-            folder, max(files), count, count,
-        )  # fmt: skip
+        line = f"{folder}: holds checkpoints of PCoders up to {max(files)}; the network has {count}"
+        _say(logging.WARNING, f"{line}, and takes the first {count}")
     state: StateDict = {}
     for number in range(1, count + 1):
         for name, tensor in predictors_of(read_weights(files[number].path)).items():
@@ -336,9 +337,8 @@ def _of_whole(path: Path, count: int) -> StateDict:
         raise WeightsError(f"{path}: {_nearest(given, count)}")
     if rest := without_place(given):
         told = ", ".join(rest[:_TOLD]) + (", …" if len(rest) > _TOLD else "")
-        logger.warning(
-            "%s: %d tensors are of no predictor and no backbone, and are not taken: %s", path, len(rest), told
-        )
+        line = f"{path}: {len(rest)} tensors are of no predictor and no backbone, and are not taken: {told}"
+        _say(logging.WARNING, line)
     return state
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -19,6 +19,8 @@ from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
 from pcbench.training.settings import TrainingSettings
 
+_NEWER = frozenset({"configuration_sha256"})
+"""What the identities of earlier versions do not hold."""
 _MODEL, _OPTIMIZER = "model.", "optimizer."
 
 logger = logging.getLogger("pcbench")
@@ -141,6 +143,10 @@ def _continued(
     path: Path, progress: Progress, saved: Mapping[str, Any], wanted: Mapping[str, Any], steps: int | None
 ) -> Progress:
     """Return the progress with which a training goes on, perhaps for another number of epochs than it was begun for."""
+    # Earlier versions wrote the folder of a configuration too, which may be another here, and no configuration.
+    saved = {**{key: wanted[key] for key in _NEWER & wanted.keys()}, **saved}
+    if isinstance(saved.get("model"), str):
+        saved["model"] = _without_folder(saved["model"])
     begun, asked, done = saved.get("epochs"), wanted.get("epochs"), len(progress.losses)
     for key in sorted(saved.keys() | wanted.keys()):
         if saved.get(key) != wanted.get(key) and (key != "epochs" or steps is None):
@@ -167,6 +173,11 @@ def _continued(
         path, _epochs(done), done + 1, asked, asked,
     )  # fmt: skip
     return replace(progress, earlier=[*progress.earlier, begun])
+
+
+def _without_folder(model: str) -> str:
+    head, separator, backbone = model.partition(".toml@")
+    return f"{PureWindowsPath(head).name}{separator}{backbone}" if separator else model
 
 
 def _epochs(count: int) -> str:

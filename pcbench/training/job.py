@@ -26,13 +26,14 @@ from pcbench.options import resolved
 from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
 from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
-from pcbench.training.options import DEVICES, TrainOptions, data_of, folder_of, weights_of_training
+from pcbench.training.options import DEVICES, TrainOptions, data_of, folder_of, model_name, weights_of_training
 from pcbench.training.processes import launch
 from pcbench.training.record import CARD, Losses, TrainingRecord
 from pcbench.training.request import (
     command_of,
     entry_of,
     is_feedforward,
+    network_facts,
     open_network,
     predicted_by,
     preprocessing_of,
@@ -134,6 +135,9 @@ def _finished(record: TrainingRecord) -> Trained | None:
         return Trained(weights, card["weights_sha256"], None, None, None)
     state = read_weights(weights)
     network = open_network(options, part(state, BACKBONE) or None)
+    # A configuration, or a function, that was changed since then makes another network under the same name.
+    if any(card.get(key, value) != value for key, value in network_facts(network).items()):
+        return None
     fill_predictors(network.predictors, part(state, PREDICTORS), str(weights))
     network.eval()
     if tuned is not None:
@@ -175,7 +179,7 @@ def _fit_predictors(
 ) -> tuple[Arrays, list[list[float]]]:
     network = open_network(options, backbone)
     source = training_images(options)
-    identity = {"backbone_sha256": state_sha256(network.backbone.module), **predicted_by(options)}
+    identity = {**network_facts(network), **predicted_by(options)}
     if options["weights"] is not None:
         identity["predictors_sha256"] = state_sha256(network.predictors)
     settings = settings_of(options, "predictors")
@@ -194,7 +198,7 @@ def _plan(
 ) -> TrainingPlan:
     return TrainingPlan(
         folder=folder_of(options) / stage,
-        identity={"model": options["model"], "stage": stage, "data": source.fingerprint(), **identity},
+        identity={"model": model_name(options), "stage": stage, "data": source.fingerprint(), **identity},
         # Predictors that were trained on a backbone would not fit it once it had gone on.
         goes_on=stage == "predictors" or is_feedforward(options),
         workers=options["workers"],
@@ -222,7 +226,7 @@ def _write(record: TrainingRecord, network: PredictiveNetwork, tuned: Tuned | No
     options, start = record.options, record.start
     kept = trains_backbone(options) or (start is not None and start.has_backbone)
     backbone = network.backbone.module if kept else None
-    sha256 = record.save(losses, backbone, list(network.predictors), tuned)
+    sha256 = record.save(losses, backbone, network, tuned)
     network.eval()
     configuration = None if tuned is None else folder_of(options) / f"{options['model']}.toml"
     return Trained(weights_of_training(options), sha256, configuration, network, tuned)
@@ -235,4 +239,4 @@ def _write_feedforward(record: TrainingRecord, backbone: StateDict | None, losse
         raise UsageError(f"{options['model']} is feedforward and its backbone is not one that pcbench trains")
     module = open_backbone(entry.backbone)
     fill(module, backbone, "the training")
-    return Trained(weights_of_training(options), record.save(losses, module, [], None), None, None, None)
+    return Trained(weights_of_training(options), record.save(losses, module, None, None), None, None, None)

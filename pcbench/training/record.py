@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from pcbench.files import write
 from pcbench.models.weights import save_weights
+from pcbench.network.network import PredictiveNetwork
 from pcbench.results.environment import versions
 from pcbench.training.checkpoint import earlier_schedules
 from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions, folder_of, model_name, weights_of_training
-from pcbench.training.request import Start, command_of, predicted_by, settings_of, training_images
+from pcbench.training.request import Start, command_of, network_facts, predicted_by, settings_of, training_images
 from pcbench.training.search import Tuned
 from pcbench.training.settings import Stage
 
@@ -53,14 +54,14 @@ class TrainingRecord:
         }
 
     def save(
-        self, losses: Losses, backbone: nn.Module | None, predictors: Sequence[nn.Module], tuned: Tuned | None
+        self, losses: Losses, backbone: nn.Module | None, network: PredictiveNetwork | None, tuned: Tuned | None
     ) -> str:
         """Write the weights and the card, each whole or not at all; return the hash of the weights' file.
 
         Args:
             losses: Of each stage that was done.
             backbone: What goes under ``backbone.…``; None leaves it out.
-            predictors: D_1 .. D_N.
+            network: Its predictors were trained; None for a feedforward model.
             tuned: How the hyperparameters were chosen, if they were.
 
         Raises:
@@ -71,10 +72,12 @@ class TrainingRecord:
         # One key: safetensors writes several in any order, and the same training is to give the same bytes.
         header = {"training": json.dumps(metadata, sort_keys=True)}
         scales: Mapping[str, Tensor] = {} if self.start is None else self.start.scales
+        predictors = [] if network is None else list(network.predictors)
         sha256 = save_weights(path, backbone=backbone, predictors=predictors, metadata=header, more=scales)
         stages: list[Stage] = [stage for stage in get_args(Stage) if stage in losses]
         card = {
             **metadata,
+            **({} if network is None else network_facts(network)),
             "versions": versions(),
             "weights_sha256": sha256,
             "settings": {stage: asdict(settings_of(self.options, stage)) for stage in stages},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -23,7 +24,7 @@ from pcbench.models.loading import load
 from pcbench.models.predictor_files import read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import SCALE
-from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, tensors_sha256
+from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, state_sha256, tensors_sha256
 from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
@@ -109,6 +110,20 @@ def predicted_by(options: TrainOptions) -> dict[str, str]:
         return {}
     predicts = [pcoder.predicts for pcoder in read_configuration(Path(f"{head}.toml")).table.pcoders]
     return {"predicts": json.dumps(predicts)} if any(predicts) else {}
+
+
+def network_facts(network: PredictiveNetwork) -> dict[str, str]:
+    """Return what tells apart the networks whose predictors are trained: what is predicted, from what, by what.
+
+    Hyperparameters are no part of it: predictors are trained at t = 0, where these enter nothing.
+    """
+    table = network.configuration.table
+    pcoders = [(pcoder.path, pcoder.predictor, pcoder.predicts) for pcoder in table.pcoders]
+    told = json.dumps([table.input_size, table.output, pcoders])
+    return {
+        "configuration_sha256": hashlib.sha256(told.encode()).hexdigest(),
+        "backbone_sha256": state_sha256(network.backbone.module),
+    }
 
 
 def preprocessing_of(options: TrainOptions) -> Preprocessing:
