@@ -182,7 +182,7 @@ class ArrayFiles:
     def allocated(self) -> int:
         """Return how many bytes of the disk the files take already: what was not written yet takes none."""
         paths = [self.path(name) for name in self._arrays]
-        return sum(path.stat().st_blocks * 512 for path in paths if path.is_file())
+        return sum(512 * getattr(path.stat(), "st_blocks", 0) for path in paths if path.is_file())
 
     def _row_bytes(self, array: ArraySpec) -> int:
         return array_bytes(self._spec, array) // self._images
