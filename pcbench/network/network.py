@@ -234,8 +234,15 @@ class PredictiveNetwork(TimestepModel):
         return super().forward(images, timesteps, gradient)
 
     def train(self, mode: bool = True) -> Self:
-        """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode."""
-        return super().train(mode)
+        """Let gradients reach the predictors' parameters; the backbone stays in evaluation mode.
+
+        So do the batch norms of predictors: a prediction is one of its image, never of the others of a batch.
+        """
+        super().train(mode)
+        for module in self.predictors.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase):  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the base of all that keep statistics
+                module.eval()
+        return self
 
     def _refuse_recomputing(self) -> None:
         for index, predictor in enumerate(self.predictors):

@@ -190,3 +190,20 @@ def test_images_of_other_channels_are_taken_and_others_told() -> None:
         assert network.unroll(torch.rand(2, channels, height, width), 1).logits.shape == (2, 2, 5)
         with pytest.raises(UsageError, match=f"images are 3x{height}x{width}; this network takes {channels}x"):
             network.unroll(torch.rand(2, 3, height, width), 1)
+
+
+def test_batch_norms_of_predictors_keep_their_statistics_in_training() -> None:
+    """Oracle: the same network in evaluation mode, on each image alone."""
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 5))
+    predictor = "Sequential(Conv2d(4, 3, 3, padding=1), BatchNorm2d(3), InstanceNorm2d(3, track_running_stats=True))"
+    network = pcbench.predify(backbone, {"input_size": (3, 8, 8), "pcoders": [{"module": "1", "predictor": predictor}]})
+    images = torch.rand(3, 3, 8, 8)
+    expected = torch.cat([network.unroll(image[None], 2).logits for image in images], 1)
+    before = {name: tensor.clone() for name, tensor in network.named_buffers()}
+    network.train()
+    logits = network.unroll(images, 2).logits
+    torch.testing.assert_close(logits, expected)
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.predictors.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.named_buffers())
