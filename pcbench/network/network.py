@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Self, get_args
+from typing import Any, Self, cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from pcbench.arguments import a_word
+from pcbench.arguments import a_word, shown
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, all_modules
 from pcbench.network.configuration import NetworkConfiguration
@@ -157,8 +157,8 @@ class PredictiveNetwork(TimestepModel):
         inputs = self._in_own_precision(inputs)
         own = self.hyperparameters
         weights = own if hyperparameters is None else self._weights(hyperparameters, own)
-        if start is not None and len(start) != len(self.predictors):
-            raise UsageError(f"start has {len(start)} representations; the network has {len(self.predictors)} PCoders")
+        if start is not None:
+            _check_start(start, len(self.predictors))
         dynamics = Dynamics(
             self.backbone,
             list(self.predictors),
@@ -258,6 +258,8 @@ class PredictiveNetwork(TimestepModel):
 
     def _check(self, inputs: Tensor, gradient: str, keep: Sequence[str]) -> None:
         a_word("gradient", gradient, GRADIENTS)
+        if isinstance(keep, str):
+            raise UsageError(f"keep is a list of names, such as [{keep!r}] (got {keep!r})")
         for name in keep:
             if name not in get_args(Keep):
                 a_word("keep", name, [*get_args(Keep), *filter(None, all_modules(self.backbone.module))])
@@ -275,3 +277,11 @@ def _learned(weights: Hyperparameters) -> bool:
 
 def _sizes(shape: Sequence[int]) -> str:
     return "x".join(str(size) for size in shape)
+
+
+def _check_start(start: Sequence[Tensor], count: int) -> None:
+    given: Any = start  # users give anything
+    if not isinstance(given, Sequence) or not all(isinstance(one, Tensor) for one in cast("Sequence[Any]", given)):
+        raise UsageError(f"start is a list of tensors, e_1 to e_{count} (got {shown(given)})")
+    if len(start) != count:
+        raise UsageError(f"start has {len(start)} representations; the network has {count} PCoders")

@@ -131,6 +131,12 @@ def test_a_state_is_carried_to_the_next_pass(network: PredictiveNetwork, images:
 
 def test_a_state_of_another_shape_is_refused(network: PredictiveNetwork, images: Tensor) -> None:
     state = network.unroll_input(images, 0, keep=("representations",)).representations[0]
+    for wrong in (3, [None] * 3, state[0]):
+        given: Any = wrong
+        with pytest.raises(UsageError, match=r"start is a list of tensors, e_1 to e_3 \(got"):
+            network.unroll_input(images, 1, start=given)
+    with pytest.raises(UsageError, match=r"keep is a list of names, such as \['errors'\]"):
+        network.unroll_input(images, 1, keep="errors")
     with pytest.raises(UsageError, match="start has 2 representations; the network has 3 PCoders"):
         network.unroll_input(images, 1, start=state[:2])
     with pytest.raises(UsageError, match=r"start\[0\] is \(2, 8, 16, 16\); e_1 of these images is \(4, 8, 16, 16\)"):
