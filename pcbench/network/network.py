@@ -280,8 +280,8 @@ def _sizes(shape: Sequence[int]) -> str:
 
 
 def _check_start(start: Sequence[Tensor], count: int) -> None:
-    given: Any = start  # users give anything
+    given = cast("object", start)  # users give anything
     if not isinstance(given, Sequence) or not all(isinstance(one, Tensor) for one in cast("Sequence[Any]", given)):
-        raise UsageError(f"start is a list of tensors, e_1 to e_{count} (got {shown(given)})")
+        raise UsageError(f"start is a list of tensors, e_1 to e_{count} (got {shown(start)})")
     if len(start) != count:
         raise UsageError(f"start has {len(start)} representations; the network has {count} PCoders")
