@@ -23,7 +23,7 @@ from pcbench.harness.run import execute
 from pcbench.harness.start import run
 from pcbench.results.directory import Run, open_run, partial_folder
 
-MUTATIONS = 20
+MUTATIONS = 12
 OPTIONS: dict[str, Any] = {"data": "digits", "images": 8, "timesteps": 1, "checks": False, "progress": False}
 OPTIONS |= {"batch_size": 4, "block_size": 4, "threads": 1, "save_adversarials": True}
 

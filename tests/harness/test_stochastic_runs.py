@@ -36,7 +36,7 @@ def make():
 
 
 @pytest.fixture
-def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def options(tmp_path: Path, attack_suite: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What is run: a network of the user's own that draws from three generators."""
     (tmp_path / "drawing_network.py").write_text(NETWORK)
     monkeypatch.chdir(tmp_path)
@@ -44,7 +44,7 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.delitem(sys.modules, "drawing_network", raising=False)
     return {
         "model": "drawing_network:make",
-        "suites": ["linf"],
+        "suites": [str(attack_suite)],
         "data": "digits",
         "images": 12,
         "batch_size": 4,
@@ -87,7 +87,7 @@ def test_the_single_draws_stand_beside_their_mean(options: dict[str, Any], tmp_p
         if not pd.isna(row["epsilon"]):
             chosen = chosen[chosen["epsilon"] == row["epsilon"]]
         assert row["value"] == pytest.approx(chosen["draws_right"].mean())
-    assert len(rows) == 1 + 4 * 2  # clean; three attacks and the worst of them, at two budgets
+    assert len(rows) == 1 + 3 * 2  # clean; two attacks and the worst of them, at two budgets
     zero = outcomes[(outcomes["epsilon"] == 0) | (outcomes["kind"] == "clean")]
     assert set(zero.groupby("image_id")["margin"].nunique()) == {1}  # the clean image under the same draws
     assert any("each answer is the mean of 3 draws" in note for note in made.manifest["notes"])
