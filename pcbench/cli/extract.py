@@ -11,6 +11,7 @@ from pcbench.cli.saying import say
 from pcbench.harness.extraction.options import ExtractOptions, extraction_from
 
 if TYPE_CHECKING:
+    from pcbench.results.directory import Run
     from pcbench.results.run_spec import RunSpec
 
 
@@ -43,6 +44,11 @@ def extract_command(options: ExtractOptions, given: Collection[str]) -> None:
     if isinstance(finished, Shard):
         print_shard(finished)
         return
+    print_extraction(finished)
+
+
+def print_extraction(finished: Run) -> None:
+    """Print what a finished extraction holds, and where its folder is."""
     _print_arrays(finished.spec)
     for note in finished.manifest["notes"]:
         say(str(note))

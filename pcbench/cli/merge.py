@@ -31,8 +31,10 @@ def merge_command(
 
     No network and no image is loaded.
     """
+    from pcbench.cli.extract import print_extraction
     from pcbench.cli.run_table import print_summary
     from pcbench.harness.merge import merge
+    from pcbench.results.extraction import Extraction
 
     made = merge(
         folders or [],
@@ -42,4 +44,7 @@ def merge_command(
         allow_changed=allow_changed,
         again=again,
     )
-    print_summary(made)
+    if isinstance(made, Extraction):
+        print_extraction(made)
+    else:
+        print_summary(made)

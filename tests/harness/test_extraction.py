@@ -111,15 +111,25 @@ def test_the_manifest_says_what_each_array_is(whole: Extraction) -> None:
 
 
 def test_workers_and_shards_make_the_same_bytes(
-    whole: Extraction, tmp_path: Path, forks: forking.Forks, monkeypatch: pytest.MonkeyPatch
+    whole: Extraction,
+    tmp_path: Path,
+    forks: forking.Forks,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(local, "subprocess", forks.subprocess)
     assert bytes_of(extract(tmp_path / "workers", workers=2).folder) == bytes_of(whole.folder)
     for number in (1, 2):
         with pytest.raises(SystemExit, match="0"):
             main([*WORDS, "--shard", f"{number}/2", "--out", str(tmp_path / "shards")])
+    with pytest.raises(SystemExit, match="0"):
+        main(["merge", str(tmp_path / "shards"), "--out", str(tmp_path / "merged")])
+    printed = capsys.readouterr().out
+    assert "representations/1" in printed
+    assert "wrote" in printed
     merged = pcbench.merge(tmp_path / "shards", tmp_path / "merged")
     assert isinstance(merged, Extraction)
+    assert merged.found
     assert bytes_of(merged.folder) == bytes_of(whole.folder)
 
 
@@ -152,12 +162,15 @@ def test_what_is_stopped_at_any_point_ends_with_the_same_bytes(whole: Extraction
 
 def test_rows_that_were_changed_before_the_end_are_computed_again(whole: Extraction, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with stopped(lambda _, point: point == "after rename 00000.part"):
+    with stopped(lambda _, point: point == "after rename 00001.part"):
         extract(out)
-    rows = np.load(tmp_path / "out.partial" / "arrays" / "representations" / "1.npy", mmap_mode="r+")
+    arrays = tmp_path / "out.partial" / "arrays" / "representations"
+    rows = np.load(arrays / "1.npy", mmap_mode="r+")
     rows[0, 0] += 1
     rows.flush()
-    with pytest.raises(RunError, match=r"representations/1\.npy: images 1 to 4 were changed or lost; the same command"):
+    (arrays / "2.npy").unlink()
+    lost = r"representations/1\.npy: images 1 to 4 \(and of 1 more units\) were changed or lost; the same command"
+    with pytest.raises(RunError, match=lost):
         extract(out)
     assert bytes_of(extract(out).folder) == bytes_of(whole.folder)
 

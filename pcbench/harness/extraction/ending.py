@@ -68,11 +68,20 @@ class ExtractionEnding:
         """
         machines: dict[str, int] = {}
         not_finite: dict[str, int] = {}
+        lost: list[str] = []
         for unit in plan.units:
             part = self._part(unit, workspace, store or workspace)
+            changed = _changed(unit, part, workspace)
+            if changed is not None:
+                files.remove(workspace.part_file(unit.path))
+                lost.append(f"{changed}: {unit.block.words}")
             machines[part.machine] = machines.get(part.machine, 0) + 1
             for row in part.table.to_pylist():
                 not_finite[row["array"]] = not_finite.get(row["array"], 0) + row["not_finite"]
+        if lost:
+            # All of them at once, so that one more try is enough.
+            more = f" (and of {len(lost) - 1} more units)" if len(lost) > 1 else ""
+            raise RunError(f"{lost[0]}{more} were changed or lost; the same command computes them again")
         folder = workspace.begin_finishing()
         files.write(folder / LOCATIONS, measured.locations)
         ids = _write_images(plan, folder)
@@ -99,12 +108,6 @@ class ExtractionEnding:
         except PartError as error:
             raise RunError(f"{error}; the same command computes it again") from error
         self.kept(workspace, unit, part)
-        arrays, block = _arrays(workspace), unit.block
-        for row in part.table.to_pylist():
-            if not arrays.holds(row["array"], block.start, block.stop, row["sha256"]):
-                files.remove(workspace.part_file(unit.path))
-                path = arrays.path(row["array"])
-                raise RunError(f"{path}: {block.words} were changed or lost; the same command computes them again")
         return part
 
     def _write_arrays(self, plan: Plan, workspace: Workspace, folder: Path, ids: Sequence[str]) -> None:
@@ -118,6 +121,15 @@ class ExtractionEnding:
     def reported(self, finished: Run) -> Run:
         """Return it as it is: an extraction has no report."""
         return finished
+
+
+def _changed(unit: Unit, part: Part, workspace: Workspace) -> Path | None:
+    """Return the first array whose rows of a unit are not those that were computed."""
+    arrays, block = _arrays(workspace), unit.block
+    for row in part.table.to_pylist():
+        if not arrays.holds(row["array"], block.start, block.stop, row["sha256"]):
+            return arrays.path(row["array"])
+    return None
 
 
 def _arrays(workspace: Workspace) -> ArrayFiles:

@@ -24,7 +24,7 @@ from pcbench.network.watching import MODULES
 from pcbench.results.run_spec import ArraySpec, ExtractionSpec, RunSpec
 
 LOGITS = "logits"
-"""scikit-learn takes seeds of 32 bits."""
+"""The name of the array that is always written, neither pooled nor projected."""
 
 Project = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
