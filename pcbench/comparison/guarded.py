@@ -61,8 +61,12 @@ def _pooled(
 ) -> Iterator[tuple[GuardedRow, list[int]]]:
     names = len({what for _, what, _ in keys})
     for timestep in sorted({timestep for *_, timestep in keys}):
-        cells = [index for key in keys if key[2] == timestep for index in groups[key]]
-        yield GuardedRow(scores.suite, f"{MEAN_OF}{names} {keys[0][0]}s", timestep, pooled=True), cells
+        each = [groups[key] for key in keys if key[2] == timestep]
+        cells = [index for indices in each for index in indices]
+        # Where numbers of severities differ, this is not the mean of the corruptions' means, which mCE is of.
+        alike = len({len(indices) for indices in each}) == 1
+        levels = "" if alike else f", {len(cells)} severities in all"
+        yield GuardedRow(scores.suite, f"{MEAN_OF}{names} {keys[0][0]}s{levels}", timestep, pooled=True), cells
 
 
 def _what(cell: Cell) -> str:

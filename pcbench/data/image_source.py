@@ -112,7 +112,8 @@ class ImageSource:
             if image.shape != images[0].shape:
                 raise DataError(
                     f"{self._locate(int(index))}: is {_size(image)} px where another image of the batch is "
-                    f"{_size(images[0])} px; images of different sizes need a model that states a crop"
+                    f"{_size(images[0])} px; images of different sizes need a model that states a crop, or resize=N "
+                    "and crop=N"
                 )
         return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 

@@ -57,6 +57,11 @@ def is_flat(path: Path) -> bool:
     return path.is_dir() and not _holds_folders(path) and bool(loose_images(path))
 
 
+def is_without_images(path: Path) -> bool:
+    """Return whether a folder holds neither folders nor image files."""
+    return path.is_dir() and not _holds_folders(path) and not loose_images(path)
+
+
 def list_flat(path: Path) -> tuple[str, ...]:
     """List the image files of a folder without folders, in sorted order.
 

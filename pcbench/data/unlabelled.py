@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from pcbench.data.folders import open_flat_folder
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import UNKNOWN
-from pcbench.data.listing import is_flat
+from pcbench.data.listing import is_flat, is_without_images
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.data.streams import unloaded
@@ -46,6 +46,8 @@ def open_unlabelled(
         place = Path(source.removeprefix(_FOLDER)).expanduser()
         if source.startswith(_FOLDER) and is_flat(place):
             return open_flat_folder(place, preprocessing)
+        if source.startswith(_FOLDER) and is_without_images(place):
+            raise DataError(f"{place}: holds no images, and no folders of images")
     elif (alone := _without_labels(source)) is not None:
         source = (alone, _unknown(len(alone)))
     return open_source(source, preprocessing=preprocessing, split=split, count=count)

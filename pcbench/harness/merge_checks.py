@@ -92,8 +92,8 @@ def checked(
     holders = _holders(opened, plan)
     failures = _failures(opened, holders, plan)
     _refuse_missing(found, opened, plan, {*holders, *(unit.path for unit, _ in failures)})
-    if failures and not allow_missing:
-        raise _failed(failures)
+    if failures and (plan.spec.extraction is not None or not allow_missing):
+        raise _failed(failures, plan)
     if not mixed_machines:
         _refuse_mixed(opened)
     return Merged(tuple(opened), plan, tuple(failures), holders, _marks(opened, allow_changed=allow_changed))
@@ -235,12 +235,14 @@ def _refuse_missing(found: Sequence[ShardFolder], opened: Sequence[Shard], plan:
     raise UsageError(f"{len(missing)} of {of} shards are missing{note}: run them with {array_list(missing)}")
 
 
-def _failed(failures: Sequence[tuple[Unit, str]]) -> RunError:
+def _failed(failures: Sequence[tuple[Unit, str]], plan: Plan) -> RunError:
     shown = "; ".join(f"{unit.condition_title}, {unit.block.words}: {why}" for unit, why in failures[:_SHOWN])
     more = f" (and {len(failures) - _SHOWN} more)" if len(failures) > _SHOWN else ""
+    # The arrays of an extraction have a place for every image.
+    without = "" if plan.spec.extraction is not None else ", allow_missing=True merges without them"
     return RunError(
-        f"{len(failures)} units of the shards failed: {shown}{more}; the commands of their shards try them again, "
-        "allow_missing=True merges without them"
+        f"{len(failures)} units of the shards failed: {shown}{more}; the commands of their shards try them again"
+        f"{without}"
     )
 
 

@@ -55,7 +55,10 @@ def refuse_other_size(name: str, size: Sequence[int], stated: tuple[int, int, in
         return
     found, wanted = ("x".join(map(str, sides)) for sides in (size, stated))
     last = tuple(size[2:]) + tuple(size[:2]) == stated
-    remedy = "put the channels first" if last else "resize them, or take a model of their size"
+    resized = "resize them"
+    if size[0] == stated[0] and stated[1] == stated[2]:
+        resized = f"resize them, as resize={stated[1]} with crop={stated[1]} does in a run"
+    remedy = "put the channels first" if last else f"{resized}, or take a model of their size"
     raise DataError(f"images are {found}, {name} takes {wanted} (channels, height, width); {remedy}")
 
 

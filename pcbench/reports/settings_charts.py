@@ -16,7 +16,6 @@ from pcbench.norms import epsilon_text
 from pcbench.reports.charts import Chart, Line, Panel, joined_verdicts, line, texts
 from pcbench.reports.matrices import ROBUST, Matrix, matrix_row
 from pcbench.results.directory import Run
-from pcbench.results.verdicts import Verdicts
 
 _WITHIN = "attack_success_rate_within"
 _BANDS = "Bands are 95 % intervals over images; pcbench compare of two settings gives their paired difference."
@@ -90,7 +89,7 @@ class BySetting:
     def verdict(self, suite: str, timesteps: Sequence[int]) -> str | None:
         """Return the verdict on the attacks on some timesteps, of all settings."""
         said = zip(self.values, self._verdicts, strict=True)
-        return joined_verdicts([(self.text(values), _words(one, suite, timesteps)) for values, one in said])
+        return settings_verdict([(self.text(values), one.words(suite, timesteps)) for values, one in said])
 
     def charts(self, suite: str) -> Iterator[Chart]:
         """Yield the charts of one suite: against t, and against the hyperparameter where there is one."""
@@ -169,8 +168,20 @@ class BySetting:
         )
 
 
-def _words(verdicts: Verdicts, suite: str, timesteps: Sequence[int]) -> str:
-    return verdicts.words(suite, timesteps)
+def settings_verdict(said: Sequence[tuple[str, str]]) -> str | None:
+    """Return the verdict on attacks, of all settings: each verdict once, with its setting, or how many it is of.
+
+    Args:
+        said: Each setting and its verdict.
+    """
+    settings: dict[str, list[str]] = {}
+    for label, verdict in said:
+        settings.setdefault(verdict, []).append(label)
+    whose = [
+        (labels[0] if len(labels) == 1 else f"{len(labels)} of {len(said)} settings", verdict)
+        for verdict, labels in settings.items()
+    ]
+    return joined_verdicts(whose)
 
 
 def _quantities(rows: pd.DataFrame) -> Iterator[Quantity]:

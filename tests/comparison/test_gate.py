@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from pcbench.comparison.gate import GateReport, check_run
+from pcbench.comparison.guarded import guarded_rows, share
 from pcbench.comparison.reference import Reference, freeze
+from pcbench.comparison.scores import SuiteScores
 from pcbench.errors import UsageError
+from pcbench.metrics.cells import Cell
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 
@@ -146,3 +149,15 @@ def test_numbers_out_of_range_are_refused(make_run: Callable[..., Run], referenc
             check_run(run, reference, tolerated=tolerated)
     with pytest.raises(UsageError, match="alpha must be"):
         check_run(run, reference, tolerated=0, alpha=0)
+
+
+def test_a_mean_over_unequal_numbers_of_severities_says_of_how_many() -> None:
+    # Oracle: the mean of all cells, by hand; the mean of the noises' means would be another number.
+    cells = [Cell(Condition("s", "noise", name, severity=level), 0) for name, level in (("a", 1), ("b", 1), ("b", 2))]
+    correct = np.array([[True, True], [False, False], [False, True]])
+    scores = SuiteScores("s", 2, "", tuple(cells), correct)
+    ((row, indices),) = guarded_rows(scores, "pooled")
+    assert row.what == "mean of 2 noises, 3 severities in all"
+    assert share(scores, correct, indices).mean() == 0.5
+    equal = SuiteScores("s", 2, "", tuple(cells[:2]), correct[:2])
+    assert [row.what for row, _ in guarded_rows(equal, "pooled")] == ["mean of 2 noises"]

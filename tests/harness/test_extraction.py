@@ -247,6 +247,9 @@ def test_pictures_need_no_labels_except_to_be_measured(pictures: Path, tmp_path:
     rest = extract(tmp_path / "damaged", data=f"imagefolder:{pictures}", skip_damaged=True, **options)
     assert len(rest.ids) == 4
     assert any("2.png" in note for note in rest.manifest["notes"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: holds no images, and no folders of images$"):
+        extract(tmp_path / "none", data=f"imagefolder:{tmp_path / 'empty'}", **options)
 
 
 def test_what_does_not_fit_the_disk_is_refused_before_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,8 +328,9 @@ def test_modules_of_a_feedforward_network_by_any_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(kind, match=problem):
             extract(tmp_path / "refused", keep=keep, **options)
-    with pytest.raises(RunError, match=r"logits reaches .*, more than float16 holds"):
+    with pytest.raises(RunError, match=r"logits reaches .*, more than float16 holds") as failed:
         extract(tmp_path / "refused", keep=["logits"], dtype="float16", **options)
+    assert "missing" not in str(failed.value)  # an extraction has no such option
 
 
 @pytest.mark.parametrize(

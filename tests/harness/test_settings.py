@@ -39,7 +39,7 @@ from pcbench.network.grid import Grid
 from pcbench.percent import percent
 from pcbench.reports.export import export_run
 from pcbench.reports.page.page import write_page
-from pcbench.reports.settings_charts import BySetting
+from pcbench.reports.settings_charts import BySetting, settings_verdict
 from pcbench.results.baselines import baseline_of
 from pcbench.results.directory import Run
 from pcbench.results.parts import Part
@@ -239,6 +239,14 @@ def test_charts_show_the_numbers_of_each_setting(several: Run) -> None:
     robust = next(chart for chart in shown.charts("small") if chart.name == "robust-accuracy-by-feedback")
     assert "not checked" in robust.title
     assert [panel.title.partition(",")[0] for panel in robust.panels] == ["FGSM"]
+
+
+def test_a_verdict_of_several_settings_is_told_once() -> None:
+    # Oracle: the sentences, by hand.
+    assert settings_verdict([("0", "checked"), ("0.1", "checked")]) == "checked"
+    assert settings_verdict([("0", "checked"), ("0.1", "not checked")]) == "0: checked; 0.1: not checked"
+    said = [("0", "not checked"), ("0.1", "suspicious: why"), ("0.2", "not checked")]
+    assert settings_verdict(said) == "2 of 3 settings: not checked; 0.1: suspicious: why"
 
 
 def test_page_and_terminal_show_them_too(several: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,10 @@ def test_the_size_of_a_model_is_known_before_it_is_loaded(monkeypatch: pytest.Mo
     check_stated_size("pvgg16", (3, 224, 224))
     check_stated_size("vgg16:anything", (3, 5, 5))
     check_stated_size(Net(), (3, 5, 5))
-    with pytest.raises(DataError, match=r"^images are 3x256x256, pvgg16 takes 3x224x224 \(channels, height, width\)"):
+    with pytest.raises(
+        DataError,
+        match=r"^images are 3x256x256, pvgg16 takes 3x224x224 \(channels, height, width\); .* resize=224 with crop=224",
+    ):
         check_stated_size("pvgg16", (3, 256, 256))
     with pytest.raises(DataError, match=r"Net takes 3x8x8.*put the channels first"):
         check_stated_size(nn.DataParallel(Net((3, 8, 8))), (8, 8, 3))
