@@ -43,7 +43,7 @@ def show_command(
 
 def _print_weights(path: Path) -> bool:
     """Print what a file or folder of weights holds; return False where the path is something else."""
-    if not path.exists() or (path / "manifest.json").exists():
+    if (path / "manifest.json").exists() or not (path.exists() or "@" in path.name):
         return False  # before PyTorch is imported
     from rich.table import Table
 

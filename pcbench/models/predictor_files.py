@@ -36,8 +36,8 @@ EPOCH = "@"
 
 _NUMBER = re.compile(r"(?:^|[_-])pc(?:oder)?[_-]?(\d+)(?=[_.-])(?:[_-](?:epoch|ep)?[_-]?(\d+)(?=[_.]))?", re.IGNORECASE)
 _ONE = "_pmodule.pth"
-_SAME = 1e-6
-"""Hyperparameters that differ by less are the same number in 32 bits."""
+_SAME = 2e-6
+"""Hyperparameters that differ by less are the same number in 32 bits, of which six digits are told."""
 _TOLD = 3
 """How many names a message tells."""
 
@@ -88,7 +88,7 @@ def read_predictor_weights(path: Path, count: int) -> StateDict:
     Raises:
         WeightsError: A file is missing, damaged, refused, or holds no predictors; the message names the nearest layout.
     """
-    path, epoch = _split(path)
+    path, epoch = without_epoch(path)
     if is_folder(path):
         held = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES and is_file(child))
         numbered = [file for child in held if (file := PredictorFile.of(child)) is not None]
@@ -162,14 +162,18 @@ def gradient_scale(state: Mapping[str, Tensor], *, scaled: bool) -> dict[str, st
 
 def _tell_hyperparameters(network: PredictiveNetwork, state: Mapping[str, Tensor], source: str) -> None:
     """Say that a file was saved with other β, λ, α than those of the configuration, which count."""
+    fed_back = [index for index, feeding in enumerate(network.targets.feedback) if feeding is not None]
     different: list[str] = []
-    for index, (own, feeding) in enumerate(zip(network.hyperparameters, network.targets.feedback, strict=True)):
-        for short, name in (("ffm", "feedforward"), ("fbm", "feedback"), ("erm", "error_weight")):
-            given = state.get(f"{short}{index + 1}", state.get(short))
-            if given is None or (name == "feedback" and feeding is None):
-                continue
-            if abs(float(given) - float(getattr(own, name))) > _SAME:
-                different.append(f"pcoder{index + 1}.{name}={float(given):.6g}")
+    for short, name in (("ffm", "feedforward"), ("fbm", "feedback"), ("erm", "error_weight")):
+        places = fed_back if name == "feedback" else list(range(len(network.hyperparameters)))
+        given = {index: state.get(f"{short}{index + 1}", state.get(short)) for index in places}
+        values = {index: round(float(value), 6) for index, value in given.items() if value is not None}
+        own = {index: float(getattr(network.hyperparameters[index], name)) for index in values}
+        others = [index for index, value in values.items() if abs(value - own[index]) > _SAME]
+        if others and len(values) == len(places) and len(set(values.values())) == 1:
+            different.append(f"{name}={values[others[0]]:g}")
+        else:
+            different += [f"pcoder{index + 1}.{name}={values[index]:g}" for index in others]
     if different:
         told = " ".join(f"--set {value}" for value in different)
         line = f"{source}: was saved with other hyperparameters; those of the configuration count, and these are taken"
@@ -206,7 +210,7 @@ def write_one_a_pcoder(path: Path, folder: Path) -> list[Path]:
 
 def _held_count(path: Path) -> int:
     """Return how many PCoders the names of files state; 1 where they state none."""
-    folder, _ = _split(path)
+    folder, _ = without_epoch(path)
     beside = folder.iterdir() if is_folder(folder) else folder.parent.glob("*")
     of_one = is_folder(folder) or PredictorFile.of(folder) is not None
     return max([file.number for child in beside if of_one and (file := PredictorFile.of(child))], default=1)
@@ -273,8 +277,8 @@ def _of_number(name: str, number: int) -> str:
     return name if found is None else f"{name[: found.start(1)]}{number}{name[found.end(1) :]}"
 
 
-def _split(path: Path) -> tuple[Path, int | None]:
-    """Part a path from the epoch that is wanted; a file may well have such a name itself."""
+def without_epoch(path: Path) -> tuple[Path, int | None]:
+    """Part a path, ``"FOLDER@12"``, from the epoch that is wanted; a file may well have such a name itself."""
     start, sign, epoch = path.name.rpartition(EPOCH)
     if not sign or not epoch.isdigit() or path.exists():
         return path, None

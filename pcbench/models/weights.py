@@ -141,7 +141,8 @@ def _is_named(held: Any) -> bool:
 
 
 def _tensors(held: Any) -> StateDict:
-    return {name: value for name, value in held.items() if isinstance(value, Tensor)} if _is_named(held) else {}
+    found = held.items() if _is_named(held) else ()
+    return {name: value.detach() for name, value in found if isinstance(value, Tensor)}
 
 
 def _check_kinds(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pcbench.errors import WeightsError
 from pcbench.files import is_file, is_folder
-from pcbench.models.predictor_files import SUFFIXES, PredictorFile
+from pcbench.models.predictor_files import SUFFIXES, PredictorFile, without_epoch
 from pcbench.models.tensor_names import SCALE, indices_of, predictors_of
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, part, read_weights
 
@@ -51,17 +51,21 @@ class WeightsSummary:
 
 def looks_like_weights(path: Path) -> bool:
     """Return whether a path is a file of weights, or a folder that holds some and is not a run."""
+    path, _ = without_epoch(path)
     if is_file(path):
         return path.suffix in SUFFIXES
     return is_folder(path) and not (path / "manifest.json").exists() and bool(_files(path))
 
 
 def summarise_weights(path: Path) -> WeightsSummary:
-    """Look at a file of weights, or at a folder of checkpoints of one PCoder each, of which the newest epoch counts.
+    """Look at a file of weights, or at a folder of checkpoints of one PCoder each.
+
+    Of a folder the newest epoch counts, or the one that ``"FOLDER@12"`` names.
 
     Raises:
         WeightsError: There is none, or it cannot be read.
     """
+    path, wanted = without_epoch(path)
     files = [path] if is_file(path) else _files(path)
     if not files:
         raise WeightsError(f"{path}: is no file of weights, and no folder that holds some")
@@ -70,6 +74,9 @@ def summarise_weights(path: Path) -> WeightsSummary:
         return _of_whole(files[0])
     complete = _complete_epochs(numbered)
     epoch = numbered[0].epoch if is_file(path) else next(iter(reversed(complete)), None)
+    if wanted is not None and wanted not in {file.epoch for file in numbered}:
+        raise WeightsError(f"{path}: holds no checkpoints of epoch {wanted}")
+    epoch = epoch if wanted is None else wanted
     chosen = sorted((file for file in numbered if file.epoch == epoch), key=lambda file: file.number)
     held = tuple(_held(file.number, file.path.name, predictors_of(read_weights(file.path))) for file in chosen)
     return WeightsSummary(path, held, 0, (), complete, epoch)

@@ -129,13 +129,14 @@ def test_what_is_not_taken_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixt
     """β, λ and α of the reference's network, tensors of no module, and PCoders that are too many."""
     own = network()
     held = flat(own.predictors) | {"ffm1": torch.tensor(0.7), "fbm1": torch.tensor(0.3), "fbm2": torch.tensor(0.3)}
+    held |= {"erm": torch.tensor(0.02)}  # one for all, as the reference's shared ones
     held |= {"ff_part1": torch.tensor(0.3), "decoder.weight": torch.ones(1)}
     torch.save(held, tmp_path / "all.pth")
     model = load(own, weights=tmp_path / "all.pth").network
     assert model is not None
     assert model.hyperparameters == own.hyperparameters
     # λ of the last PCoder enters nothing, and 0.3 is that of the configuration already.
-    assert "these are taken with --set pcoder1.feedforward=0.7\n" in caplog.text
+    assert "these are taken with --set pcoder1.feedforward=0.7 --set error_weight=0.02\n" in caplog.text
     assert "1 tensors are of no predictor and no backbone, and are not taken: decoder.weight" in caplog.text
 
     folder = tmp_path / "three"

@@ -33,6 +33,11 @@ def test_epochs_are_listed_and_the_newest_complete_one_counts(tmp_path: Path) ->
     found = summarise_weights(tmp_path)
     assert (found.epochs, found.epoch) == ((3, 12), 12)
     assert [held.file for held in found.predictors] == ["pnet_pretrained_pc1_012.pth", "pnet_pretrained_pc2_012.pth"]
+    earlier = Path(f"{tmp_path}@3")
+    assert looks_like_weights(earlier)
+    assert summarise_weights(earlier).predictors[0].file == "pnet_pretrained_pc1_003.pth"
+    with pytest.raises(WeightsError, match="holds no checkpoints of epoch 4"):
+        summarise_weights(Path(f"{tmp_path}@4"))
 
 
 def test_the_command_prints_names_and_shapes(tmp_path: Path) -> None:
