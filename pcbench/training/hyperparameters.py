@@ -81,12 +81,14 @@ class FreeHyperparameters(nn.Module):
         check_learned(learned)
         self._start, self._learned = tuple(start), frozenset(learned)
         self._feedback = Targets.below(len(start)).feedback if feedback is None else tuple(feedback)
+        if set(learned) == {"feedback"} and all(above is None for above in self._feedback):
+            raise UsageError("nothing to learn: no PCoder of this network receives feedback, so none has a λ")
         shares = [
             [float(entry.feedforward), float(entry.feedback), 1 - float(entry.feedforward) - float(entry.feedback)]
             for entry in start
         ]
         self.shares = nn.Parameter(torch.tensor(shares).clamp(min=1e-3).log())
-        errors = [max(float(entry.error_weight), ERROR_WEIGHTS[0]) for entry in start]
+        errors = [float(entry.error_weight) or ERROR_WEIGHTS[0] for entry in start]
         self.errors = nn.Parameter(torch.tensor(errors).log())
 
     def forward(self) -> list[Hyperparameters]:
@@ -109,12 +111,17 @@ class FreeHyperparameters(nn.Module):
 
 
 def rounded(entries: Sequence[Hyperparameters]) -> tuple[Hyperparameters, ...]:
-    """Return hyperparameters as plain numbers with four decimals, as a file holds them; still feasible."""
+    """Return hyperparameters as plain numbers with four decimals, as a file holds them; still feasible.
+
+    An α below 0.001 keeps four significant digits: where the error is a mean over one image, it may be as small.
+    """
     plain: list[Hyperparameters] = []
     for entry in entries:
         feedforward = round(_number(entry.feedforward), _DIGITS)
         feedback = round(min(_number(entry.feedback), 1 - feedforward), _DIGITS)
-        plain.append(Hyperparameters(feedforward, feedback, round(_number(entry.error_weight), _DIGITS)))
+        error = _number(entry.error_weight)
+        error = float(f"{error:.{_DIGITS}g}") if error < ERROR_WEIGHTS[0] else round(error, _DIGITS)
+        plain.append(Hyperparameters(feedforward, feedback, error))
     return tuple(plain)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pcbench.errors import UsageError
 from pcbench.network.configuration import read_configuration
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
@@ -20,6 +21,23 @@ def test_free_hyperparameters_start_where_they_are_told() -> None:
         assert float(made.feedforward) == pytest.approx(wanted.feedforward, abs=1e-3)
         assert float(made.feedback) == pytest.approx(wanted.feedback, abs=1e-3)
         assert float(made.error_weight) == pytest.approx(wanted.error_weight, rel=1e-5)
+
+
+def test_a_small_error_weight_is_kept() -> None:
+    """α = 0.01 of the reference is 0.01 / 150 here, where it took the mean over batches of 150."""
+    start = (Hyperparameters(0.8, 0.1, 0.01 / 150), Hyperparameters(0.8, 0.0, 0.0))
+    assert [entry.error_weight for entry in rounded(start)] == [6.667e-5, 0.0]
+    free = FreeHyperparameters(start)()
+    assert [float(_plain(entry).error_weight) for entry in free] == pytest.approx([0.01 / 150, 1e-3])
+    assert [entry.error_weight for entry in rounded((Hyperparameters(0, 0, 0.00126), Hyperparameters(0, 0, 1e-9)))] == [
+        0.0013,
+        1e-9,
+    ]
+
+
+def test_feedback_that_no_pcoder_receives_is_not_learned() -> None:
+    with pytest.raises(UsageError, match="no PCoder of this network receives feedback"):
+        FreeHyperparameters(START[1:], ["feedback"])
 
 
 def test_whatever_moves_them_they_stay_feasible() -> None:
