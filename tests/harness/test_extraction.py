@@ -302,10 +302,12 @@ class Odd(nn.Module):
         self.add_module("ünused", nn.Linear(2, 2))
         self.head = nn.Linear(2, 10)
         self.side = nn.Softmax(1)
+        self.of_all = nn.Flatten(0)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         found = self.get_submodule("A/b c")(self.get_submodule("a/b c")(images))
         self.side(found / 0)  # not a number where there is none
+        self.of_all(found)
         return self.head(found.mean((2, 3))) * 1e6
 
 
@@ -324,6 +326,7 @@ def test_modules_of_a_feedforward_network_by_any_name(tmp_path: Path) -> None:
     for keep, kind, problem in (
         (["representations"], UsageError, "has no representations: it is not a predictive network"),
         (["ünused"], UsageError, "the module ünused does not run"),
+        (["of_all"], UsageError, r"modules/of_all has the shape \(144,\) for 2 images, so it does not have one value"),
         (["haed"], UnknownNameError, "did you mean 'head'"),
     ):
         with pytest.raises(kind, match=problem):

@@ -133,14 +133,25 @@ def _block_size(image_bytes: int, batch_size: int) -> int:
 
 
 def _arrays(request: ExtractOptions, model: Model, size: Sequence[int]) -> Iterator[ArraySpec]:
-    """Yield what is to be written, with the shapes that the network gives for one image at t = 0."""
+    """Yield what is to be written, with the shapes that the network gives an image at t = 0.
+
+    Raises:
+        UsageError: What a module gives has no axis of images.
+    """
     names = _names(request, model)
     found: dict[str, tuple[int, ...]] = {}
 
+    # With one image, a value for all images together would look like that of this image.
+    images = torch.zeros(2, *size, device=model.device)
+
     def note(name: str, _: int, value: Tensor) -> None:
+        if value.dim() == 0 or len(value) != len(images):
+            raise UsageError(
+                f"{name} has the shape {tuple(value.shape)} for {len(images)} images, so it does not have one value "
+                "for each; keep another module"
+            )
         found[name] = tuple(value.shape[1:])
 
-    images = torch.zeros(1, *size, device=model.device)
     asked = [name.removeprefix(MODULES) for name in names if name.startswith(MODULES)]
     kinds = [kind for kind in PCODER_VALUES if any(name.startswith(f"{kind}/") for name in names)]
     show_values(model, images, 0, [*kinds, *asked], note)
