@@ -198,7 +198,7 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
             else "not a run of pcbench (without manifest.json)"
         )
         if files.is_file(folder / EXTRACTION_MANIFEST):
-            state = "an extraction, which holds no measurements"
+            state = "an extraction, which holds no measurements: read its files with numpy or h5py"
         raise UsageError(f"{folder} is {state}")
     if not allow_changed:
         return Run(folder, *read_manifest(folder, verify=verify))

@@ -234,7 +234,7 @@ class RunSpec(Definition):
 
 
 def marked_name(model: str, hyperparameters: Grid) -> str:
-    """Return a model's name as every row carries it: with the hyperparameters that are not its own.
+    """Return a model's name as every row carries it: with the hyperparameters that are given for a run.
 
     Args:
         model: Its name.

@@ -151,7 +151,7 @@ def test_resizing_what_has_the_networks_size_already_is_told(measured: Callable[
     run = measured(Preprocessing(40, SIDE))
     assert (
         "20 of 20 images had 32x32 px, the network's own size, and were resized to 40 px and cropped all the same, as "
-        "the model states; resize=False leaves them as they are"
+        "the model or `resize` states; resize=False leaves them as they are"
     ) in run.manifest["notes"]
     plain = measured(Preprocessing(40, SIDE), resize=False)
     assert not [note for note in plain.manifest["notes"] if "resized" in note]
