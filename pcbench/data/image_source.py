@@ -209,8 +209,8 @@ class ImageSource:
         if own := sum(steps.changes_own_size(one.height, one.width) for one in facts):
             yield (
                 f"{own} {whole} had {steps.crop}x{steps.crop} px, the network's own size, and were resized to "
-                f"{steps.resize} px and cropped all the same, as the model or `resize` states; resize=False leaves them as "
-                "they are"
+                f"{steps.resize} px and cropped all the same, as the model or `resize` states; resize=False "
+                "leaves them as they are"
             )
         if steps.channels % 2 and (transparent := sum(one.transparent for one in facts)):
             yield f"{transparent} {whole} have an alpha channel or a transparent colour, which is dropped"
