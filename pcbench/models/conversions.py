@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
 
 from pcbench.arguments import shown
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
 from pcbench.models.backbones import open_backbone
+from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
@@ -176,12 +176,12 @@ def _from_timm(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
 
 def _from_function(backbone: str, size: tuple[int, int, int]) -> dict[str, Any]:
     module = open_backbone(backbone).eval()
+    black = torch.zeros(1, *size)
     with torch.no_grad():
-        logits = module(torch.zeros(1, *size))
+        logits = module(black)
     stated: dict[str, Any] = {"classes": int(logits.shape[-1]), "backbone_has_weights": True, "class_names": None}
-    for key in ("mean", "std"):
-        value: Any = getattr(module, key, None)
-        stated[key] = None if value is None or isinstance(value, (torch.Tensor, nn.Module)) else tuple(value)
+    # One that normalises images itself states nothing.
+    stated["mean"], stated["std"] = stated_normalisation(module, backbone, black) or (None, None)
     preprocessing: Any = getattr(module, "preprocessing", None)
     if isinstance(preprocessing, Preprocessing):
         stated["preprocessing"] = PreprocessingTable(

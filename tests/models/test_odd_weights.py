@@ -193,3 +193,25 @@ def test_every_layout_can_be_written_out_again(tmp_path: Path, caplog: pytest.Lo
         assert [file.name for file in written] == [f"{stem}_pc1_pmodule.pth", f"{stem}_pc2_pmodule.pth"]
         assert equal(made, restored(out))
     assert "its C_sqrt is not written" in caplog.text
+
+
+def test_a_backbone_that_normalises_itself_is_not_normalised_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: the backbone itself, on images in [0,1]."""
+    (tmp_path / "normalising.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Normalising(nn.Sequential):\n    mean, std = (0.5, 0.4, 0.3), (0.25, 0.25, 0.2)\n\n"
+        "    def forward(self, images):\n"
+        "        mean, std = (torch.tensor(one).view(-1, 1, 1) for one in (self.mean, self.std))\n"
+        "        return super().forward((images - mean) / std)\n\n"
+        "def backbone():\n    torch.manual_seed(9)\n    return Normalising(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), "
+        "nn.Conv2d(4, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 5))\n"
+    )
+    (tmp_path / "mine.toml").write_text(_CONFIGURATION)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    model = load(f"{tmp_path / 'mine.toml'}@normalising:backbone", random_predictors=0)
+    made: Any = __import__("normalising").backbone()
+    assert torch.equal(model.logits(images, 0)[0], made(images))
+    assert model.description["mean"] is None
