@@ -181,7 +181,8 @@ def _images(facts: ModelFacts) -> str:
 def _unfit(names: Sequence[str], suite: CorruptionSuite | AttackSuite, facts: ModelFacts, made_for: str) -> str:
     """Return the message about definitions that are made for other images."""
     several, kind = len(names) > 1, "attacks" if isinstance(suite, AttackSuite) else "corruptions"
+    copy = "these files and their names in suite.toml" if several else "this file and its name in suite.toml"
     return (
         f"{_images(facts)}, and {', '.join(names)} of {suite.name} {'are' if several else 'is'} made for {made_for}: "
-        f"give a copy of the suite's folder, {kind}/NAME, without {'these files' if several else 'this file'}"
+        f"give a copy of the suite's folder, {kind}/NAME, without {copy}"
     )

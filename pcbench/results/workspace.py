@@ -292,7 +292,8 @@ def _refuse_foreign(final: Path, spec: RunSpec, kind: Kind, *, again: bool) -> N
     if not final.exists() or (final.is_dir() and not any(final.iterdir())):
         return
     if not (final / kind.manifest).is_file():
-        raise UsageError(f"{final} exists and is not a {kind.name} of pcbench; {_ELSEWHERE}")
+        article = "an" if kind.name[0] in "aeiou" else "a"
+        raise UsageError(f"{final} exists and is not {article} {kind.name} of pcbench; {_ELSEWHERE}")
     if not again:
         held = kind.open(final, verify=False)
         if held.key != spec.key():

@@ -155,7 +155,8 @@ def test_what_needs_colours_is_refused_before_anything_is_computed(measured: Mea
         measured(4, ["gaussian-noise", "imagenet-c"], data)
     assert str(caught.value) == (
         "network takes images of 4 channels, and snow, frost, brightness, jpeg_compression of imagenet-c are made for "
-        "colours or grey: give a copy of the suite's folder, corruptions/NAME, without these files"
+        "colours or grey: give a copy of the suite's folder, corruptions/NAME, without these files "
+        "and their names in suite.toml"
     )
     with pytest.raises(
         UsageError, match=r"1 channel, and saturate of imagenet-c-extra is made for colours: give a copy"

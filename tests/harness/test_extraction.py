@@ -247,6 +247,8 @@ def test_pictures_need_no_labels_except_to_be_measured(pictures: Path, tmp_path:
     rest = extract(tmp_path / "damaged", data=f"imagefolder:{pictures}", skip_damaged=True, **options)
     assert len(rest.ids) == 4
     assert any("2.png" in note for note in rest.manifest["notes"])
+    with pytest.raises(UsageError, match="pictures exists and is not an extraction of pcbench; give another folder"):
+        extract(pictures, data=f"imagefolder:{pictures}", skip_damaged=True, **options)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty: holds no images, and no folders of images$"):
         extract(tmp_path / "none", data=f"imagefolder:{tmp_path / 'empty'}", **options)
