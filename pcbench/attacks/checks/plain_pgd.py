@@ -23,7 +23,6 @@ from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.attacks.sweep import scored_images
 from pcbench.network.gradient import Gradient
-from pcbench.norms import norm_named
 
 PLAIN_STEPS = 10
 """Its gradient steps."""
@@ -54,14 +53,14 @@ def cheap_subject(definitions: Sequence[AttackDefinition]) -> CheapSubject:
     if has_judged_attack(definitions):
         own = judged_attack(definitions)
         return CheapSubject(own, own)
-    norm, _ = Counter(one.norm for one in definitions).most_common(1)[0]
-    swept = next(one for one in definitions if one.norm == norm)
+    number = Counter(one.norm for one in definitions)
+    swept = max(definitions, key=lambda one: number[one.norm])
     plain = AttackDefinition(
         name="plain_pgd",
         title=f"PGD, {PLAIN_STEPS} steps, for the checks alone",
         library="foolbox",
-        attack=f"{norm_named(norm).library_name}ProjectedGradientDescentAttack",
-        norm=norm,
+        attack=f"{swept.ball.library_name}ProjectedGradientDescentAttack",
+        norm=swept.norm,
         epsilons=swept.epsilons,
         steps=PLAIN_STEPS,
         relative_step_size=PLAIN_STEP_SIZE,
