@@ -259,6 +259,9 @@ def refuse_items(item: Any, name: str) -> DataError:
             f"{name}: its items must be pairs of image and label; these have {parts} parts: wrap the data set so that "
             "it gives item[0], item[1]"
         )
+    if isinstance(item, str | os.PathLike):
+        remedy = "for files give their folder, imagefolder:PATH, or the images, [PIL.Image.open(path) for path in …]"
+        return DataError(f"{name}: its items are paths or texts, which are not opened; {remedy}")
     return DataError(f"{name}: its items must be pairs of image and label, not {type(item).__name__}; {_REMEDY}")
 
 

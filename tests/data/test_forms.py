@@ -102,6 +102,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "path": (Path("images"), "is a path; .*data='imagefolder:images'"),
     "picture": (PICTURES[0], "has neither"),
     "array": (PIXELS, r"the shape \(6, 20, 24, 3\) has no labels beside it; give \(images, labels\)"),
+    "list of paths": (
+        ["a.png", "b.png"],
+        "its items are paths or texts, which are not opened; for files give",
+    ),
     "list of arrays": (list(PIXELS), "items must be pairs of image and label, not ndarray"),
     "train and test": (
         ((PIXELS, LABELS), (PIXELS, LABELS)),
