@@ -11,12 +11,14 @@ import torch
 
 from pcbench.arguments import shown
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import UsageError
+from pcbench.errors import ConfigurationError, UsageError
 from pcbench.models.backbones import open_backbone
 from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
-from pcbench.network.configuration import read_configuration
+from pcbench.network.configuration import NetworkTable, read_configuration
 from pcbench.network.conversion import predify
+from pcbench.network.outputs import picked_logits
+from pcbench.network.own_modules import computed_in, own_code
 from pcbench.network.traced import TracedBackbone
 
 SEPARATOR = ".toml@"
@@ -115,14 +117,15 @@ def converted_entry(model: str) -> ZooEntry:
     """
     head, _, backbone = model.partition(SEPARATOR)
     path = Path(f"{head}.toml").resolve()
-    size = read_configuration(path).table.input_size
+    table = read_configuration(path).table
+    size = table.input_size
     if not backbone:
         raise UsageError(
             f"{model!r} does not name a backbone; write CONFIG.toml@torchvision:NAME, @timm:NAME or @module:function"
         )
     library, _, name = backbone.partition(":")
     describe = {"torchvision": _from_torchvision, "timm": _from_timm}.get(library, _from_function)
-    stated = describe(name if describe is not _from_function else backbone, size)
+    stated = describe(name if describe is not _from_function else backbone, table)
     for key in ("mean", "std"):
         if stated.get(key) is not None and len(stated[key]) != size[0]:
             raise UsageError(
@@ -139,7 +142,7 @@ def converted_entry(model: str) -> ZooEntry:
     )
 
 
-def _from_torchvision(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
+def _from_torchvision(name: str, table: NetworkTable) -> dict[str, Any]:
     from torchvision import models
 
     open_backbone(f"torchvision:{name}")
@@ -153,13 +156,15 @@ def _from_torchvision(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
         "mean": tuple(transforms.mean),
         "std": tuple(transforms.std),
         "preprocessing": PreprocessingTable(
-            resize=max(transforms.resize_size[0], size[1]), crop=size[1], interpolation=transforms.interpolation.value
+            resize=max(transforms.resize_size[0], table.input_size[1]),
+            crop=table.input_size[1],
+            interpolation=transforms.interpolation.value,
         ),
         "pretrained": weights.name,
     }
 
 
-def _from_timm(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
+def _from_timm(name: str, table: NetworkTable) -> dict[str, Any]:
     module: Any = open_backbone(f"timm:{name}")
     stated: dict[str, Any] = dict(module.default_cfg)
     return {
@@ -168,20 +173,30 @@ def _from_timm(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
         "mean": tuple(stated["mean"]),
         "std": tuple(stated["std"]),
         "preprocessing": PreprocessingTable(
-            resize=int(size[1] / stated["crop_pct"]), crop=size[1], interpolation=stated["interpolation"]
+            resize=int(table.input_size[1] / stated["crop_pct"]),
+            crop=table.input_size[1],
+            interpolation=stated["interpolation"],
         ),
         "pretrained": stated.get("tag"),
     }
 
 
-def _from_function(backbone: str, size: tuple[int, int, int]) -> dict[str, Any]:
+def _from_function(backbone: str, table: NetworkTable) -> dict[str, Any]:
     module = open_backbone(backbone).eval()
-    black = torch.zeros(1, *size)
-    with torch.no_grad():
-        logits = module(black)
+    first = next(module.parameters(), torch.empty(0))
+    black = torch.zeros(1, *table.input_size, dtype=computed_in(module), device=first.device)
+    size = "x".join(map(str, table.input_size))
+    with torch.no_grad(), own_code(f"{backbone}: fails on an image of {size}, the input_size of its configuration"):
+        answer: Any = module(black)
+    logits = picked_logits(answer, table.output)
+    if not isinstance(logits, torch.Tensor) or logits.dim() != 2:
+        raise ConfigurationError(
+            f"{backbone}: gives {type(answer).__name__}, not logits (batch, classes); where it has several outputs, "
+            "`output` in the configuration names the one that counts"
+        )
     stated: dict[str, Any] = {"classes": int(logits.shape[-1]), "backbone_has_weights": True, "class_names": None}
     # One that normalises images itself states nothing.
-    stated["mean"], stated["std"] = stated_normalisation(module, backbone, black) or (None, None)
+    stated["mean"], stated["std"] = stated_normalisation(module, backbone, black, table.output) or (None, None)
     preprocessing: Any = getattr(module, "preprocessing", None)
     if isinstance(preprocessing, Preprocessing):
         stated["preprocessing"] = PreprocessingTable(

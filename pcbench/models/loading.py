@@ -193,11 +193,13 @@ def _load_entry(gathered: _Gathered) -> Model:
     backbone = gathered.backbone or open_backbone(entry.backbone)
     if gathered.backbone_state is not None:
         fill(backbone, gathered.backbone_state, gathered.source)
-    timestep_model: TimestepModel = FeedforwardModel(backbone.eval(), entry.mean, entry.std)
-    if gathered.facts.predictive and entry.configuration_path is not None:
+    path = entry.configuration_path
+    output = None if path is None else read_configuration(path).table.output
+    timestep_model: TimestepModel = FeedforwardModel(backbone.eval(), entry.mean, entry.std, output=output)
+    if gathered.facts.predictive and path is not None:
         network = predify(
             backbone,
-            entry.configuration_path,
+            path,
             mean=entry.mean,
             std=entry.std,
             stochastic=options.stochastic is not None,

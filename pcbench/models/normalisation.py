@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from pcbench.arguments import listed, number, shown
 from pcbench.errors import ConfigurationError
-from pcbench.network.own_modules import logits_of
+from pcbench.network.outputs import Output, picked_logits
 from pcbench.network.seeding import seeded
 
 Channels = tuple[float, ...]
 
 
 def stated_normalisation(
-    module: nn.Module, name: str, images: Tensor
+    module: nn.Module, name: str, images: Tensor, output: Output = None
 ) -> tuple[Sequence[float], Sequence[float]] | tuple[()]:
     """Return the mean and the standard deviation that pcbench is to normalise images by; nothing where none is stated.
 
@@ -29,6 +29,7 @@ def stated_normalisation(
         module: The network.
         name: Its name, for messages.
         images: Some that it takes.
+        output: Which of its outputs are the logits.
 
     Raises:
         ConfigurationError: What it states is not a normalisation.
@@ -43,7 +44,7 @@ def stated_normalisation(
             f"{name}: its attributes mean and std are {shown(mean)} and {shown(std)}; give one number for each of the "
             f"{images.shape[1]} channels in both, above 0 in std"
         )
-    return () if _holds(module, mean, std) or _uses(module, images) else (mean, std)
+    return () if _holds(module, mean, std) or _uses(module, images, output) else (mean, std)
 
 
 def _channels(module: nn.Module, name: str, attribute: str) -> Channels | None:
@@ -77,14 +78,14 @@ def _holds(module: nn.Module, mean: Channels, std: Channels) -> bool:
     return any(torch.allclose(one, other, rtol=1e-5, atol=1e-7) for one in same for other in wanted)
 
 
-def _uses(module: nn.Module, images: Tensor) -> bool:
+def _uses(module: nn.Module, images: Tensor, output: Output) -> bool:
     """Return whether the network's answer changes with its attributes `mean` and `std`."""
-    expected = _answer(module, images)
+    expected = _answer(module, images, output)
     kept = {name: vars(module)[name] for name in ("mean", "std") if name in vars(module)}
     try:
         for name, value in (("mean", 7.0), ("std", 3.0)):
             vars(module)[name] = [value] * images.shape[1]
-        changed = _answer(module, images)
+        changed = _answer(module, images, output)
     finally:
         for name in ("mean", "std"):
             del vars(module)[name]
@@ -92,10 +93,10 @@ def _uses(module: nn.Module, images: Tensor) -> bool:
     return expected is None or changed is None or not torch.equal(expected, changed)
 
 
-def _answer(module: nn.Module, images: Tensor) -> Tensor | None:
+def _answer(module: nn.Module, images: Tensor, output: Output) -> Tensor | None:
     """Return the logits of the same draws each time; None where the network fails."""
     with torch.no_grad(), seeded(0, images.device):
         try:
-            return logits_of(module(images)).nan_to_num()
+            return picked_logits(module(images), output).nan_to_num()
         except Exception:  # noqa: BLE001 - the user's own network may raise anything
             return None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pcbench.errors import RunError
 from pcbench.network.gradient import Gradient
+from pcbench.network.outputs import Output, picked_logits
 from pcbench.network.own_modules import computed_in, logits_of
 from pcbench.network.timestep_model import TimestepModel
 
@@ -46,20 +47,27 @@ class FeedforwardModel(_Normalising):
         module: The classifier, from e_0 to logits.
         mean: Per channel, subtracted from images in [0,1]; with `std`, or neither.
         std: Per channel, what the difference is divided by.
+        output: Which of its outputs are the logits, where it has several.
     """
 
     limit = 0
 
     def __init__(
-        self, module: nn.Module, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+        self,
+        module: nn.Module,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        *,
+        output: Output = None,
     ) -> None:
         super().__init__(module, mean, std)
+        self._output = output
 
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of t = 0, (1, batch, classes)."""
         del gradient
         self.check(timesteps)
-        return logits_of(self.module(inputs.to(self._kind)))[None]
+        return picked_logits(self.module(inputs.to(self._kind)), self._output)[None]
 
 
 class RecurrentModel(_Normalising):

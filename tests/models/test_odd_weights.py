@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import pcbench
-from pcbench.errors import WeightsError
+from pcbench.errors import ConfigurationError, RunError, UsageError, WeightsError
 from pcbench.models import load
 from pcbench.models.predictor_files import read_predictor_weights, write_one_a_pcoder
 
@@ -215,3 +215,40 @@ def test_a_backbone_that_normalises_itself_is_not_normalised_again(
     made: Any = __import__("normalising").backbone()
     assert torch.equal(model.logits(images, 0)[0], made(images))
     assert model.description["mean"] is None
+
+
+def test_a_function_whose_backbone_has_several_outputs_or_another_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: the second output of the backbone itself, on normalised images."""
+    (tmp_path / "several.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Two(nn.Sequential):\n    mean, std = (0.5, 0.4, 0.3), (0.25, 0.25, 0.2)\n\n"
+        "    def forward(self, images):\n"
+        "        for layer in list(self)[:4]:\n            images = layer(images)\n"
+        "        return images, self[4](images)\n\n"
+        "def backbone():\n    torch.manual_seed(9)\n    return Two(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), "
+        "nn.Conv2d(4, 4, 3, padding=1), nn.Flatten(), nn.Linear(256, 5))\n\n"
+        "def double():\n    return backbone().double()\n\n"
+        "def half():\n    return backbone().half()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    path = tmp_path / "mine.toml"
+    path.write_text(f"output = 1\n{_CONFIGURATION}")
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    made: Any = __import__("several").backbone()
+    mean, std = (torch.tensor(one).view(-1, 1, 1) for one in (made.mean, made.std))
+    expected = made((images - mean) / std)[1]
+    assert torch.equal(load(f"{path}@several:backbone", random_predictors=0).logits(images, 1)[0], expected)
+    assert torch.equal(load(f"{path}@several:backbone", timesteps=0).logits(images, 0)[0], expected)
+    torch.testing.assert_close(
+        load(f"{path}@several:double", random_predictors=0).logits(images, 1)[0], expected.double(), atol=1e-5, rtol=0
+    )
+    with pytest.raises(UsageError, match="computes in float16"):
+        load(f"{path}@several:half", random_predictors=0)
+    path.write_text(_CONFIGURATION)
+    with pytest.raises(ConfigurationError, match=r"gives tuple, not logits .* `output` in the configuration names"):
+        load(f"{path}@several:backbone", random_predictors=0)
+    path.write_text(f"output = 1\n{_CONFIGURATION.replace('[3, 8, 8]', '[1, 8, 8]')}")
+    with pytest.raises(RunError, match="fails on an image of 1x8x8, the input_size of its configuration"):
+        load(f"{path}@several:backbone", random_predictors=0)
