@@ -19,6 +19,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import pcbench
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import RunError, UsageError
@@ -363,6 +364,7 @@ def test_no_pass_holds_more_images_than_a_batch(
     with watched(note), LargestPass() as largest:
         run(network, every, out=tmp_path / "run", **kept, **common)
         run(network, adversarials=tmp_path / "run", out=tmp_path / "saved", **common)
+        pcbench.extract(network, images=6, data="digits", keep=["representations"], out=tmp_path / "kept", **common)
     kinds = {path.stem for path in Path(work.__file__).parent.glob("*.py")} - {"__init__", "transferred"}
     assert works == kinds  # what is transferred is done within an attack
     assert largest.sizes == {"first": {1, 2}, "last": {1, 2}}

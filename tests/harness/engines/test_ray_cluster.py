@@ -182,12 +182,12 @@ def test_a_version_that_differs_or_is_missing_is_named() -> None:
 
 
 def test_debug_shows_the_progress_as_before_and_rays_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pcbench.cli.run import _log_progress
+    from pcbench.cli.run import log_progress
 
     logger = logging.getLogger("pcbench")
     monkeypatch.setattr(logger, "handlers", [])
     for given, expected in ((logging.NOTSET, logging.INFO), (logging.DEBUG, logging.DEBUG)):
         monkeypatch.setattr(logger, "handlers", [])
         monkeypatch.setattr(logger, "level", given)
-        _log_progress()
+        log_progress()
         assert logger.level == expected
