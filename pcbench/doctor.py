@@ -17,6 +17,7 @@ from typing import Literal
 
 import pcbench
 from pcbench import files
+from pcbench.cores import usable_cores
 from pcbench.data.cache import cache_folder
 from pcbench.errors import PcbenchError
 from pcbench.extras import EXCLUSIVE, is_installed
@@ -89,8 +90,6 @@ def _devices() -> Iterator[Finding]:
 
 
 def _threads() -> Iterator[Finding]:
-    from pcbench.harness.workers import usable_cores
-
     yield Finding("threads", "usable cores", f"{usable_cores()} of {os.cpu_count()}")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONDONTWRITEBYTECODE"):
         value = os.environ.get(name)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 from pcbench import doctor
@@ -127,3 +130,24 @@ def test_the_verb_s_words_and_exit_codes(
         else:
             assert out.splitlines()[-1] == ("1 thing is wrong" if raised else "nothing is wrong")
             assert ("pip install opencv-python-headless" in out) == bool(raised)
+
+
+WITHOUT_OPENCV = """
+import sys
+import pcbench.cli.main
+for name in [name for name in sys.modules if name.partition(".")[0] in ("pcbench", "cv2")]:
+    del sys.modules[name]
+sys.modules["cv2"] = None
+from pcbench.cli.main import main
+main(["doctor", "--json"])
+"""
+
+
+def test_a_library_that_all_of_pcbench_imports_does_not_stop_the_doctor(forks: forking.Forks) -> None:
+    command, pipe = [sys.executable, "-c", WITHOUT_OPENCV], subprocess.PIPE
+    process = forks.subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    out, err = process.communicate()
+    assert process.returncode == 1, err
+    found = {one["name"]: one for one in json.loads(out)}
+    assert "opencv-python-headless" in found["opencv"]["remedy"]
+    assert found["torchvision"]["state"] == "ok"

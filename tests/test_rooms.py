@@ -31,6 +31,7 @@ ROOMS = (
         "catalog",
         "norms",
         "percent",
+        "cores",
     ),
     *("data", "network", "corruptions", "models", "results", "metrics"),
     *("attacks", "comparison", "reports", "harness", "training", "doctor", "cli"),

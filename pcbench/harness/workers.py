@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 
 import torch
 
+from pcbench.cores import usable_cores
 from pcbench.errors import UsageError
 from pcbench.harness.memory import available_memory, worker_memory
 from pcbench.harness.plan import Plan
@@ -56,16 +56,6 @@ def fitting_workers(plan: Plan) -> int:
     if room > 1 and device.type == "cpu":
         room = _fitting_memory(plan, room)
     return room
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: a container or a scheduler may leave it less than the machine has."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return cores
-    return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() else cores
 
 
 def _fitting_memory(plan: Plan, room: int) -> int:
