@@ -143,9 +143,11 @@ def _size(folder: Path) -> int:
 
 def _libraries() -> Iterator[Finding]:
     yield _torchvision()
-    yield _opencv()
+    opencv = _opencv()
+    yield opencv
     yield from _attack_libraries()
-    yield _frost()
+    if opencv.state == "ok":  # who reads the photographs needs it
+        yield _frost()
 
 
 def _torchvision() -> Finding:

@@ -149,5 +149,6 @@ def test_a_library_that_all_of_pcbench_imports_does_not_stop_the_doctor(forks: f
     out, err = process.communicate()
     assert process.returncode == 1, err
     found = {one["name"]: one for one in json.loads(out)}
+    assert [name for name, one in found.items() if one["state"] == "wrong"] == ["opencv"]
     assert "opencv-python-headless" in found["opencv"]["remedy"]
     assert found["torchvision"]["state"] == "ok"
