@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from plain import plain_dynamics
 from small_network import Configure, PredifyCases, backbone, configuration
 from torch import Tensor, nn
 
@@ -47,13 +46,7 @@ def predify_cases() -> PredifyCases:
 @pytest.fixture(scope="session")
 def plain() -> Callable[..., Any]:
     """A function that makes the plain implementation of one of our networks; it shares no code with ours."""
-    path = Path(__file__).parents[2] / "benchmarks" / "plain_dynamics.py"
-    spec = importlib.util.spec_from_file_location("plain_dynamics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = plain_dynamics()
 
     def make(backbone: nn.Module, network: PredictiveNetwork, *, differentiable: bool = False) -> Any:
         below = [torch.zeros(network.configuration.table.input_size)]

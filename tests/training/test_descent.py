@@ -7,8 +7,6 @@ and PyTorch's own Adam through its graph.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from plain import plain_dynamics
 from torch import Tensor, nn
 
 import pcbench
@@ -56,13 +55,7 @@ def plain_losses(
     backbone: nn.Module, exact: PredictiveNetwork, validation: Validation
 ) -> Callable[[Values, bool], Tensor]:
     """A function that gives the cross-entropy at every t, (T+1,), mean over images and conditions, for β, λ, α."""
-    path = Path(__file__).parents[2] / "benchmarks" / "plain_dynamics.py"
-    spec = importlib.util.spec_from_file_location("plain_dynamics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = plain_dynamics()
     windows = [window for window in exact.error_windows if window is not None]
     scales = [cells / window**0.5 for cells, window in zip((3 * 8 * 8, 4 * 8 * 8), windows, strict=True)]
     batches = prepared(exact, validation)
