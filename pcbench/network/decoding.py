@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pcbench.network import phase_convolution, transposed_convolution
+from pcbench.network.fast import phase_convolution, transposed_convolution
 
 Pullback = Callable[[Tensor], Tensor]
 Decoded = tuple[Tensor, Pullback]

@@ -14,26 +14,33 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pcbench.network.fourier_tiles import TileTransforms, kernel_transform, tile_transforms
-from pcbench.network.weight_cache import WeightCache
+from pcbench.network.fast.choosing import Task, choose
+from pcbench.network.fast.fourier_tiles import TileTransforms, kernel_transform, tile_transforms
+from pcbench.network.fast.weight_cache import WeightCache
 
-# Below these sizes the direct form is as fast.
-_LEAST_KERNEL, _LEAST_CHANNELS, _LEAST_SIDE = 8, 32, 7
 # Tiles worked on at once: many make the products efficient, few keep the work within the processor's caches.
 _TILES_AT_ONCE = 64
 _TILES_LEARNED_FROM = 256
-_LEAST_TILES_TO_LEARN = 96
 _LARGE_SIDE = 56
 # Products of fewer numbers than this go to PyTorch's own library: calling another costs more than it gains.
 _WORTH_ONEDNN = 2**14
 
 
 def suits_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Return whether a layer, for this input, is one that is faster by tiles.
+    """Return whether a layer, for this input, is faster by tiles: a large one that doubles the sides, on a CPU."""
+    return _fits(layer, value) and choose(Task.of("transposed convolution", layer, value)) == "tiles"
 
-    It is where the layer doubles the sides of images with an even kernel of at least 8 pixels, 32 channels or more,
-    in float32 on a CPU.
-    """
+
+def suits_learning_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+    """Return whether a layer that learns is faster by tiles; its kernels change at every step, so it needs many."""
+    pixels = _pixels(value)
+    tiles = value.shape[0] * -(-value.shape[-2] // pixels) * -(-value.shape[-1] // pixels)
+    task = Task.of("learning transposed convolution", layer, value, tiles=tiles)
+    return _fits(layer, value) and choose(task) == "tiles"
+
+
+def _fits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+    """Return whether tiles can compute this layer: it doubles the sides by a kernel of 4 n + 2 pixels, in float32."""
     kernel = layer.kernel_size[0]
     padding = (kernel - 2) // 2
     return (
@@ -43,23 +50,13 @@ def suits_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not layer.weight.is_inference()
         and layer.kernel_size == (kernel, kernel)
-        and kernel >= _LEAST_KERNEL
         and kernel % 4 == 2
         and layer.stride == (2, 2)
         and layer.padding == (padding, padding)
         and layer.output_padding == (0, 0)
         and layer.dilation == (1, 1)
         and layer.groups == 1
-        and min(layer.in_channels, layer.out_channels) >= _LEAST_CHANNELS
-        and min(value.shape[-2:]) >= _LEAST_SIDE
     )
-
-
-def suits_learning_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Return whether a layer that learns is faster by tiles; its kernels change at every step, so it needs many."""
-    pixels = _pixels(value)
-    tiles = value.shape[0] * -(-value.shape[-2] // pixels) * -(-value.shape[-1] // pixels)
-    return tiles >= _LEAST_TILES_TO_LEARN and suits_tiles(layer, value)
 
 
 def by_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> Tensor:

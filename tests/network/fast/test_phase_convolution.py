@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.network.decoding import decode
-from pcbench.network.phase_convolution import by_phases, suits_phases
+from pcbench.network.fast.phase_convolution import by_phases, suits_phases
 
 
 @pytest.mark.parametrize("size", [(2, 2), (5, 6), (8, 3)])

@@ -15,19 +15,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pcbench.network.weight_cache import WeightCache
-
-_MOST_CHANNELS = 16
-_LEAST_PIXELS_TO_LEARN = 8192
+from pcbench.network.fast.choosing import Task, choose
+from pcbench.network.fast.weight_cache import WeightCache
 
 
 def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Return whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
+    return _fits(layer, value) and choose(Task.of("transposed convolution", layer, value)) == "phases"
+
+
+def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
+    """Return whether a layer that learns is faster this way: its kernels are laid out again at every step."""
+    return _fits(layer, value) and choose(Task.of("learning transposed convolution", layer, value)) == "phases"
+
+
+def _fits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     square = len({*layer.kernel_size}) == len({*layer.stride}) == len({*layer.padding}) == 1
     return (
         not torch.compiler.is_compiling()
         and value.device.type == "cpu"
-        and max(layer.in_channels, layer.out_channels) <= _MOST_CHANNELS
         and square
         and layer.stride[0] <= layer.kernel_size[0]
         and layer.groups == 1
@@ -35,12 +41,6 @@ def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
         and layer.output_padding == (0, 0)
         and not layer.weight.is_inference()
     )
-
-
-def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
-    """Return whether a layer that learns is faster this way: its kernels are laid out again at every step."""
-    pixels = value.shape[0] * value.shape[-2] * value.shape[-1]
-    return pixels >= _LEAST_PIXELS_TO_LEARN and suits_phases(layer, value)
 
 
 def by_phases(layer: nn.ConvTranspose2d, value: Tensor, *, frozen: bool = True) -> Tensor:

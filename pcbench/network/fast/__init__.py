@@ -1,0 +1,1 @@
+"""Faster forms of operations that a network is made of; `choosing.choose` says which is used, the plain form or one."""
