@@ -17,7 +17,7 @@ PLAIN = "plain"
 
 
 @dataclass(frozen=True)
-class Task:
+class LayerWork:
     """Some work that may have a faster form."""
 
     operation: str
@@ -30,7 +30,7 @@ class Task:
     """Sizes that decide: kernel, stride, channels, pixels, threads."""
 
     @staticmethod
-    def of(operation: str, layer: nn.Conv2d | nn.ConvTranspose2d, value: Tensor, **more: int) -> Task:
+    def of(operation: str, layer: nn.Conv2d | nn.ConvTranspose2d, value: Tensor, **more: int) -> LayerWork:
         """Return a layer's work for a value (batch, channels, height, width), with measures that a form adds."""
         batch, height, width = value.shape[0], *value.shape[-2:]
         measures = {
@@ -44,19 +44,19 @@ class Task:
             "threads": torch.get_num_threads(),
             **more,
         }
-        return Task(operation, value.device.type, value.dtype, measures)
+        return LayerWork(operation, value.device.type, value.dtype, measures)
 
 
-def choose(task: Task) -> str:
+def choose(work: LayerWork) -> str:
     """Return the name of the form for some work, ``"plain"`` where no other is faster."""
-    if task.device != "cpu":  # no fast form is written for another device
+    if work.device != "cpu":  # no fast form is written for another device
         return PLAIN
     for row in ROWS:
         if (
-            row.operation == task.operation
-            and (not row.dtypes or str(task.dtype).removeprefix("torch.") in row.dtypes)
-            and all(task.measures.get(name, 0) >= least for name, least in row.least.items())
-            and all(task.measures.get(name, 0) <= most for name, most in row.most.items())
+            row.operation == work.operation
+            and (not row.dtypes or str(work.dtype).removeprefix("torch.") in row.dtypes)
+            and all(work.measures.get(name, 0) >= least for name, least in row.least.items())
+            and all(work.measures.get(name, 0) <= most for name, most in row.most.items())
         ):
             return row.form
     return PLAIN

@@ -15,18 +15,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pcbench.network.fast.choosing import Task, choose
+from pcbench.network.fast.choosing import LayerWork, choose
 from pcbench.network.fast.weight_cache import WeightCache
 
 
 def suits_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Return whether a layer is one that is faster as an ordinary convolution: few channels, on a CPU."""
-    return _fits(layer, value) and choose(Task.of("transposed convolution", layer, value)) == "phases"
+    return _fits(layer, value) and choose(LayerWork.of("transposed convolution", layer, value)) == "phases"
 
 
 def suits_learning_phases(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Return whether a layer that learns is faster this way: its kernels are laid out again at every step."""
-    return _fits(layer, value) and choose(Task.of("learning transposed convolution", layer, value)) == "phases"
+    return _fits(layer, value) and choose(LayerWork.of("learning transposed convolution", layer, value)) == "phases"
 
 
 def _fits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:

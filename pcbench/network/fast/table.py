@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Row:
+class FastForm:
     """A fast form of an operation, and the bounds of the work for which it is the faster one."""
 
     operation: str
@@ -17,16 +17,20 @@ class Row:
     form: str
     """The fast form."""
     least: dict[str, int] = field(default_factory=dict[str, int])
-    """Least values of `Task.measures`."""
+    """Least values of `LayerWork.measures`."""
     most: dict[str, int] = field(default_factory=dict[str, int])
-    """Most values of `Task.measures`."""
+    """Most values of `LayerWork.measures`."""
     dtypes: tuple[str, ...] = ("float32",)
     """For which number formats; all where there is none."""
 
 
 ROWS = (
-    Row("transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "side": 7}),
-    Row("transposed convolution", "phases", most={"most_channels": 16}, dtypes=()),
-    Row("learning transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "side": 7, "tiles": 96}),
-    Row("learning transposed convolution", "phases", least={"pixels": 8192}, most={"most_channels": 16}, dtypes=()),
+    FastForm("transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "side": 7}),
+    FastForm("transposed convolution", "phases", most={"most_channels": 16}, dtypes=()),
+    FastForm(
+        "learning transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "side": 7, "tiles": 96}
+    ),
+    FastForm(
+        "learning transposed convolution", "phases", least={"pixels": 8192}, most={"most_channels": 16}, dtypes=()
+    ),
 )

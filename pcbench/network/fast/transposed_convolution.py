@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from pcbench.network.fast.choosing import Task, choose
+from pcbench.network.fast.choosing import LayerWork, choose
 from pcbench.network.fast.fourier_tiles import TileTransforms, kernel_transform, tile_transforms
 from pcbench.network.fast.weight_cache import WeightCache
 
@@ -28,15 +28,15 @@ _WORTH_ONEDNN = 2**14
 
 def suits_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Return whether a layer, for this input, is faster by tiles: a large one that doubles the sides, on a CPU."""
-    return _fits(layer, value) and choose(Task.of("transposed convolution", layer, value)) == "tiles"
+    return _fits(layer, value) and choose(LayerWork.of("transposed convolution", layer, value)) == "tiles"
 
 
 def suits_learning_tiles(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
     """Return whether a layer that learns is faster by tiles; its kernels change at every step, so it needs many."""
     pixels = _pixels(value)
     tiles = value.shape[0] * -(-value.shape[-2] // pixels) * -(-value.shape[-1] // pixels)
-    task = Task.of("learning transposed convolution", layer, value, tiles=tiles)
-    return _fits(layer, value) and choose(task) == "tiles"
+    work = LayerWork.of("learning transposed convolution", layer, value, tiles=tiles)
+    return _fits(layer, value) and choose(work) == "tiles"
 
 
 def _fits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pcbench.network.decoding import decode
 from pcbench.network.fast import choosing, transposed_convolution
 from pcbench.network.fast.fourier_tiles import kernel_transform, tile_transforms
-from pcbench.network.fast.table import Row
+from pcbench.network.fast.table import FastForm
 from pcbench.network.fast.transposed_convolution import (
     TiledTransposedConvolution,
     adjoint,
@@ -138,7 +138,7 @@ def test_a_layer_that_learns_gets_its_own_gradients(
     kernel: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transposed_convolution, "_TILES_LEARNED_FROM", 20)
-    monkeypatch.setattr(choosing, "ROWS", (Row("learning transposed convolution", "tiles", least={"tiles": 3}),))
+    monkeypatch.setattr(choosing, "ROWS", (FastForm("learning transposed convolution", "tiles", least={"tiles": 3}),))
     module, wide = layer(kernel=kernel), layer(kernel=kernel).double()
     value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(9))
     assert suits_learning_tiles(module, value)
