@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from pcbench.models.conversions import NetworkFacts
+
 
 def predify_command(
-    configuration: Annotated[Path, typer.Argument(help="The configuration, as Predify writes it.", metavar="CONFIG")],
-    backbone: Annotated[str, typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME or module:function.")],
+    configuration: Annotated[
+        Path | None, typer.Argument(help="The configuration, as Predify writes it.", metavar="CONFIG")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME or module:function.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="A zoo name, for its backbone.")] = None,
+    given: Annotated[
+        Path | None, typer.Option("--configuration", help="The same as CONFIG; by default the zoo model's own.")
+    ] = None,
 ) -> None:
     """Check that a configuration fits a CNN, and show its PCoders, without training."""
+    from pcbench.models.conversions import inspect_network
+
+    file, spec, command = _what(configuration or given, backbone, model)
+    _show(inspect_network(file, spec), command)
+
+
+def _what(configuration: Path | None, backbone: str | None, model: str | None) -> tuple[Path, str, str]:
+    """Return the configuration, the backbone, and how a run names the network that they make."""
+    from pcbench.errors import UsageError
+    from pcbench.models.given_configuration import with_configuration
+    from pcbench.models.zoo import zoo_entry
+
+    if (backbone is None) is (model is None):
+        raise UsageError("name what gets the dynamics: either `backbone` or, for a model of the zoo, `model`")
+    if model is None:
+        if configuration is None:
+            raise UsageError("name the configuration: pcbench predify CONFIG.toml --backbone SPEC")
+        return configuration, str(backbone), shlex.join(["--model", f"{configuration}@{backbone}"])
+    entry = with_configuration(model, zoo_entry(model), configuration)
+    if entry.configuration_path is None:
+        raise UsageError(f"{model} is feedforward, without a configuration: give one with `configuration`")
+    words = ["--model", model, *([] if configuration is None else ["--configuration", str(configuration)])]
+    return entry.configuration_path, entry.backbone, shlex.join(words)
+
+
+def _show(facts: NetworkFacts, command: str) -> None:
     from rich.table import Table
 
-    from pcbench.models.conversions import inspect_network
     from pcbench.terminal import Terminal
 
-    facts = inspect_network(configuration, backbone)
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
     for column in ("n", "module", "e_n", "predicts", "weights", "β", "λ", "α", "C"):
         table.add_column(column, no_wrap=True)
@@ -37,6 +73,6 @@ def predify_command(
     for pcoder in facts.pcoders:
         console.print(f"D_{pcoder.number} = {pcoder.predictor}")
     console.print(
-        f"run it with: pcbench run --model {configuration}@{backbone} --random-predictors 0 (or --weights FILE)",
+        f"run it with: pcbench run {command} --random-predictors 0 (or --weights FILE)",
         soft_wrap=True,
     )

@@ -268,6 +268,7 @@ def load_model(locations: Locations, objects: Objects, spec: RunSpec) -> Model:
         model,
         timesteps=spec.settings.timesteps,
         backbone_weights=locations.backbone_weights,
+        configuration=locations.configuration,
         weights=locations.weights,
         random_predictors=described.get("random_predictors"),
         ablation=described.get("ablation"),

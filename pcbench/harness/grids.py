@@ -36,7 +36,7 @@ def refuse_impossible(request: RunOptions, facts: ModelFacts, definitions: Seque
     grid = Grid.of(request["hyperparameters"])
     if not grid.values:
         return
-    own, feedback = own_hyperparameters(request["model"], facts, request["ablation"])
+    own, feedback = own_hyperparameters(request["model"], facts, request["ablation"], request["configuration"])
     if not own:
         raise UsageError(f"{facts.name} has no PCoders: `hyperparameters` is for predictive networks; leave it out")
     if (facts.timesteps if request["timesteps"] is None else request["timesteps"]) == 0:

@@ -24,6 +24,8 @@ class Locations:
     """Where the network computes: ``"cpu"``, ``"cuda"``, ``"cuda:1"``."""
     backbone_weights: Path | None = None
     """File of the backbone's weights."""
+    configuration: Path | None = None
+    """File of the configuration in place of the model's own."""
     weights: Path | None = None
     """File of the predictors' weights."""
     data: str | None = None
@@ -93,6 +95,7 @@ def locations_of(request: RunOptions, device: str) -> Locations:
         model=request["model"] if isinstance(request["model"], str) else None,
         device=device,
         backbone_weights=path(request["backbone_weights"]),
+        configuration=path(request["configuration"]),
         weights=path(request["weights"]),
         corrupted=path(request["corrupted"]),
         baseline=path(request["baseline"]),

@@ -223,6 +223,7 @@ def model_options(request: RunOptions, device: str) -> LoadOptions:
     return {
         "timesteps": request["timesteps"],
         "backbone_weights": request["backbone_weights"],
+        "configuration": request["configuration"],
         "weights": request["weights"],
         "random_predictors": request["random_predictors"],
         "ablation": request["ablation"],

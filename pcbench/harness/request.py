@@ -86,6 +86,10 @@ class RunOptions(TypedDict):
     ]
     """Where none is given, the model's own."""
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _MODEL, spec="model")]
+    configuration: Annotated[
+        Path | str | None, Option("A configuration file in place of the model's own.", _MODEL, spec="model")
+    ]
+    """As `pcbench tune` writes it. Backbone, weights, mean, std and classes stay the model's."""
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.", _MODEL, spec="model")]
     random_predictors: Annotated[
         int | None, Ge(-LARGEST_SEED), Le(LARGEST_SEED), Option("Seed for untrained predictors.", _MODEL, spec="model")

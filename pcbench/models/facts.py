@@ -24,12 +24,19 @@ else:
 
 Described = str | int | float | bool | None
 
+CONFIGURED = "given_configuration"
+"""What a description calls the file that stands in place of the model's own configuration."""
+
 
 class LoadOptions(TypedDict, total=False):
     """What may be stated about a model besides its name."""
 
     timesteps: Annotated[int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; by default the model's own.")]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors or a PyTorch checkpoint of the backbone.")]
+    configuration: Annotated[
+        Path | str | None, Option("A configuration in place of the model's own, as pcbench tune's.")
+    ]
+    """The backbone, weights, normalisation and classes stay the model's."""
     weights: Annotated[Path | str | None, Option("Safetensors of the predictors.")]
     """Or Predify's checkpoints (see `read_predictor_weights`)."""
     random_predictors: Annotated[
@@ -117,7 +124,10 @@ class ModelFacts:
 
     @property
     def marked_name(self) -> str:
-        """The model's name as every row carries it: with untrained predictors and ablations marked."""
+        """The model's name as every row carries it: with a given configuration, untrained predictors, ablations."""
         seed, ablation = (self.description.get(key) for key in ("random_predictors", "ablation"))
+        configured = self.description.get(CONFIGURED)
         marks = [] if seed is None else [f"random-predictors-{seed}"]
-        return "+".join([self.name, *marks, *([str(ablation)] if ablation else [])])
+        return "+".join(
+            [self.name, *map(str, filter(None, [configured])), *marks, *([str(ablation)] if ablation else [])]
+        )

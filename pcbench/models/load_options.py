@@ -26,6 +26,7 @@ class CheckedOptions:
 
     timesteps: int | None = None
     backbone_weights: Path | None = None
+    configuration: Path | None = None
     weights: Path | None = None
     random_predictors: int | None = None
     ablation: str | None = None
@@ -45,8 +46,10 @@ def checked_options(given: LoadOptions) -> CheckedOptions:
         a_word("ablation", options["ablation"], ABLATIONS)
     if options["weights"] is not None and options["random_predictors"] is not None:
         raise UsageError("trained weights and random predictors exclude each other; give one of the two")
-    for name in ("backbone_weights", "weights"):
+    for name in ("backbone_weights", "configuration", "weights"):
         options[name] = None if options[name] is None else Path(options[name])
+    if options["configuration"] is not None and options["configuration"].suffix != ".toml":
+        raise UsageError(f"{options['configuration']}: a configuration is a TOML file; let its name end in .toml")
     options["device"] = torch.device(read_device(options["device"]))
     return CheckedOptions(**options)
 

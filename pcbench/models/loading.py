@@ -15,10 +15,20 @@ from pcbench.errors import UsageError, WeightsError
 from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
-from pcbench.models.facts import Described, LoadOptions, ModelFacts
+from pcbench.models.facts import CONFIGURED, Described, LoadOptions, ModelFacts
+from pcbench.models.given_configuration import with_configuration
 from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
-from pcbench.models.own import check_model, identity_facts, load_own, measured_model, modules_of
+from pcbench.models.normalisation import tell_unstated
+from pcbench.models.own import (
+    MODEL_LIBRARIES,
+    check_model,
+    identity_facts,
+    load_own,
+    measured_model,
+    modules_of,
+    stated_class_names,
+)
 from pcbench.models.predictor_files import gradient_scale, load_predictors, read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import backbone_of
@@ -71,15 +81,13 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
         from pcbench.models.robustbench_models import open_robustbench
 
         return load_own(open_robustbench(model.removeprefix(ROBUSTBENCH)), model, {}, given)
-    if SEPARATOR in model:
-        return _load_entry(_gather(_without_folder(model), converted_entry(model), given))
-    if ":" in model:
-        made = call_function(model)
-        if not isinstance(made, nn.Module):
-            raise UsageError(f"{model} returns {type(made).__name__}; a model is a torch.nn.Module")
-        check_network(made)
-        return load_own(unwrapped(made), model, {"function": model}, given)
-    return _load_entry(_gather(model, zoo_entry(model), given))
+    if _is_entry(model, given):
+        return _load_entry(_gather(_without_folder(model), _entry(model, given), given))
+    made = call_function(model)
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"{model} returns {type(made).__name__}; a model is a torch.nn.Module")
+    check_network(made)
+    return load_own(unwrapped(made), model, {"function": model}, given)
 
 
 def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> ModelFacts:
@@ -96,15 +104,30 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
     """
     check_network(model)
     given = checked_options(options)
-    if isinstance(model, str) and SEPARATOR in model:
-        return _gather(_without_folder(model), converted_entry(model), given).facts
-    if isinstance(model, str) and ":" not in model:
-        return _gather(model, zoo_entry(model), given).facts
+    if isinstance(model, str) and _is_entry(model, given):
+        found = _gather(_without_folder(model), _entry(model, given), given)
+        if given.configuration is not None:
+            # Whether the file fits the backbone is seen once the two are joined.
+            predify(found.backbone or open_backbone(found.entry.backbone), given.configuration, stochastic=True)
+        return found.facts
     return load(model, **options)
 
 
+def _is_entry(model: str, options: CheckedOptions) -> bool:
+    """Return whether a model is one of the zoo, or a backbone of a library with a configuration."""
+    of_library = model.partition(":")[0] in MODEL_LIBRARIES and options.configuration is not None
+    return SEPARATOR in model or ":" not in model or of_library
+
+
+def _entry(model: str, options: CheckedOptions) -> ZooEntry:
+    if SEPARATOR not in model and ":" in model:
+        return converted_entry(f"{options.configuration}@{model}")
+    own = converted_entry(model) if SEPARATOR in model else zoo_entry(model)
+    return with_configuration(model, own, options.configuration)
+
+
 def own_hyperparameters(
-    model: str | nn.Module, facts: ModelFacts, ablation: str | None
+    model: str | nn.Module, facts: ModelFacts, ablation: str | None, configuration: Path | str | None = None
 ) -> tuple[tuple[Hyperparameters, ...], tuple[int | None, ...]]:
     """Return β, λ, α of each PCoder as a model is loaded, and which feeds back to each (see `Targets.feedback`).
 
@@ -115,6 +138,7 @@ def own_hyperparameters(
         model: As for `load`.
         facts: What is known of it.
         ablation: What is left out of it.
+        configuration: The file that stands in place of its own configuration.
 
     Returns:
         Two empty ones where it answers without PCoders.
@@ -123,13 +147,16 @@ def own_hyperparameters(
         return ((), ()) if facts.network is None else (facts.network.hyperparameters, facts.network.targets.feedback)
     if not facts.predictive or not isinstance(model, str):
         return (), ()
-    path = (converted_entry(model) if SEPARATOR in model else zoo_entry(model)).configuration_path
+    options = checked_options({"configuration": configuration})
+    path = _entry(model, options).configuration_path
     own = () if path is None else read_configuration(path).hyperparameters
     own = own if ablation is None else tuple(weights.without(ABLATIONS[ablation]) for weights in own)
     return own, Targets.below(len(own)).feedback
 
 
 def _without_folder(model: str) -> str:
+    if SEPARATOR not in model:
+        return model
     head, _, backbone = model.partition(SEPARATOR)
     return f"{Path(head).name}{SEPARATOR}{backbone}"
 
@@ -169,6 +196,8 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
         "feedforward": True,
         **identity,
     }
+    if options.configuration is not None:
+        description[CONFIGURED] = options.configuration.stem
     path = entry.configuration_path
     predictive = path is not None and bool(timesteps > 0 or options.random_predictors is not None or state)
     if predictive:
@@ -177,7 +206,7 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
         name=name,
         timesteps=timesteps,
         classes=entry.classes,
-        class_names=None if entry.class_names is None else class_names(entry.class_names),
+        class_names=_class_names(name, entry, backbone),
         preprocessing=entry_preprocessing(entry),
         default_data=entry.data,
         description=description,
@@ -186,6 +215,14 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
         modules=modules_of(entry.backbone),
     )
     return _Gathered(entry, options, facts, backbone, filled, state, source)
+
+
+def _class_names(name: str, entry: ZooEntry, backbone: nn.Module | None) -> tuple[str, ...] | None:
+    """Return the names of the classes; a backbone of the user's own states them itself."""
+    if backbone is not None and entry.class_names is None:
+        tell_unstated(backbone, name)
+        return stated_class_names(backbone, name)
+    return None if entry.class_names is None else class_names(entry.class_names)
 
 
 def _load_entry(gathered: _Gathered) -> Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,21 @@ from pcbench.network.outputs import Output, picked_logits
 from pcbench.network.seeding import seeded
 
 Channels = tuple[float, ...]
+
+logger = logging.getLogger("pcbench")
+_TOLD: set[str] = set()
+
+
+def tell_unstated(module: nn.Module, name: str) -> None:
+    """Say, once for each name, what is assumed of a network that says nothing of mean and std."""
+    if name in _TOLD or any(getattr(module, attribute, None) is not None for attribute in ("mean", "std")):
+        return
+    _TOLD.add(name)
+    logger.warning(
+        "%s states no mean and std: images in [0,1] reach it as they are, as with mean 0 and std 1. If it was trained "
+        "on normalised images, give it attributes mean and std, one number a channel (docs/models.md)",
+        name,
+    )
 
 
 def stated_normalisation(

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from pcbench.data.class_names import as_class_names
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
-from pcbench.models.facts import Described, ModelFacts
+from pcbench.models.facts import CONFIGURED, Described, ModelFacts
+from pcbench.models.given_configuration import configured_module
 from pcbench.models.identity import model_identity
 from pcbench.models.load_options import CheckedOptions, ablated
 from pcbench.models.model import Model
-from pcbench.models.normalisation import stated_normalisation
+from pcbench.models.normalisation import stated_normalisation, tell_unstated
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.probing import check_answers, probe
 from pcbench.models.sizes import stated_size
@@ -38,6 +39,19 @@ from pcbench.network.timestep_model import TimestepModel
 
 MODEL_LIBRARIES = ("torchvision", "timm")
 """The libraries whose models pcbench knows by name."""
+
+
+def stated_class_names(module: nn.Module, name: str) -> tuple[str, ...] | None:
+    """Return the names of the classes that a network states in its attribute `class_names`; None where there is none.
+
+    Raises:
+        UsageError: It states something else.
+    """
+    stated: Any = getattr(module, "class_names", None)
+    names = as_class_names(stated)
+    if stated is not None and names is None:
+        raise UsageError(f"{name}: its attribute 'class_names' is not a list of names, one for each output")
+    return names
 
 
 def modules_of(backbone: str) -> tuple[str, ...]:
@@ -66,6 +80,9 @@ def load_own(module: nn.Module, name: str, described: dict[str, Described], opti
     function = described.pop("function", None)
     described = {**described, **identity_facts(module, None if function is None else str(function), options)}
     module = private_copy(module)
+    if options.configuration is not None:
+        module = configured_module(module, name, options.configuration)
+        described[CONFIGURED] = options.configuration.stem
     if isinstance(module, PredictiveNetwork):
         return _load_own_predictive(module, name, described, options)
     if options.weights is not None or options.random_predictors is not None or options.ablation is not None:
@@ -85,6 +102,7 @@ def load_own(module: nn.Module, name: str, described: dict[str, Described], opti
     described["feedforward"] = logits.dim() == 2
     if stated:
         described.update(mean=str(stated[0]), std=str(stated[1]))
+    tell_unstated(module, name)
     return _own_model(
         module, described, timestep_model, _Sizes(timesteps, int(logits.shape[-1]), black.shape[1]), options
     )
@@ -183,15 +201,11 @@ def _own_model(
             f"{name}: its preprocessing states {preprocessing.channels} channels, and it takes images of "
             f"{sizes.channels}; leave `channels` out of it, or state the size of its images in input_size"
         )
-    stated: Any = getattr(module, "class_names", None)
-    names = as_class_names(stated)
-    if stated is not None and names is None:
-        raise UsageError(f"{name}: its attribute 'class_names' is not a list of names, one for each output")
     facts = ModelFacts(
         name=name,
         timesteps=sizes.timesteps,
         classes=sizes.classes,
-        class_names=names,
+        class_names=stated_class_names(module, name),
         preprocessing=replace(preprocessing, channels=sizes.channels),
         default_data=None,
         description=described,

@@ -45,6 +45,7 @@ class TrainOptions(TypedDict):
         int | None, Ge(1), Le(MOST_PIXELS), Option("Side of the square that is cut from the middle.", _WHAT)
     ]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.", _WHAT)]
+    configuration: Annotated[Path | str | None, Option("A configuration file in place of the model's own.", _WHAT)]
     weights: Annotated[
         Path | str | None,
         Option("Predictors to start from, in any layout; FOLDER@EPOCH takes another epoch than the newest.", _WHAT),
@@ -113,6 +114,7 @@ class TuneOptions(TypedDict):
     """By default as the model states; Predify's scripts resize to 224."""
     crop: Annotated[int | None, Ge(1), Le(MOST_PIXELS), Option("Side of the square that is cut from the middle.")]
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
+    configuration: Annotated[Path | str | None, Option("A configuration file in place of the model's own.")]
     weights: Annotated[Path | str | None, Option("Predictors, in any layout.")]
     seed: Annotated[
         int, Ge(0), Le(LARGEST_TRAINING_SEED), Option("Seed of noise, proposals and validation images.", default=0)

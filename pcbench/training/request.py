@@ -20,6 +20,8 @@ from pcbench.errors import ConfigurationError, UsageError
 from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
 from pcbench.models.conversions import SEPARATOR
+from pcbench.models.facts import LoadOptions
+from pcbench.models.given_configuration import with_configuration
 from pcbench.models.loading import load
 from pcbench.models.predictor_files import read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
@@ -54,7 +56,10 @@ class Start:
 def entry_of(options: TrainOptions) -> ZooEntry | None:
     """Return the zoo's entry of the model that is trained; None for a network of the user's own."""
     model = options["model"]
-    return zoo_entry(model) if model in zoo_names() or ":" not in model else None
+    if model not in zoo_names() and ":" in model:
+        return None
+    given = options["configuration"]
+    return with_configuration(model, zoo_entry(model), None if given is None else Path(given))
 
 
 def is_feedforward(options: TrainOptions) -> bool:
@@ -106,9 +111,10 @@ def predicted_by(options: TrainOptions) -> dict[str, str]:
     A file that has been changed since would have the same name.
     """
     head, separator, _ = options["model"].partition(SEPARATOR)
-    if not separator:
+    path = options["configuration"] or (f"{head}.toml" if separator else None)
+    if path is None:
         return {}
-    predicts = [pcoder.predicts for pcoder in read_configuration(Path(f"{head}.toml")).table.pcoders]
+    predicts = [pcoder.predicts for pcoder in read_configuration(Path(path)).table.pcoders]
     return {"predicts": json.dumps(predicts)} if any(predicts) else {}
 
 
@@ -126,6 +132,10 @@ def network_facts(network: PredictiveNetwork) -> dict[str, str]:
     }
 
 
+def _given(options: TrainOptions) -> LoadOptions:
+    return {"backbone_weights": options["backbone_weights"], "configuration": options["configuration"]}
+
+
 def preprocessing_of(options: TrainOptions) -> Preprocessing:
     """Return what happens to an image before the model sees it.
 
@@ -136,7 +146,7 @@ def preprocessing_of(options: TrainOptions) -> Preprocessing:
     if entry is not None:
         stated = entry_preprocessing(entry)
     else:
-        begun = load(options["model"], random_predictors=0, backbone_weights=options["backbone_weights"])
+        begun = load(options["model"], random_predictors=0, **_given(options))
         stated = begun.preprocessing
     return stated.of_size(options["resize"], options["crop"])
 
@@ -169,7 +179,7 @@ def open_network(options: TrainOptions, backbone: StateDict | None) -> Predictiv
     if backbone is None or entry is None:
         weights = options["weights"]
         begin: dict[str, Any] = {"random_predictors": options["seed"]} if weights is None else {"weights": weights}
-        network = load(options["model"], backbone_weights=options["backbone_weights"], **begin).network
+        network = load(options["model"], **_given(options), **begin).network
         if network is None:
             raise ConfigurationError(
                 f"{options['model']} does not have predictors to train; convert it with pcbench.predify"

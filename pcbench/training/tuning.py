@@ -46,6 +46,7 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
         options["model"],
         timesteps=options["timesteps"],
         backbone_weights=options["backbone_weights"],
+        configuration=options["configuration"],
         weights=options["weights"],
     )
     network = model.network

@@ -15,6 +15,7 @@ from pcbench.harness.plan import make_plan
 from pcbench.harness.request import RunOptions, request_from
 from pcbench.models import load
 from pcbench.models.weights import save_weights
+from pcbench.models.zoo import zoo_entry
 from pcbench.options import declared
 from pcbench.results.run_spec import RunSpec, Settings, differences
 
@@ -40,6 +41,9 @@ def other_weights(path: Path) -> Path:
     return path
 
 
+PDIGITS = zoo_entry("pdigits").configuration_path
+
+
 class MakesNoise(nn.Module):
     """Adds noise."""
 
@@ -61,6 +65,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "backbone_weights": (other_weights, {}),
     "weights": (other_weights, {}),
     "random_predictors": (0, {}),
+    "configuration": (PDIGITS, {}),
     "ablation": ("no-feedback", {}),
     "hyperparameters": (("feedback=0.1",), {}),
     "stochastic": (2, RANDOM),
