@@ -23,7 +23,7 @@ from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.data.sources import open_source
 from pcbench.models.loading import load
 from pcbench.models.model import Model
-from pcbench.training.validation import noise_definition
+from pcbench.training.conditions import noise_definition
 
 SEVERITY = 3
 COMPILED = "torch.compile"

@@ -69,6 +69,7 @@ class FreeHyperparameters(nn.Module):
         start: Where the descent starts; zeros are moved inside the feasible set, which a softmax cannot leave.
         learned: Which of ``"feedforward"`` (β), ``"feedback"`` (λ) and ``"error_weight"`` (α) move.
         feedback: For each PCoder, the one that feeds back to it, or None; by default the one above.
+        memory: Whether a representation's own past has a weight; without it β and λ share all of 1.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class FreeHyperparameters(nn.Module):
         start: Sequence[Hyperparameters],
         learned: Collection[str] = LEARNED,
         feedback: Sequence[int | None] | None = None,
+        *,
+        memory: bool = True,
     ) -> None:
         super().__init__()
         check_learned(learned)
-        self._start, self._learned = tuple(start), frozenset(learned)
+        self._start, self._learned, self._memory = tuple(start), frozenset(learned), memory
         self._feedback = Targets.below(len(start)).feedback if feedback is None else tuple(feedback)
         if set(learned) == {"feedback"} and all(above is None for above in self._feedback):
             raise UsageError("nothing to learn: no PCoder of this network receives feedback, so none has a λ")
@@ -103,7 +106,7 @@ class FreeHyperparameters(nn.Module):
             if free:
                 rest = 1 - sum(float(shares[name]) for name in shares if name not in free)
                 columns = [LEARNED.index(name) for name in free]
-                moved = self.shares[index, [*columns, 2]].softmax(0) * rest
+                moved = self.shares[index, [*columns, *([2] if self._memory else [])]].softmax(0) * rest
                 shares |= {name: moved[column] for column, name in enumerate(free)}
             error = self.errors[index].exp() if "error_weight" in self._learned else own.error_weight
             entries.append(Hyperparameters(shares["feedforward"], shares["feedback"], error))

@@ -23,6 +23,7 @@ from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, 
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.options import resolved
+from pcbench.training.found import Tuned
 from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
 from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
@@ -42,7 +43,7 @@ from pcbench.training.request import (
     training_images,
     trains_backbone,
 )
-from pcbench.training.search import Tuned, search
+from pcbench.training.search import search
 from pcbench.training.validation import Validation
 
 Arrays = dict[str, NDArray[Any]]

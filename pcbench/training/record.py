@@ -15,10 +15,10 @@ from pcbench.models.weights import save_weights
 from pcbench.network.network import PredictiveNetwork
 from pcbench.results.environment import versions
 from pcbench.training.checkpoint import earlier_schedules
+from pcbench.training.found import Tuned
 from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions, folder_of, model_name, weights_of_training
 from pcbench.training.request import Start, command_of, network_facts, predicted_by, settings_of, training_images
-from pcbench.training.search import Tuned
 from pcbench.training.settings import Stage
 
 CARD = "training.json"

@@ -146,7 +146,8 @@ def preprocessing_of(options: TrainOptions) -> Preprocessing:
     if entry is not None:
         stated = entry_preprocessing(entry)
     else:
-        begun = load(options["model"], random_predictors=0, **_given(options))
+        given: Any = _given(options)
+        begun = load(options["model"], random_predictors=0, **given)
         stated = begun.preprocessing
     return stated.of_size(options["resize"], options["crop"])
 

@@ -2,74 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pcbench.errors import DivergenceError, MissingExtraError, UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
+from pcbench.training.found import Tried, Tuned
 from pcbench.training.hyperparameters import ERROR_WEIGHTS, from_shares, rounded
-from pcbench.training.validation import CLEAN, Score, Validation, evaluate, prepared, standard_deviation
+from pcbench.training.validation import Score, Validation, evaluate, prepared
 
-
-@dataclass(frozen=True)
-class Tuned:
-    """Hyperparameters that were chosen, and how."""
-
-    hyperparameters: tuple[Hyperparameters, ...]
-    """β, λ, α of each PCoder, rounded as a file holds them."""
-    score: Score
-    """Their score on the validation images."""
-    before: Score
-    """The score of the network's own hyperparameters there."""
-    tried: int
-    """Number of trials."""
-    diverged: int
-    """Number of trials that diverged over t and were discarded."""
-    method: str
-    """In words."""
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Tuned:
-        """Return the value that `dataclasses.asdict` turned into a record."""
-        return cls(
-            hyperparameters=tuple(Hyperparameters(**entry) for entry in record["hyperparameters"]),
-            score=_score(record["score"]),
-            before=_score(record["before"]),
-            tried=record["tried"],
-            diverged=record["diverged"],
-            method=record["method"],
-        )
-
-    def provenance(self, network: str, validation: Validation) -> list[str]:
-        """Return how the hyperparameters were chosen, as lines of text."""
-        source = validation.source
-        kinds = [
-            "clean" if condition == CLEAN else f"noise of standard deviation {standard_deviation(condition):g} on e_0"
-            for condition in validation.conditions
-        ]
-        part = "" if source.subset is None else f" ({source.subset})"
-        score = f"accuracy at t = {validation.timesteps}, mean of: {', '.join(kinds)}"
-        first = "diverge" if self.before.diverged else f"reach {self.before.value:.4f}"
-        return [
-            f"Hyperparameters of {network} chosen by pcbench: {self.method}.",
-            f"Validation images: {source.name}{part}, fingerprint {source.fingerprint()[:16]}.",
-            *(
-                []
-                if source.subset is None
-                else [f'Leave them out of results: leave_out = "{len(source)}:{validation.seed}".']
-            ),
-            f"Score: {score}; noise seed {validation.seed}.",
-            f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; those it began with {first}.",
-            f"{self.tried} tried, {self.diverged} of them diverged over t and were discarded.",
-        ]
-
-
-def _score(record: Mapping[str, Any]) -> Score:
-    rows = (record["accuracies"], record.get("cross_entropies", ()))
-    accuracies, cross_entropies = (tuple(tuple(row) for row in found) for found in rows)
-    return Score(accuracies, record["diverged"], cross_entropies)
+Scorer = Callable[[tuple[Hyperparameters, ...]], Score]
+"""Scores hyperparameters; a search that goes on gives it the scores that it wrote down."""
 
 
 def search(
@@ -96,6 +40,50 @@ def search(
         MissingExtraError: Optuna is not installed.
         DivergenceError: Every proposal diverged.
     """
+    batches = prepared(network, validation)
+    before = evaluate(network, validation, batches=batches)
+    found: list[Tried] = []
+    for one in proposals(
+        network, lambda given: evaluate(network, validation, given, batches), trials=trials, seed=seed
+    ):
+        found.append(one)
+        if report is not None:
+            report(len(found), trials, max(held.score.value for held in found))
+    # Of equal scores, the first one found.
+    held = sorted((one for one in found if not one.score.diverged), key=lambda one: one.score.value, reverse=True)
+    if not held:
+        raise DivergenceError(f"all {trials} hyperparameters that were tried diverge over t; train the predictors more")
+    best = held[0]
+    return Tuned(
+        best.hyperparameters, best.score, before, trials, trials - len(held), search_method(trials=trials, seed=seed)
+    )
+
+
+def search_method(*, trials: int, seed: int) -> str:
+    """Return a search in words."""
+    return f"search by Optuna's TPE, {trials} trials, seed {seed}"
+
+
+def proposals(
+    network: PredictiveNetwork,
+    score: Scorer,
+    *,
+    trials: int,
+    seed: int,
+    starts: Sequence[Sequence[Hyperparameters]] = (),
+) -> Iterator[Tried]:
+    """Yield hyperparameters that Optuna proposes, one after another, with their scores.
+
+    Args:
+        network: Its own hyperparameters are the first.
+        score: Scores a proposal.
+        trials: How many.
+        seed: Seed of the proposals.
+        starts: Others that are tried before Optuna chooses.
+
+    Raises:
+        MissingExtraError: Optuna is not installed.
+    """
     try:
         import optuna
     except ImportError:
@@ -105,28 +93,17 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     fed = [above is not None for above in network.targets.feedback]
-    study.enqueue_trial(_as_proposal(network.hyperparameters, fed))
-    batches = prepared(network, validation)
-    before = evaluate(network, validation, batches=batches)
-    found: list[tuple[tuple[Hyperparameters, ...], Score]] = []
-    diverged = 0
-    for number in range(trials):
+    for start in (network.hyperparameters, *starts):
+        study.enqueue_trial(_as_proposal(start, fed))
+    for _ in range(trials):
         trial = study.ask()
         entries = rounded([_propose(trial, index, fed=has_feedback) for index, has_feedback in enumerate(fed)])
-        score = evaluate(network, validation, entries, batches)
-        if score.diverged:
-            diverged += 1
+        found = Tried(entries, score(entries))
+        if found.score.diverged:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            found.append((entries, score))
-            study.tell(trial, score.value)
-        if report is not None:
-            report(number + 1, trials, max((held.value for _, held in found), default=0.0))
-    if not found:
-        raise DivergenceError(f"all {trials} hyperparameters that were tried diverge over t; train the predictors more")
-    # Of equal scores, the first one found.
-    best, score = max(found, key=lambda pair: pair[1].value)
-    return Tuned(best, score, before, trials, diverged, f"search by Optuna's TPE, {trials} trials, seed {seed}")
+            study.tell(trial, found.score.value)
+        yield found
 
 
 def _propose(trial: Any, index: int, *, fed: bool) -> Hyperparameters:

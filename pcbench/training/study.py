@@ -26,10 +26,11 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.options import resolved
 from pcbench.results.environment import versions
 from pcbench.results.metrics_table import csv_frame
+from pcbench.training.conditions import standard_deviation
 from pcbench.training.job import Trained, Watcher, train
 from pcbench.training.options import TrainOptions
 from pcbench.training.request import command_of, preprocessing_of
-from pcbench.training.validation import CONDITIONS, noisy_inputs, standard_deviation
+from pcbench.training.validation import CONDITIONS, noisy_inputs
 
 
 class StudyTable(Definition):

@@ -14,9 +14,10 @@ from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import load
 from pcbench.options import resolved
 from pcbench.training.descent import descend
+from pcbench.training.found import Tuned
 from pcbench.training.hyperparameters import LEARNED, check_learned, write_configuration
 from pcbench.training.options import TuneOptions, data_of, file_of
-from pcbench.training.search import Tuned, search
+from pcbench.training.search import search
 from pcbench.training.validation import CONDITIONS, Validation
 
 

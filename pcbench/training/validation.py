@@ -1,37 +1,29 @@
-"""The score of hyperparameters: accuracy on validation images, clean and with noise on e_0."""
+"""The score of hyperparameters: accuracy on validation images, clean, with noise on e_0, or corrupted."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pcbench.catalog import suite_folder
-from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
+from pcbench.training.conditions import CLEAN, TuningCondition, noise_definition, numbered_condition
 
-#: The suite whose noise validation and studies use, and the severity that means "no noise".
-NOISE_SUITE = "gaussian-noise"
-CLEAN = 0
 _KEPT_CELLS = 2**27
 
-
-@cache
-def noise_definition() -> CorruptionDefinition:
-    """Return the noise of the suite `gaussian-noise`; its severities are the paper's five standard deviations."""
-    return load_corruption_suite(suite_folder(NOISE_SUITE)[1]).corruption("gaussian_noise")
-
-
 CONDITIONS = (CLEAN, *noise_definition().severities)
+Asked = int | TuningCondition
+"""A condition, or its number: 0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +34,14 @@ class Validation:
     """Images that are used neither for training nor for any reported result."""
     timesteps: int
     """T; the answers at T count."""
-    conditions: tuple[int, ...] = CONDITIONS
-    """0 for clean images, 1 to 5 for the severities of the suite `gaussian-noise`."""
+    conditions: tuple[Asked, ...] = CONDITIONS
+    """What is done to images."""
     seed: int = 0
     """Seed of the noise."""
     batch_size: int = 180
     """Images in one pass."""
+    stride: int = 1
+    """Condition c, from 0, is measured on every so manieth image, from image c on: many conditions share them."""
 
     def __post_init__(self) -> None:
         if self.timesteps < 1:
@@ -57,9 +51,24 @@ class Validation:
                 f"{self.source.name}: tuning asks which answers are right, and these images have no labels; give "
                 "images that have"
             )
-        unknown = [condition for condition in self.conditions if condition not in CONDITIONS]
-        if unknown or not self.conditions:
+        known = (one for one in self.conditions if not isinstance(one, TuningCondition))
+        if not self.conditions or any(condition not in CONDITIONS for condition in known):
             raise UsageError(f"conditions are 0 (clean) to 5 (the strongest noise), not {list(self.conditions)}")
+
+    def indices(self, condition: Asked) -> NDArray[np.int64]:
+        """Return the indices of the images that a condition is measured on."""
+        first = self.conditions.index(condition) % self.stride
+        return np.arange(len(self.source))[first :: self.stride]
+
+    @property
+    def pairs(self) -> list[tuple[Asked, int]]:
+        """Every condition with each of its images."""
+        return [(condition, int(index)) for condition in self.conditions for index in self.indices(condition)]
+
+    @property
+    def titles(self) -> list[str]:
+        """The conditions in words."""
+        return [as_condition(condition).title for condition in self.conditions]
 
 
 @dataclass(frozen=True)
@@ -76,9 +85,15 @@ class Score:
     @property
     def loss(self) -> float:
         """The cross-entropy averaged over t = 0..T and the conditions; infinite where the dynamics diverge."""
-        if self.diverged:
-            return math.inf
-        return math.fsum(math.fsum(row) / len(row) for row in self.cross_entropies) / len(self.cross_entropies)
+        return self._mean([math.fsum(row) / len(row) for row in self.cross_entropies])
+
+    @property
+    def final_loss(self) -> float:
+        """The cross-entropy at t = T averaged over the conditions; infinite where the dynamics diverge."""
+        return self._mean([row[-1] for row in self.cross_entropies])
+
+    def _mean(self, values: Sequence[float]) -> float:
+        return math.inf if self.diverged or not values else math.fsum(values) / len(values)
 
     @property
     def value(self) -> float:
@@ -91,9 +106,9 @@ class Score:
         return sum(row[0] for row in self.accuracies) / len(self.accuracies)
 
 
-def standard_deviation(condition: int) -> float:
-    """Return σ of a condition in units of e_0; 0 for clean images."""
-    return 0.0 if condition == CLEAN else float(noise_definition().parameters["standard_deviation"][condition - 1])
+def as_condition(condition: Asked) -> TuningCondition:
+    """Return a condition that may be given by its number."""
+    return condition if isinstance(condition, TuningCondition) else numbered_condition(condition)
 
 
 def add_noise(inputs: Tensor, condition: int, *, seed: int, ids: Sequence[str]) -> Tensor:
@@ -121,35 +136,75 @@ def noisy_inputs(
         yield add_noise(inputs, condition, seed=seed, ids=batch.ids), batch.labels.to(device)
 
 
-Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+class ValidationInputs:
+    """The inputs and labels of every condition; small ones are drawn once and kept.
+
+    Args:
+        network: Its normalisation counts.
+        validation: The images and conditions.
+    """
+
+    def __init__(self, network: PredictiveNetwork, validation: Validation) -> None:
+        self._network, self._validation = network, validation
+        cells = math.prod(network.configuration.table.input_size) * len(validation.pairs)
+        self._keeps = cells <= _KEPT_CELLS
+        self._kept: dict[Asked, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, condition: Asked) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the inputs and labels of a condition, batch by batch."""
+        size, indices = self._validation.batch_size, self._validation.indices(condition)
+        for start in range(0, len(indices), size):
+            yield self._some(condition, np.arange(start, min(start + size, len(indices))))
+
+    def of_pairs(self, pairs: Sequence[tuple[Asked, int]]) -> tuple[Tensor, Tensor]:
+        """Return the inputs and labels of some pairs of a condition and the index of an image."""
+        inputs: list[Tensor] = []
+        labels: list[Tensor] = []
+        for condition in dict.fromkeys(one for one, _ in pairs):
+            wanted = [index for one, index in pairs if one == condition]
+            found = self._some(condition, np.searchsorted(self._validation.indices(condition), wanted))
+            inputs.append(found[0])
+            labels.append(found[1])
+        return torch.cat(inputs), torch.cat(labels)
+
+    def _some(self, condition: Asked, places: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Return the inputs and labels at some places among the images of a condition."""
+        if not self._keeps:
+            return self._draw(condition, places)
+        if condition not in self._kept:
+            size, count = self._validation.batch_size, len(self._validation.indices(condition))
+            parts = [
+                self._draw(condition, np.arange(first, min(first + size, count))) for first in range(0, count, size)
+            ]
+            self._kept[condition] = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+        inputs, labels = self._kept[condition]
+        chosen = torch.from_numpy(places)
+        return inputs[chosen], labels[chosen]
+
+    def _draw(self, condition: Asked, places: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        source = self._validation.source
+        indices = self._validation.indices(condition)[places]
+        names = [source.ids[int(index)] for index in indices]
+        inputs = as_condition(condition).inputs(self._network, source.load(indices), names, self._validation.seed)
+        return inputs, torch.from_numpy(source.labels[indices]).to(inputs.device)
 
 
-def prepared(network: PredictiveNetwork, validation: Validation) -> Batches:
-    """Return a function that gives the inputs and labels of a condition; small inputs are drawn once and kept."""
-
-    def draw(condition: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return noisy_inputs(
-            network, validation.source, condition, seed=validation.seed, batch_size=validation.batch_size
-        )
-
-    cells = math.prod(network.configuration.table.input_size) * len(validation.source) * len(validation.conditions)
-    if cells > _KEPT_CELLS:
-        return draw
-    kept = {condition: list(draw(condition)) for condition in validation.conditions}
-    return kept.__getitem__
+def prepared(network: PredictiveNetwork, validation: Validation) -> ValidationInputs:
+    """Return what gives the inputs and labels of every condition; small inputs are drawn once and kept."""
+    return ValidationInputs(network, validation)
 
 
 def evaluate(
     network: PredictiveNetwork,
     validation: Validation,
     hyperparameters: Sequence[Hyperparameters] | None = None,
-    batches: Batches | None = None,
+    batches: ValidationInputs | None = None,
 ) -> Score:
-    """Measure the accuracy of every timestep under every condition.
+    """Measure the accuracy and the cross-entropy of every timestep under every condition.
 
     Args:
         network: The network.
-        validation: The images and the conditions; the cross-entropy is measured too.
+        validation: The images and the conditions.
         hyperparameters: β, λ, α of each PCoder; None means the network's own.
         batches: The result of `prepared`, to be reused for several evaluations.
     """
@@ -166,7 +221,7 @@ def evaluate(
             hits += (out.logits.argmax(2) == labels).sum(1).cpu()
             losses += torch.stack([F.cross_entropy(row, labels, reduction="sum") for row in out.logits.double()]).cpu()
             diverged += int(out.diverged().sum())
-        total = len(validation.source)
+        total = len(validation.indices(condition))
         accuracies.append(tuple(int(hit) / total for hit in hits))
         cross_entropies.append(tuple(float(loss) / total for loss in losses))
     return Score(tuple(accuracies), diverged, tuple(cross_entropies))

@@ -27,7 +27,7 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.reports.report import write_report
 from pcbench.results.conditions import Condition
 from pcbench.results.schema import joined
-from pcbench.training.validation import noise_definition
+from pcbench.training.conditions import noise_definition
 
 
 @dataclass(frozen=True)

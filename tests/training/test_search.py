@@ -14,10 +14,11 @@ from pcbench.data.sources import open_source
 from pcbench.errors import DivergenceError, UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
+from pcbench.training.conditions import standard_deviation
 from pcbench.training.descent import descend
 from pcbench.training.search import search
 from pcbench.training.tuning import validation_images
-from pcbench.training.validation import Validation, add_noise, evaluate, standard_deviation
+from pcbench.training.validation import Validation, add_noise, evaluate
 
 
 @pytest.fixture
