@@ -3,7 +3,8 @@
 Usage: python .ci/pin_dependencies.py            write the pins (needs uv on the PATH)
        python .ci/pin_dependencies.py --print    print those that are written, as a constraints file
        python .ci/pin_dependencies.py --without  print pyproject.toml without them
-       python .ci/pin_dependencies.py --own FILE print the lines of a resolution that pcbench itself asks for
+       python .ci/pin_dependencies.py --own PROJECT FILE
+                                                 print the lines of a resolution that this pyproject.toml asks for
 
 A lock file would name the registry's host in every line, so the pins live in `[tool.uv] constraint-dependencies`,
 which `uv run` obeys. The resolution is universal: one list for all systems and Pythons.
@@ -56,7 +57,7 @@ def main() -> None:
         sys.stdout.write(bare)
         return
     if "--own" in sys.argv:
-        sys.stdout.writelines(own_lines(text, Path(sys.argv[-1]).read_text()))
+        sys.stdout.writelines(own_lines(Path(sys.argv[-2]).read_text(), Path(sys.argv[-1]).read_text()))
         return
     pins = universal_pins(bare, "torchattacks") | universal_pins(bare, "robustbench")
     lines = "".join(f'    "{pin}",\n' for pin in sorted(pins) if not pin.startswith("pcbench"))

@@ -314,6 +314,44 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 (as above)
 
 
+def home() -> Path | None:
+    """Return the user's home folder; None where none is known, as for a user of a container that has no name."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def full_path(text: str) -> Path:
+    """Return a path with `~` written in full, which no shell did for a variable that a container's file sets.
+
+    Raises:
+        UsageError: No home folder is known.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{text}: no home folder is known; write the folder in full") from None
+
+
+def user_cache(remedy: str) -> Path:
+    """Return the folder in which programs keep what can be made again: `$XDG_CACHE_HOME`, else `~/.cache`.
+
+    Args:
+        remedy: What to do where no home folder is known.
+
+    Raises:
+        UsageError: No home folder is known.
+    """
+    stated = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if stated.is_absolute():  # others have no meaning, by the standard that defines it
+        return stated
+    known = home()
+    if known is None:
+        raise UsageError(f"no home folder is known, and so none to keep files in: {remedy}, or HOME")
+    return known / ".cache"
+
+
 def real_path(path: Path) -> Path:
     """Return a path with all links resolved, so that files are written to the folder that the links point to.
 

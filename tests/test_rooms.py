@@ -17,6 +17,7 @@ PACKAGE = Path(pcbench.__file__).parent
 # A room imports from those before it, and from itself.
 ROOMS = (
     *(
+        "shadows",
         "escaping",
         "terminal",
         "errors",

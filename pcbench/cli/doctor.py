@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pcbench.doctor import Finding
+    from pcbench.doctor.finding import Finding
 
 
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON, for a bug report.")] = False,
 ) -> None:
     """Look at versions, devices, threads, folders and libraries that exclude each other; 1 if anything is wrong."""
-    from pcbench.doctor import findings
+    from pcbench.doctor.examination import findings
 
     found = findings()
     if as_json:

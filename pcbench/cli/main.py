@@ -41,6 +41,7 @@ from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
 from pcbench.errors import DefinitionError, PcbenchError, UnknownNameError, named
+from pcbench.shadows import UNLOADABLE, not_loaded, unloadable
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
 _FAULT = "this is a bug of pcbench: --debug shows where"
@@ -151,6 +152,8 @@ def main(arguments: list[str] | None = None) -> None:
     SIGTERM, by a closed terminal.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    # Files alone are drawn, and the shell of a notebook hands on a backend that may not be there.
+    os.environ.pop("MPLBACKEND", None)
     debug = "--debug" in given
     if debug:
         logging.getLogger("pcbench").setLevel(logging.DEBUG)
@@ -177,7 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        sys.exit(_fail(_unprintable(error) or f"{named(error)}; {_FAULT}", 1))
+        sys.exit(_fail(*_unforeseen(error)))
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -196,6 +199,25 @@ def _print_what_can_be_printed() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _unforeseen(error: Exception) -> tuple[str, int]:
+    """Return what to say of an error that no verb expects, and the exit code: the machine's fault, or a bug."""
+    if (unprinted := _unprintable(error)) is not None:
+        return unprinted, 1
+    if isinstance(error, UNLOADABLE) and (library := unloadable(error)) is not None:
+        return not_loaded(library, error), 2
+    if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
+        return "the current folder does not exist any more; cd to a folder that does", 2
+    return f"{named(error)}; {_FAULT}", 1
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  # Path.cwd() asks no more
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _unprintable(error: Exception) -> str | None:

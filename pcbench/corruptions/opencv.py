@@ -10,7 +10,7 @@ from pcbench.errors import LibraryError
 
 try:
     import cv2
-except ImportError as error:
+except (ImportError, AttributeError) as error:  # the latter of two builds, of which one lies over the other
     raise LibraryError(
         f"OpenCV cannot be loaded ({error}); replace it: pip uninstall -y opencv-python opencv-python-headless; "
         "pip install opencv-python-headless"

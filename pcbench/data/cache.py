@@ -30,10 +30,13 @@ def cache_folder() -> Path:
     """Return the folder for downloads: `$PCBENCH_CACHE`, else `pcbench` in the user's cache folder.
 
     The user's cache folder is `$XDG_CACHE_HOME`, else `~/.cache`. The folder is not made here.
+
+    Raises:
+        UsageError: No home folder is known.
     """
     if own := os.environ.get("PCBENCH_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pcbench"
+        return files.full_path(own)
+    return files.user_cache("set PCBENCH_CACHE") / "pcbench"
 
 
 def cache_limit() -> int:

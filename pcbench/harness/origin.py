@@ -17,6 +17,7 @@ from typing import Any
 import tomli_w
 
 from pcbench.catalog import SUITE_KINDS, suite_names
+from pcbench.files import home
 from pcbench.harness.extraction.options import ExtractOptions, is_extraction
 from pcbench.harness.request import RunOptions
 from pcbench.options import chosen, command_line, declared, is_placeholder, with_places
@@ -77,7 +78,9 @@ def without_places(text: str, options: RunOptions) -> str:
         if "/" in place or "\\" in place:
             text = re.sub(re.escape(place) + r"[/\\]*", "", text)
     text = _NODE.sub("another node", _PATH.sub(lambda match: match["name"], text))
-    names = {socket.gethostname(): "<host>", Path.home().name: "<user>"}
+    names = {socket.gethostname(): "<host>"}
+    if (known := home()) is not None:
+        names[known.name] = "<user>"
     names |= {os.environ[name]: "<user>" for name in ("USER", "LOGNAME", "USERNAME") if name in os.environ}
     for name, word in names.items():
         if len(name) >= _SHORTEST and name != "root":
