@@ -313,13 +313,19 @@ def _kind(module: str) -> ModuleKind:
         return "standard" if module in sys.stdlib_module_names else "missing"
     if location.file is None:
         return "unreadable" if location.folders is None else "missing"
-    if _SITE_FOLDERS & set(location.file.parts):
+    return _kind_by_place(location.file) or ("unreadable" if read_source(module) is None else "own")
+
+
+@functools.cache  # every plan asks for the same hundreds of files
+def _kind_by_place(file: Path) -> ModuleKind | None:
+    """Return where a module's file comes from; None for a file of the user's."""
+    if _SITE_FOLDERS & set(file.parts):
         return "installed"
     # A user's file may have the name of a standard module, so the name alone does not say it.
-    resolved = location.file.resolve()
+    resolved = file.resolve()
     if any(resolved.is_relative_to(folder) for folder in _STANDARD_FOLDERS):
         return "installed" if _SITE_FOLDERS & set(resolved.parts) else "standard"
-    return "unreadable" if read_source(module) is None else "own"
+    return None
 
 
 def reached(roots: Iterable[str], *, everywhere: bool, through_pcbench: bool = False) -> dict[str, ModuleKind]:

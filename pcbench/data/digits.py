@@ -55,10 +55,16 @@ def open_digits(split: str, preprocessing: Preprocessing) -> ImageSource:
         class_names=tuple("0123456789"),
         classes=10,
     )
-    order = stratified_order(ids, labels, _SPLIT_SEED)
+    return whole.select(_members(ids)[split].copy(), subset=None)
+
+
+@functools.cache
+def _members(ids: tuple[str, ...]) -> dict[str, NDArray[np.int64]]:
+    # As below: a run opens the digits several times.
+    order = stratified_order(ids, digit_scans()[1], _SPLIT_SEED)
     test, validation = SPLITS["test"], SPLITS["test"] + SPLITS["validation"]
     members = {"test": order[:test], "validation": order[test:validation], "train": order[validation:]}
-    return whole.select(np.sort(members[split]), subset=None)
+    return {split: np.sort(indices) for split, indices in members.items()}
 
 
 @functools.cache

@@ -7,6 +7,7 @@ texts are counted by their indices before they are written out.
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ def check_table(
     *,
     row_bytes: int = 0,
     kept: bool = False,
-) -> None:
+    opened: pq.ParquetFile | None = None,
+) -> pq.FileMetaData:
     """Refuse a Parquet file of which reading some columns would take more memory than allowed.
 
     Args:
@@ -55,6 +57,10 @@ def check_table(
         groups: The row groups that will be read; None means all.
         row_bytes: What the caller will make of each row takes so many bytes more.
         kept: Whether texts that the file has in a dictionary stay in one; `check_texts` counts these afterwards.
+        opened: The same file, where the caller has opened it already.
+
+    Returns:
+        What its footer says, so that it need not be read again.
 
     Raises:
         DataError: It would take more; or the file's pages are damaged.
@@ -64,8 +70,7 @@ def check_table(
         file = cast("BinaryIO", stream)
         size = file.seek(0, io.SEEK_END)
         _check_footer(file, size, place)
-        file.seek(0)
-        with pq.ParquetFile(cast("Any", file)) as table:
+        with _opened(source) if opened is None else contextlib.nullcontext(opened) as table:
             most = allowed(size)
             chosen = range(table.metadata.num_row_groups) if groups is None else groups
             rows = sum(table.metadata.row_group(group).num_rows for group in chosen)
@@ -80,6 +85,11 @@ def check_table(
             if plain + sum(one.texts for one in spelled) > most:
                 plain += sum(_spelled(source, one, chosen) for one in spelled)
                 check_size(place, "the texts in its columns would take", plain, most)
+            return table.metadata
+
+
+def _opened(source: Path | bytes) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source)
 
 
 def check_texts(table: pa.Table, place: Path | str, size: int) -> None:
@@ -96,8 +106,12 @@ def check_texts(table: pa.Table, place: Path | str, size: int) -> None:
     columns = [cast("Any", column) for column in table.columns]
     held = [column for column in columns if pa.types.is_dictionary(column.type)]
     texts = [column for column in held if column.type.value_type in (pa.string(), pa.binary(), pa.large_string())]
-    needed = sum(_letters(chunk) for column in texts for chunk in column.chunks)
-    check_size(place, "the texts in its columns would take", needed, allowed(size))
+    chunks = [chunk for column in texts for chunk in column.chunks]
+    most = allowed(size)
+    # No text is longer than all of its dictionary: of a small table nothing has to be counted.
+    if sum(len(chunk) * chunk.dictionary.nbytes for chunk in chunks) > most:
+        needed = sum(_letters(chunk) for chunk in chunks)
+        check_size(place, "the texts in its columns would take", needed, most)
 
 
 @dataclass(frozen=True)
@@ -125,13 +139,15 @@ def _check_footer(file: BinaryIO, size: int, place: Path | str) -> None:
         check_size(place, "the list of its columns would take", length * _FOOTER_GROWTH, allowed(size, 1))
 
 
-def _leaves(table: pq.ParquetFile, columns: Sequence[str] | None) -> Iterator[int]:
-    """Yield the numbers of the columns of values that are read."""
+def _leaves(table: pq.ParquetFile, columns: Sequence[str] | None) -> Iterator[tuple[int, Any]]:
+    """Yield the columns of values that are read, each with its number."""
     schema = cast("Any", table.schema)
+    wanted = None if columns is None else frozenset(columns)
+    within = () if columns is None else tuple(f"{name}." for name in columns)
     for number in range(len(schema)):
-        path = str(schema.column(number).path)
-        if columns is None or any(path == name or path.startswith(f"{name}.") for name in columns):
-            yield number
+        column = schema.column(number)
+        if wanted is None or column.path in wanted or column.path.startswith(within):
+            yield number, column
 
 
 def _all_needed(
@@ -139,22 +155,25 @@ def _all_needed(
 ) -> list[_Needed]:
     try:
         kept = _kept(table)
-        return [_needed(file, table, leaf, groups, kept) for leaf in _leaves(table, columns)]
+        held = [cast("Any", table.metadata.row_group(group)) for group in groups]
+        return [
+            _needed(file, [group.column(leaf) for group in held], column, kept)
+            for leaf, column in _leaves(table, columns)
+        ]
     except ValueError as error:  # a `PageError`, or of a place before the file's begin
         raise DataError(f"{place}: is a damaged Parquet file ({error}); fetch or make it again") from error
 
 
-def _needed(file: BinaryIO, table: pq.ParquetFile, leaf: int, groups: Sequence[int], kept: Collection[str]) -> _Needed:
-    column: Any = cast("Any", table.schema).column(leaf)
-    text = column.physical_type == "BYTE_ARRAY"
-    width = int(column.length) if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS[column.physical_type]
+def _needed(file: BinaryIO, chunks: Sequence[Any], column: Any, kept: Collection[str]) -> _Needed:
+    kind = column.physical_type
+    text = kind == "BYTE_ARRAY"
+    width = int(column.length) if kind == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS[kind]
     width += _IN_LISTS if column.max_repetition_level else 0
     count = plain = texts = 0
     counted = True
-    for group in groups:
-        chunk: Any = table.metadata.row_group(group).column(leaf)
-        dictionary = 0
-        for page in pages(file, _start(chunk), _start(chunk) + chunk.total_compressed_size, chunk.num_values):
+    for chunk in chunks:
+        start, dictionary = _start(chunk), 0
+        for page in pages(file, start, start + chunk.total_compressed_size, chunk.num_values):
             count += 1
             plain += page.unpacked + page.values * (_ENTRY if page.dictionary else width)
             if page.dictionary:

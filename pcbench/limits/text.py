@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -137,13 +137,13 @@ def _shallow(parse: Callable[[], Any], place: Path | str) -> Any:
 
 def _inside(value: Any) -> Iterable[Any]:
     """Return the lists and tables in a value."""
-    if isinstance(value, Mapping):
-        held = list(cast("Mapping[str, Any]", value).values())
+    if isinstance(value, dict):
+        held = list(cast("dict[str, Any]", value).values())
     elif isinstance(value, list):
         held = cast("list[Any]", value)
     else:
         return ()
-    return [one for one in held if isinstance(one, Mapping | list)]
+    return [one for one in held if isinstance(one, (dict, list))]
 
 
 def _too_deep(place: Path | str) -> DataError:

@@ -136,9 +136,9 @@ def from_parquet(content: bytes, place: Path | str) -> pa.Table:
     Raises:
         DataError: It would take more memory than is allowed.
     """
-    check_table(content, place, kept=True)
+    footer = check_table(content, place, kept=True)
     # A part is small: threads would take longer to begin than it takes to read.
-    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    table = pq.ParquetFile(pa.BufferReader(content), metadata=footer).read(use_threads=False)
     check_texts(table, place, len(content))
     return table
 

@@ -184,9 +184,10 @@ def read_table(path: Path, what: str, columns: Sequence[str] | None = None) -> p
                 raise DataError(f"{path}: its columns are not those of {what} version {version}; run it again")
             wanted = [name for name, today in names.items() if today in schema.names]
             # Each column that a former version does not have is made of eight bytes a row.
-            check_table(path, path, wanted, row_bytes=8 * (len(schema.names) - len(wanted)), kept=True)
+            made_up = 8 * (len(schema.names) - len(wanted))
+            check_table(path, path, wanted, row_bytes=made_up, kept=True, opened=file)
             table = file.read(
-                columns=wanted,
+                columns=None if len(wanted) == len(names) else wanted,
                 use_threads=file.metadata.num_rows > SMALL,
             )
         check_texts(table, path, file_size(path))

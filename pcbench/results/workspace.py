@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,7 +101,7 @@ class Workspace:
         """The finished folder, while it is made."""
         return self.folder / _FINISHED
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """The run's key."""
         return self.spec.key()

@@ -31,10 +31,10 @@ def _outcomes(rows: int) -> pa.Table:
 
 
 def many_rows(path: Path) -> None:
-    """Write outcomes of 4 million equal rows."""
+    """Write outcomes of 2 million equal rows."""
     table = _outcomes(200_000)
     with pq.ParquetWriter(path, OUTCOMES, compression="zstd") as writer:
-        for _ in range(20):
+        for _ in range(10):
             writer.write_table(table)
 
 
@@ -67,8 +67,8 @@ def many_units(path: Path) -> None:
 
 
 def many_needs(path: Path) -> None:
-    """Write one unit that comes after 50 million others, all of one name."""
-    _one_unit(path, 50_000_000, "x")
+    """Write one unit that comes after 10 million others, all of one name."""
+    _one_unit(path, 10_000_000, "x")
 
 
 def long_needs(path: Path) -> None:
@@ -84,8 +84,8 @@ def _one_unit(path: Path, needs: int, name: str) -> None:
 
 
 def false_footer(path: Path) -> None:
-    """Write a column with a page of 240 MB of zeros, of which the footer says that it has a million rows."""
-    rows = 30_000_000
+    """Write a column with a page of 120 MB of zeros, of which the footer says that it has a million rows."""
+    rows = 15_000_000
     zeros = pa.Array.from_buffers(pa.float64(), rows, [None, _zeros(path, 8 * rows)])
     table = pa.table({"value": zeros}).replace_schema_metadata({"pcbench_metrics_version": "1"})
     held = path.with_suffix(".held")
@@ -306,10 +306,10 @@ BOMBS: dict[str, tuple[str, str, Callable[[Path], None], str]] = {
     "rows": ("outcomes", "clean.parquet", many_rows, "its columns would take"),
     "name": ("outcomes", "name.parquet", long_name, "the texts in its columns would take 209.7 GB"),
     "model": ("metrics", "metrics.parquet", long_model, "the texts in its columns would take 104.9 GB"),
-    "false footer": ("metrics", "footer.parquet", false_footer, "its columns would take 689.7 MB"),
+    "false footer": ("metrics", "footer.parquet", false_footer, "its columns would take 449.7 MB"),
     "part": ("part", "a.part", long_name_in_part, "the texts in its columns would take 209.7 GB"),
     "units": ("units", "units.parquet", many_units, "the 1,000,000 rows that it claims would take"),
-    "needs": ("units", "needs.parquet", many_needs, "its columns would take 1.6"),
+    "needs": ("units", "needs.parquet", many_needs, "its columns would take 320"),
     "long needs": ("units", "long.parquet", long_needs, "the texts in its columns would take 2.5"),
     "images": ("images", "test.parquet", many_images, "the 20,000,000 rows that it claims would take"),
     "image": ("images", "one.parquet", one_image, "the texts in its columns would take"),
