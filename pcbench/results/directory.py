@@ -17,6 +17,7 @@ While a run is under way its parts lie in `<folder>.partial` (`pcbench.results.w
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import re
@@ -60,6 +61,15 @@ _REPORT_LIST = ".report.json"
 _FIGURE_ENDINGS = (".svg", ".pdf", ".png")
 
 
+@functools.lru_cache(maxsize=2)  # a page asks for the table of the same run a dozen times
+def _metrics(path: Path, swept: tuple[str, ...], state: tuple[int, ...]) -> pd.DataFrame:
+    """Read a table of metrics, which is the same while its file is in the same state."""
+    from pcbench.results.metrics_table import read_metrics  # pandas is slow to import
+
+    del state
+    return read_metrics(path, swept)
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A finished run."""
@@ -92,9 +102,10 @@ class Run:
         Raises:
             DataError: The file is damaged or of an unknown version.
         """
-        from pcbench.results.metrics_table import read_metrics  # pandas is slow to import
-
-        return read_metrics(self.folder / "metrics.parquet", self.spec.settings.grid.swept)
+        path = self.folder / "metrics.parquet"
+        read = path.stat() if path.is_file() else None
+        state = (read.st_mtime_ns, read.st_size, read.st_ino) if read is not None else ()
+        return _metrics(path, self.spec.settings.grid.swept, state).copy(deep=False)  # changing it changes no other
 
     @property
     def setting_runs(self) -> list[Run]:

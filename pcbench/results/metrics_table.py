@@ -82,6 +82,7 @@ def typed(table: pd.DataFrame, name: str = "a table of metrics", swept: Sequence
     try:
         # NumPy's own type would wrap 70,000 around to 4,464, and cut 1.5 off to 1.
         types = _TYPES | dict.fromkeys(swept, "float64")
+        types = {name: kind for name, kind in types.items() if table[name].dtype != kind}
         checked = table.astype({name: kind.capitalize() if kind == "int16" else kind for name, kind in types.items()})
         made = checked.astype(types)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
     except (ValueError, TypeError, OverflowError) as problem:

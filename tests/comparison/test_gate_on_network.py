@@ -10,22 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from made_runs import made_run
+from made_runs import made_data, made_run, made_settings, made_spec, made_suite
 
 import pcbench
 from pcbench import models
 from pcbench.comparison.gate import check_run
-from pcbench.comparison.reference import freeze
+from pcbench.comparison.reference import Reference, freeze
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import open_source
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
-from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import outcome_table
 
-TIMESTEPS = 8
+TIMESTEPS, IMAGES = 8, 200
 CORRUPTIONS = ("shot_noise", "defocus_blur")
 SEVERITY = 5
 # Fixed here, so that the test does not depend on how the shipped network is tuned.
@@ -38,36 +37,43 @@ WEIGHTS = (
 
 @pytest.fixture
 def network() -> PredictiveNetwork:
+    return _network()
+
+
+def _network() -> PredictiveNetwork:
     network = models.load("pdigits").network
     assert network is not None
     network.hyperparameters = WEIGHTS
     return network
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images() -> ImageSource:
-    return open_source("digits", preprocessing=models.load("pdigits").preprocessing)
+    whole = open_source("digits", preprocessing=models.load("pdigits").preprocessing)
+    return whole.select(range(IMAGES), subset=f"the first {IMAGES}")
 
 
 @pytest.fixture
-def answer(
-    network: PredictiveNetwork, images: ImageSource, make_run: Callable[..., Run], tmp_path: Path
-) -> Callable[..., Run]:
+def answer(network: PredictiveNetwork, images: ImageSource, tmp_path: Path) -> Callable[..., Run]:
     """Let the network answer, and leave the answers as a finished run."""
-    spec = make_run("spec").spec
+    return lambda name, seed=0: _answers(network, images, tmp_path / name, seed)
 
-    def run(name: str, seed: int = 0) -> Run:
-        settings = spec.settings.model_copy(update={"seed": seed, "timesteps": TIMESTEPS})
-        suite = spec.suites[0].model_copy(update={"images": len(images)})
-        described: RunSpec = spec.model_copy(update={"suites": (suite,), "settings": settings})
-        tables = [_table(network, images, "clean", None, images.load(range(len(images))))]
-        for corruption in CORRUPTIONS:
-            clean = images.load(range(len(images)))
-            corrupted = pcbench.corrupt(clean, corruption, SEVERITY, seed=seed, ids=images.ids)
-            tables.append(_table(network, images, corruption, SEVERITY, corrupted))
-        return made_run(tmp_path / name, described, {"made-c/all.parquet": pa.concat_tables(tables)})
 
-    return run
+@pytest.fixture(scope="module")
+def reference(images: ImageSource, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """What the network without a mistake answers."""
+    return freeze(_answers(_network(), images, tmp_path_factory.mktemp("reference") / "run", 0))
+
+
+def _answers(network: PredictiveNetwork, images: ImageSource, folder: Path, seed: int) -> Run:
+    settings = made_settings(seed=seed, timesteps=TIMESTEPS)
+    spec = made_spec([made_suite("made-c", len(images))], made_data(len(images)), settings)
+    clean = images.load(range(len(images)))
+    tables = [_table(network, images, "clean", None, clean)]
+    for corruption in CORRUPTIONS:
+        corrupted = pcbench.corrupt(clean, corruption, SEVERITY, seed=seed, ids=images.ids)
+        tables.append(_table(network, images, corruption, SEVERITY, corrupted))
+    return made_run(folder, spec, {"made-c/all.parquet": pa.concat_tables(tables)})
 
 
 def _table(
@@ -87,8 +93,9 @@ def _table(
     return outcome_table(Condition("made-c", "corruption" if severity else "clean", name, severity), columns)
 
 
-def test_a_wrong_sign_in_the_error_term_is_caught(network: PredictiveNetwork, answer: Callable[..., Run]) -> None:
-    reference = freeze(answer("reference"))
+def test_a_wrong_sign_in_the_error_term_is_caught(
+    network: PredictiveNetwork, answer: Callable[..., Run], reference: Reference
+) -> None:
     other_seed = check_run(answer("other", seed=1), reference, tolerated=0.005)
     assert other_seed.passed
     assert other_seed.changed > 0
@@ -101,8 +108,9 @@ def test_a_wrong_sign_in_the_error_term_is_caught(network: PredictiveNetwork, an
     assert all(row.drop == 0 for row in report.rows if row.row.timestep == 0)
 
 
-def test_a_forgotten_feedback_is_caught_by_its_answers(network: PredictiveNetwork, answer: Callable[..., Run]) -> None:
-    reference = freeze(answer("reference"))
+def test_a_forgotten_feedback_is_caught_by_its_answers(
+    network: PredictiveNetwork, answer: Callable[..., Run], reference: Reference
+) -> None:
     assert check_run(answer("again"), reference, tolerated=0, tolerated_changes=0).passed
     network.hyperparameters = tuple(replace(weights, feedback=0.0) for weights in WEIGHTS)
     report = check_run(answer("no feedback"), reference, tolerated=0.05, tolerated_changes=0.005)

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from forking import Forks
 
 import pcbench
+from pcbench.harness.engines import local
 from pcbench.harness.merge import merge
 from pcbench.results.directory import Run
 
@@ -46,7 +48,7 @@ def options(tmp_path: Path, attack_suite: Path, monkeypatch: pytest.MonkeyPatch)
         "model": "drawing_network:make",
         "suites": [str(attack_suite)],
         "data": "digits",
-        "images": 12,
+        "images": 8,
         "batch_size": 4,
         "block_size": 4,
         "epsilons": ["2/255"],
@@ -65,7 +67,10 @@ def tables(run: Run) -> dict[str, bytes]:
     }
 
 
-def test_draws_depend_on_nothing_but_the_run(options: dict[str, Any], tmp_path: Path) -> None:
+def test_draws_depend_on_nothing_but_the_run(
+    options: dict[str, Any], forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "subprocess", forks.subprocess)
     one = pcbench.run(**options, workers=1, out=tmp_path / "one")
     torch.manual_seed(3)
     expected = tables(one)
