@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pcbench.network.fast import phase_convolution, transposed_convolution
+from pcbench.network.fast.convolution_pair import Geometry, input_gradient_pair, transposed_pair
+from pcbench.network.fast.upsampling import Upsampling
 
 Pullback = Callable[[Tensor], Tensor]
 Decoded = tuple[Tensor, Pullback]
@@ -93,15 +95,30 @@ def _decode_transposed(layer: nn.ConvTranspose2d, value: Tensor, frozen: bool) -
     extra = _pair(layer.output_padding)
     if not frozen and transposed_convolution.suits_learning_tiles(layer, value):
         prediction = transposed_convolution.trained(layer, value)
-    elif (phase_convolution.suits_phases if frozen else phase_convolution.suits_learning_phases)(layer, value):
-        prediction = phase_convolution.by_phases(layer, value, frozen=frozen)
+    elif frozen and phase_convolution.suits_phases(layer, value):
+        return _decode_by_phases(layer, value)
+    elif not frozen and phase_convolution.suits_learning_phases(layer, value):
+        prediction = phase_convolution.by_phases(layer, value, frozen=False)
     else:
         prediction = F.conv_transpose2d(value, kernel, bias, layer.stride, padding, extra, layer.groups, layer.dilation)
 
     def pullback(cotangent: Tensor) -> Tensor:
+        pair = None
+        if frozen and torch.is_grad_enabled() and cotangent.requires_grad:
+            pair = input_gradient_pair(layer.weight, cotangent, Geometry.of(layer))
+        if pair is not None:
+            return pair.convolve(cotangent)
         return F.conv2d(cotangent, kernel, None, layer.stride, padding, layer.dilation, layer.groups)
 
     return prediction, pullback
+
+
+def _decode_by_phases(layer: nn.ConvTranspose2d, value: Tensor) -> Decoded:
+    if torch.is_autocast_enabled(value.device.type):
+        kernel, options = layer.weight.detach(), (layer.stride, _pair(layer.padding))
+        return phase_convolution.by_phases(layer, value), lambda cotangent: F.conv2d(cotangent, kernel, None, *options)
+    pair, bias = transposed_pair(layer), _constant(layer.bias, frozen=True)
+    return pair.transpose(value, bias, phase_convolution.transposed_sides(layer, value)), pair.convolve
 
 
 def _decode_convolution(layer: nn.Conv2d, value: Tensor, frozen: bool) -> Decoded:
@@ -139,16 +156,16 @@ def _decode_upsample(layer: nn.Upsample, value: Tensor, frozen: bool) -> Decoded
     del frozen
     if layer.mode != "bilinear":
         return _decode_any(layer, value)
-    prediction = layer(value)
-    corners = bool(layer.align_corners)
-    factors = _factors(layer)
+    upsampling = Upsampling(layer, _pair(value.shape[-2:]), _made(layer, value), _factors(layer))
+    return upsampling.up(value), upsampling.down
 
-    def pullback(cotangent: Tensor) -> Tensor:
-        return torch.ops.aten.upsample_bilinear2d_backward(
-            cotangent, prediction.shape[-2:], value.shape, corners, *factors
-        )
 
-    return prediction, pullback
+def _made(layer: nn.Upsample, value: Tensor) -> tuple[int, int]:
+    if layer.size is not None:
+        return _pair(layer.size)
+    sides = zip(value.shape[-2:], _pair(layer.scale_factor), strict=True)
+    rows, columns = (int(side * float(factor)) for side, factor in sides)
+    return rows, columns
 
 
 def _factors(layer: nn.Upsample) -> tuple[float | None, float | None]:

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVa
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, Replace, Values
 from pcbench.network.decoding import Decoded, Pullback, decode
+from pcbench.network.fast.layers import fast_input_gradients
 from pcbench.network.gradient import Gradient
 from pcbench.network.targets import Targets
 from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zero, magnitude, updated
@@ -173,7 +174,8 @@ class _Pass:
     def begin(
         self, backbone: Backbone, start: Sequence[Tensor] | None = None, ended: Callable[[], None] = _nothing
     ) -> _Begun:
-        shared = backbone.prepare(self.images)
+        with fast_input_gradients():
+            shared = backbone.prepare(self.images)
         ended()
 
         def begin(n: int, drive: Tensor) -> Tensor:
@@ -215,7 +217,8 @@ class _Pass:
             new[index] = update(index, value) if index < self._count else value
             return new[index]
 
-        logits = backbone.run_timestep(shared, replace)
+        with fast_input_gradients():
+            logits = backbone.run_timestep(shared, replace)
         return logits, [new[index] for index in range(len(new))]
 
     def _advance(self, backbone: Backbone, shared: Values, *state: Tensor) -> tuple[Tensor, list[Tensor], Predictions]:

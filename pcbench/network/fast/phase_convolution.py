@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -44,57 +45,93 @@ def _fits(layer: nn.ConvTranspose2d, value: Tensor) -> bool:
 
 
 def by_phases(layer: nn.ConvTranspose2d, value: Tensor, *, frozen: bool = True) -> Tensor:
-    """Return what the layer makes of (batch, channels, height, width).
+    """Return what the layer makes of (batch, channels, height, width), by operations that autograd follows.
 
     Args:
         layer: One that suits.
         value: Its input.
         frozen: Its parameters are taken as constants; otherwise the result is differentiable in them too.
     """
-    if frozen:
-        plan = _PLANS.get(layer, layer.weight, None, lambda: _Plan.of(layer, layer.weight.detach()))
-        bias = None if layer.bias is None else layer.bias.detach()
-    else:
-        plan, bias = _Plan.of(layer, layer.weight), layer.bias
-    height, width = (_transposed_side(layer, side) for side in value.shape[-2:])
-    bias = None if bias is None else bias.repeat_interleave(plan.stride**2)
-    ends = [-(-made // plan.stride) - 1 + plan.last - (side - 1) for made, side in _sides(value, height, width)]
-    if ends == [-plan.first, -plan.first]:
-        phases = F.conv2d(value, plan.kernels, bias, padding=ends[0])
-    else:
-        phases = F.conv2d(F.pad(value, (-plan.first, ends[1], -plan.first, ends[0])), plan.kernels, bias)
-    if plan.stride == 1:
-        return phases
-    return F.pixel_shuffle(phases, plan.stride)[..., :height, :width]
+    stride, padding = _pair(layer.stride), _pair(layer.padding)
+    sides = transposed_sides(layer, value)
+    if not frozen:
+        return PhaseKernels.of(layer.weight, stride, padding).apply(value, layer.bias, sides)
+    bias = None if layer.bias is None else layer.bias.detach()
+    return phase_kernels(layer.weight, stride, padding).apply(value, bias, sides)
 
 
-def _transposed_side(layer: nn.ConvTranspose2d, side: int) -> int:
-    return (side - 1) * layer.stride[0] - 2 * int(layer.padding[0]) + layer.kernel_size[0]
-
-
-def _sides(value: Tensor, height: int, width: int) -> list[tuple[int, int]]:
-    return [(height, value.shape[-2]), (width, value.shape[-1])]
+def transposed_sides(layer: nn.ConvTranspose2d, value: Tensor) -> tuple[int, int]:
+    """Return the rows and columns of what the layer makes of a value, without output padding and dilation."""
+    rows, columns = (
+        (value.shape[axis - 2] - 1) * layer.stride[axis] - 2 * int(layer.padding[axis]) + layer.kernel_size[axis]
+        for axis in (0, 1)
+    )
+    return rows, columns
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """The kernels of all phases, (channels_out s s, channels_in, window, window).
+class PhaseKernels:
+    """The kernels of all phases, (channels_out s s, channels_in, rows, columns), for strides (s, s).
 
-    Position p of every phase sees the inputs p + first .. p + last.
+    Position p of every phase sees the inputs p + first .. p + last; both are (rows, columns).
     """
 
     kernels: Tensor
-    stride: int
-    first: int
-    last: int
+    stride: tuple[int, int]
+    first: tuple[int, int]
+    last: tuple[int, int]
 
     @staticmethod
-    def of(layer: nn.ConvTranspose2d, weight: Tensor) -> _Plan:
-        stride = layer.stride[0]
-        elements, first, last = _elements(layer.kernel_size[0], stride, int(layer.padding[0]))
-        elements = elements.to(weight)
-        kernels = torch.einsum("ajk,blm,iokm->oabijl", elements, elements, weight)
-        return _Plan(kernels.flatten(0, 2).contiguous(), stride, first, last)
+    def fit(weight: Tensor, geometry: tuple[tuple[int, int], tuple[int, int], tuple[int, int], int]) -> bool:
+        """Return whether kernels can be laid out so, for (stride, padding, dilation, groups)."""
+        stride, _, dilation, groups = geometry
+        reached = all(step <= size for step, size in zip(stride, weight.shape[-2:], strict=True))
+        return reached and dilation == (1, 1) and groups == 1
+
+    @staticmethod
+    def of(weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> PhaseKernels:
+        """Lay kernels out; `weight` is (channels_in, channels_out, rows, columns) of the transposed convolution."""
+        rows, top, bottom = _elements(weight.shape[-2], stride[0], padding[0])
+        columns, left, right = _elements(weight.shape[-1], stride[1], padding[1])
+        kernels = torch.einsum("ajk,blm,iokm->oabijl", rows.to(weight), columns.to(weight), weight)
+        return PhaseKernels(kernels.flatten(0, 2).contiguous(), stride, (top, left), (bottom, right))
+
+    def apply(self, value: Tensor, bias: Tensor | None, sides: tuple[int, int]) -> Tensor:
+        """Return the transposed convolution of (batch, channels, height, width), cut to rows and columns `sides`."""
+        bias = None if bias is None else bias.repeat_interleave(self.stride[0] * self.stride[1])
+        top, left = (-first for first in self.first)
+        bottom, right = (
+            -(-sides[axis] // self.stride[axis]) - 1 + self.last[axis] - (value.shape[axis - 2] - 1) for axis in (0, 1)
+        )
+        if (top, left) == (bottom, right) and min(top, left) >= 0:
+            phases = F.conv2d(value, self.kernels, bias, padding=(top, left))
+        else:
+            phases = F.conv2d(F.pad(value, (left, right, top, bottom)), self.kernels, bias)
+        return phases if self.stride == (1, 1) else self._interleaved(phases, sides)
+
+    def _interleaved(self, phases: Tensor, sides: tuple[int, int]) -> Tensor:
+        """Return what `pixel_shuffle` makes of phases; several times faster, but not for a graph."""
+        down, across = self.stride
+        if phases.requires_grad and down == across:
+            return F.pixel_shuffle(phases, down)[..., : sides[0], : sides[1]]
+        batch, channels, *inner = phases.shape
+        parts = phases.view(batch, channels // (down * across), down, across, *inner)
+        out = phases.new_empty(batch, parts.shape[1], *sides)
+        for row in range(down):
+            for column in range(across):
+                target = out[..., row::down, column::across]
+                target.copy_(parts[:, :, row, column, : target.shape[-2], : target.shape[-1]])
+        return out
+
+
+def phase_kernels(weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> PhaseKernels:
+    """Return the kernels of fixed weights, laid out once and again when the weights have changed."""
+    return _PLANS.get(weight, weight, (stride, padding), lambda: PhaseKernels.of(weight.detach(), stride, padding))
+
+
+def _pair(value: object) -> tuple[int, int]:
+    rows, columns = cast("tuple[int, int]", value)
+    return rows, columns
 
 
 @functools.cache
@@ -117,4 +154,4 @@ def _elements(size: int, stride: int, padding: int) -> tuple[Tensor, int, int]:
     return elements, first, last
 
 
-_PLANS: WeightCache[_Plan] = WeightCache()
+_PLANS: WeightCache[PhaseKernels] = WeightCache()

@@ -33,4 +33,24 @@ ROWS = (
     FastForm(
         "learning transposed convolution", "phases", least={"pixels": 8192}, most={"most_channels": 16}, dtypes=()
     ),
+    # Of a convolution's input; `given` channels are those of its output, `made` those of its input.
+    FastForm("input gradient", "phases", most={"given_channels": 8}),
+    FastForm(
+        "strided input gradient",
+        "phases",
+        least={"pixels": 2048},
+        most={"stride": 2, "made_channels": 8, "given_channels": 32},
+    ),
+    FastForm(
+        "strided input gradient",
+        "phases",
+        least={"pixels": 2048},
+        most={"stride": 2, "made_channels": 16, "given_channels": 8},
+    ),
+    FastForm("batch norm gradient", "scaled", least={"numbers": 32768}),
+    # PyTorch uses its kernel for channels beside each other, whose bits are these, up to this size.
+    FastForm("upsampling", "channels last", most={"made_rows_and_columns": 128}),
+    FastForm("upsampling gradient", "matrices", most={"side": 16}),
+    FastForm("upsampling gradient", "depthwise", least={"doubled": 1, "side": 17}),
+    FastForm("upsampling gradient", "matrices", most={"side": 56}),
 )

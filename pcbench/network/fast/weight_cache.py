@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, MutableMapping
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 Kept = TypeVar("Kept")
 
 
 class WeightCache(Generic[Kept]):
-    """Keeps one value for each layer; threads can share it.
+    """Keeps one value for each layer, or for each weight; threads can share it.
 
     A value is made again where the weights were replaced, changed in place, or moved, or where another `variant` of the
     value is asked for.
     """
 
     def __init__(self) -> None:
-        self._kept: WeakKeyDictionary[nn.Module, tuple[tuple[object, ...], Kept]] = WeakKeyDictionary()
+        self._kept = cast("MutableMapping[nn.Module | Tensor, tuple[tuple[object, ...], Kept]]", WeakIdKeyDictionary())
         self._lock = threading.Lock()
 
-    def get(self, layer: nn.Module, weight: Tensor, variant: object, make: Callable[[], Kept]) -> Kept:
+    def get(self, layer: nn.Module | Tensor, weight: Tensor, variant: object, make: Callable[[], Kept]) -> Kept:
         """Return the layer's value, from `make` where it is not known yet."""
         version = weight._version  # noqa: SLF001  # PyTorch has no public way to ask
         state = (variant, weight.data_ptr(), version, weight.dtype, weight.device)
