@@ -41,9 +41,9 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(importlib, "import_module", imported)
         monkeypatch.setattr(libraries, "is_installed", lambda name: name in installed or there(name))
-        monkeypatch.setattr(
-            importlib.metadata, "distribution", lambda name: record("numpy") if name in installed else record(name)
-        )
+        known = next(one for one in libraries.OPENCV if there(one))
+        stand_ins = {name: known if name in libraries.OPENCV else "numpy" for name in installed}
+        monkeypatch.setattr(importlib.metadata, "distribution", lambda name: record(stand_ins.get(name, name)))
 
     return fake
 

@@ -22,6 +22,7 @@ from PIL import Image
 from typing_extensions import TypedDict
 
 import pcbench
+from pcbench.catalog import catalog_folder
 from pcbench.cli.main import app as main_app
 from pcbench.cli.options import as_flags, with_options
 from pcbench.cli.options_page import VERBS, options_page
@@ -207,7 +208,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     suite = tmp_path / "secret" / "corruptions" / "one"
     suite.mkdir(parents=True)
     (suite / "suite.toml").write_text('version = 1\ntitle = "One"\nsource = "this test"\n')
-    catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
+    catalogue = catalog_folder("corruptions") / "digits-c"
     shutil.copy(catalogue / "contrast.toml", suite)
     work = tmp_path / "work"
     work.mkdir()

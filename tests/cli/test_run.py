@@ -15,7 +15,7 @@ from typing import Any
 import forking
 import pytest
 
-import pcbench
+from pcbench.catalog import catalog_folder
 from pcbench.results.directory import open_run
 from pcbench.results.lock import holder
 
@@ -78,7 +78,7 @@ def suite(tmp_path: Path) -> Path:
     folder = tmp_path / "corruptions" / "one"
     folder.mkdir(parents=True)
     (folder / "suite.toml").write_text('version = 1\ntitle = "One"\nsource = "this test"\n')
-    catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
+    catalogue = catalog_folder("corruptions") / "digits-c"
     (folder / "contrast.toml").write_text((catalogue / "contrast.toml").read_text())
     return folder
 

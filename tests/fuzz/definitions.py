@@ -22,6 +22,7 @@ from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.study import StudyTable
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(pcbench.__file__).parent
 RUN = {"model": "pdigits", "suites": ["digits-c"], "images": 100, "epsilons": ["8/255"], "threads": 2, "checks": True}
 LOCATIONS = {"host": "here", "options": {"out": "/somewhere", "data": "imagefolder:/images", "model": "pdigits"}}
 
@@ -45,7 +46,7 @@ def _read_corruptions(folder: Path) -> None:
 
 def _networks(folder: Path) -> None:
     folder.mkdir()
-    for path in (ROOT / "pcbench" / "models" / "configurations").glob("*.toml"):
+    for path in (PACKAGE / "models" / "configurations").glob("*.toml"):
         shutil.copy(path, folder)
     text = tomli_w.dumps(configuration())
     for number in range(8):  # as likely as the others together
@@ -72,7 +73,7 @@ def _tables(folder: Path) -> None:
     (folder / "tune.toml").write_text(tomli_w.dumps({"model": "pdigits", "seed": 4}), encoding="utf-8")
     (folder / "locations.toml").write_text(tomli_w.dumps(LOCATIONS), encoding="utf-8")
     shutil.copy(ROOT / "studies" / "pdigits-noise.toml", folder / "study.toml")
-    shutil.copy(ROOT / "pcbench" / "models" / "zoo" / "pdigits.toml", folder / "zoo.toml")
+    shutil.copy(PACKAGE / "models" / "zoo" / "pdigits.toml", folder / "zoo.toml")
 
 
 def _read_tables(folder: Path) -> None:

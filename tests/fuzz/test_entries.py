@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import pcbench
 from pcbench import models
+from pcbench.catalog import SuiteKind, catalog_folder
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import PcbenchError
@@ -176,13 +177,17 @@ RUN = {
 @pytest.fixture(scope="module")
 def suites() -> Any:
     """Suites of one corruption and of one attack."""
-    folder, catalogue = Path(tempfile.mkdtemp()), Path(pcbench.__file__).parent.parent
-    for kind, suite, name in (("corruptions", "digits-c", "contrast"), ("attacks", "linf", "fgsm")):
+    folder = Path(tempfile.mkdtemp())
+    shipped: tuple[tuple[SuiteKind, str, str], ...] = (
+        ("corruptions", "digits-c", "contrast"),
+        ("attacks", "linf", "fgsm"),
+    )
+    for kind, suite, name in shipped:
         made = folder / kind / "one"
         made.mkdir(parents=True)
         version = "1" if kind == "corruptions" else '"1"'
         (made / "suite.toml").write_text(f'version = {version}\ntitle = "One"\nsource = "this test"\n')
-        shutil.copy(catalogue / kind / suite / f"{name}.toml", made)
+        shutil.copy(catalog_folder(kind) / suite / f"{name}.toml", made)
     yield [str(folder / "corruptions" / "one")], [str(folder / "attacks" / "one")]
     shutil.rmtree(folder)
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import pcbench
+from pcbench.catalog import catalog_folder
 from pcbench.network.network import PredictiveNetwork
 
 CONFIGURATION = {
@@ -87,7 +88,7 @@ def shared_suites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
 def _write_corruption_suite(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "suite.toml").write_text('version = 1\ntitle = "Two"\nsource = "this test"\n')
-    catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
+    catalogue = catalog_folder("corruptions") / "digits-c"
     for name in ("gaussian_noise", "contrast"):
         (folder / f"{name}.toml").write_text((catalogue / f"{name}.toml").read_text())
     return folder

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from pcbench import files
+from pcbench.catalog import catalog_folder
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, RunError, UsageError
@@ -270,11 +271,10 @@ def test_an_image_that_cannot_be_read_fails_its_units_and_the_rest_is_measured(
 def test_a_condition_that_lacks_a_block_takes_its_images_out_of_all_and_the_suite_is_marked(
     tmp_path: Path, write_module: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pcbench
 
     suite = tmp_path / "corruptions" / "based"
     suite.mkdir(parents=True)
-    catalogue = Path(pcbench.__file__).parent.parent / "corruptions" / "digits-c"
+    catalogue = catalog_folder("corruptions") / "digits-c"
     (suite / "suite.toml").write_text('version = 1\ntitle = "Based"\nsource = "this test"\n')
     for name in ("gaussian_noise.toml", "contrast.toml", "baseline.toml"):
         (suite / name).write_text((catalogue / name).read_text())

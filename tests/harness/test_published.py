@@ -21,6 +21,7 @@ from PIL import Image
 from small_network import configuration
 
 import pcbench
+from pcbench.catalog import SuiteKind, catalog_folder
 from pcbench.comparison.reference import freeze, write_reference
 from pcbench.harness.origin import without_places
 from pcbench.harness.request import request_from
@@ -73,11 +74,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
     whole = (home / "pictures" / "1" / "11.png").read_bytes()
     (home / "pictures" / "1" / "11.png").write_bytes(whole[:60])
-    catalogue = Path(pcbench.__file__).parent.parent
-    for kind, name, definition in (("corruptions", "digits-c", "contrast"), ("attacks", "digits-linf", "bim")):
+    shipped: tuple[tuple[SuiteKind, str, str], ...] = (
+        ("corruptions", "digits-c", "contrast"),
+        ("attacks", "digits-linf", "bim"),
+    )
+    for kind, name, definition in shipped:
         suite = home / kind / f"own-{kind}"
         suite.mkdir(parents=True)
-        shutil.copy(catalogue / kind / name / f"{definition}.toml", suite)
+        shutil.copy(catalog_folder(kind) / name / f"{definition}.toml", suite)
         (suite / "suite.toml").write_text('version = 1\ntitle = "Own"\nsource = "this test"\n')
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(home))
