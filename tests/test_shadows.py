@@ -92,6 +92,24 @@ def test_a_verb_that_needs_a_library_which_cannot_be_loaded(
     assert "pcbench doctor" in said[0]
 
 
+def test_a_fault_where_a_library_has_a_version_that_is_not_allowed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(_: str) -> None:
+        raise AttributeError("'DataFrame' object has no attribute 'case_when'")
+
+    monkeypatch.setattr("pcbench.cli.listing.suite_names", faulty)
+    for stated, words in (
+        ("pandas>=99", "and pcbench needs >=99; do this: pip install"),
+        ("pandas", "a bug of pcbench"),
+    ):
+        monkeypatch.setattr("importlib.metadata.requires", lambda _, stated=stated: [stated])
+        with pytest.raises(SystemExit) as end:
+            main(["list", "suites"])
+        assert end.value.code == 1
+        assert words in capsys.readouterr().err
+
+
 def test_an_error_that_no_import_raised_is_no_library_s() -> None:
     with pytest.raises(ValueError, match="substring") as caught:
         "".index("x")

@@ -209,7 +209,15 @@ def _unforeseen(error: Exception) -> tuple[str, int]:
         return not_loaded(library, error), 2
     if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
         return "the current folder does not exist any more; cd to a folder that does", 2
-    return f"{named(error)}; {_FAULT}", 1
+    return f"{named(error)}; {_other_version() or _FAULT}", 1
+
+
+def _other_version() -> str | None:
+    """Return which library has a version that pcbench does not allow: pip only warns when it installs one."""
+    from pcbench.doctor.libraries import library_findings
+
+    wrong = (one for one in library_findings() if one.state == "wrong")
+    return next((f"{one.name}: {one.found}; do this: {one.remedy}" for one in wrong), None)
 
 
 def _is_nowhere() -> bool:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from pcbench.doctor.finding import Finding
-from pcbench.doctor.libraries import collisions, library_findings
+from pcbench.doctor.libraries import collisions, hidden_libraries, library_findings
 from pcbench.doctor.machine import devices, folders, threads
 from pcbench.errors import PcbenchError, named
 from pcbench.shadows import UNLOADABLE, shadows
@@ -19,6 +19,8 @@ _TOPICS: dict[str, Callable[[], Iterable[Finding]]] = {
     "folders": folders,
     "libraries": collisions,
 }
+_LOADING = ("devices", "libraries")
+"""The topics for which libraries are loaded."""
 
 
 def findings() -> list[Finding]:
@@ -29,10 +31,15 @@ def findings() -> list[Finding]:
         gone = "the current folder does not exist any more"
         return [Finding("folders", "current", gone, "wrong", "cd to a folder that exists")]
     hidden = [
-        Finding("libraries", name, f"{file} hides Python's own module {name}", "wrong", remedy)
-        for name, file, remedy in shadows()
+        *(
+            Finding("libraries", name, f"{file} hides Python's own module {name}", "wrong", remedy)
+            for name, file, remedy in shadows()
+        ),
+        *hidden_libraries(),
     ]
-    return [*hidden, *(one for topic, look in _TOPICS.items() for one in _looked_at(topic, look))]
+    # Where one library is hidden, others that need it cannot be loaded either: the cause alone is told.
+    topics = [topic for topic in _TOPICS if not hidden or topic not in _LOADING]
+    return [*(one for topic in topics for one in _looked_at(topic, _TOPICS[topic])), *hidden]
 
 
 def _looked_at(topic: str, look: Callable[[], Iterable[Finding]]) -> list[Finding]:

@@ -26,7 +26,7 @@ from pcbench.extras import EXCLUSIVE, is_installed
 from pcbench.shadows import UNLOADABLE
 
 LOADED_MODULES = {
-    **{name: name for name in ("torch", "torchvision", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "plotly")},
+    **{name: name for name in ("numpy", "torch", "torchvision", "scipy", "pandas", "pyarrow", "matplotlib", "plotly")},
     **{name: name for name in ("foolbox", "eagerpy", "timm", "safetensors", "simplejpeg", "filelock")},
     **{name: name for name in ("pydantic", "typer", "rich", "jinja2")},
     "pyautoattack": "pyautoattack",
@@ -106,10 +106,9 @@ def _stated_version(record: Distribution) -> str | None:
 
 
 def collisions() -> Iterator[Finding]:
-    """Look at whether each library can be loaded from where it is installed, and at those that exclude each other."""
+    """Look at whether each library can be loaded, and at those that exclude each other."""
     for library, module in LOADED_MODULES.items():
-        found = _hidden(library, module) or (None if library in _OTHERWISE else _unloaded(library, module))
-        if found is not None:
+        if library not in _OTHERWISE and (found := _unloaded(library, module)) is not None:
             yield found
     yield _torchvision()
     opencv = _opencv()
@@ -117,6 +116,12 @@ def collisions() -> Iterator[Finding]:
     yield from _attack_libraries()
     if opencv.state == "ok":  # who reads the photographs needs it
         yield _frost()
+
+
+def hidden_libraries() -> list[Finding]:
+    """Look at which libraries would be imported from another place than where they are installed."""
+    found = (_hidden(library, module) for library, module in LOADED_MODULES.items())
+    return [one for one in found if one is not None]
 
 
 def _unloaded(library: str, module: str) -> Finding | None:
@@ -127,7 +132,7 @@ def _unloaded(library: str, module: str) -> Finding | None:
 
 
 def _hidden(library: str, module: str) -> Finding | None:
-    """Return that a library would be imported from another place than where it is installed."""
+    """Return that a file or folder of another place would be imported, if that is so."""
     top = module.partition(".")[0]
     try:
         record, spec = importlib.metadata.distribution(library), importlib.util.find_spec(top)
