@@ -2,13 +2,15 @@
 
 An image is cut into overlapping tiles of N = m + L - 1 pixels per side; circular convolution of a tile with a kernel of
 L pixels per side gives m x m of the pixels wanted (overlap-save; Oppenheim and Schafer, "Discrete-Time Signal
-Processing", section 8.7). At each frequency the transforms meet in a product over channels; a complex product takes
-three real ones (Gauss), so the transforms give three real numbers for a complex frequency. Tiles and kernels are real:
-of two conjugate frequencies one is kept.
+Processing", section 8.7). At each frequency the transforms meet in a product over channels. Tiles and kernels are real:
+of two conjugate frequencies one is kept, so N x N real numbers stand for a tile and as many for a kernel. Both numbers
+of a complex frequency of a tile, x_r and x_i, are multiplied by both of the kernel's; the inverse transform takes the
+four products (x_r w_r, x_i w_r, x_r w_i, x_i w_i). Three products would do (Gauss), but kernels are larger than the
+caches: what takes time is to read them, and three products need three numbers of each.
 
 The transforms go over the tile's rows first, then over its columns. Order of the numbers: for each complex row
-frequency all column frequencies, three numbers each; then for each real row frequency (0, and N/2 where N is even) half
-of the column frequencies, one or three numbers each.
+frequency all column frequencies, two numbers each; then for each real row frequency (0, and N/2 where N is even) half
+of the column frequencies, one or two numbers each.
 """
 
 from __future__ import annotations
@@ -23,6 +25,24 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Frequencies:
+    """Some column frequencies of one row frequency."""
+
+    parts: slice
+    """The row frequency's parts among all rows': two for a complex one, real and imaginary, else one."""
+    numbers: slice
+    """Their numbers among those of a tile or kernel."""
+    products: slice
+    """Their products among those of a tile."""
+    kinds: tuple[bool, ...]
+    """Of each, whether it is complex."""
+    columns: Tensor
+    """(numbers, parts N), from the row frequency along columns of pixels."""
+    inverse_columns: Tensor
+    """(parts m, products), back to it."""
+
+
+@dataclass(frozen=True)
 class TileTransforms:
     """The matrices for tiles that give m x m pixels with kernels of L x L."""
 
@@ -30,78 +50,19 @@ class TileTransforms:
     """m."""
     side: int
     """N = m + L - 1."""
-    complex_rows: int
-    """How many complex row frequencies there are."""
-    real_rows: int
-    """How many real row frequencies there are, 1 or 2."""
     rows: Tensor
     """(N, N), rows of pixels to row frequencies (real and imaginary parts beside each other)."""
-    columns: Tensor
-    """(3N, 2N), for a complex row frequency."""
-    columns_of_real: Tensor
-    """(…, N), for a real row frequency."""
-    inverse_columns: Tensor
-    """(2m, 3N), products of a complex row frequency to pixels along columns."""
-    inverse_columns_of_real: Tensor
-    """(m, …), the same for a real row frequency."""
     inverse_rows: Tensor
     """(m, N), row frequencies to pixels."""
+    row_frequencies: tuple[Frequencies, ...]
+    """Each row frequency with all its column frequencies."""
+    bands: tuple[Frequencies, ...]
+    """The same in smaller pieces."""
 
     @property
-    def numbers(self) -> int:
-        """How many real numbers stand for one tile."""
-        return 3 * self.side * self.complex_rows + len(self.columns_of_real) * self.real_rows
-
-    def forward(self, tiles: Tensor, workspace: Tensor, out: Tensor) -> None:
-        """Transform tiles.
-
-        Args:
-            tiles: (N, N, values), contiguous.
-            workspace: At least as many values as `tiles`.
-            out: (numbers, values), written.
-        """
-        self._analyse((self.rows, self.columns, self.columns_of_real), tiles, workspace, out)
-
-    def transposed_inverse(self, pixels: Tensor, workspace: Tensor, out: Tensor) -> None:
-        """Apply the transposed matrix of `inverse`: cotangents of pixels become cotangents of products.
-
-        Args:
-            pixels: (m, m, values), contiguous.
-            workspace: At least N x m x values.
-            out: (numbers, values), written.
-        """
-        matrices = (self.inverse_rows.t(), self.inverse_columns.t(), self.inverse_columns_of_real.t())
-        self._analyse(matrices, pixels, workspace, out)
-
-    def _analyse(self, matrices: tuple[Tensor, Tensor, Tensor], square: Tensor, workspace: Tensor, out: Tensor) -> None:
-        rows, columns, columns_of_real = matrices
-        given, values = square.shape[0], square.shape[-1]
-        by_row = workspace[: self.side * given * values].view(self.side, given * values)
-        torch.mm(rows, square.view(given, given * values), out=by_row)
-        split, parts = 3 * self.side * self.complex_rows, 2 * self.complex_rows
-        target = out[:split].view(self.complex_rows, 3 * self.side, values)
-        grouped = by_row[:parts].view(self.complex_rows, 2 * given, values)
-        torch.bmm(columns.expand(self.complex_rows, -1, -1), grouped, out=target)
-        for row, part in zip(by_row[parts:], out[split:].chunk(self.real_rows), strict=True):
-            torch.mm(columns_of_real, row.view(given, values), out=part)
-
-    def inverse(self, products: Tensor, workspace: Tensor, out: Tensor) -> None:
-        """Turn products into pixels.
-
-        Args:
-            products: (numbers, values).
-            workspace: At least N x m x values.
-            out: (m, m, values), written.
-        """
-        side, pixels, values = self.side, self.pixels, products.shape[-1]
-        by_row = workspace[: side * pixels * values].view(side, pixels * values)
-        split, parts = 3 * side * self.complex_rows, 2 * self.complex_rows
-        columns = self.inverse_columns.expand(self.complex_rows, -1, -1)
-        target = by_row[:parts].view(self.complex_rows, 2 * pixels, values)
-        torch.bmm(columns, products[:split].view(self.complex_rows, 3 * side, values), out=target)
-        for row, part in zip(by_row[parts:], products[split:].chunk(self.real_rows), strict=True):
-            torch.mm(self.inverse_columns_of_real, part, out=row.view(pixels, values))
-        torch.mm(self.inverse_rows, by_row, out=out.view(pixels, pixels * values))
+    def products(self) -> int:
+        """How many products stand for one tile."""
+        return self.row_frequencies[-1].products.stop
 
 
 @cache
@@ -127,20 +88,16 @@ def tile_transforms(pixels: int, kernel: int, *, adjoint: bool) -> TileTransform
     for frequency in real_rows:
         rows.append(_waves(frequency, whole, side)[0])
         inverse_rows.append(_waves(frequency, kept, side)[0])
-    columns, inverse_columns = _complex_columns(side, kept, adjoint=adjoint)
-    columns_of_real, inverse_columns_of_real = _real_columns(side, kept, adjoint=adjoint)
-    return TileTransforms(
-        pixels,
-        side,
-        len(complex_rows),
-        len(real_rows),
-        torch.stack(rows).float(),
-        columns.float(),
-        columns_of_real.float(),
-        inverse_columns.float(),
-        inverse_columns_of_real.float(),
-        (torch.stack(inverse_rows, 1) / side).float(),
-    )
+    found = tuple(_all_frequencies(side, kept, adjoint=adjoint))
+    with torch.inference_mode(mode=False):  # they are kept for all, gradients among them
+        return TileTransforms(
+            pixels,
+            side,
+            torch.stack(rows).float(),
+            (torch.stack(inverse_rows, 1) / side).float(),
+            found,
+            tuple(band for one in found for band in _halves(one)),
+        )
 
 
 def _row_frequencies(side: int) -> tuple[range, list[int]]:
@@ -148,10 +105,10 @@ def _row_frequencies(side: int) -> tuple[range, list[int]]:
 
 
 def _half(side: int) -> Iterator[tuple[int, bool]]:
-    """Give the frequencies of a real signal, and whether each is real itself."""
+    """Give the frequencies of a real signal, and whether each is complex."""
     complex_ones, real_ones = _row_frequencies(side)
-    yield from ((frequency, True) for frequency in real_ones)
-    yield from ((frequency, False) for frequency in complex_ones)
+    yield from ((frequency, False) for frequency in real_ones)
+    yield from ((frequency, True) for frequency in complex_ones)
 
 
 def _waves(frequency: int, positions: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -159,20 +116,49 @@ def _waves(frequency: int, positions: Tensor, side: int) -> tuple[Tensor, Tensor
     return angle.cos(), angle.sin()
 
 
-def _three(real: Tensor, imaginary: Tensor, *, adjoint: bool) -> list[Tensor]:
-    """The three numbers of a complex frequency x that meet those of a kernel w: (w_r, w_i - w_r, w_r + w_i).
+def _all_frequencies(side: int, kept: Tensor, *, adjoint: bool) -> Iterator[Frequencies]:
+    complex_rows, real_rows = _row_frequencies(side)
+    part = number = product = 0
+    for is_complex in [True] * len(complex_rows) + [False] * len(real_rows):
+        make = _complex_columns if is_complex else _real_columns
+        kinds = tuple([True] * side if is_complex else [kind for _, kind in _half(side)])
+        columns, inverse = make(side, kept, adjoint=adjoint)
+        parts, numbers, products = 2 if is_complex else 1, len(columns), inverse.shape[1]
+        yield Frequencies(
+            slice(part, part + parts),
+            slice(number, number + numbers),
+            slice(product, product + products),
+            kinds,
+            columns.float(),
+            inverse.float(),
+        )
+        part, number, product = part + parts, number + numbers, product + products
 
-    The adjoint multiplies by the conjugate of w: the second and third numbers change their order and signs.
+
+def _halves(whole: Frequencies) -> Iterator[Frequencies]:
+    """Give the first and the second half of some column frequencies."""
+    middle = len(whole.kinds) // 2
+    number = product = 0
+    for kinds in (whole.kinds[:middle], whole.kinds[middle:]):
+        numbers, products = sum(1 + kind for kind in kinds), sum(4 if kind else 1 for kind in kinds)
+        yield Frequencies(
+            whole.parts,
+            slice(whole.numbers.start + number, whole.numbers.start + number + numbers),
+            slice(whole.products.start + product, whole.products.start + product + products),
+            kinds,
+            whole.columns[number : number + numbers],
+            whole.inverse_columns[:, product : product + products],
+        )
+        number, product = number + numbers, product + products
+
+
+def _from_products(cosine: Tensor, sine: Tensor, *, adjoint: bool) -> list[tuple[Tensor, Tensor]]:
+    """How much of each of the four products goes into real and imaginary part of x w e^{i angle}.
+
+    The adjoint multiplies by the conjugate of w.
     """
-    if adjoint:
-        return [real + imaginary, -imaginary, -real]
-    return [real + imaginary, real, imaginary]
-
-
-def _from_three(cosine: Tensor, sine: Tensor, *, adjoint: bool) -> list[tuple[Tensor, Tensor]]:
-    """How much of each of the three products goes into real and imaginary part of x w e^{i angle}."""
-    # Real part: first minus third product; imaginary part: first plus second. In the adjoint the last two are swapped.
-    shares = [(1, 1), (-1, 0), (0, 1)] if adjoint else [(1, 1), (0, 1), (-1, 0)]
+    sign = -1 if adjoint else 1
+    shares = [(1, 0), (0, 1), (0, sign), (-sign, 0)]
     return [(real * cosine - imaginary * sine, real * sine + imaginary * cosine) for real, imaginary in shares]
 
 
@@ -182,9 +168,9 @@ def _complex_columns(side: int, kept: Tensor, *, adjoint: bool) -> tuple[Tensor,
     inverse: list[Tensor] = []
     for frequency in range(side):
         cosine, sine = _waves(frequency, positions, side)
-        columns += _three(torch.cat([cosine, sine]), torch.cat([-sine, cosine]), adjoint=adjoint)
+        columns += [torch.cat([cosine, sine]), torch.cat([-sine, cosine])]
         cosine, sine = _waves(frequency, kept, side)
-        inverse += [torch.cat(parts) for parts in _from_three(cosine, sine, adjoint=adjoint)]
+        inverse += [torch.cat(parts) for parts in _from_products(cosine, sine, adjoint=adjoint)]
     return torch.stack(columns), torch.stack(inverse, 1) / side
 
 
@@ -192,27 +178,28 @@ def _real_columns(side: int, kept: Tensor, *, adjoint: bool) -> tuple[Tensor, Te
     positions = torch.arange(side, dtype=torch.float64)
     columns: list[Tensor] = []
     inverse: list[Tensor] = []
-    for frequency, real in _half(side):
+    for frequency, is_complex in _half(side):
         cosine, sine = _waves(frequency, positions, side)
-        columns += [cosine] if real else _three(cosine, -sine, adjoint=adjoint)
+        columns += [cosine, -sine] if is_complex else [cosine]
         cosine, sine = _waves(frequency, kept, side)
         # A complex frequency stands for its conjugate too.
-        inverse += [cosine] if real else [2 * share[0] for share in _from_three(cosine, sine, adjoint=adjoint)]
+        found = [2 * share[0] for share in _from_products(cosine, sine, adjoint=adjoint)]
+        inverse += found if is_complex else [cosine]
     return torch.stack(columns), torch.stack(inverse, 1) / side
 
 
 @cache
 def kernel_transform(pixels: int, kernel: int) -> Tensor:
-    """Return the matrix (numbers, L * L) that transforms kernels, row by row, for tiles that give m x m pixels."""
+    """Return the matrix (N * N, L * L) that transforms kernels, row by row, for tiles that give m x m pixels."""
     side = pixels + kernel - 1
     positions = torch.arange(kernel, dtype=torch.float64)
     down, across = torch.meshgrid(positions, positions, indexing="ij")
     complex_rows, real_rows = _row_frequencies(side)
-    chosen = [(row, column, False) for row in complex_rows for column in range(side)]
-    chosen += [(row, column, real) for row in real_rows for column, real in _half(side)]
+    chosen = [(row, column, True) for row in complex_rows for column in range(side)]
+    chosen += [(row, column, kind) for row in real_rows for column, kind in _half(side)]
     rows: list[Tensor] = []
-    for row, column, is_real in chosen:
+    for row, column, is_complex in chosen:
         cosine, sine = _waves(1, row * down + column * across, side)
-        real, imaginary = cosine.flatten(), -sine.flatten()
-        rows += [real] if is_real else [real, imaginary - real, real + imaginary]
-    return torch.stack(rows).float()
+        rows += [cosine.flatten(), -sine.flatten()] if is_complex else [cosine.flatten()]
+    with torch.inference_mode(mode=False):
+        return torch.stack(rows).float()

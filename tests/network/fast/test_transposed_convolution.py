@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pcbench.network.decoding import decode
-from pcbench.network.fast import choosing, transposed_convolution
-from pcbench.network.fast.fourier_tiles import kernel_transform, tile_transforms
+from pcbench.network.fast import choosing, tile_passes
 from pcbench.network.fast.table import FastForm
 from pcbench.network.fast.transposed_convolution import (
     TiledTransposedConvolution,
@@ -19,6 +18,7 @@ from pcbench.network.fast.transposed_convolution import (
     by_tiles,
     suits_learning_tiles,
     suits_tiles,
+    weight_gradient,
 )
 
 
@@ -37,23 +37,6 @@ def close(found: Tensor, expected: Tensor) -> bool:
     return float((found - expected).detach().abs().max() / expected.detach().abs().max()) < 5e-6
 
 
-@pytest.mark.parametrize("pixels", [7, 14])
-@pytest.mark.parametrize("kernel", [5, 7])
-def test_tiles_give_the_same_as_convolving(pixels: int, kernel: int) -> None:
-    # Oracle: convolution and correlation of one tile by conv2d.
-    generator = torch.Generator().manual_seed(1)
-    side = pixels + kernel - 1
-    tile, weight = (torch.randn(size, size, generator=generator) for size in (side, kernel))
-    spectrum = (kernel_transform(pixels, kernel) @ weight.flatten())[:, None]
-    for is_adjoint, turned in ((False, weight.flip(0, 1)), (True, weight)):
-        transforms = tile_transforms(pixels, kernel, adjoint=is_adjoint)
-        numbers, found = torch.empty(transforms.numbers, 1), torch.empty(pixels, pixels, 1)
-        transforms.forward(tile[..., None].contiguous(), torch.empty(side * side), numbers)
-        transforms.inverse(numbers * spectrum, torch.empty(side * pixels), found)
-        expected = F.conv2d(tile[None, None].double(), turned[None, None].double())[0, 0]
-        assert close(found[..., 0], expected)
-
-
 @pytest.mark.parametrize("size", [(7, 7), (9, 20), (14, 7), (56, 57), (30, 100)])
 @pytest.mark.parametrize("kernel", [10, 14])
 def test_layer_and_adjoint_at_any_size(kernel: int, size: tuple[int, int]) -> None:
@@ -68,19 +51,57 @@ def test_layer_and_adjoint_at_any_size(kernel: int, size: tuple[int, int]) -> No
 
 @pytest.mark.parametrize("at_once", [1, 5, 1000])
 def test_how_many_tiles_are_worked_on_at_once_changes_nothing(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transposed_convolution, "_TILES_AT_ONCE", at_once)
+    monkeypatch.setattr(tile_passes, "_TILES_AT_ONCE", at_once)
     module = layer()
     value = torch.randn(5, 32, 15, 22, generator=torch.Generator().manual_seed(4))
     assert close(by_tiles(module, value), exact(module, value))
 
 
-def test_products_are_the_same_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = layer(64, 64)
-    value = torch.randn(2, 64, 14, 14, generator=torch.Generator().manual_seed(5))
-    fast = by_tiles(module, value)
-    monkeypatch.setattr(transposed_convolution, "_WORTH_ONEDNN", 10**9)
-    assert close(fast, exact(module, value))
+@pytest.mark.parametrize("least", [0, 10**9])
+def test_products_are_the_same_with_and_without_onednn(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_passes, "_WORTH_ONEDNN", least)
+    monkeypatch.setattr(tile_passes, "_WORTH_ONEDNN_TRANSPOSED", least)
+    module = layer(32, 64)
+    value = torch.randn(2, 32, 14, 14, generator=torch.Generator().manual_seed(5))
     assert close(by_tiles(module, value), exact(module, value))
+    cotangent = torch.randn(2, 64, 28, 28, generator=torch.Generator().manual_seed(6))
+    expected = F.conv2d(cotangent.double(), module.weight.double(), stride=2, padding=module.padding)
+    assert close(adjoint(module, cotangent), expected)
+
+
+@pytest.mark.parametrize("batch", [0, 3])
+def test_results_are_the_same_to_the_bit_for_any_number_of_threads(batch: int) -> None:
+    # What one thread computes is the oracle; threads take the same pieces.
+    module = layer()
+    value = torch.randn(batch, 32, 15, 22, generator=torch.Generator().manual_seed(4))
+    cotangent = torch.randn(batch, 33, 30, 44, generator=torch.Generator().manual_seed(5))
+    found = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            plan = TiledTransposedConvolution(module.weight, 7)
+            gradient = weight_gradient(value, cotangent, 14)
+            found.append((plan.transposed(value, module.bias), plan.adjoint(cotangent), plan.kernels, gradient))
+    finally:
+        torch.set_num_threads(before)
+    for others in found[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_threads_compute_in_the_caller_s_mode(mode: type[torch.inference_mode | torch.no_grad]) -> None:
+    module = layer()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with mode():
+            value = torch.randn(1, 32, 9, 9, generator=torch.Generator().manual_seed(4))
+            found = by_tiles(module, value)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert close(found.clone(), exact(module, value.clone()))
 
 
 def test_gradients_of_any_order_are_the_layer_s_own() -> None:
@@ -129,7 +150,7 @@ def test_other_layers_are_left_to_pytorch(module: nn.ConvTranspose2d) -> None:
 
 def test_kernels_are_kept_once_for_a_size_of_tiles() -> None:
     plan = TiledTransposedConvolution(layer(32, 40).weight, 7)
-    assert plan.kernels.shape == (253, 32, 160)
+    assert plan.kernels.shape == (169, 32, 160)
 
 
 @pytest.mark.parametrize("size", [(7, 7), (9, 20), (56, 57)])
@@ -137,7 +158,7 @@ def test_kernels_are_kept_once_for_a_size_of_tiles() -> None:
 def test_a_layer_that_learns_gets_its_own_gradients(
     kernel: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transposed_convolution, "_TILES_LEARNED_FROM", 20)
+    monkeypatch.setattr(tile_passes, "_TILES_LEARNED_FROM", 20)
     monkeypatch.setattr(choosing, "ROWS", (FastForm("learning transposed convolution", "tiles", least={"tiles": 3}),))
     module, wide = layer(kernel=kernel), layer(kernel=kernel).double()
     value = torch.randn(3, 32, *size, generator=torch.Generator().manual_seed(9))
