@@ -1,22 +1,55 @@
-"""`pcbench tune`: choose β, λ and α of every PCoder on validation images."""
+"""`pcbench tune`: choose β, λ and α of every PCoder on images of their own."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from pcbench.cli.run import log_progress
 from pcbench.cli.saying import say
 from pcbench.escaping import printable
 from pcbench.training.options import TuneOptions, file_of
 
+if TYPE_CHECKING:
+    from pcbench.training.found import Tuned
+    from pcbench.training.validation import Score
+
 
 def tune_command(options: TuneOptions) -> None:
-    """Tune a network's hyperparameters for clean and noisy accuracy, never on images that results are reported on."""
-    from pcbench.models.conversions import SEPARATOR
+    """Tune a network's hyperparameters for noisy or corrupted images, never on images that results are reported on."""
     from pcbench.terminal import bar
-    from pcbench.training.tuning import tune
+    from pcbench.training.tuning import course_of, outcome, tune
 
+    log_progress()
     with bar() as progress:
-        task = progress.add_task(printable(f"tuning {options['model']}"), total=options["rounds"])
+        task = progress.add_task(printable(f"tuning {options['model']}"), total=None)
         tuned = tune(options, lambda done, total, _: progress.update(task, completed=done, total=total))
+    _show(tuned)
+    told = outcome(options)
+    say(told.seen)
+    if tuned.failed:
+        say(f"FAILED TUNING: {file_of(options)} holds the feedforward point (β = 1, λ = α = 0)")
     say(f"accuracy at T {tuned.score.value:.4f} (t = 0: {tuned.score.start:.4f}); wrote {file_of(options)}")
-    _, separator, backbone = options["model"].partition(SEPARATOR)
-    if separator:
-        say(f"run it with: pcbench run --model {file_of(options)}@{backbone}, and the weights that it was tuned with")
+    say(f"its course is in {course_of(options)}", "use it with:", f"  {told.command}")
+
+
+def _show(tuned: Tuned) -> None:
+    """Print the table of what was reached."""
+    from rich.table import Table
+
+    from pcbench.terminal import Terminal
+
+    table = Table(title="on the tuning images", title_justify="left")
+    for column in ("", "accuracy at T, %", "cross-entropy at T"):
+        table.add_column(column, no_wrap=True)
+    rows: dict[str, Score | None] = {
+        "feedforward point": tuned.feedforward,
+        "where it began": tuned.before,
+        "tuned": tuned.best_other,
+        **{f"without {term}": score for term, score in tuned.effects.items()},
+    }
+    for name, score in rows.items():
+        if score is None or score.diverged:
+            table.add_row(name, "diverges", "")
+        else:
+            table.add_row(name, f"{100 * score.value:.2f}", f"{score.final_loss:.4f}")
+    Terminal().print(table)

@@ -22,6 +22,7 @@ from pcbench.harness.images import images_again
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.suites import MeasuredSuite, list_sha256, open_corrupted, read_definition
+from pcbench.models.loading import tuned_hashes
 from pcbench.models.model import Model
 from pcbench.network.grid import Setting
 from pcbench.network.update import Hyperparameters
@@ -145,7 +146,9 @@ class Context:
     @cached_property
     def _source(self) -> ImageSource:
         data = self._objects.data if self.locations.data is None else self.locations.data
-        return images_again(data, self.model, self.spec.data, labelled=self.spec.extraction is None)
+        model = self._objects.model if self.locations.model is None else self.locations.model
+        hashes = tuned_hashes(model, self.model, self.locations.configuration)
+        return images_again(data, self.model, self.spec.data, hashes=hashes, labelled=self.spec.extraction is None)
 
     def suite(self, name: str) -> MeasuredSuite:
         """Return a suite and its images, opened when it is first asked for."""

@@ -9,13 +9,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pcbench.data.image_hashes import image_hashes, without_hashes
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check, open_source
 from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import DataError, UsageError
-from pcbench.harness.request import RunOptions
+from pcbench.harness.request import TUNED, RunOptions
 from pcbench.models.facts import ModelFacts
+from pcbench.models.loading import tuned_hashes
 from pcbench.results.run_spec import DataSpec
 
 _LISTED = 20
@@ -50,7 +55,8 @@ def choose_images(data: Any, request: RunOptions, facts: ModelFacts, *, labelled
     steps = facts.preprocessing.of_size(request["resize"], request["crop"])
     opened, source = _opened(data, steps, facts, request["images"], labelled=labelled)
     damaged = opened.damaged() if request["skip_damaged"] else {}
-    source = _without_tuned(_without_damaged(source, damaged), request["leave_out"])
+    hashes = tuned_hashes(request["model"], facts, request["configuration"])
+    source = _without_tuned(_without_damaged(source, damaged), request["leave_out"], hashes)
     if damaged:
         source = source.noted(_left_out(damaged))
     return ChosenImages(source, opened, tuple(damaged))
@@ -74,13 +80,39 @@ def _opened(
     return opened, check(opened, classes=facts.classes, class_names=facts.class_names)
 
 
-def images_again(data: Any, facts: ModelFacts, stated: DataSpec, *, labelled: bool = True) -> ImageSource:
+def tuned_note(request: RunOptions, facts: ModelFacts, rows: NDArray[np.uint8]) -> str | None:
+    """Return the note that marks tables of images that the model was tuned on; None where it was tuned on none.
+
+    Args:
+        request: What is asked for.
+        facts: What is known of the network.
+        rows: The sha256 of each image's stored bytes, shape (images, 32).
+
+    Raises:
+        UsageError: There are such images, and the request does not allow it.
+    """
+    hashes = tuned_hashes(request["model"], facts, request["configuration"])
+    shared = sum(one in hashes for one in image_hashes(rows)) if hashes else 0
+    if not shared:
+        return None
+    what = f"β, λ and α of {facts.name} were tuned on {shared} of the {len(rows)} images that are measured"
+    if not request["allow_tuned_images"]:
+        raise UsageError(
+            f"{what}: give leave_out={TUNED!r} to measure the others, or allow_tuned_images=True for tables that say so"
+        )
+    return f"TUNED ON THESE IMAGES: {what}; numbers on them are too good"
+
+
+def images_again(
+    data: Any, facts: ModelFacts, stated: DataSpec, *, hashes: frozenset[str], labelled: bool = True
+) -> ImageSource:
     """Open the images of a planned run.
 
     Args:
         data: Where they lie here.
         facts: What is known of the network.
         stated: What the plan says of them.
+        hashes: Of the images that the network was tuned on.
         labelled: Whether their labels are asked for.
 
     Raises:
@@ -89,21 +121,27 @@ def images_again(data: Any, facts: ModelFacts, stated: DataSpec, *, labelled: bo
     sizes = {name: stated.preprocessing[name] for name in ("resize", "crop")}
     steps = dataclasses.replace(facts.preprocessing, **sizes)
     _, source = _opened(data, steps, facts, None, labelled=labelled)
-    return _without_tuned(_without_damaged(source, stated.damaged), stated.leave_out)
+    return _without_tuned(_without_damaged(source, stated.damaged), stated.leave_out, hashes)
 
 
-def _without_tuned(source: ImageSource, leave_out: str | None) -> ImageSource:
+def _without_tuned(source: ImageSource, leave_out: str | None, hashes: frozenset[str]) -> ImageSource:
     """Return the images that tuning did not see.
 
     Args:
         source: All images.
-        leave_out: How many were tuned on, and the seed by which they were chosen: ``"1000"`` or ``"1000:3"``.
+        leave_out: How many were tuned on, and the seed by which they were chosen: ``"1000"`` or ``"1000:3"``; or
+            ``"tuned"``.
+        hashes: Of the images that the network was tuned on, which that one stands for.
 
     Raises:
         UsageError: Nothing is left.
     """
     if leave_out is None:
         return source
+    if leave_out == TUNED:
+        if not hashes:
+            raise UsageError("no configuration of this model says which images it was tuned on: leave `leave_out` out")
+        return without_hashes(source, hashes, "the images that tuning did not see")
     count, _, seed = leave_out.partition(":")
     if int(count) >= len(source):
         raise UsageError(f"{source.name} holds {len(source)} images; leaving out {count} leaves no image to measure")

@@ -26,7 +26,7 @@ from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.checks import chosen_checks
 from pcbench.harness.digests import Digests
 from pcbench.harness.grids import by_setting, refuse_impossible
-from pcbench.harness.images import ChosenImages, choose_images
+from pcbench.harness.images import ChosenImages, choose_images, tuned_note
 from pcbench.harness.locations import Locations, Objects, locations_of, objects_of
 from pcbench.harness.request import RunOptions
 from pcbench.harness.saved_options import record
@@ -296,7 +296,8 @@ def _finish(draft: Draft, chosen: ChosenImages) -> Plan:
         facts = facts.configured(
             precision=request["precision"], compiled=request["compiled"], recompute=request["recompute"]
         )
-    notes = (*source.notes, *digests.remarks)
+    marked = tuned_note(request, facts, digests.rows)
+    notes = (*source.notes, *digests.remarks, *([] if marked is None else [marked]))
     lists = {suite.name: list_sha256(suite.source) for suite in suites}
     return Plan(
         spec, draft.locations, draft.objects, units, digests.table(), notes, facts, asked, record(request), used, lists

@@ -32,6 +32,8 @@ _RUN = "The run"
 _GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
+TUNED = "tuned"
+"""The value of `leave_out` by which the images that a configuration names are left out."""
 
 
 class RunOptions(TypedDict):
@@ -61,8 +63,14 @@ class RunOptions(TypedDict):
     """In Python also an object with images and labels. Where none is given, the model's own data set."""
     images: Annotated[int | None, Ge(1), Option("Only this many images, named in the tables.", _MODEL, spec="suites")]
     """They are chosen by a fixed permutation. Where none is given, all, or as many as the suite states."""
-    leave_out: Annotated[str | None, Option("N or N:SEED: leave out pcbench tune's images.", _MODEL, spec="data")]
-    """The rest is measured, and called a subset."""
+    leave_out: Annotated[
+        str | None, Option("tuned, or N or N:SEED: leave out pcbench tune's images.", _MODEL, spec="data")
+    ]
+    """The rest is measured, and called a subset. `tuned`: those whose hashes the configuration holds."""
+    allow_tuned_images: Annotated[
+        bool, Option("Measure images that the model was tuned on; a note marks the tables.", _MODEL, default=False)
+    ]
+    """They are refused otherwise: numbers on them are too good."""
     resize: Annotated[
         Annotated[int, Ge(1), Le(MOST_PIXELS)] | bool,
         Option("Resize the short side to so many pixels, or --no-resize.", _MODEL, default=True, spec="data"),
@@ -242,8 +250,10 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
 
         values = with_saved(values, given=options)
     leave_out, block, batch = values["leave_out"], values["block_size"], values["batch_size"]
-    if leave_out is not None and not re.fullmatch(r"[1-9]\d*(:\d+)?", leave_out):
-        raise UsageError(f"`leave_out` is a number of images, or that and tune's seed: 1000:0 (got {leave_out!r})")
+    if leave_out is not None and not re.fullmatch(rf"[1-9]\d*(:\d+)?|{TUNED}", leave_out):
+        raise UsageError(
+            f"`leave_out` is {TUNED}, or how many images, or that and tune's seed: 1000:0 (got {leave_out!r})"
+        )
     if block is not None and batch is not None and block % batch:
         raise UsageError(f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block} and {batch})")
     _check_engine(values)

@@ -154,6 +154,25 @@ def own_hyperparameters(
     return own, Targets.below(len(own)).feedback
 
 
+def tuned_hashes(
+    model: str | nn.Module | None, facts: ModelFacts, configuration: Path | str | None = None
+) -> frozenset[str]:
+    """Return the hashes of the images that a model's hyperparameters were tuned on, as its configuration states them.
+
+    Args:
+        model: As for `load`.
+        facts: What is known of it.
+        configuration: The file that stands in place of its own configuration.
+    """
+    if isinstance(facts, Model) and facts.network is not None:
+        return frozenset(facts.network.configuration.table.tuned_on)
+    options = checked_options({"configuration": configuration})
+    if not isinstance(model, str) or not _is_entry(model, options):
+        return frozenset()
+    path = _entry(model, options).configuration_path
+    return frozenset(() if path is None else read_configuration(path).table.tuned_on)
+
+
 def _without_folder(model: str) -> str:
     if SEPARATOR not in model:
         return model

@@ -79,7 +79,8 @@ class NetworkTable(Definition):
     """A whole configuration file; `input_size` is (channels, height, width).
 
     `output` says which of a backbone's outputs are the logits: the index of a tuple, the key of a mapping, or the name
-    of an attribute. What that output does not need is not computed.
+    of an attribute. What that output does not need is not computed. `tuned_on` holds a hash of each image that the
+    hyperparameters were tuned on, as `pcbench tune` writes it; it changes no network.
     """
 
     name: str = Field(default="network", min_length=1)
@@ -88,11 +89,14 @@ class NetworkTable(Definition):
     shared_hyperparameters: bool = False
     imports: tuple[str, ...] = ()
     output: int | str | None = None
+    tuned_on: tuple[str, ...] = ()
     pcoders: tuple[PCoderTable, ...] = Field(min_length=1)
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_unused(serialise(self), "output")
+        table = _without_unused(serialise(self), "output")
+        table.pop("tuned_on", None)
+        return table
 
 
 @dataclass(frozen=True)

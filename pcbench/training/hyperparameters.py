@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ ERROR_WEIGHTS = (1e-3, 2.0)
 LEARNED = ("feedforward", "feedback", "error_weight")
 """β, λ and α, as the options of `pcbench tune` call them."""
 _DIGITS = 4
+_HASHES_A_LINE = 5
 
 
 def from_shares(feedforward: float, share: float, error_weight: float, *, fed: bool) -> Hyperparameters:
@@ -133,7 +134,10 @@ def _number(value: float | Tensor) -> float:
 
 
 def configuration_text(
-    table: NetworkTable, hyperparameters: Sequence[Hyperparameters], provenance: Sequence[str]
+    table: NetworkTable,
+    hyperparameters: Sequence[Hyperparameters],
+    provenance: Sequence[str],
+    tuned_on: Sequence[str] = (),
 ) -> str:
     """Return a configuration file with new hyperparameters.
 
@@ -141,10 +145,13 @@ def configuration_text(
         table: The configuration; its other entries are kept.
         hyperparameters: β, λ, α of each PCoder.
         provenance: How they were chosen, one line each, written at the top as comments.
+        tuned_on: A hash of each image that decided.
     """
     lines = [f"# {line}" for text in provenance for line in text.splitlines()]
     head = ("name", "input_size", "imports", "gradient_scaling", "shared_hyperparameters")
     lines += _lines({**table.model_dump(mode="json"), "shared_hyperparameters": False}, head, without="pcoders")
+    if tuned_on:
+        lines += ["tuned_on = [", *(f"    {', '.join(map(json.dumps, row))}," for row in _rows(tuned_on)), "]"]
     for pcoder, entry in zip(table.pcoders, hyperparameters, strict=True):
         lines += ["", "[[pcoders]]"]
         lines += _lines(pcoder.model_dump(mode="json"), ("module", "predictor"), without="hyperparameters")
@@ -152,6 +159,11 @@ def configuration_text(
         written = ", ".join(f"{key} = {float(value)!r}" for key, value in values.items())
         lines.append(f"hyperparameters = {{{written}}}")
     return "\n".join(lines) + "\n"
+
+
+def _rows(hashes: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(hashes), _HASHES_A_LINE):
+        yield hashes[start : start + _HASHES_A_LINE]
 
 
 def _lines(table: Mapping[str, object], first: Sequence[str], *, without: str) -> list[str]:
@@ -162,11 +174,15 @@ def _lines(table: Mapping[str, object], first: Sequence[str], *, without: str) -
 
 
 def write_configuration(
-    path: Path, table: NetworkTable, hyperparameters: Sequence[Hyperparameters], provenance: Sequence[str]
+    path: Path,
+    table: NetworkTable,
+    hyperparameters: Sequence[Hyperparameters],
+    provenance: Sequence[str],
+    tuned_on: Sequence[str] = (),
 ) -> None:
     """Write a configuration file, completely or not at all; see `configuration_text`.
 
     Raises:
         WriteError: It cannot be written.
     """
-    write(path, configuration_text(table, hyperparameters, provenance))
+    write(path, configuration_text(table, hyperparameters, provenance, tuned_on))

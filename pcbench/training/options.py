@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS
+from pcbench.arguments import LARGEST_SEED, MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.options import MODEL_PLACE, Option, with_places
@@ -91,9 +91,24 @@ class TuneOptions(TypedDict):
     model: Annotated[
         str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
     ]
-    data: Annotated[str | None, Option("Validation images; by default the model's own.", place=SOURCE_PLACE)]
-    method: Annotated[Literal["search", "gradient"], Option("search (Optuna) or gradient.", default="search")]
-    rounds: Annotated[int, Ge(1), Option("Trials of the search, steps of the descent.", default=24)]
+    data: Annotated[
+        str | None,
+        Option("Labelled images, best of a training set; by default the model's own.", place=SOURCE_PLACE),
+    ]
+    """Those that the predictors were not fitted on are taken, where the file of the predictors says which these are."""
+    objective: Annotated[str, Option("What is tuned for: noise, clean or suite:NAME.", default="noise")]
+    noise: Annotated[
+        Sequence[float | str] | None,
+        Option("Standard deviations of the noise on e_0, such as 0.1,0.3; 0 adds clean images."),
+    ]
+    """By default those of a fixed ladder at which t = 0 is right on 20 to 90 % of the images, four at most."""
+    method: Annotated[Literal["gradient", "search"] | None, Option("gradient or search (Optuna).")]
+    """By default the gradient where the network has one, else the search."""
+    rounds: Annotated[int | None, Ge(1), Option("Steps of the descent (60 by default), or trials of the search (24).")]
+    batch_size: Annotated[
+        int, Ge(1), Option("Pairs of an image and a condition in a step of the gradient.", default=64)
+    ]
+    effects: Annotated[bool, Option("Tune again without each term, to see what it does.", default=True)]
     loss: Annotated[
         Literal["last", "mean"] | None,
         Option("What the gradient lowers: the cross-entropy at T (last, the default), or its mean over t = 0..T."),
@@ -106,7 +121,7 @@ class TuneOptions(TypedDict):
     timesteps: Annotated[
         int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; the accuracy there decides.", flags=("--timesteps", "-T"))
     ]
-    images: Annotated[int, Ge(1), Option("Validation part of data without a validation split.", default=1000)]
+    images: Annotated[int, Ge(1), Option("How many images of data without a validation split.", default=1000)]
     resize: Annotated[
         Annotated[int, Ge(1), Le(MOST_PIXELS)] | bool,
         Option("Resize the short side to so many pixels, or --no-resize.", default=True),
@@ -116,6 +131,9 @@ class TuneOptions(TypedDict):
     backbone_weights: Annotated[Path | str | None, Option("Safetensors of the backbone.")]
     configuration: Annotated[Path | str | None, Option("A configuration file in place of the model's own.")]
     weights: Annotated[Path | str | None, Option("Predictors, in any layout.")]
+    random_predictors: Annotated[
+        int | None, Ge(-LARGEST_SEED), Le(LARGEST_SEED), Option("Seed for untrained predictors, as a control.")
+    ]
     seed: Annotated[
         int, Ge(0), Le(LARGEST_TRAINING_SEED), Option("Seed of noise, proposals and validation images.", default=0)
     ]

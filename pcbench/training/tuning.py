@@ -1,29 +1,39 @@
-"""`pcbench tune`: new hyperparameters for a trained network, and the configuration file that holds them."""
+"""`pcbench tune`: new hyperparameters for a network, and the configuration file that holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
 
 from pcbench.arguments import public
-from pcbench.data.image_source import ImageSource
-from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.sources import check, open_source
-from pcbench.errors import ConfigurationError, UsageError
-from pcbench.files import try_folder
-from pcbench.models.facts import ModelFacts
-from pcbench.models.loading import load
-from pcbench.options import resolved
-from pcbench.training.descent import descend
-from pcbench.training.found import Tuned
+from pcbench.errors import DivergenceError, UsageError, damage_refused
+from pcbench.limits.text import read_json
+from pcbench.network.update import Hyperparameters
+from pcbench.options import command_line, resolved
+from pcbench.training.descent import Descent, DescentSettings, told_choices
+from pcbench.training.found import FAILED, Tried, Tuned, as_table, ranked
 from pcbench.training.hyperparameters import LEARNED, check_learned, write_configuration
 from pcbench.training.options import TuneOptions, data_of, file_of
-from pcbench.training.search import search
-from pcbench.training.validation import CONDITIONS, Validation
+from pcbench.training.search import proposals, search_method
+from pcbench.training.terms import FEEDFORWARD, Term
+from pcbench.training.tuning_task import Report, TuningTask, begin_tuning, course_of, terms_of
+from pcbench.training.validation import Score, as_condition
+
+_LOOKED_AT = 32
+"""Images under each condition on which the dynamics are watched for longer."""
+logger = logging.getLogger("pcbench")
 
 
 @public()
-def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None = None) -> Tuned:
-    """Choose hyperparameters on validation images and write a configuration file with them.
+def tune(options: TuneOptions, report: Report | None = None) -> Tuned:
+    """Choose hyperparameters on images of their own, and write a configuration file with them.
+
+    A tuning that was stopped goes on with the same command. A result that is worse than the feedforward point (β = 1,
+    λ = α = 0) on these images is a failed tuning: the feedforward point is returned, and said to be so.
 
     Args:
         options: What to tune, with all their values.
@@ -31,70 +41,219 @@ def tune(options: TuneOptions, report: Callable[[int, int, float], None] | None 
 
     Raises:
         UsageError, DataError, WeightsError: It is not possible as asked for, or files cannot be written there.
-        DivergenceError: All trials diverged over t.
+        DivergenceError: All that was tried diverged over t, the feedforward point too.
         WriteError: The file could not be written.
     """
     options = resolved(TuneOptions, options)
-    out, data = file_of(options), data_of(options)
-    if out.suffix != ".toml":
-        raise UsageError(f"{out}: the result is a configuration file; let its name end in .toml")
-    by_gradient = [name for name in ("loss", "learn", "learning_rate") if options[name] is not None]
-    if options["method"] == "search" and by_gradient:
-        raise UsageError(f"`{by_gradient[0]}` belongs to the gradient: give method='gradient' as well")
-    learn = LEARNED if options["learn"] is None else options["learn"]
-    check_learned(learn)
-    model = load(
-        options["model"],
-        timesteps=options["timesteps"],
-        backbone_weights=options["backbone_weights"],
-        configuration=options["configuration"],
-        weights=options["weights"],
-    )
-    network = model.network
-    if network is None:
-        raise ConfigurationError(f"{options['model']} is feedforward, without hyperparameters to tune")
-    steps = model.preprocessing.of_size(options["resize"], options["crop"])
-    source = validation_images(data, options["images"], options["seed"], preprocessing=steps, facts=model)
-    validation = Validation(source, model.timesteps, CONDITIONS, options["seed"])
-    try_folder(out.parent, "give another with `out`")
-    if options["method"] == "search":
-        tuned = search(network, validation, trials=options["rounds"], seed=options["seed"], report=report)
-    else:
-        rate = options["learning_rate"]
-        tuned = descend(
-            network,
-            validation,
-            steps=options["rounds"],
-            learning_rate=0.1 if rate is None else rate,
-            loss=options["loss"] or "last",
-            learn=learn,
-            report=report,
+    _check(options)
+    task = begin_tuning(options, report)
+    found, before, feedforward = _choose(task)
+    best, effects = _best(task, found), dict[str, Score]()
+    if best is not None and _is_better(task, best, feedforward) and options["effects"]:
+        # What is best without a term is a choice with it too.
+        effects, more = _effects(task, best, feedforward)
+        best = _best(task, [best, *more])
+        found += more
+    failed = best is None or _is_better(task, feedforward, best)
+    chosen = feedforward if best is None or failed else best
+    if chosen.score.diverged:
+        raise DivergenceError(
+            "even at the feedforward point answers are no finite numbers; check the network's weights"
         )
-    write_configuration(
-        out, network.configuration.table, tuned.hyperparameters, tuned.provenance(options["model"], validation)
-    )
+    unstable = sum(one.score.diverged > 0 for one in found)
+    tuned = Tuned(
+        chosen.hyperparameters, chosen.score, before.score, len(found) + 1, unstable, _method(task, before, chosen),
+        feedforward.score, None if best is None else best.score, failed, effects,
+    )  # fmt: skip
+    if failed:
+        logger.warning("%s: nothing that was tried is better than the feedforward point, which is the result", FAILED)
+    _write(task, tuned)
+    task.worked("tuned", task.total, None)
     return tuned
 
 
-def validation_images(
-    data: str, images: int, seed: int, *, preprocessing: Preprocessing, facts: ModelFacts | None = None
-) -> ImageSource:
-    """Return the images that decide: the validation split of the digits, a fixed part of any other source.
+def _best(task: TuningTask, found: Sequence[Tried]) -> Tried | None:
+    """Return the best that stays within bounds over a longer T too."""
+    return next((one for one in ranked(found, task.settings.loss) if _is_stable(task, one)), None)
+
+
+def _is_better(task: TuningTask, one: Tried, other: Tried) -> bool:
+    return one.rank(task.settings.loss) > other.rank(task.settings.loss)
+
+
+def _check(options: TuneOptions) -> None:
+    """Refuse what is wrong before anything is loaded."""
+    if file_of(options).suffix != ".toml":
+        raise UsageError(f"{file_of(options)}: the result is a configuration file; let its name end in .toml")
+    by_gradient = [name for name in ("loss", "learn", "learning_rate") if options[name] is not None]
+    if options["method"] == "search" and by_gradient:
+        raise UsageError(f"`{by_gradient[0]}` belongs to the gradient: give method='gradient' as well")
+    check_learned(LEARNED if options["learn"] is None else options["learn"])
+
+
+def _choose(task: TuningTask) -> tuple[list[Tried], Tried, Tried]:
+    """Return all that was tried, the network's own hyperparameters, and the feedforward point."""
+    pairs = task.pairs
+    points: dict[str, Tried] = {}
+    for name, entries in task.starts.items():
+        points[name] = task.course.point(f"point {name}", entries, lambda entries=entries: task.score(entries))
+        task.worked(f"point {name}", pairs, points[name])
+    found = [one for name, one in points.items() if name != "feedforward"]
+    if not task.by_gradient:
+        settings = task.settings
+        starts = [entries for name, entries in task.starts.items() if name != "own"]
+        found += task.course.proposed(
+            "search",
+            lambda score: proposals(task.network, score, trials=settings.steps, seed=settings.seed, starts=starts),
+            task.score,
+            lambda number, one: task.worked(f"trial {number}", pairs, one),
+        )
+        return found, points["own"], points["feedforward"]
+    ends: list[Tried] = []
+    for name, entries in task.starts.items():
+        tried = _descended(task, f"from {name}", entries, task.settings_of(task.part(task.settings.steps)))
+        found += tried
+        ends += ranked(tried, task.settings.loss)[:1]
+    for best in ranked([*ends, points["own"]], task.settings.loss)[:1]:
+        steps = task.settings.steps
+        settings = task.settings_of(steps, every=task.part(steps))
+        found += _descended(task, "from the best start", best.hyperparameters, settings)
+    return found, points["own"], points["feedforward"]
+
+
+def _descended(
+    task: TuningTask, stage: str, start: Sequence[Hyperparameters], settings: DescentSettings
+) -> list[Tried]:
+    descent = Descent(task.network, task.validation, task.inputs, start, settings)
+
+    def watch(number: int, one: Tried | None) -> None:
+        amount = task.step_work + (0 if one is None else task.pairs)
+        task.worked(f"{stage}, step {number} of {settings.steps}", amount, one)
+
+    return task.course.descent(stage, descent, watch)
+
+
+def _is_stable(task: TuningTask, one: Tried) -> bool:
+    """Return whether no image's representations grow without bound over a longer T than was tuned."""
+    longer = max(2 * task.validation.timesteps, 10)
+    for condition in task.validation.conditions:
+        indices = task.validation.indices(condition)[:_LOOKED_AT]
+        inputs, _ = task.inputs.of_pairs([(condition, int(index)) for index in indices])
+        with torch.no_grad():
+            out = task.network.unroll_input(inputs, longer, hyperparameters=one.hyperparameters)
+        if bool(out.diverged().any()):
+            title = as_condition(condition).title
+            logger.info("discarded, as it diverges up to t = %d (%s): %s", longer, title, as_table(one.hyperparameters))
+            return False
+    return True
+
+
+def _effects(task: TuningTask, best: Tried, feedforward: Tried) -> tuple[dict[str, Score], list[Tried]]:
+    """Return for each term the score of the best that is found without it, and all that was tried for that."""
+    effects: dict[str, Score] = {}
+    more: list[Tried] = []
+    pairs, steps = task.pairs, task.part(task.settings.steps)
+    for term, learn in terms_of(task):
+        start, stage = term.taken_from(best.hyperparameters), f"without {term.title}"
+        point = task.course.point(stage, start, lambda start=start: task.score(start))
+        task.worked(stage, pairs, point)
+        found = [point]
+        if task.by_gradient:
+            settings = task.settings_of(steps, learn=learn, memory=term.learned is not None)
+            found += _descended(task, f"{stage}, tuned again", start, settings)
+        else:
+            found += _searched_without(task, term, start, steps, stage)
+        more += found
+        best_without = ranked([*found, *([] if term is FEEDFORWARD else [feedforward])], task.settings.loss)
+        if best_without:
+            effects[term.title] = best_without[0].score
+    return effects, more
+
+
+def _searched_without(
+    task: TuningTask, term: Term, start: Sequence[Hyperparameters], trials: int, stage: str
+) -> list[Tried]:
+    pairs, seed = task.pairs, task.settings.seed
+    found = task.course.proposed(
+        f"{stage}, searched again",
+        lambda score: proposals(task.network, score, trials=trials, seed=seed, starts=[start]),
+        lambda entries: task.score(term.taken_from(entries)),
+        lambda number, one: task.worked(f"{stage}, trial {number}", pairs, one),
+    )
+    return [Tried(term.taken_from(one.hyperparameters), one.score) for one in found]
+
+
+def _method(task: TuningTask, before: Tried, chosen: Tried) -> str:
+    settings, T = task.settings, task.validation.timesteps  # noqa: N806  # T is what the docs call it
+    if not task.by_gradient:
+        return search_method(trials=settings.steps, seed=settings.seed)
+    how = f"Adam, {settings.steps} steps, rate {settings.learning_rate:g}"
+    told = told_choices(before.score, chosen.score, settings)
+    starts = ", ".join(task.starts)
+    return (
+        f"gradient descent through {T} timesteps ({how}){told}; {settings.minibatch} pairs of an image and a "
+        f"condition a step, starts: {starts}"
+    )
+
+
+def _write(task: TuningTask, tuned: Tuned) -> None:
+    options, validation = task.options, task.validation
+    provenance = tuned.provenance(options["model"], validation, task.seen)
+    provenance.append('Leave these images out of results: leave_out = "tuned".')
+    table = task.network.configuration.table
+    write_configuration(file_of(options), table, tuned.hyperparameters, provenance, task.hashes)
+    source = validation.source
+    task.course.finish(
+        {
+            **asdict(tuned),
+            "hyperparameters": as_table(tuned.hyperparameters),
+            "objective": tuned.score.value,
+            "conditions": validation.titles,
+            "images": {"source": source.name, "part": source.subset, "seen": task.seen},
+            "image_hashes": dict(zip(source.ids, task.hashes, strict=True)),
+            "command": use_command(options, len(source)),
+        }
+    )
+
+
+def use_command(options: TuneOptions, images: int) -> str:
+    """Return the command that measures a network with what a tuning wrote.
 
     Args:
-        data: A data source.
-        images: Size of that part.
-        seed: Another seed is another part.
-        preprocessing: The model's preprocessing.
-        facts: The model that the labels must belong to; None asks for no such check.
+        options: Of the tuning.
+        images: How many were tuned on, which are left out.
     """
-    if data == "digits":
-        return open_source(data, preprocessing=preprocessing, split="validation")
-    source = open_source(data, preprocessing=preprocessing, split="test")
-    if facts is not None:
-        source = check(source, classes=facts.classes, class_names=facts.class_names)
-    if images >= len(source):
-        raise UsageError(
-            f"{data} holds {len(source)} images; take fewer than that for validation (`images`), results need the rest"
-        )
-    return source.take(images, seed)
+    from pcbench.harness.request import RunOptions
+
+    data = data_of(options)
+    values: dict[str, Any] = {"model": options["model"], "suites": ["gaussian-noise"]}
+    if data != "digits":
+        values |= {"data": data, "leave_out": "tuned", "images": max(1, min(images, 500))}
+    kept = ("timesteps", "backbone_weights", "weights", "random_predictors", "crop")
+    values |= {name: options[name] for name in kept if options[name] is not None}
+    if options["resize"] is not True:
+        values["resize"] = options["resize"]
+    values["configuration"] = str(file_of(options))
+    return command_line(RunOptions, values, verb="run")
+
+
+@dataclass(frozen=True)
+class TuningOutcome:
+    """What the file of a course says of a tuning that is done."""
+
+    seen: str
+    """What has seen the images before."""
+    command: str
+    """What measures the network with the result."""
+
+
+def outcome(options: TuneOptions) -> TuningOutcome:
+    """Read what the course of a finished tuning says.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    path = course_of(options)
+    with damage_refused(path, "is damaged", "delete it to tune again"):
+        result = read_json(path)["result"]
+        return TuningOutcome(result["images"]["seen"], result["command"])

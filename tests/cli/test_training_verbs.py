@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -28,7 +29,11 @@ def _run(*arguments: str) -> int:
         (("train", "--seed", "-1"), "seed are at least 0"),
         (("tune", "--method", "guess"), "method 'guess' does not exist"),
         (("tune", "--method", "gradient", "--learn", "feedbak"), "did you mean 'feedback'"),
-        (("tune", "--loss", "mean"), "--loss belongs to the gradient: give --method gradient"),
+        (("tune", "--method", "search", "--loss", "mean"), "--loss belongs to the gradient: give --method gradient"),
+        (("tune", "--objective", "noisy"), "did you mean 'noise'"),
+        (("tune", "--objective", "clean", "--noise", "1"), "give one of both"),
+        (("tune", "--noise", "-1"), "--noise is one or several standard deviations"),
+        (("tune", "--objective", "suite:digits-linf"), "is a suite of attacks"),
         (("train", "--noise", "0.5,x"), "noise is one or several standard deviations"),
         (("train", "--noise-target", "clean"), "needs noise"),
         (("train", "--weights", "nowhere"), "nowhere: there is no such weights file"),
@@ -65,10 +70,14 @@ def test_train_writes_the_weights_it_names(tmp_path: Path, capsys: pytest.Captur
 
 def test_tune_writes_a_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "tuned.toml"
-    arguments = ("tune", "--method", "gradient", "--rounds", "1", "-T", "1", "--out", str(out))
+    arguments = ("tune", "--no-effects", "--noise", "2", "--rounds", "1", "-T", "1", "--out", str(out))
     arguments += ("--loss", "mean", "--learn", "feedforward", "--learn", "feedback", "--learning-rate", "0.05")
     assert _run(*arguments) == 0
-    assert "accuracy at T" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "accuracy at T" in told
+    command = shlex.split(told.splitlines()[-1])
+    assert command[0] == "pcbench"
+    assert _run(*command[1:], "--dry-run") == 0  # it works as it stands
     text = out.read_text()
     assert "gradient descent through 1 timesteps (Adam, 1 steps, rate 0.05) on the mean cross-entropy" in text
     assert "learned: feedforward, feedback" in text

@@ -61,6 +61,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "data": (Images(), {}),
     "images": (5, {}),
     "leave_out": ("10", {}),
+    "allow_tuned_images": (True, {}),
     "timesteps": (2, {}),
     "backbone_weights": (other_weights, {}),
     "weights": (other_weights, {}),

@@ -205,7 +205,7 @@ def test_arguments_that_make_no_sense_are_refused(network: PredictiveNetwork, va
     with pytest.raises(UsageError, match="learning rate is above 0"):
         descend(network, validation, learning_rate=0.0)
     with pytest.raises(UsageError, match="`loss` belongs to the gradient: give method='gradient'"):
-        tune(resolved(TuneOptions, {"loss": "mean"}))
+        tune(resolved(TuneOptions, {"method": "search", "loss": "mean"}))
 
 
 def test_a_network_of_one_image_is_tuned(network: PredictiveNetwork) -> None:

@@ -17,7 +17,7 @@ from pcbench.network.update import Hyperparameters
 from pcbench.training.conditions import standard_deviation
 from pcbench.training.descent import descend
 from pcbench.training.search import search
-from pcbench.training.tuning import validation_images
+from pcbench.training.tuning_images import validation_images
 from pcbench.training.validation import Validation, add_noise, evaluate
 
 

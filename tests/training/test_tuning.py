@@ -1,0 +1,206 @@
+"""The verb `tune` as a whole, on a network of a few hundred weights.
+
+Oracles: the feedforward point evaluated afresh; a network built so that nothing can help; the bytes of a tuning that
+was not stopped; the hashes of the images' own files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pcbench.errors import DataError, PcbenchError, UsageError
+from pcbench.harness.plan import make_plan
+from pcbench.harness.request import request_from
+from pcbench.models.loading import load
+from pcbench.network.configuration import read_configuration
+from pcbench.network.update import Hyperparameters
+from pcbench.training import descent, tuning, tuning_task
+from pcbench.training.found import Tuned, feedforward_point
+from pcbench.training.hyperparameters import FreeHyperparameters, rounded
+from pcbench.training.terms import TERMS
+
+MODULE = """
+import torch
+from torch import nn
+
+def backbone(fill=None):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        layers = [nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2, padding=1), nn.ReLU()]
+        made = nn.Sequential(*layers, nn.Flatten(), nn.Linear(96, 2)).eval()
+    made.mean, made.std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    if fill is not None:
+        made[5].bias.data.fill_(fill)
+    return made
+
+def certain():
+    made = backbone()
+    made[5].weight.data.zero_()
+    made[5].bias.data.copy_(torch.tensor([0.0, 9.0]))
+    return made
+
+def broken():
+    return backbone(float("nan"))
+"""
+CONFIGURATION = """
+input_size = [3, 8, 8]
+gradient_scaling = true
+[[pcoders]]
+module = "1"
+[[pcoders]]
+module = "3"
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a network, its configuration, and 16 images of two classes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "tuned_network.py").write_text(MODULE)
+    (tmp_path / "two.toml").write_text(CONFIGURATION)
+    generator = np.random.default_rng(1)
+    for number in range(16):
+        folder = tmp_path / "images" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (8, 8, 3)).astype(np.uint8)).save(folder / f"{number}.png")
+    return tmp_path
+
+
+def asked(**more: Any) -> dict[str, Any]:
+    return {
+        "model": "two.toml@tuned_network:backbone",
+        "data": "imagefolder:images",
+        "random_predictors": 0,
+        "noise": (0, 0.5),
+        "timesteps": 2,
+        "rounds": 3,
+        "out": "tuned.toml",
+        **more,
+    }
+
+
+def test_a_tuning_is_never_worse_than_feedforward_and_names_its_images(place: Path) -> None:
+    told: list[tuple[int, int, float]] = []
+    tuned = tuning.tune(asked(), lambda *one: told.append(one))
+    assert told[-1][0] == told[-1][1]
+    assert tuned.feedforward is not None
+    assert tuned.score.value >= tuned.feedforward.value == pytest.approx(tuned.score.start)
+    assert len(tuned.effects) == len(TERMS)
+    assert max(one.value for one in tuned.effects.values()) <= tuned.score.value
+    configuration = read_configuration(place / "tuned.toml")
+    assert configuration.hyperparameters == tuned.hyperparameters
+    expected = {hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in place.glob("images/*/*.png")}
+    assert set(configuration.table.tuned_on) == expected
+    record = json.loads((place / "tuned.tuning.json").read_text())
+    assert set(record["result"]["image_hashes"].values()) == expected
+    assert record["result"]["objective"] == tuned.score.value
+    run = {"model": "two.toml@tuned_network:backbone", "configuration": "tuned.toml", "random_predictors": 0}
+    run |= {"data": "imagefolder:images", "suites": ["gaussian-noise"]}
+    with pytest.raises(UsageError, match=r"were tuned on 16 of the 16 images .* allow_tuned_images=True"):
+        make_plan(request_from(run))
+    allowed = make_plan(request_from({**run, "allow_tuned_images": True}))
+    assert allowed.notes[-1].startswith("TUNED ON THESE IMAGES")
+    with pytest.raises(DataError, match="holds no images"):
+        make_plan(request_from({**run, "leave_out": "tuned"}))
+
+
+def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuning.tune(asked(out="whole.toml"))
+    stops = iter(range(9))
+
+    def stopping(*arguments: Any) -> bool:
+        if next(stops) == 7:
+            raise KeyboardInterrupt
+        return kept(*arguments)
+
+    kept: Callable[..., bool] = descent.Descent._add_gradients  # a kill between two steps
+    monkeypatch.setattr(descent.Descent, "_add_gradients", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune(asked(out="part.toml"))
+    monkeypatch.setattr(descent.Descent, "_add_gradients", kept)
+    held = json.loads((place / "part.tuning.json").read_text())
+    assert held["result"] is None
+    scored: list[Any] = []
+    monkeypatch.setattr(tuning_task, "evaluate", lambda *given: scored.append(given) or evaluate(*given))
+    evaluate = descent.evaluate
+    tuning.tune(asked(out="part.toml"))
+    assert len(held["stages"]) > 3
+    assert (place / "part.toml").read_bytes() == (place / "whole.toml").read_bytes()
+    assert not [one for one in scored if one[2] == feedforward_point(2)]  # it was written down
+
+
+def test_a_failed_tuning_is_named_and_gives_the_feedforward_point(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Built so: labels are what t = 0 answers to clean images, so that nothing is better than the feedforward point,
+    # which reaches the lowest cross-entropy as all others' count as worse.
+    network = load("two.toml@tuned_network:backbone", random_predictors=0).network
+    assert network is not None
+    monkeypatch.setattr(
+        tuning,
+        "ranked",
+        lambda found, _: sorted(
+            (one._replace(score=type(one.score)(((1.0, 0.0, 0.0),), 0, ((1.0, 9.0, 9.0),))) for one in found),
+            key=lambda one: one.hyperparameters[0].feedforward,
+        ),
+    )
+    tuned = tuning.tune(asked(noise=(0,), effects=False))
+    assert tuned.failed
+    assert tuned.hyperparameters == feedforward_point(2)
+    assert "FAILED TUNING" in (place / "tuned.toml").read_text()
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.title)
+def test_a_term_that_is_taken_out_stays_out(term: Any) -> None:
+    # Oracle: the definition: the weight that the term has in each PCoder, however far the others are moved.
+    start = (Hyperparameters(0.5, 0.2, 0.1), Hyperparameters(0.6, 0.0, 0.2))
+    without = term.taken_from(start)
+    learn = [name for name in ("feedforward", "feedback", "error_weight") if name != term.learned]
+    free = FreeHyperparameters(without, learn, memory=term.learned is not None)
+    free.shares.data += 2.0
+    free.shares.data[:, 1] -= 1.5
+    for entries in (without, rounded(free())):
+        for one in entries:
+            memory = 1 - one.feedforward - one.feedback
+            assert (memory if term.learned is None else getattr(one, term.learned)) == pytest.approx(0, abs=1e-4)
+            assert min(one.feedforward, one.feedback, one.error_weight, memory) >= -1e-9
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"model": "two.toml@tuned_network:broken"}, r"at t = 0 is no finite number; check the weights"),
+        ({"data": "imagefolder:images/a"}, "no images|one class|folder"),
+        ({"data": "imagefolder:one", "images": 2}, "all 2 images are of one class"),
+        (
+            {"model": "two.toml@tuned_network:certain", "data": "imagefolder:one", "noise": None},
+            "at no noise level is t = 0 right on 20 to 90 %",
+        ),
+        ({"configuration": "other.toml"}, r"PCoder 1 \(9\): the backbone has no such module"),
+    ],
+)
+def test_wrong_input_is_one_line(more: dict[str, Any], problem: str, place: Path) -> None:
+    (place / "other.toml").write_text(CONFIGURATION.replace('"1"', '"9"'))
+    for path in (place / "images" / "a").iterdir():
+        made = place / "one" / ("b" if path.name == "0.png" else "a") / path.name
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.write_bytes(path.read_bytes())
+    with pytest.raises(PcbenchError, match=problem) as refused:
+        tuning.tune(asked(**more))
+    assert "\n" not in str(refused.value)
+
+
+def test_records_of_former_versions_are_read() -> None:
+    score = {"accuracies": [[0.5, 0.6]], "diverged": 0}
+    entry = {"feedforward": 0.3, "feedback": 0.0, "error_weight": 0.01}
+    found = Tuned.from_record(
+        {"hyperparameters": [entry], "score": score, "before": score, "tried": 1, "diverged": 0, "method": "search"}
+    )
+    assert (found.failed, found.feedforward, dict(found.effects)) == (False, None, {})
