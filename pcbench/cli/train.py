@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from pcbench.cli.saying import say
 from pcbench.training.options import TrainOptions
 
+if TYPE_CHECKING:
+    from pcbench.training.fitted import Fitted
 
-def train_command(options: TrainOptions) -> None:
+
+def train_command(
+    options: TrainOptions,
+    allow_poor: Annotated[
+        bool, typer.Option("--allow-poor", help="End well even if a predictor is worse than each channel's mean.")
+    ] = False,
+) -> None:
     """Train a model's feedback weights by reconstruction, without labels.
 
     The project's own networks for digits are trained from the start: backbone, feedback weights, hyperparameters.
     """
+    from pcbench.errors import RunError
     from pcbench.training.job import train
     from pcbench.training.watching import Bars
 
     with Bars() as bars:
         trained = train(options, bars)
+    if trained.fitted is not None:
+        _print_fitted(trained.fitted)
     say(f"wrote {trained.weights}, sha256 {trained.sha256}")
     if trained.configuration is not None:
         say(f"wrote {trained.configuration}")
+    if trained.fitted is not None and trained.fitted.poor and not allow_poor:
+        raise RunError(
+            f"{', '.join(trained.fitted.poor)}: predicts worse than each channel's mean (R² below 0); train it on more "
+            "images, by method='ridge' or for more epochs, or give `allow_poor`"
+        )
+
+
+def _print_fitted(fitted: Fitted) -> None:
+    from rich.table import Table
+
+    from pcbench.terminal import Terminal
+    from pcbench.training.fitted import NOT_THE_PAPERS
+
+    table = Table(title="predictors", title_justify="left")
+    for column in ("PCoder", "R²", "how"):
+        table.add_column(column)
+    ways = [one.told for one in fitted.solved] or [fitted.method] * len(fitted.names)
+    for name, value, way in zip(fitted.names, fitted.r_squared, ways, strict=True):
+        table.add_row(name, f"{value:.3f}" + (" (worse than the mean)" if name in fitted.poor else ""), way)
+    console = Terminal()
+    console.print(table)
+    console.print(f"R² on {fitted.measured_on}", soft_wrap=True)
+    if fitted.denoising:
+        console.print(NOT_THE_PAPERS, soft_wrap=True)

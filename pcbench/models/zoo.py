@@ -77,10 +77,12 @@ class ZooEntry(Definition):
     """Hash of that file."""
     made_by: str | None = None
     """The command that made that file."""
-    training: dict[Literal["backbone", "predictors"], TrainingTable] = Field(
-        default_factory=dict[Literal["backbone", "predictors"], TrainingTable]
+    training_method: Literal["ridge", "descent", "reference"] = "ridge"
+    """How its predictors learn where the user names no method."""
+    training: dict[Literal["backbone", "predictors", "reference"], TrainingTable] = Field(
+        default_factory=dict[Literal["backbone", "predictors", "reference"], TrainingTable]
     )
-    """How its stages are trained, where it is not the default."""
+    """How its stages are trained, where it is not the default; `reference` is the recipe of the paper's scripts."""
 
     @property
     def configuration_path(self) -> Path | None:

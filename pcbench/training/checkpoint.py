@@ -39,6 +39,8 @@ class Progress:
     earlier: list[int] = field(default_factory=list[int])
     """The epochs of each schedule that was finished before the one under way. Where the rate depends on the number of
     epochs, a training that went on is not what all its epochs in one go would give."""
+    r_squared: list[list[float]] = field(default_factory=list[list[float]])
+    """Measurements on held-out images: the epochs before it, and R² of each term."""
 
 
 def save_checkpoint(
@@ -190,5 +192,5 @@ def describe(settings: TrainingSettings) -> dict[str, Any]:
     So the checkpoints of earlier versions stay those of the same training.
     """
     plain = asdict(settings)
-    unused = {"noise": (), "noise_target": "noisy", "shuffle": None}
+    unused = {"noise": (), "noise_target": "noisy", "shuffle": None, "warm_up": 0.0, "noise_seed": None}
     return {name: value for name, value in plain.items() if name not in unused or value != unused[name]}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +21,50 @@ from pcbench.limits.text import read_json
 from pcbench.models.backbones import open_backbone
 from pcbench.models.devices import read_device
 from pcbench.models.predictor_files import fill_predictors
-from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, read_weights, state_sha256
+from pcbench.models.weights import (
+    BACKBONE,
+    PREDICTORS,
+    StateDict,
+    fill,
+    part,
+    read_weights,
+    state_sha256,
+    tensors_sha256,
+)
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.options import resolved
+from pcbench.training.fitted import Fitted, measured_on, names_of
 from pcbench.training.found import Tuned
 from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
+from pcbench.training.linear_parts import learns_more
 from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
 from pcbench.training.options import DEVICES, TrainOptions, data_of, folder_of, model_name, weights_of_training
 from pcbench.training.processes import launch
+from pcbench.training.reconstructing import Images, r_squared
 from pcbench.training.record import CARD, Losses, TrainingRecord
 from pcbench.training.request import (
     command_of,
     entry_of,
+    held_out_images,
     is_feedforward,
+    method_of,
     network_facts,
     open_network,
     predicted_by,
     preprocessing_of,
+    seed_of,
     settings_of,
     start_of,
     training_images,
     trains_backbone,
 )
 from pcbench.training.search import search
+from pcbench.training.solving import ClosedForm, closed_form
 from pcbench.training.validation import Validation
+
+logger = logging.getLogger("pcbench")
 
 Arrays = dict[str, NDArray[Any]]
 # Clean images, and the middle and the strongest noise of the suite `gaussian-noise`: σ = 0.75 and 2.
@@ -65,6 +85,8 @@ class Trained:
     """The trained predictive network, with the tuned hyperparameters; None for a feedforward model."""
     tuned: Tuned | None
     """How the hyperparameters were chosen."""
+    fitted: Fitted | None = None
+    """How well the predictors predict; None for a feedforward model, and for a training of a version before R²."""
 
 
 class Watcher:
@@ -111,13 +133,15 @@ def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
         backbone, losses["backbone"] = _launch(_fit_backbone, options, None, watcher.steps("backbone"))
     if is_feedforward(options):
         return _write_feedforward(record, backbone, losses)
-    predictors, losses["predictors"] = _launch(_fit_predictors, options, backbone, watcher.steps("predictors"))
     network = open_network(options, backbone)
-    fill(network.predictors, predictors, "the training")
+    solved, losses_of_steps = _learn_predictors(options, network, backbone, watcher)
+    if losses_of_steps is not None:
+        losses["predictors"] = losses_of_steps
+    fitted = _measured(options, network, solved)
     tuned = None
     if trains_backbone(options) and options["trials"] > 0:
         tuned = _tune(options, network, watcher)
-    return _write(record, network, tuned, losses)
+    return _write(record, network, tuned, losses, fitted)
 
 
 def _finished(record: TrainingRecord) -> Trained | None:
@@ -144,17 +168,20 @@ def _finished(record: TrainingRecord) -> Trained | None:
     if tuned is not None:
         network.hyperparameters = tuned.hyperparameters
     configuration = None if tuned is None else folder_of(options) / f"{options['model']}.toml"
-    return Trained(weights, card["weights_sha256"], configuration, network, tuned)
+    return Trained(weights, card["weights_sha256"], configuration, network, tuned, Fitted.from_record(card))
 
 
 def _launch(
-    work: Any, options: TrainOptions, backbone: StateDict | None, report: Reporter | None
+    work: Any,
+    options: TrainOptions,
+    backbone: StateDict | None,
+    report: Reporter | None,
+    start: StateDict | None = None,
 ) -> tuple[StateDict, list[list[float]]]:
     # A bar cannot be sent to another process.
     alone = options["processes"] == 1
-    arrays, losses = launch(
-        work, options, backbone, report if alone else None, processes=options["processes"], device=options["device"]
-    )
+    given = (options, backbone, report if alone else None, *(() if start is None else (start,)))
+    arrays, losses = launch(work, *given, processes=options["processes"], device=options["device"])
     return {name: torch.from_numpy(array) for name, array in arrays.items()}, losses
 
 
@@ -166,25 +193,97 @@ def _fit_backbone(
     if entry is None:
         raise UsageError(f"{options['model']}: only the zoo's own backbones are trained")
     module = open_backbone(entry.backbone)
-    initialise([module], options["seed"])
+    initialise([module], seed_of(options, "initialisation"))
     objective = Classification(module, entry.mean or (0.0, 0.0, 0.0), entry.std or (1.0, 1.0, 1.0))
     source = training_images(options)
-    losses = fit(
-        objective, source, settings_of(options, "backbone"), fabric, _plan(options, "backbone", source, report)
-    )
+    plan = _plan(options, "backbone", report, _identity(options, "backbone", source))
+    losses = fit(objective, source, settings_of(options, "backbone"), fabric, plan)
     return _plain(module), losses
 
 
+def _learn_predictors(
+    options: TrainOptions, network: PredictiveNetwork, backbone: StateDict | None, watcher: Watcher
+) -> tuple[ClosedForm | None, list[list[float]] | None]:
+    """Fill a network's predictors by the method asked for; return the closed form, and the losses of the steps."""
+    solved, start = None, None
+    if method_of(options) == "ridge":
+        solved = _solve(options, network, watcher.steps("closed form"))
+        start = solved.state
+        if not any(learns_more(predictor) for predictor in network.predictors):
+            if options["epochs"] is not None:
+                logger.warning("all predictors are linear and were solved in closed form: `epochs` changes nothing")
+            return solved, None
+    state, losses = _launch(_fit_predictors, options, backbone, watcher.steps("predictors"), start)
+    fill(network.predictors, state, "the training")
+    return solved, losses
+
+
+def _solve(options: TrainOptions, network: PredictiveNetwork, report: Reporter | None) -> ClosedForm:
+    settings, source, held = settings_of(options, "predictors"), training_images(options), held_out_images(options)
+    if held is None:
+        raise UsageError(f"{options['model']} has no predictors to train")
+    device = read_device(options["device"])
+    identity = {
+        **_identity(options, "predictors", source, network),
+        "held_out": held.fingerprint(),
+        "initialisation": str(seed_of(options, "initialisation")),
+    }
+    network.to(device)
+    fit_on, held_on = (Images(images, settings, options["workers"], device) for images in (source, held))
+    found = closed_form(network, fit_on, held_on, folder_of(options) / "predictors", identity, report)
+    network.to("cpu")
+    return found
+
+
+def _measured(options: TrainOptions, network: PredictiveNetwork, solved: ClosedForm | None) -> Fitted:
+    """Return what the predictors reach on held-out images; one that steps have made worse goes back to its start."""
+    settings, held = settings_of(options, "predictors"), held_out_images(options)
+    if held is None:
+        raise UsageError(f"{options['model']} has no predictors to measure")
+    images = Images(held, settings, options["workers"], read_device(options["device"]))
+    reached = r_squared(network.to(images.device), images)
+    network.to("cpu")
+    for index, predictor in enumerate(network.predictors if solved is not None else ()):
+        if solved is not None and reached[index] < solved.r_squared[index]:
+            fill(predictor, part(solved.state, f"{index}."), "the closed form")
+            reached[index] = solved.r_squared[index]
+    words = measured_on(len(held), held.name, settings.noise)
+    fitted = Fitted(
+        method_of(options),
+        names_of(network),
+        tuple(reached),
+        words,
+        () if solved is None else tuple(solved.solved),
+        settings.denoising,
+    )
+    for name, value in zip(fitted.names, fitted.r_squared, strict=True):
+        if name in fitted.poor:
+            logger.warning("%s predicts worse than the mean of each channel: R² %.3f on %s", name, value, words)
+    return fitted
+
+
 def _fit_predictors(
-    fabric: Fabric, options: TrainOptions, backbone: StateDict | None, report: Reporter | None
+    fabric: Fabric,
+    options: TrainOptions,
+    backbone: StateDict | None,
+    report: Reporter | None,
+    start: StateDict | None = None,
 ) -> tuple[Arrays, list[list[float]]]:
     network = open_network(options, backbone)
-    source = training_images(options)
-    identity = {**network_facts(network), **predicted_by(options)}
-    if options["weights"] is not None:
+    source, held = training_images(options), held_out_images(options)
+    identity = _identity(options, "predictors", source, network)
+    if start is not None:
+        identity["predictors_sha256"] = tensors_sha256(start)
+        fill(network.predictors, start, "the closed form")
+        for predictor in network.predictors:
+            predictor.requires_grad_(learns_more(predictor))
+    elif options["weights"] is not None:
         identity["predictors_sha256"] = state_sha256(network.predictors)
     settings = settings_of(options, "predictors")
-    plan = _plan(options, "predictors", source, report, **identity)
+    plan = _plan(options, "predictors", report, identity)
+    if held is not None:
+        images = Images(held, settings, options["workers"], fabric.device)
+        plan = replace(plan, measure=partial(r_squared, network, images))
     losses = fit(Reconstruction(network, settings.noise_target), source, settings, fabric, plan)
     return _plain(network.predictors), losses
 
@@ -194,12 +293,17 @@ def _plain(module: nn.Module) -> Arrays:
     return {name: tensor.detach().cpu().numpy().copy() for name, tensor in module.state_dict().items()}
 
 
-def _plan(
-    options: TrainOptions, stage: str, source: ImageSource, report: Reporter | None, **identity: str
-) -> TrainingPlan:
+def _identity(
+    options: TrainOptions, stage: str, source: ImageSource, network: PredictiveNetwork | None = None
+) -> dict[str, str]:
+    found = {"model": model_name(options), "stage": stage, "data": source.fingerprint()}
+    return found if network is None else {**found, **network_facts(network), **predicted_by(options)}
+
+
+def _plan(options: TrainOptions, stage: str, report: Reporter | None, identity: dict[str, str]) -> TrainingPlan:
     return TrainingPlan(
         folder=folder_of(options) / stage,
-        identity={"model": model_name(options), "stage": stage, "data": source.fingerprint(), **identity},
+        identity=identity,
         # Predictors that were trained on a backbone would not fit it once it had gone on.
         goes_on=stage == "predictors" or is_feedforward(options),
         workers=options["workers"],
@@ -223,14 +327,16 @@ def _tune(options: TrainOptions, network: PredictiveNetwork, watcher: Watcher) -
     return tuned
 
 
-def _write(record: TrainingRecord, network: PredictiveNetwork, tuned: Tuned | None, losses: Losses) -> Trained:
+def _write(
+    record: TrainingRecord, network: PredictiveNetwork, tuned: Tuned | None, losses: Losses, fitted: Fitted
+) -> Trained:
     options, start = record.options, record.start
     kept = trains_backbone(options) or (start is not None and start.has_backbone)
     backbone = network.backbone.module if kept else None
-    sha256 = record.save(losses, backbone, network, tuned)
+    sha256 = record.save(losses, backbone, network, tuned, fitted)
     network.eval()
     configuration = None if tuned is None else folder_of(options) / f"{options['model']}.toml"
-    return Trained(weights_of_training(options), sha256, configuration, network, tuned)
+    return Trained(weights_of_training(options), sha256, configuration, network, tuned, fitted)
 
 
 def _write_feedforward(record: TrainingRecord, backbone: StateDict | None, losses: Losses) -> Trained:

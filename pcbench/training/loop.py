@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,10 @@ from pcbench.training.sampler import Sampler, TrainingStep, load_steps
 from pcbench.training.settings import TrainingSettings, make_optimizer
 
 CHECKPOINT = "checkpoint.safetensors"
+_MEASUREMENTS = 10
+"""How often a training measures R² at most."""
+
+logger = logging.getLogger("pcbench")
 
 
 class Fabric(Protocol):
@@ -59,6 +64,8 @@ class TrainingPlan:
     """Processes that decode images ahead of time."""
     report: Reporter | None = None
     """Called after each step."""
+    measure: Callable[[], Sequence[float]] | None = None
+    """Measures R² of each term on held-out images, after every tenth of the epochs."""
 
 
 @dataclass
@@ -121,15 +128,30 @@ class _Training:
             losses = [*losses, [total / self.sampler.images for total in unfinished]]
             unfinished = [0.0] * len(unfinished)
         self.progress = replace(self.progress, step=done, losses=losses, unfinished=unfinished)
+        reached: dict[str, float] = {}
+        if ended and self.plan.measure is not None and self.fabric.global_rank == 0:
+            reached = self._measure(len(losses), self.plan.measure)
         means = [total / step.batch for total in sums]
         if self.log is not None:
             self.log.step(step.number, means, self.settings.rate(step.number, steps))
         if self.plan.report is not None and self.fabric.global_rank == 0:
-            self.plan.report(done, steps, dict(zip(self.objective.terms, means, strict=True)))
+            self.plan.report(done, steps, {**dict(zip(self.objective.terms, means, strict=True)), **reached})
         due = ended or done % self.plan.checkpoint_every == 0 or done == self.plan.stop_after
         if due and self.plan.folder is not None and self.fabric.global_rank == 0:
             identity = _identity(self.settings, self.plan)
             save_checkpoint(self.plan.folder / CHECKPOINT, self.objective, self.optimizer, self.progress, identity)
+
+    def _measure(self, epoch: int, measure: Callable[[], Sequence[float]]) -> dict[str, float]:
+        """Measure R² of each term, where a tenth of the epochs has passed, and write it down."""
+        epochs = self.settings.epochs
+        if epoch * _MEASUREMENTS // epochs == (epoch - 1) * _MEASUREMENTS // epochs:
+            return {}
+        reached = list(measure())
+        self.progress = replace(self.progress, r_squared=[*self.progress.r_squared, [epoch, *reached]])
+        logger.info("epoch %d: R² %s", epoch, ", ".join(f"{value:.3f}" for value in reached))
+        if self.log is not None:
+            self.log.measured(self.progress.r_squared)
+        return {f"R² {term}": value for term, value in zip(self.objective.terms, reached, strict=True)}
 
 
 def fit(

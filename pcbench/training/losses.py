@@ -42,6 +42,18 @@ class LossLog:
                 self._writer.add_scalar(f"loss/{term}", loss, number)
             self._writer.add_scalar("learning_rate", learning_rate, number)
 
+    def measured(self, rows: Sequence[Sequence[float]]) -> None:
+        """Write the table of R² on held-out images.
+
+        Args:
+            rows: Of each measurement, the epochs before it, and R² of each term.
+        """
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(["epoch", *(f"r_squared_{term}" for term in self._terms)])
+        writer.writerows([int(row[0]), *(f"{value:.6g}" for value in row[1:])] for row in rows)
+        write(self._folder / "r_squared.csv", table.getvalue())
+
     def close(self) -> None:
         """End TensorBoard's file, whether the training ended or failed; a second call has no effect."""
         if self._writer is not None:

@@ -10,6 +10,7 @@ from pcbench.network.decoding import decode
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import prediction_error
 from pcbench.training.inputs import NoiseTarget
+from pcbench.training.reconstructing import representations
 
 
 class Objective(nn.Module):
@@ -48,24 +49,18 @@ class Reconstruction(Objective):
         super().__init__()
         self.network = network
         self.terms = tuple(f"pcoder{number + 1}" for number in range(len(network.predictors)))
-        self._clean = target == "clean"
+        self._target: NoiseTarget = target
         network.train()
 
     def forward(self, images: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the reconstruction errors, (predictors, batch)."""
         del labels
-        with torch.no_grad():
-            inputs = targets = self.network.normalise(images)
-            if noise is not None:
-                inputs = inputs + noise
-            values = predicted = [inputs, *self.network.backbone.start(inputs)]
-            if noise is not None and self._clean:
-                predicted = [targets, *self.network.backbone.start(targets)]
+        values, targets = representations(self.network, images, noise, self._target)
         errors: list[Tensor] = []
-        for index, predictor in enumerate(self.network.predictors):
+        for predictor, value, target in zip(self.network.predictors, values, targets, strict=True):
             # The same numbers as predictor(representation), by the faster ways of the unrolled pass.
-            prediction, _ = decode(predictor, values[index + 1], frozen=False)
-            errors.append(prediction_error(prediction, predicted[self.network.targets.of[index]]))
+            prediction, _ = decode(predictor, value, frozen=False)
+            errors.append(prediction_error(prediction, target))
         return torch.stack(errors)
 
 

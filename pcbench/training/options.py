@@ -16,6 +16,7 @@ from pcbench.options import MODEL_PLACE, Option, with_places
 
 _WHAT = "What is trained"
 _HOW = "How (by default as the model states)"
+_SEEDS = "Seeds of their own (by default that of --seed)"
 _WHERE = "Where"
 _RUNS = Path("results") / "runs"
 
@@ -24,6 +25,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 LARGEST_TRAINING_SEED = 2**32 - 1
 """Optuna takes seeds of 32 bits."""
+_Seed = Annotated[int, Ge(0), Le(LARGEST_TRAINING_SEED)]
 
 
 class TrainOptions(TypedDict):
@@ -51,6 +53,19 @@ class TrainOptions(TypedDict):
         Option("Predictors to start from, in any layout; FOLDER@EPOCH takes another epoch than the newest.", _WHAT),
     ]
     """Without it they start from random ones. A backbone in the file is the network's, and stays as it is."""
+    method: Annotated[
+        Literal["ridge", "descent", "reference"] | None,
+        Option(
+            "ridge solves predictors, and goes on by steps where they are not linear; descent takes steps alone; "
+            "reference is the recipe of the paper's scripts.",
+            _HOW,
+        ),
+    ]
+    held_out: Annotated[
+        int | None,
+        Ge(1),
+        Option("Images that R² is measured on and nothing learns from; by default a tenth, 1000 at most.", _HOW),
+    ]
     epochs: Annotated[
         int | None, Ge(1), Option("Passes over the images; more than a finished training did: it goes on.", _HOW)
     ]
@@ -75,6 +90,10 @@ class TrainOptions(TypedDict):
     ]
     trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
     seed: Annotated[int, Le(LARGEST_TRAINING_SEED), Option("Seed of all randomness.", _HOW, 0)]
+    images_seed: Annotated[_Seed | None, Option("Of which images are trained on and which held out.", _SEEDS)]
+    initialisation_seed: Annotated[_Seed | None, Option("Of the random weights at the start.", _SEEDS)]
+    order_seed: Annotated[_Seed | None, Option("Of the order of the images, and of dropout.", _SEEDS)]
+    noise_seed: Annotated[_Seed | None, Option("Of noise and shuffling.", _SEEDS)]
     out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
     processes: Annotated[
         int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work; one per GPU.", _WHERE, 1, repeats=False)

@@ -15,6 +15,7 @@ from pcbench.models.weights import save_weights
 from pcbench.network.network import PredictiveNetwork
 from pcbench.results.environment import versions
 from pcbench.training.checkpoint import earlier_schedules
+from pcbench.training.fitted import Fitted
 from pcbench.training.found import Tuned
 from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions, folder_of, model_name, weights_of_training
@@ -54,7 +55,12 @@ class TrainingRecord:
         }
 
     def save(
-        self, losses: Losses, backbone: nn.Module | None, network: PredictiveNetwork | None, tuned: Tuned | None
+        self,
+        losses: Losses,
+        backbone: nn.Module | None,
+        network: PredictiveNetwork | None,
+        tuned: Tuned | None,
+        fitted: Fitted | None = None,
     ) -> str:
         """Write the weights and the card, each whole or not at all; return the hash of the weights' file.
 
@@ -63,12 +69,13 @@ class TrainingRecord:
             backbone: What goes under ``backbone.…``; None leaves it out.
             network: Its predictors were trained; None for a feedforward model.
             tuned: How the hyperparameters were chosen, if they were.
+            fitted: How well the predictors predict; None for a feedforward model.
 
         Raises:
             WriteError: A file cannot be written.
         """
         path = weights_of_training(self.options)
-        metadata = {**self.metadata, **self._earlier(losses)}
+        metadata = {**self.metadata, **self._earlier(losses), **({} if fitted is None else fitted.metadata)}
         # One key: safetensors writes several in any order, and the same training is to give the same bytes.
         header = {"training": json.dumps(metadata, sort_keys=True)}
         scales: Mapping[str, Tensor] = {} if self.start is None else self.start.scales
@@ -78,6 +85,7 @@ class TrainingRecord:
         card = {
             **metadata,
             **({} if network is None else network_facts(network)),
+            **({} if fitted is None else fitted.record),
             "versions": versions(),
             "weights_sha256": sha256,
             "settings": {stage: asdict(settings_of(self.options, stage)) for stage in stages},

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.data.unlabelled import open_unlabelled
-from pcbench.errors import ConfigurationError, UsageError
+from pcbench.errors import ConfigurationError, DataError, UsageError
 from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
 from pcbench.models.conversions import SEPARATOR
@@ -34,9 +34,13 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.options import chosen, command_line, with_places
 from pcbench.training.options import TrainOptions, data_of, weights_of_training
-from pcbench.training.settings import Stage, TrainingSettings, default_settings
+from pcbench.training.settings import Method, Stage, TrainingSettings, default_method, default_settings
 
-_OF_PREDICTORS = ("noise", "noise_target", "shuffle")
+_OF_PREDICTORS = ("noise", "noise_target", "shuffle", "noise_seed")
+_OF_DESCENT = ("optimizer", "weight_decay", "schedule")
+_MOST_HELD_OUT = 1000
+DIGITS = "digits"
+"""The source that has a validation split of its own."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +79,42 @@ def trains_backbone(options: TrainOptions) -> bool:
     return entry is not None and entry.data == data_of(options) and not given
 
 
+def method_of(options: TrainOptions) -> Method:
+    """Return how predictors learn."""
+    return options["method"] or default_method(entry_of(options))
+
+
+def seed_of(options: TrainOptions, what: Literal["images", "initialisation", "order"]) -> int:
+    """Return a seed: the one that is given for this alone, or that of all randomness."""
+    own = {
+        "images": options["images_seed"],
+        "initialisation": options["initialisation_seed"],
+        "order": options["order_seed"],
+    }[what]
+    return options["seed"] if own is None else own
+
+
 def settings_of(options: TrainOptions, stage: Stage) -> TrainingSettings:
     """Return the settings of a stage: the values that are given, and the model's defaults for the others."""
     given: dict[str, Any] = {
         field.name: value for field in fields(TrainingSettings) if (value := options.get(field.name)) is not None
     }
+    given["seed"] = seed_of(options, "order")
+    method = method_of(options)
+    if stage == "predictors" and method == "ridge" and not is_feedforward(options):
+        for name in _OF_DESCENT:
+            if name in given:
+                raise UsageError(
+                    f"`{name}` belongs to a training by steps alone, and predictors are solved here: give "
+                    "method='descent' as well"
+                )
     if "noise" in given:
         given["noise"] = _deviations(given["noise"])
     if stage == "backbone":
         given = {name: value for name, value in given.items() if name not in _OF_PREDICTORS}
     elif is_feedforward(options) and (asked := [name for name in _OF_PREDICTORS if name in given]):
         raise UsageError(f"{options['model']} has no predictors, and `{asked[0]}` is for these: leave it out")
-    return default_settings(stage, entry_of(options)).changed(**given)
+    return default_settings(stage, entry_of(options), method).changed(**given)
 
 
 def _deviations(values: Sequence[float | str]) -> tuple[float, ...]:
@@ -158,11 +186,40 @@ def training_images(options: TrainOptions) -> ImageSource:
     Raises:
         DataError: They are missing, damaged, or a backbone that is trained finds no labels.
     """
-    supervised = trains_backbone(options) or is_feedforward(options)
-    opened = (open_source if supervised else open_unlabelled)(
-        data_of(options), preprocessing=preprocessing_of(options), split="train"
-    )
-    return opened if options["images"] is None else opened.take(options["images"], options["seed"])
+    return _divided(options)[0]
+
+
+def held_out_images(options: TrainOptions) -> ImageSource | None:
+    """Return the images that R² is measured on, of which none is trained on; None for a network without predictors.
+
+    Raises:
+        DataError: As `training_images`.
+    """
+    return _divided(options)[1]
+
+
+def _divided(options: TrainOptions) -> tuple[ImageSource, ImageSource | None]:
+    supervised, seed = trains_backbone(options) or is_feedforward(options), seed_of(options, "images")
+    open_split = open_source if supervised else open_unlabelled
+    data, steps = data_of(options), preprocessing_of(options)
+    whole = open_split(data, preprocessing=steps, split="train")
+    chosen = whole if options["images"] is None else whole.take(options["images"], seed)
+    if is_feedforward(options):
+        return chosen, None
+    if data == DIGITS:
+        held = open_split(data, preprocessing=steps, split="validation")
+        return chosen, held if options["held_out"] is None else held.take(options["held_out"], seed)
+    rest = len(whole) - len(chosen)
+    count = options["held_out"] or max(1, min(_MOST_HELD_OUT, len(chosen) // 10))
+    if rest == 0:
+        if count >= len(whole):
+            raise DataError(
+                f"{whole.name}: holds {len(whole)} images, and {count} are held out to measure R² on: none is left to "
+                "learn from; give more images"
+            )
+        chosen = whole.take(len(whole) - count, seed)
+    others = whole.without(chosen.ids, f"{len(whole) - len(chosen)} of {len(whole)} images, seed {seed}")
+    return chosen, others.take(min(count, len(others)), seed)
 
 
 def open_network(options: TrainOptions, backbone: StateDict | None) -> PredictiveNetwork:
@@ -179,7 +236,9 @@ def open_network(options: TrainOptions, backbone: StateDict | None) -> Predictiv
     entry = entry_of(options)
     if backbone is None or entry is None:
         weights = options["weights"]
-        begin: dict[str, Any] = {"random_predictors": options["seed"]} if weights is None else {"weights": weights}
+        begin: dict[str, Any] = (
+            {"random_predictors": seed_of(options, "initialisation")} if weights is None else {"weights": weights}
+        )
         network = load(options["model"], **_given(options), **begin).network
         if network is None:
             raise ConfigurationError(
@@ -192,7 +251,7 @@ def open_network(options: TrainOptions, backbone: StateDict | None) -> Predictiv
     if configuration is None:
         raise ConfigurationError(f"{options['model']} is feedforward, without predictors to train")
     network = predify(module, configuration, mean=entry.mean, std=entry.std)
-    initialise(list(network.predictors), options["seed"])
+    initialise(list(network.predictors), seed_of(options, "initialisation"))
     return network
 
 

@@ -51,7 +51,7 @@ def asked(out: Path, **options: Any) -> TrainOptions:
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainOptions:
     (tmp_path / "own_network.py").write_text(OWN_NETWORK)
     monkeypatch.chdir(tmp_path)
-    changes = {"epochs": 2, "batch_size": 30, "optimizer": "adam", "learning_rate": 0.01}
+    changes = {"method": "descent", "epochs": 2, "batch_size": 30, "optimizer": "adam", "learning_rate": 0.01}
     return asked(tmp_path / "out", model="own_network:network", data="digits", images=62, **changes)
 
 
@@ -79,8 +79,8 @@ def test_a_network_of_ones_own_is_trained_and_its_weights_load(own: TrainOptions
     card = json.loads((folder_of(own) / CARD).read_text())
     assert card["weights_sha256"] == trained.sha256
     assert card["made_by"] == (
-        "pcbench train --model own_network:network --data digits --images 62 --epochs 2 --batch-size 30 "
-        "--optimizer adam --learning-rate 0.01 --seed 0"
+        "pcbench train --model own_network:network --data digits --images 62 --method descent --epochs 2 "
+        "--batch-size 30 --optimizer adam --learning-rate 0.01 --seed 0"
     )
 
 

@@ -44,7 +44,7 @@ def test_a_training_goes_on_from_another_folder_but_not_as_another_network(
     monkeypatch.chdir(tmp_path)
     configuration = tmp_path / "mine.toml"
     configuration.write_text(_CONFIGURATION)
-    options: dict[str, Any] = {"data": "digits", "images": 8, "batch_size": 4}
+    options: dict[str, Any] = {"data": "digits", "images": 8, "batch_size": 4, "method": "descent"}
     options |= {"model": "mine.toml@moved_training:network", "out": "parts"}
     whole = train({**options, "out": "whole", "epochs": 2})
     train({**options, "epochs": 1})

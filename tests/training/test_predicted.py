@@ -31,7 +31,14 @@ module = "[1]"
 [[pcoders]]
 module = "[3]"
 """
-OPTIONS: dict[str, Any] = {"data": "digits", "images": 20, "batch_size": 20, "epochs": 1, "out": "trained"}
+OPTIONS: dict[str, Any] = {
+    "data": "digits",
+    "images": 20,
+    "batch_size": 20,
+    "epochs": 1,
+    "out": "trained",
+    "method": "descent",
+}
 
 
 def test_another_target_is_another_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

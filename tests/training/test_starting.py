@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -24,7 +25,7 @@ from pcbench.options import resolved
 from pcbench.training.job import Trained, train
 from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.record import CARD
-from pcbench.training.request import preprocessing_of, training_images
+from pcbench.training.request import held_out_images, preprocessing_of, training_images
 from pcbench.training.tuning import tune
 
 pytestmark = pytest.mark.usefixtures("no_figures")
@@ -46,7 +47,14 @@ OWN = textwrap.dedent(
         return pcbench.predify(backbone, {"input_size": [3, 32, 32], "gradient_scaling": True, "pcoders": pcoders})
     """
 )
-SMALL: dict[str, Any] = {"model": "started:network", "data": "digits", "images": 20, "batch_size": 20, "epochs": 1}
+SMALL: dict[str, Any] = {
+    "model": "started:network",
+    "data": "digits",
+    "images": 20,
+    "batch_size": 20,
+    "epochs": 1,
+    "method": "descent",
+}
 STILL: dict[str, Any] = {**SMALL, "optimizer": "sgd", "learning_rate": 1e-30, "weight_decay": 0.0}
 
 
@@ -229,10 +237,16 @@ def test_images_are_resized_as_the_references_scripts_have_it_where_that_is_aske
 def test_predictors_learn_from_a_flat_folder_of_images(folder: Path) -> None:
     # Oracle: the images' ids in the record of what was trained on; tuning, which needs labels, refuses them.
     (folder / "pictures").mkdir()
-    for number in range(3):
-        Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / "pictures" / f"{number}.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    for number in range(4):
+        Image.fromarray(pixels[number]).save(folder / "pictures" / f"{number}.png")
     options = resolved(TrainOptions, {**STILL, "data": "imagefolder:pictures", "images": None, "out": "out"})
-    assert [Path(name).name for name in training_images(options).ids] == ["0.png", "1.png", "2.png"]
+    held = held_out_images(options)
+    assert held is not None
+    assert sorted(Path(name).name for name in (*training_images(options).ids, *held.ids)) == [
+        "0.png", "1.png", "2.png", "3.png",
+    ]  # fmt: skip
+    assert (len(training_images(options)), len(held)) == (3, 1)
     assert train(options).weights.is_file()
     with pytest.raises(DataError, match="pictures: "):
         tune(resolved(TuneOptions, {"model": "started:network", "data": "imagefolder:pictures", "out": "tuned.toml"}))
