@@ -15,6 +15,7 @@ from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, Replace, Values
 from pcbench.network.decoding import Decoded, Pullback, decode
 from pcbench.network.fast.layers import fast_input_gradients
+from pcbench.network.fast.memory_format import all_channels_last, channels_last_suits, laid_channels_last
 from pcbench.network.gradient import Gradient
 from pcbench.network.targets import Targets
 from pcbench.network.update import Hyperparameters, error_gradient_scale, is_zero, magnitude, updated
@@ -190,6 +191,9 @@ class _Pass:
         del begun  # no representation outlives its timestep
         self._note(logits, state)
         ended()
+        if channels_last_suits(self.images, state):
+            shared, state = all_channels_last(shared), [laid_channels_last(value) for value in state]
+            self.images = laid_channels_last(self.images)
         advance = partial(self._advance, backbone, shared)
         for timestep in range(timesteps):
             before = state

@@ -79,7 +79,6 @@ def prediction_error(prediction: Tensor, target: Tensor) -> Tensor:
 
 def magnitude(representation: Tensor) -> Tensor:
     """Return the root mean square of each image's representation, shape (batch,), outside any graph."""
-    flat = representation.detach().flatten(1)
-    # PyTorch leaves this function untyped.
-    norm = cast("Tensor", torch.linalg.vector_norm(flat, dim=1))
-    return norm / sqrt(flat.shape[1])
+    # Not flattened: that copies a representation whose channels lie beside each other. PyTorch leaves the norm untyped.
+    norm = cast("Tensor", torch.linalg.vector_norm(representation.detach(), dim=[*range(1, representation.dim())]))
+    return norm / sqrt(representation[0].numel())

@@ -53,4 +53,6 @@ ROWS = (
     FastForm("upsampling gradient", "matrices", most={"side": 16}),
     FastForm("upsampling gradient", "depthwise", least={"doubled": 1, "side": 17}),
     FastForm("upsampling gradient", "matrices", most={"side": 56}),
+    # From t = 1 on; channels are those of the representations, the side is the image's.
+    FastForm("timesteps", "channels last", least={"side": 160, "fewest_channels": 16}),
 )

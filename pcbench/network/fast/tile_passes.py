@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pcbench.network.fast.fourier_tiles import Frequencies, TileTransforms
-from pcbench.network.fast.workers import share
+from pcbench.network.fast.workers import share_pieces
 
 # Tiles worked on at once: many make the products efficient, few need less memory.
 _TILES_AT_ONCE = 64
@@ -110,9 +110,9 @@ def convolve(strips: Strips, transforms: TileTransforms, kernels: Tensor, write:
             image, row = divmod(first + strip, strips.down)
             write(image, row, out.view(pixels, pixels, across, made))
 
-        share(count, begin)
-        share(len(transforms.bands), multiply)
-        share(count, finish)
+        share_pieces(count, begin)
+        share_pieces(len(transforms.bands), multiply)
+        share_pieces(count, finish)
 
 
 def _along_columns(by_row: Tensor, matrix: Tensor) -> Tensor:
@@ -200,8 +200,8 @@ def learn(given: Strips, made: Strips, transforms: TileTransforms) -> Tensor:
             sizes = (count * across, given.channels, made.channels)
             _add_gradients(values.view(-1, *sizes[:2]), answers.view(-1, sizes[0], sizes[2]), band, total)
 
-        share(count, begin)
-        share(len(transforms.bands), multiply)
+        share_pieces(count, begin)
+        share_pieces(len(transforms.bands), multiply)
     return total
 
 

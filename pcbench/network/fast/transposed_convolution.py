@@ -17,7 +17,7 @@ from pcbench.network.fast.choosing import LayerWork, choose
 from pcbench.network.fast.fourier_tiles import kernel_transform, tile_transforms
 from pcbench.network.fast.tile_passes import Strips, Write, convolve, learn
 from pcbench.network.fast.weight_cache import WeightCache
-from pcbench.network.fast.workers import share
+from pcbench.network.fast.workers import share_pieces
 
 _LARGE_SIDE = 56
 
@@ -86,38 +86,45 @@ class TiledTransposedConvolution:
         self.kernels = _transformed(weight.detach(), pixels)
 
     def transposed(self, value: Tensor, bias: Tensor | None) -> Tensor:
-        """Return the layer's output, (batch, channels_out, 2 height, 2 width)."""
+        """Return the layer's output, (batch, channels_out, 2 height, 2 width), in its input's memory format."""
         batch, _, height, width = value.shape
         side = self.pixels
         down, across = -(-height // side), -(-width // side)
-        out = value.new_empty(batch, self.channels_out, down, side, 2, across, side, 2)
+        out = _room(value, (batch, down, side, 2, across, side, 2), self.channels_out)
 
         def write(image: int, row: int, pixels: Tensor) -> None:
             grid = pixels.view(side, side, across, 2, 2, self.channels_out)
             if bias is not None:
                 grid += bias
-            out[image, :, row].copy_(grid.permute(5, 0, 3, 2, 1, 4))
+            out[image, row].copy_(grid.permute(0, 3, 2, 1, 4, 5))
 
         self._convolve(value.permute(0, 2, 3, 1), write, adjoint=False)
-        return out.flatten(5).flatten(2, 4)[:, :, : 2 * height, : 2 * width]
+        return out.flatten(4, 6).flatten(1, 3).permute(0, 3, 1, 2)[:, :, : 2 * height, : 2 * width]
 
     def adjoint(self, cotangent: Tensor) -> Tensor:
         """Return the adjoint's output, (batch, channels_in, height, width), for a cotangent of the layer's output."""
         batch, _, height, width = cotangent.shape
         height, width, side = height // 2, width // 2, self.pixels
         down, across = -(-height // side), -(-width // side)
-        out = cotangent.new_empty(batch, self.channels_in, down, side, across, side)
+        out = _room(cotangent, (batch, down, side, across, side), self.channels_in)
 
         def write(image: int, row: int, pixels: Tensor) -> None:
-            out[image, :, row].copy_(pixels.permute(3, 0, 2, 1))
+            out[image, row].copy_(pixels.permute(0, 2, 1, 3))
 
         self._convolve(_parities(cotangent), write, adjoint=True)
-        return out.flatten(4).flatten(2, 3)[:, :, :height, :width]
+        return out.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)[:, :, :height, :width]
 
     def _convolve(self, image: Tensor, write: Write, *, adjoint: bool) -> None:
         transforms = tile_transforms(self.pixels, self.kernel, adjoint=adjoint)
         strips = Strips(image, self.pixels, transforms.side, self.kernel // 2)
         convolve(strips, transforms, self.kernels, write, adjoint=adjoint)
+
+
+def _room(like: Tensor, sizes: tuple[int, ...], channels: int) -> Tensor:
+    """Return room for (*sizes, channels), whose channels lie beside each other where they do in `like`."""
+    if like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous():
+        return like.new_empty(*sizes, channels)
+    return like.new_empty(sizes[0], channels, *sizes[1:]).movedim(1, -1)
 
 
 def _parities(image: Tensor) -> Tensor:
@@ -137,7 +144,7 @@ def _transformed(weight: Tensor, pixels: int) -> Tensor:
         phases = weight[channel].view(channels_out, kernel, 2, kernel, 2).permute(2, 4, 0, 1, 3)
         torch.mm(matrix, phases.reshape(-1, kernel**2).t(), out=kernels[:, channel])
 
-    share(channels_in, transform)
+    share_pieces(channels_in, transform)
     return kernels
 
 
@@ -161,7 +168,7 @@ def weight_gradient(value: Tensor, cotangent: Tensor, size: int) -> Tensor:
         phases = (matrix @ total[:, channel]).view(kernel, kernel, 2, 2, channels_out)
         gradient[channel].copy_(phases.permute(4, 0, 2, 1, 3))
 
-    share(channels_in, collect)
+    share_pieces(channels_in, collect)
     return gradient.view(channels_in, channels_out, size, size)
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 
 
-def share(count: int, work: Callable[[int], None]) -> None:
+def share_pieces(count: int, work: Callable[[int], None]) -> None:
     """Do the pieces 0 .. count - 1, on as many threads as PyTorch uses for one operation.
 
     Args:
