@@ -142,6 +142,11 @@ def suite_folder(name: str) -> tuple[SuiteKind, Path]:
     raise UnknownNameError("suite", name, [known for kind in SUITE_KINDS for known in suite_names(kind)])
 
 
+def variant_folders(folder: Path) -> list[Path]:
+    """Return the folders of a suite's variants: ``VARIANT/NAME`` in it, whole suites of the same name."""
+    return sorted(path.parent for path in folder.glob(f"*/{folder.name}/{SUITE_FILE}"))
+
+
 def _kind_of_own_folder(path: Path) -> SuiteKind:
     if not (path / SUITE_FILE).is_file():
         raise DefinitionError(path, "a suite's folder holds a suite.toml; this one does not")

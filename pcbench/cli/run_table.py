@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 from rich.table import Table
 
+from pcbench.cli.noise_notes import noise_notes
 from pcbench.cli.settings_table import print_settings
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
@@ -57,6 +58,9 @@ def _print_suites(run: Run, console: Terminal) -> None:
         images = _images(suite.name, kept, suite.subset)
         print_table(console, f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent)
         _print_distances(console, rows)
+        if corrupted:
+            for line in noise_notes(run, rows):
+                console.print(line, soft_wrap=True)
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)
     for text in leading(run_sentences(run)):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pcbench.catalog import suite_folder
+from pcbench.catalog import suite_folder, variant_folders
 from pcbench.comparison.guarded import MEAN_OF, GuardedRow, guarded_rows, share, within_budgets
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
@@ -263,6 +263,8 @@ def _suite(spec: SuiteSpec) -> CorruptionSuite | None:
         return None
     if kind != "corruptions":
         return None
-    suite = load_corruption_suite(folder)
-    same = spec.sha256 == suite.identity() or folder_hash(folder) in (spec.sha256, spec.former_sha256)
-    return suite if same else None
+    for one in (folder, *variant_folders(folder)):
+        suite = load_corruption_suite(one)
+        if spec.sha256 == suite.identity() or folder_hash(one) in (spec.sha256, spec.former_sha256):
+            return suite
+    return None

@@ -109,6 +109,7 @@ def _made(plan: Plan, folder: Path, measured: Completion, store: Store) -> dict[
     return {
         **_of_work(measured),
         "machines": parts.machines,
+        "classes": plan.facts.classes,
         **tables,
         "kept": parts.kept(),
         "growth": None if growth is None else dataclasses.asdict(growth),

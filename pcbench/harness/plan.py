@@ -32,6 +32,7 @@ from pcbench.harness.request import RunOptions
 from pcbench.harness.saved_options import record
 from pcbench.harness.suites import (
     MeasuredSuite,
+    fitting_folder,
     is_subset,
     list_sha256,
     open_corrupted,
@@ -111,6 +112,7 @@ class Plan:
 class _Named:
     """A suite that was asked for, read but not yet joined with images."""
 
+    name: str
     kind: SuiteKind
     folder: Path
     definition: CorruptionSuite | AttackSuite
@@ -118,7 +120,14 @@ class _Named:
     @classmethod
     def read(cls, name: str) -> _Named:
         kind, folder = suite_folder(name)
-        return cls(kind, folder, read_definition(kind, folder))
+        return cls(name, kind, folder, read_definition(kind, folder))
+
+    def fitting(self, source: ImageSource) -> _Named:
+        """Return the variant of the suite that fits some images."""
+        folder = fitting_folder(self.name, self.folder, source)
+        return (
+            self if folder == self.folder else _Named(self.name, self.kind, folder, read_definition(self.kind, folder))
+        )
 
     def measured(self, source: ImageSource, request: RunOptions, facts: ModelFacts) -> MeasuredSuite:
         """Return the suite with the images that it is run on."""
@@ -178,6 +187,7 @@ def make_plan(request: RunOptions) -> Plan:
     if not named:
         named = [_Named.read(name) for name in _default_suites(source)]
     _refuse_repeated([entry.definition.name for entry in named])
+    named = [entry.fitting(source) for entry in named]
     suites = [entry.measured(source, request, facts) for entry in named]
     locations = dataclasses.replace(
         locations_of(request, device),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcbench.attacks.definitions import AttackSuite, load_attack_suite
-from pcbench.catalog import SuiteKind
+from pcbench.catalog import SuiteKind, variant_folders
 from pcbench.corruptions.corruption import GREY_OR_COLOUR
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.corruptions.images import MOST_CHANNELS
@@ -27,6 +27,8 @@ _USED_BY = (
     (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality", "baseline")),
 )
 RULE = "correct_at_every_timestep"
+_SMALL_IMAGES, _SMALL = "small-images", 64
+"""A variant's name, and the longest side of such images in pixels."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,22 @@ def read_definition(kind: SuiteKind, folder: Path) -> CorruptionSuite | AttackSu
         DefinitionError: A file in it is missing or broken.
     """
     return load_corruption_suite(folder) if kind == "corruptions" else load_attack_suite(folder)
+
+
+def fitting_folder(name: str, folder: Path, source: ImageSource) -> Path:
+    """Return the folder of the variant of a suite that fits some images.
+
+    A suite of the catalogue may hold other levels for small images, other than the digits, in `small-images`; a folder
+    that the user gives is taken as it is.
+
+    Args:
+        name: The suite as the user named it.
+        folder: Its own folder.
+        source: The images, as the network takes them.
+    """
+    variant = folder / _SMALL_IMAGES / folder.name
+    small = max(source.size()) <= _SMALL and source.name.partition(":")[0] != "digits"
+    return variant if small and name == folder.name and variant in variant_folders(folder) else folder
 
 
 def list_sha256(source: ImageSource) -> str:

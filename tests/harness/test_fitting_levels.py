@@ -1,0 +1,56 @@
+"""Noise levels that fit the images. Oracle: the definitions' own numbers, and rates written by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pcbench.catalog import suite_folder
+from pcbench.cli.noise_notes import noise_notes
+from pcbench.corruptions.definitions import load_corruption_suite
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.harness.suites import fitting_folder
+
+PAPER = (0.25, 0.5, 0.75, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "side", "factor"),
+    [
+        ("gaussian-noise", None, 32, 0.2),
+        ("gaussian-noise", None, 64, 0.2),
+        ("gaussian-noise", None, 65, 1),
+        ("gaussian-noise", "digits", 32, 1),
+        ("a/folder/gaussian-noise", None, 32, 1),
+    ],
+)
+def test_small_images_have_a_fifth_of_the_papers_levels(name: str, data: str | None, side: int, factor: float) -> None:
+    images: Any = data or (np.zeros((2, side, side, 3), np.uint8), [0, 1])
+    source = open_source(images, preprocessing=Preprocessing())
+    suite = load_corruption_suite(fitting_folder(name, suite_folder("gaussian-noise")[1], source))
+    assert suite.name == "gaussian-noise"
+    levels = suite.corruption("gaussian_noise").parameters["standard_deviation"]
+    assert levels == pytest.approx([factor * level for level in PAPER])
+
+
+def test_a_row_at_chance_says_so_and_levels_have_their_share_of_the_pixel_range() -> None:
+    row = {"kind": "noise", "metric": "accuracy", "name": "gaussian_noise"}
+    rows = pd.DataFrame(
+        [
+            {**row, "severity": severity, "epsilon": level, "timestep": t, "ci_low": low}
+            for severity, level, lows in ((1, 0.1, (0.5, 0.4)), (2, 0.2, (0.2, 0.09)), (3, 0.4, (0.1, 0.08)))
+            for t, low in enumerate(lows)
+        ]
+    )
+    run = SimpleNamespace(spec=SimpleNamespace(model={"std": "(0.2, 0.25, 0.3)"}), manifest={"classes": 10})
+    lines = list(noise_notes(cast("Any", run), rows))
+    assert lines[0].endswith("0.1: 2.5 %, 0.2: 5 %, 0.4: 10 %")
+    assert lines[1:] == [
+        "AT CHANCE (10 % for 10 classes) at t = 1: σ = 0.2",
+        "AT CHANCE (10 % for 10 classes) at every t: σ = 0.4",
+    ]
