@@ -143,7 +143,8 @@ def write(path: Path, content: Content) -> Path:
             if callable(content):
                 content(unfinished)
             else:
-                unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
+                # The name of a folder that is no UTF-8 has letters that no file can hold.
+                unfinished.write_bytes(content.encode(errors="replace") if isinstance(content, str) else content)
         with _step("fsync", path):
             _to_disk(unfinished)
         with _step("rename", path):

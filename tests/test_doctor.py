@@ -182,6 +182,7 @@ def test_what_an_interrupted_installation_left(monkeypatch: pytest.MonkeyPatch, 
     found = next(one for one in libraries.library_findings() if one.name == "numpy")
     assert found.state == "wrong"
     assert f"remove {tmp_path / 'numpy-1.26.4.dist-info'}; then: pip install" in str(found.remedy)
+    assert not libraries.hidden_libraries()
 
 
 def test_two_installations_of_pcbench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

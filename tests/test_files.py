@@ -27,3 +27,9 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
         files.write(tmp_path / "pipe", "text")
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_name_that_is_no_utf_8_does_not_stop_what_is_written(tmp_path: Path) -> None:
+    # Python's own way with such names (PEP 383): a folder from an old disk, and a run ended when all was computed.
+    name = os.fsdecode(b"m\xfcller")
+    assert files.write(tmp_path / "text", f"folder = {name}, é").read_bytes() == "folder = m?ller, é".encode()

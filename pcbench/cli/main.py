@@ -209,7 +209,8 @@ def _unforeseen(error: Exception) -> tuple[str, int]:
         return not_loaded(library, error), 2
     if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
         return "the current folder does not exist any more; cd to a folder that does", 2
-    return f"{named(error)}; {_other_version() or _FAULT}", 1
+    wrong = _other_version()
+    return f"{named(error)}; {_FAULT}" if wrong is None else f"{wrong}; it led to {named(error)}", 1
 
 
 def _other_version() -> str | None:

@@ -138,7 +138,8 @@ def _hidden(library: str, module: str) -> Finding | None:
         record, spec = importlib.metadata.distribution(library), importlib.util.find_spec(top)
     except (PackageNotFoundError, ValueError):  # told by its version; or a stand-in that is no file
         return None
-    if spec is None or spec.origin is None or '"editable": true' in (record.read_text("direct_url.json") or ""):
+    editable = '"editable": true' in (record.read_text("direct_url.json") or "")
+    if spec is None or spec.origin is None or editable or _stated_version(record) is None:
         return None
     home, origin = (os.path.abspath(str(one)) for one in (record.locate_file(""), spec.origin))  # noqa: PTH100
     if os.path.commonpath([home, origin]) == home:
