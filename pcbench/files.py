@@ -357,13 +357,16 @@ def real_path(path: Path) -> Path:
     """Return a path with all links resolved, so that files are written to the folder that the links point to.
 
     Raises:
-        UsageError: The links form a loop, or a name is too long.
+        UsageError: The links form a loop, a name is too long, or not UTF-8, which the library of Parquet asks for.
     """
     try:
         found = path.expanduser().resolve()
+        str(found).encode()
         found.lstat()
     except FileNotFoundError:
         return path.expanduser().resolve()
+    except UnicodeEncodeError:
+        raise UsageError(f"{path.absolute()}: its name is no UTF-8; give another folder with `out`") from None
     except (OSError, RuntimeError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         raise UsageError(f"{path}: cannot be written ({why}); give another folder with `out`") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pcbench import files
-from pcbench.errors import WriteError
+from pcbench.errors import UsageError, WriteError
 
 
 def test_a_folder_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,5 @@ def test_a_name_that_is_no_utf_8_does_not_stop_what_is_written(tmp_path: Path) -
     # Python's own way with such names (PEP 383): a folder from an old disk, and a run ended when all was computed.
     name = os.fsdecode(b"m\xfcller")
     assert files.write(tmp_path / "text", f"folder = {name}, é").read_bytes() == "folder = m?ller, é".encode()
+    with pytest.raises(UsageError, match="no UTF-8; give another folder"):
+        files.real_path(tmp_path / name / "run")
