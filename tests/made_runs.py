@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -103,6 +104,7 @@ def made_run(
     *,
     again: bool = False,
     baselines: Mapping[str, BaselineErrors] | None = None,
+    metrics: pd.DataFrame | None = None,
 ) -> Run:
     """Write a finished run, as the harness does, with its metrics.
 
@@ -113,11 +115,13 @@ def made_run(
         content: What the manifest holds besides the description.
         again: Replace a finished run.
         baselines: The baselines of its suites.
+        metrics: Its metrics, where they are known already.
     """
     workspace = begin_made_run(folder, spec, outcomes, again=again)
-    lost = incomplete_suites((content or {}).get("missing", []))
-    metrics = summarise_folder(
-        workspace.finished / "outcomes", model="made", baselines=baselines or {}, incomplete=lost
-    )
+    if metrics is None:
+        lost = incomplete_suites((content or {}).get("missing", []))
+        metrics = summarise_folder(
+            workspace.finished / "outcomes", model="made", baselines=baselines or {}, incomplete=lost
+        )
     write_metrics(metrics, workspace.finished)
     return workspace.finish({"model": "made"} if content is None else content)

@@ -80,11 +80,9 @@ def typed(table: pd.DataFrame, name: str = "a table of metrics", swept: Sequence
     if list(table.columns) != columns:
         raise DataError(f"{name}: a table of metrics has the columns {', '.join(columns)}; run it again")
     try:
-        # NumPy's own type would wrap 70,000 around to 4,464, and cut 1.5 off to 1.
         types = _TYPES | dict.fromkeys(swept, "float64")
-        types = {name: kind for name, kind in types.items() if table[name].dtype != kind}
-        checked = table.astype({name: kind.capitalize() if kind == "int16" else kind for name, kind in types.items()})
-        made = checked.astype(types)  # pyright: ignore[reportArgumentType] (the stubs know no dict of names)
+        others = {name: kind for name, kind in types.items() if table[name].dtype != kind}
+        made = table.assign(**{name: _converted(table[name], kind) for name, kind in others.items()})
     except (ValueError, TypeError, OverflowError) as problem:
         raise DataError(f"{name}: a value is of the wrong type ({problem}); run again") from problem
     for column in IN_PATHS:
@@ -92,6 +90,12 @@ def typed(table: pd.DataFrame, name: str = "a table of metrics", swept: Sequence
         if fault is not None:
             raise DataError(f"{name}: the column {column} {fault}; run again")
     return made
+
+
+def _converted(column: pd.Series[Any], kind: str) -> pd.Series[Any]:
+    # NumPy's own type would wrap 70,000 around to 4,464, and cut 1.5 off to 1.
+    safe: Any = column.astype("Int16") if kind == "int16" else column
+    return safe.astype(kind)
 
 
 def write_metrics(table: pd.DataFrame, folder: Path) -> None:

@@ -125,10 +125,10 @@ def test_a_network_that_looks_at_values_has_no_known_memory(plan: Plan) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
-def test_the_memory_of_a_run_is_about_what_was_told(plan: Plan, tmp_path: Any) -> None:
+def test_the_memory_of_a_run_is_about_what_was_told(plan: Plan, attack_suite: Path, tmp_path: Path) -> None:
     code = (
         "import pathlib, pcbench, pcbench.harness.run; pcbench.harness.run.write_report = lambda *_: None; "
-        "pcbench.run(suites=['digits-linf'], images=4, epsilons=['8/255'], timesteps=1, checks=False, "
+        f"pcbench.run(suites=[{str(attack_suite)!r}], images=8, timesteps=1, checks=False, "
         f"out={str(tmp_path / 'run')!r}, progress=False); print(pathlib.Path('/proc/self/status').read_text())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -33,6 +33,8 @@ from pcbench.results.directory import Run, open_run
 
 Measure = Callable[..., Run]
 ASKED: dict[str, Any] = {"data": "digits", "images": 40, "timesteps": 0, "threads": 1, "progress": False}
+PUBLISHED = 60
+"""How many images the made-up published files hold."""
 
 
 def linear(seed: int) -> nn.Module:
@@ -202,19 +204,21 @@ def test_a_network_that_is_never_wrong_cannot_be_divided_by(corruption_suite: Pa
 def on_disk(corruption_suite: Path, tmp_path: Path) -> Path:
     """The corrupted digits as arrays, as CIFAR-10-C was published."""
     header = (corruption_suite / "suite.toml").read_text()
-    layout = '[published]\nfiles = "arrays"\nimages = 360\nside = 32\nclasses = 10\nids = "made/"\n'
+    layout = f'[published]\nfiles = "arrays"\nimages = {PUBLISHED}\nside = 32\nclasses = 10\nids = "made/"\n'
     (corruption_suite / "suite.toml").write_text(header + layout)
     source = open_source("digits", preprocessing=Preprocessing())
     folder = tmp_path / "published"
     folder.mkdir()
-    pixels = source.load(range(360))
+    pixels = source.load(range(PUBLISHED))
     for corruption in load_corruption_suite(corruption_suite).corruptions:
         made = [
-            pcbench.corrupt(pixels, corruption.name, severity=severity, seed=9, ids=list(source.ids)).numpy()
+            pcbench.corrupt(
+                pixels, corruption.name, severity=severity, seed=9, ids=list(source.ids[:PUBLISHED])
+            ).numpy()
             for severity in corruption.severities
         ]
         np.save(folder / f"{corruption.name}.npy", np.concatenate(made).transpose(0, 2, 3, 1))
-    np.save(folder / "labels.npy", np.tile(source.labels, 5))
+    np.save(folder / "labels.npy", np.tile(source.labels[:PUBLISHED], 5))
     return folder
 
 
@@ -222,7 +226,7 @@ def test_images_on_disk_and_on_the_fly_do_not_divide_each_other(
     measure: Measure, on_disk: Path, tmp_path: Path
 ) -> None:
     source = open_source("digits", preprocessing=Preprocessing())
-    data = (source.load(range(360)).permute(0, 2, 3, 1).numpy(), source.labels)
+    data = (source.load(range(PUBLISHED)).permute(0, 2, 3, 1).numpy(), source.labels[:PUBLISHED])
     measure = functools.partial(measure, images=None, data=data)
     disk = measure(1, corrupted=on_disk)
     baseline = written(disk, tmp_path)
@@ -238,7 +242,7 @@ def test_images_on_disk_and_on_the_fly_do_not_divide_each_other(
 
 
 def test_shards_and_a_saved_plan_keep_the_baseline(corruption_suite: Path, tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"suites": [str(corruption_suite)], "images": 200, "timesteps": 0, "progress": False}
+    asked: dict[str, Any] = {"suites": [str(corruption_suite)], "images": 60, "timesteps": 0, "progress": False}
     baseline = written(pcbench.run("alexnet_digits", out=tmp_path / "first", **asked), tmp_path)
     shutil.copy(baseline, tmp_path / "kept.toml")
     asked |= {"model": "pdigits", "baseline": baseline}

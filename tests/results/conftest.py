@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from made_runs import made_data, made_run, made_settings, made_spec, made_suite
 
 from pcbench.files import MARKER
+from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.run_spec import SPEC_VERSION, RunSpec
@@ -60,7 +62,7 @@ def other() -> Callable[..., RunSpec]:
     return change
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def outcomes() -> pa.Table:
     """What a network answered to two images in fog."""
     columns = {
@@ -75,12 +77,19 @@ def outcomes() -> pa.Table:
     return outcome_table(Condition("fog-only", "corruption", "fog", severity=3), columns)
 
 
+@pytest.fixture(scope="session")
+def metrics(outcomes: pa.Table) -> pd.DataFrame:
+    """The numbers of these answers."""
+    return summarise(outcomes.to_pandas(), model="made", baselines={})
+
+
 @pytest.fixture
-def finish(outcomes: pa.Table) -> Callable[..., Run]:
+def finish(outcomes: pa.Table, metrics: pd.DataFrame) -> Callable[..., Run]:
     """Make a finished run, as ``finish(folder, spec, again=True)``."""
 
     def make(folder: Path, spec: RunSpec = SPEC, *, again: bool = False, **content: object) -> Run:
-        return made_run(folder, spec, {"fog-only/fog-3.parquet": outcomes}, content, again=again)
+        known = None if "missing" in content else metrics
+        return made_run(folder, spec, {"fog-only/fog-3.parquet": outcomes}, content, again=again, metrics=known)
 
     return make
 
