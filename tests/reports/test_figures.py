@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from pcbench.errors import UnknownNameError, UsageError
-from pcbench.metrics.corruption import BaselineErrors
+from pcbench.metrics.corruption import THE_FIFTEEN, BaselineErrors
 from pcbench.metrics.summary import summarise
 from pcbench.reports.figures import charts, write_figure, write_figures
 from pcbench.reports.matrices import matrices
@@ -24,7 +24,9 @@ from pcbench.results.verdicts import Verdicts
 
 @pytest.fixture(scope="module")
 def made(metrics: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_figures(metrics, tmp_path_factory.mktemp("figures"), Verdicts())
+    # A panel for each corruption: three are drawn as fifteen are, and in a fifth of the time.
+    few = metrics[~metrics["name"].isin(THE_FIFTEEN[3:])]
+    return write_figures(few, tmp_path_factory.mktemp("figures"), Verdicts())
 
 
 def test_the_promised_figures_are_there_in_three_formats(made: list[Path]) -> None:
