@@ -18,6 +18,8 @@ from pcbench.errors import UnknownNameError
 
 _FOLDER = Path(__file__).resolve().parent
 CONTROL = "_feedforward"
+PAPER = "-paper"
+"""What the name of a model with the weights of the paper ends in."""
 
 
 class PreprocessingTable(Definition):
@@ -51,6 +53,8 @@ class ZooEntry(Definition):
     """``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``, built without weights."""
     configuration: str | None = None
     """File name in `configurations/`; none where the model is feedforward only."""
+    paper: str | None = None
+    """File name in `configurations/` of the same network with the paper's β, λ and α, and scaled errors."""
     timesteps: int = Field(default=0, ge=0)
     """T where the user names none."""
     classes: int = Field(ge=2)
@@ -96,24 +100,32 @@ class ZooEntry(Definition):
 
 
 def zoo_names() -> list[str]:
-    """Return the names of all models of the zoo, feedforward controls included, sorted."""
+    """Return the names of all models of the zoo, feedforward controls and variants of the paper included, sorted."""
     names: list[str] = []
     for path in (package_folder() / "models" / "zoo").glob("*.toml"):
         names.append(path.stem)
         if _read(path.stem).configuration is not None:
             names.append(path.stem + CONTROL)
+        if _read(path.stem).paper is not None:
+            names.append(path.stem + PAPER)
     return sorted(names)
 
 
 def zoo_entry(name: str) -> ZooEntry:
     """Return the entry of a model; a feedforward control's entry is that of its model, without configuration.
 
+    A variant of the paper is the same backbone and predictors with β = 0.8, λ = 0.1 and α = 0.01 (Choksi et al. 2021,
+    arXiv 2106.02749).
+
     Raises:
         UnknownNameError: The zoo has no such model.
     """
     if name not in zoo_names():
         raise UnknownNameError("model", name, zoo_names())
-    entry = _read(name.removesuffix(CONTROL))
+    entry = _read(name.removesuffix(CONTROL).removesuffix(PAPER))
+    if name.endswith(PAPER):
+        title = f"{entry.title}; β, λ, α of the paper"
+        return entry.model_copy(update={"configuration": entry.paper, "title": title})
     if name.endswith(CONTROL):
         return entry.model_copy(update={"configuration": None, "timesteps": 0})
     return entry

@@ -114,7 +114,7 @@ Stage = Literal["backbone", "predictors"]
 _BACKBONE = TrainingSettings(60, 64, "adam", 0.003, schedule="cosine", shift=1)
 _PREDICTORS: dict[Method, TrainingSettings] = {
     # From the closed form on, a few small steps for what it leaves out of account.
-    "ridge": TrainingSettings(4, 64, "adam", 0.001, schedule="cosine", warm_up=0.05),
+    "ridge": TrainingSettings(2, 64, "adam", 0.001, schedule="cosine", warm_up=0.05),
     "descent": TrainingSettings(15, 64, "adam", 0.001),
     # The scripts train the feedback weights of VGG16 by SGD (Choksi et al. 2021, arXiv 2106.02749, appendix), without
     # augmentation; the zoo's files say where theirs differ.

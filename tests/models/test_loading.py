@@ -20,7 +20,7 @@ from pcbench.models.architectures import CifarResNet
 from pcbench.models.backbones import open_backbone
 from pcbench.models.model import Model
 from pcbench.models.weights import save_weights, state_sha256
-from pcbench.models.zoo import CONTROL, zoo_entry, zoo_names
+from pcbench.models.zoo import CONTROL, PAPER, zoo_entry, zoo_names
 from pcbench.network.configuration import read_configuration
 from pcbench.network.network import PredictiveNetwork
 
@@ -39,7 +39,7 @@ def images() -> Tensor:
     return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", [name for name in zoo_names() if not name.endswith(CONTROL)])
+@pytest.mark.parametrize("name", [name for name in zoo_names() if not name.endswith((CONTROL, PAPER))])
 def test_every_entry_of_the_zoo_is_whole(name: str) -> None:
     entry = zoo_entry(name)
     assert entry.backbone.partition(":")[0] in ("torchvision", "timm", "pcbench.models.architectures")
@@ -51,6 +51,15 @@ def test_every_entry_of_the_zoo_is_whole(name: str) -> None:
     assert entry.timesteps > 0
     assert entry.preprocessing.crop in (None, table.input_size[1])
     assert f"{name}{CONTROL}" in zoo_names()
+    if entry.paper is not None:
+        paper = read_configuration(zoo_entry(f"{name}{PAPER}").configuration_path or "")
+        weights = [(one.feedforward, one.feedback, one.error_weight) for one in paper.hyperparameters]
+        assert weights == [*[(0.8, 0.1, 0.01)] * (len(weights) - 1), (0.8, 0.0, 0.01)]
+        assert paper.table.gradient_scaling
+        # All else is the same: the same predictors fit.
+        assert [(one.module, one.predictor) for one in paper.table.pcoders] == [
+            (one.module, one.predictor) for one in table.pcoders
+        ]
 
 
 @pytest.mark.parametrize(
