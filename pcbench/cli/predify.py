@@ -23,12 +23,19 @@ def predify_command(
     given: Annotated[
         Path | None, typer.Option("--configuration", help="The same as CONFIG; by default the zoo model's own.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Trained predictors, whose R² is shown.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Check that a configuration fits a CNN, and show its PCoders, without training."""
     from pcbench.models.conversions import inspect_network
+    from pcbench.models.predictor_files import read_predictor_weights
 
     file, spec, command = _what(configuration or given, backbone, model)
-    _show(inspect_network(file, spec), command)
+    facts = inspect_network(file, spec)
+    if weights is not None:
+        read_predictor_weights(weights, len(facts.pcoders))
+    _show(facts, command, weights)
 
 
 def _what(configuration: Path | None, backbone: str | None, model: str | None) -> tuple[Path, str, str]:
@@ -50,13 +57,16 @@ def _what(configuration: Path | None, backbone: str | None, model: str | None) -
     return entry.configuration_path, entry.backbone, shlex.join(words)
 
 
-def _show(facts: NetworkFacts, command: str) -> None:
+def _show(facts: NetworkFacts, command: str, weights: Path | None) -> None:
     from rich.table import Table
 
+    from pcbench.models.training_notes import TrainingNotes, training_notes
     from pcbench.terminal import Terminal
 
+    notes = TrainingNotes() if weights is None else training_notes(weights)
+    reached = dict(enumerate(notes.r_squared, 1))
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
-    for column in ("n", "module", "e_n", "predicts", "weights", "β", "λ", "α", "C"):
+    for column in ("n", "module", "e_n", "predicts", "weights", "β", "λ", "α", "C", *(["R²"] if reached else [])):
         table.add_column(column, no_wrap=True)
     for pcoder in facts.pcoders:
         table.add_row(
@@ -67,12 +77,13 @@ def _show(facts: NetworkFacts, command: str) -> None:
             f"{pcoder.parameters:,}",
             *(f"{value:g}" for value in pcoder.hyperparameters),
             "" if pcoder.error_window is None else f"{pcoder.error_window:g}",
+            *([f"{reached[pcoder.number]:.3f}"] if pcoder.number in reached else []),
         )
     console = Terminal()
     console.print(table)
     for pcoder in facts.pcoders:
         console.print(f"D_{pcoder.number} = {pcoder.predictor}")
-    console.print(
-        f"run it with: pcbench run {command} --random-predictors 0 (or --weights FILE)",
-        soft_wrap=True,
-    )
+    for sentence in notes.sentences:
+        console.print(sentence, soft_wrap=True)
+    given = "--random-predictors 0 (or --weights FILE)" if weights is None else f"--weights {shlex.quote(str(weights))}"
+    console.print(f"run it with: pcbench run {command} {given}", soft_wrap=True)

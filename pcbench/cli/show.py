@@ -47,6 +47,7 @@ def _print_weights(path: Path) -> bool:
         return False  # before PyTorch is imported
     from rich.table import Table
 
+    from pcbench.models.training_notes import training_notes
     from pcbench.models.weights_summary import looks_like_weights, summarise_weights
     from pcbench.terminal import Terminal
 
@@ -55,14 +56,19 @@ def _print_weights(path: Path) -> bool:
     found = summarise_weights(path)
     epoch = "" if found.epoch is None else f", epoch {found.epoch}"
     table = Table(title=f"{path.name}: weights of {len(found.predictors)} predictors{epoch}", title_justify="left")
-    for column in ("PCoder", "file", "tensors", "numbers", "C"):
+    notes = training_notes(path)
+    reached = dict(enumerate(notes.r_squared, 1))
+    for column in ("PCoder", "file", "tensors", "numbers", "C", *(["R²"] if reached else [])):
         table.add_column(column)
     for held in found.predictors:
         shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in held.shapes.items())
         scale = "" if held.scale is None else f"{held.scale:.6g}"
-        table.add_row(str(held.number), held.file, shapes, f"{held.parameters:,}", scale)
+        value = [f"{reached[held.number]:.3f}"] if held.number in reached else []
+        table.add_row(str(held.number), held.file, shapes, f"{held.parameters:,}", scale, *value)
     console = Terminal()
     console.print(table)
+    for sentence in notes.sentences:
+        console.print(sentence, soft_wrap=True)
     if found.backbone:
         console.print(f"and {found.backbone} tensors of a backbone")
     if found.others:

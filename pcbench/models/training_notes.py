@@ -1,0 +1,63 @@
+"""What a file of weights says of the training that made it: R² of its predictors, and what they were trained for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from safetensors import SafetensorError, safe_open
+
+from pcbench.errors import DataError
+from pcbench.files import is_file
+from pcbench.limits.tensors import check_safetensors
+from pcbench.limits.text import parse_json
+
+NOTES = "training"
+"""The key of the file's header."""
+
+
+@dataclass(frozen=True)
+class TrainingNotes:
+    """What `pcbench train` wrote beside the tensors."""
+
+    r_squared: tuple[float, ...] = ()
+    """Of each predictor, on held-out images; none where it was not measured."""
+    sentences: tuple[str, ...] = ()
+    """What a reader must know: what R² was measured on, and that predictors denoise."""
+
+
+def training_notes(path: Path) -> TrainingNotes:
+    """Return what a file of weights says of its training; nothing where it says nothing that can be understood.
+
+    Raises:
+        WeightsError: The file's header is too long.
+    """
+    if path.suffix != ".safetensors" or not is_file(path):
+        return TrainingNotes()
+    check_safetensors(path)
+    try:
+        opened: Any = safe_open(path, framework="pt")
+        with opened as file:
+            header: dict[str, str] = file.metadata() or {}
+        found = parse_json(header.get(NOTES, "{}"), path)
+    except (SafetensorError, DataError, ValueError):
+        return TrainingNotes()
+    return _understood(cast("Mapping[str, Any]", found)) if isinstance(found, Mapping) else TrainingNotes()
+
+
+def _understood(found: Mapping[str, Any]) -> TrainingNotes:
+    values: Any = found.get("r_squared")
+    numbers = cast("list[Any]", values) if isinstance(values, list) else []
+    if not all(_is_number(one) for one in numbers):
+        numbers = []
+    told, denoising = found.get("r_squared_on"), found.get("denoising")
+    said = [f"R² on {told}"] if isinstance(told, str) and numbers else []
+    said += [denoising] if isinstance(denoising, str) else []
+    return TrainingNotes(tuple(float(one) for one in numbers), tuple(said))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
