@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from pcbench.errors import DataError
 from pcbench.network.network import PredictiveNetwork
@@ -25,11 +26,12 @@ from pcbench.training.reconstructing import Images, Spread, constant_target, pco
 
 STRENGTHS = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Tried in the ridge regression, in units of the patches' mean square."""
-FIRST_IMAGES = 256
+FIRST_IMAGES = 64
 """Images after which predictors are solved for the first time."""
 SETTLED = 0.001
 """A predictor whose R² grew by less than this when its images were doubled takes no more of them."""
-_FLAT = 1e-12
+_CHOSEN_ON = 500
+"""Held-out images that decide strengths, at most."""
 _MEASURED = 5
 """Steps of conjugate gradients between two measurements."""
 _PASSES = 60
@@ -54,7 +56,7 @@ class Solved:
     steps: int | None = None
     """Of conjugate gradients."""
     course: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
-    """R² on the held-out images of the part that is linear, after so many images, or steps."""
+    """R² on held-out images after so many images, or steps."""
 
     @property
     def told(self) -> str:
@@ -73,38 +75,50 @@ class _Ridge:
     index: int
     parts: LinearParts
     equations: NormalEquations
-    held: NormalEquations
     solved: Solved
     settled: bool = False
     shape: tuple[int, ...] | None = None
     """Of the layer's output for one image."""
+    candidates: list[tuple[float, dict[str, Tensor], Spread]] = field(
+        default_factory=list[tuple[float, dict[str, Tensor], Spread]]
+    )
+    """Strengths, the weights that they give, and how well these predict."""
 
-    def add(self, values: Sequence[Tensor], targets: Sequence[Tensor], *, held: bool = False) -> None:
+    def add(self, values: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
         features = self.parts.features(values[self.index])
         if self.shape is None:
             self.shape = tuple(self.parts.layer(features[:1]).shape[1:])
-        wanted = targets[self.index].reshape(len(features), *self.shape)
-        (self.held if held else self.equations).add(features, wanted)
+        self.equations.add(features, targets[self.index].reshape(len(features), *self.shape))
 
-    def solve(self, images: int) -> None:
-        """Solve with each strength, and keep what is best on the held-out images."""
-        spread = float(self.held.spread().sum())
-        found: list[tuple[float, float, Tensor, Tensor | None]] = []
+    def solve(self) -> None:
+        """Solve with each strength."""
+        like = self.parts.layer.weight
+        self.candidates = []
         for strength in STRENGTHS:
             try:
                 weight, bias = self.equations.solve(strength)
             except np.linalg.LinAlgError:
                 continue
-            found.append((1 - float(self.held.error(weight, bias).sum()) / spread, strength, weight, bias))
-        best, strength, weight, bias = max(found, key=lambda one: one[:2])
-        with torch.no_grad():
-            self.parts.layer.weight.copy_(weight)
-            if self.parts.layer.bias is not None and bias is not None:
-                self.parts.layer.bias.copy_(bias)
+            weights = {"weight": weight.to(like)} | ({} if bias is None else {"bias": bias.to(like)})
+            self.candidates.append((strength, weights, Spread()))
+
+    def measure(self, values: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+        """Add some held-out images to what each strength reaches."""
+        features = self.parts.features(values[self.index])
+        for _, weights, spread in self.candidates:
+            output: Tensor = functional_call(self.parts.layer, weights, (features,))
+            spread.add(self.parts.prediction(output), targets[self.index])
+
+    def choose(self, images: int) -> None:
+        """Keep what is best on the held-out images."""
+        reached = [(spread.r_squared(), strength) for strength, _, spread in self.candidates]
+        best, strength = max(reached)
+        self.parts.layer.load_state_dict(next(weights for one, weights, _ in self.candidates if one == strength))
         before = self.solved.course[-1][1] if self.solved.course else float("-inf")
         self.settled = best - before < SETTLED
         self.solved.images, self.solved.strength = images, strength
         self.solved.course.append((images, best))
+        self.candidates = []
 
 
 def solve_predictors(
@@ -138,7 +152,7 @@ def solve_predictors(
             solved.append(Solved("none"))
         elif parts.keeps_cells and is_small(parts.layer):
             solved.append(Solved("ridge"))
-            ridges.append(_Ridge(index, parts, NormalEquations(parts.layer), NormalEquations(parts.layer), solved[-1]))
+            ridges.append(_Ridge(index, parts, NormalEquations(parts.layer), solved[-1]))
         else:
             solved.append(Solved("conjugate gradients"))
             large.append((index, parts))
@@ -153,7 +167,6 @@ def solve_predictors(
 def _solve_ridges(
     network: PredictiveNetwork, ridges: list[_Ridge], fit: Images, held: Images, report: Report | None
 ) -> None:
-    _add_held(network, ridges, held)
     total, size = len(fit.source), fit.settings.batch_size
     due = FIRST_IMAGES
     for number, (values, targets) in enumerate(fit.batches(network), 1):
@@ -163,7 +176,7 @@ def _solve_ridges(
         done = min(number * size, total)
         if done >= due or done == total:
             due = max(2 * done, due)
-            _solve_all(network, open_ones, done)
+            _solve_all(network, open_ones, done, held)
             logger.info("%s images: R² %s", f"{done:,}", _told([one.solved.course[-1][1] for one in ridges]))
         if report is not None:
             report(number, -(-total // size), _reached((one.index, one.solved) for one in ridges))
@@ -171,19 +184,18 @@ def _solve_ridges(
             break
 
 
-def _add_held(network: PredictiveNetwork, ridges: Sequence[_Ridge], held: Images) -> None:
-    for values, targets in held.batches(network):
-        for one in ridges:
-            one.add(values, targets, held=True)
-    for one in ridges:
-        if float(one.held.spread().sum()) <= _FLAT * float(one.held.squares_of_targets()):
-            raise constant_target(network, one.index)
-
-
-def _solve_all(network: PredictiveNetwork, ridges: Sequence[_Ridge], images: int) -> None:
+def _solve_all(network: PredictiveNetwork, ridges: Sequence[_Ridge], images: int, held: Images) -> None:
     for one in ridges:
         _refuse_dead(network, one)
-        one.solve(images)
+        one.solve()
+    few = -(-_CHOSEN_ON // held.settings.batch_size)
+    for values, targets in held.batches(network, 0, min(few, -(-len(held.source) // held.settings.batch_size))):
+        for one in ridges:
+            one.measure(values, targets)
+    for one in ridges:
+        if any(math.isnan(spread.r_squared()) for _, _, spread in one.candidates):
+            raise constant_target(network, one.index)
+        one.choose(images)
 
 
 def _refuse_dead(network: PredictiveNetwork, one: _Ridge) -> None:

@@ -41,6 +41,10 @@ class LinearParts:
         """Return what the layer is given."""
         return _through(self.before, representation)
 
+    def prediction(self, output: Tensor) -> Tensor:
+        """Return the prediction that an output of the layer becomes."""
+        return _through(self.after, output)
+
     def output(self, features: Tensor) -> Tensor:
         """Return the prediction, without what cuts off a range."""
         return _through([one for one in self.after if type(one) not in _RANGES], self.layer(features))

@@ -76,7 +76,7 @@ def is_small(layer: Learned) -> bool:
 
 
 class NormalEquations:
-    """The sums over images that decide a layer's weight and bias, and its error for any of them.
+    """The sums over images that decide a layer's weight and bias.
 
     Args:
         layer: Its numbers are not used, only its shape.
@@ -94,7 +94,7 @@ class NormalEquations:
         self.sums: list[list[Tensor]] = []
         """Of each phase and group: the sum of the patches."""
         self.targets: Tensor | None = None
-        """Sum and sum of squares of each output channel's target, (2, channels)."""
+        """Sum of each output channel's target, (channels,)."""
 
     def add(self, features: Tensor, targets: Tensor) -> None:
         """Add some images.
@@ -108,7 +108,7 @@ class NormalEquations:
             features = features.reshape(-1, self.layer.in_features, 1, 1)
             targets = targets.reshape(-1, self.layer.out_features, 1, 1)
         channels = targets.transpose(0, 1).flatten(1)
-        found = torch.stack([channels.sum(1), channels.square().sum(1)])
+        found = channels.sum(1)
         self.targets = found if self.targets is None else self.targets + found
         self.rows += channels.shape[1]
         for number, (vertical, horizontal) in enumerate(self._phases(targets.shape[-2:])):
@@ -193,7 +193,9 @@ class NormalEquations:
 
     def _target_sums(self, group: int) -> Tensor:
         _, out = self._shape()
-        return self._of_targets()[0, group * out : (group + 1) * out]
+        if self.targets is None:
+            raise ValueError("no image was added")
+        return self.targets[group * out : (group + 1) * out]
 
     def _as_weight(self, groups: Sequence[Sequence[Tensor]]) -> Tensor:
         layer = self.layer
@@ -217,43 +219,6 @@ class NormalEquations:
         for vertical, horizontal in self._phases((1, 1)):
             yield vertical.taps, horizontal.taps
 
-    def error(self, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return the sum of the squared errors of each output channel, (channels,)."""
-        sums, squares_of_targets = self._of_targets()
-        _, out = self._shape()
-        offset = torch.zeros_like(sums) if bias is None else bias
-        total = squares_of_targets - 2 * offset * sums + self.rows * offset.square()
-        for group in range(self.groups):
-            own = slice(group * out, (group + 1) * out)
-            for number, phase in enumerate(self._as_phases(weight, group)):
-                squares, crossed = self.squares[number][group], self.crossed[number][group]
-                means = self.sums[number][group] @ phase
-                total[own] += (phase * (squares @ phase - 2 * crossed)).sum(0) + 2 * offset[own] * means
-        return total
-
-    def _as_phases(self, weight: Tensor, group: int) -> list[Tensor]:
-        layer = self.layer
-        channels, out = self._shape()
-        if isinstance(layer, nn.Linear):
-            return [weight.T]
-        if isinstance(layer, nn.ConvTranspose2d):
-            own = weight[group * channels : (group + 1) * channels]
-        else:
-            own = weight[group * out : (group + 1) * out].transpose(0, 1)
-        return [
-            own[:, :, list(vertical)][:, :, :, list(horizontal)].permute(0, 2, 3, 1).reshape(-1, out)
-            for vertical, horizontal in self._all_taps()
-        ]
-
-    def spread(self) -> Tensor:
-        """Return the sum of squares of each output channel's target around its own mean, (channels,)."""
-        sums, squares = self._of_targets()
-        return squares - sums.square() / self.rows
-
-    def squares_of_targets(self) -> Tensor:
-        """Return the sum of the squares of all targets."""
-        return self._of_targets()[1].sum()
-
     def dead_channels(self) -> tuple[int, int]:
         """Return how many input channels are 0 on all images, and how many there are."""
         channels, _ = self._shape()
@@ -262,11 +227,6 @@ class NormalEquations:
             for phase in self.squares:
                 present[group] += phase[group].diagonal().reshape(channels, -1).sum(1).cpu()
         return int((present == 0).sum()), present.numel()
-
-    def _of_targets(self) -> Tensor:
-        if self.targets is None:
-            raise ValueError("no image was added")
-        return self.targets
 
 
 def _triangular(squares: Tensor) -> Tensor:
