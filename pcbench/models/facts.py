@@ -27,6 +27,9 @@ Described = str | int | float | bool | None
 CONFIGURED = "given_configuration"
 """What a description calls the file that stands in place of the model's own configuration."""
 
+DENOISING = "denoising_predictors"
+"""What a description calls predictors that were trained to remove noise, which is not the paper's method."""
+
 
 class LoadOptions(TypedDict, total=False):
     """What may be stated about a model besides its name."""
@@ -124,10 +127,11 @@ class ModelFacts:
 
     @property
     def marked_name(self) -> str:
-        """The model's name as every row carries it: with a given configuration, untrained predictors, ablations."""
+        """The model's name as every row carries it: with a given configuration, other predictors, ablations."""
         seed, ablation = (self.description.get(key) for key in ("random_predictors", "ablation"))
         configured = self.description.get(CONFIGURED)
         marks = [] if seed is None else [f"random-predictors-{seed}"]
+        marks += ["denoising-predictors"] if self.description.get(DENOISING) else []
         return "+".join(
             [self.name, *map(str, filter(None, [configured])), *marks, *([str(ablation)] if ablation else [])]
         )

@@ -33,6 +33,7 @@ from pcbench.models.predictor_files import gradient_scale, load_predictors, read
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import backbone_of
 from pcbench.models.timestep_model import FeedforwardModel
+from pcbench.models.training_notes import denoising_facts
 from pcbench.models.weights import (
     BACKBONE,
     PREDICTORS,
@@ -333,5 +334,6 @@ def _described(entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOpt
         "predictors_sha256": None if random else tensors_sha256(part(state, PREDICTORS)),
         "random_predictors": options.random_predictors,
         "ablation": options.ablation,
+        **({} if random else denoising_facts(options.weights)),
         **({} if random else gradient_scale(state, scaled=table.gradient_scaling)),
     }

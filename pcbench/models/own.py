@@ -23,6 +23,7 @@ from pcbench.models.probing import check_answers, probe
 from pcbench.models.sizes import stated_size
 from pcbench.models.tensor_names import backbone_of
 from pcbench.models.timestep_model import FeedforwardModel, RecurrentModel
+from pcbench.models.training_notes import denoising_facts
 from pcbench.models.weights import (
     BACKBONE,
     fill,
@@ -117,6 +118,7 @@ def _load_own_predictive(
     if options.weights is not None:
         state = read_predictor_weights(options.weights, len(network.predictors))
         described = {**described, **load_predictors(network, state, str(options.weights))}
+        described |= denoising_facts(options.weights)
         if part(state, BACKBONE) and options.backbone_weights is None:
             fill(network.backbone.module, part(state, BACKBONE), str(options.weights))
     if options.random_predictors is not None:

@@ -14,6 +14,7 @@ from pcbench.errors import DataError
 from pcbench.files import is_file
 from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
+from pcbench.models.facts import DENOISING
 
 NOTES = "training"
 """The key of the file's header."""
@@ -27,6 +28,8 @@ class TrainingNotes:
     """Of each predictor, on held-out images; none where it was not measured."""
     sentences: tuple[str, ...] = ()
     """What a reader must know: what R² was measured on, and that predictors denoise."""
+    denoising: bool = False
+    """Whether the predictors were trained to remove noise, which is not the paper's method."""
 
 
 def training_notes(path: Path) -> TrainingNotes:
@@ -48,6 +51,11 @@ def training_notes(path: Path) -> TrainingNotes:
     return _understood(cast("Mapping[str, Any]", found)) if isinstance(found, Mapping) else TrainingNotes()
 
 
+def denoising_facts(weights: Path | None) -> dict[str, bool]:
+    """Return what a model's description says of the file of its predictors; nothing where they are ordinary ones."""
+    return {DENOISING: True} if weights is not None and training_notes(weights).denoising else {}
+
+
 def _understood(found: Mapping[str, Any]) -> TrainingNotes:
     values: Any = found.get("r_squared")
     numbers = cast("list[Any]", values) if isinstance(values, list) else []
@@ -56,7 +64,7 @@ def _understood(found: Mapping[str, Any]) -> TrainingNotes:
     told, denoising = found.get("r_squared_on"), found.get("denoising")
     said = [f"R² on {told}"] if isinstance(told, str) and numbers else []
     said += [denoising] if isinstance(denoising, str) else []
-    return TrainingNotes(tuple(float(one) for one in numbers), tuple(said))
+    return TrainingNotes(tuple(float(one) for one in numbers), tuple(said), isinstance(denoising, str))
 
 
 def _is_number(value: Any) -> bool:
