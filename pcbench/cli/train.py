@@ -25,6 +25,7 @@ def train_command(
     """
     from pcbench.errors import RunError
     from pcbench.training.job import train
+    from pcbench.training.using import command_with_trained
     from pcbench.training.watching import Bars
 
     with Bars() as bars:
@@ -34,6 +35,9 @@ def train_command(
     say(f"wrote {trained.weights}, sha256 {trained.sha256}")
     if trained.configuration is not None:
         say(f"wrote {trained.configuration}")
+    predictive = trained.network is not None
+    command = command_with_trained(options, trained.weights, trained.configuration, predictive=predictive)
+    say("use it with:", f"  {command}")
     if trained.fitted is not None and trained.fitted.poor and not allow_poor:
         raise RunError(
             f"{', '.join(trained.fitted.poor)}: predicts worse than each channel's mean (R² below 0); train it on more "

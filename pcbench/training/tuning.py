@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
@@ -13,14 +12,15 @@ from pcbench.arguments import public
 from pcbench.errors import DivergenceError, UsageError, damage_refused
 from pcbench.limits.text import read_json
 from pcbench.network.update import Hyperparameters
-from pcbench.options import command_line, resolved
+from pcbench.options import resolved
 from pcbench.training.descent import Descent, DescentSettings, told_choices
 from pcbench.training.found import FAILED, Tried, Tuned, as_table, ranked
 from pcbench.training.hyperparameters import LEARNED, check_learned, write_configuration
-from pcbench.training.options import TuneOptions, data_of, file_of
+from pcbench.training.options import TuneOptions, file_of
 from pcbench.training.search import proposals, search_method
 from pcbench.training.terms import FEEDFORWARD, Term
-from pcbench.training.tuning_task import Report, TuningTask, begin_tuning, course_of, terms_of
+from pcbench.training.tuning_task import TuningReport, TuningTask, begin_tuning, course_of, terms_of
+from pcbench.training.using import command_with_tuned
 from pcbench.training.validation import Score, as_condition
 
 _LOOKED_AT = 32
@@ -29,7 +29,7 @@ logger = logging.getLogger("pcbench")
 
 
 @public()
-def tune(options: TuneOptions, report: Report | None = None) -> Tuned:
+def tune(options: TuneOptions, report: TuningReport | None = None) -> Tuned:
     """Choose hyperparameters on images of their own, and write a configuration file with them.
 
     A tuning that was stopped goes on with the same command. A result that is worse than the feedforward point (β = 1,
@@ -211,30 +211,9 @@ def _write(task: TuningTask, tuned: Tuned) -> None:
             "conditions": validation.titles,
             "images": {"source": source.name, "part": source.subset, "seen": task.seen},
             "image_hashes": dict(zip(source.ids, task.hashes, strict=True)),
-            "command": use_command(options, len(source)),
+            "command": command_with_tuned(options),
         }
     )
-
-
-def use_command(options: TuneOptions, images: int) -> str:
-    """Return the command that measures a network with what a tuning wrote.
-
-    Args:
-        options: Of the tuning.
-        images: How many were tuned on, which are left out.
-    """
-    from pcbench.harness.request import RunOptions
-
-    data = data_of(options)
-    values: dict[str, Any] = {"model": options["model"], "suites": ["gaussian-noise"]}
-    if data != "digits":
-        values |= {"data": data, "leave_out": "tuned", "images": max(1, min(images, 500))}
-    kept = ("timesteps", "backbone_weights", "weights", "random_predictors", "crop")
-    values |= {name: options[name] for name in kept if options[name] is not None}
-    if options["resize"] is not True:
-        values["resize"] = options["resize"]
-    values["configuration"] = str(file_of(options))
-    return command_line(RunOptions, values, verb="run")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from pcbench.training.terms import Term, tuned_terms
 from pcbench.training.tuning_images import accuracy_at_0, conditions_of, fitted_ids, seen_before, validation_images
 from pcbench.training.validation import Score, Validation, ValidationInputs, evaluate, prepared
 
-Report = Callable[[int, int, float], None]
+TuningReport = Callable[[int, int, float], None]
 """Called with the work that is done, all of it, and the best score so far."""
 
 _STEPS, _TRIALS = 60, 24
@@ -57,7 +57,7 @@ class TuningTask:
     course: Course
     settings: DescentSettings
     by_gradient: bool
-    report: Report | None
+    report: TuningReport | None
     best: float = 0.0
     done: int = 0
     total: int = 1
@@ -112,7 +112,7 @@ def course_of(options: TuneOptions) -> Path:
     return file_of(options).with_suffix(".tuning.json")
 
 
-def begin_tuning(options: TuneOptions, report: Report | None) -> TuningTask:
+def begin_tuning(options: TuneOptions, report: TuningReport | None) -> TuningTask:
     """Load what is tuned, choose images and conditions, and open the course, which may be that of a stopped tuning.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from PIL import Image
 from pcbench.errors import DataError, PcbenchError, UsageError
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
-from pcbench.models.loading import load
 from pcbench.network.configuration import read_configuration
 from pcbench.network.update import Hyperparameters
+from pcbench.options import resolved
 from pcbench.training import descent, tuning, tuning_task
-from pcbench.training.found import Tuned, feedforward_point
+from pcbench.training.found import Tried, Tuned, feedforward_point
 from pcbench.training.hyperparameters import FreeHyperparameters, rounded
-from pcbench.training.terms import TERMS
+from pcbench.training.options import TuneOptions
+from pcbench.training.terms import TERMS, Term
+from pcbench.training.validation import Score
 
 MODULE = """
 import torch
@@ -75,8 +77,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def asked(**more: Any) -> dict[str, Any]:
-    return {
+def asked(**more: Any) -> TuneOptions:
+    given = {
         "model": "two.toml@tuned_network:backbone",
         "data": "imagefolder:images",
         "random_predictors": 0,
@@ -86,11 +88,16 @@ def asked(**more: Any) -> dict[str, Any]:
         "out": "tuned.toml",
         **more,
     }
+    return resolved(TuneOptions, given)
 
 
 def test_a_tuning_is_never_worse_than_feedforward_and_names_its_images(place: Path) -> None:
     told: list[tuple[int, int, float]] = []
-    tuned = tuning.tune(asked(), lambda *one: told.append(one))
+
+    def watch(done: int, total: int, best: float) -> None:
+        told.append((done, total, best))
+
+    tuned = tuning.tune(asked(), watch)
     assert told[-1][0] == told[-1][1]
     assert tuned.feedforward is not None
     assert tuned.score.value >= tuned.feedforward.value == pytest.approx(tuned.score.start)
@@ -122,7 +129,7 @@ def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeyp
             raise KeyboardInterrupt
         return kept(*arguments)
 
-    kept: Callable[..., bool] = descent.Descent._add_gradients  # a kill between two steps
+    kept: Callable[..., bool] = descent.Descent._add_gradients  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(descent.Descent, "_add_gradients", stopping)
     with pytest.raises(KeyboardInterrupt):
         tuning.tune(asked(out="part.toml"))
@@ -130,8 +137,13 @@ def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeyp
     held = json.loads((place / "part.tuning.json").read_text())
     assert held["result"] is None
     scored: list[Any] = []
-    monkeypatch.setattr(tuning_task, "evaluate", lambda *given: scored.append(given) or evaluate(*given))
-    evaluate = descent.evaluate
+    evaluate: Callable[..., Score] = descent.evaluate
+
+    def watched(*given: Any) -> Score:
+        scored.append(given)
+        return evaluate(*given)
+
+    monkeypatch.setattr(tuning_task, "evaluate", watched)
     tuning.tune(asked(out="part.toml"))
     assert len(held["stages"]) > 3
     assert (place / "part.toml").read_bytes() == (place / "whole.toml").read_bytes()
@@ -139,26 +151,20 @@ def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeyp
 
 
 def test_a_failed_tuning_is_named_and_gives_the_feedforward_point(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Built so: labels are what t = 0 answers to clean images, so that nothing is better than the feedforward point,
-    # which reaches the lowest cross-entropy as all others' count as worse.
-    network = load("two.toml@tuned_network:backbone", random_predictors=0).network
-    assert network is not None
-    monkeypatch.setattr(
-        tuning,
-        "ranked",
-        lambda found, _: sorted(
-            (one._replace(score=type(one.score)(((1.0, 0.0, 0.0),), 0, ((1.0, 9.0, 9.0),))) for one in found),
-            key=lambda one: one.hyperparameters[0].feedforward,
-        ),
-    )
+    # Built so: all that is tried counts as always wrong at T.
+    def backwards(found: Iterable[Tried], _: str) -> list[Tried]:
+        worst = Score(((1.0, 0.0, 0.0),), 0, ((1.0, 9.0, 9.0),))
+        return [Tried(one.hyperparameters, worst) for one in found]
+
+    monkeypatch.setattr(tuning, "ranked", backwards)
     tuned = tuning.tune(asked(noise=(0,), effects=False))
     assert tuned.failed
     assert tuned.hyperparameters == feedforward_point(2)
     assert "FAILED TUNING" in (place / "tuned.toml").read_text()
 
 
-@pytest.mark.parametrize("term", TERMS, ids=lambda term: term.title)
-def test_a_term_that_is_taken_out_stays_out(term: Any) -> None:
+@pytest.mark.parametrize("term", TERMS, ids=[term.title for term in TERMS])
+def test_a_term_that_is_taken_out_stays_out(term: Term) -> None:
     # Oracle: the definition: the weight that the term has in each PCoder, however far the others are moved.
     start = (Hyperparameters(0.5, 0.2, 0.1), Hyperparameters(0.6, 0.0, 0.2))
     without = term.taken_from(start)
