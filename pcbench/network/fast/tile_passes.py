@@ -18,8 +18,10 @@ from pcbench.network.fast.workers import share_pieces
 # Tiles worked on at once: many make the products efficient, few need less memory.
 _TILES_AT_ONCE = 64
 _TILES_LEARNED_FROM = 256
-# Products with fewer numbers than this go to PyTorch's own library: calling another costs more than it gains.
-_WORTH_ONEDNN, _WORTH_ONEDNN_TRANSPOSED = 2**18, 2**17
+# Kernels with fewer numbers go to PyTorch's own library: calling another costs more than it gains.
+_WORTH_ONEDNN = 2**18
+# With few rows the transposed product is the faster one, in spite of its result's order.
+_FEW_ROWS = 16
 
 Write = Callable[[int, int, Tensor], None]
 
@@ -158,14 +160,17 @@ def _multiply_forward(value: Tensor, kernels: Tensor, out: Tensor) -> None:
 
 def _multiply_transposed(value: Tensor, kernels: Tensor, out: Tensor) -> None:
     """Multiply (rows, given) by one or two transposed kernels (made, given), into (1 or 2, rows, made)."""
-    product = _onednn() if kernels[0].numel() >= _WORTH_ONEDNN_TRANSPOSED else None
-    if product is None:
-        for kernel, target in zip(kernels, out, strict=True):
-            torch.mm(value, kernel.t(), out=target)
+    product = _onednn() if kernels[0].numel() >= _WORTH_ONEDNN else None
+    if product is not None and len(value) <= _FEW_ROWS:
+        # oneDNN is faster where the larger matrix is not the one that it lays out anew.
+        made = product(kernels.flatten(0, 1), value, None, "none", [], "")
+        out.copy_(made.view(*kernels.shape[:2], -1).transpose(1, 2))
         return
-    # The kernels come first: oneDNN is faster where the larger matrix is not the one that it lays out anew.
-    made = product(kernels.flatten(0, 1), value, None, "none", [], "")
-    out.copy_(made.view(*kernels.shape[:2], -1).transpose(1, 2))
+    for kernel, target in zip(kernels, out, strict=True):
+        if product is None:
+            torch.mm(value, kernel.t(), out=target)
+        else:
+            target.copy_(product(value, kernel, None, "none", [], ""))
 
 
 def _onednn() -> Callable[..., Tensor] | None:

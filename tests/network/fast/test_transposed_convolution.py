@@ -57,10 +57,10 @@ def test_how_many_tiles_are_worked_on_at_once_changes_nothing(at_once: int, monk
     assert close(by_tiles(module, value), exact(module, value))
 
 
-@pytest.mark.parametrize("least", [0, 10**9])
-def test_products_are_the_same_with_and_without_onednn(least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("least", "few"), [(0, 16), (0, 10**9), (10**9, 16)])
+def test_products_are_the_same_with_and_without_onednn(least: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_passes, "_WORTH_ONEDNN", least)
-    monkeypatch.setattr(tile_passes, "_WORTH_ONEDNN_TRANSPOSED", least)
+    monkeypatch.setattr(tile_passes, "_FEW_ROWS", few)
     module = layer(32, 64)
     value = torch.randn(2, 32, 14, 14, generator=torch.Generator().manual_seed(5))
     assert close(by_tiles(module, value), exact(module, value))
