@@ -85,6 +85,8 @@ def _check(options: TuneOptions) -> None:
     """Refuse what is wrong before anything is loaded."""
     if file_of(options).suffix != ".toml":
         raise UsageError(f"{file_of(options)}: the result is a configuration file; let its name end in .toml")
+    if options["timesteps"] == 0:
+        raise UsageError("hyperparameters enter from t = 1 on: give timesteps=1 or more")
     by_gradient = [name for name in ("loss", "learn", "learning_rate") if options[name] is not None]
     if options["method"] == "search" and by_gradient:
         raise UsageError(f"`{by_gradient[0]}` belongs to the gradient: give method='gradient' as well")

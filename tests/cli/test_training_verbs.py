@@ -30,6 +30,7 @@ def _run(*arguments: str) -> int:
         (("tune", "--method", "guess"), "method 'guess' does not exist"),
         (("tune", "--method", "gradient", "--learn", "feedbak"), "did you mean 'feedback'"),
         (("tune", "--method", "search", "--loss", "mean"), "--loss belongs to the gradient: give --method gradient"),
+        (("tune", "-T", "0"), "give --timesteps 1 or more"),
         (("tune", "--objective", "noisy"), "did you mean 'noise'"),
         (("tune", "--objective", "clean", "--noise", "1"), "give one of both"),
         (("tune", "--noise", "-1"), "--noise is one or several standard deviations"),

@@ -83,3 +83,24 @@ def test_a_configuration_of_another_network_is_one_line(model: str, file: str, p
     given = CifarResNet() if model == "presnet20_cifar10" else model  # without its published weights
     with pytest.raises(UsageError, match=problem):
         (load if isinstance(given, nn.Module) else model_facts)(given, configuration=path, random_predictors=0)
+
+
+def test_a_function_states_its_classes_and_one_without_mean_and_std_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Oracle: the attributes of the module that the function makes.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "from torch import nn\ndef plain():\n"
+    text += "    made = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2))\n"
+    text += "    made.class_names = ('one', 'two')\n    return made\n"
+    (tmp_path / "states_classes.py").write_text(text, encoding="utf-8")
+    (tmp_path / "own.toml").write_text('input_size = [3, 8, 8]\n[[pcoders]]\nmodule = "0"\n', encoding="utf-8")
+    for model in ("own.toml@states_classes:plain", "states_classes:plain"):
+        for _ in range(2):
+            given = {"configuration": "own.toml"} if ".toml" not in model else {}
+            found = load(model, random_predictors=0, timesteps=1, **given)
+            assert found.class_names == ("one", "two")
+        lines = [record.message for record in caplog.records if record.message.startswith(f"{model} states no mean")]
+        assert len(lines) == 1
+        assert "mean 0 and std 1" in lines[0]
