@@ -23,6 +23,10 @@ from pcbench.models.scores import Scores
 from pcbench.norms import within_budget
 
 
+BEYOND_LINEAR = 1.4
+"""By how much a network stands longer than a linear one, from measurements of BIM and PGD (1.1 to 1.8)."""
+
+
 @dataclass(frozen=True)
 class Work:
     """One sweep's inputs, checked."""
@@ -99,7 +103,7 @@ class Work:
             here = torch.from_numpy(chosen).to(self.images.device)
             with drawing(self.seed, [self.ids[int(index)] for index in chosen], "reach", repeated=True):
                 reach = linear_reach(self.classifier, self.images[here], self.classes[here], self.definition.ball)
-            guesses[chosen] = reach.double().cpu().numpy()
+            guesses[chosen] = BEYOND_LINEAR * reach.double().cpu().numpy()
         return Bracketing(self.epsilons, guesses, self.clean.columns["margin"][0].double().cpu().numpy(), self._draw)
 
     def _draw(self, pair: Pair) -> float:
