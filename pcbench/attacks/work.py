@@ -22,7 +22,6 @@ from pcbench.models.draws import drawing
 from pcbench.models.scores import Scores
 from pcbench.norms import within_budget
 
-
 BEYOND_LINEAR = 1.4
 """By how much a network stands longer than a linear one, from measurements of BIM and PGD (1.1 to 1.8)."""
 
