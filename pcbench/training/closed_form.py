@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,17 +21,19 @@ from pcbench.errors import DataError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.training.conjugate_gradients import Steps
 from pcbench.training.linear_parts import LinearParts, taken_apart
+from pcbench.training.loop import Reporter
 from pcbench.training.normal_equations import NormalEquations, is_small
 from pcbench.training.reconstructing import Images, Spread, constant_target, pcoder_name
 
 STRENGTHS = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 """Tried in the ridge regression, in units of the patches' mean square."""
-FIRST_IMAGES = 64
+FIRST_IMAGES = 32
 """Images after which predictors are solved for the first time."""
 SETTLED = 0.001
 """A predictor whose R² grew by less than this when its images were doubled takes no more of them."""
-_CHOSEN_ON = 500
-"""Held-out images that decide strengths, at most."""
+_CHOSEN_ON, _CHOSEN_ON_LARGE = 500, 100
+"""Held-out images that decide strengths at most, and those of more than 64 px."""
+_LARGE = 64
 _MEASURED = 5
 """Steps of conjugate gradients between two measurements."""
 _PASSES = 60
@@ -40,7 +42,6 @@ _LARGE_IMAGES = 1024
 """Images that conjugate gradients go through at most."""
 
 logger = logging.getLogger("pcbench")
-Report = Callable[[int, int, dict[str, float]], None]
 
 
 @dataclass
@@ -55,17 +56,20 @@ class Solved:
     """Of the ridge regression, in units of the patches' mean square."""
     steps: int | None = None
     """Of conjugate gradients."""
+    epochs: int = 0
+    """Passes of Adam after it, where they made R² higher."""
     course: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     """R² on held-out images after so many images, or steps."""
 
     @property
     def told(self) -> str:
         """How, in words."""
+        way = "steps alone"
         if self.strength is not None:
-            return f"ridge regression of strength {self.strength:g} on {self.images:,} images"
-        if self.steps is not None:
-            return f"{self.steps} steps of conjugate gradients on {self.images:,} images"
-        return "steps alone"
+            way = f"ridge regression of strength {self.strength:g} on {self.images:,} images"
+        elif self.steps is not None:
+            way = f"{self.steps} steps of conjugate gradients on {self.images:,} images"
+        return f"{way}, then {self.epochs} epochs of Adam" if self.epochs else way
 
 
 @dataclass
@@ -122,7 +126,7 @@ class _Ridge:
 
 
 def solve_predictors(
-    network: PredictiveNetwork, fit: Images, held: Images, report: Report | None = None
+    network: PredictiveNetwork, fit: Images, held: Images, report: Reporter | None = None
 ) -> list[Solved]:
     """Solve each predictor, as far as it is linear, for the least squared error with a ridge.
 
@@ -143,6 +147,7 @@ def solve_predictors(
         DivergenceError: A representation is not finite.
     """
     network.eval()
+    fit, held = (replace(one, settings=one.settings.changed(batch_size=FIRST_IMAGES)) for one in (fit, held))
     solved: list[Solved] = []
     ridges: list[_Ridge] = []
     large: list[tuple[int, LinearParts]] = []
@@ -165,7 +170,7 @@ def solve_predictors(
 
 
 def _solve_ridges(
-    network: PredictiveNetwork, ridges: list[_Ridge], fit: Images, held: Images, report: Report | None
+    network: PredictiveNetwork, ridges: list[_Ridge], fit: Images, held: Images, report: Reporter | None
 ) -> None:
     total, size = len(fit.source), fit.settings.batch_size
     due = FIRST_IMAGES
@@ -188,8 +193,10 @@ def _solve_all(network: PredictiveNetwork, ridges: Sequence[_Ridge], images: int
     for one in ridges:
         _refuse_dead(network, one)
         one.solve()
-    few = -(-_CHOSEN_ON // held.settings.batch_size)
-    for values, targets in held.batches(network, 0, min(few, -(-len(held.source) // held.settings.batch_size))):
+    large = max(network.configuration.table.input_size[1:]) > _LARGE
+    size = held.settings.batch_size
+    few = -(-min(_CHOSEN_ON_LARGE if large else _CHOSEN_ON, len(held.source)) // size)
+    for values, targets in held.batches(network, 0, few):
         for one in ridges:
             one.measure(values, targets)
     for one in ridges:
@@ -227,7 +234,7 @@ def _solve_large(
     solved: Sequence[Solved],
     fit: Images,
     held: Images,
-    report: Report | None,
+    report: Reporter | None,
 ) -> None:
     steps = {index: Steps(parts) for index, parts in large}
     passes = -(-min(len(fit.source), _LARGE_IMAGES) // fit.settings.batch_size)

@@ -243,10 +243,8 @@ def _measured(options: TrainOptions, network: PredictiveNetwork, solved: ClosedF
     images = Images(held, settings, options["workers"], read_device(options["device"]))
     reached = r_squared(network.to(images.device), images)
     network.to("cpu")
-    for index, predictor in enumerate(network.predictors if solved is not None else ()):
-        if solved is not None and reached[index] < solved.r_squared[index]:
-            fill(predictor, part(solved.state, f"{index}."), "the closed form")
-            reached[index] = solved.r_squared[index]
+    if solved is not None:
+        _keep_better(network, solved, reached, settings.epochs)
     words = measured_on(len(held), held.name, settings.noise)
     fitted = Fitted(
         method_of(options),
@@ -260,6 +258,18 @@ def _measured(options: TrainOptions, network: PredictiveNetwork, solved: ClosedF
         if name in fitted.poor:
             logger.warning("%s predicts worse than the mean of each channel: R² %.3f on %s", name, value, words)
     return fitted
+
+
+def _keep_better(network: PredictiveNetwork, solved: ClosedForm, reached: list[float], epochs: int) -> None:
+    """Put back the closed form of predictors whose R² steps have made lower."""
+    for index, predictor in enumerate(network.predictors):
+        if not learns_more(predictor):
+            continue
+        if reached[index] > solved.r_squared[index]:
+            solved.solved[index].epochs = epochs
+        else:
+            fill(predictor, part(solved.state, f"{index}."), "the closed form")
+            reached[index] = solved.r_squared[index]
 
 
 def _fit_predictors(

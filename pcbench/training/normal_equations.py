@@ -152,7 +152,7 @@ class NormalEquations:
             own = features[:, group * channels : (group + 1) * channels]
             target = wanted[:, group * out : (group + 1) * out]
             for patches, cells in _pieces(own, target, vertical, horizontal):
-                self.squares[number][group] += patches @ patches.T
+                self.squares[number][group] += _squares(patches)
                 self.crossed[number][group] += patches @ cells.T
                 self.sums[number][group] += patches.sum(1)
 
@@ -227,6 +227,14 @@ class NormalEquations:
             for phase in self.squares:
                 present[group] += phase[group].diagonal().reshape(channels, -1).sum(1).cpu()
         return int((present == 0).sum()), present.numel()
+
+
+def _squares(patches: Tensor) -> Tensor:
+    """Return patches times patches. NumPy sees that the result is symmetric, and computes half of it."""
+    if patches.device.type != "cpu":
+        return patches @ patches.T
+    plain = patches.numpy()
+    return torch.from_numpy(plain @ plain.T)
 
 
 def _triangular(squares: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ from pcbench.limits.text import parse_json
 from pcbench.models.weights import StateDict, fill
 from pcbench.network.network import PredictiveNetwork
 from pcbench.training.checkpoint import describe
-from pcbench.training.closed_form import Report, Solved, solve_predictors
+from pcbench.training.closed_form import Solved, solve_predictors
+from pcbench.training.loop import Reporter
 from pcbench.training.reconstructing import Images, r_squared
 from pcbench.training.settings import TrainingSettings
 
@@ -43,7 +44,7 @@ def closed_form(
     held: Images,
     folder: Path,
     identity: Mapping[str, str],
-    report: Report | None = None,
+    report: Reporter | None = None,
 ) -> ClosedForm:
     """Solve predictors, or find them in the file of the same training that did so before.
 
