@@ -161,7 +161,8 @@ def bca_interval(
     levels = [bias + normal.inv_cdf((1 + sign * confidence) / 2) for sign in (-1, 1)]
     acceleration = _acceleration(influence)
     shifted = [normal.cdf(bias + level / (1 - acceleration * level)) for level in levels]
-    return float(np.quantile(resampled, shifted[0])), float(np.quantile(resampled, shifted[1]))
+    low, high = np.quantile(resampled, shifted)
+    return float(low), float(high)
 
 
 def _acceleration(influence: Floats) -> float:
