@@ -41,6 +41,7 @@ class LayerWork:
             "batch": batch,
             "side": min(height, width),
             "pixels": batch * height * width,
+            "row_products": min(layer.in_channels, layer.out_channels) * min(layer.kernel_size) * min(height, width),
             "threads": torch.get_num_threads(),
             **more,
         }

@@ -25,7 +25,7 @@ class FastForm:
 
 
 ROWS = (
-    FastForm("transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "side": 7}),
+    FastForm("transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "row_products": 25_000}),
     FastForm("transposed convolution", "phases", most={"most_channels": 16}, dtypes=()),
     FastForm(
         "learning transposed convolution", "tiles", least={"kernel": 8, "fewest_channels": 32, "side": 7, "tiles": 96}

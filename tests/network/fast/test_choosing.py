@@ -13,7 +13,7 @@ from pcbench.network.fast.table import ROWS, FastForm
 def test_large_layers_go_by_tiles_small_ones_by_phases_and_the_rest_plainly() -> None:
     large, small, middle = (nn.ConvTranspose2d(count, count, 10, 2, 4) for count in (64, 8, 20))
     forms = {
-        count: choose(LayerWork.of("transposed convolution", layer, torch.zeros(1, count, 14, 14)))
+        count: choose(LayerWork.of("transposed convolution", layer, torch.zeros(1, count, 56, 56)))
         for count, layer in {64: large, 8: small, 20: middle}.items()
     }
     assert forms == {64: "tiles", 8: "phases", 20: PLAIN}

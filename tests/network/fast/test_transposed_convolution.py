@@ -21,6 +21,13 @@ from pcbench.network.fast.transposed_convolution import (
     weight_gradient,
 )
 
+TILES = (FastForm("transposed convolution", "tiles", least={"fewest_channels": 32}),)
+
+
+@pytest.fixture(autouse=True)
+def small_layers_by_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "ROWS", TILES)
+
 
 def layer(channels_in: int = 32, channels_out: int = 33, kernel: int = 14, seed: int = 0) -> nn.ConvTranspose2d:
     torch.manual_seed(seed)
