@@ -102,8 +102,8 @@ def settings_of(options: TrainOptions, stage: Stage) -> TrainingSettings:
     given["seed"] = seed_of(options, "order")
     method = method_of(options)
     if stage == "predictors" and method == "ridge" and not is_feedforward(options):
-        for name in _OF_DESCENT:
-            if name in given:
+        for name in (*_OF_DESCENT, "weights"):
+            if name in given or (name == "weights" and options["weights"] is not None):
                 raise UsageError(
                     f"`{name}` belongs to a training by steps alone, and predictors are solved here: give "
                     "method='descent' as well"

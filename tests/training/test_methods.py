@@ -19,9 +19,12 @@ from pcbench.models import load
 from pcbench.models.weights import read_weights, tensors_sha256
 from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
+from pcbench.training import solving
 from pcbench.training.fitted import NOT_THE_PAPERS
 from pcbench.training.job import Trained, train
+from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions
+from pcbench.training.record import CARD
 from pcbench.training.request import held_out_images, settings_of, training_images
 from pcbench.training.settings import default_settings
 
@@ -123,6 +126,17 @@ def test_the_closed_form_beats_steps_and_is_not_made_worse_by_those_that_follow(
     assert trained(out="solved").sha256 == trained(out="again").sha256 == solved.sha256
 
 
+def test_a_training_that_lost_its_last_files_solves_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Oracle: the bytes of the training that was not stopped.
+    first = trained(out="stopped")
+    for file in (first.weights, Path("stopped") / CARD, Path("stopped/predictors") / CHECKPOINT):
+        file.unlink()
+    monkeypatch.setattr(solving, "solve_predictors", lambda *_: pytest.fail("solved again"))
+    assert trained(out="stopped").sha256 == first.sha256
+    with pytest.raises(UsageError, match=r"closed-form.safetensors is of another training \(held_out was"):
+        trained(out="stopped", held_out=16)
+
+
 def test_each_seed_changes_what_it_is_for_alone() -> None:
     own = asked()
     images, held = training_images(own).ids, held_out_images(own)
@@ -167,6 +181,7 @@ def test_a_poor_predictor_is_named_and_ends_with_1(capsys: pytest.CaptureFixture
     ("options", "error", "said"),
     [
         ({"optimizer": "sgd"}, UsageError, "`optimizer` belongs to a training by steps alone"),
+        ({"weights": "any.safetensors"}, UsageError, "`weights` belongs to a training by steps alone"),
         ({"data": "imagefolder:one", "images": None, "held_out": None}, DataError, "none is left to learn from"),
         ({"images": 2000}, UsageError, "holds 1077 images"),
     ],
