@@ -242,16 +242,14 @@ def compare(model: object, images: Images, attacks: list[AttackDefinition], *, b
     attacked = sum(int(outcome.attacked[1:].sum()) for row in outcomes for outcome in row)
     checked = sum(int(outcome.columns["spot_checked"][1:].sum()) for row in outcomes for outcome in row)
     print(f"attacked {attacked / pairs:.3f} of all pairs, spot-checked {checked / pairs:.3f}")
-    print(
-        f"foolbox on the plain dynamics {without_seconds:.1f} s, on our network {plain_seconds:.1f} s, sweep "
-        f"{seconds:.1f} s; {len(images.ids)} images, {threads} threads"
-    )
     print(f"flips: {flips} of {wrong.size} outcomes differ from the plain loop made cumulative")
     print(f"flips: {without_flips} of {success[:, :, ONE].size} outcomes differ on the plain dynamics at one epsilon")
     if flips > MOST_FLIPS * wrong.size or without_flips > MOST_FLIPS * success[:, :, ONE].size:
         raise SystemExit("the outcomes are not the plain loop's: the ratio does not count")
     print(f"ratio sweep_against_foolbox_{threads}_threads {plain_seconds / seconds:.2f}")
+    print(f"    foolbox {plain_seconds:.1f} s, sweep {seconds:.1f} s, {len(images.ids)} images, run once")
     print(f"ratio sweep_against_foolbox_on_plain_dynamics_{threads}_threads {without_seconds / seconds:.2f}")
+    print(f"    foolbox {without_seconds:.1f} s, sweep {seconds:.1f} s, {len(images.ids)} images, run once")
 
 
 if __name__ == "__main__":

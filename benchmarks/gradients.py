@@ -2,12 +2,12 @@
 
     python benchmarks/gradients.py [--timesteps 4] [--repeats 7]
 
-Two small networks, pdigits and presnet20 (with random predictors); one step is the whole of it: the gradient of the
-loss, the step, the projection and the checks. The former forms are those of this repository before: gradients by
-autograd, small transposed convolutions by phases that autograd follows, upsampling and its adjoint by PyTorch. Both are
-run in turns in one process, with one and with two threads; medians of wall and CPU seconds are compared. Logits have to
-be equal to 1e-5; the largest difference of gradients, and the decisions that flip in an attack of ten steps, are
-printed.
+Two small networks, pdigits and presnet20 (with random predictors), and the adjoint of upsampling. One step is the whole
+of it: the gradient of the loss, the step, the projection and the checks. The former forms are those of this repository
+before: gradients by autograd, small transposed convolutions by phases that autograd follows, upsampling and its adjoint
+by PyTorch. Both are run in turns in one process, with one and with two threads; medians of wall and CPU seconds are
+compared. Logits have to be equal to 1e-5; the largest difference of gradients, and the decisions that flip in an attack
+of ten steps, are printed.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from pcbench.network.fast.phase_convolution import by_phases
 NEWER = ("input gradient", "strided input gradient", "batch norm gradient", "upsampling", "upsampling gradient")
 EPSILON = 8 / 255
 MOST_OF_A_LOGIT = 1e-5
+# Representations that are doubled, as in presnet18 and EfficientNetV2-B0.
+UPSAMPLED = ((32, 32, 16, 16), (8, 64, 28, 28), (8, 24, 56, 56))
 NETWORKS = {"pdigits": 100, "presnet20_cifar10": 32}
 
 
@@ -131,13 +133,45 @@ def main() -> None:
             print(f"{name}, {threads} threads: {differences(classifier, images, labels)}")
             seconds = timed(classifier, images, labels, options.repeats)
             for clock in ("wall", "cpu"):
-                former, new = (seconds[clock, form] for form in (True, False))
-                spread = [max(one) / min(one) for one in (former, new)]
-                print(
-                    f"{clock}: {statistics.median(former):.3f} s, now {statistics.median(new):.3f} s, spread {spread}"
-                )
-                ratio = statistics.median(former) / statistics.median(new)
-                print(f"ratio attack_step_{name}_{clock}_{threads}_threads {ratio:.2f}")
+                tell(f"attack_step_{name}_{clock}_{threads}_threads", seconds[clock, True], seconds[clock, False])
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for shape in UPSAMPLED:
+            former, new = adjoints(shape, 3 * options.repeats)
+            tell(f"upsampling_adjoint_{'x'.join(map(str, shape))}_{threads}_threads", former, new)
+
+
+def tell(name: str, former: list[float], new: list[float]) -> None:
+    """Print the ratio of the medians, and below it these in milliseconds and the spread of each."""
+    medians = [statistics.median(one) for one in (former, new)]
+    spread = [max(one) / min(one) for one in (former, new)]
+    print(f"ratio {name} {medians[0] / medians[1]:.2f}")
+    first, second = (
+        f"{median * 1e3:.1f} ms (largest {most:.2f} times the smallest)"
+        for median, most in zip(medians, spread, strict=True)
+    )
+    print(f"    {first}, now {second}")
+
+
+def adjoints(shape: tuple[int, ...], repeats: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of the adjoint of doubling (batch, channels, height, width), before and now.
+
+    Raises:
+        SystemExit: The two differ by more than rounding.
+    """
+    value = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    prediction, pullback = decoding.decode(nn.Upsample(scale_factor=2, mode="bilinear"), value)
+    found: dict[bool, Tensor] = {}
+    seconds: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(repeats):
+        for former in (True, False):
+            with former_forms() if former else torch.no_grad():
+                start = time.perf_counter()
+                found[former] = pullback(prediction)
+                seconds[former].append(time.perf_counter() - start)
+    if not float((found[True] - found[False]).abs().max()) <= MOST_OF_A_LOGIT * float(found[True].abs().max()):
+        raise SystemExit("the adjoints of upsampling differ")
+    return seconds[True], seconds[False]
 
 
 def timed(classifier: nn.Module, images: Tensor, labels: Tensor, repeats: int) -> dict[tuple[str, bool], list[float]]:
