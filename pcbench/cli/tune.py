@@ -25,6 +25,8 @@ def tune_command(options: TuneOptions) -> None:
         tuned = tune(options, lambda done, total, _: progress.update(task, completed=done, total=total))
     _show(tuned)
     told = outcome(options)
+    if tuned.clean is not None:
+        say(f"on the clean images: accuracy at T {tuned.clean.value:.4f} (t = 0: {tuned.clean.start:.4f})")
     say(told.seen)
     if tuned.failed:
         say(f"FAILED TUNING: {file_of(options)} holds the feedforward point (β = 1, λ = α = 0)")

@@ -65,12 +65,18 @@ class Tuned:
     """Whether the others were all worse than the feedforward point, which is then the result."""
     effects: Mapping[str, Score] = field(default_factory=dict[str, Score])
     """For each term the score without it, the others tuned again."""
+    clean: Score | None = None
+    """Their score on the clean images, which may cost what noisy ones gain; None in records of former versions."""
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Tuned:
         """Return the value that `dataclasses.asdict` turned into a record."""
         scores = {name: score_of(record[name]) for name in ("score", "before")}
-        later = {name: score_of(record[name]) for name in ("feedforward", "best_other") if record.get(name) is not None}
+        later = {
+            name: score_of(record[name])
+            for name in ("feedforward", "best_other", "clean")
+            if record.get(name) is not None
+        }
         return cls(
             hyperparameters=tuple(Hyperparameters(**entry) for entry in record["hyperparameters"]),
             tried=record["tried"],
@@ -100,10 +106,14 @@ class Tuned:
             *([] if seen is None else [seen]),
             f"Score: {score}; noise seed {validation.seed}.",
             f"Reached {self.score.value:.4f}; t = 0 reaches {self.score.start:.4f}; those it began with {first}.",
+            *([] if self.clean is None else [self._on_clean(self.clean)]),
             f"{self.tried} tried, {self.diverged} of them diverged over t and were discarded.",
             *self._against_feedforward(),
             *(f"Without {term}, the rest tuned again: {one.value:.4f}." for term, one in self.effects.items()),
         ]
+
+    def _on_clean(self, clean: Score) -> str:
+        return f"On the clean images: {clean.value:.4f} at T; t = 0 reaches {clean.start:.4f}."
 
     def _against_feedforward(self) -> list[str]:
         if not self.failed or self.feedforward is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -13,6 +13,7 @@ from pcbench.errors import DivergenceError, UsageError, damage_refused
 from pcbench.limits.text import read_json
 from pcbench.network.update import Hyperparameters
 from pcbench.options import resolved
+from pcbench.training.conditions import CLEAN
 from pcbench.training.descent import Descent, DescentSettings, told_choices
 from pcbench.training.found import FAILED, Tried, Tuned, as_table, ranked
 from pcbench.training.hyperparameters import LEARNED, check_learned, write_configuration
@@ -21,7 +22,7 @@ from pcbench.training.search import proposals, search_method
 from pcbench.training.terms import FEEDFORWARD, Term
 from pcbench.training.tuning_task import TuningReport, TuningTask, begin_tuning, course_of, terms_of
 from pcbench.training.using import command_with_tuned
-from pcbench.training.validation import Score, as_condition
+from pcbench.training.validation import Score, as_condition, evaluate
 
 _LOOKED_AT = 32
 """Images under each condition on which the dynamics are watched for longer."""
@@ -63,7 +64,7 @@ def tune(options: TuneOptions, report: TuningReport | None = None) -> Tuned:
     unstable = sum(one.score.diverged > 0 for one in found)
     tuned = Tuned(
         chosen.hyperparameters, chosen.score, before.score, len(found) + 1, unstable, _method(task, before, chosen),
-        feedforward.score, None if best is None else best.score, failed, effects,
+        feedforward.score, None if best is None else best.score, failed, effects, _on_clean(task, chosen),
     )  # fmt: skip
     if failed:
         logger.warning("%s: nothing that was tried is better than the feedforward point, which is the result", FAILED)
@@ -79,6 +80,15 @@ def _best(task: TuningTask, found: Sequence[Tried]) -> Tried | None:
 
 def _is_better(task: TuningTask, one: Tried, other: Tried) -> bool:
     return one.rank(task.settings.loss) > other.rank(task.settings.loss)
+
+
+def _on_clean(task: TuningTask, chosen: Tried) -> Score:
+    """Return the score on the clean images, which are no part of most objectives."""
+    validation = replace(task.validation, conditions=(CLEAN,))
+    found = task.course.point(
+        "clean images", chosen.hyperparameters, lambda: evaluate(task.network, validation, chosen.hyperparameters)
+    )
+    return found.score
 
 
 def _check(options: TuneOptions) -> None:

@@ -22,6 +22,8 @@ def command_with_tuned(options: TuneOptions) -> str:
     own: dict[str, Any] = {"configuration": str(file_of(options))}
     if data != "digits":
         own["leave_out"] = "tuned"
+    _, _, suite = options["objective"].partition("suite:")
+    own["suites"] = [suite or "gaussian-noise"]
     return _command(options, data, own, images=_images(data, options["images"]))
 
 
@@ -65,4 +67,4 @@ def _command(options: TrainOptions | TuneOptions, data: str, own: dict[str, Any]
         return command_line(ExtractOptions, {**values, "images": 1}, verb="extract")
     if data != "digits":
         values["images"] = images
-    return command_line(RunOptions, {**values, "suites": ["gaussian-noise"]}, verb="run")
+    return command_line(RunOptions, {"suites": ["gaussian-noise"], **values}, verb="run")
