@@ -129,7 +129,9 @@ def write_metrics_parquet(table: pd.DataFrame, path: Path) -> None:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     check_table(path, path, row_bytes=_ROW)
-    made = pq.read_table(path)
+    # Not `read_table`: from a folder such as `feedback=0`, some versions of pyarrow make a column.
+    with pq.ParquetFile(path) as file:
+        made = file.read()
     version = (made.schema.metadata or {}).get(_VERSION_KEY, b"none").decode()
     if version != str(METRICS_VERSION):
         raise DataError(

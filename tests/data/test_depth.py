@@ -23,6 +23,9 @@ GREY = COLOUR[..., 0]
 # A palette as TIFF keeps it: all reds, all greens, all blues.
 PALETTE = [value for channel in (110, 120, 130) for value in (0, channel, *[0] * 254)]
 
+PLAIN = (cv2.IMWRITE_TIFF_COMPRESSION, 1)
+"""By itself OpenCV 4.10 writes such a TIFF as logarithms of 16 bits."""
+
 
 def by_opencv(kind: str, pixels: np.ndarray, *options: int) -> bytes:
     return cv2.imencode(kind, pixels, options)[1].tobytes()
@@ -45,7 +48,7 @@ DEEP: dict[str, tuple[int, Callable[[], bytes]]] = {
     "grey PNG": (16, lambda: by_opencv(".png", GREY)),
     "colour TIFF": (16, lambda: by_opencv(".tiff", COLOUR)),
     "grey TIFF": (16, lambda: by_opencv(".tiff", GREY)),
-    "colour TIFF of fractions": (32, lambda: by_opencv(".tiff", COLOUR.astype(np.float32) / 4095)),
+    "colour TIFF of fractions": (32, lambda: by_opencv(".tiff", COLOUR.astype(np.float32) / 4095, *PLAIN)),
     "grey TIFF of fractions": (32, lambda: by_opencv(".tiff", GREY.astype(np.float32) / 4095)),
     "colour JPEG 2000": (16, lambda: by_opencv(".jp2", COLOUR)),
     "grey JPEG 2000": (16, lambda: by_opencv(".jp2", GREY)),
@@ -64,6 +67,8 @@ DEEP: dict[str, tuple[int, Callable[[], bytes]]] = {
 @pytest.mark.parametrize("name", DEEP)
 def test_more_than_8_bits_a_channel_are_refused_in_every_format(name: str) -> None:
     bits, make = DEEP[name]
+    if name.startswith("AVIF") and not cv2.haveImageWriter("x.avif"):
+        pytest.skip("this OpenCV writes no AVIF")
     content = make()
     assert stated_depth(content).bits == bits
     for read in (verify, decode_image):

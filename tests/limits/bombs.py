@@ -89,8 +89,11 @@ def false_footer(path: Path) -> None:
     zeros = pa.Array.from_buffers(pa.float64(), rows, [None, _zeros(path, 8 * rows)])
     table = pa.table({"value": zeros}).replace_schema_metadata({"pcbench_metrics_version": "1"})
     held = path.with_suffix(".held")
-    options: dict[str, Any] = {"use_dictionary": False, "write_statistics": False, "max_rows_per_page": rows}
-    pq.write_table(table, held, compression="zstd", row_group_size=rows, data_page_size=2**31 - 1, **options)
+    options: dict[str, Any] = {"use_dictionary": False, "write_statistics": False, "data_page_size": 2**31 - 1}
+    try:
+        pq.write_table(table, held, compression="zstd", row_group_size=rows, max_rows_per_page=rows, **options)
+    except TypeError:  # an older pyarrow ends no page by its rows
+        pq.write_table(table, held, compression="zstd", row_group_size=rows, **options)
     path.write_bytes(_with_small_footer(held.read_bytes()))
     held.unlink()
 

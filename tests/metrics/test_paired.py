@@ -3,6 +3,7 @@ and simulation."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 
 import numpy as np
@@ -12,6 +13,9 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from pcbench.metrics.paired import holm, mcnemar, paired_differences, paired_rate_change, sign_flip_p_values
+
+SEED = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+"""What SciPy calls it; the latter before 1.15."""
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 1), (3, 9), (10, 10), (120, 80), (700, 900)])
@@ -100,7 +104,7 @@ def test_interval_equals_scipys_but_for_resampling() -> None:
     random = np.random.default_rng(1)
     differences = random.normal(0.02, 0.2, (400, 1)) + 0.3 * (random.random((400, 1)) < 0.1)
     (ours,) = paired_differences(differences, resamples=20_000)
-    oracle = bootstrap((differences[:, 0],), np.mean, n_resamples=20_000, rng=np.random.default_rng(2))
+    oracle = bootstrap((differences[:, 0],), np.mean, n_resamples=20_000, **{SEED: np.random.default_rng(2)})
     width = oracle.confidence_interval.high - oracle.confidence_interval.low
     assert ours.value == pytest.approx(differences.mean())
     assert abs(ours.low - oracle.confidence_interval.low) < 0.03 * width

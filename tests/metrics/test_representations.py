@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import correlation
 from scipy.stats import bootstrap
 
 from pcbench.metrics.representations import correlation_distance, mean_over_images, reconstruction_error
+
+SEED = "rng" if "rng" in inspect.signature(bootstrap).parameters else "random_state"
+"""What SciPy calls it; the latter before 1.15."""
 
 
 def test_correlation_distance_is_scipys() -> None:
@@ -35,7 +40,7 @@ def test_the_mean_over_images_has_a_bootstrap_interval_and_leaves_undefined_imag
     # Oracle: scipy.stats.bootstrap with the BCa method; its draws are others, so its ends agree to a few per cent.
     values = np.random.default_rng(2).gamma(2.0, size=150)
     estimate = mean_over_images(np.append(values, [np.nan, np.nan]))
-    expected = bootstrap((values,), np.mean, method="BCa", n_resamples=4000, rng=3).confidence_interval
+    expected = bootstrap((values,), np.mean, method="BCa", n_resamples=4000, **{SEED: 3}).confidence_interval
     width = expected.high - expected.low
     assert estimate.value == pytest.approx(values.mean())
     assert estimate.images == 150

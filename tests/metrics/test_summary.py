@@ -134,7 +134,8 @@ def test_corruption_errors_are_those_of_the_definition(corruption_metrics: pd.Da
     raw = _frame(_corruptions())
     errors = 1 - raw.groupby(["kind", "name", "timestep"], observed=True)["correct"].mean()
     for t in range(TIMESTEPS):
-        of_t = corruption_metrics[corruption_metrics["timestep"] == t].set_index(["metric", "name"])["value"]
+        rows = corruption_metrics[corruption_metrics["timestep"] == t]
+        of_t = dict(zip(zip(rows["metric"], rows["name"], strict=True), rows["value"], strict=True))
         of_all = corruption_metrics[(corruption_metrics["timestep"] == t) & (corruption_metrics["kind"] == "summary")]
         means = of_all[of_all["severity"].isna()].set_index("metric")["value"]
         corrupted = errors["corruption"].xs(t, level="timestep")

@@ -249,6 +249,7 @@ def test_divergence_is_told_from_magnitudes() -> None:
     assert diverged(magnitudes).tolist() == [False, False]
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.8."), reason="the compiler of torch 2.8 loops over a property")
 @pytest.mark.parametrize("timesteps", [0, 2])
 def test_torch_compile_takes_the_whole_pass_as_one_graph(network: PredictiveNetwork, timesteps: int) -> None:
     # Oracle: the pass that is not compiled; `fullgraph` refuses a graph that breaks.
