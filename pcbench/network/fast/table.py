@@ -50,8 +50,8 @@ ROWS = (
     FastForm("batch norm gradient", "scaled", least={"numbers": 32768}),
     # PyTorch uses its kernel for channels beside each other, whose bits are these, up to this size.
     FastForm("upsampling", "channels last", most={"made_rows_and_columns": 128}),
-    FastForm("upsampling gradient", "matrices", most={"side": 16}),
-    FastForm("upsampling gradient", "depthwise", least={"doubled": 1, "side": 17}),
+    FastForm("upsampling gradient", "sums and a matrix", least={"doubled": 1}, most={"side": 28}),
+    FastForm("upsampling gradient", "sums", least={"doubled": 1, "side": 29}),
     FastForm("upsampling gradient", "matrices", most={"side": 56}),
     # From t = 1 on; channels are those of the representations, the side is the image's.
     FastForm("timesteps", "channels last", least={"side": 160, "fewest_channels": 16}),

@@ -1,9 +1,9 @@
 """Bilinear upsampling and its adjoint, each the other's derivative, several times faster than PyTorch's on the CPU.
 
 Upsampling is a small matrix for rows and one for columns, so its adjoint is their transposes: two products of
-matrices. Where it doubles the sides of larger images, the adjoint is a depthwise convolution of stride 2, and what
-PyTorch adds up at the edges is a border of repeated pixels. The values of upsampling itself are PyTorch's, bit for bit:
-its kernel for small images works on channels that lie beside each other, and is handed them so.
+matrices. Where it doubles the sides, each pixel gets the sum of four of a line, which are added up without a matrix
+where lines are long. The values of upsampling itself are PyTorch's, bit for bit: its kernel for small images works on
+channels that lie beside each other, and is handed them so.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pcbench.network.fast.choosing import PLAIN, LayerWork, choose
 from pcbench.network.fast.convolution_pair import Sides, follows
 
 Factors = tuple[float | None, float | None]
-_DOUBLING = (0.25, 0.75, 0.75, 0.25)
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,19 @@ class Upsampling:
         """Compute `down`."""
         form = self._form("upsampling gradient", cotangent)
         corners = bool(self.layer.align_corners)
-        if form == "matrices":
-            rows, columns = (
-                interpolation(one, other, corners, factor, cotangent.dtype)
-                for one, other, factor in zip(self.given, self.made, self.factors, strict=True)
+        if form == PLAIN:
+            shape = [*cotangent.shape[:2], *self.given]
+            return torch.ops.aten.upsample_bilinear2d_backward(
+                cotangent, list(self.made), shape, corners, *self.factors
             )
-            return torch.matmul(torch.matmul(rows.t(), cotangent), columns)
-        if form == "depthwise":
-            kernel = _doubling(cotangent.dtype).expand(cotangent.shape[1], 1, -1, -1)
-            bordered = F.pad(cotangent, (1, 1, 1, 1), mode="replicate")
-            return F.conv2d(bordered, kernel, stride=2, groups=cotangent.shape[1])
-        shape = [*cotangent.shape[:2], *self.given]
-        return torch.ops.aten.upsample_bilinear2d_backward(cotangent, list(self.made), shape, corners, *self.factors)
+        if form == "sums":
+            return _halved(_halved(cotangent, 2), 3)
+        rows, columns = (
+            interpolation(one, other, corners, factor, cotangent.dtype)
+            for one, other, factor in zip(self.given, self.made, self.factors, strict=True)
+        )
+        down = _halved(cotangent, 2) if form == "sums and a matrix" else torch.matmul(rows.t(), cotangent)
+        return torch.matmul(down, columns)
 
     def _form(self, operation: str, value: Tensor) -> str:
         if torch.compiler.is_compiling() or torch.is_autocast_enabled(value.device.type):
@@ -141,8 +140,15 @@ def interpolation(given: int, made: int, corners: bool, factor: float | None, dt
         return torch.ops.aten.upsample_linear1d(lines, [made], corners, factor)[0].t().contiguous()
 
 
-@functools.cache
-def _doubling(dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(mode=False):
-        line = torch.tensor(_DOUBLING, dtype=dtype)
-        return torch.outer(line, line)[None, None]
+def _halved(cotangent: Tensor, axis: int) -> Tensor:
+    """Return the adjoint of doubling along one axis: weights 1/4, 3/4, 3/4, 1/4, pixels at the edges repeated."""
+    shape = tuple(cotangent.shape)
+    count = shape[axis] // 2
+    parts = cotangent.reshape(*shape[:axis], count, 2, *shape[axis + 1 :])
+    first, second = parts.select(axis + 1, 0), parts.select(axis + 1, 1)
+    total = (first + second).mul_(0.75)
+    total.narrow(axis, 1, count - 1).add_(second.narrow(axis, 0, count - 1), alpha=0.25)
+    total.narrow(axis, 0, count - 1).add_(first.narrow(axis, 1, count - 1), alpha=0.25)
+    total.narrow(axis, 0, 1).add_(first.narrow(axis, 0, 1), alpha=0.25)
+    total.narrow(axis, count - 1, 1).add_(second.narrow(axis, count - 1, 1), alpha=0.25)
+    return total

@@ -25,7 +25,7 @@ SIZES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
 @pytest.mark.parametrize(
     ("case", "form"),
     [(case, form) for case in SIZES for form in ("plain", "matrices", "channels last")]
-    + [("doubled", "depthwise"), ("one pixel", "depthwise")],
+    + [(case, form) for case in ("doubled", "one pixel") for form in ("sums", "sums and a matrix")],
 )
 def test_values_pullbacks_and_second_derivatives_are_pytorchs(
     case: str, form: str, monkeypatch: pytest.MonkeyPatch
