@@ -193,16 +193,19 @@ def _solve_all(network: PredictiveNetwork, ridges: Sequence[_Ridge], images: int
     for one in ridges:
         _refuse_dead(network, one)
         one.solve()
-    large = max(network.configuration.table.input_size[1:]) > _LARGE
-    size = held.settings.batch_size
-    few = -(-min(_CHOSEN_ON_LARGE if large else _CHOSEN_ON, len(held.source)) // size)
-    for values, targets in held.batches(network, 0, few):
+    for values, targets in held.batches(network, 0, _few(network, held)):
         for one in ridges:
             one.measure(values, targets)
     for one in ridges:
         if any(math.isnan(spread.r_squared()) for _, _, spread in one.candidates):
             raise constant_target(network, one.index)
         one.choose(images)
+
+
+def _few(network: PredictiveNetwork, held: Images) -> int:
+    """Return how many batches of held-out images decide."""
+    large = max(network.configuration.table.input_size[1:]) > _LARGE
+    return -(-min(_CHOSEN_ON_LARGE if large else _CHOSEN_ON, len(held.source)) // held.settings.batch_size)
 
 
 def _refuse_dead(network: PredictiveNetwork, one: _Ridge) -> None:
@@ -265,7 +268,7 @@ def _measure_large(
 ) -> None:
     """Measure what the steps have reached; end those of the predictors that reach no more, and keep their best."""
     spreads = {index: Spread() for index in steps}
-    for values, targets in held.batches(network):
+    for values, targets in held.batches(network, 0, _few(network, held)):
         for index, one in steps.items():
             spreads[index].add(one.output(large[index].features(values[index])), targets[index])
     for index, spread in spreads.items():

@@ -173,7 +173,9 @@ class NormalEquations:
     def _solve_group(self, group: int, strength: float) -> tuple[list[Tensor], Tensor]:
         squares = [phase[group] for phase in self.squares]
         unknowns = sum(len(one) for one in squares)
-        punished = strength * float(sum(one.diagonal().sum() for one in squares)) / max(unknowns, 1)
+        total = float(sum(one.diagonal().sum() for one in squares))
+        # Of a group that is 0 on all images any weights are the best ones: with a ridge they are 0.
+        punished = strength * (total / max(unknowns, 1) or 1.0)
         weights: list[Tensor] = []
         columns: list[Tensor] = []
         for number, one in enumerate(squares):

@@ -105,6 +105,10 @@ def test_dead_channels_are_counted_and_cost_nothing_with_a_ridge() -> None:
         equations.solve(0.0)
     weight, _ = equations.solve(1e-6)
     assert torch.equal(weight[1], torch.zeros_like(weight[1]))
+    apart = NormalEquations(nn.ConvTranspose2d(3, 3, 3, padding=1, groups=3).double())
+    apart.add(inputs, inputs)
+    weight, _ = apart.solve(1e-6)
+    assert torch.equal(weight[1], torch.zeros_like(weight[1]))
 
 
 def test_predictors_are_taken_apart() -> None:
