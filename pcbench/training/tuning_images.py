@@ -20,6 +20,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, PcbenchError, UsageError
 from pcbench.models.facts import ModelFacts
+from pcbench.models.zoo import zoo_entry, zoo_names
 from pcbench.network.network import PredictiveNetwork
 from pcbench.options import declared, resolved
 from pcbench.training.conditions import CLEAN_IMAGES, TuningCondition, noise_conditions, suite_conditions
@@ -94,7 +95,7 @@ def fitted_ids(options: TuneOptions, data: str) -> frozenset[str]:
     Their file holds the command that made them, and a hash of the images: these are chosen again by the command, and
     count if their hash is that one.
     """
-    path = options["weights"]
+    path = options["weights"] or _shipped_weights(options["model"])
     metadata: Mapping[str, Any] = {} if path is None else _training_metadata(Path(path))
     command, fingerprint = metadata.get("made_by"), metadata.get("data_fingerprint")
     if not isinstance(command, str) or fingerprint is None or data == "digits":
@@ -107,6 +108,10 @@ def fitted_ids(options: TuneOptions, data: str) -> frozenset[str]:
     except PcbenchError:
         return frozenset()
     return frozenset(source.ids) if same else frozenset()
+
+
+def _shipped_weights(model: str) -> Path | None:
+    return zoo_entry(model).weights_path if model in zoo_names() else None
 
 
 def _training_metadata(path: Path) -> Mapping[str, Any]:

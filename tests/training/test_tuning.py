@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError, PcbenchError, UsageError
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
@@ -25,8 +26,11 @@ from pcbench.options import resolved
 from pcbench.training import descent, tuning, tuning_task
 from pcbench.training.found import Tried, Tuned, feedforward_point
 from pcbench.training.hyperparameters import FreeHyperparameters, rounded
-from pcbench.training.options import TuneOptions
+from pcbench.training.job import train
+from pcbench.training.options import TrainOptions, TuneOptions
+from pcbench.training.request import training_images
 from pcbench.training.terms import TERMS, Term
+from pcbench.training.tuning_images import fitted_ids, seen_before, validation_images
 from pcbench.training.validation import Score
 
 MODULE = """
@@ -210,3 +214,20 @@ def test_records_of_former_versions_are_read() -> None:
         {"hyperparameters": [entry], "score": score, "before": score, "tried": 1, "diverged": 0, "method": "search"}
     )
     assert (found.failed, found.feedforward, dict(found.effects)) == (False, None, {})
+
+
+def test_images_that_the_predictors_were_fitted_on_are_left_out(place: Path) -> None:
+    # Oracle: the training's own choice of images.
+    model = "two.toml@tuned_network:backbone"
+    given = {"model": model, "data": "imagefolder:images", "images": 9, "seed": 3, "out": "trained"}
+    trained = train(resolved(TrainOptions, given))
+    options = asked(weights=str(trained.weights), random_predictors=None)
+    fitted = fitted_ids(options, "imagefolder:images")
+    assert fitted == set(training_images(resolved(TrainOptions, given)).ids)
+    assert len(fitted) == 9
+    chosen = validation_images("imagefolder:images", 1000, 0, preprocessing=Preprocessing(), fitted=fitted)
+    assert not fitted.intersection(chosen.ids)
+    assert len(chosen) == 7
+    assert "the predictors were not fitted on them" in seen_before(options, "imagefolder:images", chosen, fitted)
+    assert fitted_ids(asked(), "imagefolder:images") == frozenset()
+    assert (place / "trained").is_dir()
