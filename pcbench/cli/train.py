@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from pcbench.cli.saying import say
 from pcbench.training.options import TrainOptions
@@ -13,12 +11,7 @@ if TYPE_CHECKING:
     from pcbench.training.fitted import Fitted
 
 
-def train_command(
-    options: TrainOptions,
-    allow_poor: Annotated[
-        bool, typer.Option("--allow-poor", help="End well even if a predictor is worse than each channel's mean.")
-    ] = False,
-) -> None:
+def train_command(options: TrainOptions) -> None:
     """Train a model's feedback weights by reconstruction, without labels.
 
     The project's own networks for digits are trained from the start: backbone, feedback weights, hyperparameters.
@@ -38,7 +31,7 @@ def train_command(
     predictive = trained.network is not None
     command = command_with_trained(options, trained.weights, trained.configuration, predictive=predictive)
     say("use it with:", f"  {command}")
-    if trained.fitted is not None and trained.fitted.poor and not allow_poor:
+    if trained.fitted is not None and trained.fitted.poor and not options["allow_poor"]:
         raise RunError(
             f"{', '.join(trained.fitted.poor)}: predicts worse than each channel's mean (R² below 0); train it on more "
             "images, by method='ridge' or for more epochs, or give `allow_poor`"

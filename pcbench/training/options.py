@@ -94,6 +94,11 @@ class TrainOptions(TypedDict):
     initialisation_seed: Annotated[_Seed | None, Option("Of the random weights at the start.", _SEEDS)]
     order_seed: Annotated[_Seed | None, Option("Of the order of the images, and of dropout.", _SEEDS)]
     noise_seed: Annotated[_Seed | None, Option("Of noise and shuffling.", _SEEDS)]
+    allow_poor: Annotated[
+        bool,
+        Option("End well even if a predictor is worse than each channel's mean.", _WHERE, default=False, repeats=False),
+    ]
+    """On the command line; in Python a warning says so."""
     out: Annotated[Path | str | None, Option("The training's folder; a stopped one resumes.", _WHERE, repeats=False)]
     processes: Annotated[
         int, Ge(1), Le(MOST_PROCESSES), Option("Processes that share the work; one per GPU.", _WHERE, 1, repeats=False)
