@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.metrics.shown import level_symbol
+from pcbench.percent import in_percent
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
 
@@ -24,7 +25,7 @@ def noise_notes(run: Run, rows: pd.DataFrame) -> Iterator[str]:
     deviations = [float(number) for number in re.findall(r"[\d.]+(?:e-?\d+)?", str(run.spec.model.get("std") or ""))]
     if levels and deviations and set(noisy["name"]) == {"gaussian_noise"}:
         mean = sum(deviations) / len(deviations)
-        shares = ", ".join(f"{level:.3g}: {100 * level * mean:.3g} %" for level in levels)
+        shares = ", ".join(f"{level:.3g}: {in_percent(level * mean):.3g} %" for level in levels)
         yield f"σ is on e_0; as a share of the pixel range (mean over the channels): {shares}"
     classes = run.manifest.get("classes")
     if not isinstance(classes, int) or classes < 2:

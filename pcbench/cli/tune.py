@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pcbench.cli.run import log_progress
 from pcbench.cli.saying import say
 from pcbench.escaping import printable
+from pcbench.percent import percent
 from pcbench.training.options import TuneOptions, file_of
 
 if TYPE_CHECKING:
@@ -53,5 +54,5 @@ def _show(tuned: Tuned) -> None:
         if score is None or score.diverged:
             table.add_row(name, "diverges", "")
         else:
-            table.add_row(name, f"{100 * score.value:.2f}", f"{score.final_loss:.4f}")
+            table.add_row(name, percent(score.value, 2), f"{score.final_loss:.4f}")
     Terminal().print(table)

@@ -23,6 +23,7 @@ from pcbench.models.facts import ModelFacts
 from pcbench.models.zoo import zoo_entry, zoo_names
 from pcbench.network.network import PredictiveNetwork
 from pcbench.options import declared, resolved
+from pcbench.percent import percent
 from pcbench.training.conditions import CLEAN_IMAGES, TuningCondition, noise_conditions, suite_conditions
 from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.request import training_images
@@ -181,11 +182,11 @@ def _found_levels(network: PredictiveNetwork, source: ImageSource, seed: int) ->
     conditions = noise_conditions(LADDER)
     accuracies = [accuracy_at_0(network, part, condition, seed) for condition in conditions]
     fitting = [index for index, accuracy in enumerate(accuracies) if LOWEST <= accuracy <= HIGHEST]
-    told = ", ".join(f"{LADDER[index]:g}: {100 * accuracy:.1f} %" for index, accuracy in enumerate(accuracies))
+    told = ", ".join(f"{LADDER[index]:g}: {percent(accuracy)} %" for index, accuracy in enumerate(accuracies))
     if not fitting:
         raise UsageError(
-            f"at no noise level is t = 0 right on {100 * LOWEST:.0f} to {100 * HIGHEST:.0f} % of {part.name} (standard "
-            f"deviation on e_0: accuracy; {told}): name levels with `noise`, or give objective='clean'"
+            f"at no noise level is t = 0 right on {percent(LOWEST, 0)} to {percent(HIGHEST, 0)} % of {part.name} "
+            f"(standard deviation on e_0: accuracy; {told}): name levels with `noise`, or give objective='clean'"
         )
     if len(fitting) > _MOST_LEVELS:
         last = len(fitting) - 1

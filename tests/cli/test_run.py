@@ -27,6 +27,7 @@ from torch import nn
 
 class Net(nn.Module):
     input_size = (3, 32, 32)
+    mean, std = (0.0,) * 3, (1.0,) * 3
 
     def __init__(self):
         super().__init__()

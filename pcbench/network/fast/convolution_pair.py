@@ -115,8 +115,9 @@ def transposed_pair(layer: nn.ConvTranspose2d) -> ConvolutionPair:
 def may_replace(weight: Tensor, value: Tensor) -> bool:
     """Return whether PyTorch's own operation on these may be replaced by one that says itself what its gradient is."""
     return (
-        not torch.compiler.is_compiling()
-        and not torch.is_autocast_enabled(value.device.type)
+        value.device.type == "cpu"  # the others have no fast form, and `meta` no autocast to ask for
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
         and not weight.is_inference()
         and value.dim() == 4  # a batch of images
     )

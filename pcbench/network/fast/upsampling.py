@@ -67,7 +67,9 @@ class Upsampling:
         return torch.matmul(down, columns)
 
     def _form(self, operation: str, value: Tensor) -> str:
-        if torch.compiler.is_compiling() or torch.is_autocast_enabled(value.device.type):
+        if value.device.type != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+            return PLAIN
+        if torch._C._functorch.is_batchedtensor(value):  # noqa: SLF001  # inside vmap no memory format can be asked for
             return PLAIN
         doubled = not self.layer.align_corners and all(
             made == 2 * given and factor in (None, 2.0)
