@@ -187,8 +187,8 @@ def kill_at_random(folder: Path, seed: int) -> list[int]:
     generator = np.random.default_rng(seed)
     for number in range(KILLS):
         index = (number * len(lines) + int(generator.integers(len(lines)))) // KILLS
-        # Two die at once at the line; two some time later, in the middle of anything. Not the last one: it might end.
-        delay = float(generator.uniform(0.001, 0.02)) if number in {1, 2} else 0.0
+        # Two die at once at the line; one some time later, in the middle of anything. Not the last one: it might end.
+        delay = float(generator.uniform(0.001, 0.02)) if number == 1 else 0.0
         statuses.append(train_in_child(folder / "killed", killing(indices, index, delay)))
     statuses.append(train_in_child(folder / "killed", lambda _: None))
     return statuses
