@@ -69,7 +69,8 @@ class Upsampling:
     def _form(self, operation: str, value: Tensor) -> str:
         if value.device.type != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
             return PLAIN
-        if torch._C._functorch.is_batchedtensor(value):  # noqa: SLF001  # inside vmap no memory format can be asked for
+        # Inside vmap no memory format can be asked for; PyTorch has no public way to ask.
+        if cast("Any", torch)._C._functorch.is_batchedtensor(value):  # noqa: SLF001
             return PLAIN
         doubled = not self.layer.align_corners and all(
             made == 2 * given and factor in (None, 2.0)
