@@ -23,6 +23,7 @@ FOLDER = pathlib.Path("the folder")
 
 class Nearest(nn.Module):
     input_size = (3, 32, 32)
+    mean, std = (0.0,) * 3, (1.0,) * 3  # else a line says what is assumed
 
     def __init__(self) -> None:
         super().__init__()
