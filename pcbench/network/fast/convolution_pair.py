@@ -132,19 +132,24 @@ class _Call:
     """Of the convolution's input."""
 
 
-class _Convolved(torch.autograd.Function):
-    """The convolution; its derivative is its adjoint."""
+class KeepsCall(torch.autograd.Function):
+    """A function whose derivative needs its last argument, and no value."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(value: Tensor, bias: Tensor | None, call: _Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # PyTorch's own signature is open
-        return call.pair.convolved(value, bias)
-
-    @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep the last argument."""
         del output
         ctx.call = inputs[-1]
+
+
+class _Convolved(KeepsCall):
+    """The convolution; its derivative is its adjoint."""
+
+    @staticmethod
+    def forward(value: Tensor, bias: Tensor | None, call: _Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # PyTorch's own signature is open
+        return call.pair.convolved(value, bias)
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -155,19 +160,12 @@ class _Convolved(torch.autograd.Function):
         return _apply(_Convolved, tangent, None, ctx.call)
 
 
-class _Transposed(torch.autograd.Function):
+class _Transposed(KeepsCall):
     """The adjoint; its derivative is the convolution."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(value: Tensor, bias: Tensor | None, call: _Call) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return call.pair.transposed(value, bias, call.sides)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        del output
-        ctx.call = inputs[-1]
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]

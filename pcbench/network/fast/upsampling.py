@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.network.fast.choosing import PLAIN, LayerWork, choose
-from pcbench.network.fast.convolution_pair import Sides, follows
+from pcbench.network.fast.convolution_pair import KeepsCall, Sides, follows
 
 Factors = tuple[float | None, float | None]
 
@@ -85,19 +85,12 @@ class Upsampling:
         return choose(LayerWork(operation, value.device.type, value.dtype, measures))
 
 
-class _Upsampled(torch.autograd.Function):
+class _Upsampled(KeepsCall):
     """Upsampling; its derivative is its adjoint."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(value: Tensor, call: Upsampling) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # PyTorch's own signature is open
         return call.upsampled(value)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        del output
-        ctx.call = inputs[-1]
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -108,19 +101,12 @@ class _Upsampled(torch.autograd.Function):
         return _apply(_Upsampled, tangent, ctx.call)
 
 
-class _Gathered(torch.autograd.Function):
+class _Gathered(KeepsCall):
     """The adjoint; its derivative is upsampling."""
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(value: Tensor, call: Upsampling) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return call.gathered(value)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        del output
-        ctx.call = inputs[-1]
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
