@@ -19,6 +19,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, PcbenchError, UsageError
+from pcbench.limits.tensors import check_safetensors
 from pcbench.models.facts import ModelFacts
 from pcbench.models.zoo import zoo_entry, zoo_names
 from pcbench.network.network import PredictiveNetwork
@@ -117,11 +118,12 @@ def _shipped_weights(model: str) -> Path | None:
 
 def _training_metadata(path: Path) -> Mapping[str, Any]:
     try:
+        check_safetensors(path)  # a stranger's file may announce more than it holds
         opened: Any = safe_open(path, framework="pt")
         with opened as file:
             header: Mapping[str, str] = file.metadata() or {}
         found: Any = json.loads(header.get("training", "{}"))
-    except (OSError, SafetensorError, ValueError):
+    except (OSError, PcbenchError, SafetensorError, ValueError):
         return {}
     return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
