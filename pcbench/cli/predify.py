@@ -31,15 +31,15 @@ def predify_command(
     from pcbench.models.conversions import inspect_network
     from pcbench.models.predictor_files import read_predictor_weights
 
-    file, spec, command = _what(configuration or given, backbone, model)
+    file, spec, command, shipped = _what(configuration or given, backbone, model)
     facts = inspect_network(file, spec)
     if weights is not None:
         read_predictor_weights(weights, len(facts.pcoders))
-    _show(facts, command, weights)
+    _show(facts, command, weights, shipped)
 
 
-def _what(configuration: Path | None, backbone: str | None, model: str | None) -> tuple[Path, str, str]:
-    """Return the configuration, the backbone, and how a run names the network that they make."""
+def _what(configuration: Path | None, backbone: str | None, model: str | None) -> tuple[Path, str, str, Path | None]:
+    """Return the configuration, the backbone, how a run names the network, and predictors that come with pcbench."""
     from pcbench.errors import UsageError
     from pcbench.models.given_configuration import with_configuration
     from pcbench.models.zoo import zoo_entry
@@ -49,21 +49,22 @@ def _what(configuration: Path | None, backbone: str | None, model: str | None) -
     if model is None:
         if configuration is None:
             raise UsageError("name the configuration: pcbench predify CONFIG.toml --backbone SPEC")
-        return configuration, str(backbone), shlex.join(["--model", f"{configuration}@{backbone}"])
+        return configuration, str(backbone), shlex.join(["--model", f"{configuration}@{backbone}"]), None
     entry = with_configuration(model, zoo_entry(model), configuration)
     if entry.configuration_path is None:
         raise UsageError(f"{model} is feedforward, without a configuration: give one with `configuration`")
     words = ["--model", model, *([] if configuration is None else ["--configuration", str(configuration)])]
-    return entry.configuration_path, entry.backbone, shlex.join(words)
+    return entry.configuration_path, entry.backbone, shlex.join(words), entry.weights_path
 
 
-def _show(facts: NetworkFacts, command: str, weights: Path | None) -> None:
+def _show(facts: NetworkFacts, command: str, weights: Path | None, shipped: Path | None) -> None:
     from rich.table import Table
 
     from pcbench.models.training_notes import TrainingNotes, training_notes
     from pcbench.terminal import Terminal
 
-    notes = TrainingNotes() if weights is None else training_notes(weights)
+    learned = weights or shipped
+    notes = TrainingNotes() if learned is None else training_notes(learned)
     reached = dict(enumerate(notes.r_squared, 1))
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
     for column in ("n", "module", "e_n", "predicts", "weights", "β", "λ", "α", "C", *(["R²"] if reached else [])):
@@ -85,5 +86,6 @@ def _show(facts: NetworkFacts, command: str, weights: Path | None) -> None:
         console.print(f"D_{pcoder.number} = {pcoder.predictor}")
     for sentence in notes.sentences:
         console.print(sentence, soft_wrap=True)
-    given = "--random-predictors 0 (or --weights FILE)" if weights is None else f"--weights {shlex.quote(str(weights))}"
-    console.print(f"run it with: pcbench run {command} {given}", soft_wrap=True)
+    given = " --random-predictors 0 (or --weights FILE)" if shipped is None else ""
+    given = given if weights is None else f" --weights {shlex.quote(str(weights))}"
+    console.print(f"run it with: pcbench run {command}{given}", soft_wrap=True)

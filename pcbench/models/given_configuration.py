@@ -20,13 +20,14 @@ _TIMESTEPS = 8
 _STATED = ("preprocessing", "class_names", "timesteps")
 
 
-def with_configuration(name: str, entry: ZooEntry, path: Path | None) -> ZooEntry:
+def with_configuration(name: str, entry: ZooEntry, path: Path | None, *, shipped_predictors: bool = False) -> ZooEntry:
     """Return an entry of the zoo whose configuration is a file of the user's.
 
     Args:
         name: The model's name.
         entry: Its entry.
         path: The file; None changes nothing.
+        shipped_predictors: Whether the predictors that come with pcbench count, for which the file must be.
 
     Raises:
         DefinitionError: The file is missing or broken.
@@ -44,7 +45,7 @@ def with_configuration(name: str, entry: ZooEntry, path: Path | None) -> ZooEntr
         own = read_configuration(entry.configuration_path)
         if given.table.input_size != own.table.input_size:
             raise another_network(path, name, _sizes(given), _sizes(own))
-        if entry.weights is not None:
+        if entry.weights is not None and (shipped_predictors or entry.trained_on_backbone is None):
             _refuse_other_pcoders(path, name, given, own)
     timesteps = entry.timesteps or _TIMESTEPS
     return entry.model_copy(update={"configuration": str(path.absolute()), "timesteps": timesteps})

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from pcbench.arguments import public
 from pcbench.errors import UsageError, WeightsError
-from pcbench.files import file_sha256
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
 from pcbench.models.facts import CONFIGURED, Described, LoadOptions, ModelFacts
@@ -30,6 +29,7 @@ from pcbench.models.own import (
     stated_class_names,
 )
 from pcbench.models.predictor_files import gradient_scale, load_predictors, read_predictor_weights
+from pcbench.models.shipped import OTHER_BACKBONE, is_of_other_backbone, shipped_weights, tell_other_backbone
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import backbone_of
 from pcbench.models.timestep_model import FeedforwardModel
@@ -124,7 +124,8 @@ def _entry(model: str, options: CheckedOptions) -> ZooEntry:
     if SEPARATOR not in model and ":" in model:
         return converted_entry(f"{options.configuration}@{model}")
     own = converted_entry(model) if SEPARATOR in model else zoo_entry(model)
-    return with_configuration(model, own, options.configuration)
+    shipped = options.weights is None and options.random_predictors is None
+    return with_configuration(model, own, options.configuration, shipped_predictors=shipped)
 
 
 def own_hyperparameters(
@@ -198,7 +199,7 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
     """Read the weights of a model of the zoo and say what is known of it; nothing of the zoo's own is built."""
     timesteps = entry.timesteps if options.timesteps is None else options.timesteps
     _check_zoo_options(name, entry, timesteps, options)
-    state = _predictor_state(entry, options)
+    state = _predictor_state(entry, options, timesteps)
     own_code = entry.backbone_has_weights
     backbone = open_backbone(entry.backbone) if own_code else None
     identity = {} if backbone is None else identity_facts(backbone, entry.backbone, options)
@@ -222,6 +223,9 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
     predictive = path is not None and bool(timesteps > 0 or options.random_predictors is not None or state)
     if predictive:
         description.update(_described(entry, state, options), feedforward=False)
+        if is_of_other_backbone(entry, held, options):
+            tell_other_backbone(name, entry)
+            description[OTHER_BACKBONE] = True
     facts = ModelFacts(
         name=name,
         timesteps=timesteps,
@@ -285,16 +289,13 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: Chec
         )
 
 
-def _predictor_state(entry: ZooEntry, options: CheckedOptions) -> Mapping[str, Tensor]:
+def _predictor_state(entry: ZooEntry, options: CheckedOptions, timesteps: int) -> Mapping[str, Tensor]:
     """Return what the file of predictors holds, the backbone's part too: the user's file, or the one in the zoo."""
     if options.weights is not None and entry.configuration_path is not None:
         return read_predictor_weights(options.weights, len(read_configuration(entry.configuration_path).table.pcoders))
-    path = entry.weights_path
-    if path is None:
-        return {}
-    if not path.is_file() or file_sha256(path) != entry.weights_sha256:
-        raise WeightsError(f"{path}: is missing or changed since it was published; install pcbench again")
-    return read_weights(path)
+    # A file without a backbone has nothing that a feedforward network, or one with random predictors, is made of.
+    unused = timesteps == 0 or options.random_predictors is not None
+    return {} if unused and entry.trained_on_backbone is not None else shipped_weights(entry)
 
 
 def _backbone_state(
@@ -304,8 +305,8 @@ def _backbone_state(
         return backbone_of(read_weights(options.backbone_weights)), str(options.backbone_weights)
     if part(state, BACKBONE):
         return part(state, BACKBONE), str(options.weights or entry.weights_path)
-    if entry.weights_path is not None:
-        return part(_predictor_state(entry, CheckedOptions()), BACKBONE), str(entry.weights_path)
+    if entry.weights_path is not None and entry.trained_on_backbone is None:
+        return part(shipped_weights(entry), BACKBONE), str(entry.weights_path)
     if entry.pretrained is not None:
         return published_weights(entry.backbone, entry.pretrained), f"{entry.backbone} ({entry.pretrained})"
     source = f" ({entry.backbone_weights_from})" if entry.backbone_weights_from else ""

@@ -11,10 +11,11 @@ from typing import Any, cast
 from safetensors import SafetensorError, safe_open
 
 from pcbench.errors import DataError
-from pcbench.files import is_file
+from pcbench.files import is_file, is_folder
 from pcbench.limits.tensors import check_safetensors
 from pcbench.limits.text import parse_json
 from pcbench.models.facts import DENOISING
+from pcbench.models.predictor_files import SUFFIXES
 
 NOTES = "training"
 """The key of the file's header."""
@@ -33,13 +34,28 @@ class TrainingNotes:
 
 
 def training_notes(path: Path) -> TrainingNotes:
-    """Return what a file of weights says of its training; nothing where it says nothing that can be understood.
+    """Return what a file of weights, or a folder with one, says of its training; nothing where that is unclear.
 
     Raises:
         WeightsError: The file's header is too long.
     """
+    return _understood(training_header(path))
+
+
+def training_header(path: Path) -> Mapping[str, Any]:
+    """Return the metadata that `pcbench train` wrote beside the tensors; nothing where there is none to understand.
+
+    Args:
+        path: The file, or the folder of a training, as a model takes it for `weights`.
+
+    Raises:
+        WeightsError: The file's header is too long.
+    """
+    if is_folder(path):
+        held = [child for child in path.iterdir() if child.suffix in SUFFIXES and is_file(child)]
+        path = held[0] if len(held) == 1 else path
     if path.suffix != ".safetensors" or not is_file(path):
-        return TrainingNotes()
+        return {}
     check_safetensors(path)
     try:
         opened: Any = safe_open(path, framework="pt")
@@ -47,8 +63,8 @@ def training_notes(path: Path) -> TrainingNotes:
             header: dict[str, str] = file.metadata() or {}
         found = parse_json(header.get(NOTES, "{}"), path)
     except (SafetensorError, DataError, ValueError):
-        return TrainingNotes()
-    return _understood(cast("Mapping[str, Any]", found)) if isinstance(found, Mapping) else TrainingNotes()
+        return {}
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {}
 
 
 def denoising_facts(weights: Path | None) -> dict[str, bool]:

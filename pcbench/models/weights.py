@@ -51,6 +51,8 @@ _HARMLESS: list[Any] = [
     *((PureWindowsPath, f"{module}.{name}") for module in _PATHS for name in ("WindowsPath", "PureWindowsPath")),
 ]
 """What may stand beside tensors in a checkpoint, such as the arguments of a script: making one runs nothing."""
+_COUNTER = "num_batches_tracked"
+"""What the names of batch counters end with."""
 _NOT_ALLOWED = re.compile(r"GLOBAL ([\w.]+) was not an allowed")
 
 
@@ -70,6 +72,12 @@ def tensors_sha256(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}|{plain.dtype}|{tuple(plain.shape)}|".encode())
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def values_sha256(state: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of tensors that are equal once they are loaded: as float32, without the batch counters."""
+    kept = {name: tensor for name, tensor in state.items() if not name.endswith(_COUNTER)}
+    return tensors_sha256({name: tensor.detach().to(torch.float32) for name, tensor in kept.items()})
 
 
 def read_weights(path: Path) -> StateDict:
@@ -172,7 +180,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     own = module.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     # Old checkpoints lack the batch counters, which evaluation never reads.
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    missing = [name for name in missing if not name.endswith(_COUNTER)]
     if missing or unknown:
         problems = [f"lacks {missing[0]!r}"] if missing else []
         problems += [f"holds the unknown {unknown[0]!r}"] if unknown else []

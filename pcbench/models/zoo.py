@@ -76,11 +76,17 @@ class ZooEntry(Definition):
     backbone_has_weights: bool = False
     """The backbone comes with its weights, from a function of the user's own."""
     weights: str | None = None
-    """File name in `weights/` that holds backbone and predictors."""
+    """File name in `weights/` that holds predictors, and the backbone where the project trained that itself."""
     weights_sha256: str | None = None
     """Hash of that file."""
     made_by: str | None = None
     """The command that made that file."""
+    r_squared: tuple[float, ...] = ()
+    """Of each predictor in that file, on images that were held out of its training."""
+    objective: float | None = None
+    """What the tuning that chose β, λ and α reached on its own images; the configuration says which these are."""
+    trained_on_backbone: str | None = None
+    """`values_sha256` of the backbone that the predictors were trained on, where that file does not hold it."""
     training_method: Literal["ridge", "descent", "reference"] = "ridge"
     """How its predictors learn where the user names no method."""
     training: dict[Literal["backbone", "predictors", "reference"], TrainingTable] = Field(

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 
 from pcbench.arguments import a_word
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check, open_source
 from pcbench.errors import DataError, PcbenchError, UsageError
-from pcbench.limits.tensors import check_safetensors
 from pcbench.models.facts import ModelFacts
+from pcbench.models.training_notes import training_header
 from pcbench.models.zoo import zoo_entry, zoo_names
 from pcbench.network.network import PredictiveNetwork
 from pcbench.options import declared, resolved
@@ -98,7 +96,7 @@ def fitted_ids(options: TuneOptions, data: str) -> frozenset[str]:
     count if their hash is that one.
     """
     path = options["weights"] or _shipped_weights(options["model"])
-    metadata: Mapping[str, Any] = {} if path is None else _training_metadata(Path(path))
+    metadata: Mapping[str, Any] = {} if path is None else training_header(Path(path))
     command, fingerprint = metadata.get("made_by"), metadata.get("data_fingerprint")
     if not isinstance(command, str) or fingerprint is None or data == "digits":
         return frozenset()
@@ -114,18 +112,6 @@ def fitted_ids(options: TuneOptions, data: str) -> frozenset[str]:
 
 def _shipped_weights(model: str) -> Path | None:
     return zoo_entry(model).weights_path if model in zoo_names() else None
-
-
-def _training_metadata(path: Path) -> Mapping[str, Any]:
-    try:
-        check_safetensors(path)  # a stranger's file may announce more than it holds
-        opened: Any = safe_open(path, framework="pt")
-        with opened as file:
-            header: Mapping[str, str] = file.metadata() or {}
-        found: Any = json.loads(header.get("training", "{}"))
-    except (OSError, PcbenchError, SafetensorError, ValueError):
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _spoken(command: str) -> dict[str, Any]:

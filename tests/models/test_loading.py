@@ -89,8 +89,8 @@ def test_the_published_configuration_shares_the_first_hyperparameters() -> None:
 
 def test_without_predictors_only_the_feedforward_control_runs(resnet_weights: Path, images: Tensor) -> None:
     with pytest.raises(WeightsError) as caught:
-        models.load("presnet20_cifar10", backbone_weights=resnet_weights)
-    for remedy in ("weights='FILE'", "random_predictors=SEED", "timesteps=0", "presnet20_cifar10_feedforward"):
+        models.load("presnet18", backbone_weights=resnet_weights)
+    for remedy in ("weights='FILE'", "random_predictors=SEED", "timesteps=0", "presnet18_feedforward"):
         assert remedy in str(caught.value)
     model = models.load("presnet20_cifar10", backbone_weights=resnet_weights, timesteps=0)
     control = models.load("presnet20_cifar10_feedforward", backbone_weights=resnet_weights)

@@ -224,6 +224,7 @@ def test_images_that_the_predictors_were_fitted_on_are_left_out(place: Path) -> 
     options = asked(weights=str(trained.weights), random_predictors=None)
     fitted = fitted_ids(options, "imagefolder:images")
     assert fitted == set(training_images(resolved(TrainOptions, given)).ids)
+    assert fitted_ids(asked(weights="trained", random_predictors=None), "imagefolder:images") == fitted  # the folder
     assert len(fitted) == 9
     chosen = validation_images("imagefolder:images", 1000, 0, preprocessing=Preprocessing(), fitted=fitted)
     assert not fitted.intersection(chosen.ids)
