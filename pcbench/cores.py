@@ -1,8 +1,10 @@
-"""How many cores this process may use."""
+"""The processor: how many cores this process may use, and who made it."""
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
 from pathlib import Path
 
 
@@ -14,3 +16,14 @@ def usable_cores() -> int:
     except (OSError, ValueError):
         return cores
     return max(1, min(cores, int(quota) // int(period))) if quota.isdigit() else cores
+
+
+@functools.cache
+def processor_vendor() -> str:
+    """Return who made the processor, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id"))
+    return next(named, "") or platform.processor() or "unknown vendor"

@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("PCBENCH_NO_CACHE", "1")  # no gigabyte of kernels in the user's cache folder
     if sys.dont_write_bytecode and config.pluginmanager.hasplugin("cacheprovider") and config.cache is not None:
         sys.dont_write_bytecode = False
         sys.pycache_prefix = str(config.cache.mkdir("bytecode"))

@@ -40,6 +40,7 @@ from pcbench.cli.status import status_command
 from pcbench.cli.study import study_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
+from pcbench.data.cache import NO_CACHE
 from pcbench.errors import DefinitionError, PcbenchError, UnknownNameError, named
 from pcbench.shadows import UNLOADABLE, not_loaded, unloadable
 
@@ -137,9 +138,10 @@ for _verb, _command in _COMMANDS.items():
 def global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no transformed kernels on the disk.")] = False,
 ) -> None:
     """How robust is a network at every timestep of its thinking?"""
-    del debug  # taken from the arguments before they are parsed, so that it may stand anywhere
+    del debug, no_cache  # taken from the arguments before they are parsed, so that they may stand anywhere
     if version:
         typer.echo(f"pcbench {pcbench.__version__}")
         raise typer.Exit
@@ -152,15 +154,11 @@ def main(arguments: list[str] | None = None) -> None:
     SIGTERM, by a closed terminal.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    # Files alone are drawn, and the shell of a notebook hands on a backend that may not be there.
-    os.environ.pop("MPLBACKEND", None)
-    debug = "--debug" in given
-    if debug:
-        logging.getLogger("pcbench").setLevel(logging.DEBUG)
+    debug, rest = _prepare(given)
     _print_what_can_be_printed()
     try:
         with stoppable():
-            code = app(args=[word for word in given if word != "--debug"], prog_name="pcbench", standalone_mode=False)
+            code = app(args=rest, prog_name="pcbench", standalone_mode=False)
     except PcbenchError as error:
         if debug:
             raise
@@ -182,6 +180,18 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         sys.exit(_fail(*_unforeseen(error)))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _prepare(given: list[str]) -> tuple[bool, list[str]]:
+    """Set what holds for the whole process; return whether errors are shown whole, and the other arguments."""
+    # Files alone are drawn, and the shell of a notebook hands on a backend that may not be there.
+    os.environ.pop("MPLBACKEND", None)
+    debug = "--debug" in given
+    if debug:
+        logging.getLogger("pcbench").setLevel(logging.DEBUG)
+    if "--no-cache" in given:
+        os.environ[NO_CACHE] = "1"  # workers are started with it too
+    return debug, [word for word in given if word not in ("--debug", "--no-cache")]
 
 
 def _stopped(stop: BaseException, given: list[str]) -> str:

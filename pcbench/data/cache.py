@@ -1,4 +1,4 @@
-"""The folder in which files are kept that can be made again: downloads, and what streams were read into.
+"""The folder in which files are kept that can be made again: downloads, transformed kernels, streams that were read.
 
 A file is complete under its name or does not exist. The folder stays below a bound: the files that were used longest
 ago make room for new ones. Several processes may share it.
@@ -21,6 +21,8 @@ from pcbench.limits.bounds import gigabytes
 
 SIZE_VARIABLE = "PCBENCH_CACHE_GB"
 DEFAULT_GIGABYTES = 20.0
+NO_CACHE = "PCBENCH_NO_CACHE"
+"""Where this variable is set, to whatever, nothing is kept that is quickly computed again: transformed kernels."""
 _LOCK = ".lock"
 # Room is made in steps, so that the folder is not listed for every image.
 _STEPS = 100
@@ -61,7 +63,7 @@ class BoundedWriter:
         self._file, self._path, self._cache = file, path, cache
         self._written = self._room = 0
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Append to the file.
 
         Raises:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pcbench
+from pcbench.cores import processor_vendor
 from pcbench.distributions import distributions
 from pcbench.source_code import normalised, reached, read_source
 
@@ -142,15 +143,5 @@ def machine_kind(device: str) -> str:
     if kind == "cuda":
         return torch.cuda.get_device_name(device)
     if kind == "cpu":
-        return f"{platform.machine()} {_vendor()} {torch.backends.cpu.get_cpu_capability()}"
-    return f"{platform.machine()} {_vendor()} {kind}"
-
-
-@functools.cache
-def _vendor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("vendor_id"))
-    return next(named, "") or platform.processor() or "unknown vendor"
+        return f"{platform.machine()} {processor_vendor()} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{platform.machine()} {processor_vendor()} {kind}"

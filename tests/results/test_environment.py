@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import pcbench
+from pcbench import cores
 from pcbench.results import environment
 from pcbench.results.environment import (
     METRICS_CODE,
@@ -118,7 +119,7 @@ def test_a_users_adapter_brings_its_library(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_kind_of_machine_tells_processors_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     # The vendor is read once in a process; here it changes.
-    monkeypatch.setattr(environment, "_vendor", environment._vendor.__wrapped__)
+    monkeypatch.setattr(environment, "processor_vendor", cores.processor_vendor.__wrapped__)
     kind = machine_kind("cpu")
     assert kind.split(" ")[0] == platform.machine()
     assert kind.endswith(torch.backends.cpu.get_cpu_capability())

@@ -7,6 +7,7 @@ gradient of a prediction error takes, uses the same transformed kernels. PVGG16'
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -15,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from pcbench.network.fast.choosing import LayerWork, choose
 from pcbench.network.fast.fourier_tiles import kernel_transform, tile_transforms
+from pcbench.network.fast.kernel_files import kept_kernels
 from pcbench.network.fast.tile_passes import Strips, Write, convolve, learn
 from pcbench.network.fast.weight_cache import WeightCache
 from pcbench.network.fast.workers import share_pieces
@@ -77,13 +79,16 @@ class TiledTransposedConvolution:
     Args:
         weight: (channels_in, channels_out, k, k) with k of the form 4 n + 2, stride 2, padding k/2 - 1.
         pixels: m, the side of what a tile gives, in pixels of the input.
+        keep: Keep the kernels between processes.
     """
 
-    def __init__(self, weight: Tensor, pixels: int) -> None:
+    def __init__(self, weight: Tensor, pixels: int, *, keep: bool = False) -> None:
         self.channels_in, self.channels_out, size, _ = weight.shape
         self.kernel, self.pixels = size // 2, pixels
         # (numbers, channels_in, 4 channels_out), the four parities of the output beside each other.
-        self.kernels = _transformed(weight.detach(), pixels)
+        sizes = _transformed_sizes(weight, pixels)
+        make = partial(_transformed, weight.detach(), pixels)
+        self.kernels = kept_kernels(weight, f"{pixels} pixels", sizes, make) if keep else make()
 
     def transposed(self, value: Tensor, bias: Tensor | None) -> Tensor:
         """Return the layer's output, (batch, channels_out, 2 height, 2 width), in its input's memory format."""
@@ -133,12 +138,18 @@ def _parities(image: Tensor) -> Tensor:
     return image.reshape(batch, channels, height // 2, 2, width // 2, 2).permute(0, 2, 4, 3, 5, 1)
 
 
+def _transformed_sizes(weight: Tensor, pixels: int) -> tuple[int, int, int]:
+    """Return (numbers, channels_in, 4 channels_out)."""
+    channels_in, channels_out, size, _ = weight.shape
+    return len(kernel_transform(pixels, size // 2)), channels_in, 4 * channels_out
+
+
 def _transformed(weight: Tensor, pixels: int) -> Tensor:
     """Return the kernels (numbers, channels_in, 4 channels_out), one input channel after another."""
     channels_in, channels_out, size, _ = weight.shape
     kernel = size // 2
     matrix = kernel_transform(pixels, kernel)
-    kernels = weight.new_empty(len(matrix), channels_in, 4 * channels_out)
+    kernels = weight.new_empty(_transformed_sizes(weight, pixels))
 
     def transform(channel: int) -> None:
         phases = weight[channel].view(channels_out, kernel, 2, kernel, 2).permute(2, 4, 0, 1, 3)
@@ -234,4 +245,10 @@ _PLANS: WeightCache[TiledTransposedConvolution] = WeightCache()
 def _plan(layer: nn.ConvTranspose2d, value: Tensor) -> TiledTransposedConvolution:
     """Return the layer with its kernels transformed; done once, and again when the weights have changed."""
     pixels = _pixels(value)
-    return _PLANS.get(layer, layer.weight, pixels, lambda: TiledTransposedConvolution(layer.weight, pixels))
+
+    def make() -> TiledTransposedConvolution:
+        # A layer that is transformed again is learning: its weights will not be met in another process.
+        return TiledTransposedConvolution(layer.weight, pixels, keep=first)
+
+    first = not _PLANS.knows(layer)
+    return _PLANS.get(layer, layer.weight, pixels, make)

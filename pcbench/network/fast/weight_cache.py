@@ -24,6 +24,11 @@ class WeightCache(Generic[Kept]):
         self._kept = cast("MutableMapping[nn.Module | Tensor, tuple[tuple[object, ...], Kept]]", WeakIdKeyDictionary())
         self._lock = threading.Lock()
 
+    def knows(self, layer: nn.Module | Tensor) -> bool:
+        """Return whether a value was made for a layer, be it of other weights than it has now."""
+        with self._lock:
+            return layer in self._kept
+
     def get(self, layer: nn.Module | Tensor, weight: Tensor, variant: object, make: Callable[[], Kept]) -> Kept:
         """Return the layer's value, from `make` where it is not known yet."""
         version = weight._version  # noqa: SLF001  # PyTorch has no public way to ask
