@@ -27,6 +27,7 @@ def compare_command(
     allow_changed: AllowChanged = False,
 ) -> None:
     """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
+    from pcbench.comparison.answer import answers
     from pcbench.comparison.compare import compare_runs, compare_timesteps
     from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table
     from pcbench.comparison.sentences import sentences
@@ -37,18 +38,19 @@ def compare_command(
 
     first, *others = [open_run(folder, allow_changed=allow_changed) for folder in runs]
     rows = [] if others else compare_timesteps(first)
+    answer = [] if others else [one.text for one in answers(first)]
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
     console = Terminal()
     console.print(compare_table(rows))
     for note in (note for run in (first, *others) for note in changed_notes(run)):
         console.print(f"- {note}")
-    for sentence in sentences(rows):
+    for sentence in (*answer, *sentences(rows)):
         console.print(f"- {sentence}")
     if out is not None:
         try_folder(out, "give another with `out`")
         write(out / "comparison.csv", csv_frame(as_frame(rows)).to_csv(index=False).encode())
-        write(out / "comparison.md", compare_markdown(rows).encode())
+        write(out / "comparison.md", compare_markdown(rows, answer).encode())
         console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", soft_wrap=True)
 
 

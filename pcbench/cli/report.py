@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,10 @@ def report_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; the first run's report/ if not given.")
     ] = None,
+    figures: Annotated[
+        Literal["page", "all"],
+        typer.Option("--figures", help="Which figures become files: the few of the page, or all."),
+    ] = "page",
     allow_changed: AllowChanged = False,
 ) -> None:
     """Make the figures and the page of finished runs."""
@@ -23,5 +27,5 @@ def report_command(
     from pcbench.results.directory import open_run
 
     opened = [open_run(folder, allow_changed=allow_changed) for folder in runs]
-    folder = write_report(opened, out or opened[0].folder / "report")
+    folder = write_report(opened, out or opened[0].folder / "report", figures)
     say(f"wrote {folder}")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pcbench.cli.noise_notes import noise_notes
 from pcbench.cli.settings_table import print_settings
+from pcbench.comparison.answer import answers, subject_of
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
@@ -63,8 +64,21 @@ def _print_suites(run: Run, console: Terminal) -> None:
                 console.print(line, soft_wrap=True)
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)
-    for text in leading(run_sentences(run)):
+    for text in _told(run):
         console.print(f"- {text}")
+
+
+def _told(run: Run) -> list[str]:
+    """Return the answer of a run, and the leading sentences about what is not in it."""
+    found = answers(run)
+    answered = {(answer.suite, answer.about) for answer in found if answer.row is not None}
+    sentences = [
+        said
+        for said in run_sentences(run)
+        if (said.suite, subject_of(said.about)) not in answered
+        and not any(said.text in answer.text for answer in found)
+    ]
+    return [*(answer.text for answer in found), *leading(sentences)]
 
 
 def _print_distances(console: Terminal, rows: pd.DataFrame) -> None:

@@ -18,9 +18,9 @@ from pcbench.comparison.comparability import require_same_images
 from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError, UsageError
-from pcbench.metrics.bootstrap import RESAMPLES
 from pcbench.metrics.paired import (
     Difference,
+    enough_draws,
     holm,
     mcnemar,
     paired_differences,
@@ -30,8 +30,6 @@ from pcbench.metrics.paired import (
 from pcbench.norms import epsilon_text
 from pcbench.results.directory import Run
 from pcbench.results.verdicts import Verdicts, joint_verdict_words
-
-_DRAWS_A_COMPARISON = 100
 
 
 @dataclass(frozen=True)
@@ -280,7 +278,7 @@ def differences_of_means(differences: NDArray[np.float64]) -> list[Difference]:
     images differ; random signs hold their level there. With more comparisons both need more draws, or Holm's factor
     would take the smallest p value that they can show above every level.
     """
-    draws = max(RESAMPLES, _DRAWS_A_COMPARISON * differences.shape[1])
+    draws = enough_draws(differences.shape[1])
     by_signs = sign_flip_p_values(differences, flips=draws)
     found = paired_differences(differences, resamples=draws)
     return [one._replace(p=max(one.p, p)) for one, p in zip(found, by_signs, strict=True)]

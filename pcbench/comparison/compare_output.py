@@ -30,11 +30,12 @@ def compare_table(rows: Sequence[ComparedRow]) -> Table:
     return table
 
 
-def compare_markdown(rows: Sequence[ComparedRow]) -> str:
-    """Return table and sentences as Markdown."""
+def compare_markdown(rows: Sequence[ComparedRow], answer: Sequence[str] = ()) -> str:
+    """Return table and sentences as Markdown; of the timesteps of one run the answer first."""
     lines = ["| " + " | ".join(_HEADINGS) + " |", "|" + "|".join(["---"] * 4 + ["---:"] * 5) + "|"]
     lines += ["| " + " | ".join(map(markdown, _cells(row))) + " |" for row in rows]
-    return "\n".join([*lines, "", *(f"- {markdown(line)}" for line in sentences(rows)), ""])
+    said = [f"- {markdown(line)}" for line in (*answer, *sentences(rows))]
+    return "\n".join([*lines, "", *said, ""])
 
 
 def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
@@ -69,7 +70,7 @@ def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
 
 
 def _cells(row: ComparedRow) -> list[str]:
-    values = [percent(row.first_value), percent(row.second_value), _interval(row), _p(row.p), _p(row.p_holm)]
+    values = [percent(row.first_value), percent(row.second_value), _interval(row), p_value(row.p), p_value(row.p_holm)]
     figure = row.figure.name if row.verdict is None else f"{row.figure.name} ({row.verdict})"
     return [row.suite, figure, row.first.name, row.second.name, *values]
 
@@ -78,5 +79,6 @@ def _interval(row: ComparedRow) -> str:
     return f"{points(row.difference)} {interval(row.low, row.high, points)}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """Return a p value as tables have it."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

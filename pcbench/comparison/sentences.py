@@ -31,7 +31,8 @@ CLAIM_LEVEL = 0.05
 """A difference is called one where its p value, corrected by Holm, is at most this."""
 
 _ORDER: dict[FigureKind, int] = {"corruption": 0, "noise": 1, "attack": 2, "other_attack": 3, "clean": 4}
-_WORST_CASE = attack_title(WORST_CASE)
+WORST_CASE_TITLE = attack_title(WORST_CASE)
+"""What the worst case of several attacks is called."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Said:
     """The sentence."""
     leads: bool
     """Whether it is one of the few that sum the suite up: of several attacks, their worst case."""
+    about: FigureKind
+    """What it is about."""
 
 
 def run_sentences(run: Run) -> list[Said]:
@@ -100,15 +103,17 @@ def sentence(row: ComparedRow, rows: Sequence[ComparedRow] = ()) -> str:
 def _sentence(row: ComparedRow, beside: Sequence[ComparedRow]) -> str:
     figure = row.figure
     place = f"under {figure.images} ({row.verdict})" if row.verdict is not None else f"on {figure.images}"
-    start = f"{row.suite}: {row.second.name} {_found(row)} {row.first.name} {place}: {figure.measure}{_budgets(row)}"
+    start = (
+        f"{row.suite}: {row.second.name} {_found(row)} {row.first.name} {place}: {figure.measure}{budgets_clause(row)}"
+    )
     if row.changed == 0:
         same = f"{start} {percent(row.second_value)} %, no image of {row.images} differs"
-        return "; ".join([same, *_at_shown(row)]) + "."
-    parts = [f"{start} {_change(row)}", f"{row.images} images"]
+        return "; ".join([same, *shown_budget_clauses(row)]) + "."
+    parts = [f"{start} {change_clause(row)}", f"{row.images} images"]
     if row.corruptions > 1 and figure.kind != "clean":
         parts.append(f"better on {row.wins} of {row.corruptions} corruptions")
-    further = [f"{one.figure.name} {_change(one)}" for one in beside]
-    return "; ".join([", ".join(parts), *further, *_at_shown(row)]) + "."
+    further = [f"{one.figure.name} {change_clause(one)}" for one in beside]
+    return "; ".join([", ".join(parts), *further, *shown_budget_clauses(row)]) + "."
 
 
 def _found(row: ComparedRow) -> str:
@@ -123,14 +128,16 @@ def _found(row: ComparedRow) -> str:
     return f"{verb} {amount} {'robust' if row.figure.kind == 'attack' else 'accurate'} than"
 
 
-def _budgets(row: ComparedRow) -> str:
+def budgets_clause(row: ComparedRow) -> str:
+    """Return over which budgets of an attack a figure is the mean, to follow its name; empty for other figures."""
     if not row.figure.budgets:
         return ""
     budgets = budgets_text(row.figure)
     return f" within {budgets}," if len(row.figure.budgets) == 1 else f", mean over {budgets},"
 
 
-def _change(row: ComparedRow) -> str:
+def change_clause(row: ComparedRow) -> str:
+    """Return both values of a comparison, their difference with its interval, and the test."""
     found = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high, points)}"
     test = f"adjusted p {_p(row.p_holm)} (Holm, {row.comparisons} comparisons)"
     test = test if row.comparisons > 1 else f"p {_p(row.p_holm)} (one comparison)"
@@ -141,7 +148,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def _at_shown(row: ComparedRow) -> Iterator[str]:
+def shown_budget_clauses(row: ComparedRow) -> Iterator[str]:
     """Yield the accuracies at the budget that summaries show."""
     if row.epsilon is not None and row.at_epsilon is not None:
         first, second = map(percent, row.at_epsilon)
@@ -150,15 +157,16 @@ def _at_shown(row: ComparedRow) -> Iterator[str]:
 
 def _changes(rows: Sequence[ComparedRow]) -> Iterator[Said]:
     named = (row for row in rows if row.figure.kind in _ORDER)
-    shown = sorted(named, key=lambda row: (_ORDER[row.figure.kind], not _is_worst_case(row)))
-    worst = {row.suite for row in shown if _is_worst_case(row)}
+    shown = sorted(named, key=lambda row: (_ORDER[row.figure.kind], not is_worst_case(row)))
+    worst = {row.suite for row in shown if is_worst_case(row)}
     for row in shown:
-        leads = row.figure.kind != "attack" or _is_worst_case(row) or row.suite not in worst
-        yield Said(row.second.timestep, row.suite, sentence(row, rows), leads)
+        leads = row.figure.kind != "attack" or is_worst_case(row) or row.suite not in worst
+        yield Said(row.second.timestep, row.suite, sentence(row, rows), leads, row.figure.kind)
 
 
-def _is_worst_case(row: ComparedRow) -> bool:
-    return row.figure.kind == "attack" and row.figure.images.startswith(_WORST_CASE)
+def is_worst_case(row: ComparedRow) -> bool:
+    """Return whether a comparison is of the worst case of a suite's attacks."""
+    return row.figure.kind == "attack" and row.figure.images.startswith(WORST_CASE_TITLE)
 
 
 def _values(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Said]:
@@ -170,7 +178,7 @@ def _values(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Said]:
         clean = rows[(rows["kind"] == "clean") & (rows["metric"] == "accuracy")]
         for _, row in clean.iterrows():
             text = f"{suite}: accuracy on clean images is {_value(row)}, at t = {row['timestep']}, {row['n']} images."
-            yield Said(int(row["timestep"]), suite, text, leads=True)
+            yield Said(int(row["timestep"]), suite, text, leads=True, about="clean")
 
 
 def _corruption_values(suite: str, rows: pd.DataFrame) -> Iterator[Said]:
@@ -187,22 +195,23 @@ def _corruption_values(suite: str, rows: pd.DataFrame) -> Iterator[Said]:
         if mean is not None and beside is not None and isinstance(beside["baseline"], str):
             baseline, note = split_baseline(beside["baseline"])
             text += f"; {mean.title}{note} is {_value(beside)} ({baseline} has 100 %)"
-        yield Said(timestep, suite, f"{text}.", leads=True)
+        yield Said(timestep, suite, f"{text}.", leads=True, about="corruption")
 
 
 def _attack_values(suite: str, rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Said]:
     own = own_timestep(rows)
     names = {str(name) for name in own["name"]}
-    worst = any(attack_title(name).startswith(_WORST_CASE) for name in names)
+    worst = any(attack_title(name).startswith(WORST_CASE_TITLE) for name in names)
     for (name, norm), part in own.groupby(["name", "norm"], sort=False, observed=True):
         epsilon = shown_epsilon(part)
         robust = part[(part["metric"] == "robust_accuracy") & (part["epsilon"] == epsilon)]
-        leads = attack_title(name).startswith(_WORST_CASE) or not (worst or str(name).endswith(RETRIED))
+        leads = attack_title(name).startswith(WORST_CASE_TITLE) or not (worst or str(name).endswith(RETRIED))
         # A targeted attack leaves none.
         for timestep, row in _by_timestep(robust).items():
             under = f"{attack_title(name)}, {norm_symbol(str(norm))} ({verdicts.words(suite, [timestep])})"
             text = f"{suite}: robust accuracy under {under} within ε = {epsilon_text(float(epsilon or 0), str(norm))}"
-            yield Said(timestep, suite, f"{text} is {_value(row)}, at t = {timestep}, {row['n']} images.", leads)
+            said = f"{text} is {_value(row)}, at t = {timestep}, {row['n']} images."
+            yield Said(timestep, suite, said, leads, about="attack")
 
 
 def _by_timestep(rows: pd.DataFrame) -> dict[int, pd.Series]:

@@ -130,6 +130,11 @@ def write_numbers(
         for name, suite in definitions.items()
         if isinstance(suite, CorruptionSuite)
     }
+    families: dict[str, dict[str, str]] = {
+        name: {corruption.name: corruption.family for corruption in suite.corruptions}
+        for name, suite in definitions.items()
+        if isinstance(suite, CorruptionSuite)
+    }
     subsets = [name for name, found in divisors.items() if found.subset]
     incomplete = incomplete_suites(missing)
     table = summarise_folder(
@@ -137,6 +142,7 @@ def write_numbers(
         model=model,
         baselines=baselines,
         severities=severities,
+        families=families,
         subsets=subsets,
         incomplete=incomplete,
     )

@@ -214,6 +214,12 @@ class RunOptions(TypedDict):
     mixed_machines: Annotated[bool, Option("Continue work of another kind of machine.", _RUN, default=False)]
     allow_missing: Annotated[bool, Option("Finish without what cannot be computed.", _RUN, default=False)]
     """Tables say what is missing."""
+    report: Annotated[bool, Option("Make the page and its figures.", _RUN, default=True, repeats=False)]
+    """`pcbench report` makes them later."""
+    figures: Annotated[
+        Literal["page", "all"], Option("Figures that become files: the page's, or all.", _RUN, "page", repeats=False)
+    ]
+    """`pcbench figure` draws any one."""
     dry_run: Annotated[
         bool, Option("Print what pcbench plan prints, and compute nothing.", _RUN, default=False, repeats=False)
     ]

@@ -31,6 +31,7 @@ from pcbench.harness.recognition import ask, is_recognised, refuse_unreadable
 from pcbench.harness.request import RunOptions
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.harness.workers import with_workers
+from pcbench.reports.figures import Drawn
 from pcbench.reports.report import write_report
 from pcbench.results.directory import PAGE, Run
 from pcbench.results.environment import machine_kind
@@ -84,14 +85,21 @@ class Ending(Protocol):
         ...
 
     def reported(self, finished: Run) -> Run:
-        """Make what is made of a finished folder afterwards, if it is missing."""
+        """Make what is made of a finished folder afterwards, if it is missing and asked for."""
         ...
 
 
 class RunEnding:
-    """The work becomes a run."""
+    """The work becomes a run.
+
+    Args:
+        drawn: Which figures of its report become files; None leaves the report out.
+    """
 
     kind = RUN
+
+    def __init__(self, drawn: Drawn | None = "page") -> None:
+        self._drawn = drawn
 
     def is_same(self, held: Run, plan: Plan) -> bool:
         """Return True: the key says all."""
@@ -123,15 +131,15 @@ class RunEnding:
     def reported(self, finished: Run) -> Run:
         """Make its report if it is missing because the process was stopped before it."""
         folder = finished.folder / "report"
-        if not (folder / PAGE).is_file():
+        if self._drawn is not None and not (folder / PAGE).is_file():
             with _noted(lambda: f"the run in {finished.folder} is finished and its report is not"):
-                write_report([finished], folder)
+                write_report([finished], folder, self._drawn)
         return finished
 
 
-def ending_of(plan: Plan) -> Ending:
-    """Return what the work of a whole plan becomes: a run, or an extraction."""
-    return RunEnding() if plan.spec.extraction is None else ExtractionEnding()
+def ending_of(plan: Plan, drawn: Drawn | None = "page") -> Ending:
+    """Return what the work of a whole plan becomes: a run, with a report if `drawn` is not None, or an extraction."""
+    return RunEnding(drawn) if plan.spec.extraction is None else ExtractionEnding()
 
 
 def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None = None) -> Run:
@@ -147,7 +155,7 @@ def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None 
         UsageError: The folder holds something else, or unfinished work that cannot be resumed.
         RunError: The run failed; its finished units are kept for the next try.
     """
-    ending = ending or ending_of(plan)
+    ending = ending or ending_of(plan, request["figures"] if request["report"] else None)
     completed = settle(final, ending.kind)
     engine = _Lazy(plan, request)
     try:

@@ -11,6 +11,7 @@ import numpy as np
 from pcbench.errors import UsageError
 from pcbench.metrics.bootstrap import Sample
 from pcbench.metrics.cells import SuiteOutcomes
+from pcbench.metrics.change_rows import Families, accuracy_change_rows
 from pcbench.metrics.corruption import (
     THE_FIFTEEN,
     BaselineErrors,
@@ -55,7 +56,10 @@ SeverityCounts = Mapping[str, int]
 
 
 def corruption_rows(
-    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: SeverityCounts | None = None
+    outcomes: SuiteOutcomes,
+    baseline: BaselineErrors | None,
+    severities: SeverityCounts | None = None,
+    families: Families | None = None,
 ) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
@@ -67,6 +71,7 @@ def corruption_rows(
         outcomes: One suite's.
         baseline: What corruption errors are divided by.
         severities: What the suite's definition states; without a statement, the highest severity that was run counts.
+        families: The family of each corruption, whose pooled changes are rows of their own.
     """
     columns = error_columns(outcomes)
     names = list(dict.fromkeys(name for name, _, _ in columns if name != _CLEAN))
@@ -84,6 +89,8 @@ def corruption_rows(
             yield from _measure_rows(sample, measure, with_baseline, timestep, kind)
             if timestep > timesteps[0] and with_baseline:
                 yield from _mean_change_rows(sample, measure, with_baseline, timestep, timesteps[0])
+    del sample
+    yield from accuracy_change_rows(outcomes, columns, families)
 
 
 def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:

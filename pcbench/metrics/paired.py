@@ -13,6 +13,7 @@ from pcbench.metrics.bootstrap import RESAMPLES, SEED, bca_interval, resampled_m
 from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats
 
 _FLIPS_IN_A_BLOCK = 100
+_DRAWS_A_COMPARISON = 100
 
 
 class Difference(NamedTuple):
@@ -79,6 +80,14 @@ def paired_rate_change(first: Booleans, second: Booleans) -> Estimate:
     # If every image changed in the same way, the centre lies inside, but the change itself may not.
     low, high = max(-1.0, min(centre - spread, value)), min(1.0, max(centre + spread, value))
     return Estimate(float(value), float(low), float(high), images)
+
+
+def enough_draws(comparisons: int) -> int:
+    """Return how many draws the answer to a question of several comparisons needs.
+
+    With few, Holm's factor would take the smallest p value that they can show above every level.
+    """
+    return max(RESAMPLES, _DRAWS_A_COMPARISON * comparisons)
 
 
 def paired_differences(differences: NDArray[np.floating], *, resamples: int = RESAMPLES) -> list[Difference]:

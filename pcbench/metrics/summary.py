@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
+from pcbench.metrics.change_rows import Families
 from pcbench.metrics.corruption import BaselineErrors
 from pcbench.metrics.corruption_rows import SeverityCounts, clean_change_rows, corruption_rows
 from pcbench.metrics.draw_rows import draw_rows
@@ -21,12 +23,22 @@ from pcbench.results.metrics_table import metrics_table, subset_baseline
 from pcbench.results.schema import read_outcomes, read_table
 
 
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """What is known of suites beside their outcomes, by their names."""
+
+    baselines: Mapping[str, BaselineErrors]
+    severities: Mapping[str, SeverityCounts]
+    families: Mapping[str, Families]
+
+
 def summarise(
     outcomes: pd.DataFrame,
     *,
     model: str,
     baselines: Mapping[str, BaselineErrors],
     severities: Mapping[str, SeverityCounts] | None = None,
+    families: Mapping[str, Families] | None = None,
     subsets: Collection[str] = (),
 ) -> pd.DataFrame:
     """Turn outcomes into the tidy table of `metrics.csv`.
@@ -36,6 +48,7 @@ def summarise(
         model: The model's name, the first column.
         baselines: The baseline of each corruption suite that has one, by the suite's name.
         severities: How many severities each corruption has, by the suite's name; see `corruption_rows`.
+        families: The family of each corruption, by the suite's name.
         subsets: Suites that were run on a subset of their images or classes: their CE and mCE are marked
             "subset, not comparable".
 
@@ -48,7 +61,7 @@ def summarise(
         DataError: There are no outcomes, or a condition lacks an image that others have.
     """
     table = pa.Table.from_pandas(outcomes, preserve_index=False)
-    return _summary(iter([table]), model, (baselines, severities or {}), subsets)
+    return _summary(iter([table]), model, _Known(baselines, severities or {}, families or {}), subsets)
 
 
 def summarise_folder(
@@ -57,6 +70,7 @@ def summarise_folder(
     model: str,
     baselines: Mapping[str, BaselineErrors],
     severities: Mapping[str, SeverityCounts] | None = None,
+    families: Mapping[str, Families] | None = None,
     subsets: Collection[str] = (),
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -67,6 +81,7 @@ def summarise_folder(
         model: As for `summarise`.
         baselines: As for `summarise`.
         severities: As for `summarise`.
+        families: As for `summarise`.
         subsets: As for `summarise`.
         incomplete: Suites some of whose work could not be done: images that a condition lacks are left out of all
             conditions, and the suite is marked as a subset.
@@ -74,7 +89,8 @@ def summarise_folder(
     Raises:
         DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
     """
-    return _summary(outcome_tables(folder), model, (baselines, severities or {}), {*subsets, *incomplete}, incomplete)
+    known = _Known(baselines, severities or {}, families or {})
+    return _summary(outcome_tables(folder), model, known, {*subsets, *incomplete}, incomplete)
 
 
 def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
@@ -98,16 +114,15 @@ def outcome_tables(folder: Path) -> Iterator[pa.Table]:
 def _summary(
     tables: Iterator[pa.Table],
     model: str,
-    suites: tuple[Mapping[str, BaselineErrors], Mapping[str, SeverityCounts]],
+    known: _Known,
     subsets: Collection[str],
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
-    baselines, severities = suites
     rows: list[dict[str, object]] = []
     for suite, outcomes in collect(tables).items():
         if suite in incomplete:
             outcomes.keep_common()
-        for row in _suite_rows(outcomes, baselines.get(suite), severities.get(suite)):
+        for row in _suite_rows(outcomes, known):
             if row.get("baseline") is not None and suite in subsets:
                 row["baseline"] = subset_baseline(str(row["baseline"]))
             rows.append({"model": model, "suite": suite, **row})
@@ -116,9 +131,7 @@ def _summary(
     return metrics_table(rows)
 
 
-def _suite_rows(
-    outcomes: SuiteOutcomes, baseline: BaselineErrors | None, severities: SeverityCounts | None
-) -> Iterator[Row]:
+def _suite_rows(outcomes: SuiteOutcomes, known: _Known) -> Iterator[Row]:
     for cell in outcomes.cells:
         if cell.condition.kind != "attack":
             answers = outcomes.answers(cell)
@@ -126,6 +139,9 @@ def _suite_rows(
             yield cell_row(cell, "error", rate(~answers.correct))
             yield from finite_rows(cell, answers)
     yield from clean_change_rows(outcomes)
-    yield from corruption_rows(outcomes, baseline, severities)
+    suite = outcomes.suite
+    yield from corruption_rows(
+        outcomes, known.baselines.get(suite), known.severities.get(suite), known.families.get(suite)
+    )
     yield from attack_rows(outcomes)
     yield from draw_rows(outcomes)

@@ -11,12 +11,11 @@ import pandas as pd
 from pcbench.metrics.shown import own_timestep
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_label, epsilon_text, norm_symbol
-from pcbench.reports.charts import Chart, Panel, lines, texts
+from pcbench.reports.charts import Chart, Panel, band_words, counted, lines, texts
 from pcbench.reports.matrices import ROBUST, verdict_on
 from pcbench.results.verdicts import Verdicts
 
 _ALONE = "Every timestep is attacked separately unless the attack's name says otherwise."
-_WILSON = "Bands are Wilson's 95 % intervals over images."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +24,8 @@ class _Quantity:
     metric: str
     title: str
     caption: str
+    reading: str
+    """What can be concluded from it, and what cannot."""
 
 
 _QUANTITIES = (
@@ -34,12 +35,16 @@ _QUANTITIES = (
         "attack success rate",
         "Share of the images classified correctly at t that the attack breaks at ε or a smaller ε of the sweep; "
         "the eligible images therefore differ between timesteps.",
+        "So two timesteps are not compared by it; robust accuracy, with the verdict on the gradients, does that "
+        "(checked or not stands in its title).",
     ),
     _Quantity(
         "robust-accuracy",
         ROBUST,
         "robust accuracy",
         "Share of all images that are classified correctly at t and stay so at every ε up to the one shown.",
+        "A weak attack leaves it high too: the verdict on the gradients is in the title. Overlapping bands do not say "
+        "that two timesteps are alike; the paired change does.",
     ),
 )
 
@@ -66,24 +71,35 @@ def attack_charts(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
 def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, against: str) -> Chart:
     model, suite = str(rows["model"].iloc[0]), str(rows["suite"].iloc[0])
     by_epsilon = against == "epsilon"
+    panels = tuple(_panels(rows, norm, by_epsilon=by_epsilon))
     return Chart(
         name=f"{quantity.name}-by-{against}{suffix}",
         suite=suite,
         model=model,
         what=quantity.title.capitalize(),
         where=f"under {suite} against {'ε' if by_epsilon else 't'}",
-        caption=f"{quantity.caption} {_ALONE} {_WILSON}",
+        caption=f"{quantity.caption} {_ALONE} {counted(panels).capitalize()}. "
+        f"{band_words(panels, 'Wilson, over images')} {quantity.reading}",
         x_label=epsilon_label(norm) if by_epsilon else "timestep t (number of updates)",
         y=quantity.title,
         x="epsilon" if by_epsilon else "timestep",
         norm=norm,
         legend_title="timestep t" if by_epsilon else f"ε ({norm_symbol(norm)})",
         colours="timestep" if by_epsilon else "epsilon",
-        panels=tuple(_panels(rows, norm, by_epsilon=by_epsilon)),
+        panels=panels,
     )
 
 
 def _panels(rows: pd.DataFrame, norm: str, *, by_epsilon: bool) -> Iterator[Panel]:
+    for title, part in by_attack(rows):
+        if by_epsilon:
+            yield Panel(title, lines(part, "epsilon", "timestep", "{:.0f}".format))
+        else:
+            yield Panel(title, lines(part, "timestep", "epsilon", partial(epsilon_text, norm=norm)))
+
+
+def by_attack(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield what each attack of some rows is called, as far as it must be said to tell them apart, and its rows."""
     gradients, aims = texts(rows["gradient"].dropna()), texts(rows["targeted"])
     for (name, targeted, gradient), part in rows.groupby(
         ["name", "targeted", "gradient"], dropna=False, sort=False, observed=True
@@ -93,7 +109,4 @@ def _panels(rows: pd.DataFrame, norm: str, *, by_epsilon: bool) -> Iterator[Pane
             title += ", targeted" if targeted else ", untargeted"
         if len(gradients) > 1 and gradient in gradients:
             title += f", {words(str(gradient))} gradient"
-        if by_epsilon:
-            yield Panel(title, lines(part, "epsilon", "timestep", "{:.0f}".format))
-        else:
-            yield Panel(title, lines(part, "timestep", "epsilon", partial(epsilon_text, norm=norm)))
+        yield title, part

@@ -14,10 +14,13 @@ import pandas as pd
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 
-OrderedVariable = Literal["timestep", "epsilon", "severity", "setting", "none"]
-Scale = Literal["share", "ratio", "number"]
-"""What the numbers of an axis are: shares of images (in percent, 0 to 100), ratios (in percent, may be above 100), or
-numbers of another kind, which are shown as they are."""
+LineVariable = Literal["timestep", "epsilon", "severity", "setting", "family", "none"]
+"""What the lines of a chart differ in; all but the last two have an order."""
+Scale = Literal["share", "ratio", "points", "number"]
+"""What the numbers of an axis are: shares of images (in percent, 0 to 100), ratios (in percent, may be above 100),
+differences of shares (in percentage points), or numbers of another kind, which are shown as they are."""
+BANDS = 3
+"""The largest number of bands in one panel: more cover each other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Line:
     """Upper ends."""
     n: tuple[int, ...]
     """Number of images of each point."""
+    place: float | None = None
+    """Where it stands in the order of its variable, from 0, the first, to 1, the last; None outside of the order, as
+    clean images are among severities. Its colour follows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +52,12 @@ class Panel:
     """Empty for a single panel."""
     lines: tuple[Line, ...]
     """In the order of their variable."""
+
+    @property
+    def banded(self) -> tuple[int, ...]:
+        """The lines that have a band, by their index: all of a few; else the first, a middle one and the last."""
+        count = len(self.lines)
+        return tuple(range(count)) if count <= BANDS else (0, count // 2, count - 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,21 +110,28 @@ class Chart(Captioned):
     """The norm of ε, where ε is on an axis or in the legend."""
     legend_title: str
     """What the lines differ in; empty where there is one line."""
-    colours: OrderedVariable
-    """The variable the lines are ordered by."""
+    colours: LineVariable
+    """The variable that the lines differ in."""
     panels: tuple[Panel, ...]
     """From the top left."""
     details_of: str | None = None
     """The name of the chart that shows the mean of this chart's other panels, which is its first panel as well."""
+    reference: tuple[float, str] | None = None
+    """A value of y that all is held against, drawn as a line, and what it is."""
 
     @property
     def y_label(self) -> str:
         """What the y axis is, with its unit."""
-        return f"{self.y} (%)" if self.in_percent else self.y
+        return f"{self.y} ({self.unit})" if self.unit else self.y
+
+    @property
+    def unit(self) -> str:
+        """The unit of y; empty for numbers that are shown as they are."""
+        return {"share": "%", "ratio": "%", "points": "points", "number": ""}[self.y_scale]
 
     @property
     def in_percent(self) -> bool:
-        """Whether y is in percent."""
+        """Whether y is in percent, or a difference of percents."""
         return self.y_scale != "number"
 
     def table(self) -> pd.DataFrame:
@@ -155,9 +174,46 @@ def line(rows: pd.DataFrame, x: str, label: str, scale: float = 100.0) -> Line:
 
 
 def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], scale: float = 100.0) -> tuple[Line, ...]:
-    """Return one line for each value of a column, in its order; see `line`."""
+    """Return one line for each value of a column, in its order; see `line`.
+
+    The value 0 of severities is the clean image, and of levels and budgets the image without a change: outside of the
+    order, so that severity 1 looks the same with it and without it.
+    """
     values = sorted(float(value) for value in rows[by].unique())
-    return tuple(line(rows[rows[by] == value], x, label(value), scale) for value in values)
+    ordered = [value for value in values if value > 0] if by != "timestep" else values
+    places = places_of(ordered, severities=by == "severity")
+    return tuple(
+        dataclasses.replace(line(rows[rows[by] == value], x, label(value), scale), place=places.get(value))
+        for value in values
+    )
+
+
+def places_of(values: Sequence[float], *, severities: bool = False) -> dict[float, float]:
+    """Return where each value stands in the order of all, from 0 to 1; severities are those of five at least."""
+    if severities:
+        return {value: (value - 1) / max(4, max(values, default=1) - 1) for value in values}
+    return {value: index / max(1, len(values) - 1) for index, value in enumerate(values)}
+
+
+def counted(panels: Sequence[Panel]) -> str:
+    """Return on how many images the points of a chart are, in words."""
+    numbers = sorted({n for panel in panels for one in panel.lines for n in one.n})
+    if not numbers:
+        return "no images"
+    plural = "s" * (numbers[-1] != 1)
+    return f"{numbers[0]:,} image{plural}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,} images"
+
+
+def band_words(panels: Sequence[Panel], kind: str) -> str:
+    """Return what the bands of a chart are, and which lines have one, as sentences.
+
+    Args:
+        panels: The chart's.
+        kind: How the intervals were made.
+    """
+    many = any(len(panel.lines) > len(panel.banded) for panel in panels)
+    which = " Of several lines the first, a middle one and the last have a band; the table holds all." if many else ""
+    return f"Bands are 95 % intervals, each for its own point: {kind}.{which}"
 
 
 def severity_text(value: float) -> str:

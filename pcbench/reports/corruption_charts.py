@@ -7,12 +7,15 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pcbench.names import words
-from pcbench.reports.charts import Chart, Panel, in_order, line, lines, severity_text
+from pcbench.reports.charts import Chart, Panel, band_words, counted, in_order, line, lines, severity_text
 from pcbench.results.corruption_means import CorruptionMean, shown_mean
 from pcbench.results.metrics_table import split_baseline
 
-_BAND = "Bands are 95 % intervals: "
-_BOOTSTRAP = "BCa bootstrap over images, all conditions of an image together."
+_BOOTSTRAP = "BCa bootstrap over images, all conditions of an image together"
+_WILSON = "Wilson, over images; of the mean, BCa bootstrap over images"
+_PAIRED = (
+    "Overlapping bands do not say that two timesteps are alike: the images are the same, so the paired change decides."
+)
 _TIMESTEP = "timestep t (number of updates)"
 
 
@@ -38,6 +41,7 @@ def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
 
 def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame) -> Chart:
     together = pd.concat([clean.assign(severity=0), pooled])
+    panels = (Panel("", lines(together, "timestep", "severity", severity_text)),)
     return Chart(
         name="accuracy",
         suite=suite,
@@ -45,14 +49,14 @@ def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame)
         what="Accuracy",
         where=f"at every timestep, mean over the corruptions of {suite}",
         caption=f"Top-1 accuracy at every timestep, by severity, averaged over all corruptions of {suite}; the same "
-        f"images everywhere. {_BAND}{_BOOTSTRAP}",
+        f"{counted(panels)} everywhere. {band_words(panels, _BOOTSTRAP)} {_PAIRED}",
         x_label=_TIMESTEP,
         y="accuracy",
         x="timestep",
         norm=None,
         legend_title="severity",
         colours="severity",
-        panels=(Panel("", lines(together, "timestep", "severity", severity_text)),),
+        panels=panels,
     )
 
 
@@ -69,8 +73,8 @@ def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single
         model=model,
         what="Accuracy",
         where=f"under each corruption of {suite}",
-        caption=f"Top-1 accuracy at every timestep under each corruption, by severity, and the mean over them. {_BAND}"
-        "Wilson's over images; for the mean, BCa bootstrap over images.",
+        caption=f"Top-1 accuracy at every timestep under each corruption, by severity, and the mean over them; "
+        f"{counted(panels)}. {band_words(panels, _WILSON)} {_PAIRED}",
         x_label="timestep t",
         y="accuracy",
         x="timestep",
@@ -99,13 +103,19 @@ def _errors(shown: CorruptionMean, mean: pd.DataFrame, each: pd.DataFrame, *, by
         what=f"{'Corruption errors' if by_corruption else title}{note}",
         where=f"on {suite} at every timestep",
         caption=f"Errors {'summed' if baseline else 'averaged'} over all severities of each corruption of {suite}, in "
-        f"{unit}; {title} is their mean. Lower is better. {_BAND}{_BOOTSTRAP}",
+        f"{unit}; {title} is their mean. {counted(panels).capitalize()}. Lower is better{_held(baseline)}. "
+        f"{band_words(panels, _BOOTSTRAP)} {_PAIRED}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
-        y="error" if by_corruption else title,
+        y=f"{'CE' if by_corruption else title}, {baseline} = 100" if baseline else "error" if by_corruption else title,
         y_scale="ratio",
         x="timestep",
         norm=None,
         legend_title="",
         colours="none",
         panels=tuple(panels),
+        reference=(100.0, baseline) if baseline else None,
     )
+
+
+def _held(baseline: str) -> str:
+    return f": below 100 are fewer errors than {baseline} makes; where it makes few, CE is unsure" if baseline else ""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from pcbench.comparison.answer import answers
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError
 from pcbench.escaping import FORMULA, markdown, printable
@@ -208,7 +209,8 @@ def model_card(run: Run) -> str:
     ]
     data = ModelCardData(model_name=name, eval_results=results, library_name="pcbench")
     last = int(metrics["timestep"].max())
-    said = "\n".join(f"- {markdown(text)}" for timestep, text in headline(run) if timestep == last)
+    told = [*(answer.text for answer in answers(run)), *(text for t, text in headline(run) if t == last)]
+    said = "\n".join(f"- {markdown(text)}" for text in told)
     tables = "\n".join(
         as_markdown(matrix)
         for suite in texts(metrics["suite"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.files import try_folder
 from pcbench.names import file_name
 from pcbench.reports.attack_charts import attack_charts
+from pcbench.reports.change_charts import change_charts
 from pcbench.reports.charts import Chart, joined_verdicts, texts
 from pcbench.reports.corruption_charts import corruption_charts
 from pcbench.reports.drawing import draw
@@ -21,9 +23,13 @@ from pcbench.reports.heat_maps import HeatMap, draw_heat_map, heat_maps
 from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.settings_charts import BySetting
-from pcbench.reports.style import FIGURE_FORMATS, save, style
+from pcbench.reports.style import FIGURE_FORMATS, Width, save, style
 from pcbench.results.directory import Run
 from pcbench.results.verdicts import Verdicts
+
+Drawn = Literal["page", "all"]
+"""Which figures a report has as files: those that a page links first, or all."""
+_SUMMING_UP = ("change-", "accuracy", "corruption-error", "robust-accuracy-by-epsilon")
 
 
 def charts(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
@@ -41,6 +47,7 @@ def _charts(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
         of_model = metrics[metrics["model"] == model]
         for suite in texts(of_model["suite"]):
             rows = of_model[of_model["suite"] == suite]
+            yield from change_charts(rows, verdicts)
             yield from corruption_charts(rows)
             yield from noise_charts(rows)
             yield from attack_charts(rows, verdicts)
@@ -61,26 +68,49 @@ def run_charts(run: Run) -> list[Chart | HeatMap]:
     return [*charts(run.metrics, verdicts_of(run)), *matrices_of_transfer(run.metrics)]
 
 
-def write_run_figures(run: Run, folder: Path) -> list[Path]:
-    """Write every figure of a run; see `write_figures`."""
-    if not run.spec.settings.grid.swept:
-        return write_figures(run.metrics, folder, verdicts_of(run))
-    return _write([(f"{chart.suite}-{chart.name}", chart) for chart in run_charts(run)], folder)
+def figure_names(run: Run) -> list[str]:
+    """Return the names of all figures of a run, `<suite>-<name>`, those that answer what timesteps do first."""
+    return [_full_name(chart) for chart in run_charts(run)]
 
 
-def run_figure_files(run: Run) -> list[str]:
+def write_run_figures(run: Run, folder: Path, drawn: Drawn = "all") -> list[Path]:
+    """Write the figures of a run as SVG, PDF and PNG; the same run gives the same bytes.
+
+    Args:
+        run: The run.
+        folder: Where the files go; it is made if it does not exist.
+        drawn: Which of its figures.
+
+    Returns:
+        The files, `<suite>-<name>.<format>`, in a fixed order.
+
+    Raises:
+        WriteError: A file cannot be written.
+    """
+    return _write([(_full_name(chart), chart) for chart in _drawn_of(run, drawn)], folder)
+
+
+def run_figure_files(run: Run, drawn: Drawn = "all") -> list[str]:
     """Return the names of the files that `write_run_figures` makes, within its folder and in its order."""
-    if not run.spec.settings.grid.swept:
-        return figure_files(run.metrics)
-    return [f"{chart.suite}-{chart.name}.{kind}" for chart in run_charts(run) for kind in FIGURE_FORMATS]
+    return [f"{_full_name(chart)}.{kind}" for chart in _drawn_of(run, drawn) for kind in FIGURE_FORMATS]
+
+
+def _drawn_of(run: Run, drawn: Drawn) -> list[Chart | HeatMap]:
+    """Return the figures of a run that are drawn: for a page those that sum up, and not those of many panels."""
+    found = run_charts(run)
+    return found if drawn == "all" else [chart for chart in found if chart.name.startswith(_SUMMING_UP)]
+
+
+def _full_name(chart: Chart | HeatMap) -> str:
+    return f"{chart.suite}-{chart.name}"
 
 
 def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> list[Path]:
-    """Write every figure of a table of metrics as SVG, PDF and PNG; the same table gives the same bytes.
+    """Write every figure of a table of metrics, as `write_run_figures` does.
 
     Args:
         metrics: The tidy table of one or more runs.
-        folder: Where the files go; it is made if it does not exist. With several models each has its own folder in it.
+        folder: Where the files go. With several models each has its own folder in it.
         verdicts: What is known of the attacks in the table.
 
     Returns:
@@ -89,14 +119,19 @@ def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> li
     Raises:
         WriteError: A file cannot be written.
     """
-    return _write(_stems(metrics, verdicts), folder)
+    several = metrics["model"].nunique() > 1
+    stems = [
+        (f"{file_name(chart.model)}/" * several + _full_name(chart), chart)
+        for chart in [*charts(metrics, verdicts), *matrices_of_transfer(metrics)]
+    ]
+    return _write(stems, folder)
 
 
 def _write(stems: Sequence[tuple[str, Chart | HeatMap]], folder: Path) -> list[Path]:
     made: list[Path] = []
     with style():
         for stem, chart in stems:
-            figure = _drawn(chart)
+            figure = _figure_of(chart)
             for kind in FIGURE_FORMATS:
                 path = folder / f"{stem}.{kind}"
                 save(figure, path, f"{chart.title}. {chart.caption}")
@@ -104,26 +139,14 @@ def _write(stems: Sequence[tuple[str, Chart | HeatMap]], folder: Path) -> list[P
     return made
 
 
-def figure_files(metrics: pd.DataFrame) -> list[str]:
-    """Return the names of the files that `write_figures` makes, within its folder and in its order."""
-    return [f"{stem}.{kind}" for stem, _ in _stems(metrics, Verdicts()) for kind in FIGURE_FORMATS]
-
-
-def _stems(metrics: pd.DataFrame, verdicts: Verdicts) -> list[tuple[str, Chart | HeatMap]]:
-    several = metrics["model"].nunique() > 1
-    return [
-        (f"{file_name(chart.model)}/" * several + f"{chart.suite}-{chart.name}", chart)
-        for chart in [*charts(metrics, verdicts), *matrices_of_transfer(metrics)]
-    ]
-
-
-def write_figure(name: str, runs: list[Run], out: Path) -> str:
+def write_figure(name: str, runs: list[Run], out: Path, width: Width | None = None) -> str:
     """Redraw one figure, of one run or of several side by side.
 
     Args:
         name: Its name as `write_figures` gives it: `<suite>-<name>`, or `<name>` where one suite has it.
         runs: Finished runs that have this figure.
         out: The file; its ending (.svg, .pdf, .png) chooses the format. The caption is written into it.
+        width: That of a column (85 mm) or of a page (175 mm); what its panels need, if not given.
 
     Returns:
         The caption, which says how the figure was made.
@@ -143,12 +166,12 @@ def write_figure(name: str, runs: list[Run], out: Path) -> str:
     caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
     try_folder(out.parent, "give another with `out`")
     with style():
-        save(_drawn(chart), out, caption)
+        save(_figure_of(chart, width), out, caption)
     return caption
 
 
-def _drawn(chart: Chart | HeatMap) -> Figure:
-    return draw(chart) if isinstance(chart, Chart) else draw_heat_map(chart)
+def _figure_of(chart: Chart | HeatMap, width: Width | None = None) -> Figure:
+    return draw(chart, width) if isinstance(chart, Chart) else draw_heat_map(chart, width)
 
 
 def _side_by_side(of_runs: list[Chart | HeatMap], labels: list[str]) -> Chart | HeatMap:
@@ -163,11 +186,11 @@ def _side_by_side(of_runs: list[Chart | HeatMap], labels: list[str]) -> Chart | 
 
 
 def _choose(name: str, known: list[Chart | HeatMap]) -> Chart | HeatMap:
-    full = {f"{chart.suite}-{chart.name}": chart for chart in known}
+    full = {_full_name(chart): chart for chart in known}
     matching = [full[name]] if name in full else [chart for chart in known if chart.name == name]
     if not matching:
         raise UnknownNameError("figure", name, full)
     if len(matching) > 1:
-        names = " or ".join(f"{chart.suite}-{chart.name}" for chart in matching)
+        names = " or ".join(map(_full_name, matching))
         raise UsageError(f"{name!r} is several figures: {names}; give the full name")
     return matching[0]

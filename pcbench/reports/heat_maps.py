@@ -18,8 +18,9 @@ from pcbench.names import attack_title
 from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
 from pcbench.reports.charts import Captioned, texts
+from pcbench.reports.drawing import usual_width
 from pcbench.reports.matrices import Entry, entry
-from pcbench.reports.style import COLUMN_WIDTH, PAGE_WIDTH, fix_layout
+from pcbench.reports.style import MM, WIDTHS, Width, show_literally
 
 WITHIN = "attack_success_rate_within"
 _DARK = 55
@@ -71,7 +72,8 @@ def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
             what="Transfer between the timesteps",
             where=f"under {suite}",
             caption="Success rate in % of images made against the timestep of the row, scored at the timestep of the "
-            f"column, over the images {over} when clean. Intervals (Wilson, 95 %) are in the table.",
+            f"column, over the images {over} when clean. Intervals (Wilson, 95 %) are in the table. Where images carry "
+            "over to other timesteps less, attacks on one timestep do not measure another.",
             panels=tuple(panels),
         )
 
@@ -94,23 +96,32 @@ def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
         yield HeatMapPanel(f"{attack_title(name)}, ε = {epsilon_text(epsilon, str(norm))}", cells)
 
 
-def draw_heat_map(chart: HeatMap) -> Figure:
-    """Draw a heat map; call it, and `save`, within `style()`."""
+def draw_heat_map(chart: HeatMap, width: Width | None = None) -> Figure:
+    """Draw a heat map; call it, and `save`, within `style()`.
+
+    Args:
+        chart: The chart.
+        width: That of a column or of a page; the page where there are several panels, if not given.
+    """
     panels = len(chart.panels)
-    columns = min(panels, 3)
+    width = width or usual_width(panels)
+    columns = min(panels, 3 if width == "page" else 1)
     rows = -(-panels // columns)
-    size = (COLUMN_WIDTH, 3.1) if panels == 1 else (PAGE_WIDTH, 0.4 + rows * 2.6)
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    flat: list[Axes] = list(grid.flat)
-    images = [_draw_panel(axes, panel) for axes, panel in zip(flat, chart.panels, strict=False)]
-    for axes in flat[panels:]:
-        axes.set_visible(False)
-    bar = figure.colorbar(images[0], ax=flat[:panels], fraction=0.05)
+    each = (WIDTHS[width] - 14.0 - 16.0 - 4.0 * (columns - 1)) / columns
+    height = 9.5 + rows * (each + 6.0)
+    figure = Figure(figsize=(WIDTHS[width] * MM, height * MM))
+    images: list[AxesImage] = []
+    for index, panel in enumerate(chart.panels):
+        row, column = divmod(index, columns)
+        left, low = 14.0 + column * (each + 4.0), height - (row + 1) * (each + 6.0)
+        axes = figure.add_axes((left / WIDTHS[width], low / height, each / WIDTHS[width], each / height))
+        images.append(_draw_panel(axes, panel))
+    beside = figure.add_axes((1 - 13.0 / WIDTHS[width], 9.5 / height, 3.0 / WIDTHS[width], 1 - 15.5 / height))
+    bar = figure.colorbar(images[0], cax=beside)
     bar.set_label("attack success rate (%)")
-    figure.supxlabel("scored at timestep t", fontsize=8)
-    figure.supylabel("made against timestep t", fontsize=8)
-    fix_layout(figure)
+    figure.text(0.5, 1.0 / height, "scored at timestep t", ha="center", va="bottom", fontsize=7)
+    figure.text(1.0 / WIDTHS[width], 0.5, "made against timestep t", rotation=90, ha="left", va="center", fontsize=7)
+    show_literally(figure)
     return figure
 
 

@@ -16,7 +16,7 @@ from pcbench.metrics.representations import (
 )
 from pcbench.metrics.shown import level_symbol
 from pcbench.names import words
-from pcbench.reports.charts import Chart, Line, Panel, lines, severity_text, texts
+from pcbench.reports.charts import Chart, Line, Panel, band_words, counted, lines, severity_text, texts
 
 _TIMESTEP = "timestep t (number of updates)"
 _NOISE = "σ is the noise's standard deviation, in units of the normalised input e_0."
@@ -27,7 +27,6 @@ _LEVELS = (
 )
 _LISTED = 5
 """How many levels of a noise a panel's title lists."""
-_BOOTSTRAP = "Bands are 95 % intervals: BCa bootstrap over images."
 # Title, y axis and caption.
 _REPRESENTATIONS = {
     CORRELATION_DISTANCE: (
@@ -115,7 +114,7 @@ def _accuracy(rows: pd.DataFrame, noise: pd.DataFrame) -> Iterator[Chart]:
         what="Accuracy",
         where="under noise at every timestep",
         caption=f"Top-1 accuracy at every timestep, by {what}; {levels.clean}. {levels.caption} "
-        "Bands are Wilson's 95 % intervals over images.",
+        f"{counted(panels).capitalize()}. {band_words(panels, 'Wilson, over images')}",
         x_label=_TIMESTEP,
         y="accuracy",
         x="timestep",
@@ -146,7 +145,8 @@ def _representations(noise: pd.DataFrame, metric: str) -> Iterator[Chart]:
         model=model,
         what=title,
         where="under noise at every timestep",
-        caption=f"{caption} {levels.caption} {_BOOTSTRAP}",
+        caption=f"{caption} {levels.caption} {counted(panels).capitalize()}. "
+        f"{band_words(panels, 'BCa bootstrap over images')} A smaller distance is no better answer by itself.",
         x_label=_TIMESTEP if len(panels) == 1 else "timestep t",
         y=y,
         y_scale="number",

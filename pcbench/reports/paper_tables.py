@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pcbench.comparison.answer import Answer, answers
+from pcbench.comparison.compare_output import p_value
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.escaping import latex, markdown
 from pcbench.files import write
+from pcbench.percent import interval, percent, points
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import Entry, Matrix, matrices
 from pcbench.results.directory import Run
@@ -16,9 +20,15 @@ TableFormat = Literal["latex", "markdown"]
 
 _ENDINGS: dict[TableFormat, str] = {"latex": ".tex", "markdown": ".md"}
 
+_HEADINGS = ["suite", "measure", "better?", "t = 0 (%)", "last t (%)", "change (points)", "p, Holm", "images"]
+_HEADLINE = (
+    "Is the last timestep, fixed beforehand, better than t = 0 on the same images? Paired changes; p is corrected "
+    "for all timesteps that were compared."
+)
+
 
 def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list[Path]:
-    """Write every table with a column for each timestep.
+    """Write the table of what timesteps do, `headline`, and every table with a column for each timestep.
 
     Args:
         run: A finished run.
@@ -31,7 +41,9 @@ def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list
     Raises:
         WriteError: A file cannot be written.
     """
-    made: list[Path] = []
+    found = answers(run)
+    text = headline_latex(found) if format_name == "latex" else headline_markdown(found)
+    made = [write(folder / f"headline{_ENDINGS[format_name]}", text)] if text else []
     metrics, verdicts = run.metrics, verdicts_of(run)
     for suite in texts(metrics["suite"]):
         rows = metrics[metrics["suite"] == suite]
@@ -39,6 +51,56 @@ def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list
             text = as_latex(matrix) if format_name == "latex" else as_markdown(matrix)
             made.append(write(folder / f"{matrix.name}{_ENDINGS[format_name]}", text))
     return made
+
+
+def headline_markdown(found: Sequence[Answer]) -> str:
+    """Return the answers of a run as a table in Markdown; empty where nothing was compared."""
+    rows = list(_headline_rows(found))
+    if not rows:
+        return ""
+    lines = [_HEADINGS, ["---"] * 3 + ["---:"] * 5, *([markdown(cell) for cell in row] for row in rows)]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{_HEADLINE} Square brackets: 95 % intervals.\n\n{table}\n"
+
+
+def headline_latex(found: Sequence[Answer]) -> str:
+    """Return the answers of a run as a table environment in LaTeX; empty where nothing was compared."""
+    rows = list(_headline_rows(found))
+    if not rows:
+        return ""
+    body = [" & ".join(map(latex, row)) + r" \\" for row in rows]
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{latex(_HEADLINE)} Square brackets: 95\,\% intervals.}}",
+        r"\label{tab:headline}",
+        r"\begin{tabular}{lllrrrrr}",
+        r"\toprule",
+        " & ".join(map(latex, _HEADINGS)) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _headline_rows(found: Sequence[Answer]) -> Iterator[list[str]]:
+    for answer in found:
+        row = answer.row
+        if row is None:
+            continue
+        believed = "" if row.verdict is None else f" under {row.figure.images} ({row.verdict})"
+        yield [
+            row.suite,
+            f"{row.figure.measure}{believed}",
+            answer.decision,
+            percent(row.first_value),
+            f"{percent(row.second_value)} ({row.second.name})",
+            f"{points(row.difference)} {interval(row.low, row.high, points)}",
+            p_value(row.p_holm),
+            str(row.images),
+        ]
 
 
 def as_markdown(matrix: Matrix) -> str:

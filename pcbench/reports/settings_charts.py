@@ -13,7 +13,7 @@ from pcbench.metrics.shown import level_symbol, own_timestep, shown_epsilon, sho
 from pcbench.names import attack_title, words
 from pcbench.network.grid import value_text
 from pcbench.norms import epsilon_text
-from pcbench.reports.charts import Chart, Line, Panel, joined_verdicts, line, texts
+from pcbench.reports.charts import Chart, Line, Panel, joined_verdicts, line, places_of, texts
 from pcbench.reports.matrices import ROBUST, Matrix, matrix_row
 from pcbench.results.directory import Run
 
@@ -124,14 +124,18 @@ class BySetting:
         return f"{what}{believed}, of {self.model} on {suite}{unit}"
 
     def _over_time(self, quantity: Quantity) -> Iterator[Line]:
-        for text, rows in self.rows_of(quantity):
-            yield line(rows, "timestep", text, 100.0 if quantity.in_percent else 1.0)
+        for index, (text, rows) in enumerate(self.rows_of(quantity)):
+            drawn = line(rows, "timestep", text, 100.0 if quantity.in_percent else 1.0)
+            yield dataclasses.replace(drawn, place=index / max(1, len(self.values) - 1))
 
     def _over_values(self, quantity: Quantity) -> Iterator[Line]:
         (name,) = self.names
-        for timestep in sorted({int(t) for t in quantity.rows["timestep"]}):
+        timesteps = sorted({int(t) for t in quantity.rows["timestep"]})
+        places = places_of([float(t) for t in timesteps])
+        for timestep in timesteps:
             rows = quantity.rows[quantity.rows["timestep"] == timestep]
-            yield line(rows, name, str(timestep), 100.0 if quantity.in_percent else 1.0)
+            drawn = line(rows, name, str(timestep), 100.0 if quantity.in_percent else 1.0)
+            yield dataclasses.replace(drawn, place=places[float(timestep)])
 
     def _chart(self, suite: str, group: Sequence[Quantity], panels: Sequence[Panel]) -> Chart:
         first, by = group[0], " and ".join(map(words, self.names))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.colors import to_hex
@@ -14,17 +14,20 @@ from matplotlib.text import Text
 
 from pcbench.escaping import printable
 from pcbench.files import write
-from pcbench.reports.charts import OrderedVariable
+from pcbench.reports.charts import Chart, Line, LineVariable, Panel
 
-PAGE_WIDTH = 7.0
-COLUMN_WIDTH = 3.6
+Width = Literal["column", "page"]
+WIDTHS: dict[Width, float] = {"column": 85.0, "page": 175.0}
+"""How wide figures are, in mm: a column of a paper with two, and its page."""
+MM = 1 / 25.4
+"""A millimetre in the inches of matplotlib."""
 FIGURE_FORMATS = ("svg", "pdf", "png")
 
 _SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -32,13 +35,15 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": "#e3e3e3",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "legend.fontsize": 7,
-    "legend.title_fontsize": 7,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 3,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "savefig.dpi": 200,
+    "axes.linewidth": 0.6,
+    "legend.fontsize": 6.5,
+    "legend.title_fontsize": 6.5,
+    "lines.linewidth": 1.1,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.size": 2,
+    "ytick.major.size": 2,
+    "savefig.dpi": 300,
     "pdf.fonttype": 42,
     # Ids in an SVG are random unless they are salted.
     "svg.hashsalt": "pcbench",
@@ -55,30 +60,52 @@ _METADATA: dict[str, dict[str, str | None]] = {
 
 _CAPTION = {"svg": "Description", "pdf": "Subject", "png": "Description"}
 
-# Perceptually uniform maps that stay ordered for the colour-blind and in grey. The end that is as pale as paper, or on
-# a dark page as dark as that, is left out.
-_MAPS: dict[OrderedVariable, tuple[str, tuple[float, float], tuple[float, float]]] = {
-    "timestep": ("viridis", (0.0, 0.85), (0.3, 1.0)),
-    "epsilon": ("plasma", (0.0, 0.85), (0.3, 1.0)),
-    "severity": ("cividis", (0.88, 0.0), (1.0, 0.45)),
-    "setting": ("inferno", (0.08, 0.8), (0.35, 0.95)),
-    "none": ("viridis", (0.2, 0.2), (0.7, 0.7)),
+# Ordered maps whose lightness runs one way, so that they stay ordered in grey and for colour-blind readers. The ends
+# that are as pale as paper, or on a dark page as dark as that, are left out. The last value, such as the last timestep,
+# stands out most.
+_MAPS: dict[LineVariable, tuple[str, tuple[float, float], tuple[float, float]]] = {
+    "timestep": ("viridis", (0.68, 0.0), (0.4, 1.0)),
+    "epsilon": ("RdPu", (0.5, 1.0), (0.75, 0.25)),
+    "severity": ("YlOrBr", (0.5, 1.0), (0.75, 0.2)),
+    "setting": ("cividis", (0.72, 0.0), (0.45, 1.0)),
 }
 
+# Okabe and Ito's colours (Color Universal Design, 2008), which colour-blind readers tell apart; in grey the markers do.
+_FAMILIES = {
+    "noise": ("#0072b2", "o"),
+    "blur": ("#d55e00", "s"),
+    "weather": ("#009e73", "^"),
+    "digital": ("#cc79a7", "D"),
+    "extra": ("#e69f00", "v"),
+}
+_INK = ("#303030", "#e8e8e8")
+"""The colour of a line that stands outside of an order, such as clean images, on light and on dark."""
 
-def colours(order: OrderedVariable, count: int, *, dark: bool = False) -> list[str]:
-    """Return colours for the ordered values of a variable, as hexadecimal.
+
+def line_colours(chart: Chart, panel: Panel, *, dark: bool = False) -> list[str]:
+    """Return a colour for each line of a panel, as hexadecimal: equal values have equal colours in all figures.
 
     Args:
-        order: The variable.
-        count: How many values it has.
+        chart: The chart.
+        panel: One of its panels.
         dark: Whether they are for a dark background.
     """
-    name, on_light, on_dark = _MAPS[order]
+    return [_colour(chart.colours, one, dark=dark) for one in panel.lines]
+
+
+def _colour(variable: LineVariable, line: Line, *, dark: bool) -> str:
+    if variable == "family":
+        return _FAMILIES[line.label][0] if line.label in _FAMILIES else _INK[dark]
+    if variable not in _MAPS or line.place is None:
+        return _INK[dark]
+    name, on_light, on_dark = _MAPS[variable]
     first, last = on_dark if dark else on_light
-    scale = mpl.colormaps[name]
-    steps = [first + (last - first) * index / max(count - 1, 1) for index in range(count)]
-    return [to_hex(scale(step)) for step in steps]
+    return to_hex(mpl.colormaps[name](first + (last - first) * line.place))
+
+
+def marker(chart: Chart, line: Line) -> str:
+    """Return the marker of a line's points, by matplotlib's name; those of families differ."""
+    return _FAMILIES[line.label][1] if chart.colours == "family" and line.label in _FAMILIES else "o"
 
 
 @contextmanager
@@ -90,12 +117,10 @@ def style() -> Generator[None]:
         yield
 
 
-def fix_layout(figure: Figure) -> None:
-    """Compute a figure's layout once, not for every format; its texts are shown literally."""
+def show_literally(figure: Figure) -> None:
+    """Show the texts of a figure as they are, without characters that act."""
     for text in figure.findobj(Text):
         text.set_text(printable(text.get_text()))
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)
 
 
 def save(figure: Figure, path: Path, caption: str) -> None:

@@ -234,9 +234,11 @@ METRICS_COLUMNS: Mapping[str, Column] = {
     "model": Column(pa.string(), "the model's name"),
     "suite": Column(pa.string(), "the suite's name"),
     "kind": Column(
-        pa.string(), "`clean`, `corruption`, `noise`, `attack`, or `summary` where several conditions are pooled"
+        pa.string(),
+        "`clean`, `corruption`, `noise`, `attack`, or, where several conditions are pooled, `family` (the corruptions "
+        "of one family) and `summary`",
     ),
-    "name": Column(pa.string(), "the corruption, noise or attack; empty for summaries", may_be_empty=True),
+    "name": Column(pa.string(), "the corruption, noise, attack or family; empty for summaries", may_be_empty=True),
     "severity": Column(pa.int8(), "the severity, from 1; empty where all severities are pooled", may_be_empty=True),
     **{name: OUTCOMES_COLUMNS[name] for name in _AS_IN_OUTCOMES},
     "timestep": Column(pa.int16(), "the number of updates; 0 is the feedforward network", "t"),

@@ -12,7 +12,7 @@ from pcbench.metrics.shown import level_symbol, shown_levels
 from pcbench.reports.charts import Chart
 from pcbench.reports.drawing import draw
 from pcbench.reports.noise_charts import noise_charts
-from pcbench.reports.style import colours, style
+from pcbench.reports.style import line_colours, style
 from pcbench.terminal import Terminal
 
 
@@ -64,7 +64,8 @@ def test_a_severity_has_one_colour_in_all_panels() -> None:
     made = chart({"one": [0.1], "three": [0.1, 0.2, 0.3]})
     with style():
         drawn = [[line.get_color() for line in axes.get_lines()] for axes in draw(made).axes]
-    assert drawn == [colours("severity", 4)[:2], colours("severity", 4)]
+    assert drawn == [line_colours(made, panel) for panel in made.panels]
+    assert drawn[0] == drawn[1][:2]
 
 
 def test_each_noise_has_its_own_middle_level() -> None:

@@ -17,7 +17,7 @@ LARGEST_PROJECTION = 1_000_000
 @leaving_out(
     *("suites", "stochastic", "epsilons", "gradient", "plain_sweep", "bracketing", "checks", "save_adversarials"),
     *("adversarials", "backend", "corrupted", "baseline", "jpeg_quality", "precision", "compiled", "recompute"),
-    *("spec", "allow_missing"),
+    *("spec", "allow_missing", "report", "figures"),
 )
 class ExtractOptions(RunOptions):
     """The options of `pcbench extract`."""

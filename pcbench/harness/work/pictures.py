@@ -29,7 +29,10 @@ from pcbench.results.schema import joined, made_table
 
 SHOWN_CORRUPTIONS = ("gaussian_noise", "glass_blur", "snow", "contrast")
 SHOWN_SEVERITY = 3
-MAGNIFICATION = 10
+MAGNIFICATIONS = (0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100)
+"""What a perturbation may be multiplied by to be seen: the largest that keeps all of it in the range of pixels."""
+_HALF = 0.5 + 1e-6
+"""Half of the range of pixels, and a rounding."""
 RECONSTRUCTED_TIMESTEPS = (0, 2, 4, 8)
 
 
@@ -45,6 +48,8 @@ class _Shown:
     title: str
     timestep: int | None = None
     predictions: tuple[dict[str, str], ...] = ()
+    titles: tuple[str, ...] = ()
+    """One for each image, where they differ."""
 
 
 def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
@@ -76,7 +81,7 @@ def _table(context: Context, batch: Batch, number: int, shown: _Shown) -> pa.Tab
             "label": [_class_name(context, int(label)) for label in batch.labels],
             "number": number,
             "kind": shown.kind,
-            "title": shown.title,
+            "title": list(shown.titles) or shown.title,
             "timestep": shown.timestep,
             "predictions": [json.dumps(one, ensure_ascii=False) for one in shown.predictions or empty],
             "png": [_png(one) for one in shown.pixels],
@@ -162,8 +167,16 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch, epsilon: float
         images = result.images[-1].to(clean.device)
         title = f"{definition.title}, ε = {definition.ball.text(epsilon)}"
         yield _scored(context, _Shown(images, "adversarial", title, timestep))
-        magnified = 0.5 + MAGNIFICATION * (images - clean)
-        yield _Shown(magnified, "perturbation", f"its perturbation × {MAGNIFICATION}, grey is none", timestep)
+        yield _magnified(images - clean, timestep)
+
+
+def _magnified(perturbations: Tensor, timestep: int) -> _Shown:
+    """Return perturbations (batch, channels, height, width) around grey, each magnified as far as its range allows."""
+    largest = perturbations.flatten(1).abs().amax(dim=1).tolist()
+    scales = [max([MAGNIFICATIONS[0], *(one for one in MAGNIFICATIONS if one * most <= _HALF)]) for most in largest]
+    factors = perturbations.new_tensor(scales).reshape(-1, 1, 1, 1)
+    titles = tuple(f"its perturbation × {scale:g}, grey is none" for scale in scales)
+    return _Shown(0.5 + factors * perturbations, "perturbation", "", timestep, titles=titles)
 
 
 def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:

@@ -21,7 +21,7 @@ from pcbench.reports.page.examples import data_uri, read_examples
 from pcbench.reports.page.headline import headline, settings_headline
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.settings_charts import BySetting
-from pcbench.reports.style import colours
+from pcbench.reports.style import line_colours
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run, alone, is_warning
 from pcbench.results.divisor import divisors_in
@@ -214,7 +214,7 @@ def _figures(
 
 
 def _figure(chart: Chart) -> dict[str, Any]:
-    count = max(len(panel.lines) for panel in chart.panels)
+    most = max(chart.panels, key=lambda panel: len(panel.lines))
     of_chart = dataclasses.asdict(chart)
     of_chart.pop("panels")
     title = chart.plain_title
@@ -222,7 +222,7 @@ def _figure(chart: Chart) -> dict[str, Any]:
         **of_chart,
         "title": title,
         "y_label": chart.y_label,
-        "unit": " %" if chart.in_percent else "",
+        "unit": f" {chart.unit}" if chart.unit else "",
         "digits": 1 if chart.in_percent else 3,
         "x_name": chart.x_label if chart.x == "value" else chart.x,
         "x_scale": epsilon_scale(chart.norm) if chart.x == "epsilon" else 1,
@@ -232,8 +232,8 @@ def _figure(chart: Chart) -> dict[str, Any]:
         "panels": [],
         "rows": [],
         "runs": [],
-        "light": colours(chart.colours, count),
-        "dark": colours(chart.colours, count, dark=True),
+        "light": line_colours(chart, most),
+        "dark": line_colours(chart, most, dark=True),
     }
 
 

@@ -1,0 +1,147 @@
+"""The charts that answer what timesteps do: the paired change since t = 0, by family, level and budget."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from pcbench.metrics.change_rows import FAMILY, METRIC
+from pcbench.metrics.rows import CHANGE
+from pcbench.metrics.shown import level_symbol, own_timestep
+from pcbench.names import words
+from pcbench.norms import epsilon_label
+from pcbench.reports.attack_charts import by_attack
+from pcbench.reports.charts import BANDS, Chart, Line, Panel, band_words, counted, in_order, line, places_of, texts
+from pcbench.reports.matrices import ROBUST, verdict_on
+from pcbench.results.verdicts import Verdicts
+
+_FAMILIES = ("noise", "blur", "weather", "digital", "extra")
+_PAIRED = (
+    "Change since t = 0 in percentage points, on the same images: above 0, timestep t answers more of them rightly."
+)
+_CLAIM = (
+    "A band that leaves out 0 at one of several t is no finding by itself; the answer of the run is corrected for "
+    "their number (Holm)."
+)
+_NO_CHANGE = (0.0, "no change")
+
+
+def change_charts(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
+    """Return the charts of changes of one model on one suite; none for tables of former versions, which lack them."""
+    changes = rows[rows["metric"] == METRIC]
+    if (changes["kind"] == "noise").any():
+        yield from _by_level(changes[changes["kind"] == "noise"])
+    elif (changes["kind"] == "corruption").any():
+        yield from _by_family(changes)
+    yield from _by_epsilon(rows, verdicts)
+
+
+def _by_family(changes: pd.DataFrame) -> Iterator[Chart]:
+    everything = changes[(changes["kind"] == "summary") & changes["severity"].isna()]
+    of_families = changes[changes["kind"] == FAMILY]
+    names = [name for name in _FAMILIES if name in set(of_families["name"])] or in_order(of_families["name"])
+    single = changes[(changes["kind"] == "corruption") & changes["severity"].isna()]
+    panels = [Panel("all corruptions", (line(everything, "timestep", "all"),))]
+    panels += [
+        Panel(words(name), (line(of_families[of_families["name"] == name], "timestep", name),)) for name in names
+    ]
+    if not names and single["name"].nunique() > 1:
+        panels += [_single(single, name) for name in in_order(single["name"])]
+    suite = str(changes["suite"].iloc[0])
+    shown = [Panel("" if len(panels) == 1 else panel.title, panel.lines) for panel in panels]
+    yield Chart(
+        name="change-by-family",
+        suite=suite,
+        model=str(changes["model"].iloc[0]),
+        what="Change of accuracy since t = 0",
+        where=f"under the corruptions of {suite}, by family",
+        caption=f"{_PAIRED} Each panel pools all severities of its corruptions; {counted(shown)}. "
+        f"{band_words(shown, 'BCa bootstrap over images')} {_CLAIM}",
+        x_label="timestep t",
+        y="change of accuracy",
+        y_scale="points",
+        x="timestep",
+        norm=None,
+        legend_title="",
+        colours="family",
+        panels=tuple(shown),
+        reference=_NO_CHANGE,
+    )
+
+
+def _single(rows: pd.DataFrame, name: str) -> Panel:
+    return Panel(words(name), (line(rows[rows["name"] == name], "timestep", name),))
+
+
+def _by_level(changes: pd.DataFrame) -> Iterator[Chart]:
+    names = texts(changes["name"])
+    panels = [
+        Panel("" if len(names) == 1 else words(name), _timesteps(changes[changes["name"] == name])) for name in names
+    ]
+    suite, symbol = str(changes["suite"].iloc[0]), level_symbol(names)
+    yield Chart(
+        name="change-by-level",
+        suite=suite,
+        model=str(changes["model"].iloc[0]),
+        what="Change of accuracy since t = 0",
+        where=f"under the noise of {suite}, by its level",
+        caption=f"{_PAIRED} {symbol} is the noise's level, in units of the normalised input; {counted(panels)}. "
+        f"{band_words(panels, 'Bonett and Price')} {_CLAIM}",
+        x_label=f"{symbol} of the noise",
+        y="change of accuracy",
+        y_scale="points",
+        x="value",
+        norm=None,
+        legend_title="timestep t",
+        colours="timestep",
+        panels=tuple(panels),
+        reference=_NO_CHANGE,
+    )
+
+
+def _by_epsilon(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
+    changes = rows[(rows["metric"] == ROBUST + CHANGE) & (rows["epsilon"] > 0)]
+    robust = own_timestep(rows[rows["metric"] == ROBUST])
+    norms = texts(changes["norm"])
+    for norm in norms:
+        part = changes[changes["norm"] == norm]
+        panels = [Panel(title, _timesteps(of_attack)) for title, of_attack in by_attack(part)]
+        suite = str(part["suite"].iloc[0])
+        yield Chart(
+            name=f"change-by-epsilon{f'-{norm}' if len(norms) > 1 else ''}",
+            suite=suite,
+            model=str(part["model"].iloc[0]),
+            what="Change of robust accuracy since t = 0",
+            where=f"under {suite}, by ε",
+            caption=f"{_PAIRED} An image counts at t where it is right within ε, each timestep attacked by itself; "
+            f"{counted(panels)}. {band_words(panels, 'Bonett and Price')} {_CLAIM} A gain is one only where the "
+            "attacks' gradients can be trusted.",
+            verdict=verdict_on(robust, verdicts),
+            x_label=epsilon_label(norm),
+            y="change of robust accuracy",
+            y_scale="points",
+            x="epsilon",
+            norm=norm,
+            legend_title="timestep t",
+            colours="timestep",
+            panels=tuple(panels),
+            reference=_NO_CHANGE,
+        )
+
+
+def _timesteps(changes: pd.DataFrame) -> tuple[Line, ...]:
+    """Return a line for the first timestep after 0, a middle one and the last: as many as a panel can have bands."""
+    timesteps = sorted({int(t) for t in changes["timestep"]})
+    places = places_of([0.0, *(float(t) for t in timesteps)])
+    return tuple(
+        dataclasses.replace(line(changes[changes["timestep"] == t], "epsilon", str(t)), place=places[float(t)])
+        for t in _few(timesteps)
+    )
+
+
+def _few(timesteps: Sequence[int]) -> list[int]:
+    if len(timesteps) <= BANDS:
+        return list(timesteps)
+    return [timesteps[0], timesteps[len(timesteps) // 2], timesteps[-1]]
