@@ -93,7 +93,8 @@ def _of_subject(run: Run, rows: Sequence[ComparedRow], about: Subject) -> Iterat
         of_suite = [row for row in rows if row.suite == suite.name]
         asked = _decisive([row for row in of_suite if row.figure.kind in _KINDS[about]])
         if asked:
-            yield _answer(run, suite, about, asked)
+            attacks = len({row.figure for row in of_suite if row.figure.kind == "attack"})
+            yield _answer(run, suite, asked, attacks)
         else:
             yield Answer(about, suite.name, "undecided", _nothing_compared(run, suite, about, compared=bool(of_suite)))
 
@@ -108,21 +109,24 @@ def _decisive(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
         row.figure for row in rows
     )
     each = [[row for row in rows if row.figure == figure] for figure in figures]
-    chosen = min(each, key=lambda one: sum(row.first_value + row.second_value for row in one) / len(one), default=[])
+    none: list[ComparedRow] = []
+    chosen = min(each, key=lambda one: sum(row.first_value + row.second_value for row in one) / len(one), default=none)
     return sorted(chosen, key=lambda row: row.second.timestep)
 
 
-def _answer(run: Run, suite: SuiteSpec, about: Subject, asked: Sequence[ComparedRow]) -> Answer:
+def _answer(run: Run, suite: SuiteSpec, asked: Sequence[ComparedRow], attacks: int) -> Answer:
     row = asked[-1]
     doubt = _doubt(run, row)
     decision = _decided(row, doubt)
-    found = f"at {row.second.name}, the last timestep (fixed beforehand), the network {_found(row, decision, doubt)}"
+    found = f"at {row.second.name}, the last timestep (fixed beforehand), the network "
+    found += _found(row, decision, doubt, attacks)
     numbers = f"{row.figure.measure}{budgets_clause(row)} {change_clause(row)}, {_images(run, suite, row)}"
     clauses = [f"{found}: {numbers}", *shown_budget_clauses(row)]
     if decision == "undecided":
         clauses.append(f"a change of less than {short_points(_missed(row))} points could have been missed")
     if decision != "yes":
         clauses += _best(asked)
+    about: Subject = "attack" if row.figure.kind == "attack" else "corruption"
     return Answer(about, suite.name, decision, f"{decision.capitalize()}: {'; '.join(clauses)}.", row)
 
 
@@ -155,14 +159,15 @@ def _is_clear(row: ComparedRow) -> bool:
     return row.changed > 0 and row.p_holm <= CLAIM_LEVEL
 
 
-def _found(row: ComparedRow, decision: Decision, doubt: str | None) -> str:
+def _found(row: ComparedRow, decision: Decision, doubt: str | None, attacks: int) -> str:
     """Return what the network is at the last timestep, beside what it is at the first, and on which images."""
     word, start = "robust" if row.figure.kind == "attack" else "accurate", f"at {row.first.name}"
     if row.figure.kind == "attack":
         attack = row.figure.images
-        attack = (
-            f"the worst case of all attacks{attack.removeprefix(WORST_CASE_TITLE)}" if is_worst_case(row) else attack
-        )
+        if is_worst_case(row):
+            attack = f"the worst case of all attacks{attack.removeprefix(WORST_CASE_TITLE)}"
+        elif attacks > 1:
+            attack = f"{attack}, the strongest of {attacks} attacks"
         place = f"under {attack} ({row.verdict}) of {row.suite}"
     else:
         place = f"on the {row.figure.images} of {row.suite}"

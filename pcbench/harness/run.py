@@ -31,7 +31,7 @@ from pcbench.harness.recognition import ask, is_recognised, refuse_unreadable
 from pcbench.harness.request import RunOptions
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.harness.workers import with_workers
-from pcbench.reports.figures import Drawn
+from pcbench.reports.figures import FigureChoice
 from pcbench.reports.report import write_report
 from pcbench.results.directory import PAGE, Run
 from pcbench.results.environment import machine_kind
@@ -90,16 +90,12 @@ class Ending(Protocol):
 
 
 class RunEnding:
-    """The work becomes a run.
-
-    Args:
-        drawn: Which figures of its report become files; None leaves the report out.
-    """
+    """The work becomes a run; of the figures of its report, `drawn` become files, and with None it has no report."""
 
     kind = RUN
 
-    def __init__(self, drawn: Drawn | None = "page") -> None:
-        self._drawn = drawn
+    def __init__(self, drawn: FigureChoice | None = "page") -> None:
+        self._drawn: FigureChoice | None = drawn
 
     def is_same(self, held: Run, plan: Plan) -> bool:
         """Return True: the key says all."""
@@ -137,7 +133,7 @@ class RunEnding:
         return finished
 
 
-def ending_of(plan: Plan, drawn: Drawn | None = "page") -> Ending:
+def ending_of(plan: Plan, drawn: FigureChoice | None = "page") -> Ending:
     """Return what the work of a whole plan becomes: a run, with a report if `drawn` is not None, or an extraction."""
     return RunEnding(drawn) if plan.spec.extraction is None else ExtractionEnding()
 

@@ -21,7 +21,7 @@ from pcbench.metrics.rates import Booleans, Estimate
 from pcbench.metrics.rows import CHANGE, Row, cell_row, summary_row
 from pcbench.results.conditions import CORRUPTED
 
-METRIC = "accuracy" + CHANGE
+ACCURACY_CHANGE = "accuracy" + CHANGE
 FAMILY = "family"
 """The kind of a row that pools the corruptions of one family, which is its name."""
 
@@ -61,7 +61,7 @@ def accuracy_change_rows(
     for (name, severity, timestep), cell in cells.items():
         before = errors.get((name, severity, timesteps[0]))
         if timestep > timesteps[0] and before is not None:
-            yield cell_row(cell, METRIC, paired_rate_change(~before, ~errors[name, severity, timestep]))
+            yield cell_row(cell, ACCURACY_CHANGE, paired_rate_change(~before, ~errors[name, severity, timestep]))
     if len(timesteps) > 1:
         pools = list(_pools(cells, timesteps, families or {}))
         order = np.argsort(np.array(outcomes.image_ids))
@@ -118,7 +118,7 @@ def _pooled_rows(
         found |= dict(zip(asked, _bootstrapped(asked, np.column_stack(differences), len(timesteps) - 1), strict=True))
     for number, pool in enumerate(pools):
         for timestep in timesteps[1:]:
-            yield summary_row(METRIC, timestep, found[number, timestep], **pool.columns)
+            yield summary_row(ACCURACY_CHANGE, timestep, found[number, timestep], **pool.columns)
 
 
 def _right_answers(pool: _Pool, timestep: int, errors: Mapping[tuple[str, int, int], Booleans]) -> NDArray[np.int32]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from pcbench.metrics.change_rows import FAMILY, METRIC
+from pcbench.metrics.change_rows import ACCURACY_CHANGE, FAMILY
 from pcbench.metrics.rows import CHANGE
 from pcbench.metrics.shown import level_symbol, own_timestep
 from pcbench.names import words
@@ -30,7 +30,7 @@ _NO_CHANGE = (0.0, "no change")
 
 def change_charts(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
     """Return the charts of changes of one model on one suite; none for tables of former versions, which lack them."""
-    changes = rows[rows["metric"] == METRIC]
+    changes = rows[rows["metric"] == ACCURACY_CHANGE]
     if (changes["kind"] == "noise").any():
         yield from _by_level(changes[changes["kind"] == "noise"])
     elif (changes["kind"] == "corruption").any():

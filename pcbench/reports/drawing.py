@@ -127,8 +127,8 @@ def _draw_lines(axes: Axes, chart: Chart, panel: Panel, across: Axis) -> None:
 def _scale(axes: Axes, across: Axis, y: Axis) -> None:
     axes.set_xlim(across.low, across.high)
     axes.set_ylim(y.low, y.high)
-    for ticks, set_ticks in ((across.ticks, axes.set_xticks), (y.ticks, axes.set_yticks)):
-        set_ticks([position for position, _ in ticks], [text for _, text in ticks])
+    axes.set_xticks([position for position, _ in across.ticks], [text for _, text in across.ticks])
+    axes.set_yticks([position for position, _ in y.ticks], [text for _, text in y.ticks])
 
 
 def _draw_reference(axes: Axes, chart: Chart, across: Axis, *, named: bool) -> None:

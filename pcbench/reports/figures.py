@@ -27,7 +27,7 @@ from pcbench.reports.style import FIGURE_FORMATS, Width, save, style
 from pcbench.results.directory import Run
 from pcbench.results.verdicts import Verdicts
 
-Drawn = Literal["page", "all"]
+FigureChoice = Literal["page", "all"]
 """Which figures a report has as files: those that a page links first, or all."""
 _SUMMING_UP = ("change-", "accuracy", "corruption-error", "robust-accuracy-by-epsilon")
 
@@ -73,7 +73,7 @@ def figure_names(run: Run) -> list[str]:
     return [_full_name(chart) for chart in run_charts(run)]
 
 
-def write_run_figures(run: Run, folder: Path, drawn: Drawn = "all") -> list[Path]:
+def write_run_figures(run: Run, folder: Path, drawn: FigureChoice = "all") -> list[Path]:
     """Write the figures of a run as SVG, PDF and PNG; the same run gives the same bytes.
 
     Args:
@@ -90,12 +90,12 @@ def write_run_figures(run: Run, folder: Path, drawn: Drawn = "all") -> list[Path
     return _write([(_full_name(chart), chart) for chart in _drawn_of(run, drawn)], folder)
 
 
-def run_figure_files(run: Run, drawn: Drawn = "all") -> list[str]:
+def run_figure_files(run: Run, drawn: FigureChoice = "all") -> list[str]:
     """Return the names of the files that `write_run_figures` makes, within its folder and in its order."""
     return [f"{_full_name(chart)}.{kind}" for chart in _drawn_of(run, drawn) for kind in FIGURE_FORMATS]
 
 
-def _drawn_of(run: Run, drawn: Drawn) -> list[Chart | HeatMap]:
+def _drawn_of(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
     """Return the figures of a run that are drawn: for a page those that sum up, and not those of many panels."""
     found = run_charts(run)
     return found if drawn == "all" else [chart for chart in found if chart.name.startswith(_SUMMING_UP)]
@@ -119,12 +119,20 @@ def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> li
     Raises:
         WriteError: A file cannot be written.
     """
+    return _write(_stems(metrics, verdicts), folder)
+
+
+def figure_files(metrics: pd.DataFrame) -> list[str]:
+    """Return the names of the files that `write_figures` makes, within its folder and in its order."""
+    return [f"{stem}.{kind}" for stem, _ in _stems(metrics, Verdicts()) for kind in FIGURE_FORMATS]
+
+
+def _stems(metrics: pd.DataFrame, verdicts: Verdicts) -> list[tuple[str, Chart | HeatMap]]:
     several = metrics["model"].nunique() > 1
-    stems = [
+    return [
         (f"{file_name(chart.model)}/" * several + _full_name(chart), chart)
         for chart in [*charts(metrics, verdicts), *matrices_of_transfer(metrics)]
     ]
-    return _write(stems, folder)
 
 
 def _write(stems: Sequence[tuple[str, Chart | HeatMap]], folder: Path) -> list[Path]:
@@ -163,7 +171,7 @@ def write_figure(name: str, runs: list[Run], out: Path, width: Width | None = No
     chosen = [_choose(name, run_charts(run)) for run in runs]
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
-    caption = f"{chart.title}. {chart.caption} Drawn by pcbench from the tables of run {keys}."
+    caption = f"{chart.title}. {chart.caption} FigureChoice by pcbench from the tables of run {keys}."
     try_folder(out.parent, "give another with `out`")
     with style():
         save(_figure_of(chart, width), out, caption)

@@ -21,10 +21,6 @@ TableFormat = Literal["latex", "markdown"]
 _ENDINGS: dict[TableFormat, str] = {"latex": ".tex", "markdown": ".md"}
 
 _HEADINGS = ["suite", "measure", "better?", "t = 0 (%)", "last t (%)", "change (points)", "p, Holm", "images"]
-_HEADLINE = (
-    "Is the last timestep, fixed beforehand, better than t = 0 on the same images? Paired changes; p is corrected "
-    "for all timesteps that were compared."
-)
 
 
 def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list[Path]:
@@ -41,8 +37,8 @@ def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list
     Raises:
         WriteError: A file cannot be written.
     """
-    found = answers(run)
-    text = headline_latex(found) if format_name == "latex" else headline_markdown(found)
+    found, model = answers(run), str(run.spec.model["name"])
+    text = headline_latex(found, model) if format_name == "latex" else headline_markdown(found, model)
     made = [write(folder / f"headline{_ENDINGS[format_name]}", text)] if text else []
     metrics, verdicts = run.metrics, verdicts_of(run)
     for suite in texts(metrics["suite"]):
@@ -53,17 +49,17 @@ def write_paper_tables(run: Run, folder: Path, format_name: TableFormat) -> list
     return made
 
 
-def headline_markdown(found: Sequence[Answer]) -> str:
+def headline_markdown(found: Sequence[Answer], model: str) -> str:
     """Return the answers of a run as a table in Markdown; empty where nothing was compared."""
     rows = list(_headline_rows(found))
     if not rows:
         return ""
     lines = [_HEADINGS, ["---"] * 3 + ["---:"] * 5, *([markdown(cell) for cell in row] for row in rows)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{_HEADLINE} Square brackets: 95 % intervals.\n\n{table}\n"
+    return f"{markdown(_headline(model))} Square brackets: 95 % intervals.\n\n{table}\n"
 
 
-def headline_latex(found: Sequence[Answer]) -> str:
+def headline_latex(found: Sequence[Answer], model: str) -> str:
     """Return the answers of a run as a table environment in LaTeX; empty where nothing was compared."""
     rows = list(_headline_rows(found))
     if not rows:
@@ -71,7 +67,7 @@ def headline_latex(found: Sequence[Answer]) -> str:
     body = [" & ".join(map(latex, row)) + r" \\" for row in rows]
     lines = [
         r"\begin{table}",
-        rf"\caption{{{latex(_HEADLINE)} Square brackets: 95\,\% intervals.}}",
+        rf"\caption{{{latex(_headline(model))} Square brackets: 95\,\% intervals.}}",
         r"\label{tab:headline}",
         r"\begin{tabular}{lllrrrrr}",
         r"\toprule",
@@ -83,6 +79,13 @@ def headline_latex(found: Sequence[Answer]) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _headline(model: str) -> str:
+    return (
+        f"What timesteps do to {model}: is the last one, fixed beforehand, better than t = 0 on the same images? "
+        "Paired changes; p is corrected for all timesteps that were compared."
+    )
 
 
 def _headline_rows(found: Sequence[Answer]) -> Iterator[list[str]]:

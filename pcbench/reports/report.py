@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcbench.reports.figures import Drawn, run_figure_files, write_run_figures
+from pcbench.reports.figures import FigureChoice, run_figure_files, write_run_figures
 from pcbench.reports.page.page import write_page
 from pcbench.results.directory import PAGE, Run, list_report
 
 
-def write_report(runs: Sequence[Run], folder: Path, drawn: Drawn = "page") -> Path:
+def write_report(runs: Sequence[Run], folder: Path, drawn: FigureChoice = "page") -> Path:
     """Write one page of all runs, and the figures; those of a second and later run into folders named by their keys.
 
     Args:

@@ -17,6 +17,7 @@ import pytest
 from simulated_runs import write_run
 
 from pcbench.cli.run_table import print_summary
+from pcbench.comparison.answer import answers
 from pcbench.comparison.compare import compare_runs, compare_timesteps
 from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table
 from pcbench.comparison.gate import check_run
@@ -186,9 +187,13 @@ def test_page_terminal_and_compare_say_the_same(runs: tuple[str, Run, Run], tmp_
     assert all(one.text in on_page for one in shown)
     assert not unbelieved(on_page)
     assert form_of(case) in on_page
-    assert all(f"- {one.text}" in terminal for one in shown if one.leads)
-    # Every suite is told by what happens to its changed and to its clean images.
+    # Every suite is told by what happens to its changed and to its clean images; of the former the answer tells.
     assert [one.suite for one in shown if one.leads].count("digits-c") == 2
+    assert all(f"- {one.text}" in terminal for one in shown if one.leads and one.about == "clean")
+    found = [one.text for one in answers(run)]
+    assert len(found) == 2
+    assert all(f"- {text}" in terminal for text in found)
+    assert [text for text in found for text in unbelieved(text)] == []
 
 
 def test_a_run_without_its_outcomes_still_states_values(runs: tuple[str, Run, Run], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from huggingface_hub import ModelCard
 
+from pcbench.comparison.answer import answers
 from pcbench.errors import UnknownNameError, UsageError, WriteError
 from pcbench.files import Point, watched
 from pcbench.reports.export import export_run
@@ -104,7 +105,12 @@ def test_paper_tables_hold_the_numbers_of_the_table(runs: list[Run], tmp_path: P
     assert latex.split(" & ")[2] == rf"{value} {{\scriptsize [{low}, {high}]}}"
     written = write_paper_tables(runs[0], tmp_path, "latex")
     assert {path.suffix for path in written} == {".tex"}
-    assert len(written) == 4
+    assert len(written) == 5
+    (answer, _) = answers(runs[0])
+    assert answer.row is not None
+    cells = next(line for line in written[0].read_text(encoding="utf-8").splitlines() if line.startswith("digits-c"))
+    values = [f"{100 * value:.1f}" for value in (answer.row.first_value, answer.row.second_value)]
+    assert cells.split(" & ")[2:5] == ["yes", values[0], f"{values[1]} (t = 2)"]
 
 
 def test_latex_is_escaped(metrics: pd.DataFrame) -> None:
@@ -116,5 +122,6 @@ def test_an_attack_on_all_timesteps_is_drawn_and_one_scored_elsewhere_is_not(met
     attacks = metrics[metrics["kind"] == "attack"].copy()
     together = attacks[attacks["name"] == "pgd"].assign(name="pgd_all", attacked_timestep=pd.NA)
     elsewhere = attacks[attacks["name"] == "pgd"].assign(name="pgd_first", attacked_timestep=99)
-    titles = [panel.title for panel in charts(pd.concat([attacks, together, elsewhere]), Verdicts())[0].panels]
+    made = {chart.name: chart for chart in charts(pd.concat([attacks, together, elsewhere]), Verdicts())}
+    titles = [panel.title for panel in made["success-by-epsilon"].panels]
     assert titles == ["FGSM", "BIM", "PGD", "pgd all"]

@@ -74,7 +74,7 @@ def test_points_are_the_rows_of_the_table_in_percent(metrics: pd.DataFrame) -> N
 def test_every_chart_says_what_its_axes_and_bands_are(metrics: pd.DataFrame) -> None:
     for chart in charts(metrics, Verdicts()):
         assert chart.x_label
-        assert "%" in chart.y_label
+        assert "(%)" in chart.y_label or "(points)" in chart.y_label
         assert "95 % interval" in chart.caption
         table = chart.table()
         assert (table["ci_low"] <= table["value"]).all()
