@@ -9,11 +9,11 @@ from functools import partial
 import pandas as pd
 from rich.table import Table
 
-from pcbench.cli.noise_notes import noise_notes
 from pcbench.cli.settings_table import print_settings
 from pcbench.comparison.answer import answers, subject_of
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
+from pcbench.metrics.marks import noise_notes, tuned_title
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
 from pcbench.metrics.shown import level_symbol, own_timestep, shown_epsilon, shown_levels
 from pcbench.names import words
@@ -57,10 +57,11 @@ def _print_suites(run: Run, console: Terminal) -> None:
         what = what if corrupted else f"robust accuracy ({_verdict(verdicts, suite.name, rows)})"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
-        print_table(console, f"{run.spec.model['name']} on {images}: {what}, in %", columns, percent)
+        title = f"{run.spec.model['name']} on {images}: {what}, in %{tuned_title(rows)}"
+        print_table(console, title, columns, percent)
         _print_distances(console, rows)
         if corrupted:
-            for line in noise_notes(run, rows):
+            for line in noise_notes(rows, run.manifest.get("classes")):
                 console.print(line, soft_wrap=True)
         if footnote is not None:
             console.print(f"* {footnote}", soft_wrap=True)

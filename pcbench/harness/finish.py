@@ -35,6 +35,7 @@ from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
 from pcbench.metrics.draw_rows import draw_notes
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
+from pcbench.metrics.marks import TUNED_ON, Marking, stated_std
 from pcbench.results.conditions import RETRIED, Condition
 from pcbench.results.directory import LOCATIONS, Run, incomplete_suites
 from pcbench.results.divisor import DIVISORS, divisors_json
@@ -130,8 +131,14 @@ def _write_numbers(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Write verdicts and metrics; return the metrics, and what the manifest says of how they were made."""
     divisors = divisors_of(plan.spec, plan.locations, plan.images)
-    metrics = write_numbers(folder, plan.spec, definitions_of(plan), divisors, missing)
+    metrics = write_numbers(folder, plan.spec, definitions_of(plan), divisors, missing, marking_of(plan))
     return metrics, {"tables": tables_identity(plan), DIVISORS: divisors_json(divisors)}
+
+
+def marking_of(plan: Plan) -> Marking:
+    """Return what the marks of a run's numbers depend on."""
+    tuned = any(note.startswith(TUNED_ON.upper()) for note in plan.notes)
+    return Marking(plan.facts.classes, stated_std(plan.spec.model.get("std")), tuned)
 
 
 def definitions_of(plan: Plan) -> Definitions:
@@ -144,7 +151,8 @@ def definitions_of(plan: Plan) -> Definitions:
 def tables_identity(plan: Plan) -> dict[str, Any]:
     """Return what the tables of a run depend on besides its parts: the code that makes them, and baselines."""
     divisors = divisors_json(divisors_of(plan.spec, plan.locations, plan.images))
-    return {"code": code_hash(METRICS_CODE), "baselines": {name: identity(found) for name, found in divisors.items()}}
+    made = {"code": code_hash(METRICS_CODE), "baselines": {name: identity(found) for name, found in divisors.items()}}
+    return {**made, "tuned": True} if marking_of(plan).tuned else made
 
 
 def is_current(found: Run, plan: Plan) -> bool:

@@ -19,6 +19,7 @@ from pcbench.data.sources import check, open_source
 from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import TUNED, RunOptions
+from pcbench.metrics.marks import TUNED_ON
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import tuned_hashes
 from pcbench.results.run_spec import DataSpec
@@ -100,7 +101,7 @@ def tuned_note(request: RunOptions, facts: ModelFacts, rows: NDArray[np.uint8]) 
         raise UsageError(
             f"{what}: give leave_out={TUNED!r} to measure the others, or allow_tuned_images=True for tables that say so"
         )
-    return f"TUNED ON THESE IMAGES: {what}; numbers on them are too good"
+    return f"{TUNED_ON.upper()}: {what}; numbers on them are too good"
 
 
 def images_again(

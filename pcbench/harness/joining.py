@@ -20,6 +20,7 @@ from pcbench.attacks.worst_case import worst_case
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.harness.suites import SuiteDefinition
 from pcbench.limits.text import parse_json
+from pcbench.metrics.marks import Marking
 from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.transfer import transfer_rows
 from pcbench.reports.page.examples import Example, Examples, Picture
@@ -102,6 +103,7 @@ def write_numbers(
     definitions: Definitions,
     divisors: Mapping[str, Divisor],
     missing: Sequence[Mapping[str, Any]] = (),
+    marking: Marking | None = None,
 ) -> pd.DataFrame:
     """Write verdicts and metrics of a run from its outcomes, representations and evidence; return the metrics.
 
@@ -111,6 +113,7 @@ def write_numbers(
         definitions: Its suites.
         divisors: What divides the corruption errors of each.
         missing: What could not be computed, as the manifest lists it.
+        marking: What the marks of numbers depend on; None leaves them empty.
     """
     model = str(spec.model["name"])
     unjudged = {entry["suite"] for entry in missing if entry["work"] == "evidence"}
@@ -152,6 +155,7 @@ def write_numbers(
     if checks:
         transfer = metrics_table([{"model": model, **row} for row in transfer_rows(checks)])
         table = pd.concat([table, transfer], ignore_index=True)
+    table = table if marking is None else marking.marked(table)
     write_metrics(table, folder)
     return table
 

@@ -68,7 +68,7 @@ class RunOptions(TypedDict):
     ]
     """The rest is measured, and called a subset. `tuned`: those whose hashes the configuration holds."""
     allow_tuned_images: Annotated[
-        bool, Option("Measure images that the model was tuned on; a note marks the tables.", _MODEL, default=False)
+        bool, Option("Measure images that the model was tuned on; the tables are marked.", _MODEL, default=False)
     ]
     """They are refused otherwise: numbers on them are too good."""
     resize: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.files import try_folder
+from pcbench.metrics.marks import tuned_title
 from pcbench.names import file_name
 from pcbench.reports.attack_charts import attack_charts
 from pcbench.reports.change_charts import change_charts
@@ -47,10 +49,10 @@ def _charts(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
         of_model = metrics[metrics["model"] == model]
         for suite in texts(of_model["suite"]):
             rows = of_model[of_model["suite"] == suite]
-            yield from change_charts(rows, verdicts)
-            yield from corruption_charts(rows)
-            yield from noise_charts(rows)
-            yield from attack_charts(rows, verdicts)
+            tuned = tuned_title(rows)
+            of_suite = (change_charts(rows, verdicts), corruption_charts(rows), noise_charts(rows))
+            for chart in itertools.chain(*of_suite, attack_charts(rows, verdicts)):
+                yield dataclasses.replace(chart, where=chart.where + tuned)
 
 
 def matrices_of_transfer(metrics: pd.DataFrame) -> list[HeatMap]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from pcbench.metrics.marks import AT_CHANCE, MARKS, tuned_title
 from pcbench.metrics.shown import own_timestep
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_text
@@ -34,6 +35,8 @@ class Entry:
     """Upper end."""
     n: int
     """Number of images."""
+    at_chance: bool = False
+    """Whether it is an accuracy that is not above that of guessing."""
 
     @property
     def number(self) -> str:
@@ -42,8 +45,8 @@ class Entry:
 
     @property
     def interval(self) -> str:
-        """The interval as it is printed."""
-        return interval(self.low, self.high, decimal)
+        """The interval as it is printed, and whether the number is at chance."""
+        return interval(self.low, self.high, decimal) + f" {AT_CHANCE}" * self.at_chance
 
     @property
     def text(self) -> str:
@@ -85,7 +88,8 @@ def matrices(rows: pd.DataFrame, label: str, verdicts: Verdicts) -> list[Matrix]
         label: The run's name in titles.
         verdicts: What is known of its attacks.
     """
-    return [*_error_matrices(rows, label), *_attack_matrices(rows, label, verdicts)]
+    made = [*_error_matrices(rows, label), *_attack_matrices(rows, label, verdicts)]
+    return [dataclasses.replace(one, title=one.title + tuned_title(rows)) for one in made]
 
 
 def verdict_on(rows: pd.DataFrame, verdicts: Verdicts) -> str:
@@ -97,7 +101,9 @@ def verdict_on(rows: pd.DataFrame, verdicts: Verdicts) -> str:
 def entry(row: pd.Series) -> Entry:
     """Return a row of the tidy table as an entry; ratios become percent."""
     value, low, high = (in_percent(row[column]) for column in ("value", "ci_low", "ci_high"))
-    return Entry(int(row["timestep"]), value, low, high, int(row["n"]))
+    marks = row.get(MARKS)
+    at_chance = isinstance(marks, str) and AT_CHANCE in marks.split("; ")
+    return Entry(int(row["timestep"]), value, low, high, int(row["n"]), at_chance)
 
 
 def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
+from pcbench.metrics.marks import noise_notes
 from pcbench.metrics.representations import (
     CORRELATION_DISTANCE,
     CORRELATION_DISTANCE_TO_START,
@@ -114,7 +115,8 @@ def _accuracy(rows: pd.DataFrame, noise: pd.DataFrame) -> Iterator[Chart]:
         what="Accuracy",
         where="under noise at every timestep",
         caption=f"Top-1 accuracy at every timestep, by {what}; {levels.clean}. {levels.caption} "
-        f"{counted(panels).capitalize()}. {band_words(panels, 'Wilson, over images')}",
+        f"{counted(panels).capitalize()}. {band_words(panels, 'Wilson, over images')}"
+        + "".join(f" {note}." for note in noise_notes(rows)),
         x_label=_TIMESTEP,
         y="accuracy",
         x="timestep",

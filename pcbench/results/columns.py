@@ -257,6 +257,21 @@ METRICS_COLUMNS: Mapping[str, Column] = {
     "ci_low": Column(pa.float64(), "the lower end of its 95 % interval", "as `value`"),
     "ci_high": Column(pa.float64(), "the upper end of its 95 % interval", "as `value`"),
     "n": Column(pa.int64(), "how many images the number is over (the eligible ones)", "images"),
+    "share_of_pixel_range": Column(
+        pa.float64(),
+        "the standard deviation of `gaussian_noise` as a share of the range from black to white, the mean over the "
+        "channels; where the network states the standard deviations that images are divided by",
+        RATIO,
+        may_be_empty=True,
+        since=2,
+    ),
+    "marks": Column(
+        pa.string(),
+        "what must be known of the number, separated by `; `: `at chance` (of an accuracy: the lower end of its "
+        "interval is not above 1 / classes), `tuned on these images` (β, λ and α were chosen on some of them)",
+        may_be_empty=True,
+        since=2,
+    ),
 }
 """One row a number: `metrics.csv` and `metrics.parquet`."""
 

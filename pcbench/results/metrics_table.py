@@ -20,7 +20,7 @@ from pcbench.limits.text import read_bytes
 from pcbench.names import IN_PATHS, fault_among
 from pcbench.results.columns import METRICS_COLUMNS, Column
 
-METRICS_VERSION = 1
+METRICS_VERSION = 2
 _VERSION_KEY = b"pcbench_metrics_version"
 
 _PANDAS_TYPES = {"string": "str", "bool": "boolean", "int8": "Int8", "int64": "Int64", "double": "float64"}
@@ -32,7 +32,7 @@ _ROW = 200
 _CELLS = 1000
 """The largest number of cells in a line of CSV: pandas makes a column of each."""
 
-_NUMBERS = ("value", "ci_low", "ci_high", "n")
+_NUMBERS = ("value", "ci_low", "ci_high", "n", "share_of_pixel_range", "marks")
 """The columns that say what was found; a row is known by the others."""
 
 _SUBSET_NOTE = " (subset, not comparable)"
@@ -77,6 +77,9 @@ def typed(table: pd.DataFrame, name: str = "a table of metrics", swept: Sequence
     """
     first, *others = METRICS_COLUMNS
     columns = [first, *swept, *others]
+    later = [name for name, column in METRICS_COLUMNS.items() if column.since > 1]
+    if list(table.columns) == [name for name in columns if name not in later]:  # of the version before
+        table = table.assign(**dict.fromkeys(later))
     if list(table.columns) != columns:
         raise DataError(f"{name}: a table of metrics has the columns {', '.join(columns)}; run it again")
     try:
@@ -133,7 +136,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
         made = file.read()
     version = (made.schema.metadata or {}).get(_VERSION_KEY, b"none").decode()
-    if version != str(METRICS_VERSION):
+    if version not in map(str, range(1, METRICS_VERSION + 1)):
         raise DataError(
             f"{path}: metrics of version {version}, this pcbench reads version {METRICS_VERSION}; run it again"
         )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from pcbench.catalog import suite_folder
-from pcbench.cli.noise_notes import noise_notes
 from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.harness.suites import fitting_folder
+from pcbench.metrics.marks import Marking, noise_notes, stated_std, tuned_title
+from pcbench.results.metrics_table import metrics_table
 
 PAPER = (0.25, 0.5, 0.75, 1.0, 2.0)
 
@@ -40,15 +39,21 @@ def test_small_images_have_a_fifth_of_the_papers_levels(name: str, data: str | N
 
 def test_a_row_at_chance_says_so_and_levels_have_their_share_of_the_pixel_range() -> None:
     row = {"kind": "noise", "metric": "accuracy", "name": "gaussian_noise"}
-    rows = pd.DataFrame(
+    table = metrics_table(
         [
             {**row, "severity": severity, "epsilon": level, "timestep": t, "ci_low": low}
             for severity, level, lows in ((1, 0.1, (0.5, 0.4)), (2, 0.2, (0.2, 0.09)), (3, 0.4, (0.1, 0.08)))
             for t, low in enumerate(lows)
         ]
     )
-    run = SimpleNamespace(spec=SimpleNamespace(model={"std": "(0.2, 0.25, 0.3)"}), manifest={"classes": 10})
-    lines = list(noise_notes(cast("Any", run), rows))
+    rows = Marking(10, stated_std("(0.2, 0.25, 0.3)")).marked(table)
+    assert rows["share_of_pixel_range"].tolist() == pytest.approx([0.025, 0.025, 0.05, 0.05, 0.1, 0.1])
+    assert rows["marks"].fillna("").tolist() == ["", "", "", "at chance", "at chance", "at chance"]
+    assert tuned_title(rows) == ""
+    tuned = Marking(10, tuned=True).marked(table)
+    assert tuned["marks"].tolist() == ["tuned on these images"] * 3 + ["at chance; tuned on these images"] * 3
+    assert tuned_title(tuned) == ", TUNED ON THESE IMAGES"
+    lines = list(noise_notes(rows, 10))
     assert lines[0].endswith("0.1: 2.5 %, 0.2: 5 %, 0.4: 10 %")
     assert lines[1:] == [
         "AT CHANCE (10 % for 10 classes) at t = 1: σ = 0.2",

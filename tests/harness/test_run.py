@@ -20,7 +20,8 @@ from pcbench.results.directory import Run, open_run
 
 COLUMNS = [
     *("model", "suite", "kind", "name", "severity", "norm", "epsilon", "targeted", "gradient", "attacked_timestep"),
-    *("timestep", "baseline", "metric", "value", "ci_low", "ci_high", "n"),
+    *("timestep", "baseline", "metric", "value", "ci_low", "ci_high", "n", "share_of_pixel_range"),
+    "marks",
 ]
 
 

@@ -306,7 +306,7 @@ def test_metrics_of_another_version_are_refused_with_the_remedy(
     table = pq.read_table(tmp_path / "metrics.parquet")
     old = table.replace_schema_metadata({**table.schema.metadata, b"pcbench_metrics_version": b"0"})
     pq.write_table(old, tmp_path / "metrics.parquet")
-    with pytest.raises(DataError, match="metrics of version 0, this pcbench reads version 1; run it again"):
+    with pytest.raises(DataError, match="metrics of version 0, this pcbench reads version 2; run it again"):
         read_metrics(tmp_path / "metrics.parquet")
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import DataError, PcbenchError, UsageError
+from pcbench.harness.finish import marking_of
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
 from pcbench.network.configuration import read_configuration
@@ -120,6 +121,7 @@ def test_a_tuning_is_never_worse_than_feedforward_and_names_its_images(place: Pa
         make_plan(request_from(run))
     allowed = make_plan(request_from({**run, "allow_tuned_images": True}))
     assert allowed.notes[-1].startswith("TUNED ON THESE IMAGES")
+    assert marking_of(allowed).tuned  # which marks every row of the tables
     with pytest.raises(DataError, match="holds no images"):
         make_plan(request_from({**run, "leave_out": "tuned"}))
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError
+from pcbench.metrics.marks import tuned_title
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_scale, epsilon_text, norm_symbol
 from pcbench.reports.charts import Chart, Panel, in_order, joined_verdicts, texts
@@ -282,7 +283,7 @@ def _severity_grids(suite: str, tables: list[pd.DataFrame], labels: list[str]) -
         if len(rows):
             yield {
                 "run": number,
-                "title": f"Accuracy of {labels[number]} by corruption and severity, in %",
+                "title": f"Accuracy of {labels[number]} by corruption and severity, in %{tuned_title(rows)}",
                 "severities": sorted(int(severity) for severity in rows["severity"].unique()),
                 "rows": [
                     {

@@ -1,0 +1,98 @@
+"""What a reader must know of single numbers: accuracies at chance, images that were tuned on, the strength of a noise.
+
+The tidy table holds it in columns of its own, so that whoever reads the table alone, in whatever form, reads it too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pcbench.metrics.shown import level_symbol
+from pcbench.percent import in_percent
+from pcbench.results.conditions import CORRUPTED
+
+AT_CHANCE = "at chance"
+"""Of an accuracy: the lower end of its interval is not above that of guessing."""
+TUNED_ON = "tuned on these images"
+"""Of every number of a run: β, λ and α were chosen on some of the images that are measured."""
+MARKS, SHARE = "marks", "share_of_pixel_range"
+"""The columns."""
+_NOISE = "gaussian_noise"
+_NUMBER = re.compile(r"[\d.]+(?:e-?\d+)?")
+
+
+@dataclass(frozen=True)
+class Marking:
+    """What the marks of a run's numbers depend on."""
+
+    classes: int
+    """How many the network tells apart: guessing is right on one image in so many."""
+    std: tuple[float, ...] = ()
+    """What images are divided by before they reach it, one a channel; none where it does not say."""
+    tuned: bool = False
+    """Whether β, λ and α were chosen on some of the images."""
+
+    def marked(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the tidy table with these columns filled."""
+        guessed = (table["metric"] == "accuracy") & (table["kind"] != "attack") & (table["ci_low"] <= 1 / self.classes)
+        marks = [
+            "; ".join(mark for mark, holds in ((AT_CHANCE, bool(one)), (TUNED_ON, self.tuned)) if holds) or None
+            for one in guessed.tolist()
+        ]
+        found = table.assign(**{MARKS: pd.Series(marks, index=table.index, dtype="str")})
+        if self.std:
+            mean = sum(self.std) / len(self.std)
+            of_noise = (table["kind"] == "noise") & (table["name"] == _NOISE)
+            found[SHARE] = (table["epsilon"] * mean).where(of_noise)
+        return found
+
+
+def stated_std(text: object) -> tuple[float, ...]:
+    """Return the standard deviations that a model's description states, as numbers."""
+    return tuple(float(number) for number in _NUMBER.findall(str(text or "")))
+
+
+def has_mark(rows: pd.DataFrame, mark: str) -> pd.Series:
+    """Return which rows of the tidy table have a mark."""
+    if MARKS not in rows:
+        return pd.Series(data=False, index=rows.index)
+    return rows[MARKS].map(lambda marks: isinstance(marks, str) and mark in marks.split("; ")).astype(bool)
+
+
+def tuned_title(rows: pd.DataFrame) -> str:
+    """Return what ends the title of everything that is made of some rows; empty where nothing was tuned on them."""
+    return f", {TUNED_ON.upper()}" if has_mark(rows, TUNED_ON).any() else ""
+
+
+def noise_notes(rows: pd.DataFrame, classes: int | None = None) -> Iterator[str]:
+    """Yield what a table or figure of a suite of corruptions says of its levels and of rows at chance.
+
+    Args:
+        rows: The suite's rows of the tidy table.
+        classes: How many classes there are, if that is to be told.
+    """
+    noisy = rows[rows["kind"].isin(CORRUPTED) & (rows["metric"] == "accuracy") & rows["severity"].notna()]
+    known = noisy[noisy[SHARE].notna()] if SHARE in noisy else noisy[:0]
+    if len(known) and set(noisy["name"]) == {_NOISE}:
+        pairs = sorted(set(zip(map(float, known["epsilon"]), map(float, known[SHARE]), strict=True)))
+        shares = ", ".join(f"{level:.3g}: {in_percent(share):.3g} %" for level, share in pairs)
+        yield f"σ is on e_0; as a share of the pixel range (mean over the channels): {shares}"
+    guessed = "" if classes is None else f" ({100 / classes:.3g} % for {classes} classes)"
+    for (name, severity), part in noisy.groupby(["name", "severity"], observed=True):
+        chance = part[has_mark(part, AT_CHANCE)]
+        if chance.empty:
+            continue
+        times = sorted({int(t) for t in chance["timestep"]})
+        every = len(times) == part["timestep"].nunique()
+        level = part["epsilon"].dropna().unique()
+        what = (
+            f"{level_symbol([str(name)])} = {level[0]:.3g}"
+            if len(level) == 1
+            else f"{name}, severity {int(str(severity))}"
+        )
+        when = "every t" if every else f"t = {', '.join(map(str, times))}"
+        yield f"{AT_CHANCE.upper()}{guessed} at {when}: {what}"
