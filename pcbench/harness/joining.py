@@ -128,11 +128,7 @@ def write_numbers(
         content = to_json(checks, indent=1, inf_nan_mode="null", fallback=float) + b"\n"
         files.write(folder / CHECKS, content)
     baselines = {name: found.baseline for name, found in divisors.items() if found.baseline is not None}
-    severities = {
-        name: {corruption.name: len(corruption.severities) for corruption in suite.corruptions}
-        for name, suite in definitions.items()
-        if isinstance(suite, CorruptionSuite)
-    }
+    severities = _severities(definitions)
     families: dict[str, dict[str, str]] = {
         name: {corruption.name: corruption.family for corruption in suite.corruptions}
         for name, suite in definitions.items()
@@ -158,6 +154,15 @@ def write_numbers(
     table = table if marking is None else marking.marked(table)
     write_metrics(table, folder)
     return table
+
+
+def _severities(definitions: Definitions) -> dict[str, dict[str, int]]:
+    """Return how many severities each corruption has, by the suite's name."""
+    return {
+        name: {corruption.name: len(corruption.severities) for corruption in suite.corruptions}
+        for name, suite in definitions.items()
+        if isinstance(suite, CorruptionSuite)
+    }
 
 
 def _suite_checks(folder: Path, name: str, suite: SuiteDefinition) -> Iterator[dict[str, Any]]:
