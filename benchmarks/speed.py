@@ -71,13 +71,14 @@ def write_table(page: Path, rows: list[tuple[str, str, str]]) -> None:
     after = rest.partition(END)[2]
     table = "\n".join(f"| {what} | {value} | {details} |" for what, value, details in rows)
     page.write_text(
-        f"{before}{BEGIN}\n\n{_machine()}\n\n| what | ratio | seconds |\n|---|---|---|\n{table}\n\n{END}{after}",
+        f"{before}{BEGIN}\n\n{machine()}\n\n| what | ratio | seconds |\n|---|---|---|\n{table}\n\n{END}{after}",
         encoding="utf-8",
         newline="\n",
     )
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return today's date, the machine and the versions, for a page."""
     day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     return (
         f"{day}; {_processor()}, {os.cpu_count()} cores, {platform.system()}; Python {platform.python_version()}, "

@@ -1,12 +1,17 @@
-"""Oracle: the package itself: every name that a benchmark imports from it is there."""
+"""Oracle: the package itself: every name that a benchmark imports from it is there, and its table of fast forms."""
 
 from __future__ import annotations
 
 import runpy
 import sys
+import types
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pcbench.network.fast.table import ROWS, FastForm
 
 BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 
@@ -40,3 +45,55 @@ def test_the_page_of_speed_gets_each_ratio_with_what_stands_below_it(
     assert text.endswith(f"{speed['END']}\nafter\n")
     assert "old" not in text
     assert text.count("| `unroll`: plain forward, 2 threads | 3.12 | 3.00 to 3.20 |") == 1
+
+
+@pytest.fixture
+def choices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS[0].parent), *sys.path])
+    return runpy.run_path(str(BENCHMARKS[0].with_name("choices.py")), run_name="imported")
+
+
+def recorded(choices: dict[str, Any], **ends: int) -> list[dict[int, list[float]]]:
+    """Return ratios that turn at each row's bound of today, or at those given for a row's `operation form`."""
+    found: list[dict[int, list[float]]] = []
+    for row, ladder in zip(ROWS, choices["LADDERS"], strict=True):
+        assert (row.operation, row.form) == (ladder.operation, ladder.form)
+        today = {**row.least, **row.most}.get(ladder.bound, 0)
+        end = ends.get(f"{row.operation} {row.form}", today)
+        above = ladder.bound in row.least
+        fast = (value == end or (value > end) == above for value in ladder.rungs)
+        found.append({value: [1.4, 1.1 if one else 0.8] for value, one in zip(ladder.rungs, fast, strict=True)})
+    return found
+
+
+def rows_in(text: str) -> tuple[FastForm, ...]:
+    module = types.ModuleType("written")
+    sys.modules["written"] = module  # dataclasses look their module up
+    exec(compile(text, "table.py", "exec"), module.__dict__)  # noqa: S102  # the project's own table
+    return tuple(FastForm(*(getattr(row, one.name) for one in fields(row))) for row in module.ROWS)
+
+
+def test_todays_measurements_write_todays_table(choices: dict[str, Any]) -> None:
+    text = choices["TABLE"].read_text(encoding="utf-8")
+    found = choices["written"](text, recorded(choices), "2026-01-02; a machine.")
+    assert rows_in(found) == ROWS
+    assert "# Measured by `python benchmarks/choices.py --write` on 2026-01-02; a machine. Of each row:\n" in found
+    assert choices["written"](found, recorded(choices), "2026-01-02; a machine.") == found
+    uncommented = [[line for line in one.splitlines() if not line.startswith("#")] for one in (text, found)]
+    assert uncommented[0] == uncommented[1]
+
+
+def test_another_measurement_moves_its_bound_alone_and_that_of_the_row_that_takes_over(choices: dict[str, Any]) -> None:
+    ends = {"transposed convolution tiles": 35_000, "upsampling gradient sums and a matrix": 14}
+    text = choices["written"](choices["TABLE"].read_text(encoding="utf-8"), recorded(choices, **ends), "now.")
+    expected = list(ROWS)
+    for number, (bounds, name, value) in {0: ("least", "row_products", 35_000), 9: ("most", "side", 14)}.items():
+        expected[number] = replace(ROWS[number], **{bounds: {**getattr(ROWS[number], bounds), name: value}})
+    expected[10] = replace(ROWS[10], least={**ROWS[10].least, "side": 15})
+    assert list(rows_in(text)) == expected
+
+
+def test_a_form_that_is_nowhere_faster_is_not_written(choices: dict[str, Any]) -> None:
+    slow = [dict.fromkeys(one, [0.5]) for one in recorded(choices)]
+    with pytest.raises(SystemExit, match=r"tiles is faster at no rung"):
+        choices["written"](choices["TABLE"].read_text(encoding="utf-8"), slow, "now.")
