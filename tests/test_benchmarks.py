@@ -94,6 +94,6 @@ def test_another_measurement_moves_its_bound_alone_and_that_of_the_row_that_take
 
 
 def test_a_form_that_is_nowhere_faster_is_not_written(choices: dict[str, Any]) -> None:
-    slow = [dict.fromkeys(one, [0.5]) for one in recorded(choices)]
+    slow = [{value: [0.5] for value in one} for one in recorded(choices)]
     with pytest.raises(SystemExit, match=r"tiles is faster at no rung"):
         choices["written"](choices["TABLE"].read_text(encoding="utf-8"), slow, "now.")
