@@ -156,10 +156,10 @@ LADDERS = (
     Ladder(
         "learning transposed convolution",
         "phases",
-        "pixels",
-        "a prediction and its weights' gradient, 8 channels, kernel 4, stride 2",
+        "most_channels",
+        "a prediction and its weights' gradient, kernel 3, and kernel 4 at stride 2",
         learning_decoder,
-        {256 * batch: ((batch, 8, 4, 2, 16),) for batch in (4, 8, 16, 32, 64, 128)},
+        {count: ((32, count, 3, 1, 32), (32, count, 4, 2, 16)) for count in (2, 4, 8, 16, 24)},
     ),
     Ladder(
         "input gradient",
@@ -183,7 +183,7 @@ LADDERS = (
         "made_channels",
         "a convolution to 8 channels, stride 2, and its input's gradient",
         convolution,
-        {made: ((32, made, 8, 2, 32),) for made in (4, 8, 16, 24, 32)},
+        {made: ((32, made, 8, 2, 32),) for made in (4, 8, 16, 24, 32, 48)},
     ),
     Ladder(
         "batch norm gradient",
