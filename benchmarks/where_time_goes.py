@@ -91,10 +91,8 @@ def main() -> None:
         with _Watch() as found:
             run()
         most = 2 * SIDE**3 / _product(), 2 * 4 * COPIED / _copy()
-    print(
-        f"{options.network} {options.what}: {whole:.2f} s of one processor, which does {most[0] / 1e9:.0f} GFLOP/s in"
-    )
-    print(f"large products of matrices, and {most[1] / 1e9:.1f} GB/s in large copies\n")
+    print(f"{options.network} {options.what}, {whole:.2f} s of one processor. In large works it does")
+    print(f"{most[0] / 1e9:.0f} GFLOP/s (products of matrices) and {most[1] / 1e9:.1f} GB/s (copies).\n")
     print("| operation | times | share | reaches |\n|---|---|---|---|")
     for name, one in sorted(found.operations.items(), key=lambda item: -item[1].seconds)[: options.rows]:
         print(f"| `{name}` | {one.times:,} | {one.seconds / whole:.1%} | {_reached(one, *most)} |")
