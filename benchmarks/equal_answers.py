@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from plain_networks import ours, plain
@@ -78,14 +79,19 @@ def _row(name: str) -> str:
 
 def _opened(name: str) -> tuple[PredictiveNetwork, str]:
     """Return a network, and in words where its weights come from."""
-    known = DATA / "weights" / BACKBONES.get(name.removesuffix(PAPER), "")
-    if zoo_entry(name).weights is not None:
-        model, weights = load(name), "its own"
-    elif known.is_file():
-        model, weights = load(name, backbone_weights=known, random_predictors=0), "backbone trained, predictors random"
-    else:
+    entry, file = zoo_entry(name), BACKBONES.get(name.removesuffix(PAPER))
+    if file is None:
+        return (ours(name)[0], "random") if entry.weights is None else (_network(name), "trained")
+    if not (DATA / "weights" / file).is_file():
         return ours(name)[0], "random"
-    return model.predictive_network("the comparison"), weights
+    if entry.weights is None:
+        network = _network(name, backbone_weights=DATA / "weights" / file, random_predictors=0)
+        return network, "of the backbone trained, of the predictors random"
+    return _network(name, backbone_weights=DATA / "weights" / file), "trained"
+
+
+def _network(name: str, **options: Any) -> PredictiveNetwork:
+    return load(name, **options).predictive_network("the comparison")
 
 
 def _images(name: str, network: PredictiveNetwork) -> Tensor:
