@@ -26,7 +26,7 @@ from pcbench.extras import EXCLUSIVE, is_installed
 from pcbench.shadows import UNLOADABLE
 
 LOADED_MODULES = {
-    **{name: name for name in ("numpy", "torch", "torchvision", "scipy", "pandas", "pyarrow", "matplotlib", "plotly")},
+    **{name: name for name in ("numpy", "torch", "torchvision", "scipy", "pandas", "pyarrow", "matplotlib")},
     **{name: name for name in ("foolbox", "eagerpy", "timm", "safetensors", "simplejpeg", "filelock")},
     **{name: name for name in ("pydantic", "typer", "rich", "jinja2")},
     "pyautoattack": "pyautoattack",

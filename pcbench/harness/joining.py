@@ -203,7 +203,10 @@ def write_pictures(folder: Path, table: pa.Table) -> None:
             name = f"{number}-{row['number']:02d}-{row['kind']}.png"
             files.write(folder / "examples" / name, row["png"])
             fields = {key: row[key] for key in ("kind", "title", "timestep")}
-            pictures.append(Picture(file=name, predictions=parse_json(row["predictions"], name), **fields))
+            answers: dict[str, Any] = parse_json(row["predictions"], name)
+            fields["predictions"] = {timestep: seen for timestep, (seen, _) in answers.items()}
+            fields["probabilities"] = {timestep: one for timestep, (_, one) in answers.items() if one is not None}
+            pictures.append(Picture(file=name, **fields))
         examples.append(Example(image_id=image_id, label=rows[0]["label"], pictures=tuple(pictures)))
     index = Examples(examples_version=1, examples=tuple(examples)).model_dump(mode="json")
     write_json(folder / "examples" / "index.json", index)

@@ -208,7 +208,7 @@ PICTURES_COLUMNS: Mapping[str, Column] = {
     "kind": Column(pa.string(), "what the picture shows"),
     "title": Column(pa.string(), "its title"),
     "timestep": Column(pa.int16(), "the timestep that it is of", "t", may_be_empty=True),
-    "predictions": Column(pa.string(), "JSON: the predicted class by timestep"),
+    "predictions": Column(pa.string(), "JSON: by timestep, the predicted class and its probability"),
     "png": Column(pa.binary(), "the file itself"),
 }
 """One row an example image x picture of it, with the file itself."""

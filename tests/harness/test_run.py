@@ -46,8 +46,9 @@ def test_two_runs_of_a_spec_give_the_same_bytes(
     assert one.manifest["files"] == two.manifest["files"]
     assert (one.folder / "metrics.csv").read_bytes() == (two.folder / "metrics.csv").read_bytes()
     assert list(pd.read_csv(one.folder / "metrics.csv").columns) == COLUMNS
-    figures = sorted(path.relative_to(one.folder) for path in (one.folder / "report").iterdir())
-    assert {path.suffix for path in figures} == {".svg", ".png", ".pdf", ".html", ".json"}
+    files = (path for path in (one.folder / "report").rglob("*") if path.is_file())
+    figures = sorted(path.relative_to(one.folder) for path in files)
+    assert {path.suffix for path in figures} == {".svg", ".png", ".pdf", ".html", ".json", ".csv", ".parquet"}
     for path in figures:
         assert path.suffix == ".html" or (one.folder / path).read_bytes() == (two.folder / path).read_bytes()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
@@ -47,7 +48,8 @@ class _Shown:
     kind: str
     title: str
     timestep: int | None = None
-    predictions: tuple[dict[str, str], ...] = ()
+    predictions: tuple[dict[str, tuple[str, float | None]], ...] = ()
+    """For each image, by timestep, the class that it is taken for, and the probability of this class."""
     titles: tuple[str, ...] = ()
     """One for each image, where they differ."""
 
@@ -73,7 +75,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
 
 
 def _table(context: Context, batch: Batch, number: int, shown: _Shown) -> pa.Table:
-    empty: list[dict[str, str]] = [{} for _ in batch.ids]
+    empty: list[dict[str, tuple[str, float | None]]] = [{} for _ in batch.ids]
     return made_table(
         "pictures",
         {
@@ -128,11 +130,23 @@ def _scored(context: Context, shown: _Shown) -> _Shown:
     with torch.no_grad():
         logits = context.model.answer(shown.pixels, timesteps)
     found = predicted(logits).cpu()
+    highest = logits.double().softmax(dim=-1).amax(dim=-1).cpu()
     predictions = tuple(
-        {str(timestep): _class_name(context, int(found[timestep, index])) for timestep in range(timesteps + 1)}
+        {
+            str(timestep): (
+                _class_name(context, int(found[timestep, index])),
+                _probability(float(highest[timestep, index])),
+            )
+            for timestep in range(timesteps + 1)
+        }
         for index in range(len(shown.pixels))
     )
     return dataclasses.replace(shown, predictions=predictions)
+
+
+def _probability(value: float) -> float | None:
+    """Return a probability as it is kept, with as many digits as are shown and two more; None if it is not defined."""
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSuite, batch: Batch) -> Iterator[_Shown]:
@@ -191,7 +205,7 @@ def _reconstructed(context: Context, batch: Batch) -> Iterator[_Shown]:
             pixels = reconstructions[timestep]
             if network.mean is not None and network.std is not None:
                 pixels = pixels * network.std + network.mean
-            yield _Shown(pixels, "reconstruction", f"reconstruction at t = {timestep}", timestep)
+            yield _Shown(pixels, "reconstruction", f"reconstruction of the clean image at t = {timestep}", timestep)
 
 
 def _class_name(context: Context, label: int) -> str:

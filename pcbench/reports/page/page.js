@@ -1,189 +1,185 @@
-"use strict";
 // The page's controls. All values come from the JSON in the page; no file is fetched.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const print = matchMedia("print");
   const slider = document.getElementById("timestep");
-  const dashes = ["solid", "dash", "dot"];
-  const borders = ["solid", "dashed", "dotted"];
+  const EVERY = "*"; // the choice of all panels
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const chosen = () => data.timesteps[Number(slider.value)];
-  const shown = (run) => {
-    const box = document.querySelector(`[data-switch="${run}"]`);
-    return box === null || box.checked;
+  const several = data.runs.length > 1;
+  let onPaper = false; // drawn for a sheet of A4
+  const shown = (run) => document.querySelector(`[data-switch="${run}"]`)?.checked ?? true;
+  const tagged = (name, text, attributes = {}) => {
+    const element = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== null) element.textContent = text;
+    return element;
   };
 
-  function colour(name) {
-    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const number = (figure, value) => (figure.signed && value > 0 ? plus(decimal(value, figure.digits)) : decimal(value, figure.digits));
+  const interval = (figure, line, at) => `[${number(figure, line.low[at])}, ${number(figure, line.high[at])}]`;
+  const images = (line, at) => (Array.isArray(line.n) ? line.n[at] : line.n);
+
+  function told(figure, line, at) {
+    const what = `${figure.x_name} = ${line.x[at]}: ${number(figure, line.y[at])}${figure.unit} ${interval(figure, line, at)}`;
+    return `${what}, ${images(line, at)} images`;
   }
 
-  // A number that is not defined comes as null.
-  function fixed(value, digits) {
-    return value === null ? "?" : value.toFixed(digits);
+  function plotted(figure, line, label, colour) {
+    const strong = figure.order !== "timestep" || data.timesteps.length < 4 || [0, chosen()].includes(Number(line.label));
+    return { ...line, label, strong, alone: several, colour,
+      told: line.y.map((_, at) => told(figure, line, at)) };
   }
 
-  function faded(hex, alpha) {
-    const [red, green, blue] = [1, 3, 5].map((position) => parseInt(hex.slice(position, position + 2), 16));
-    return `rgba(${red},${green},${blue},${alpha})`;
+  // Of many timesteps, the first and the chosen one have a band.
+  function banded(figure, count, line) {
+    return figure.order === "timestep" && count > 3 ? { ...line, banded: line.strong } : line;
   }
 
-  // Budgets double and start at 0, and values of a hyperparameter are chosen in their own way: evenly spaced steps,
-  // labelled with the values.
-  const stepped = (figure) => figure.x === "epsilon" || figure.x === "value";
-
-  function budgets(figure) {
-    return [...new Set(figure.rows.map((row) => row.x))].sort((one, other) => one - other);
-  }
-
-  function budgetText(figure, value) {
-    return `${Number((value * figure.x_scale).toPrecision(4))}`;
-  }
-
-  function placeText(figure, x) {
-    if (!stepped(figure)) return `t = ${x}`;
-    return `${figure.x === "epsilon" ? "ε" : plain(figure.x_name)} = ${budgetText(figure, x)}`;
-  }
-
-  function traces(figure, panelTitle) {
-    const steps = budgets(figure);
-    const position = (x) => (stepped(figure) ? steps.indexOf(x) : x);
-    const colours = palette(figure);
-    const { digits, unit } = figure;
-    const made = [];
-    for (const { run, panels } of figure.runs) {
-      const panel = panels.find((one) => one.title === panelTitle);
-      if (!shown(run) || panel === undefined) continue;
-      panel.lines.forEach((line, index) => {
-        const stands = figure.colours !== "timestep" || Number(line.label) === chosen() || data.timesteps.length < 3;
-        const x = line.x.map(position);
-        const common = { x, name: plain([lineText(figure, line), runText(run)].filter((text) => text).join(", ")) };
-        // Bands of many settings of hyperparameters would lie upon each other.
-        const few = figure.colours !== "setting" || panel.lines.length <= 6;
-        if (stands && few) made.push(...band(common, line, colours[index]));
-        made.push({
-          ...common,
-          y: line.y,
-          mode: "lines+markers",
-          opacity: stands ? 1 : 0.45,
-          line: { color: colours[index], width: stands ? 2.5 : 1.2, dash: dashes[run % dashes.length] },
-          marker: { size: stands ? 6 : 4, color: colours[index] },
-          customdata: line.y.map((_, at) => [fixed(line.low[at], digits), fixed(line.high[at], digits), line.n[at],
-            placeText(figure, line.x[at])]),
-          hovertemplate: `%{customdata[3]}: %{y:.${digits}f}${unit} [%{customdata[0]}, %{customdata[1]}], n = %{customdata[2]}`,
-        });
-      });
-    }
-    return made;
-  }
-
-  function band(common, line, hex) {
-    const edge = { ...common, mode: "lines", line: { width: 0 }, hoverinfo: "skip" };
-    return [{ ...edge, y: line.low }, { ...edge, y: line.high, fill: "tonexty", fillcolor: faded(hex, 0.16) }];
-  }
-
-  function lineText(figure, line) {
-    return figure.legend_title ? `${figure.legend_title} ${line.label}` : line.label;
-  }
-
-  function runText(run) {
-    return data.runs.length > 1 ? data.runs[run] : "";
-  }
-
-  // Plotly takes tags in names for markup.
-  function plain(text) {
-    return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  }
-
-  // Outside the plot: inside, it would cover the axis in a narrow window.
-  function drawLegend(figure, panelTitle, element) {
-    const panel = figure.runs.flatMap((one) => one.panels).find((one) => one.title === panelTitle);
-    const entries = figure.legend_title
-      ? panel.lines.map((line, index) => [line.label, "solid", palette(figure)[index]])
-      : [];
-    const runs = data.runs.length > 1
-      ? figure.runs.filter(({ run }) => shown(run)).map(({ run }) => [runText(run), borders[run % borders.length], ""])
-      : [];
-    const title = document.createElement("li");
-    title.textContent = figure.legend_title;
-    element.replaceChildren(...(entries.length ? [title] : []), ...[...entries, ...runs].map(legendEntry));
-  }
-
-  function legendEntry([text, border, hex]) {
-    const entry = document.createElement("li");
-    const swatch = document.createElement("i");
-    swatch.style.borderTop = `3px ${border} ${hex || colour("--ink")}`;
-    entry.append(swatch, text);
-    return entry;
-  }
-
-  function palette(figure) {
-    return dark.matches && !print.matches ? figure.dark : figure.light;
-  }
-
-  function layout(figure, plot) {
-    const axis = { gridcolor: colour("--line"), zeroline: false, linecolor: colour("--quiet"), automargin: true };
-    const steps = budgets(figure);
-    const x = { ...axis, title: { text: figure.x_label } };
-    if (stepped(figure)) {
-      const each = Math.ceil(steps.length / 16);
-      const named = steps.map((value, at) => [at, budgetText(figure, value)]).filter(([at]) => at % each === 0);
-      Object.assign(x, { tickvals: named.map(([at]) => at), ticktext: named.map(([, text]) => text) });
-    } else {
-      Object.assign(x, { dtick: data.timesteps.length > 12 ? 2 : 1, range: [-0.2, Math.max(...data.timesteps) + 0.2] });
-    }
-    const marker = { type: "line", x0: chosen(), x1: chosen(), yref: "paper", y0: 0, y1: 1,
-      line: { color: colour("--quiet"), width: 1, dash: "dot" } };
-    return {
-      xaxis: x,
-      yaxis: { ...axis, title: { text: figure.y_label }, rangemode: "tozero" },
-      margin: { l: 55, r: 10, t: 10, b: 45 },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { color: colour("--ink"), size: 12 },
-      hovermode: "closest",
-      showlegend: false,
-      width: plot.clientWidth,
-      height: plot.clientHeight,
-      shapes: figure.x === "timestep" ? [marker] : [],
-    };
+  // The plots that a figure shows: of each panel one, or one for each run, with the same axes.
+  function plotsOf(figure, choice) {
+    const panels = choice === EVERY ? figure.panels : figure.panels.filter((panel) => panel.title === choice);
+    return panels.flatMap((panel) => {
+      const runs = panel.runs.filter(({ run }) => shown(run));
+      const common = { about: figure.title, x: figure.x_axis, reference: figure.reference, y: panel.y_axis,
+        chosen: figure.x === "timestep" ? chosen() : null };
+      const own = panel.y_axis.own && choice === EVERY ? " (axis of its own)" : "";
+      const title = figure.panels.length > 1 ? `${panel.title}${own}` : "";
+      if (several && panel.runs.every(({ lines }) => lines.length === 1)) {
+        const lines = runs.map(({ run, lines: [line] }) => ({
+          ...plotted(figure, line, data.runs[run], { light: data.colours[run], dark: data.colours[run] }),
+          strong: true, banded: runs.length <= 3 }));
+        return [{ ...common, title, legend: "", lines }];
+      }
+      return runs.map(({ run, lines }) => ({ ...common, legend: figure.legend,
+        title: [title, several ? data.runs[run] : ""].filter(Boolean).join(", "),
+        lines: lines.map((line) => banded(figure, lines.length, plotted(figure, line, figure.legend ? line.label : "", line.colour))) }));
+    });
   }
 
   function drawFigure(element) {
-    const [suite, at] = element.dataset.figure.split(":").map(Number);
-    const figure = data.figures[suite][at];
-    const select = element.querySelector("[data-panel]");
-    const panel = select === null ? figure.panels[0] : select.value;
-    const plot = element.querySelector(".plot");
-    drawLegend(figure, panel, element.querySelector(".legend"));
-    Plotly.react(plot, traces(figure, panel), layout(figure, plot), { displayModeBar: false });
+    const figure = data.figures[element.dataset.figure];
+    const choice = element.querySelector("[data-panel]")?.value ?? figure.panels[0].title;
+    const made = plotsOf(figure, choice);
+    const box = element.querySelector(".plots");
+    const many = made.length > 1;
+    element.classList.toggle("wide", many);
+    const most = made.length === 4 ? 2 : 3;
+    const room = onPaper ? (many ? 680 : 490) : box.clientWidth || 560;
+    const columns = many ? Math.max(1, Math.min(made.length, most, Math.floor(room / 300))) : 1;
+    const width = Math.max(240, Math.floor(room / columns) - (columns > 1 ? 14 : 0));
+    const height = Math.round(many ? Math.min(250, Math.max(190, width * 0.5)) : Math.min(320, Math.max(220, width * 0.56)));
+    box.dataset.columns = columns;
+    let legend = null;
+    box.replaceChildren(...made.map((plot) => {
+      const part = tagged("div", null, { class: "plot" });
+      const drawn = plots.draw(plot, width, height);
+      if (drawn.legend && legend === null) legend = plot;
+      if (many) part.append(tagged("p", plot.title, { class: "plot-title" }));
+      part.append(drawn.svg);
+      plots.follow(part, drawn);
+      return part;
+    }));
+    element.querySelector(".legend").replaceChildren(...(legend === null ? [] : entries(legend)));
+    const marks = figure.x === "timestep" || made.some(({ lines }) => lines.some((line) => figure.order === "timestep" && Number(line.label) === chosen()));
+    const state = [choice === EVERY ? "all, side by side" : choice, marks ? `t = ${chosen()} marked` : ""].filter(Boolean);
+    element.querySelector("[data-state]").textContent = state.length ? `Shown: ${state.join("; ")}.` : "";
   }
 
-  function draw() {
-    all("[data-figure]").forEach(drawFigure);
+  function entries(plot) {
+    const head = plot.legend ? [tagged("li", plot.legend)] : [];
+    return [...head, ...plot.lines.map((line) => {
+      const entry = tagged("li", null);
+      entry.append(plots.inked(document.createElement("i"), line.colour), line.label);
+      return entry;
+    })];
+  }
+
+  // A table that is hidden at first is made when it is opened.
+  function fill(details) {
+    if (!details.open || details.querySelector("table")) return;
+    const figure = data.figures[details.dataset.table];
+    const unit = figure.unit ? ` (${figure.unit.trim()})` : "";
+    const columns = [...(several ? ["run"] : []), ...(figure.panels.length > 1 ? ["panel"] : []), figure.legend || "line", figure.x_name,
+      `value${unit}`, `low${unit}`, `high${unit}`, "images"];
+    const rows = figure.panels.flatMap((panel) => panel.runs.flatMap(({ run, lines }) => lines.flatMap((line) =>
+      line.y.map((_, at) => row(figure, panel, run, line, at)))));
+    const body = tagged("tbody", null);
+    body.append(...rows);
+    const table = tagged("table", null, { class: "sortable" });
+    table.append(tagged("caption", figure.title, { class: "unseen" }), heading(columns), body);
+    const scroll = tagged("div", null, { class: "scroll tall", role: "region", tabindex: "0", "aria-label": `Table of the figure: ${figure.title}` });
+    scroll.append(table);
+    const label = tagged("label", "Show rows with ");
+    label.append(tagged("input", null, { type: "search", "data-filter": "" }));
+    const words = tagged("p", null, { class: "filter" });
+    words.append(label);
+    details.append(words, scroll);
+    showRuns();
+  }
+
+  function heading(columns) {
+    const cells = columns.map((column) => {
+      const cell = tagged("th", null, { scope: "col" });
+      cell.append(tagged("button", column, { type: "button" }));
+      return cell;
+    });
+    const line = tagged("tr", null);
+    line.append(...cells);
+    const head = tagged("thead", null);
+    head.append(line);
+    return head;
+  }
+
+  function row(figure, panel, run, line, at) {
+    const words = [...(several ? [data.runs[run]] : []), ...(figure.panels.length > 1 ? [panel.title] : []), line.label];
+    const values = [line.y[at], line.low[at], line.high[at]];
+    const made = tagged("tr", null, { class: "of-run", "data-run": run });
+    made.append(
+      ...words.map((text) => tagged("td", text)),
+      tagged("td", line.x[at], { "data-value": line.p[at] }),
+      ...values.map((value) => tagged("td", number(figure, value), { "data-value": value ?? "" })),
+      tagged("td", images(line, at), { "data-value": images(line, at) }),
+    );
+    return made;
+  }
+
+  function showGrid(element) {
+    const grid = data.grids[element.dataset.grid];
+    const place = grid.timesteps.indexOf(chosen());
+    all("td", element).forEach((cell) => {
+      const [value, interval] = grid.cells[cell.dataset.cell]?.[place] ?? [null, ""];
+      cell.dataset.value = value ?? "";
+      cell.style.setProperty("--share", value ?? 0);
+      cell.querySelector(".number").textContent = value === null ? "none" : decimal(value, 1);
+      cell.querySelector(".interval").textContent = interval;
+    });
   }
 
   function showTimestep() {
     const t = chosen();
     slider.setAttribute("aria-valuetext", `t = ${t}`);
-    document.getElementById("chosen").value = `t = ${t}`;
     all("[data-chosen]").forEach((element) => { element.textContent = `t = ${t}`; });
     all("[data-only]").forEach((element) => { element.hidden = Number(element.dataset.only) !== t; });
-    all("[data-timestep]").forEach((element) => {
-      element.classList.toggle("chosen", Number(element.dataset.timestep) === t);
-    });
-    all("[data-cells]").forEach((element) => {
-      const cell = JSON.parse(element.dataset.cells).find((one) => one.timestep === t);
-      if (cell === undefined) return;
-      element.dataset.value = cell.value;
-      element.style.setProperty("--share", cell.value);
-      element.firstChild.data = `${cell.number} `;
-      element.querySelector(".interval").textContent = cell.interval;
-    });
+    all("[data-timestep]").forEach((element) => element.classList.toggle("chosen", Number(element.dataset.timestep) === t));
+    all("[data-grid]").forEach(showGrid);
+    all(".matrix").forEach(intoView);
+  }
+
+  // Scrolls a wide table so that the chosen timestep is seen beside the names of the rows.
+  function intoView(table) {
+    const column = table.querySelector("thead .chosen");
+    const box = table.closest(".scroll");
+    if (column === null) return;
+    const names = table.querySelector("thead th").offsetWidth;
+    const [left, right] = [column.offsetLeft - names, column.offsetLeft + column.offsetWidth - box.clientWidth];
+    if (box.scrollLeft < right) box.scrollLeft = right;
+    if (box.scrollLeft > left) box.scrollLeft = left;
   }
 
   function showRuns() {
-    all(".of-run").forEach((element) => { element.classList.toggle("off", !shown(Number(element.dataset.run))); });
-    all(".of-run").forEach((element) => { element.hidden = element.classList.contains("off"); });
+    const of = all(".of-run");
+    of.forEach((element) => { element.hidden = !shown(Number(element.dataset.run)); });
+    all("[data-runs-shown]").forEach((element) => { element.textContent = data.runs.filter((_, run) => shown(run)).join(", "); });
     all("[data-filter]").forEach(filter);
   }
 
@@ -194,33 +190,52 @@
     const rising = header.getAttribute("aria-sort") !== "ascending";
     all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
     header.setAttribute("aria-sort", rising ? "ascending" : "descending");
-    const key = (row) => row.cells[position].dataset.value ?? row.cells[position].textContent.trim();
-    const compare = (one, other) => key(one).localeCompare(key(other), "en", { numeric: true });
-    const numeric = (one, other) => Number(key(one)) - Number(key(other));
+    const key = (line) => line.cells[position].dataset.value ?? line.cells[position].textContent.trim();
     const rows = [...table.tBodies[0].rows];
-    const order = rows.every((row) => row.cells[position].dataset.value !== undefined) ? numeric : compare;
-    rows.sort((one, other) => (rising ? order(one, other) : order(other, one)));
+    const numeric = rows.every((line) => line.cells[position].dataset.value !== undefined);
+    const collator = new Intl.Collator("en", { numeric: true });
+    const keys = new Map(rows.map((line) => [line, numeric ? Number(key(line)) : key(line)]));
+    const order = numeric ? (one, other) => one - other : collator.compare;
+    rows.sort((one, other) => (rising ? 1 : -1) * order(keys.get(one), keys.get(other)));
     table.tBodies[0].append(...rows);
   }
 
   function filter(input) {
     const wanted = input.value.trim().toLowerCase();
+    input.closest("p").classList.toggle("active", wanted !== ""); // printed, since it says which rows are
     const table = input.closest("p").parentElement.querySelector("table");
-    for (const row of table.tBodies[0].rows) {
-      row.hidden = row.classList.contains("off") || !row.textContent.toLowerCase().includes(wanted);
+    for (const line of table?.tBodies[0].rows ?? []) {
+      const off = line.dataset.run !== undefined && !shown(Number(line.dataset.run));
+      line.hidden = off || !line.textContent.toLowerCase().includes(wanted);
     }
   }
 
-  slider.addEventListener("input", () => { showTimestep(); draw(); });
-  all("[data-switch]").forEach((box) => box.addEventListener("change", () => { showRuns(); draw(); }));
-  all("[data-panel]").forEach((select) => {
-    select.addEventListener("change", () => drawFigure(select.closest("[data-figure]")));
+  const drawAll = () => all("[data-figure]").forEach(drawFigure);
+  slider.addEventListener("input", () => { showTimestep(); drawAll(); });
+  document.addEventListener("change", ({ target }) => {
+    if (target.matches("[data-switch]")) { showRuns(); drawAll(); }
+    if (target.matches("[data-panel]")) drawFigure(target.closest("[data-figure]"));
   });
-  all("[data-filter]").forEach((input) => input.addEventListener("input", () => filter(input)));
-  all(".sortable thead button").forEach((button) => button.addEventListener("click", () => sort(button)));
-  dark.addEventListener("change", draw);
-  print.addEventListener("change", draw);
-  addEventListener("resize", draw);
+  document.addEventListener("input", ({ target }) => { if (target.matches("[data-filter]")) filter(target); });
+  document.addEventListener("click", ({ target }) => { if (target.matches(".sortable thead button")) sort(target); });
+  all("[data-table]").forEach((details) => details.addEventListener("toggle", () => fill(details)));
+  let width = innerWidth; // a phone's address bar changes the height alone
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showTimestep(); drawAll(); } });
+  // What is folded is printed, except the tables of figures: these have files of their own.
+  const folded = all("details:not([data-table])");
+  const printing = (begins) => {
+    onPaper = begins;
+    folded.forEach((details) => {
+      if (begins) details.dataset.was = details.open;
+      details.open = begins || details.dataset.was === "true";
+    });
+    drawAll();
+  };
+  addEventListener("beforeprint", () => printing(true));
+  addEventListener("afterprint", () => printing(false));
+  all("[data-share]").forEach((element) => element.style.setProperty("--share", element.dataset.share));
+  all("table[data-columns]").forEach((element) => element.style.setProperty("--columns", element.dataset.columns));
+  showRuns();
   showTimestep();
-  draw();
+  drawAll();
 })();

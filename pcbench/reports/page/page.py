@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -15,17 +17,15 @@ from pcbench.errors import UsageError
 from pcbench.escaping import printable
 from pcbench.files import try_folder, write
 from pcbench.percent import decimal, percent
-from pcbench.reports.page.content import page_content
+from pcbench.reports.page.content import PageContent, page_content
 from pcbench.results.directory import Run
 
 _FOLDER = Path(__file__).parent
+_SCRIPTS = ("numbers.js", "plots.js", "page.js")
 
 
 def write_page(runs: Sequence[Run], out: Path) -> Path:
-    """Make one self-contained page of one or more runs.
-
-    Everything is in the one file: data, script, style, pictures. Its content security policy
-    forbids it to load any other file.
+    """Make one self-contained page of one or more runs, without any file beside it.
 
     Args:
         runs: Finished runs.
@@ -41,14 +41,32 @@ def write_page(runs: Sequence[Run], out: Path) -> Path:
     """
     if not runs:
         raise UsageError("a page needs at least one run; give the folder of a finished run")
-    page = _render(page_content(list(runs)))
+    return write_content(page_content(runs), out)
+
+
+def write_content(content: PageContent, out: Path) -> Path:
+    """Write a page.
+
+    Everything is in the one file: data, script, style, pictures. Its content security policy forbids it to load any
+    other file, and to run or apply any script or style but the two whose hashes it names.
+
+    Args:
+        content: What the page shows.
+        out: The file to write; it has its name only once it is whole.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UsageError: Files cannot be written there.
+        WriteError: The file could not be written after all.
+    """
+    page = _render(content.values)
     try_folder(out.parent, "give another with `out`")
     return write(out, page)
 
 
-def _render(content: dict[str, object]) -> str:
-    from plotly.offline import get_plotlyjs  # slow to import
-
+def _render(content: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -60,13 +78,42 @@ def _render(content: dict[str, object]) -> str:
     environment.policies["json.dumps_function"] = _json
     environment.filters["percent"] = percent
     environment.filters["decimal"] = decimal
-    # Markup: three files of this package and of plotly's, none with text of the user.
+    script = '"use strict";\n' + "".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    # Markup: files of this package, none with text of the user.
     return environment.get_template("page.html").render(
         **content,
-        plotly=Markup(get_plotlyjs()),  # noqa: S704
-        script=Markup((_FOLDER / "page.js").read_text(encoding="utf-8")),  # noqa: S704
-        style=Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+        drawn=_drawn(content),
+        grids=_grids(content),
+        script=Markup(script),  # noqa: S704
+        script_hash=_hash(script),
+        style=Markup(style),  # noqa: S704
+        style_hash=_hash(style),
     )
+
+
+def _drawn(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what the script draws, by the names that the template gives to figures."""
+    return {
+        f"{number}-{prefix}{at}": figure["drawn"]
+        for number, suite in enumerate(content["suites"])
+        for prefix, figures in (("change-", suite["changes"]), ("", suite["figures"]))
+        for at, figure in enumerate(figures)
+    }
+
+
+def _grids(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what the script writes into tables, by the names that the template gives to them."""
+    return {
+        f"{number}-{at}": grid["drawn"]
+        for number, suite in enumerate(content["suites"])
+        for at, grid in enumerate(suite["severity_grids"])
+    }
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy calls a script or a style of the page."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _literal(value: object) -> object:
@@ -76,7 +123,7 @@ def _literal(value: object) -> object:
 
 def _json(value: Any, **options: Any) -> str:
     """Return the JSON of a value whose texts are shown as in the rest of the page."""
-    return json.dumps(_literally(value), **options)
+    return json.dumps(_literally(value), separators=(",", ":"), ensure_ascii=False, **options)
 
 
 def _literally(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,17 +60,21 @@ def test_no_script_of_a_run_runs_and_nothing_is_asked_for(page: Page) -> None:
             chart.locator("[data-panel]").select_option(index=len(options) - 1)
     page.locator("#timestep").focus()
     page.keyboard.press("Home")
+    for details in page.locator("details:visible").all():
+        details.locator("summary").click()
     plot = page.locator(".plot").first
     plot.scroll_into_view_if_needed()
-    point = plot.locator(".point").nth(1).bounding_box()
+    point = plot.locator("circle").nth(1).bounding_box()
     page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
-    page.locator(".hovertext").first.wait_for()
+    page.locator(".tip:visible").first.wait_for()
     page.wait_for_timeout(300)
     assert page.evaluate("typeof window.poisoned") == "undefined"
     assert (page.asked, page.heard) == ([], [])
-    # Ours alone: the data, the library and the controls; the link past them; the kept pictures.
-    assert page.locator("script").count() == 3
-    assert page.locator("a").all_text_contents() == ["Skip to the results"]
+    # Ours alone: the data and the controls; links within the page and to files beside it; the kept pictures.
+    assert page.locator("script").count() == 2
+    links = page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    assert links
+    assert [link for link in links if not re.fullmatch(r"#[a-z]+|[a-z0-9/-]+\.(csv|parquet|svg|pdf|png)", link)] == []
     assert page.locator("iframe, object, embed, base, form").count() == 0
     sources = page.locator("img").evaluate_all("all => all.map(one => one.src.split(',')[0])")
     assert set(sources) == {"data:image/png;base64"}
@@ -83,17 +88,17 @@ def test_names_are_shown_literally(page: Page) -> None:
         "fieldset label": 2,  # the names of the runs
         ".warning": 2,
         ".example .seen": 2,
-        ".example h3": 2,
+        ".example h4": 2,
         ".verdicts td": 2,
         ".facts dd": 10,
-        ".legend li": 2,
-        "h3": 10,
+        ".plot-title": 2,
+        "h4": 10,
     }
     for selector, least in texts.items():
         held = [text for text in page.locator(selector).all_text_contents() if SHOWN in text]
         assert len(held) >= least, selector
-    drawn = page.evaluate("[...document.querySelectorAll('.plot')].flatMap(plot => plot.data.map(one => one.name))")
-    assert any("&lt;script>" in name for name in drawn)
+    drawn = page.locator(".legend li").all_text_contents()
+    assert any(label in name for name in drawn)
     whole = page.content()
     assert not [hex(ord(character)) for character in "\u2028\u202e\x1b\x9b\x07" if character in whole]
 

@@ -42,15 +42,15 @@ def test_a_page_by_setting_draws_its_figures_though_numbers_are_not_defined(
     page.goto(write_page([several], tmp_path / "page.html").as_uri())
     assert heard == []
     assert page.title() == "Robustness of pdigits by feedback"
-    figure = page.locator("figure:has(h3:text-matches('at every timestep, by feedback'))").first
-    assert figure.locator(".plot .main-svg").count() > 0
-    assert [text for text in figure.locator(".legend li").all_inner_texts() if text] == ["feedback", "0", "0.3"]
-    against = page.locator("figure:has(h3:text-matches('against feedback'))").first
-    assert against.locator(".plot .xtick text").all_text_contents() == ["0", "0.3"]
+    figure = page.locator("figure:has(h4:text-matches('at every timestep, by feedback'))").first
+    assert figure.locator(".plot .line").count() > 0
+    assert figure.locator(".plot").first.locator(".name, .legend-title").all_text_contents() == ["0", "0.3", "feedback"]
+    against = page.locator("figure:has(h4:text-matches('against feedback'))").first
+    assert against.locator(".plot").first.locator("text.x").all_text_contents() == ["0", "0.3"]
     metrics = several.metrics
     clean = metrics[(metrics["kind"] == "clean") & (metrics["metric"] == "accuracy") & (metrics["timestep"] == 0)]
     first = clean[clean["suite"] == clean["suite"].iloc[0]]["value"].tolist()
-    table = page.locator("section:has(> h3:text-matches('^Accuracy, clean')) table").first
+    table = page.locator("section:has(> h4:text-matches('^Accuracy, clean')) table").first
     cells = [row.split("\t") for row in table.locator("tbody tr").all_inner_texts()]
     assert [cell[0] for cell in cells] == ["0", "0.3"]
     assert [cell[1].split()[0] for cell in cells] == [percent(value) for value in first]

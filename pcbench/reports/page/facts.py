@@ -1,0 +1,129 @@
+"""What a page tells of a run besides its numbers: what was run, what attacks may do, how representations grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from pcbench.names import attack_title, words
+from pcbench.norms import epsilon_text, norm_symbol
+from pcbench.percent import decimal
+from pcbench.reports.charts import texts
+from pcbench.results.directory import Run
+from pcbench.results.divisor import divisors_in
+from pcbench.results.verdicts import Verdicts
+
+_KEY = 12
+"""How many letters of a key tell a run in a line."""
+
+
+def run_line(run: Run) -> str:
+    """Return what was run, in one line."""
+    spec = run.spec
+    kept: Mapping[str, Any] = run.manifest.get("kept", {})
+    suites = ", ".join(
+        f"{suite.name} (version {suite.version}, {kept.get(suite.name, suite.images)} images)" for suite in spec.suites
+    )
+    name, split, last = spec.data.name, spec.data.split, spec.settings.timesteps
+    timesteps = f"t = 0 to {last}" if last else "t = 0"
+    return f"{spec.model['name']} on {name}, {split}: {suites}; {timesteps}; run {run.key[:_KEY]}"
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """Return what was run, as pairs of a name and a value."""
+    spec = run.spec
+    found = [(f"model: {words(name)}", value) for name, value in spec.model.items() if value is not None]
+    found += [
+        ("images", f"{spec.data.name}, {spec.data.split}"),
+        ("images' fingerprint", spec.data.fingerprint),
+        (
+            "preprocessing",
+            ", ".join(f"{name} {value}" for name, value in spec.data.preprocessing.items() if value is not None),
+        ),
+    ]
+    for suite in spec.suites:
+        subset = f", a subset of {spec.data.available}" if suite.subset else ""
+        images = run.manifest.get("kept", {}).get(suite.name, suite.images)
+        found.append((f"suite {suite.name}", f"version {suite.version}, {images} images{subset}"))
+    found += [(words(name), value) for name, value in spec.settings.model_dump().items() if value is not None]
+    found += [("key of the run", run.key), ("started", run.manifest.get("started", "")), ("took", _took(run))]
+    found += [("note", note) for note in run.manifest.get("notes", [])]
+    undivided = {name: one.reason for name, one in (divisors_in(run) or {}).items() if one.reason is not None}
+    found += [("note", f"{name}: no CE or mCE: {reason}") for name, reason in undivided.items()]
+    found += [("missing", f"{entry['condition']}, {entry['images']}: {entry['reason']}") for entry in run.missing]
+    if spec.settings.hyperparameters is not None:
+        found = [(name, value) for name, value in found if name != "hyperparameters"]
+        found.append(("hyperparameters", "; ".join(spec.settings.hyperparameters)))
+    plain: dict[Any, str] = {True: "yes", False: "no"}
+    return [
+        (str(name), plain[value] if isinstance(value, bool) else str(value)) for name, value in found if value != ""
+    ]
+
+
+def _took(run: Run) -> str:
+    seconds = run.manifest.get("seconds")
+    return "" if seconds is None else f"{seconds} s"
+
+
+def knowledge(rows: pd.DataFrame) -> str:
+    """Return what an attack knows of the model: its gradient, in which form, or its answers alone."""
+    gradients = " and ".join(words(gradient) for gradient in texts(rows["gradient"].dropna()))
+    return f"white-box, {gradients} gradient" if gradients else "black-box"
+
+
+def threats(metrics: pd.DataFrame) -> list[str]:
+    """Return one line for each attack: what it may do, to what, how much."""
+    return [
+        f"{suite}, {attack_title(name)}: {knowledge(part)}, {_aims(part)}, {norm_symbol(norm)}, "
+        f"ε = {_budgets(part, norm)}"
+        for suite, name, norm, part in _attacks(metrics)
+    ]
+
+
+def _attacks(metrics: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
+    attacks = metrics[metrics["kind"] == "attack"]
+    for (suite, name, norm), part in attacks.groupby(["suite", "name", "norm"], sort=False, observed=True):
+        yield str(suite), str(name), str(norm), part
+
+
+def _aims(rows: pd.DataFrame) -> str:
+    return "targeted" if rows["targeted"].fillna(False).any() else "untargeted"
+
+
+def _budgets(rows: pd.DataFrame, norm: str) -> str:
+    # A row over several budgets has none; where a column holds NaN as a number, `dropna` keeps it.
+    values = sorted({float(value) for value in rows["epsilon"].dropna() if value == value})  # noqa: PLR0124
+    return ", ".join(epsilon_text(value, norm) for value in values)
+
+
+def qualifiers(rows: pd.DataFrame, verdicts: Verdicts) -> dict[str, dict[str, Any]]:
+    """Return what stands at the robust accuracies of one suite, by the name of their table.
+
+    Returns:
+        For each attack `knows`, what it knows of the model, and `marks`, the verdict on the gradients by timestep.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for suite, name, norm, part in _attacks(rows):
+        timesteps = sorted({int(t) for t in part["timestep"]})
+        found[f"{suite}-{name}-{norm}-robust-accuracy"] = {
+            "title": attack_title(name),
+            "knows": knowledge(part),
+            "marks": {timestep: verdicts.words(suite, [timestep]) for timestep in timesteps},
+        }
+    return found
+
+
+def growth(run: Run) -> dict[str, Any] | None:
+    """Return how representations of clean images grow over t; None where nothing watched them."""
+    found: Mapping[str, Any] | None = run.manifest.get("growth")
+    if not found or not found.get("largest"):
+        return None
+    return {
+        "images": found["images"],
+        "diverging": found["diverging"],
+        "largest": [
+            (timestep, float(ratio), decimal(float(ratio), 2)) for timestep, ratio in enumerate(found["largest"])
+        ],
+    }

@@ -1,0 +1,117 @@
+"""What lies beside a page and is linked from it: the figures as drawings, the numbers of figures and tables."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pcbench.files import write
+from pcbench.reports.charts import Chart
+from pcbench.reports.matrices import Matrix
+from pcbench.reports.style import FIGURE_FORMATS
+from pcbench.results.directory import Run
+from pcbench.results.metrics_table import csv_frame
+
+_FOLDER = "data"
+"""Where the tables lie, in the folder of the page."""
+_TABLE_FORMATS = ("csv", "parquet")
+
+
+class Links:
+    """The files beside a page; it collects their tables.
+
+    Args:
+        runs: The runs of the page.
+        beside: The names of the drawn figures that will lie there, with ``/`` between folders.
+        tabled: Whether the tables will lie there as well.
+    """
+
+    def __init__(self, runs: Sequence[Run], beside: Collection[str], *, tabled: bool) -> None:
+        self.tables: dict[str, pd.DataFrame] = {}
+        self._runs = runs
+        self._beside = set(beside)
+        self._tabled = tabled
+
+    def figure(self, of_runs: Sequence[tuple[int, Chart]]) -> dict[str, Any]:
+        """Return the links of a figure, and the commands that draw what is not drawn.
+
+        Args:
+            of_runs: The runs' numbers on the page, and the figure's chart of each.
+        """
+        _, chart = of_runs[0]
+        stem = f"{chart.suite}-{chart.name}"
+        links = self._table(stem, [(number, one.table()) for number, one in of_runs])
+        commands: list[str] = []
+        for number, _ in of_runs:
+            run, said = self._runs[number], f" of run {number + 1}" if len(self._runs) > 1 else ""
+            folder = f"{run.key}/" if number else ""
+            drawn = [kind for kind in FIGURE_FORMATS if f"{folder}{stem}.{kind}" in self._beside]
+            links += [{"text": f"{kind.upper()}{said}", "file": f"{folder}{stem}.{kind}"} for kind in drawn]
+            commands += [] if drawn else [drawing_command(run, stem)]
+        return {"links": links, "commands": commands}
+
+    def matrix(
+        self, number: int, table: Matrix, knows: str = "", marks: Mapping[int, str] | None = None
+    ) -> dict[str, Any]:
+        """Return a table of one run with its links.
+
+        Args:
+            number: The run's number on the page.
+            table: The table.
+            knows: Of an attack: what it knows of the model.
+            marks: Of an attack: the verdict on the gradients, by timestep.
+        """
+        body = [*table.rows, *([] if table.mean is None else [table.mean])]
+        rows = [
+            {table.first: row.name, "timestep": cell.timestep, "value": cell.value, "low": cell.low, "high": cell.high}
+            | {"n": cell.n}
+            for row in body
+            for cell in row.cells
+        ]
+        frame = pd.DataFrame(rows, columns=[table.first, "timestep", "value", "low", "high", "n"])
+        linked = self.table(number, table.name, frame)
+        return {"run": number, "table": table, "links": linked, "knows": knows, "marks": marks or {}}
+
+    def table(self, number: int, stem: str, frame: pd.DataFrame) -> list[dict[str, str]]:
+        """Return the links of a table of one run."""
+        return self._table(stem if len(self._runs) == 1 else f"{stem}-{self._runs[number].key}", [(number, frame)])
+
+    def _table(self, stem: str, frames: Sequence[tuple[int, pd.DataFrame]]) -> list[dict[str, str]]:
+        if not self._tabled:
+            return []
+        if len(self._runs) > 1:
+            frames = [(number, frame.assign(run=self._runs[number].key)) for number, frame in frames]
+        self.tables[stem] = pd.concat([frame for _, frame in frames], ignore_index=True)
+        return [{"text": kind.upper(), "file": f"{_FOLDER}/{stem}.{kind}"} for kind in _TABLE_FORMATS]
+
+
+def drawing_command(run: Run, name: str) -> str:
+    """Return the command that draws a figure of a run, for a terminal in the folder that holds the run's."""
+    return f"pcbench figure {shlex.quote(run.folder.name)} {shlex.quote(name)}"
+
+
+def table_files(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the names of the files that `write_tables` makes."""
+    return [f"{_FOLDER}/{stem}.{kind}" for stem in tables for kind in _TABLE_FORMATS]
+
+
+def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """Write the numbers of the figures and tables of a page, each as CSV and as Parquet.
+
+    Args:
+        tables: By name.
+        folder: The page's.
+
+    Raises:
+        WriteError: A file cannot be written.
+    """
+    for stem, table in tables.items():
+        write(folder / _FOLDER / f"{stem}.csv", csv_frame(table).to_csv(index=False))
+        made = pa.Table.from_pandas(table, preserve_index=False)
+        write(folder / _FOLDER / f"{stem}.parquet", lambda path, made=made: pq.write_table(made, path))

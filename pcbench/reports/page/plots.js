@@ -1,0 +1,194 @@
+// Draws lines as SVG. What lies where, and what ticks and lines are called, was decided when the page was made.
+const plots = (() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const LETTER = 6.3; // the width of a letter of 11 pixels, about
+  const GAP = 13; // between two labels
+  const NEAR = 40; // pixels from the pointer to the point that it means
+
+  function shape(name, attributes, ...children) {
+    const element = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  }
+
+  // Both colours are set, and the style sheet takes one: a dark page need not be drawn again for print.
+  function inked(element, { light, dark }) {
+    element.style.setProperty("--light", light);
+    element.style.setProperty("--dark", dark);
+    element.classList.add("ink");
+    return element;
+  }
+
+  function finite(line) {
+    return line.y.map((_, at) => at).filter((at) => line.y[at] !== null);
+  }
+
+  // Places labels near the heights that they want, none upon another.
+  function spread(wanted, low, high) {
+    const order = wanted.map((height, index) => [height, index]).sort(([one], [other]) => one - other);
+    const placed = [];
+    let last = low - GAP;
+    for (const [height, index] of order) last = placed[index] = Math.max(height, last + GAP);
+    let next = high + GAP;
+    for (const [, index] of order.reverse()) next = placed[index] = Math.min(placed[index], next - GAP);
+    return placed;
+  }
+
+  function extent(plot, width, height) {
+    const widest = Math.max(0, ...plot.y.ticks.map(([, text]) => text.length));
+    const longest = Math.max(plot.legend.length, ...plot.lines.map((line) => line.label.length));
+    const named = plot.lines.length > 1 || plot.lines.some((line) => line.alone);
+    const room = longest * LETTER + 22;
+    const direct = named && plot.lines.length * GAP < height - 60 && room < width * 0.4;
+    const area = { left: 10 + widest * LETTER, top: 26, right: direct ? room : 14, bottom: 42 };
+    return { ...area, named, direct, width: width - area.left - area.right, height: height - area.top - area.bottom };
+  }
+
+  function scales(plot, area) {
+    const along = (axis, at) => (at - axis.low) / (axis.high - axis.low || 1);
+    return {
+      x: (at) => area.left + along(plot.x, at) * area.width,
+      y: (at) => area.top + (1 - along(plot.y, at)) * area.height,
+    };
+  }
+
+  // Labels that would touch are left out, never the last one.
+  function thinned(ticks, place) {
+    const kept = [];
+    for (const [at, text] of [...ticks].reverse()) {
+      const next = kept[0];
+      const needed = next ? ((text.length + next[1].length) / 2) * LETTER + 6 : 0;
+      if (!next || place(next[0]) - place(at) >= needed) kept.unshift([at, text]);
+    }
+    return kept;
+  }
+
+  function axes(plot, area, to, height) {
+    const drawn = [];
+    const bottom = area.top + area.height;
+    const right = area.left + area.width;
+    for (const [at, text] of plot.y.ticks) {
+      const y = to.y(at);
+      drawn.push(shape("path", { class: "rule", d: `M${area.left} ${y}H${right}` }));
+      drawn.push(shape("text", { x: area.left - 6, y: y + 4, "text-anchor": "end" }, text));
+    }
+    if (plot.reference !== null) {
+      const [at, text] = plot.reference;
+      drawn.push(shape("path", { class: "reference", d: `M${area.left} ${to.y(at)}H${right}` }));
+      drawn.push(shape("text", { class: "reference-name", x: right - 4, y: to.y(at) - 4, "text-anchor": "end" }, text));
+    }
+    for (const [at] of plot.x.ticks) drawn.push(shape("path", { class: "tick", d: `M${to.x(at)} ${bottom}v4` }));
+    for (const [at, text] of thinned(plot.x.ticks, to.x)) {
+      drawn.push(shape("text", { class: "x", x: to.x(at), y: bottom + 16, "text-anchor": "middle" }, text));
+    }
+    drawn.push(shape("path", { class: "axis", d: `M${area.left} ${area.top}V${bottom}H${right}` }));
+    drawn.push(
+      shape("text", { class: "label", x: area.left + area.width / 2, y: height - 6, "text-anchor": "middle" }, plot.x.label),
+      // Lying, not standing: it is read without turning the head, and a small plot has room for it.
+      shape("text", { class: "label", x: 0, y: 10 }, plot.y.label),
+    );
+    if (plot.chosen !== null) {
+      drawn.push(shape("path", { class: "chosen-t", d: `M${to.x(plot.chosen)} ${area.top}V${bottom}` }));
+    }
+    return drawn;
+  }
+
+  // Where a number is not defined, a line has a gap.
+  function pieces(line) {
+    const found = [];
+    for (const at of finite(line)) {
+      if (found.length && found.at(-1).at(-1) === at - 1) found.at(-1).push(at);
+      else found.push([at]);
+    }
+    return found;
+  }
+
+  function band(line, to) {
+    const edges = pieces(line).filter((piece) => piece.every((at) => line.low[at] !== null && line.high[at] !== null));
+    const there = (piece) => piece.map((at) => `${to.x(line.p[at])} ${to.y(line.high[at])}`);
+    const back = (piece) => [...piece].reverse().map((at) => `${to.x(line.p[at])} ${to.y(line.low[at])}`);
+    const path = edges.map((piece) => `M${[...there(piece), ...back(piece)].join("L")}Z`).join("");
+    return inked(shape("path", { class: "band", d: path }), line.colour);
+  }
+
+  function stroke(line, to) {
+    const path = pieces(line).map((piece) => `M${piece.map((at) => `${to.x(line.p[at])} ${to.y(line.y[at])}`).join("L")}`);
+    const dots = finite(line).map((at) =>
+      shape("circle", { class: "dot", cx: to.x(line.p[at]), cy: to.y(line.y[at]), r: line.strong ? 3 : 2 }));
+    const group = shape("g", { class: line.strong ? "line strong" : "line" }, shape("path", { class: "stroke", d: path.join("") }), ...dots);
+    return inked(group, line.colour);
+  }
+
+  function labels(plot, area, to) {
+    const shown = plot.lines.filter((line) => finite(line).length);
+    const ends = shown.map((line) => finite(line).at(-1));
+    const heights = shown.map((line, index) => to.y(line.y[ends[index]]));
+    const placed = spread(heights, area.top + 8, area.top + area.height);
+    const right = area.left + area.width;
+    const drawn = shown.map((line, index) => {
+      const from = `${to.x(line.p[ends[index]])} ${heights[index]}`;
+      const leader = shape("path", { class: "leader", d: `M${from}L${right + 12} ${placed[index]}` });
+      const text = shape("text", { class: line.strong ? "name strong" : "name", x: right + 15, y: placed[index] + 4 }, line.label);
+      return inked(shape("g", {}, leader, text), line.colour);
+    });
+    const title = () => shape("text", { class: "legend-title", x: right + area.right, y: 10, "text-anchor": "end" }, plot.legend);
+    return plot.legend ? [...drawn, title()] : drawn;
+  }
+
+  function said(plot) {
+    const told = plot.lines.filter((line) => finite(line).length).map((line) => {
+      const known = finite(line);
+      const ends = [...new Set([known[0], known.at(-1)])].map((at) => line.told[at]);
+      return `${line.label ? `${[plot.legend, line.label].filter(Boolean).join(" ")}: ` : ""}${ends.join("; ")}`;
+    });
+    const what = [plot.about, plot.title, `${plot.y.label} against ${plot.x.label}`].filter(Boolean).join(". ");
+    return `Line chart: ${what}. ${told.join(". ")}. The table below it lists every point.`;
+  }
+
+  // Returns an SVG and its points, each with its place in the SVG and what is told of it.
+  function draw(plot, width, height) {
+    const area = extent(plot, width, height);
+    const to = scales(plot, area);
+    const inside = { x: area.left - 4, y: area.top - 4, width: area.width + 8, height: area.height + 8 };
+    const clip = shape("svg", { ...inside, viewBox: `${inside.x} ${inside.y} ${inside.width} ${inside.height}` });
+    clip.append(...plot.lines.filter((line) => line.banded).map((line) => band(line, to)), ...plot.lines.map((line) => stroke(line, to)));
+    const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said(plot) });
+    svg.append(...axes(plot, area, to, height), clip, ...(area.direct ? labels(plot, area, to) : []));
+    const points = plot.lines.flatMap((line) =>
+      finite(line).map((at) => ({ x: to.x(line.p[at]), y: to.y(line.y[at]), text: [line.label, line.told[at]].filter(Boolean).join(", ") })));
+    return { svg, points, legend: area.named && !area.direct };
+  }
+
+  // Tells the value of the point that is nearest to the pointer.
+  function follow(element, drawn) {
+    const tip = document.createElement("div");
+    tip.className = "tip";
+    tip.hidden = true;
+    const ring = shape("circle", { class: "ring", r: 6, visibility: "hidden" });
+    drawn.svg.append(ring);
+    element.append(tip);
+    element.addEventListener("pointermove", (event) => {
+      const box = drawn.svg.getBoundingClientRect();
+      const scale = drawn.svg.viewBox.baseVal.width / box.width;
+      const [x, y] = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
+      const away = (point) => Math.hypot(point.x - x, point.y - y);
+      const nearest = drawn.points.reduce((best, point) => (best && away(best) <= away(point) ? best : point), null);
+      const found = nearest !== null && away(nearest) < NEAR;
+      tip.hidden = !found;
+      ring.setAttribute("visibility", found ? "visible" : "hidden");
+      if (!found) return;
+      ring.setAttribute("cx", nearest.x);
+      ring.setAttribute("cy", nearest.y);
+      tip.textContent = nearest.text;
+      tip.style.left = `${Math.min(nearest.x / scale, box.width - tip.offsetWidth)}px`;
+      tip.style.top = `${nearest.y / scale + 12}px`;
+    });
+    element.addEventListener("pointerleave", () => {
+      tip.hidden = true;
+      ring.setAttribute("visibility", "hidden");
+    });
+  }
+
+  return { draw, follow, inked };
+})();
