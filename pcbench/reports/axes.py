@@ -14,8 +14,10 @@ from pcbench.norms import epsilon_scale
 from pcbench.percent import decimal
 from pcbench.reports.charts import Chart, Panel
 
-_LABELLED = 9
-"""How many ticks have a label at most."""
+_TIMESTEPS = 10
+"""How many steps lie between labelled timesteps at most."""
+_LABELLED = 14
+"""Labels of budgets and levels are at least this part of the axis apart."""
 _APART = 2.5
 """A panel whose values reach farther than so many times the median panel's has an axis of its own."""
 _MARGIN = 0.06
@@ -54,7 +56,7 @@ def x_axis(chart: Chart) -> Axis:
     """
     values = sorted({x for panel in chart.panels for line in panel.lines for x in line.x})
     if chart.x == "timestep":
-        step = next(one for one in (1, 2, 5, 10, 20, 50, 100, 1000) if values[-1] - values[0] <= one * (_LABELLED + 1))
+        step = next(one for one in (1, 2, 5, 10, 20, 50, 100, 1000) if values[-1] - values[0] <= one * _TIMESTEPS)
         labelled = [value for value in values if (value - values[0]) % step == 0]
         return _axis({}, values, [(value, f"{value:.0f}") for value in labelled])
     scale = epsilon_scale(chart.norm) if chart.x == "epsilon" else 1.0

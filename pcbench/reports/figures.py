@@ -31,7 +31,8 @@ from pcbench.results.verdicts import Verdicts
 
 FigureChoice = Literal["page", "all"]
 """Which figures a report has as files: those that a page links first, or all."""
-_SUMMING_UP = ("change-", "accuracy", "corruption-error", "robust-accuracy-by-epsilon")
+_SUMMING_UP = ("accuracy", "accuracy-under-noise", "corruption-error")
+_OF_BUDGETS = ("change-", "robust-accuracy-by-epsilon")
 
 
 def charts(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
@@ -100,7 +101,9 @@ def run_figure_files(run: Run, drawn: FigureChoice = "all") -> list[str]:
 def _drawn_of(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
     """Return the figures of a run that are drawn: for a page those that sum up, and not those of many panels."""
     found = run_charts(run)
-    return found if drawn == "all" else [chart for chart in found if chart.name.startswith(_SUMMING_UP)]
+    if drawn == "all" or run.spec.settings.grid.swept:
+        return found
+    return [chart for chart in found if chart.name in _SUMMING_UP or chart.name.startswith(_OF_BUDGETS)]
 
 
 def _full_name(chart: Chart | HeatMap) -> str:
