@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcbench.arguments import public
 from pcbench.comparison.comparability import require_same_images
-from pcbench.comparison.scored import ComparedFigure, ScoredSuite, score
+from pcbench.comparison.scored import ComparedFigure, ScoredSuite, SeenRun, score, seen_run
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError, UsageError
 from pcbench.metrics.paired import (
@@ -108,13 +109,18 @@ def timestep_rows(run: Run) -> list[ComparedRow]:
     Raises:
         DataError: Its outcomes or its verdicts are damaged.
     """
-    rows: list[ComparedRow] = []
+    return list(_timestep_rows(seen_run(run)))
+
+
+@lru_cache(maxsize=2)  # the answer and the sentences of a page are made of the same comparisons
+def _timestep_rows(seen: SeenRun) -> tuple[ComparedRow, ...]:
+    run, rows = seen.run, list[ComparedRow]()
     verdicts = verdicts_of(run)
     for suite, scored in score(run).items():
         start, *later = [ComparedSide(f"t = {timestep}", timestep) for timestep in scored.timesteps]
         both = _Sides(suite, (scored, scored), (verdicts, verdicts))
         rows += _compare(both, [(start, side) for side in later])
-    return rows
+    return tuple(rows)
 
 
 @public()

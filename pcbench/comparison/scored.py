@@ -80,14 +80,16 @@ class ScoredSuite:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A run as its files are now: equal where nothing of what is scored has changed."""
+class SeenRun:
+    """A run as its files are now: equal where nothing of what is scored, and of the verdicts, has changed."""
 
     folder: Path
     files: tuple[tuple[str, int, int], ...]
     """Names, times and sizes of what is read."""
     missing: str
+    """What could not be computed."""
     run: Run = field(compare=False)
+    """The run itself."""
 
 
 def score(run: Run) -> dict[str, ScoredSuite]:
@@ -96,14 +98,19 @@ def score(run: Run) -> dict[str, ScoredSuite]:
     Raises:
         DataError: The run's outcomes are damaged.
     """
-    paths = [run.folder / "manifest.json", run.folder / "metrics.parquet", *run.outcome_files()]
-    stated = [(str(path), path.stat()) for path in paths if path.is_file()]
+    return dict(_scores_of(seen_run(run)))
+
+
+def seen_run(run: Run) -> SeenRun:
+    """Return a run as its files are now."""
+    named = [run.folder / name for name in ("manifest.json", "metrics.parquet", "checks.json")]
+    stated = [(str(path), path.stat()) for path in (*named, *run.outcome_files()) if path.is_file()]
     held = tuple((name, status.st_mtime_ns, status.st_size) for name, status in stated)
-    return dict(_scores_of(_Seen(run.folder, held, repr(run.missing), run)))
+    return SeenRun(run.folder, held, repr(run.missing), run)
 
 
 @lru_cache(maxsize=2)  # two runs are compared at most
-def _scores_of(seen: _Seen) -> Mapping[str, ScoredSuite]:
+def _scores_of(seen: SeenRun) -> Mapping[str, ScoredSuite]:
     run = seen.run
     specs = {suite.name: suite for suite in run.spec.suites}
     # Where images are missing, those that all conditions have are compared; there may be none.

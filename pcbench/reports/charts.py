@@ -179,6 +179,7 @@ def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], sc
     The value 0 of severities is the clean image, and of levels and budgets the image without a change: outside of the
     order, so that severity 1 looks the same with it and without it.
     """
+    rows = rows[list(dict.fromkeys([x, by, "value", "ci_low", "ci_high", "n"]))]  # texts are slow to choose from
     values = sorted(float(value) for value in rows[by].unique())
     ordered = [value for value in values if value > 0] if by != "timestep" else values
     places = places_of(ordered, severities=by == "severity")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,9 +99,14 @@ def _colour(variable: LineVariable, line: Line, *, dark: bool) -> str:
         return _FAMILIES[line.label][0] if line.label in _FAMILIES else _INK[dark]
     if variable not in _MAPS or line.place is None:
         return _INK[dark]
+    return _in_order(variable, line.place, dark=dark)
+
+
+@functools.cache  # a map of colours is slow to make
+def _in_order(variable: LineVariable, place: float, *, dark: bool) -> str:
     name, on_light, on_dark = _MAPS[variable]
     first, last = on_dark if dark else on_light
-    return to_hex(mpl.colormaps[name](first + (last - first) * line.place))
+    return to_hex(mpl.colormaps[name](first + (last - first) * place))
 
 
 def marker(chart: Chart, line: Line) -> str:

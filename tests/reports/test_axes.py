@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from simulated_runs import EPSILONS, MadeUpBaseline
 
 from pcbench.metrics.corruption import THE_FIFTEEN
@@ -17,7 +19,7 @@ from pcbench.reports.axes import x_axis, y_axis
 from pcbench.reports.charts import Chart, Line, Panel
 from pcbench.reports.drawing import draw
 from pcbench.reports.figures import charts
-from pcbench.reports.style import MM, WIDTHS, line_colours, style
+from pcbench.reports.style import MM, WIDTHS, line_colours, save, style
 from pcbench.results.verdicts import Verdicts
 
 FAMILIES = {name: "noise" if "noise" in name else "blur" if "blur" in name else "digital" for name in THE_FIFTEEN}
@@ -57,7 +59,7 @@ def test_every_measured_budget_has_a_tick_in_the_unit_of_its_norm(of_run: dict[s
     )
     ticks = x_axis(dataclasses.replace(chart, panels=(Panel("", many),))).ticks
     assert len(ticks) == 41
-    assert 4 <= sum(text != "" for _, text in ticks) <= 10
+    assert 6 <= sum(text != "" for _, text in ticks) <= 15
     assert (ticks[0][1], ticks[-1][1]) == ("0", "40")
 
 
@@ -167,3 +169,19 @@ def test_figures_are_as_wide_as_a_column_or_a_page(of_run: dict[str, Chart]) -> 
                 assert drawn.get_figwidth() == pytest.approx(WIDTHS[width] * MM)
                 boxes = [axes.get_position() for axes in drawn.axes]
                 assert all(0 < box.x0 < box.x1 < 1 and 0 < box.y0 < box.y1 < 1 for box in boxes)
+
+
+def test_files_embed_their_fonts_and_have_the_width_in_them(of_run: dict[str, Chart], tmp_path: Path) -> None:
+    with style():
+        drawn = draw(of_run["corruption-error"], "column")
+        for kind in ("pdf", "svg", "png"):
+            save(drawn, tmp_path / f"one.{kind}", "caption")
+    pdf, svg = (tmp_path / "one.pdf").read_bytes(), (tmp_path / "one.svg").read_text(encoding="utf-8")
+    assert b"/FontFile2" in pdf
+    assert b"/Type3" not in pdf
+    wide = WIDTHS["column"] * 72 / 25.4  # in points, of which a PDF and an SVG are made
+    assert float(re.findall(rb"/MediaBox \[ ?0 0 ([\d.]+)", pdf)[0]) == pytest.approx(wide, abs=0.01)
+    assert float(re.findall(r'width="([\d.]+)pt"', svg)[0]) == pytest.approx(wide, abs=0.01)
+    assert "<text" not in svg  # letters are drawn as shapes, so no font is needed
+    with Image.open(tmp_path / "one.png") as picture:
+        assert picture.width == pytest.approx(WIDTHS["column"] / 25.4 * 300, abs=1)
