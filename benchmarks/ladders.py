@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
+from plain_networks import ours, some_images
 from torch import Tensor, nn
 
 from pcbench.models.backbones import open_backbone
@@ -61,8 +62,15 @@ def decoder(batch: int, channels: int, kernel: int, stride: int, side: int) -> R
 
 def learning_decoder(batch: int, channels: int, kernel: int, stride: int, side: int) -> Run:
     """Return a prediction, and the gradient of the weights."""
-    layer, value = _layer(batch, channels, kernel, stride, side)
+    return _learning(*_layer(batch, channels, kernel, stride, side))
 
+
+def learning_image_decoder(batch: int, channels: int, side: int) -> Run:
+    """Return a prediction of images by kernels of 3, and the gradient of the weights."""
+    return _learning(nn.ConvTranspose2d(channels, 3, 3, 1, 1), torch.randn(batch, channels, side, side))
+
+
+def _learning(layer: nn.ConvTranspose2d, value: Tensor) -> Run:
     def run() -> object:
         return torch.autograd.grad(decode(layer, value, frozen=False)[0].square().sum(), list(layer.parameters()))
 
@@ -77,11 +85,6 @@ def _layer(batch: int, channels: int, kernel: int, stride: int, side: int) -> tu
 def convolution(batch: int, made: int, given: int, stride: int, side: int) -> Run:
     """Return a convolution of kernel 3, and the gradient of its input."""
     return _input_gradient(nn.Conv2d(made, given, 3, stride, 1), torch.randn(batch, made, side, side))
-
-
-def batch_norm(batch: int, channels: int, side: int) -> Run:
-    """Return a batch norm with kept statistics, and the gradient of its input."""
-    return _input_gradient(nn.BatchNorm2d(channels).eval(), torch.randn(batch, channels, side, side))
 
 
 def _input_gradient(layer: nn.Module, value: Tensor) -> Run:
@@ -117,6 +120,13 @@ def _upsampling(layer: nn.Upsample, value: Tensor) -> Run:
             return decode(layer, value)[1](cotangent)
 
     return run
+
+
+def attacked_network(batch: int) -> Run:
+    """Return the gradient of ResNet-20's images after one timestep; its first stage has 16 channels of 32 x 32."""
+    made, _ = ours("presnet20_cifar10")
+    images = some_images(made, batch).requires_grad_()
+    return lambda: torch.autograd.grad(made.unroll_input(images, 1).logits[-1].square().sum(), images)
 
 
 def network(batch: int, side: int) -> Run:
@@ -157,9 +167,9 @@ LADDERS = (
         "learning transposed convolution",
         "phases",
         "most_channels",
-        "a prediction and its weights' gradient, kernel 3, and kernel 4 at stride 2",
-        learning_decoder,
-        {count: ((32, count, 3, 1, 32), (32, count, 4, 2, 16)) for count in (2, 4, 8, 16, 24)},
+        "a prediction of images and its weights' gradient, kernel 3",
+        learning_image_decoder,
+        {channels: ((32, channels, 32),) for channels in (4, 8, 12, 16, 24, 32)},
     ),
     Ladder(
         "input gradient",
@@ -189,9 +199,9 @@ LADDERS = (
         "batch norm gradient",
         "scaled",
         "numbers",
-        "a batch norm of 16 channels and its input's gradient",
-        batch_norm,
-        {4096 * batch: ((batch, 16, 16),) for batch in (1, 2, 4, 8, 16, 32, 128)},
+        "the gradient of the images of ResNet-20 with PCoders, by its largest batch norm",
+        attacked_network,
+        {16384 * batch: ((batch,),) for batch in (1, 2, 4, 8, 16, 32)},
     ),
     Ladder("upsampling", "channels last", works="fixed: beyond it the bits would not be PyTorch's"),
     Ladder(
