@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pcbench.errors import DataError, damage_refused
+from pcbench.arguments import shown
+from pcbench.errors import DataError, UsageError, damage_refused
 from pcbench.files import is_file, write
 from pcbench.limits.text import read_json
 from pcbench.network.update import Hyperparameters
@@ -25,9 +26,10 @@ class Course:
 
     Args:
         path: The file.
-        identity: What is tuned, on what and how; the file of another tuning is not gone on with.
+        identity: What is tuned, on what and how; the file of another tuning that is done is replaced.
 
     Raises:
+        UsageError: The file is of another tuning that was stopped, whose work would be lost.
         DataError: The file is damaged.
     """
 
@@ -40,7 +42,14 @@ class Course:
             return
         with damage_refused(path, "is damaged", _REMEDY, kind=DataError):
             held = read_json(path)
-            if held["identity"] == self._content["identity"]:
+            own, others = self._content["identity"], dict[str, Any](held["identity"])
+            if others != own and held["stages"] and held["result"] is None:
+                told = "; ".join(dict.fromkeys(_differences(others, own)))
+                raise UsageError(
+                    f"{path}: is of another tuning, which was stopped ({told}): the command of that one goes on with "
+                    "it; give another `out`, or delete the file"
+                )
+            if others == own:
                 self._content, self.resumed = held, bool(held["stages"])
 
     def tried(self, stage: str) -> list[Tried]:
@@ -122,6 +131,17 @@ class Course:
 
     def _write(self) -> None:
         write(self.path, json.dumps(self._content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in what two tunings differ, in words."""
+    for name in sorted({*before, *now}):
+        old: Any = before.get(name)
+        new: Any = now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", new))
+        elif old != new:
+            yield f"{name} was {shown(old)}, now {shown(new)}"
 
 
 def _tried(record: Mapping[str, Any]) -> Tried:

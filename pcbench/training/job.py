@@ -20,6 +20,7 @@ from pcbench.files import file_sha256, is_file, try_folder
 from pcbench.limits.text import read_json
 from pcbench.models.backbones import open_backbone
 from pcbench.models.devices import read_device
+from pcbench.models.facts import refuse_other_size
 from pcbench.models.predictor_files import fill_predictors
 from pcbench.models.weights import (
     BACKBONE,
@@ -134,6 +135,7 @@ def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
     if is_feedforward(options):
         return _write_feedforward(record, backbone, losses)
     network = open_network(options, backbone)
+    refuse_other_size(model_name(options), training_images(options).shape(), network.configuration.table.input_size)
     solved, losses_of_steps = _learn_predictors(options, network, backbone, watcher)
     if losses_of_steps is not None:
         losses["predictors"] = losses_of_steps

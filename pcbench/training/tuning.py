@@ -10,6 +10,7 @@ import torch
 
 from pcbench.arguments import public
 from pcbench.errors import DivergenceError, UsageError, damage_refused
+from pcbench.files import is_folder
 from pcbench.limits.text import read_json
 from pcbench.network.update import Hyperparameters
 from pcbench.options import resolved
@@ -95,6 +96,8 @@ def _check(options: TuneOptions) -> None:
     """Refuse what is wrong before anything is loaded."""
     if file_of(options).suffix != ".toml":
         raise UsageError(f"{file_of(options)}: the result is a configuration file; let its name end in .toml")
+    if is_folder(file_of(options)):
+        raise UsageError(f"{file_of(options)}: is a folder; name a file in it with `out`")
     if options["timesteps"] == 0:
         raise UsageError("hyperparameters enter from t = 1 on: give timesteps=1 or more")
     by_gradient = [name for name in ("loss", "learn", "learning_rate") if options[name] is not None]
@@ -223,7 +226,7 @@ def _write(task: TuningTask, tuned: Tuned) -> None:
             "conditions": validation.titles,
             "images": {"source": source.name, "part": source.subset, "seen": task.seen},
             "image_hashes": dict(zip(source.ids, task.hashes, strict=True)),
-            "command": command_with_tuned(options),
+            "command": command_with_tuned(options, source, task.model),
         }
     )
 

@@ -37,6 +37,8 @@ _PAPER = (0.8, 0.1, 0.01)
 _BACKWARD = 3
 """What a pair costs in a step of the gradient, where it costs 1 in an evaluation."""
 _SMALL = 64
+_FEW = 100
+"""Of so many images an accuracy's 95 % interval is ten points wide either way."""
 
 logger = logging.getLogger("pcbench")
 
@@ -136,6 +138,8 @@ def begin_tuning(options: TuneOptions, report: TuningReport | None) -> TuningTas
         data, options["images"], options["seed"], preprocessing=steps, facts=model, fitted=fitted
     )
     try_folder(out.parent, "give another with `out`")
+    if len(source) < _FEW:
+        logger.warning("tuned on %d images: of fewer than %d an accuracy says little; give more", len(source), _FEW)
     size = 100 if max(source.size()) <= _SMALL else 16
     Validation(source, model.timesteps, (0,))  # labels and T are refused before answers are asked for
     conditions = conditions_of(options, network, source, steps.channels)

@@ -5,30 +5,44 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.sources import open_source
+from pcbench.data.sources import check, open_source
 from pcbench.errors import PcbenchError
+from pcbench.models.facts import ModelFacts
+from pcbench.models.loading import model_facts
 from pcbench.options import command_line
 from pcbench.training.options import TrainOptions, TuneOptions, data_of, file_of
+from pcbench.training.request import DIGITS
 
 _IMAGES = 500
 """A command measures at most so many, so that it does not take hours."""
 _KEPT = ("configuration", "timesteps", "backbone_weights", "weights", "random_predictors", "crop")
 
 
-def command_with_tuned(options: TuneOptions) -> str:
-    """Return the command that measures a network with the configuration that a tuning wrote."""
+def command_with_tuned(options: TuneOptions, tuned: ImageSource, facts: ModelFacts) -> str:
+    """Return the command that measures a network with the configuration that a tuning wrote.
+
+    Args:
+        options: Of the tuning.
+        tuned: The images that it decided on; where there are no others, these are measured, and the tables marked.
+        facts: What is known of the network.
+    """
     data = data_of(options)
     own: dict[str, Any] = {"configuration": str(file_of(options))}
-    if data != "digits":
-        own["leave_out"] = "tuned"
+    source = _measurable(data, facts)
+    rest = 0 if source is None else len(source) - (len(tuned) if source.name == tuned.name else 0)
+    if data != DIGITS:
+        own |= {"leave_out": "tuned"} if rest > 0 else {"allow_tuned_images": True}
     _, _, suite = options["objective"].partition("suite:")
     own["suites"] = [suite or "gaussian-noise"]
-    return _command(options, data, own, images=_images(data, options["images"]))
+    return _command(options, data, own, images=None if source is None else rest or len(source))
 
 
 def command_with_trained(options: TrainOptions, weights: Path, configuration: Path | None, *, predictive: bool) -> str:
-    """Return the command that measures a network with what a training wrote; of images without labels one extracts.
+    """Return the command that measures a network with what a training wrote.
+
+    Images without labels, or with others than the network's, it extracts.
 
     Args:
         options: Of the training.
@@ -40,17 +54,19 @@ def command_with_trained(options: TrainOptions, weights: Path, configuration: Pa
     own: dict[str, Any] = {"weights" if predictive else "backbone_weights": str(weights)}
     if configuration is not None:
         own["configuration"] = str(configuration)
-    return _command(options, data, own, images=_images(data, 0))
+    given: Any = {name: options.get(name) for name in ("backbone_weights", "configuration")} | own
+    source = _measurable(data, model_facts(options["model"], **given))
+    return _command(options, data, own, images=None if source is None else len(source))
 
 
-def _images(data: str, left_out: int) -> int | None:
-    """Return how many images a command measures; None where they have no labels, or cannot be opened for a run."""
+def _measurable(data: str, facts: ModelFacts) -> ImageSource | None:
+    """Return the images that a run measures; None where their labels are not the network's, or cannot be opened."""
     try:
         source = open_source(data, preprocessing=Preprocessing(), split="test")
+        check(source, classes=facts.classes, class_names=facts.class_names)
     except PcbenchError:
         return None
-    rest = len(source) - left_out
-    return None if (source.labels < 0).any() else max(1, min(_IMAGES, rest))
+    return None if (source.labels < 0).any() else source
 
 
 def _command(options: TrainOptions | TuneOptions, data: str, own: dict[str, Any], *, images: int | None) -> str:
@@ -61,10 +77,10 @@ def _command(options: TrainOptions | TuneOptions, data: str, own: dict[str, Any]
     values = {"model": options["model"], **{name: value for name, value in given.items() if value is not None}, **own}
     if options["resize"] is not True:
         values["resize"] = options["resize"]
-    if data != "digits":
+    if data != DIGITS:
         values["data"] = data
     if images is None:
         return command_line(ExtractOptions, {**values, "images": 1}, verb="extract")
-    if data != "digits":
-        values["images"] = images
+    if data != DIGITS:
+        values["images"] = min(_IMAGES, images)
     return command_line(RunOptions, {"suites": ["gaussian-noise"], **values}, verb="run")

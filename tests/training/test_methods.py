@@ -185,12 +185,20 @@ def test_a_poor_predictor_is_named_and_ends_with_1(capsys: pytest.CaptureFixture
         ({"weights": "any.safetensors"}, UsageError, "`weights` belongs to a training by steps alone"),
         ({"data": "imagefolder:one", "images": None, "held_out": None}, DataError, "none is left to learn from"),
         ({"images": 2000}, UsageError, "holds 1077 images"),
+        (
+            {"data": "imagefolder:large", "images": None, "held_out": 2},
+            DataError,
+            "images are 3x40x40, .* takes 3x32x32",
+        ),
+        ({"data": "imagefolder:none", "images": None}, DataError, "none: holds no images"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], error: type[Exception], said: str, folder: Path) -> None:
     from PIL import Image
 
-    (folder / "one").mkdir()
-    Image.new("RGB", (32, 32)).save(folder / "one" / "1.png")
+    for name, side, count in (("one", 32, 1), ("large", 40, 6), ("none", 32, 0)):
+        (folder / name).mkdir()
+        for number in range(count):
+            Image.new("RGB", (side, side)).save(folder / name / f"{number}.png")
     with pytest.raises(error, match=said):
         trained(**options)

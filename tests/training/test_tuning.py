@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,9 @@ def test_a_term_that_is_taken_out_stays_out(term: Term) -> None:
             "at no noise level is t = 0 right on 20 to 90 %",
         ),
         ({"configuration": "other.toml"}, r"PCoder 1 \(9\): the backbone has no such module"),
+        ({"out": "images.toml"}, "images.toml: is a folder"),
+        ({"data": "imagefolder:images/a", "images": 1}, "holds no folders"),
+        ({"data": "imagefolder:nothing"}, "nothing/a: holds no images"),
     ],
 )
 def test_wrong_input_is_one_line(more: dict[str, Any], problem: str, place: Path) -> None:
@@ -204,8 +208,11 @@ def test_wrong_input_is_one_line(more: dict[str, Any], problem: str, place: Path
         made = place / "one" / ("b" if path.name == "0.png" else "a") / path.name
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_bytes(path.read_bytes())
+    (place / "images.toml").mkdir()
+    (place / "nothing" / "a").mkdir(parents=True)
     with pytest.raises(PcbenchError, match=problem) as refused:
         tuning.tune(asked(**more))
+    assert refused.value.exit_code == 2
     assert "\n" not in str(refused.value)
 
 
@@ -234,3 +241,26 @@ def test_images_that_the_predictors_were_fitted_on_are_left_out(place: Path) -> 
     assert "the predictors were not fitted on them" in seen_before(options, "imagefolder:images", chosen, fitted)
     assert fitted_ids(asked(), "imagefolder:images") == frozenset()
     assert (place / "trained").is_dir()
+
+
+def test_a_stopped_tuning_is_not_overwritten_by_another(place: Path) -> None:
+    tuning.tune(asked(effects=False))
+    course = place / "tuned.tuning.json"
+    held = json.loads(course.read_text())
+    course.write_text(json.dumps({**held, "result": None}))
+    with pytest.raises(UsageError, match=r"is of another tuning, which was stopped \(seed was 0, now 1\)"):
+        tuning.tune(asked(effects=False, seed=1))
+    course.write_text(json.dumps(held))
+    tuning.tune(asked(effects=False, seed=1))  # of one that is done nothing is lost
+    assert json.loads(course.read_text())["identity"]["seed"] == 1
+
+
+def test_the_command_at_the_end_measures_what_is_left(place: Path) -> None:
+    # Oracle: the command, planned as it stands: all images were tuned on, or all but four.
+    for more, rest, way in (({}, "16", "--allow-tuned-images"), ({"images": 12}, "4", "--leave-out")):
+        options = asked(effects=False, rounds=1, **more)
+        tuning.tune(options)
+        words = shlex.split(tuning.outcome(options).command)
+        assert words[words.index("--images") + 1] == rest
+        assert {"--allow-tuned-images", "--leave-out"}.intersection(words) == {way}
+    assert (place / "tuned.toml").is_file()
