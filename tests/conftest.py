@@ -18,7 +18,7 @@ from few_figures import only_two_figures
 # What each of two processes imports first: where nothing is compiled yet, either compiles about one half.
 FIRST = {
     "gw0": ("scipy.stats", "pandas", "matplotlib.figure", "polars", "datasets"),
-    "gw1": ("torchvision", "timm", "hypothesis"),
+    "gw1": ("torchvision", "hypothesis", "statsmodels.stats.proportion"),
 }
 LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
 

@@ -221,7 +221,7 @@ class Server:
         self._folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self._folder.name, "s"))
         one = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-        variables = {**os.environ, **one, "PYTHONPATH": str(FOLDER.parent)}
+        variables = {**os.environ, **one, "PYTHONPATH": str(FOLDER.parent), "PYTHONHASHSEED": "2"}
         self._process = subprocess.Popen(
             [sys.executable, str(FOLDER / "forking_server.py"), self.path],
             env=variables,

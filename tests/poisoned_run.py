@@ -10,6 +10,7 @@ import pandas as pd
 from simulated_runs import write_run
 
 from pcbench.files import file_sha256
+from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.results.directory import MANIFEST, Run, open_run
 from pcbench.results.integrity import sealed
 from pcbench.results.metrics_table import write_metrics
@@ -32,7 +33,7 @@ def poisoned_run(folder: Path, number: int = 0) -> Run:
         folder: Where to write.
         number: The model's name begins with it.
     """
-    run = write_run(folder, f"{number} {POISON}", 0)
+    run = write_run(folder, f"{number} {POISON}", 0, corruptions=THE_FIFTEEN[:3])
     metrics = run.metrics
     # "alexnet" stays the beginning: a baseline's name is split at its end.
     baseline = pd.Series(f"alexnet {POISON}", index=metrics.index, dtype=metrics["baseline"].dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,9 @@ class _Simulation:
     def clean_table(self, suite: str) -> pa.Table:
         return self.table(Condition(suite, "clean", "clean"), self.clean, list(range(TIMESTEPS)))
 
-    def corruption_tables(self, suite: str) -> list[pa.Table]:
+    def corruption_tables(self, suite: str, names: Sequence[str]) -> list[pa.Table]:
         tables = [self.clean_table(suite)]
-        for number, (name, severity) in enumerate(itertools.product(THE_FIFTEEN, range(1, 6))):
+        for number, (name, severity) in enumerate(itertools.product(names, range(1, 6))):
             hardness = -1.5 + 0.35 * severity + 0.01 * number
             correct = np.stack([self._answers(hardness - 0.12 * t) for t in range(TIMESTEPS)])
             condition = Condition(suite, "corruption", name, severity=severity)
@@ -75,9 +76,9 @@ class _Simulation:
         return tables
 
 
-def simulated_tables(images: int = 80, seed: int = 0) -> list[pa.Table]:
+def simulated_tables(images: int = 80, seed: int = 0, corruptions: Sequence[str] = THE_FIFTEEN) -> list[pa.Table]:
     simulation = _Simulation(images, seed)
-    return simulation.corruption_tables("digits-c") + simulation.attack_tables("digits-linf")
+    return simulation.corruption_tables("digits-c", corruptions) + simulation.attack_tables("digits-linf")
 
 
 def _spec(model: str, seed: int) -> RunSpec:
@@ -109,9 +110,9 @@ def _write_examples(folder: Path) -> None:
     (folder / "index.json").write_text(json.dumps({"examples_version": 1, "examples": [example]}), encoding="utf-8")
 
 
-def write_run(folder: Path, model: str, seed: int, images: int = 80) -> Run:
+def write_run(folder: Path, model: str, seed: int, images: int = 80, corruptions: Sequence[str] = THE_FIFTEEN) -> Run:
     """Write a finished run of made-up outcomes, the way the harness does."""
-    tables = simulated_tables(images, seed)
+    tables = simulated_tables(images, seed, corruptions)
     files = {f"{table['suite'][0]}/{number:03}.parquet": table for number, table in enumerate(tables)}
     workspace = begin_made_run(folder, _spec(model, seed), files)
     whole = pa.concat_tables(tables).unify_dictionaries().to_pandas()

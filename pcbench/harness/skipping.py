@@ -54,7 +54,10 @@ def count_skipped(outcomes: Path) -> SkippedAttacks:
     """Count what the sweeps of a run skipped, from its folder of outcomes."""
     counts = np.zeros(3, dtype=np.int64)
     for path in sorted(outcomes.rglob("*.parquet")):
-        rows = read_outcomes(path, _COLUMNS).to_pandas()
+        table = read_outcomes(path, _COLUMNS)
+        if "attack" not in table.column("kind").unique().to_pylist():
+            continue
+        rows = table.to_pandas()
         rows = rows[(rows["kind"] == "attack") & (rows["name"] != WORST_CASE) & (rows["epsilon"] > 0)]
         if len(rows):
             attacked, spot_checked = (rows[name].fillna(False).astype(bool) for name in ("attacked", "spot_checked"))

@@ -7,6 +7,8 @@ compared between timesteps is robust accuracy, or the success rate over the imag
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy.stats import binom
 
@@ -75,10 +77,15 @@ def median_distance(distances: Floats) -> Estimate:
     ordered = np.sort(distances)
     images = len(ordered)
     # The number of images below the true median is binomial; at most 2.5 % lies beyond either end.
-    last_below = int(binom.ppf((1 - CONFIDENCE) / 2, images, 0.5)) - 1
+    last_below = _lower_quantile(images) - 1
     low = ordered[last_below] if last_below >= 0 else 0.0
     high = ordered[images - 1 - last_below] if last_below >= 0 else np.inf
     return Estimate(float(ordered[(images - 1) // 2]), float(low), float(high), images)
+
+
+@functools.cache
+def _lower_quantile(images: int) -> int:
+    return int(binom.ppf((1 - CONFIDENCE) / 2, images, 0.5))
 
 
 def robust_accuracy(correct: list[Booleans]) -> Estimate:

@@ -18,6 +18,7 @@ The lower bound of a row's drop is the m at which U_r, taken of x - m, falls to 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,7 +89,7 @@ def find_drops(
         failed |= upper < -tolerated
     # If all rows agree, the signs do not determine c; the bound of independent rows is the larger one.
     sides = 1 if side == "drop" else 2
-    ceiling = max(critical, float(norm.isf(alpha / (sides * len(means)))))
+    ceiling = max(critical, _upper_quantile(alpha / (sides * len(means))))
     detectable = np.array(
         [
             detectable_drop(int(count), float(square / count), critical=ceiling, tolerated=tolerated, power=power)
@@ -144,12 +145,22 @@ def detectable_drop(images: int, disagreement: float, *, critical: float, tolera
     """
     if images <= critical**2:
         return float("nan")
-    ratio = (critical + float(norm.ppf(power))) ** 2 / (images - critical**2)
+    ratio = (critical + _quantile(power)) ** 2 / (images - critical**2)
     # (d - m)² = ratio (disagreement + d - d²) is quadratic in d; below its larger root the drop may be missed.
     linear = 2 * tolerated + ratio
     constant = tolerated**2 - ratio * disagreement
     drop = (linear + np.sqrt(linear**2 - 4 * (1 + ratio) * constant)) / (2 * (1 + ratio))
     return float(drop) if drop <= 1 else float("nan")
+
+
+@functools.cache
+def _quantile(probability: float) -> float:
+    return float(norm.ppf(probability))
+
+
+@functools.cache
+def _upper_quantile(probability: float) -> float:
+    return float(norm.isf(probability))
 
 
 def _largest(sums: NDArray[np.float32], side: Side) -> NDArray[np.float32]:

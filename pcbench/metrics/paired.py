@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats
 
 _FLIPS_IN_A_BLOCK = 100
 _DRAWS_A_COMPARISON = 100
+_QUANTILE = norm.isf((1 - CONFIDENCE) / 2)
 
 
 class Difference(NamedTuple):
@@ -51,8 +53,15 @@ def mcnemar(
     """
     gained = int(np.count_nonzero(second & ~first))
     lost = int(np.count_nonzero(first & ~second))
-    if gained + lost == 0:
-        return 1.0
+    return 1.0 if gained + lost == 0 else _mcnemar(gained, lost, method, alternative)
+
+
+@functools.lru_cache(
+    maxsize=4096
+)  # many comparisons have the same few counts, and SciPy's test takes half a millisecond
+def _mcnemar(
+    gained: int, lost: int, method: Literal["exact", "midp"], alternative: Literal["two-sided", "greater"]
+) -> float:
     p = float(binomtest(gained, gained + lost, alternative=alternative).pvalue)
     if method == "exact":
         return p
@@ -75,7 +84,7 @@ def paired_rate_change(first: Booleans, second: Booleans) -> Estimate:
     images = len(first)
     gained, lost = np.count_nonzero(second & ~first), np.count_nonzero(first & ~second)
     up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
-    spread = float(norm.isf((1 - CONFIDENCE) / 2) * np.sqrt((up + down - (up - down) ** 2) / (images + 2)))
+    spread = float(_QUANTILE * np.sqrt((up + down - (up - down) ** 2) / (images + 2)))
     centre, value = up - down, (gained - lost) / images
     # If every image changed in the same way, the centre lies inside, but the change itself may not.
     low, high = max(-1.0, min(centre - spread, value)), min(1.0, max(centre + spread, value))

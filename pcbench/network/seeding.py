@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,4 +58,11 @@ def states(device: torch.device) -> tuple[object, ...]:
     """
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002 - as above
     of_torch = [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
-    return random.getstate(), repr(numpy_state), *(state.numpy().tobytes() for state in of_torch)
+    return random.getstate(), _plain(numpy_state), *(state.numpy().tobytes() for state in of_torch)
+
+
+def _plain(state: object) -> object:
+    """Return a state as values that can be compared: NumPy's holds arrays."""
+    if isinstance(state, dict):
+        return {name: _plain(value) for name, value in cast("dict[str, object]", state).items()}
+    return cast("np.ndarray[Any, Any]", state).tobytes() if isinstance(state, np.ndarray) else state

@@ -28,6 +28,10 @@ class Case:
     def ids(self) -> tuple[str, ...]:
         return tuple(str(position) for position in range(len(self.images)))
 
+    def first(self, count: int) -> Case:
+        """Return the same with the first so many images."""
+        return Case(self.classifier, self.images[:count], self.labels[:count])
+
 
 @pytest.fixture(scope="session")
 def linear() -> Case:

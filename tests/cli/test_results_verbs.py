@@ -12,6 +12,7 @@ from simulated_runs import write_run
 
 from pcbench.attacks import agreement
 from pcbench.attacks.agreement import Agreement
+from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.results.directory import Run, open_run
 
 Call = Callable[..., int]
@@ -20,7 +21,7 @@ Call = Callable[..., int]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of simulated images."""
-    return write_run(tmp_path_factory.mktemp("verbs") / "one", "pdigits", 0)
+    return write_run(tmp_path_factory.mktemp("verbs") / "one", "pdigits", 0, corruptions=THE_FIFTEEN[:3])
 
 
 @pytest.mark.usefixtures("two_figures")

@@ -24,6 +24,7 @@ from pcbench.comparison.gate import check_run
 from pcbench.comparison.gate_output import gate_markdown, gate_table, github_annotations, junit_xml, notes, verdict
 from pcbench.comparison.reference import freeze
 from pcbench.comparison.sentences import run_sentences, sentences
+from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.reports.export import export_run
 from pcbench.reports.figures import charts, write_figure
 from pcbench.reports.page.page import write_page
@@ -134,7 +135,8 @@ def texts_of_two(run: Run, other: Run, folder: Path) -> Iterator[tuple[str, str]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     folder = tmp_path_factory.mktemp("made")
-    return write_run(folder / "made", "pdigits", 0), write_run(folder / "other", "second", 1)
+    few = {"corruptions": THE_FIFTEEN[:3]}  # the others are told in the same words
+    return write_run(folder / "made", "pdigits", 0, **few), write_run(folder / "other", "second", 1, **few)
 
 
 @pytest.fixture(scope="module", params=["checked", "suspicious", "not checked"])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from made_runs import made_data, made_run, made_settings, made_spec, made_suite, made_table
 
+from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.run_spec import RunSpec
@@ -50,27 +53,39 @@ def make_run(tmp_path: Path) -> Callable[..., Run]:
     """Make a finished run; `change` alters the chances of a right answer, `spec` the description."""
 
     def make(name: str, *, seed: int = 0, change: Change | None = None, **spec: Any) -> Run:
-        random = np.random.default_rng(seed)
-        difficulty = np.random.default_rng(99).normal(0, 1.5, IMAGES)
-        clean: dict[int, np.ndarray] = {}
-        tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
-        for condition, timestep in conditions():
-            count = IMAGES if condition.suite == "made-c" else ATTACKED
-            chance = _chance(condition, timestep, difficulty)
-            if change is not None:
-                chance = change(condition, timestep, chance)
-            # Clean images hold no randomness: the same network gives the same answers.
-            draw = np.random.default_rng(1000 + timestep) if condition.kind == "clean" else random
-            correct = draw.random(IMAGES)[:count] < chance[:count]
-            if condition.kind == "clean":
-                clean[timestep] = correct
-            elif condition.epsilon == 0:
-                correct = clean[timestep]
-            tables[f"{condition.suite}/{timestep}.parquet"].append(_table(condition, timestep, correct))
-        files = {file: pa.concat_tables(parts) for file, parts in tables.items()}
-        return made_run(tmp_path / name, _spec(seed, **spec), files)
+        return made_run(tmp_path / name, _spec(seed, **spec), _answers(seed, change), metrics=_numbers(seed, change))
 
     return make
+
+
+@functools.lru_cache(maxsize=16)
+def _answers(seed: int, change: Change | None) -> dict[str, pa.Table]:
+    """The outcomes of a run, by the path of their file."""
+    random = np.random.default_rng(seed)
+    difficulty = np.random.default_rng(99).normal(0, 1.5, IMAGES)
+    clean: dict[int, np.ndarray] = {}
+    tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
+    for condition, timestep in conditions():
+        count = IMAGES if condition.suite == "made-c" else ATTACKED
+        chance = _chance(condition, timestep, difficulty)
+        if change is not None:
+            chance = change(condition, timestep, chance)
+        # Clean images hold no randomness: the same network gives the same answers.
+        draw = np.random.default_rng(1000 + timestep) if condition.kind == "clean" else random
+        correct = draw.random(IMAGES)[:count] < chance[:count]
+        if condition.kind == "clean":
+            clean[timestep] = correct
+        elif condition.epsilon == 0:
+            correct = clean[timestep]
+        tables[f"{condition.suite}/{timestep}.parquet"].append(_table(condition, timestep, correct))
+    return {file: pa.concat_tables(parts).unify_dictionaries() for file, parts in tables.items()}
+
+
+@functools.lru_cache(maxsize=16)
+def _numbers(seed: int, change: Change | None) -> pd.DataFrame:
+    """The metrics of these outcomes, which many tests begin with."""
+    outcomes = pa.concat_tables(_answers(seed, change).values()).unify_dictionaries().to_pandas()
+    return summarise(outcomes, model="made", baselines={})
 
 
 def _table(condition: Condition, timestep: int, correct: np.ndarray) -> pa.Table:

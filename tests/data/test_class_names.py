@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from timm.data.imagenet_info import ImageNetInfo
 from torchvision.models import VGG16_Weights
 
 from pcbench.data.checks import check
@@ -17,8 +18,11 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
 from pcbench.errors import DataError
 
-WORDNET_IDS = ImageNetInfo().label_names()
-DESCRIPTIONS = ImageNetInfo().label_descriptions()
+# What timm's ImageNetInfo reads, without the second that importing timm takes.
+TIMM = Path(importlib.util.find_spec("timm").submodule_search_locations[0], "data", "_info")
+WORDNET_IDS = (TIMM / "imagenet_synsets.txt").read_text(encoding="utf-8").split()
+_LEMMAS = dict(line.split("\t") for line in (TIMM / "imagenet_synset_to_lemma.txt").read_text("utf-8").splitlines())
+DESCRIPTIONS = [_LEMMAS[wordnet_id] for wordnet_id in WORDNET_IDS]
 CATEGORIES = VGG16_Weights.IMAGENET1K_V1.meta["categories"]
 # torchvision.datasets.ImageNet holds a tuple of synonyms for each class; Keras writes underscores.
 TUPLES = as_class_names([tuple(name.split(", ")) for name in DESCRIPTIONS])

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from pcbench.data.digits import SPLITS, digit_scans, open_digits, upsample
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UnknownNameError
+
+
+@cache
+def load_digits() -> Any:
+    """The digits as scikit-learn has them, which is slow to import."""
+    from sklearn.datasets import load_digits as load
+
+    return load()
 
 
 def test_splits_hold_every_scan_once_with_its_own_label() -> None:

@@ -16,7 +16,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.utils import Bunch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 from torchvision.datasets import ImageFolder
 
@@ -48,6 +47,12 @@ class Items:
         return self.item(index)
 
 
+def bunch(_: Path) -> Any:
+    from sklearn.utils import Bunch  # slow to import
+
+    return Bunch(images=PIXELS, data=PIXELS.reshape(6, -1), target=np.array(LABELS), target_names=["a"] * 3)
+
+
 def saved_npz(folder: Path) -> Any:
     np.savez(folder / "data.npz", images=PIXELS, labels=LABELS)
     return np.load(folder / "data.npz")
@@ -57,9 +62,7 @@ FORMS: dict[str, Callable[[Path], Any]] = {
     "dict": lambda _: {"images": PIXELS, "labels": LABELS},
     "dict with other keys": lambda _: {"x": PIXELS, "y": np.array(LABELS)},
     "npz": saved_npz,
-    "Bunch": lambda _: Bunch(
-        images=PIXELS, data=PIXELS.reshape(6, -1), target=np.array(LABELS), target_names=["a"] * 3
-    ),
+    "Bunch": bunch,
     "frame of pictures": lambda _: pd.DataFrame({"image": PICTURES, "label": LABELS}),
     "frame of arrays": lambda _: pd.DataFrame({"image": list(PIXELS), "label": LABELS}),
     "two lists": lambda _: [PIXELS, np.array(LABELS)],

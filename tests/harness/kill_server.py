@@ -74,6 +74,8 @@ class Task:
     """How many images are measured."""
     forking: str = ""
     """Where the server of `tests/forking.py` listens that starts the workers' processes."""
+    checks: bool = False
+    """Whether evidence on the gradients is gathered."""
     pictures: bool = False
     """Whether example pictures are made; a worker of its own process makes them always."""
     newer: bool = False
@@ -227,6 +229,7 @@ def _perform(task: Task) -> dict[str, Any]:
     told: dict[str, Any] = {"points": points, "units": units, "error": None}
     options: dict[str, Any] = {"timesteps": 1, "batch_size": 4, "block_size": 4, "threads": 1, "progress": False}
     options.update(images=task.images, workers=task.workers, seed=task.seed, again=task.again)
+    options.update(checks=None if task.checks else False)
     suite = str(Path(sys.path[0], "attacks", "one"))
     try:
         with contextlib.ExitStack() as stack:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 import torch
 from torch import nn
@@ -125,17 +126,22 @@ def test_a_network_that_looks_at_values_has_no_known_memory(plan: Plan) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
-def test_the_memory_of_a_run_is_about_what_was_told(plan: Plan, attack_suite: Path, tmp_path: Path) -> None:
+def test_the_memory_of_a_run_is_about_what_was_told(
+    plan: Plan, attack_suite: Path, forks: forking.Forks, tmp_path: Path
+) -> None:
     code = (
         "import pathlib, pcbench, pcbench.harness.run; pcbench.harness.run.write_report = lambda *_: None; "
         f"pcbench.run(suites=[{str(attack_suite)!r}], images=8, timesteps=1, checks=False, "
         f"out={str(tmp_path / 'run')!r}, progress=False); print(pathlib.Path('/proc/self/status').read_text())"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    pipe = subprocess.PIPE
+    process = forks.subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)
+    status, errors = process.communicate()
+    assert process.returncode == 0, errors
     told = worker_memory(plan)
     assert told is not None
-    # Not of `getrusage`: a program begins with the peak of the one that starts it.
-    peak = next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("VmHWM:"))
+    # Not of `getrusage`: a program begins with the peak of the one that starts it. The fork has what was imported.
+    peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     assert told / 2 < int(peak) * 1024 < told * 1.5
 
 

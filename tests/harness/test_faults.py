@@ -24,7 +24,7 @@ from pcbench.harness.start import run
 from pcbench.results.directory import Run, open_run, partial_folder
 
 MUTATIONS = 12
-OPTIONS: dict[str, Any] = {"data": "digits", "images": 8, "timesteps": 1, "checks": False, "progress": False}
+OPTIONS: dict[str, Any] = {"data": "digits", "images": 8, "timesteps": 0, "checks": False, "progress": False}
 OPTIONS |= {"batch_size": 4, "block_size": 4, "threads": 1, "save_adversarials": True}
 
 
@@ -40,7 +40,7 @@ def quickly() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def request_of(shared_suites: tuple[Path, Path]) -> Callable[..., RunOptions]:
-    """A request for two attacks on eight digits, in blocks of four: 13 units."""
+    """A request for two attacks on eight digits, in blocks of four: 7 units."""
 
     def make(**options: Any) -> RunOptions:
         return request_from({"model": "pdigits", "suites": (str(shared_suites[1]),), **OPTIONS, **options})
@@ -97,8 +97,8 @@ def parts_of(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def halfway(measure: Measure, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The unfinished folder of a run that was stopped after eight units."""
-    return stop(measure, tmp_path_factory.mktemp("halfway") / "run", after(".part", 8))
+    """The unfinished folder of a run that was stopped after five units."""
+    return stop(measure, tmp_path_factory.mktemp("halfway") / "run", after(".part", 5))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_parts_of_another_seed_or_place_are_named_and_computed_anew(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     seed = request_of(seed=1)
-    other = stop(lambda folder: execute(seed, make_plan(seed), folder), tmp_path / "other", after(".part", 4))
+    other = stop(lambda folder: execute(seed, make_plan(seed), folder), tmp_path / "other", after(".part", 3))
     shutil.copytree(halfway, tmp_path / "run.partial")
     copied = [tmp_path / "run.partial" / path.relative_to(other) for path in parts_of(other)]
     for path in copied:
@@ -161,7 +161,7 @@ def test_parts_of_another_seed_or_place_are_named_and_computed_anew(
     shutil.copy(kept[0], kept[1])
     with caplog.at_level(logging.WARNING, "pcbench"):
         assert same(measure(tmp_path / "run"), whole)
-    assert sum("is a part of another run" in line for line in caplog.messages) == len(copied) == 4
+    assert sum("is a part of another run" in line for line in caplog.messages) == len(copied) == 3
     assert sum("is the part of another unit" in line for line in caplog.messages) == 1
 
 
@@ -213,14 +213,14 @@ def test_random_bytes_in_any_file_lead_to_the_same_numbers_or_one_line(
     assert refused < MUTATIONS / 4
 
 
-UNITS = 13
+UNITS = 7
 """How many parts a whole run makes."""
 
 FULL = [
     ("run_spec.json", "write"),
     (".pcbench.json", "rename"),
     ("00001.part", "write"),
-    ("fgsm-t1.parquet", "fsync"),
+    ("fgsm-t0.parquet", "fsync"),
     ("metrics.csv", "write"),
     ("manifest.json", "rename"),
 ]
@@ -264,7 +264,7 @@ def test_a_disk_that_has_no_room_for_the_progress_spoils_no_unit(
     assert len(tried) > 10
 
 
-@pytest.mark.parametrize(("name", "number"), [(".part", 5), (".part", UNITS), ("metrics.csv", 1)])
+@pytest.mark.parametrize(("name", "number"), [(".part", 3), (".part", UNITS), ("metrics.csv", 1)])
 def test_an_unfinished_folder_that_vanishes_is_one_line_and_the_same_call_goes_on(
     measure: Measure, whole: Run, tmp_path: Path, name: str, number: int
 ) -> None:

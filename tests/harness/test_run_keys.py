@@ -183,7 +183,7 @@ def test_words_in_a_suite_are_no_part_of_the_key(corruption_suite: Path, attack_
 @pytest.mark.parametrize(
     ("suite", "file", "old", "new"),
     [
-        ("corruptions", "contrast", "0.25", "0.26"),
+        ("corruptions", "contrast", "0.5", "0.6"),
         ("corruptions", "contrast", 'function = "contrast"', 'function = "brightness"'),
         ("attacks", "pgd", "steps = 4", "steps = 5"),
         ("attacks", "pgd", "random_start = true", "random_start = false"),

@@ -261,7 +261,7 @@ def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_fails_its_un
         with pytest.raises(RunError) as failed:
             measure("talking:make", tmp_path / "run", suites[:1], workers=2)
     assert (tmp_path / "marker").is_file()
-    units = 3 * 11 + 1
+    units = 3 * 5 + 1
     text = str(failed.value)
     assert text.startswith(f"1 of {units} units failed: two: clean, images 17 to 24: its worker ended 2 times")
     assert "killed by SIGKILL, as the system does when memory runs out" in text

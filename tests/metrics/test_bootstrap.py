@@ -72,7 +72,7 @@ def test_an_interval_without_spread_is_the_value() -> None:
 def test_pooled_intervals_cover() -> None:
     """95 % intervals cover, averaged over rates and sizes, in 94 to 96 % of made tables, and nowhere under 92 %."""
     generator = np.random.default_rng(5)
-    made = itertools.product((100, 300, 1000), (0.05, 0.2, 0.5, 0.8, 0.95))
+    made = itertools.product((100, 1000), (0.05, 0.2, 0.5, 0.8, 0.95))
     covered = [_coverage(generator, images, rate, tables=500) for images, rate in made]
     assert 0.94 <= np.mean(covered) <= 0.96
     assert min(covered) >= 0.92

@@ -265,18 +265,17 @@ if __name__ == "__main__":
 """
 
 
-def run(*arguments: str, seed: str = "0", text: str | None = None) -> str:
+def run(program: pathlib.Path, seed: str) -> str:
+    """Run a program in a new process."""
     environment = {**os.environ, "PYTHONHASHSEED": seed}
-    done = subprocess.run(
-        [sys.executable, *arguments], env=environment, input=text, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, str(program)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def fork(program: pathlib.Path, forks: forking.Forks) -> str:
+def fork(forks: forking.Forks, *arguments: str) -> str:
     """Run a program in a fork of a process that has loaded the libraries."""
-    process = forks.subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = forks.subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
     return printed.decode()
@@ -285,12 +284,12 @@ def fork(program: pathlib.Path, forks: forking.Forks) -> str:
 def test_two_processes_agree_and_a_program_is_read_from_its_file(tmp_path: pathlib.Path, forks: forking.Forks) -> None:
     program = tmp_path / "program_y.py"
     program.write_text(SCRIPT)
-    first = run(str(program), seed="1")
+    first = run(program, seed="1")
     assert re.match(r"ModelIdentity\(code_sha256='[0-9a-f]{64}'", first)
     assert NOTHING not in first
-    assert first == run(str(program), seed="2")
+    assert first == fork(forks, str(program))  # of a process with another hash seed
     program.write_text(SCRIPT.replace("self.act(x)", "self.act(-x)"))
-    edited = fork(program, forks)
+    edited = fork(forks, str(program))
     assert edited.split("attributes")[0] != first.split("attributes")[0]
 
 
@@ -340,7 +339,7 @@ print("all true")
 '''
 
 
-def test_a_notebook_is_read_from_its_cells(tmp_path: pathlib.Path) -> None:
+def test_a_notebook_is_read_from_its_cells(tmp_path: pathlib.Path, forks: forking.Forks) -> None:
     (tmp_path / "helper_y.py").write_text("a = 1")
-    start = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-    assert run("-", text=start + NOTEBOOK) == "all true\n"
+    start = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); __file__ = '<stdin>'\n"
+    assert fork(forks, "-c", start + NOTEBOOK) == "all true\n"

@@ -159,28 +159,26 @@ def test_published_weights_come_through_the_library_s_own_store(
 def test_timm_s_published_weights_come_through_its_own_store(tmp_path: Path, forks: forking.Forks) -> None:
     # A local stand-in for the download: the file lies in the store of the hub, and the network is switched off. It is
     # read in a process of its own, for the hub's library looks at these variables when it is imported.
-    import timm
-
-    network = timm.create_model("mobilenetv3_small_050", pretrained=False)
     home = tmp_path / "models--timm--mobilenetv3_small_050.lamb_in1k"
     snapshot = home / "snapshots" / "0123456789abcdef0123456789abcdef01234567"
     snapshot.mkdir(parents=True)
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(snapshot.name)
-    save_file(network.state_dict(), snapshot / "model.safetensors")
     script = (
-        "import sys, torch\nfrom safetensors.torch import save_file\n"
+        "import sys, timm\nfrom safetensors.torch import save_file\n"
+        "network = timm.create_model('mobilenetv3_small_050', pretrained=False)\n"
+        "save_file(network.state_dict(), sys.argv[2])\n"
         "from pcbench.models.backbones import published_weights\n"
         "save_file(dict(published_weights('timm:mobilenetv3_small_050', 'lamb_in1k')), sys.argv[1])\n"
         "published_weights('timm:mobilenetv3_small_050', 'other_in1k')\n"
     )
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     made = tmp_path / "read.safetensors"
-    command = [sys.executable, "-c", script, str(made)]
+    command = [sys.executable, "-c", script, str(made), str(snapshot / "model.safetensors")]
     _, errors = forks.subprocess.Popen(command, env=environment, stderr=subprocess.PIPE).communicate()
-    found = load_file(made)
-    assert found.keys() == network.state_dict().keys()
-    assert all(torch.equal(found[name], value) for name, value in network.state_dict().items())
+    found, state = load_file(made), load_file(snapshot / "model.safetensors")
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
     assert b"backbone_weights='FILE'" in errors
 
 

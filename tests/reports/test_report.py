@@ -14,7 +14,7 @@ from pcbench.results.directory import foreign_files, open_run
 
 @pytest.mark.usefixtures("two_figures")
 def test_nothing_in_a_report_is_foreign_whenever_its_writing_stops(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", "pdigits", 0)
+    run = write_run(tmp_path / "run", "pdigits", 0, corruptions=("fog",))
     seen: list[Path] = []
 
     def look(point: Point) -> None:
@@ -33,7 +33,7 @@ def test_nothing_in_a_report_is_foreign_whenever_its_writing_stops(tmp_path: Pat
 
 
 def test_an_unfinished_file_of_somebody_else_is_foreign(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", "pdigits", 0)
+    run = write_run(tmp_path / "run", "pdigits", 0, corruptions=("fog",))
     (run.folder / "report").mkdir(exist_ok=True)
     (run.folder / "report" / "thesis.md.partial").write_text("mine")
     assert foreign_files(run) == ["report/thesis.md.partial"]

@@ -11,12 +11,14 @@ import pyarrow as pa
 import pytest
 from made_runs import made_data, made_run, made_settings, made_spec, made_suite
 
+from pcbench import files
 from pcbench.files import MARKER
 from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.run_spec import SPEC_VERSION, RunSpec
 from pcbench.results.schema import outcome_table
+from pcbench.results.workspace import begin
 
 SETTINGS = made_settings(
     timesteps=1,
@@ -83,13 +85,26 @@ def metrics(outcomes: pa.Table) -> pd.DataFrame:
     return summarise(outcomes.to_pandas(), model="made", baselines={})
 
 
+@pytest.fixture(scope="session")
+def tables(outcomes: pa.Table, metrics: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The bytes of the files of such a run."""
+    folder = tmp_path_factory.mktemp("made") / "run"
+    made = made_run(folder, SPEC, {"fog-only/fog-3.parquet": outcomes}, {}, metrics=metrics)
+    return {name: (folder / name).read_bytes() for name in made.manifest["files"]}
+
+
 @pytest.fixture
-def finish(outcomes: pa.Table, metrics: pd.DataFrame) -> Callable[..., Run]:
+def finish(outcomes: pa.Table, tables: dict[str, bytes]) -> Callable[..., Run]:
     """Make a finished run, as ``finish(folder, spec, again=True)``."""
 
     def make(folder: Path, spec: RunSpec = SPEC, *, again: bool = False, **content: object) -> Run:
-        known = None if "missing" in content else metrics
-        return made_run(folder, spec, {"fog-only/fog-3.parquet": outcomes}, content, again=again, metrics=known)
+        if "missing" in content:
+            return made_run(folder, spec, {"fog-only/fog-3.parquet": outcomes}, content, again=again)
+        workspace = begin(folder, spec, again=again)
+        finished = workspace.begin_finishing()
+        for name, written in tables.items():
+            files.write(finished / name, written)
+        return workspace.finish(content)
 
     return make
 

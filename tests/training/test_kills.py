@@ -13,12 +13,14 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import forking
 import numpy as np
 import pytest
 import torch
 
+from pcbench.data.image_source import ImageSource
 from pcbench.errors import WriteError
 from pcbench.files import Point, watched
 from pcbench.options import resolved
@@ -102,8 +104,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.usefixtures("one_thread")
-def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_thread", "no_figures")
+def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "Validation", few_validated)
     train(asked(tmp_path / "whole", 0))
     folder = tmp_path / "full"
     for step, name, good in FULL_DISK:
@@ -114,6 +119,11 @@ def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(tmp_path: Pat
         assert raised.value.exit_code == 1
     train(asked(folder, 0))
     assert made(folder) == made(tmp_path / "whole")
+
+
+def few_validated(source: ImageSource, *others: Any) -> Validation:
+    """Look at 40 of the images that a training is judged by."""
+    return Validation(source.take(40, 0), *others)
 
 
 class Told(TrainingWatcher):
@@ -144,7 +154,7 @@ def train_in_child(folder: Path, tell: Tell) -> int:
     status = 1
     try:
         torch.set_num_threads(1)
-        job.Validation = lambda source, *others: Validation(source.take(40, 0), *others)
+        job.Validation = few_validated
         with watched(lambda point: tell(f"{point.moment} {point.step} {os.path.relpath(point.path, folder)}")):
             train(asked(folder, 1), Told(tell))
         status = 0

@@ -27,7 +27,7 @@ from pcbench.harness.start import run
 from pcbench.results.directory import Run
 
 OPTIONS: dict[str, Any] = {"images": 8, "timesteps": 0, "progress": False, "threads": 1, "batch_size": 4, "workers": 2}
-UNITS = 2 * 11 + 1
+UNITS = 2 * 5 + 1
 
 
 class RayError(Exception):
