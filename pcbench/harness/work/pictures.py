@@ -186,7 +186,7 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch, epsilon: float
 
 def _magnified(perturbations: Tensor, timestep: int) -> _Shown:
     """Return perturbations (batch, channels, height, width) around grey, each magnified as far as its range allows."""
-    largest: list[float] = perturbations.flatten(1).abs().amax(dim=1).tolist()
+    largest = [float(one) for one in perturbations.flatten(1).abs().amax(dim=1)]
     scales = [max([MAGNIFICATIONS[0], *(one for one in MAGNIFICATIONS if one * most <= _HALF)]) for most in largest]
     factors = perturbations.new_tensor(scales).reshape(-1, 1, 1, 1)
     titles = tuple(f"its perturbation × {scale:g}, grey is none" for scale in scales)
