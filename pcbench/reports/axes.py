@@ -18,6 +18,8 @@ _TIMESTEPS = 10
 """How many steps lie between labelled timesteps at most."""
 _LABELLED = 14
 """Labels of budgets and levels are at least this part of the axis apart."""
+_LEAST = 0.75
+"""How far apart two budgets are drawn at least, in doublings, so that each has room for its label."""
 _APART = 2.5
 """A panel whose values reach farther than so many times the median panel's has an axis of its own."""
 _MARGIN = 0.06
@@ -50,9 +52,9 @@ class Axis:
 def x_axis(chart: Chart) -> Axis:
     """Return the axis of x that all panels of a chart share.
 
-    Budgets are drawn at their logarithm, and 0 one doubling below the smallest; each has a tick, in the unit that the
-    axis' label names. Timesteps are drawn at themselves. Values of a hyperparameter, and levels of noise, are drawn at
-    themselves or, where they spread over sizes as 0.001, 0.01, 0.1 do, at their logarithm.
+    Budgets are drawn at their logarithm, dense ones a little apart, and 0 one doubling below the smallest; each has a
+    tick, in the unit that the axis' label names. Timesteps are drawn at themselves. Values of a hyperparameter, and
+    levels of noise, are drawn at themselves or, where they spread over sizes as 0.001 to 0.1 do, at their logarithm.
     """
     values = sorted({x for panel in chart.panels for line in panel.lines for x in line.x})
     if chart.x == "timestep":
@@ -72,9 +74,11 @@ def _axis(positions: Mapping[float, float], values: Sequence[float], ticks: Sequ
 
 
 def _logarithms(values: Sequence[float]) -> dict[float, float]:
+    placed = dict.fromkeys((value for value in values if value <= 0), 0.0)
     above = [value for value in values if value > 0]
-    smallest = above[0] if above else 1.0
-    return {value: 1 + math.log2(value / smallest) if value > 0 else 0.0 for value in values}
+    for before, value in zip([None, *above], above, strict=False):
+        placed[value] = 1.0 if before is None else placed[before] + max(_LEAST, math.log2(value / before))
+    return placed
 
 
 def _spread(values: Sequence[float]) -> bool:

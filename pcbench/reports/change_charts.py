@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from pcbench.metrics.shown import level_symbol, own_timestep
 from pcbench.names import words
 from pcbench.norms import epsilon_label
 from pcbench.reports.attack_charts import by_attack
-from pcbench.reports.charts import BANDS, Chart, Line, Panel, band_words, counted, in_order, line, places_of, texts
+from pcbench.reports.charts import Chart, Line, Panel, band_words, counted, in_order, line, places_of, texts
 from pcbench.reports.matrices import ROBUST, verdict_on
 from pcbench.results.verdicts import Verdicts
 
@@ -102,7 +102,7 @@ def _by_level(changes: pd.DataFrame) -> Iterator[Chart]:
 
 
 def _by_epsilon(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
-    changes = rows[(rows["metric"] == ROBUST + CHANGE) & (rows["epsilon"] > 0)]
+    changes = rows[(rows["metric"] == ROBUST + CHANGE) & rows["epsilon"].notna()]
     robust = own_timestep(rows[rows["metric"] == ROBUST])
     norms = texts(changes["norm"])
     for norm in norms:
@@ -132,16 +132,10 @@ def _by_epsilon(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
 
 
 def _timesteps(changes: pd.DataFrame) -> tuple[Line, ...]:
-    """Return a line for the first timestep after 0, a middle one and the last: as many as a panel can have bands."""
+    """Return a line for each timestep after 0, in the colour that it has in all figures."""
     timesteps = sorted({int(t) for t in changes["timestep"]})
     places = places_of([0.0, *(float(t) for t in timesteps)])
     return tuple(
         dataclasses.replace(line(changes[changes["timestep"] == t], "epsilon", str(t)), place=places[float(t)])
-        for t in _few(timesteps)
+        for t in timesteps
     )
-
-
-def _few(timesteps: Sequence[int]) -> list[int]:
-    if len(timesteps) <= BANDS:
-        return list(timesteps)
-    return [timesteps[0], timesteps[len(timesteps) // 2], timesteps[-1]]

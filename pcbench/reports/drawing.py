@@ -162,7 +162,7 @@ def _scale(axes: Axes, across: Axis, y: Axis, layout: Layout) -> None:
     texts: list[str] = []
     free = across.low
     for position, text in across.ticks:
-        half = (len(text) * _LETTER / 2 + 0.4) / layout.wide * (across.high - across.low)
+        half = (len(text) * _LETTER / 2 + 0.25) / layout.wide * (across.high - across.low)
         last = position == across.ticks[-1][0]
         texts.append(text if text and (last or position - half >= free) else "")
         free = position + half if texts[-1] else free

@@ -76,13 +76,20 @@ def figure_names(run: Run) -> list[str]:
     return [_full_name(chart) for chart in run_charts(run)]
 
 
-def write_run_figures(run: Run, folder: Path, drawn: FigureChoice = "all") -> list[Path]:
-    """Write the figures of a run as SVG, PDF and PNG; the same run gives the same bytes.
+def drawn_charts(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
+    """Return the figures of a run that become files: for a page those that sum up, and not those of many panels."""
+    found = run_charts(run)
+    if drawn == "all" or run.spec.settings.grid.swept:
+        return found
+    return [chart for chart in found if chart.name in _SUMMING_UP or chart.name.startswith(_OF_BUDGETS)]
+
+
+def write_charts(drawn: Sequence[Chart | HeatMap], folder: Path) -> list[Path]:
+    """Write figures of a run as SVG, PDF and PNG; the same run gives the same bytes.
 
     Args:
-        run: The run.
+        drawn: The figures.
         folder: Where the files go; it is made if it does not exist.
-        drawn: Which of its figures.
 
     Returns:
         The files, `<suite>-<name>.<format>`, in a fixed order.
@@ -90,20 +97,12 @@ def write_run_figures(run: Run, folder: Path, drawn: FigureChoice = "all") -> li
     Raises:
         WriteError: A file cannot be written.
     """
-    return _write([(_full_name(chart), chart) for chart in _drawn_of(run, drawn)], folder)
+    return _write([(_full_name(chart), chart) for chart in drawn], folder)
 
 
-def run_figure_files(run: Run, drawn: FigureChoice = "all") -> list[str]:
-    """Return the names of the files that `write_run_figures` makes, within its folder and in its order."""
-    return [f"{_full_name(chart)}.{kind}" for chart in _drawn_of(run, drawn) for kind in FIGURE_FORMATS]
-
-
-def _drawn_of(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
-    """Return the figures of a run that are drawn: for a page those that sum up, and not those of many panels."""
-    found = run_charts(run)
-    if drawn == "all" or run.spec.settings.grid.swept:
-        return found
-    return [chart for chart in found if chart.name in _SUMMING_UP or chart.name.startswith(_OF_BUDGETS)]
+def chart_files(drawn: Sequence[Chart | HeatMap]) -> list[str]:
+    """Return the names of the files that `write_charts` makes, within its folder and in its order."""
+    return [f"{_full_name(chart)}.{kind}" for chart in drawn for kind in FIGURE_FORMATS]
 
 
 def _full_name(chart: Chart | HeatMap) -> str:
@@ -111,7 +110,7 @@ def _full_name(chart: Chart | HeatMap) -> str:
 
 
 def write_figures(metrics: pd.DataFrame, folder: Path, verdicts: Verdicts) -> list[Path]:
-    """Write every figure of a table of metrics, as `write_run_figures` does.
+    """Write every figure of a table of metrics, as `write_charts` does.
 
     Args:
         metrics: The tidy table of one or more runs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcbench.reports.figures import FigureChoice, run_figure_files, write_run_figures
+from pcbench.reports.figures import FigureChoice, chart_files, drawn_charts, write_charts
 from pcbench.reports.page.content import page_content
 from pcbench.reports.page.links import table_files, write_tables
 from pcbench.reports.page.page import write_content
@@ -26,12 +26,12 @@ def write_report(runs: Sequence[Run], folder: Path, drawn: FigureChoice = "page"
         The folder.
     """
     folders = {run.key if index else "": run for index, run in enumerate(runs)}
-    paths = (Path(name, figure) for name, run in folders.items() for figure in run_figure_files(run, drawn))
-    figures = [path.as_posix() for path in paths]
+    charts = {name: drawn_charts(run, drawn) for name, run in folders.items()}
+    figures = [Path(name, file).as_posix() for name, of_run in charts.items() for file in chart_files(of_run)]
     content = page_content(runs, figures, tabled=True)
     list_report(folder, [PAGE, *table_files(content.tables), *figures])
-    for name, run in folders.items():
-        write_run_figures(run, folder / name, drawn)
+    for name, of_run in charts.items():
+        write_charts(of_run, folder / name)
     write_tables(content.tables, folder)
     write_content(content, folder / PAGE)
     return folder

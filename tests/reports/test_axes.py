@@ -54,6 +54,12 @@ def test_every_measured_budget_has_a_tick_in_the_unit_of_its_norm(of_run: dict[s
         drawn = draw(chart).axes[0]
     assert list(drawn.get_xticks()) == [0, 1, 3, 5]
     assert [text.get_text() for text in drawn.get_xticklabels()] == ["0", "1", "4", "16"]
+    ones = (1.0,) * 9
+    dense = (Line("0", tuple(k / 255 for k in (0, 4, 8, 16, 24, 32, 48, 64, 96)), ones, ones, ones, (9,) * 9),)
+    axis = x_axis(dataclasses.replace(chart, panels=(Panel("", dense),)))
+    # All nine have their labels: those less than a doubling apart are moved apart a little, and keep their order.
+    assert [text for _, text in axis.ticks] == ["0", "4", "8", "16", "24", "32", "48", "64", "96"]
+    assert [position for position, _ in axis.ticks] == [0, 1, 2, 3, 3.75, 4.5, 5.25, 6, 6.75]
     many = tuple(
         Line("0", tuple(k / 255 for k in range(41)), (1.0,) * 41, (1.0,) * 41, (1.0,) * 41, (9,) * 41) for _ in "a"
     )
