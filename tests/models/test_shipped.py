@@ -114,3 +114,17 @@ def test_a_configuration_with_other_predictors_asks_for_these(predictor: str | N
     with pytest.raises(ConfigurationError, match=r"predictor 1 is .* give one that was made for"):
         load("presnet20_cifar10", backbone_weights=backbone, configuration=path)
     load("presnet20_cifar10", backbone_weights=backbone, configuration=path, random_predictors=0)
+
+
+@pytest.mark.parametrize("name", ["presnet20_cifar10"])
+def test_its_configuration_says_how_it_was_tuned_and_on_which_images(name: str) -> None:
+    entry = zoo_entry(name)
+    path = entry.configuration_path
+    assert path is not None
+    text = path.read_text(encoding="utf-8")
+    assert f"# Made by: pcbench tune --model {name} " in text
+    assert f"# Reached {entry.objective:.4f};" in text
+    assert "the predictors were not fitted on them" in text
+    tuned_on = read_configuration(path).table.tuned_on
+    assert len(set(tuned_on)) == len(tuned_on) >= 100
+    assert f"({len(tuned_on)} " in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,34 +29,12 @@ from pcbench.training.request import held_out_images, settings_of, training_imag
 from pcbench.training.settings import default_settings
 
 pytestmark = pytest.mark.usefixtures("no_figures")
-OWN = textwrap.dedent(
-    """
-    import torch
-    from torch import nn
-    import pcbench
-
-    def network():
-        with torch.random.fork_rng():
-            torch.manual_seed(1)
-            layers = [nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Conv2d(4, 5, 2, stride=2), nn.ReLU(), nn.Flatten()]
-            backbone = nn.Sequential(*layers, nn.Linear(80, 10))
-        relu = "Sequential(ConvTranspose2d(5, 4, kernel_size=2, stride=2), ReLU())"
-        pcoders = [
-            {"module": "1", "predictor": "ConvTranspose2d(4, 3, kernel_size=4, stride=4)"},
-            {"module": "3", "predictor": relu},
-        ]
-        imports = ["from torch.nn import Sequential, ReLU, ConvTranspose2d"]
-        return pcbench.predify(backbone, {"input_size": [3, 32, 32], "imports": imports, "pcoders": pcoders})
-    """
-)
 SMALL: dict[str, Any] = {"model": "three_ways:network", "data": "digits", "images": 64, "held_out": 32, "epochs": 1}
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "three_ways.py").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(own_network: Callable[[str, bool], Path]) -> Path:
+    return own_network("three_ways", False)
 
 
 def asked(**more: Any) -> TrainOptions:

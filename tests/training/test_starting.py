@@ -6,7 +6,7 @@ Oracle: at a learning rate that changes no float32, the predictors of the file a
 from __future__ import annotations
 
 import json
-import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,6 @@ from pcbench.training.request import held_out_images, preprocessing_of, training
 from pcbench.training.tuning import tune
 
 pytestmark = pytest.mark.usefixtures("no_figures")
-OWN = textwrap.dedent(
-    """
-    import torch
-    from torch import nn
-    import pcbench
-
-    def network():
-        with torch.random.fork_rng():
-            torch.manual_seed(1)
-            layers = [nn.Conv2d(3, 4, 3, stride=4), nn.ReLU(), nn.Conv2d(4, 5, 2, stride=2), nn.ReLU(), nn.Flatten()]
-            backbone = nn.Sequential(*layers, nn.Linear(80, 10))
-        pcoders = [
-            {"module": "1", "predictor": "ConvTranspose2d(4, 3, kernel_size=4, stride=4)"},
-            {"module": "3", "predictor": "ConvTranspose2d(5, 4, kernel_size=2, stride=2)"},
-        ]
-        return pcbench.predify(backbone, {"input_size": [3, 32, 32], "gradient_scaling": True, "pcoders": pcoders})
-    """
-)
 SMALL: dict[str, Any] = {
     "model": "started:network",
     "data": "digits",
@@ -59,10 +41,8 @@ STILL: dict[str, Any] = {**SMALL, "optimizer": "sgd", "learning_rate": 1e-30, "w
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "started.py").write_text(OWN)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(own_network: Callable[[str, bool], Path]) -> Path:
+    return own_network("started", True)
 
 
 def predictors(seed: int) -> list[dict[str, Tensor]]:
