@@ -138,8 +138,8 @@ def test_ablations_are_marked_and_change_later_timesteps_only(
     resnet_weights: Path, images: Tensor, ablation: str, term: str
 ) -> None:
     options = {"backbone_weights": resnet_weights, "random_predictors": 1}
-    plain = models.load("presnet20_cifar10", **options)
-    without = models.load("presnet20_cifar10", **options, ablation=ablation)
+    plain = models.load("presnet20_cifar10-paper", **options)
+    without = models.load("presnet20_cifar10-paper", **options, ablation=ablation)
     assert [getattr(weights, term) for weights in without.network.hyperparameters] == [0.0] * 3
     assert without.description["ablation"] == ablation
     assert torch.equal(without.logits(images, 2)[0], plain.logits(images, 2)[0])
