@@ -87,11 +87,13 @@ NAMED = (RoundedInput, SignOfInput, ZeroHook, NoGradBlock, Plateau, DeadUnits, N
 def _without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested stands in the terminal; drawing takes seconds."""
     monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
 
 
 def plain_run(network: nn.Module, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> tuple[float, str]:
     """Return the robust accuracy in the worst case, and what the terminal shows."""
-    finished = pcbench.run(network, suites=["linf"], data=DATA, out=tmp_path / "run", epsilons=["16/255"])
+    asked = {"suites": ["linf"], "data": DATA, "epsilons": ["16/255"], "progress": False}
+    finished = pcbench.run(network, out=tmp_path / "run", **asked)
     rows = finished.metrics
     worst = rows[(rows["name"] == "worst_case") & (rows["metric"] == "robust_accuracy") & (rows["epsilon"] > 0)]
     print_summary(finished)

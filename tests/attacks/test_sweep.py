@@ -213,9 +213,9 @@ def test_a_target_that_is_none_is_refused(digits: Case, changes: dict[str, objec
         run(digits, "bim", changes=changes)
 
 
-def test_images_at_their_target_from_the_start_are_outside_the_denominator(digits: Case) -> None:
-    outcome = run(digits, "bim", changes={"targeted": True, "target_class": 4}, epsilons=[0.1])
-    clean = digits.classifier(digits.images).argmax(dim=1).numpy()
+def test_images_at_their_target_from_the_start_are_outside_the_denominator(wide_digits: Case) -> None:
+    outcome = run(wide_digits, "bim", changes={"targeted": True, "target_class": 4}, epsilons=[0.1])
+    clean = wide_digits.classifier(wide_digits.images).argmax(dim=1).numpy()
     # Nor is an image of the target's own class that is seen as another: to answer its label is no success.
     wrong = (clean != 4) & (outcome.labels == 4)
     assert wrong.any()

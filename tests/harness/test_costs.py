@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pcbench.attacks.api import find_attack
+from pcbench.catalog import suite_folder
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Job, Made
 from pcbench.harness.costs import ASCENDING_SHARE, BRACKETED_SHARE, Passes, SweepCost, evidence_passes
@@ -127,16 +130,29 @@ def test_no_unit_makes_more_passes_than_planned(
     assert any(passes.gradients < unit.passes.gradients for unit, passes in found)
 
 
+def with_fewer_steps(suite: str, folder: Path) -> Path | str:
+    """Write a shipped suite of long attacks with a quarter of their steps: what is planned grows with them alike."""
+    if suite not in {"autoattack", "blackbox", "minimal-norm"}:
+        return suite
+    written = Path(shutil.copytree(suite_folder(suite)[1], folder / "attacks" / suite))
+    for path in written.glob("*.toml"):
+        fewer = re.sub(
+            r"^steps = (\d+)$", lambda found: f"steps = {-(-int(found[1]) // 4)}", path.read_text(), flags=re.MULTILINE
+        )
+        path.write_text(fewer)
+    return written
+
+
 @pytest.mark.parametrize(
     "attack",
     ["minimal-norm/ddn", "minimal-norm/deepfool", "minimal-norm/fmn", "autoattack/autoattack", "blackbox/square",
      "blackbox/hop_skip_jump", "all-timesteps/pgd_mean", "l2/bim"],
 )  # fmt: skip
 def test_no_shipped_attack_makes_more_passes_than_planned(
-    attack: str, network: PredictiveNetwork, counted: dict[str, int]
+    attack: str, network: PredictiveNetwork, counted: dict[str, int], tmp_path: Path
 ) -> None:
     definition = find_attack(attack)
-    suite = attack.partition("/")[0]
+    suite = with_fewer_steps(attack.partition("/")[0], tmp_path)
     plan = planned(network, suite, epsilons=["8/255", "64/255"], images=1, timesteps=0)
     context = Context(Job(plan.spec, plan.locations, plan.objects), plan.model)
     clean = next(unit for unit in plan.units if unit.work == "scores")

@@ -40,11 +40,17 @@ def test_a_command_that_is_killed_at_a_point_ends_with_the_same_bytes_when_it_is
 ) -> None:
     points = laboratory.points(scenario)
     publishing = _publishing(points)
-    if scenario == "run":
-        chosen = {*publishing, *_writing(points)}
-    else:
-        # What lies there before a step lies there after the step before it, and the steps are those of `run`.
-        chosen = {number for number in publishing if points[number].startswith("after")}
+    # What lies there before a step lies there after the step before it, and most steps are those of `run`.
+    ended = {number for number in publishing if points[number].startswith("after")}
+    match scenario:
+        case "run":
+            chosen = {*publishing, *_writing(points)}
+        case "again":  # publishing is that of `replace`, but for the two renames
+            chosen = {number for number in ended if "rename" in points[number]}
+        case "discard":
+            chosen = set(_discarding(points))
+        case _:
+            chosen = ended
     chosen.update(range(0, len(points), EVERY[scenario]))
     found = {points[number]: laboratory.kill(scenario, number) for number in sorted(chosen)}
     assert {point: faults for point, faults in found.items() if faults} == {}
@@ -79,6 +85,12 @@ def _writing(points: list[str]) -> list[int]:
     names = (".partial/.pcbench.json", "run_spec.json", "fgsm-t1/00000.part", "manifest.json", "frozen.npz")
     told = [point.endswith(names) or point.startswith("after write .trial") for point in points]
     return [number for number, point in enumerate(points) if told[number] and point.startswith("after write")]
+
+
+def _discarding(points: list[str]) -> range:
+    """Four points while unfinished work of other settings is removed, from its mark to the last of it."""
+    begun, over = points.index("after rename run.partial/.pcbench.json"), points.index("after rmdir run.partial")
+    return range(begun, over + 1, (over - begun) // 3)
 
 
 def _publishing(points: list[str]) -> list[int]:

@@ -62,7 +62,7 @@ def joined_by(units: Sequence[Unit]) -> list[set[str]]:
             return found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(units=jobs(), of=st.integers(1, 30))
 def test_shares_are_a_balanced_partition_that_no_dependency_crosses(units: list[Unit], of: int) -> None:
     found = shares(units, of)

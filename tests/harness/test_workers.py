@@ -139,8 +139,8 @@ def of_zoo(
 ) -> tuple[Run, Run]:
     """Runs of a model of the zoo with everything that a run can make: by one worker, and by two."""
     folder = tmp_path_factory.mktemp("zoo")
-    # The rival attacks take as long for one image as for a batch.
-    kept: dict[str, object] = {"images": 2 * BLOCK, "batch_size": BLOCK, "checks": True, "save_adversarials": True}
+    # The rival attacks take as long for one image as for a batch: all lie in one. The units are enough for two workers.
+    kept: dict[str, object] = {"images": BLOCK, "batch_size": BLOCK, "checks": True, "save_adversarials": True}
     kept["timesteps"] = 0  # the talking model below has two timesteps
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "subprocess", forks.subprocess)
@@ -152,7 +152,7 @@ def test_two_workers_make_the_bytes_of_one(of_zoo: tuple[Run, Run]) -> None:
     one, two = of_zoo
     kinds = {name.partition("/")[0] for name in one.manifest["files"]}
     assert kinds >= {"metrics.parquet", "metrics.csv", "outcomes", "adversarials", "checks", "checks.json", "examples"}
-    assert len([name for name in one.manifest["files"] if name.startswith("adversarials/")]) == 2 * 2
+    assert len([name for name in one.manifest["files"] if name.startswith("adversarials/")]) == 2
     assert one.key == two.key
     assert one.manifest["files"] == two.manifest["files"]
     assert one.metrics.equals(two.metrics)
@@ -353,8 +353,8 @@ def test_no_pass_holds_more_images_than_a_batch(
     network: PredictiveNetwork, suites: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     every = [str(suites[0]), str(suites[1]), "gaussian-noise", "manifold", "all-timesteps"]
-    common: dict[str, object] = {"timesteps": 1, "progress": False, "threads": 1, "batch_size": 2, "block_size": 4}
-    kept: dict[str, object] = {"images": 6, "data": "digits", "checks": True, "save_adversarials": True}
+    common: dict[str, object] = {"timesteps": 1, "progress": False, "threads": 1, "batch_size": 2, "block_size": 2}
+    kept: dict[str, object] = {"images": 4, "data": "digits", "checks": True, "save_adversarials": True}
     works: set[str] = set()
 
     def note(point: Point) -> None:
@@ -364,7 +364,7 @@ def test_no_pass_holds_more_images_than_a_batch(
     with watched(note), LargestPass() as largest:
         run(network, every, out=tmp_path / "run", **kept, **common)
         run(network, adversarials=tmp_path / "run", out=tmp_path / "saved", **common)
-        pcbench.extract(network, images=6, data="digits", keep=["representations"], out=tmp_path / "kept", **common)
+        pcbench.extract(network, images=3, data="digits", keep=["representations"], out=tmp_path / "kept", **common)
     kinds = {path.stem for path in Path(work.__file__).parent.glob("*.py")} - {"__init__", "transferred"}
     assert works == kinds  # what is transferred is done within an attack
     assert largest.sizes == {"first": {1, 2}, "last": {1, 2}}

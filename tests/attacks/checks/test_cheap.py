@@ -158,12 +158,14 @@ def test_a_masked_network_is_named(name: str, digits: Case) -> None:
     assert any(sign in reason for reason in found.reasons), found.reasons
 
 
-def test_pooled_pixels_have_kinks_and_are_not_accused(digits: Case) -> None:
+def test_pooled_pixels_have_kinks_and_are_not_accused(wide_digits: Case) -> None:
     """Sound by construction: the largest of neighbouring pixels, of nearly equal ones, before a plain CNN."""
     large = Case(
-        digits.classifier, nn.functional.interpolate(digits.images, scale_factor=4.0, mode="bilinear"), digits.labels
+        wide_digits.classifier,
+        nn.functional.interpolate(wide_digits.images, scale_factor=4.0, mode="bilinear"),
+        wide_digits.labels,
     )
-    found = cheap(large, nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2), digits.classifier))
+    found = cheap(large, nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2), wide_digits.classifier))
     assert found.gradients.agreement is not None
     assert found.gradients.budget_agreement is not None
     assert found.gradients.agreement < 0.99

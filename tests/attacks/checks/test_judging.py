@@ -68,8 +68,10 @@ def test_one_slope_that_is_no_number_is_disagreement(rows: pd.DataFrame) -> None
 
 
 def test_zero_missing_and_infinite_gradients_are_reasons(rows: pd.DataFrame) -> None:
-    def reasons(metric: str, value: float) -> str:
-        return " ".join(verdicts(changed(rows, value, metric=metric, image_id="3"))[0].reasons)
+    def reasons(metric: str, value: float, rows: pd.DataFrame = rows) -> str:
+        for image_id in ("3", "5"):
+            rows = changed(rows, value, metric=metric, image_id=image_id)
+        return " ".join(verdicts(rows)[0].reasons)
 
     assert "gradient is zero at" in reasons("zero", 1)
     assert "gradient is not finite at" in reasons("finite", 0)
