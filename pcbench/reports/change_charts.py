@@ -31,8 +31,9 @@ _NO_CHANGE = (0.0, "no change")
 def change_charts(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
     """Return the charts of changes of one model on one suite; none for tables of former versions, which lack them."""
     changes = rows[rows["metric"] == ACCURACY_CHANGE]
-    if (changes["kind"] == "noise").any():
-        yield from _by_level(changes[changes["kind"] == "noise"])
+    of_levels = changes[(changes["kind"] == "noise") & changes["epsilon"].notna()]  # the others pool all levels
+    if not of_levels.empty:
+        yield from _by_level(of_levels)
     elif (changes["kind"] == "corruption").any():
         yield from _by_family(changes)
     yield from _by_epsilon(rows, verdicts)

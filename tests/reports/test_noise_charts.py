@@ -9,10 +9,12 @@ import pytest
 
 from pcbench.cli import run_table
 from pcbench.metrics.shown import level_symbol, shown_levels
+from pcbench.reports.change_charts import change_charts
 from pcbench.reports.charts import Chart
 from pcbench.reports.drawing import draw
 from pcbench.reports.noise_charts import noise_charts
 from pcbench.reports.style import line_colours, style
+from pcbench.results.verdicts import Verdicts
 from pcbench.terminal import Terminal
 
 
@@ -66,6 +68,16 @@ def test_a_severity_has_one_colour_in_all_panels() -> None:
         drawn = [[line.get_color() for line in axes.get_lines()] for axes in draw(made).axes]
     assert drawn == [line_colours(made, panel) for panel in made.panels]
     assert drawn[0] == drawn[1][:2]
+
+
+def test_what_pools_all_levels_is_no_point_of_the_change_by_level() -> None:
+    levels = rows({"gaussian_noise": [0.25, 0.5]})
+    pooled = levels[levels["severity"] == 1].assign(severity=pd.NA, epsilon=None)
+    changes = pd.concat([levels, pooled]).assign(metric="accuracy_minus_t0", norm=None, attacked_timestep=None)
+    (made,) = change_charts(changes[changes["timestep"] == 1], Verdicts())
+    assert [line.x for line in made.panels[0].lines] == [(0.25, 0.5)]
+    with style():
+        draw(made)
 
 
 def test_each_noise_has_its_own_middle_level() -> None:
