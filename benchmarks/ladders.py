@@ -124,7 +124,7 @@ def _upsampling(layer: nn.Upsample, value: Tensor) -> Run:
 
 def attacked_network(batch: int) -> Run:
     """Return the gradient of ResNet-20's images after one timestep; its first stage has 16 channels of 32 x 32."""
-    made, _ = ours("presnet20_cifar10")
+    made, _ = ours("presnet20_cifar10-paper")
     images = some_images(made, batch).requires_grad_()
     return lambda: torch.autograd.grad(made.unroll_input(images, 1).logits[-1].square().sum(), images)
 

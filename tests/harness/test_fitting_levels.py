@@ -13,7 +13,11 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.harness.suites import fitting_folder
 from pcbench.metrics.marks import Marking, noise_notes, stated_std, tuned_title
+from pcbench.reports.figures import charts
+from pcbench.reports.matrices import entry
+from pcbench.reports.noise_charts import noise_charts
 from pcbench.results.metrics_table import metrics_table
+from pcbench.results.verdicts import Verdicts
 
 PAPER = (0.25, 0.5, 0.75, 1.0, 2.0)
 
@@ -38,7 +42,8 @@ def test_small_images_have_a_fifth_of_the_papers_levels(name: str, data: str | N
 
 
 def test_a_row_at_chance_says_so_and_levels_have_their_share_of_the_pixel_range() -> None:
-    row = {"kind": "noise", "metric": "accuracy", "name": "gaussian_noise"}
+    row = {"kind": "noise", "metric": "accuracy", "name": "gaussian_noise", "model": "m", "suite": "s"}
+    row |= {"value": 0.6, "ci_high": 0.7, "n": 40}
     table = metrics_table(
         [
             {**row, "severity": severity, "epsilon": level, "timestep": t, "ci_low": low}
@@ -53,6 +58,12 @@ def test_a_row_at_chance_says_so_and_levels_have_their_share_of_the_pixel_range(
     tuned = Marking(10, tuned=True).marked(table)
     assert tuned["marks"].tolist() == ["tuned on these images"] * 3 + ["at chance; tuned on these images"] * 3
     assert tuned_title(tuned) == ", TUNED ON THESE IMAGES"
+    assert [entry(one).interval.endswith(" at chance") for _, one in rows.iterrows()] == [False] * 3 + [True] * 3
+    (chart,) = noise_charts(rows)
+    assert "as a share of the pixel range (mean over the channels): 0.1: 2.5 %" in chart.caption
+    assert "AT CHANCE at every t: σ = 0.4." in chart.caption
+    (marked,) = charts(tuned, Verdicts())[:1]
+    assert marked.title.endswith(", TUNED ON THESE IMAGES")
     lines = list(noise_notes(rows, 10))
     assert lines[0].endswith("0.1: 2.5 %, 0.2: 5 %, 0.4: 10 %")
     assert lines[1:] == [

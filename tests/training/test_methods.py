@@ -169,6 +169,7 @@ def test_a_poor_predictor_is_named_and_ends_with_1(capsys: pytest.CaptureFixture
             "images are 3x40x40, .* takes 3x32x32",
         ),
         ({"data": "imagefolder:none", "images": None}, DataError, "none: holds no images"),
+        ({"configuration": "other.toml"}, UsageError, "its PCoders are on 0 instead of 1, 3"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any], error: type[Exception], said: str, folder: Path) -> None:
@@ -178,5 +179,7 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], error: type[Exceptio
         (folder / name).mkdir()
         for number in range(count):
             Image.new("RGB", (side, side)).save(folder / name / f"{number}.png")
-    with pytest.raises(error, match=said):
+    (folder / "other.toml").write_text('input_size = [3, 32, 32]\n[[pcoders]]\nmodule = "0"\n')
+    with pytest.raises(error, match=said) as refused:
         trained(**options)
+    assert "\n" not in str(refused.value)
