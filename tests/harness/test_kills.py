@@ -44,7 +44,7 @@ def test_a_command_that_is_killed_at_a_point_ends_with_the_same_bytes_when_it_is
     ended = {number for number in publishing if points[number].startswith("after")}
     match scenario:
         case "run":
-            chosen = {*publishing, *_writing(points)}
+            chosen = _with_every_kind(points, {points.index("before rename run"), *ended, *_writing(points)})
         case "again":  # publishing is that of `replace`, but for the two renames
             chosen = {number for number in ended if "rename" in points[number]}
         case "discard":
@@ -78,6 +78,13 @@ def test_runs_that_are_killed_at_random_times_end_with_the_bytes_of_one_worker(
     laboratory: Any, workers: int, times: int, longest: float | None
 ) -> None:
     assert laboratory.kill_at_random_times(workers, times, 1, longest) == []
+
+
+def _with_every_kind(points: list[str], chosen: set[int]) -> set[int]:
+    """Add the last point of each kind that is not among those chosen: before and after each step that there is."""
+    last = {tuple(point.split(" ")[:2]): number for number, point in enumerate(points)}
+    met = {tuple(points[number].split(" ")[:2]) for number in chosen}
+    return chosen | {number for kind, number in last.items() if kind not in met}
 
 
 def _writing(points: list[str]) -> list[int]:

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from stops import STOPS, after_three_parts, stopped
 from torch import Tensor, nn
 
 import pcbench
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
-from pcbench.files import Point, watched
+from pcbench.files import Point
 from pcbench.results.directory import Run, partial_folder
 
 Measure = Callable[..., Run]
@@ -77,34 +78,6 @@ def refusal(measured: Callable[[], object]) -> str:
         measured()
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def stopped(measured: Callable[[], object], met: Callable[[Point], bool]) -> None:
-    """Begin a run and stop it at the first point that meets a condition."""
-
-    def stop(point: Point) -> None:
-        if met(point):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt), watched(stop):
-        measured()
-
-
-def after_three_parts(point: Point) -> bool:
-    if point.path.suffix != ".part" or point.moment != "after":
-        return False
-    return len(list(next(p for p in point.path.parents if p.name == "parts").rglob("*.part"))) == 3
-
-
-def when_all_parts_are_there(point: Point) -> bool:
-    return point.path.name == "metrics.csv" and "finished" in point.path.parts
-
-
-def when_the_folder_lacks_its_name_only(point: Point) -> bool:
-    return point.moment == "after" and point.path.name == ".pcbench.json" and point.path.parent.name == "finished"
-
-
-STOPS = (after_three_parts, when_all_parts_are_there, when_the_folder_lacks_its_name_only)
 
 
 def test_an_object_set_otherwise_is_another_network(measure: Measure, tmp_path: Path) -> None:
