@@ -41,6 +41,7 @@ def write_page(runs: Sequence[Run], out: Path) -> Path:
     """
     if not runs:
         raise UsageError("a page needs at least one run; give the folder of a finished run")
+    try_folder(out.parent, "give another with `out`")
     return write_content(page_content(runs), out)
 
 
@@ -58,12 +59,9 @@ def write_content(content: PageContent, out: Path) -> Path:
         `out`.
 
     Raises:
-        UsageError: Files cannot be written there.
-        WriteError: The file could not be written after all.
+        WriteError: The file could not be written.
     """
-    page = _render(content.values)
-    try_folder(out.parent, "give another with `out`")
-    return write(out, page)
+    return write(out, _render(content.values))
 
 
 def _render(content: dict[str, Any]) -> str:

@@ -40,8 +40,8 @@ const plots = (() => {
     const longest = Math.max(plot.legend.length, ...plot.lines.map((line) => line.label.length));
     const named = plot.lines.length > 1 || plot.lines.some((line) => line.alone);
     const room = longest * LETTER + 22;
-    const direct = named && plot.lines.length * GAP < height - 60 && room < width * 0.4;
-    const area = { left: 10 + widest * LETTER, top: 26, right: direct ? room : 14, bottom: 42 };
+    const direct = named && plot.lines.length * GAP < height - 70 && room < width * 0.4;
+    const area = { left: 10 + widest * LETTER, top: 26, right: direct ? room : 14, bottom: 52 };
     return { ...area, named, direct, width: width - area.left - area.right, height: height - area.top - area.bottom };
   }
 
@@ -53,14 +53,14 @@ const plots = (() => {
     };
   }
 
-  // Labels that would touch are left out, never the last one.
-  function thinned(ticks, place) {
+  // Labels that would touch stand in two rows by turns; where that has no room either, some are left out, never the last.
+  function rows(ticks, place) {
+    const named = ticks.filter(([, text]) => text);
+    const touch = (one, other) => place(other[0]) - place(one[0]) < ((one[1].length + other[1].length) / 2) * LETTER + 6;
+    if (!named.some((tick, at) => at > 0 && touch(named[at - 1], tick))) return named.map((tick) => [...tick, 0]);
+    if (!named.some((tick, at) => at > 1 && touch(named[at - 2], tick))) return named.map((tick, at) => [...tick, at % 2]);
     const kept = [];
-    for (const [at, text] of [...ticks].reverse()) {
-      const next = kept[0];
-      const needed = next ? ((text.length + next[1].length) / 2) * LETTER + 6 : 0;
-      if (!next || place(next[0]) - place(at) >= needed) kept.unshift([at, text]);
-    }
+    for (const tick of [...named].reverse()) if (!kept.length || !touch(tick, kept[0])) kept.unshift([...tick, 0]);
     return kept;
   }
 
@@ -79,8 +79,8 @@ const plots = (() => {
       drawn.push(shape("text", { class: "reference-name", x: right - 4, y: to.y(at) - 4, "text-anchor": "end" }, text));
     }
     for (const [at] of plot.x.ticks) drawn.push(shape("path", { class: "tick", d: `M${to.x(at)} ${bottom}v4` }));
-    for (const [at, text] of thinned(plot.x.ticks, to.x)) {
-      drawn.push(shape("text", { class: "x", x: to.x(at), y: bottom + 16, "text-anchor": "middle" }, text));
+    for (const [at, text, row] of rows(plot.x.ticks, to.x)) {
+      drawn.push(shape("text", { class: "x", x: to.x(at), y: bottom + 16 + 11 * row, "text-anchor": "middle" }, text));
     }
     drawn.push(shape("path", { class: "axis", d: `M${area.left} ${area.top}V${bottom}H${right}` }));
     drawn.push(
