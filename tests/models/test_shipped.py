@@ -116,7 +116,7 @@ def test_a_configuration_with_other_predictors_asks_for_these(predictor: str | N
     load("presnet20_cifar10", backbone_weights=backbone, configuration=path, random_predictors=0)
 
 
-@pytest.mark.parametrize("name", ["presnet20_cifar10"])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_its_configuration_says_how_it_was_tuned_and_on_which_images(name: str) -> None:
     entry = zoo_entry(name)
     path = entry.configuration_path
