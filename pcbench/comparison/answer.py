@@ -210,8 +210,10 @@ def _best(asked: Sequence[ComparedRow]) -> Iterator[str]:
 def _nothing_compared(run: Run, suite: SuiteSpec, about: Subject, *, compared: bool) -> str:
     """Return why nothing is known of the last timestep, with the value at t = 0 where this is the only one."""
     if compared:
-        other = "attacks the timesteps themselves without a target" if about == "attack" else "changes images"
-        return f"Undecided: nothing in {suite.name} {other}, so it does not tell whether later timesteps help."
+        lacks = (
+            "no untargeted attack on the timesteps themselves" if about == "attack" else "no accuracy on changed images"
+        )
+        return f"Undecided: {suite.name} has {lacks}, so it does not tell whether later timesteps help."
     if run.spec.settings.timesteps > 0:
         return f"Undecided: the outcomes of {suite.name} cannot be read, or lack every image, so nothing was compared."
     stated = [

@@ -21,6 +21,8 @@ _LETTER = 1.25
 """The width of a small letter, in mm."""
 _LINE_HEIGHT = 2.9
 """The height of a line of small text, in mm."""
+_MOVED = 2.5
+"""How many lines of text a name may stand from the end of its line: farther off it would name another one."""
 _LEGEND_ROW = 3.6
 """The height of a row of a legend, in mm."""
 _HANDLE = 7.5
@@ -82,7 +84,7 @@ def draw(chart: Chart, width: Width | None = None) -> Figure:
     width = width or usual_width(len(chart.panels))
     across = x_axis(chart)
     upright = [y_axis(chart, panel) for panel in chart.panels]
-    labelled = _labelled_directly(chart)
+    labelled = _labelled_directly(chart, upright)
     layout = _layout(chart, width, upright, labels=labelled)
     figure = Figure(figsize=(layout.width * MM, layout.height * MM))
     for index, (panel, y) in enumerate(zip(chart.panels, upright, strict=True)):
@@ -106,7 +108,7 @@ def _layout(chart: Chart, width: Width, upright: Sequence[Axis], *, labels: bool
     panels = len(chart.panels)
     most = {"column": 1 if labels else 2, "page": 3 if panels <= 6 else 4}[width]
     columns = min(2 if panels == 4 else panels, most)
-    beside = max((len(text) for panel in chart.panels for text, _, _ in _ends(panel)), default=0) * _LETTER + 2.0
+    beside = max((len(text) for panel in chart.panels for text, _, _ in _ends(panel)), default=0) * _LETTER + 2.6
     titled = any(panel.title for panel in chart.panels)
     between = max(8.5 if any(y.own for y in upright) else 3.0, beside if labels else 0.0)
     named = 3.0 if labels else _legend_rows(chart, WIDTHS[width])[0] * _LEGEND_ROW + 1.0
@@ -193,11 +195,19 @@ def _draw_reference(axes: Axes, chart: Chart, panel: Panel, scales: tuple[Axis, 
         )
 
 
-def _labelled_directly(chart: Chart) -> bool:
+def _labelled_directly(chart: Chart, upright: Sequence[Axis]) -> bool:
     """Return whether the names of lines stand at their ends: where they lie apart, in a few large panels."""
     if not chart.legend_title or chart.x != "timestep" or len(chart.panels) > 4:
         return False
-    return all(len(panel.lines) * _LINE_HEIGHT < _ROOM for panel in chart.panels)
+    if any(len(panel.lines) * _LINE_HEIGHT > _ROOM for panel in chart.panels):
+        return False
+    for panel, y in zip(chart.panels, upright, strict=True):
+        room = _LINE_HEIGHT / _ROOM * (y.high - y.low)
+        values = sorted(value for _, value, _ in _ends(panel))
+        moved = (abs(place - value) for place, value in zip(_apart(values, room, y.high), values, strict=True))
+        if max(moved, default=0.0) > _MOVED * room:
+            return False
+    return True
 
 
 def _label_ends(axes: Axes, chart: Chart, panel: Panel, y: Axis, layout: Layout) -> None:

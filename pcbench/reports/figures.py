@@ -32,7 +32,7 @@ from pcbench.results.verdicts import Verdicts
 FigureChoice = Literal["page", "all"]
 """Which figures a report has as files: those that a page links first, or all."""
 _SUMMING_UP = ("accuracy", "accuracy-under-noise", "corruption-error")
-_OF_BUDGETS = ("change-", "robust-accuracy-by-epsilon")
+_FAMILIES_OF_NAMES = ("change-", "robust-accuracy-by-epsilon", "correlation-distance", "reconstruction-error")
 
 
 def charts(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
@@ -81,7 +81,7 @@ def drawn_charts(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
     found = run_charts(run)
     if drawn == "all" or run.spec.settings.grid.swept:
         return found
-    return [chart for chart in found if chart.name in _SUMMING_UP or chart.name.startswith(_OF_BUDGETS)]
+    return [chart for chart in found if chart.name in _SUMMING_UP or chart.name.startswith(_FAMILIES_OF_NAMES)]
 
 
 def write_charts(drawn: Sequence[Chart | HeatMap], folder: Path) -> list[Path]:
