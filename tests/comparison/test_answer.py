@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from made_runs import made_data, made_run, made_settings, made_spec, made_suite, made_table
 from numpy.typing import NDArray
@@ -155,3 +156,17 @@ def test_one_timestep_and_damaged_outcomes_say_that_nothing_was_compared(tmp_pat
     assert text == (
         "Undecided: the outcomes of made-linf cannot be read, or lack every image, so nothing was compared."
     )
+
+
+def test_images_that_lack_results_are_counted_in_the_sentence(tmp_path: Path) -> None:
+    missing = {"suite": "made-c", "work": "scores", "condition": "fog", "images": "block 2", "reason": "killed"}
+    spec = made_spec([made_suite("made-c", IMAGES)], made_data(IMAGES), made_settings(timesteps=1))
+    right = np.stack([first(240), first(200)])
+    tables = [made_table(Condition("made-c", "corruption", "fog", severity), [0, 1], right) for severity in (1, 2)]
+    kept = [f"image-{number:04d}" for number in range(300)]
+    tables[1] = tables[1].filter(pc.is_in(tables[1]["image_id"].cast(pa.string()), pa.array(kept)))
+    run = made_run(tmp_path / "run", spec, {"made-c/all.parquet": pa.concat_tables(tables)}, {"missing": [missing]})
+    found = about(run, "corruption")
+    assert found.decision == "no"
+    assert "accuracy under fog 80.0 % → 66.7 %" in found.text
+    assert "300 images of 400, since the others lack results" in found.text
