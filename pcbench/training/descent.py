@@ -19,6 +19,9 @@ from pcbench.training.found import Lowered, Tried, Tuned, ranked
 from pcbench.training.hyperparameters import LEARNED, FreeHyperparameters, check_learned, rounded
 from pcbench.training.validation import Asked, Score, Validation, ValidationInputs, evaluate, prepared
 
+_WHOLE, _PIECE = 64, 4
+"""Passes of fewer images than the first are of large ones: a step differentiates as many as the second at a time."""
+
 
 @dataclass(frozen=True)
 class DescentSettings:
@@ -114,9 +117,12 @@ class Descent:
         if size is None:
             return add_gradients(self.network, self.validation, self.free, self.inputs, loss)
         pairs = self.validation.pairs
-        inputs, labels = self.inputs.of_pairs([pairs[number] for number in self._chosen(len(pairs), size)])
-        share = 1 / len(labels)
-        _backward(self.network, inputs, labels, self.validation.timesteps, self.free, loss, share)
+        chosen = [pairs[number] for number in self._chosen(len(pairs), size)]
+        # The graph of a pass grows with T: where passes are small, as of large images, a step's are smaller still.
+        piece = len(chosen) if self.validation.batch_size >= _WHOLE else _PIECE
+        for first in range(0, len(chosen), piece):
+            inputs, labels = self.inputs.of_pairs(chosen[first : first + piece])
+            _backward(self.network, inputs, labels, self.validation.timesteps, self.free, loss, 1 / len(chosen))
         return _are_finite(self.free)
 
     def _chosen(self, count: int, size: int) -> list[int]:
