@@ -49,7 +49,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("run", "--suite", "digits-c", "--epsilons", "8/255"), "--epsilons is about attacks"),
         (("run", "--suite", "linf", "--jpeg-quality", "85"), "--jpeg-quality is about corruptions"),
         (("show",), "RUN is missing; give: pcbench show"),
-        (("figure", "name", "run"), "--out is missing; give: pcbench figure"),
+        (("figure", "name", "run"), "name and run: give folders of finished runs that exist, and one name of a figure"),
         (("check", "RUN", "--against", "x", "--alpha", "much"), "--alpha is a number (got 'much')"),
         (("tune", "--rounds", "9" * 5000), "--rounds is a whole number of at least 1 (got '999"),
         (("run", "--images", "100000"), "holds 360 images"),

@@ -320,7 +320,7 @@ def test_training_images_of_imagenet_have_no_mce(tmp_path: Path) -> None:
     reason = run.manifest["divisors"]["imagenet-c"]["reason"]
     assert "ImageNet's training images" in reason
     assert not any("mCE" in row.figure.name for row in compare_runs(run, run, ("a", "b")))
-    assert ("note", f"imagenet-c: no CE or mCE: {reason}") in page_content([run])["runs"][0]["facts"]
+    assert ("note", f"imagenet-c: no CE or mCE: {reason}") in page_content([run]).values["runs"][0]["facts"]
 
 
 def test_all_digits_are_no_part_of_imagenet() -> None:

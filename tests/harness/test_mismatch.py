@@ -105,6 +105,6 @@ def test_warning_is_in_the_terminal_and_on_the_page(
     )
     print_summary(made)
     printed = " ".join(capsys.readouterr().out.split())
-    warnings = page_content([made])["runs"][0]["warnings"]
+    warnings = page_content([made]).values["runs"][0]["warnings"]
     assert ("note: WARNING: labels and network may not belong together" in printed) is bool(shift)
     assert [warning.startswith("WARNING: labels and network") for warning in warnings] == [True] * shift

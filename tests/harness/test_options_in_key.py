@@ -99,6 +99,8 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "block_size": (1024, {}),
     "mixed_machines": (True, {}),
     "allow_missing": (True, {}),
+    "report": (False, {}),
+    "figures": ("all", {}),
     "dry_run": (True, {}),
     "progress": (False, {}),
 }

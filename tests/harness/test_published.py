@@ -177,7 +177,7 @@ def telling(folder: Path) -> list[str]:
 @pytest.mark.with_pictures
 @pytest.mark.usefixtures("few_rivals", "two_figures")
 def test_no_published_file_names_a_folder_a_user_or_a_host(home: Path, tmp_path: Path) -> None:
-    run = run_of(home, model="own_network_of_a_user:failing", timesteps=0, out="made here")
+    run = run_of(home, model="own_network_of_a_user:failing", timesteps=0, out="made here", figures="all")
     assert run.missing
     assert any("a.bin" in entry["reason"] for entry in run.missing)
     assert any(note.startswith("LEFT OUT") for note in run.manifest["notes"])
