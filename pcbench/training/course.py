@@ -136,12 +136,12 @@ class Course:
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """Yield in what two tunings differ, in words."""
     for name in sorted({*before, *now}):
-        old: Any = before.get(name)
-        new: Any = now.get(name)
+        old: object = before.get(name)
+        new: object = now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _differences(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", new))
         elif old != new:
-            yield f"{name} was {shown(old)}, now {shown(new)}"
+            yield f"{name} was {shown(cast('object', old))}, now {shown(cast('object', new))}"
 
 
 def _tried(record: Mapping[str, Any]) -> Tried:
