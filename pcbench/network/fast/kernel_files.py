@@ -2,7 +2,8 @@
 
 PVGG16's decoders have kernels of 1.2 GB once they are transformed, which takes 1.4 seconds of processor time in each
 process; to map a file into memory and compare its sums takes a fifth of that, and processes share the memory. A file is
-written beside the computation, by a thread of its own; where it cannot be written, nothing is said and nothing is lost.
+written by a thread of its own, some time after, so that the first pass does not wait for it, or at the end of the
+process; where it cannot be written, nothing is said and nothing is lost.
 
 The numbers of a file are those that the transformation makes, to the bit: its name covers all that they depend on.
 """
@@ -32,6 +33,7 @@ from pcbench.source_code import normalised, read_source
 SMALLEST = 2**25
 """Kernels of fewer bytes are not kept: they are transformed in less time than a file takes."""
 _PARTS = 16
+_SECONDS_BEFORE = 30
 _SECONDS_AT_EXIT = 5
 # The modules that decide a transformed kernel's numbers.
 _CODE = ("pcbench.network.fast.fourier_tiles", "pcbench.network.fast.transposed_convolution", __name__)
@@ -112,10 +114,12 @@ def _sums(kernels: Tensor) -> Tensor:
 
 
 _writing: list[threading.Thread] = []
+_at_once = threading.Event()
+_turn = threading.Lock()
 
 
 def _write_aside(files: Cache, name: str, kernels: Tensor) -> None:
-    """Write kernels while the computation goes on; at the end of the process it is waited for a few seconds."""
+    """Write kernels later, while the computation goes on, or at the end of the process, which waits a few seconds."""
     writer = threading.Thread(target=_write, args=(files, name, kernels), name="kernels", daemon=True)
     _writing.append(writer)
     writer.start()
@@ -127,23 +131,28 @@ def _write(files: Cache, name: str, kernels: Tensor) -> None:
             writer.write(_bytes(one))
         writer.write(_bytes(_sums(kernels)))
 
+    _at_once.wait(_SECONDS_BEFORE)
     # A full or write-protected disk, a folder that holds no lock, a limit below one file: the next process transforms.
-    with suppress(PcbenchError, OSError):
+    with _turn, suppress(PcbenchError, OSError):
         files.open(name, content).close()
 
 
 def wait_for_files(seconds: float | None = None) -> None:
-    """Wait until the kernels of this process are written.
+    """Write the kernels of this process now, and wait for it.
 
     Args:
         seconds: How long, for each file; None: as long as it takes.
     """
+    _at_once.set()
     while _writing:
         _writing.pop().join(seconds)
+    _at_once.clear()
 
 
 def _forget() -> None:
     """Leave the writers behind: a process that was forked has none of its parent's threads."""
+    global _turn  # noqa: PLW0603  # a writer may have held it when the process was forked
+    _turn = threading.Lock()
     _writing.clear()
 
 
