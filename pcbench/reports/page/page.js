@@ -153,6 +153,8 @@
       cell.querySelector(".number").textContent = value === null ? "none" : decimal(value, 1);
       cell.querySelector(".interval").textContent = interval;
     });
+    const by = element.querySelector("th[aria-sort]"); // sorted by values that have changed
+    if (by !== null) order(by);
   }
 
   function showTimestep() {
@@ -186,17 +188,23 @@
   function sort(button) {
     const header = button.closest("th");
     const table = header.closest("table");
-    const position = header.cellIndex;
     const rising = header.getAttribute("aria-sort") !== "ascending";
     all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
     header.setAttribute("aria-sort", rising ? "ascending" : "descending");
+    order(header);
+  }
+
+  function order(header) {
+    const table = header.closest("table");
+    const position = header.cellIndex;
+    const rising = header.getAttribute("aria-sort") === "ascending";
     const key = (line) => line.cells[position].dataset.value ?? line.cells[position].textContent.trim();
     const rows = [...table.tBodies[0].rows];
     const numeric = rows.every((line) => line.cells[position].dataset.value !== undefined);
     const collator = new Intl.Collator("en", { numeric: true });
     const keys = new Map(rows.map((line) => [line, numeric ? Number(key(line)) : key(line)]));
-    const order = numeric ? (one, other) => one - other : collator.compare;
-    rows.sort((one, other) => (rising ? 1 : -1) * order(keys.get(one), keys.get(other)));
+    const compare = numeric ? (one, other) => one - other : collator.compare;
+    rows.sort((one, other) => (rising ? 1 : -1) * compare(keys.get(one), keys.get(other)));
     table.tBodies[0].append(...rows);
   }
 

@@ -186,6 +186,16 @@ def test_tables_are_sorted_and_filtered(page: Page) -> None:
     block.locator("[data-filter]").fill("")
 
 
+def test_a_sorted_table_stays_sorted_when_its_timestep_changes(page: Page) -> None:
+    table = page.locator("table.grid").first
+    table.locator("thead button").nth(2).click()
+    values = "cells => cells.map(cell => Number(cell.dataset.value))"
+    column = table.locator("tbody td:nth-child(3)")
+    before = column.evaluate_all(values)
+    _choose_timestep(page, 0)
+    assert column.evaluate_all(values) == sorted(column.evaluate_all(values)) != before
+
+
 def test_examples_and_verdicts_are_shown(page: Page) -> None:
     rivals = page.locator("details:has-text('Evidence for the verdicts') tbody tr").all_text_contents()
     assert len(rivals) == 2 * 3
