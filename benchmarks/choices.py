@@ -207,7 +207,9 @@ def _comment(when: str) -> str:
 
 
 def _formatted(text: str) -> str:
-    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TABLE), "-"]
+    # The house's own settings, wherever pcbench is installed.
+    settings = str(Path(__file__).resolve().parents[1] / "pyproject.toml")
+    command = [sys.executable, "-m", "ruff", "format", "--config", settings, "--stdin-filename", str(TABLE), "-"]
     return subprocess.run(command, input=text.encode(), check=True, stdout=subprocess.PIPE).stdout.decode()  # noqa: S603  # the project's own formatter
 
 
