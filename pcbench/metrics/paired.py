@@ -56,9 +56,8 @@ def mcnemar(
     return 1.0 if gained + lost == 0 else _mcnemar(gained, lost, method, alternative)
 
 
-@functools.lru_cache(
-    maxsize=4096
-)  # many comparisons have the same few counts, and SciPy's test takes half a millisecond
+# Many comparisons have the same few counts, and SciPy's test takes half a millisecond.
+@functools.lru_cache(maxsize=4096)
 def _mcnemar(
     gained: int, lost: int, method: Literal["exact", "midp"], alternative: Literal["two-sided", "greater"]
 ) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -50,25 +51,17 @@ def _by_family(changes: pd.DataFrame) -> Iterator[Chart]:
     ]
     if not names and single["name"].nunique() > 1:
         panels += [_single(single, name) for name in in_order(single["name"])]
-    suite = str(changes["suite"].iloc[0])
     shown = [Panel("" if len(panels) == 1 else panel.title, panel.lines) for panel in panels]
-    yield Chart(
+    yield _chart(
+        changes,
         name="change-by-family",
-        suite=suite,
-        model=str(changes["model"].iloc[0]),
-        what="Change of accuracy since t = 0",
-        where=f"under the corruptions of {suite}, by family",
+        where="under the corruptions of {suite}, by family",
         caption=f"{_PAIRED} Each panel pools all severities of its corruptions; {counted(shown)}. "
         f"{band_words(shown, 'BCa bootstrap over images')} {_CLAIM}",
         x_label="timestep t",
-        y="change of accuracy",
-        y_scale="points",
         x="timestep",
-        norm=None,
-        legend_title="",
         colours="family",
         panels=tuple(shown),
-        reference=_NO_CHANGE,
     )
 
 
@@ -81,24 +74,18 @@ def _by_level(changes: pd.DataFrame) -> Iterator[Chart]:
     panels = [
         Panel("" if len(names) == 1 else words(name), _timesteps(changes[changes["name"] == name])) for name in names
     ]
-    suite, symbol = str(changes["suite"].iloc[0]), level_symbol(names)
-    yield Chart(
+    symbol = level_symbol(names)
+    yield _chart(
+        changes,
         name="change-by-level",
-        suite=suite,
-        model=str(changes["model"].iloc[0]),
-        what="Change of accuracy since t = 0",
-        where=f"under the noise of {suite}, by its level",
+        where="under the noise of {suite}, by its level",
         caption=f"{_PAIRED} {symbol} is the noise's level, in units of the normalised input; {counted(panels)}. "
         f"{band_words(panels, 'Bonett and Price')} {_CLAIM}",
         x_label=f"{symbol} of the noise",
-        y="change of accuracy",
-        y_scale="points",
         x="value",
-        norm=None,
         legend_title="timestep t",
         colours="timestep",
         panels=tuple(panels),
-        reference=_NO_CHANGE,
     )
 
 
@@ -109,27 +96,47 @@ def _by_epsilon(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
     for norm in norms:
         part = changes[changes["norm"] == norm]
         panels = [Panel(title, _timesteps(of_attack)) for title, of_attack in by_attack(part)]
-        suite = str(part["suite"].iloc[0])
-        yield Chart(
+        yield _chart(
+            part,
             name=f"change-by-epsilon{f'-{norm}' if len(norms) > 1 else ''}",
-            suite=suite,
-            model=str(part["model"].iloc[0]),
-            what="Change of robust accuracy since t = 0",
-            where=f"under {suite}, by ε",
+            measure="robust accuracy",
+            where="under {suite}, by ε",
             caption=f"{_PAIRED} An image counts at t where it is right within ε, each timestep attacked by itself; "
             f"{counted(panels)}. {band_words(panels, 'Bonett and Price')} {_CLAIM} A gain is one only where the "
             "attacks' gradients can be trusted.",
             verdict=verdict_on(robust, verdicts),
             x_label=epsilon_label(norm),
-            y="change of robust accuracy",
-            y_scale="points",
             x="epsilon",
             norm=norm,
             legend_title="timestep t",
             colours="timestep",
             panels=tuple(panels),
-            reference=_NO_CHANGE,
         )
+
+
+def _chart(
+    rows: pd.DataFrame,
+    *,
+    where: str,
+    measure: str = "accuracy",
+    norm: str | None = None,
+    legend_title: str = "",
+    **fields: Any,
+) -> Chart:
+    """Return a chart of a change in points, of one model on one suite, whose name stands for `{suite}` in `where`."""
+    suite = str(rows["suite"].iloc[0])
+    return Chart(
+        suite=suite,
+        model=str(rows["model"].iloc[0]),
+        what=f"Change of {measure} since t = 0",
+        where=where.replace("{suite}", suite),
+        y=f"change of {measure}",
+        y_scale="points",
+        norm=norm,
+        legend_title=legend_title,
+        reference=_NO_CHANGE,
+        **fields,
+    )
 
 
 def _timesteps(changes: pd.DataFrame) -> tuple[Line, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import forking
 import pytest
 import torch
+from made_shards import all_shards
 from torch import nn
 
 import pcbench
@@ -20,6 +22,7 @@ from pcbench.catalog import catalog_folder
 from pcbench.harness.engines import local
 from pcbench.models.zoo import zoo_names
 from pcbench.network.network import PredictiveNetwork
+from pcbench.results.directory import Run
 
 CONFIGURATION = {
     "name": "tiny",
@@ -141,3 +144,21 @@ def _write_attack_suite(folder: Path) -> Path:
         f"random_start = true\n{common}"
     )
     return folder
+
+
+@pytest.fixture(scope="module")
+def whole(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of a test module's own `options`, by one process."""
+    return pcbench.run(**options, out=tmp_path_factory.mktemp("whole") / "run")
+
+
+@pytest.fixture(scope="module")
+def shards(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All shards of the same run."""
+    return all_shards(options, tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture
+def own(shards: Path, tmp_path: Path) -> Path:
+    """A copy of the shards, to be changed."""
+    return shutil.copytree(shards, tmp_path / "own")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from made_shards import OPTIONS, all_shards, folder_of, refusal
+from made_shards import OPTIONS, folder_of, refusal
 
 import pcbench
 from pcbench.cli.main import main
@@ -31,22 +31,6 @@ pytestmark = pytest.mark.with_pictures  # as the shards that all tests share are
 def options(shared_suites: tuple[Path, Path], quick_shards: None) -> dict[str, Any]:
     del quick_shards
     return {**OPTIONS, "suites": (str(shared_suites[0]),)}
-
-
-@pytest.fixture(scope="module")
-def whole(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run(**options, out=tmp_path_factory.mktemp("whole") / "run")
-
-
-@pytest.fixture(scope="module")
-def shards(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return all_shards(options, tmp_path_factory.mktemp("shards"))
-
-
-@pytest.fixture
-def own(shards: Path, tmp_path: Path) -> Path:
-    """A copy of the shards, to be changed."""
-    return shutil.copytree(shards, tmp_path / "own")
 
 
 def rewritten(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:

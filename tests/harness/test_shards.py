@@ -33,22 +33,6 @@ def options(shared_suites: tuple[Path, Path], quick_shards: None) -> dict[str, A
     return {**OPTIONS, "suites": tuple(map(str, shared_suites)), "epsilons": "8/255", "save_adversarials": True}
 
 
-@pytest.fixture(scope="module")
-def whole(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return run(**options, out=tmp_path_factory.mktemp("whole") / "run")
-
-
-@pytest.fixture(scope="module")
-def shards(options: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return all_shards(options, tmp_path_factory.mktemp("shards"))
-
-
-@pytest.fixture
-def own(shards: Path, tmp_path: Path) -> Path:
-    """A copy of the shards, to be changed."""
-    return shutil.copytree(shards, tmp_path / "own")
-
-
 def test_merged_shards_are_the_run_of_one_process_to_the_byte(whole: Run, shards: Path, tmp_path: Path) -> None:
     merged = pcbench.merge(shards, tmp_path / "run")
     assert merged.key == whole.key

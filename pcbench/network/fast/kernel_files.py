@@ -15,6 +15,7 @@ import hashlib
 import os
 import platform
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -141,11 +142,12 @@ def wait_for_files(seconds: float | None = None) -> None:
     """Write the kernels of this process now, and wait for it.
 
     Args:
-        seconds: How long, for each file; None: as long as it takes.
+        seconds: How long, for all files together; None: as long as it takes.
     """
+    end = None if seconds is None else time.monotonic() + seconds
     _at_once.set()
     while _writing:
-        _writing.pop().join(seconds)
+        _writing.pop().join(None if end is None else max(0.0, end - time.monotonic()))
     _at_once.clear()
 
 
