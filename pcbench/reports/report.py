@@ -28,7 +28,7 @@ def write_report(runs: Sequence[Run], folder: Path, drawn: FigureChoice = "page"
     folders = {run.key if index else "": run for index, run in enumerate(runs)}
     charts = {name: drawn_charts(run, drawn) for name, run in folders.items()}
     figures = [Path(name, file).as_posix() for name, of_run in charts.items() for file in chart_files(of_run)]
-    content = page_content(runs, figures, tabled=True)
+    content = page_content(runs, figures, tabled=True, folder=folder)
     list_report(folder, [PAGE, *table_files(content.tables), *figures])
     for name, of_run in charts.items():
         write_charts(of_run, folder / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from pcbench.reports.page.examples import shown_examples
 from pcbench.reports.page.facts import facts, growth, qualifiers, run_line, threats
 from pcbench.reports.page.headline import headline, settings_headline
 from pcbench.reports.page.links import Links
+from pcbench.reports.page.pictures import ROOM
 from pcbench.reports.page.tables import heat_map_tables, matrix_tables, severity_grids
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.settings_charts import BySetting
@@ -41,16 +43,19 @@ class PageContent:
     """The numbers of each figure and table, by the name of its files without their ending."""
 
 
-def page_content(runs: Sequence[Run], beside: Collection[str] = (), *, tabled: bool = False) -> PageContent:
+def page_content(
+    runs: Sequence[Run], beside: Collection[str] = (), *, tabled: bool = False, folder: Path | None = None
+) -> PageContent:
     """Return everything that a page of runs needs.
 
     Args:
         runs: Finished runs.
         beside: The names of the drawn figures that lie beside the page, with ``/`` between folders.
         tabled: Whether the tables will lie beside the page as well.
+        folder: Where the page will lie, for links into the folder of a run; None where that is not known.
 
     Raises:
-        DataError: A table of a run is damaged, or has no rows.
+        DataError: A table or a picture of a run is damaged, or the table of metrics has no rows.
         UsageError: One of several runs has several settings of hyperparameters.
     """
     links = Links(runs, beside, tabled=tabled)
@@ -65,7 +70,8 @@ def page_content(runs: Sequence[Run], beside: Collection[str] = (), *, tabled: b
     values = {
         "title": f"Robustness of {' and '.join(dict.fromkeys(str(run.spec.model['name']) for run in runs))}",
         "runs": [
-            _run(number, run, label, timesteps) for number, (run, label) in enumerate(zip(runs, labels, strict=True))
+            _run(number, run, label, timesteps) | shown_examples(run, ROOM // len(runs), folder)
+            for number, (run, label) in enumerate(zip(runs, labels, strict=True))
         ],
         "compared": comparisons(runs, labels),
         "suites": [_suite(suite, tables, labels, verdicts, links) for suite in suites],
@@ -133,7 +139,6 @@ def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, A
         "answers": answers(run),
         "headline": _sentences(run, timesteps),
         "verdicts": read_verdicts(run.folder),
-        "examples": shown_examples(run),
     }
 
 
@@ -159,6 +164,7 @@ def _told(number: int, run: Run, label: str) -> dict[str, Any]:
         "versions": run.spec.versions,
         "growth": growth(run),
         "examples": [],
+        "examples_notes": [],
     }
 
 

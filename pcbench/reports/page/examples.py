@@ -15,8 +15,7 @@ have no probabilities.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,10 +23,12 @@ from pydantic import Field, ValidationError
 
 from pcbench.catalog import Definition
 from pcbench.errors import DataError
-from pcbench.limits.text import json_bytes, read_bytes
+from pcbench.limits.text import json_bytes
 from pcbench.percent import percent
+from pcbench.reports.page.pictures import Embedded, embedded
 from pcbench.results.directory import Run
 
+_WHERE = "the folder `examples` of the run"
 PictureKind = Literal["clean", "corrupted", "adversarial", "perturbation", "reconstruction"]
 
 
@@ -79,15 +80,27 @@ def read_examples(run_folder: Path) -> tuple[Example, ...]:
     return examples
 
 
-def data_uri(run_folder: Path, picture: Picture) -> str:
-    """Return a picture as a data URI."""
-    content = read_bytes(run_folder / "examples" / picture.file)
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+def shown_examples(run: Run, room: int, beside: Path | None) -> dict[str, Any]:
+    """Return the examples of a run as a page shows them.
 
+    Args:
+        run: The run.
+        room: How many characters its pictures may take.
+        beside: The folder of the page; None where it is not known.
 
-def shown_examples(run: Run) -> list[dict[str, Any]]:
-    """Return the examples of a run as a page shows them: pictures, and the answer to each at every timestep."""
-    return [
+    Returns:
+        `examples`, each with its pictures and the answer to each at every timestep, and `examples_notes`, what is said
+        of them in sentences.
+
+    Raises:
+        DataError: The index or a picture is damaged.
+    """
+    found = read_examples(run.folder)
+    folder = run.folder / "examples"
+    made = embedded(folder, [[picture.file for picture in example.pictures] for example in found], room)
+    shown = [one for one in found if all(picture.file in made.sources for picture in one.pictures)]
+    linked = made.side is not None and beside is not None and beside.resolve() == (run.folder / "report").resolve()
+    examples = [
         {
             "image_id": example.image_id,
             "label": example.label,
@@ -95,15 +108,38 @@ def shown_examples(run: Run) -> list[dict[str, Any]]:
                 {
                     "title": _title(picture),
                     "kind": picture.kind,
-                    "source": data_uri(run.folder, picture),
+                    "source": made.sources[picture.file],
+                    "file": f"../examples/{picture.file}" if linked else "",
                     "answers": {answer["timestep"]: answer for answer in _answers(example, picture)},
                 }
                 for picture in example.pictures
             ],
             "timesteps": sorted({int(t) for picture in example.pictures for t in picture.predictions}),
         }
-        for example in read_examples(run.folder)
+        for example in shown
     ]
+    return {"examples": examples, "examples_notes": list(_notes(shown, len(found), made, linked=linked))}
+
+
+def _notes(shown: Sequence[Example], kept: int, made: Embedded, *, linked: bool) -> Iterator[str]:
+    """Yield what a reader must know of the examples: no more than is there is promised."""
+    pictures = [picture for example in shown for picture in example.pictures]
+    classes = [(seen, one.label) for one in shown for picture in one.pictures for seen in picture.predictions.values()]
+    if classes:
+        probable = ", and the probability that it gives it" if any(one.probabilities for one in pictures) else ""
+        yield f"The answer of each timestep to each picture: its class{probable}."
+    if any(seen != label for seen, label in classes):
+        yield "A wrong answer is marked ✗."
+    if classes and any(not picture.predictions for picture in pictures):
+        yield "Perturbations and reconstructions are shown without an answer: no network was asked about them."
+    if made.side is not None:
+        whole = "each leads to its whole PNG file" if linked else f"the whole PNG files are in {_WHERE}"
+        yield (
+            f"To keep this page small, large pictures are reduced here to at most {made.side} pixels a side, as JPEG, "
+            f"which changes fine detail such as a perturbation; {whole}."
+        )
+    if len(shown) < kept:
+        yield f"{len(shown)} of {kept} images fit into this page; the others are in {_WHERE}."
 
 
 def _title(picture: Picture) -> str:

@@ -42,7 +42,7 @@ def write_page(runs: Sequence[Run], out: Path) -> Path:
     if not runs:
         raise UsageError("a page needs at least one run; give the folder of a finished run")
     try_folder(out.parent, "give another with `out`")
-    return write_content(page_content(runs), out)
+    return write_content(page_content(runs, folder=out.parent), out)
 
 
 def write_content(content: PageContent, out: Path) -> Path:
