@@ -39,6 +39,8 @@ class Line:
     """Upper ends."""
     n: tuple[int, ...]
     """Number of images of each point."""
+    rows: tuple[int, ...] = ()
+    """The labels of the rows of the tidy table that the points are of."""
     place: float | None = None
     """Where it stands in the order of its variable, from 0, the first, to 1, the last; None outside of the order, as
     clean images are among severities. Its colour follows."""
@@ -134,15 +136,10 @@ class Chart(Captioned):
         """Whether y is in percent, or a difference of percents."""
         return self.y_scale != "number"
 
-    def table(self) -> pd.DataFrame:
-        """Return all points as a table: panel, line, x, value, ends of the interval, images."""
-        rows = [
-            {"panel": panel.title, "line": line.label, "x": x, "value": y, "ci_low": low, "ci_high": high, "n": n}
-            for panel in self.panels
-            for line in panel.lines
-            for x, y, low, high, n in zip(line.x, line.y, line.low, line.high, line.n, strict=True)
-        ]
-        return pd.DataFrame(rows, columns=["panel", "line", "x", "value", "ci_low", "ci_high", "n"])
+    @property
+    def rows(self) -> list[int]:
+        """The labels of the rows of the tidy table that are shown, each once, panel by panel."""
+        return list(dict.fromkeys(row for panel in self.panels for one in panel.lines for row in one.rows))
 
 
 def joined_verdicts(said: Sequence[tuple[str, str | None]]) -> str | None:
@@ -170,6 +167,7 @@ def line(rows: pd.DataFrame, x: str, label: str, scale: float = 100.0) -> Line:
         scaled["ci_low"],
         scaled["ci_high"],
         tuple(int(value) for value in ordered["n"]),
+        tuple(int(row) for row in ordered.index),
     )
 
 

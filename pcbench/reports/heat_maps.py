@@ -45,17 +45,10 @@ class HeatMap(Captioned):
     panels: tuple[HeatMapPanel, ...]
     """From the top left."""
 
-    def table(self) -> pd.DataFrame:
-        """Return all cells as a table."""
-        return pd.DataFrame(
-            [
-                {"panel": panel.title, "attacked": attacked, "scored": cell.timestep}
-                | {"value": cell.value, "low": cell.low, "high": cell.high, "n": cell.n}
-                for panel in self.panels
-                for attacked, cells in panel.rows.items()
-                for cell in cells
-            ]
-        )
+    @property
+    def cells(self) -> list[Entry]:
+        """All numbers, panel by panel."""
+        return [cell for panel in self.panels for cells in panel.rows.values() for cell in cells]
 
 
 def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:

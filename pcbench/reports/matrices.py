@@ -37,6 +37,8 @@ class Entry:
     """Number of images."""
     at_chance: bool = False
     """Whether it is an accuracy that is not above that of guessing."""
+    row: int = 0
+    """The label of its row in the tidy table."""
 
     @property
     def number(self) -> str:
@@ -79,6 +81,11 @@ class Matrix:
     mean: MatrixRow | None = None
     """The mean of the rows, if there is one."""
 
+    @property
+    def cells(self) -> list[Entry]:
+        """All numbers, row by row, those of the mean last."""
+        return [cell for row in (*self.rows, self.mean) if row is not None for cell in row.cells]
+
 
 def matrices(rows: pd.DataFrame, label: str, verdicts: Verdicts) -> list[Matrix]:
     """Return the tables of one run on one suite.
@@ -103,7 +110,7 @@ def entry(row: pd.Series) -> Entry:
     value, low, high = (in_percent(row[column]) for column in ("value", "ci_low", "ci_high"))
     marks = row.get(MARKS)
     at_chance = isinstance(marks, str) and AT_CHANCE in marks.split("; ")
-    return Entry(int(row["timestep"]), value, low, high, int(row["n"]), at_chance)
+    return Entry(int(row["timestep"]), value, low, high, int(row["n"]), at_chance, int(str(row.name)))
 
 
 def _error_matrices(rows: pd.DataFrame, label: str) -> Iterator[Matrix]:

@@ -61,14 +61,16 @@ def test_the_same_table_gives_the_same_bytes(metrics: pd.DataFrame, made: list[P
 
 def test_points_are_the_rows_of_the_table_in_percent(metrics: pd.DataFrame) -> None:
     by_name = {chart.name: chart for chart in charts(metrics, Verdicts())}
-    success = by_name["success-by-epsilon"].table()
     rows = metrics[metrics["metric"] == "attack_success_rate_within"]
-    assert len(success) == len(rows)
-    for column, theirs in (("value", "value"), ("ci_low", "ci_low"), ("ci_high", "ci_high")):
-        assert sorted(success[column]) == pytest.approx(sorted(rows[theirs] * 100))
-    mce = by_name["corruption-error"].table()
+    assert sorted(by_name["success-by-epsilon"].rows) == sorted(rows.index)
+    for chart in by_name.values():
+        for line in (one for panel in chart.panels for one in panel.lines):
+            of_line = metrics.loc[list(line.rows)]
+            for drawn, column in ((line.y, "value"), (line.low, "ci_low"), (line.high, "ci_high")):
+                assert drawn == pytest.approx(list(of_line[column] * 100))
+    (mce,) = by_name["corruption-error"].panels[0].lines
     expected = metrics[metrics["metric"] == "mean_corruption_error"].sort_values("timestep")
-    assert list(mce["value"]) == pytest.approx(list(expected["value"] * 100))
+    assert mce.y == pytest.approx(list(expected["value"] * 100))
 
 
 def test_every_chart_says_what_its_axes_and_bands_are(metrics: pd.DataFrame) -> None:
@@ -76,9 +78,8 @@ def test_every_chart_says_what_its_axes_and_bands_are(metrics: pd.DataFrame) -> 
         assert chart.x_label
         assert "(%)" in chart.y_label or "(points)" in chart.y_label
         assert "95 % interval" in chart.caption
-        table = chart.table()
-        assert (table["ci_low"] <= table["value"]).all()
-        assert (table["value"] <= table["ci_high"]).all()
+        for line in (one for panel in chart.panels for one in panel.lines):
+            assert all(low <= y <= high for low, y, high in zip(line.low, line.y, line.high, strict=True))
 
 
 def test_a_feedforward_network_has_one_timestep(metrics: pd.DataFrame, tmp_path: Path) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pcbench.files import write
 from pcbench.reports.charts import Chart
 from pcbench.reports.matrices import Matrix
 from pcbench.reports.style import FIGURE_FORMATS
 from pcbench.results.directory import Run
-from pcbench.results.metrics_table import csv_frame
+from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
 
 _FOLDER = "data"
 """Where the tables lie, in the folder of the page."""
@@ -46,7 +44,7 @@ class Links:
         """
         _, chart = of_runs[0]
         stem = f"{chart.suite}-{chart.name}"
-        links = self._table(stem, [(number, one.table()) for number, one in of_runs])
+        links = self._table(stem, [(number, one.rows) for number, one in of_runs])
         commands: list[str] = []
         for number, _ in of_runs:
             run, said = self._runs[number], f" of run {number + 1}" if len(self._runs) > 1 else ""
@@ -67,26 +65,26 @@ class Links:
             knows: Of an attack: what it knows of the model.
             marks: Of an attack: the verdict on the gradients, by timestep.
         """
-        body = [*table.rows, *([] if table.mean is None else [table.mean])]
-        rows = [
-            {table.first: row.name, "timestep": cell.timestep, "value": cell.value, "low": cell.low, "high": cell.high}
-            | {"n": cell.n}
-            for row in body
-            for cell in row.cells
-        ]
-        frame = pd.DataFrame(rows, columns=[table.first, "timestep", "value", "low", "high", "n"])
-        linked = self.table(number, table.name, frame)
+        linked = self.table(number, table.name, [cell.row for cell in table.cells])
         return {"run": number, "table": table, "links": linked, "knows": knows, "marks": marks or {}}
 
-    def table(self, number: int, stem: str, frame: pd.DataFrame) -> list[dict[str, str]]:
-        """Return the links of a table of one run."""
-        return self._table(stem if len(self._runs) == 1 else f"{stem}-{self._runs[number].key}", [(number, frame)])
+    def table(self, number: int, stem: str, rows: Iterable[int]) -> list[dict[str, str]]:
+        """Return the links of a table of one run.
 
-    def _table(self, stem: str, frames: Sequence[tuple[int, pd.DataFrame]]) -> list[dict[str, str]]:
+        Args:
+            number: The run's number on the page.
+            stem: The name of its files.
+            rows: The labels of the rows of the run's tidy table that it shows.
+        """
+        return self._table(stem if len(self._runs) == 1 else f"{stem}-{self._runs[number].key}", [(number, rows)])
+
+    def _table(self, stem: str, shown: Sequence[tuple[int, Iterable[int]]]) -> list[dict[str, str]]:
         if not self._tabled:
             return []
+        frames = [(self._runs[number], self._runs[number].metrics.loc[list(rows)]) for number, rows in shown]
         if len(self._runs) > 1:
-            frames = [(number, frame.assign(run=self._runs[number].key)) for number, frame in frames]
+            for run, frame in frames:
+                frame.insert(0, "run", run.key)
         self.tables[stem] = pd.concat([frame for _, frame in frames], ignore_index=True)
         return [{"text": kind.upper(), "file": f"{_FOLDER}/{stem}.{kind}"} for kind in _TABLE_FORMATS]
 
@@ -102,7 +100,7 @@ def table_files(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
-    """Write the numbers of the figures and tables of a page, each as CSV and as Parquet.
+    """Write the numbers of the figures and tables of a page, each as CSV and as Parquet, as `metrics.csv` has them.
 
     Args:
         tables: By name.
@@ -112,6 +110,5 @@ def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
         WriteError: A file cannot be written.
     """
     for stem, table in tables.items():
-        write(folder / _FOLDER / f"{stem}.csv", csv_frame(table).to_csv(index=False))
-        made = pa.Table.from_pandas(table, preserve_index=False)
-        write(folder / _FOLDER / f"{stem}.parquet", lambda path, made=made: pq.write_table(made, path))
+        write(folder / _FOLDER / f"{stem}.csv", csv_frame(table).to_csv(index=False, lineterminator="\n"))
+        write(folder / _FOLDER / f"{stem}.parquet", lambda path, table=table: write_metrics_parquet(table, path))

@@ -35,7 +35,7 @@ def heat_map_tables(parts: Sequence[pd.DataFrame], labels: Sequence[str], links:
     for number, rows in enumerate(parts):
         for chart in heat_maps(rows):
             stem = f"{chart.suite}-{chart.name}"
-            linked = links.table(number, stem, chart.table())
+            linked = links.table(number, stem, [cell.row for cell in chart.cells])
             for panel in chart.panels:
                 attacked, scored, _ = matrix(panel)
                 yield {
@@ -60,12 +60,11 @@ def severity_grids(parts: Sequence[pd.DataFrame], labels: Sequence[str], links: 
             found, where = entry(row), f"{names.index(str(row['name']))}-{int(row['severity'])}"
             of_cell = cells.setdefault(where, [None] * len(timesteps))
             of_cell[timesteps.index(found.timestep)] = (short(found.value, 1), found.interval)
-        frame = rows[["name", "severity", "timestep", "value", "ci_low", "ci_high", "n"]]
         yield {
             "run": number,
             "title": f"Accuracy of {labels[number]} by corruption and severity, in %{tuned_title(rows)}",
             "severities": sorted(int(severity) for severity in rows["severity"].unique()),
             "names": [words(name) for name in names],
             "drawn": {"timesteps": timesteps, "cells": cells},
-            "links": links.table(number, f"{rows['suite'].iloc[0]}-accuracy-by-severity", frame),
+            "links": links.table(number, f"{rows['suite'].iloc[0]}-accuracy-by-severity", rows.index),
         }
