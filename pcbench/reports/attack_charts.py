@@ -79,7 +79,7 @@ def _chart(rows: pd.DataFrame, quantity: _Quantity, norm: str, suffix: str, *, a
         what=quantity.title.capitalize(),
         where=f"under {suite} against {'ε' if by_epsilon else 't'}",
         caption=f"{quantity.caption} {_ALONE} {counted(panels).capitalize()}. "
-        f"{band_words(panels, 'Wilson, over images')} {quantity.reading}",
+        f"{band_words('Wilson, over images')} {quantity.reading}",
         x_label=epsilon_label(norm) if by_epsilon else "timestep t (number of updates)",
         y=quantity.title,
         x="epsilon" if by_epsilon else "timestep",

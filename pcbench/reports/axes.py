@@ -106,6 +106,8 @@ def y_axis(chart: Chart, panel: Panel) -> Axis:
     """
     if chart.y_scale == "share":
         return Axis(0, 100, tuple((float(value), str(value)) for value in range(0, 101, 20)))
+    if chart.y_scale == "points":  # changes are compared between panels, and lie between -100 and 100
+        return _nice(chart, chart.panels, own=False)
     reach = {one.title: _reach(one) for one in chart.panels}
     usual = statistics.median(reach.values())
     apart = {title for title, far in reach.items() if far > _APART * usual and far > abs(_held_against(chart))}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from pcbench.attacks.worst_case import NAME as WORST_CASE
 from pcbench.metrics.change_rows import ACCURACY_CHANGE, FAMILY
 from pcbench.metrics.rows import CHANGE
 from pcbench.metrics.shown import level_symbol, own_timestep
-from pcbench.names import words
-from pcbench.norms import epsilon_label
+from pcbench.names import attack_title, words
+from pcbench.norms import epsilon_label, epsilon_text, norm_symbol
 from pcbench.reports.attack_charts import by_attack
-from pcbench.reports.charts import Chart, Line, Panel, band_words, counted, in_order, line, places_of, texts
+from pcbench.reports.charts import BANDS, Chart, Line, Panel, band_words, counted, in_order, line, places_of, texts
 from pcbench.reports.matrices import ROBUST, verdict_on
 from pcbench.results.verdicts import Verdicts
 
@@ -26,7 +28,14 @@ _CLAIM = (
     "A band that leaves out 0 at one of several t is no finding by itself; the answer of the run is corrected for "
     "their number (Holm)."
 )
+_BELIEVED = " A gain is one only where the attacks' gradients can be trusted."
 _NO_CHANGE = (0.0, "no change")
+CHANGE_BY = "change-by-"
+"""What the names of charts begin with that have budgets, levels or families in one view."""
+AT_EACH = "change-at-each-"
+"""What the names of charts begin with that have a panel for each budget or level."""
+_PANELS = 12
+"""How many panels such a chart has at most."""
 
 
 def change_charts(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
@@ -54,10 +63,10 @@ def _by_family(changes: pd.DataFrame) -> Iterator[Chart]:
     shown = [Panel("" if len(panels) == 1 else panel.title, panel.lines) for panel in panels]
     yield _chart(
         changes,
-        name="change-by-family",
+        name=f"{CHANGE_BY}family",
         where="under the corruptions of {suite}, by family",
         caption=f"{_PAIRED} Each panel pools all severities of its corruptions; {counted(shown)}. "
-        f"{band_words(shown, 'BCa bootstrap over images')} {_CLAIM}",
+        f"{band_words('BCa bootstrap over images')} {_CLAIM}",
         x_label="timestep t",
         x="timestep",
         colours="family",
@@ -71,16 +80,25 @@ def _single(rows: pd.DataFrame, name: str) -> Panel:
 
 def _by_level(changes: pd.DataFrame) -> Iterator[Chart]:
     names = texts(changes["name"])
+    if len(names) == 1:
+        yield from _at_each(
+            changes,
+            level_symbol(names),
+            "{:.3g}".format,
+            name="level",
+            where="under the noise of {suite}, at each of its levels",
+            caption="Each panel is one level of the noise, in units of the normalised input",
+        )
     panels = [
         Panel("" if len(names) == 1 else words(name), _timesteps(changes[changes["name"] == name])) for name in names
     ]
     symbol = level_symbol(names)
     yield _chart(
         changes,
-        name="change-by-level",
+        name=f"{CHANGE_BY}level",
         where="under the noise of {suite}, by its level",
         caption=f"{_PAIRED} {symbol} is the noise's level, in units of the normalised input; {counted(panels)}. "
-        f"{band_words(panels, 'Bonett and Price')} {_CLAIM}",
+        f"{band_words('Bonett and Price')} {_CLAIM}",
         x_label=f"{symbol} of the noise",
         x="value",
         legend_title="timestep t",
@@ -94,16 +112,17 @@ def _by_epsilon(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
     robust = own_timestep(rows[rows["metric"] == ROBUST])
     norms = texts(changes["norm"])
     for norm in norms:
+        suffix = f"-{norm}" if len(norms) > 1 else ""
         part = changes[changes["norm"] == norm]
+        yield from _under_worst_case(part, norm, suffix, verdict_on(robust, verdicts))
         panels = [Panel(title, _timesteps(of_attack)) for title, of_attack in by_attack(part)]
         yield _chart(
             part,
-            name=f"change-by-epsilon{f'-{norm}' if len(norms) > 1 else ''}",
+            name=f"{CHANGE_BY}epsilon{suffix}",
             measure="robust accuracy",
             where="under {suite}, by ε",
             caption=f"{_PAIRED} An image counts at t where it is right within ε, each timestep attacked by itself; "
-            f"{counted(panels)}. {band_words(panels, 'Bonett and Price')} {_CLAIM} A gain is one only where the "
-            "attacks' gradients can be trusted.",
+            f"{counted(panels)}. {band_words('Bonett and Price')} {_CLAIM}{_BELIEVED}",
             verdict=verdict_on(robust, verdicts),
             x_label=epsilon_label(norm),
             x="epsilon",
@@ -112,6 +131,68 @@ def _by_epsilon(rows: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
             colours="timestep",
             panels=tuple(panels),
         )
+
+
+def _under_worst_case(changes: pd.DataFrame, norm: str, suffix: str, verdict: str) -> Iterator[Chart]:
+    """Yield the chart of the attack that the answer is about: the worst case of all, or the only one."""
+    attacks = list(by_attack(changes))
+    worst = [one for one in attacks if one[0].startswith(attack_title(WORST_CASE))] or attacks
+    if len(worst) == 1:
+        title, part = worst[0]
+        under = title if title != attack_title(WORST_CASE) else "the worst case of all attacks"
+        yield from _at_each(
+            part,
+            "ε",
+            partial(epsilon_text, norm=norm),
+            name=f"epsilon{suffix}",
+            measure="robust accuracy",
+            where=f"under {under} of {{suite}}, {norm_symbol(norm)}, at each ε",
+            caption="Each panel is one ε. An image counts at t where it is right within ε, each timestep attacked by "
+            "itself",
+            reading=_BELIEVED,
+            verdict=verdict,
+            norm=norm,
+        )
+
+
+def _at_each(
+    changes: pd.DataFrame,
+    symbol: str,
+    text: Callable[[float], str],
+    *,
+    name: str,
+    caption: str,
+    reading: str = "",
+    **fields: Any,
+) -> Iterator[Chart]:
+    """Yield the chart with a panel for each budget or level, where the timesteps are too many for bands in one panel.
+
+    Args:
+        changes: The rows of one attack or noise.
+        symbol: What its budgets or levels are called.
+        text: How one is written.
+        name: The name of the chart, after `AT_EACH`.
+        caption: What a panel is.
+        reading: What can be concluded besides.
+        fields: Further fields of the chart.
+    """
+    values = sorted(float(value) for value in changes["epsilon"].unique())
+    if changes["timestep"].nunique() <= BANDS or len(values) > _PANELS:
+        return
+    panels = tuple(
+        Panel(f"{symbol} = {text(value)}", (line(changes[changes["epsilon"] == value], "timestep", text(value)),))
+        for value in values
+    )
+    yield _chart(
+        changes,
+        name=f"{AT_EACH}{name}",
+        caption=f"{_PAIRED} {caption}; {counted(panels)}. {band_words('Bonett and Price')} {_CLAIM}{reading}",
+        x_label="timestep t",
+        x="timestep",
+        colours="none",
+        panels=panels,
+        **fields,
+    )
 
 
 def _chart(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
@@ -21,6 +21,16 @@ Scale = Literal["share", "ratio", "points", "number"]
 differences of shares (in percentage points), or numbers of another kind, which are shown as they are."""
 BANDS = 3
 """The largest number of bands in one panel: more cover each other."""
+_SOME_BANDS = "Of several lines the first, a middle one and the last have a band; the table holds all."
+
+
+class Place(NamedTuple):
+    """Where a line stands in the order of its variable."""
+
+    share: float
+    """From 0, the first, to 1, the last; its colour follows."""
+    number: int
+    """From 0; its marker and its dashes follow."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +51,8 @@ class Line:
     """Number of images of each point."""
     rows: tuple[int, ...] = ()
     """The labels of the rows of the tidy table that the points are of."""
-    place: float | None = None
-    """Where it stands in the order of its variable, from 0, the first, to 1, the last; None outside of the order, as
-    clean images are among severities. Its colour follows."""
+    place: Place | None = None
+    """Where it stands in the order of its variable; None outside of the order, as clean images are among severities."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +86,14 @@ class Captioned:
     where: str
     """Under which conditions, the part of the title after the models."""
     caption: str
-    """How it was made: what the points, lines and bands are."""
+    """How it was made: what the points, lines and bands are, wherever it is drawn."""
     verdict: str | None = None
     """Of robust accuracy: the verdict on the attacks' gradients, in words."""
+
+    @property
+    def file_caption(self) -> str:
+        """How it was made, of the drawing in a file."""
+        return self.caption
 
     @property
     def title(self) -> str:
@@ -137,6 +151,24 @@ class Chart(Captioned):
         return self.y_scale != "number"
 
     @property
+    def file_caption(self) -> str:
+        """How it was made, of the drawing in a file: of many lines also which have a band there."""
+        return f"{self.caption} {_SOME_BANDS}" if self._crowded else self.caption
+
+    @property
+    def page_caption(self) -> str:
+        """How it was made, of the drawing on a page, where the reader chooses which timestep has a band."""
+        if not self._crowded or self.colours != "timestep":
+            return self.file_caption
+        begins = any(one.label == "0" for panel in self.panels for one in panel.lines)
+        which = "t = 0 and the chosen one have" if begins else "only the chosen one has"
+        return f"{self.caption} Of several timesteps {which} a band; the table holds all."
+
+    @property
+    def _crowded(self) -> bool:
+        return any(len(panel.lines) > BANDS for panel in self.panels)
+
+    @property
     def rows(self) -> list[int]:
         """The labels of the rows of the tidy table that are shown, each once, panel by panel."""
         return list(dict.fromkeys(row for panel in self.panels for one in panel.lines for row in one.rows))
@@ -187,11 +219,12 @@ def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], sc
     )
 
 
-def places_of(values: Sequence[float], *, severities: bool = False) -> dict[float, float]:
-    """Return where each value stands in the order of all, from 0 to 1; severities are those of five at least."""
+def places_of(values: Sequence[float], *, severities: bool = False) -> dict[float, Place]:
+    """Return where each value stands in the order of all; severities are those of five at least."""
     if severities:
-        return {value: (value - 1) / max(4, max(values, default=1) - 1) for value in values}
-    return {value: index / max(1, len(values) - 1) for index, value in enumerate(values)}
+        most = max(4, max(values, default=1) - 1)
+        return {value: Place((value - 1) / most, int(value) - 1) for value in values}
+    return {value: Place(index / max(1, len(values) - 1), index) for index, value in enumerate(values)}
 
 
 def counted(panels: Sequence[Panel]) -> str:
@@ -203,16 +236,13 @@ def counted(panels: Sequence[Panel]) -> str:
     return f"{numbers[0]:,} image{plural}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,} images"
 
 
-def band_words(panels: Sequence[Panel], kind: str) -> str:
-    """Return what the bands of a chart are, and which lines have one, as sentences.
+def band_words(kind: str) -> str:
+    """Return what the bands of a chart are, as a sentence.
 
     Args:
-        panels: The chart's.
         kind: How the intervals were made.
     """
-    many = any(len(panel.lines) > len(panel.banded) for panel in panels)
-    which = " Of several lines the first, a middle one and the last have a band; the table holds all." if many else ""
-    return f"Bands are 95 % intervals, each for its own point: {kind}.{which}"
+    return f"Bands are 95 % intervals, each for its own point: {kind}."
 
 
 def severity_text(value: float) -> str:

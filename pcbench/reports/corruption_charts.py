@@ -42,14 +42,16 @@ def corruption_charts(rows: pd.DataFrame) -> Iterator[Chart]:
 def _accuracy(model: str, suite: str, clean: pd.DataFrame, pooled: pd.DataFrame) -> Chart:
     together = pd.concat([clean.assign(severity=0), pooled])
     panels = (Panel("", lines(together, "timestep", "severity", severity_text)),)
+    first = "on clean images and " if len(clean) else ""
+    bands = f"{_BOOTSTRAP}{'; of clean images, Wilson' if len(clean) else ''}"
     return Chart(
         name="accuracy",
         suite=suite,
         model=model,
         what="Accuracy",
-        where=f"at every timestep, mean over the corruptions of {suite}",
-        caption=f"Top-1 accuracy at every timestep, by severity, averaged over all corruptions of {suite}; the same "
-        f"{counted(panels)} everywhere. {band_words(panels, _BOOTSTRAP)} {_PAIRED}",
+        where=f"{first}under the corruptions of {suite} (mean over them), at every timestep",
+        caption=f"Top-1 accuracy at every timestep, {first}by severity, averaged over all corruptions of {suite}; the "
+        f"same {counted(panels)} everywhere. {band_words(bands)} {_PAIRED}",
         x_label=_TIMESTEP,
         y="accuracy",
         x="timestep",
@@ -74,7 +76,7 @@ def _accuracy_by_corruption(model: str, suite: str, pooled: pd.DataFrame, single
         what="Accuracy",
         where=f"under each corruption of {suite}",
         caption=f"Top-1 accuracy at every timestep under each corruption, by severity, and the mean over them; "
-        f"{counted(panels)}. {band_words(panels, _WILSON)} {_PAIRED}",
+        f"{counted(panels)}. {band_words(_WILSON)} {_PAIRED}",
         x_label="timestep t",
         y="accuracy",
         x="timestep",
@@ -104,7 +106,7 @@ def _errors(shown: CorruptionMean, mean: pd.DataFrame, each: pd.DataFrame, *, by
         where=f"on {suite} at every timestep",
         caption=f"Errors {'summed' if baseline else 'averaged'} over all severities of each corruption of {suite}, in "
         f"{unit}; {title} is their mean. {counted(panels).capitalize()}. Lower is better{_held(baseline)}. "
-        f"{band_words(panels, _BOOTSTRAP)} {_PAIRED}",
+        f"{band_words(_BOOTSTRAP)} {_PAIRED}",
         x_label="timestep t" if by_corruption else _TIMESTEP,
         y=f"{'CE' if by_corruption else title}, {baseline} = 100" if baseline else "error" if by_corruption else title,
         y_scale="ratio",

@@ -17,7 +17,7 @@ from pcbench.files import try_folder
 from pcbench.metrics.marks import tuned_title
 from pcbench.names import file_name
 from pcbench.reports.attack_charts import attack_charts
-from pcbench.reports.change_charts import change_charts
+from pcbench.reports.change_charts import AT_EACH, CHANGE_BY, change_charts
 from pcbench.reports.charts import Chart, joined_verdicts, texts
 from pcbench.reports.corruption_charts import corruption_charts
 from pcbench.reports.drawing import draw
@@ -81,7 +81,9 @@ def drawn_charts(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
     found = run_charts(run)
     if drawn == "all" or run.spec.settings.grid.swept:
         return found
-    return [chart for chart in found if chart.name in _SUMMING_UP or chart.name.startswith(_FAMILIES_OF_NAMES)]
+    told = {chart.name.replace(AT_EACH, CHANGE_BY) for chart in found if chart.name.startswith(AT_EACH)}
+    summing_up = (one for one in found if one.name in _SUMMING_UP or one.name.startswith(_FAMILIES_OF_NAMES))
+    return [chart for chart in summing_up if chart.name not in told]
 
 
 def write_charts(drawn: Sequence[Chart | HeatMap], folder: Path) -> list[Path]:
@@ -146,7 +148,7 @@ def _write(stems: Sequence[tuple[str, Chart | HeatMap]], folder: Path) -> list[P
             figure = _figure_of(chart)
             for kind in FIGURE_FORMATS:
                 path = folder / f"{stem}.{kind}"
-                save(figure, path, f"{chart.title}. {chart.caption}")
+                save(figure, path, f"{chart.title}. {chart.file_caption}")
                 made.append(path)
     return made
 
@@ -175,7 +177,7 @@ def write_figure(name: str, runs: list[Run], out: Path, width: Width | None = No
     chosen = [_choose(name, run_charts(run)) for run in runs]
     chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
     keys = " and ".join(run.key for run in runs)
-    caption = f"{chart.title}. {chart.caption} FigureChoice by pcbench from the tables of run {keys}."
+    caption = f"{chart.title}. {chart.file_caption} Drawn by pcbench from the tables of run {keys}."
     try_folder(out.parent, "give another with `out`")
     with style():
         save(_figure_of(chart, width), out, caption)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from pcbench.names import attack_title
 from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
 from pcbench.reports.charts import Captioned, texts
-from pcbench.reports.drawing import usual_width
+from pcbench.reports.drawing import write_title
+from pcbench.reports.layout import TITLE_LINE, usual_width, wrapped_title
 from pcbench.reports.matrices import Entry, entry
 from pcbench.reports.style import MM, WIDTHS, Width, show_literally
 
@@ -64,11 +65,18 @@ def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
             model=model,
             what="Transfer between the timesteps",
             where=f"under {suite}",
-            caption="Success rate in % of images made against the timestep of the row, scored at the timestep of the "
-            f"column, over the images {over} when clean. Intervals (Wilson, 95 %) are in the table. Where images carry "
-            "over to other timesteps less, attacks on one timestep do not measure another.",
+            caption="Each cell: of the images made against the timestep of its row, the share in % that is answered "
+            f"wrongly at the timestep of its column; over the images {over} when clean, {_images(panels)}. Intervals are "
+            "Wilson's, 95 %. Where a row falls away from its own timestep, an attack on one timestep does not measure "
+            "another.",
             panels=tuple(panels),
         )
+
+
+def _images(panels: Sequence[HeatMapPanel]) -> str:
+    """Return on how many images the cells are, in words."""
+    numbers = sorted({cell.n for panel in panels for cells in panel.rows.values() for cell in cells})
+    return f"{numbers[0]:,} images" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,} images"
 
 
 def _panels(rows: pd.DataFrame) -> Iterator[HeatMapPanel]:
@@ -101,19 +109,22 @@ def draw_heat_map(chart: HeatMap, width: Width | None = None) -> Figure:
     columns = min(panels, 3 if width == "page" else 1)
     rows = -(-panels // columns)
     each = (WIDTHS[width] - 14.0 - 16.0 - 4.0 * (columns - 1)) / columns
-    height = 9.5 + rows * (each + 6.0)
+    title = wrapped_title(chart.title, WIDTHS[width])
+    body = 9.5 + rows * (each + 6.0)
+    height = body + 1.0 + len(title) * TITLE_LINE
     figure = Figure(figsize=(WIDTHS[width] * MM, height * MM))
     images: list[AxesImage] = []
     for index, panel in enumerate(chart.panels):
         row, column = divmod(index, columns)
-        left, low = 14.0 + column * (each + 4.0), height - (row + 1) * (each + 6.0)
+        left, low = 14.0 + column * (each + 4.0), body - (row + 1) * (each + 6.0)
         axes = figure.add_axes((left / WIDTHS[width], low / height, each / WIDTHS[width], each / height))
         images.append(_draw_panel(axes, panel))
-    beside = figure.add_axes((1 - 13.0 / WIDTHS[width], 9.5 / height, 3.0 / WIDTHS[width], 1 - 15.5 / height))
+    beside = figure.add_axes((1 - 13.0 / WIDTHS[width], 9.5 / height, 3.0 / WIDTHS[width], (body - 15.5) / height))
     bar = figure.colorbar(images[0], cax=beside)
     bar.set_label("attack success rate (%)")
     figure.text(0.5, 1.0 / height, "scored at timestep t", ha="center", va="bottom", fontsize=7)
     figure.text(1.0 / WIDTHS[width], 0.5, "made against timestep t", rotation=90, ha="left", va="center", fontsize=7)
+    write_title(figure, title, height)
     show_literally(figure)
     return figure
 

@@ -113,9 +113,9 @@ def _accuracy(rows: pd.DataFrame, noise: pd.DataFrame) -> Iterator[Chart]:
         suite=suite,
         model=model,
         what="Accuracy",
-        where="under noise at every timestep",
+        where=f"under the noise of {suite} at every timestep",
         caption=f"Top-1 accuracy at every timestep, by {what}; {levels.clean}. {levels.caption} "
-        f"{counted(panels).capitalize()}. {band_words(panels, 'Wilson, over images')}"
+        f"{counted(panels).capitalize()}. {band_words('Wilson, over images')}"
         + "".join(f" {note}." for note in noise_notes(rows)),
         x_label=_TIMESTEP,
         y="accuracy",
@@ -146,9 +146,9 @@ def _representations(noise: pd.DataFrame, metric: str) -> Iterator[Chart]:
         suite=suite,
         model=model,
         what=title,
-        where="under noise at every timestep",
+        where=f"under the noise of {suite} at every timestep",
         caption=f"{caption} {levels.caption} {counted(panels).capitalize()}. "
-        f"{band_words(panels, 'BCa bootstrap over images')} A smaller distance is no better answer by itself.",
+        f"{band_words('BCa bootstrap over images')} A smaller distance is no better answer by itself.",
         x_label=_TIMESTEP if len(panels) == 1 else "timestep t",
         y=y,
         y_scale="number",

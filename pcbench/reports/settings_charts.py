@@ -125,9 +125,10 @@ class BySetting:
         return f"{what}{believed}, of {self.model} on {suite}{unit}{tuned_title(quantity.rows)}"
 
     def _over_time(self, quantity: Quantity) -> Iterator[Line]:
+        places = list(places_of([float(index) for index in range(len(self.values))]).values())
         for index, (text, rows) in enumerate(self.rows_of(quantity)):
             drawn = line(rows, "timestep", text, 100.0 if quantity.in_percent else 1.0)
-            yield dataclasses.replace(drawn, place=index / max(1, len(self.values) - 1))
+            yield dataclasses.replace(drawn, place=places[index])
 
     def _over_values(self, quantity: Quantity) -> Iterator[Line]:
         (name,) = self.names

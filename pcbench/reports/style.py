@@ -6,7 +6,7 @@ import functools
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.colors import to_hex
@@ -71,6 +71,13 @@ _MAPS: dict[LineVariable, tuple[str, tuple[float, float], tuple[float, float]]] 
     "setting": ("cividis", (0.72, 0.0), (0.45, 1.0)),
 }
 
+_SIGNS = ("o", "s", "^", "D", "v", "P", "<", "X", "*", ">")
+"""Markers, by matplotlib's names; lines that follow each other in an order take the next one."""
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5.0, 1.5), (1.5, 1.2), (5.0, 1.2, 1.2, 1.2))
+"""Dashes and the room between them, in points; the first is a whole line."""
+_APART: tuple[float, ...] = (8.0, 2.0)
+"""Dashes of a line outside of the order, such as that of clean images."""
+
 # Okabe and Ito's colours (Color Universal Design, 2008), which colour-blind readers tell apart; in grey the markers do.
 _FAMILIES = {
     "noise": ("#0072b2", "o"),
@@ -99,7 +106,7 @@ def _colour(variable: LineVariable, line: Line, *, dark: bool) -> str:
         return _FAMILIES[line.label][0] if line.label in _FAMILIES else _INK[dark]
     if variable not in _MAPS or line.place is None:
         return _INK[dark]
-    return _in_order(variable, line.place, dark=dark)
+    return _in_order(variable, line.place.share, dark=dark)
 
 
 @functools.cache  # a map of colours is slow to make
@@ -109,9 +116,22 @@ def _in_order(variable: LineVariable, place: float, *, dark: bool) -> str:
     return to_hex(mpl.colormaps[name](first + (last - first) * place))
 
 
-def marker(chart: Chart, line: Line) -> str:
-    """Return the marker of a line's points, by matplotlib's name; those of families differ."""
-    return _FAMILIES[line.label][1] if chart.colours == "family" and line.label in _FAMILIES else "o"
+class Pattern(NamedTuple):
+    """What tells a line from others without colour."""
+
+    marker: str
+    """That of its points, by matplotlib's name."""
+    dashes: tuple[float, ...]
+    """Dashes and the room between them, in points; empty for a whole line."""
+
+
+def pattern(chart: Chart, line: Line) -> Pattern:
+    """Return the marker and the dashes of a line: equal values have equal ones in all figures."""
+    if chart.colours == "family":
+        return Pattern(_FAMILIES[line.label][1] if line.label in _FAMILIES else "o", ())
+    if line.place is None:
+        return Pattern("o", _APART if chart.colours in ("severity", "epsilon") else ())
+    return Pattern(_SIGNS[line.place.number % len(_SIGNS)], _DASHES[line.place.number % len(_DASHES)])
 
 
 @contextmanager

@@ -22,6 +22,7 @@ def test_cells_are_the_rows_of_the_table_in_percent(runs: list[Run]) -> None:
     rows = metrics[metrics["metric"] == TRANSFER]
     for _, row in rows.iterrows():
         assert values[row["attacked_timestep"], row["timestep"]] == pytest.approx(100 * row["value"])
+    assert "right at both timesteps when clean, 60 images." in chart.caption
     assert sorted(cell.row for cell in chart.cells) == sorted(rows.index)
     assert len(rows) == 9
     assert all(cell.low <= cell.value <= cell.high for cell in chart.cells)

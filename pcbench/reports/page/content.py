@@ -207,7 +207,7 @@ def _figure(of_runs: Sequence[tuple[int, Chart]], chart: Chart, links: Links, qu
     return {
         "name": chart.name,
         "title": chart.plain_title,
-        "caption": chart.caption,
+        "caption": chart.page_caption,
         "qualifier": qualifier,
         "panels": [panel["title"] for panel in values["panels"]],
         "drawn": {**values, "title": chart.plain_title},

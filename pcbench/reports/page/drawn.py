@@ -10,7 +10,7 @@ from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
 from pcbench.reports.axes import Axis, x_axis, y_axis
 from pcbench.reports.charts import Chart, Line, Panel
-from pcbench.reports.style import line_colours
+from pcbench.reports.style import line_colours, pattern
 
 RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """The colours of runs in one plot, by Okabe and Ito, which colour-blind readers tell apart."""
@@ -75,6 +75,7 @@ def _lines(chart: Chart, panel: Panel, axis: Axis, digits: int) -> list[dict[str
             **_points(chart, line, axis, digits),
             "colour": {"light": light[index], "dark": dark[index]},
             "banded": index in panel.banded,
+            **pattern(chart, line)._asdict(),
         }
         for index, line in enumerate(panel.lines)
     ]

@@ -89,7 +89,7 @@
     const head = plot.legend ? [tagged("li", plot.legend)] : [];
     return [...head, ...plot.lines.map((line) => {
       const entry = tagged("li", null);
-      entry.append(plots.inked(document.createElement("i"), line.colour), line.label);
+      entry.append(plots.sample(line), line.label);
       return entry;
     })];
   }

@@ -112,11 +112,40 @@ const plots = (() => {
     return inked(shape("path", { class: "band", d: path }), line.colour);
   }
 
+  // The outlines of markers, by the names that the page's data has; each is as wide and as high around its middle.
+  const MARKERS = {
+    s: "M-.9 -.9H.9V.9H-.9Z",
+    "^": "M0 -1.1L1.1 1.1H-1.1Z",
+    v: "M0 1.1L1.1 -1.1H-1.1Z",
+    "<": "M-1.1 0L1.1 1.1V-1.1Z",
+    ">": "M1.1 0L-1.1 1.1V-1.1Z",
+    D: "M0 -1.25L1.25 0L0 1.25L-1.25 0Z",
+    P: "M-.4 -1.2H.4V-.4H1.2V.4H.4V1.2H-.4V.4H-1.2V-.4H-.4Z",
+    X: "M-1.1 -.6L-.6 -1.1L0 -.5L.6 -1.1L1.1 -.6L.5 0L1.1 .6L.6 1.1L0 .5L-.6 1.1L-1.1 .6L-.5 0Z",
+    "*": "M0 -1.3L.35 -.4H1.3L.55 .2L.8 1.3L0 .65L-.8 1.3L-.55 .2L-1.3 -.4H-.35Z",
+  };
+  const DASH = 1.4; // pixels of a point, of which the data's dashes are
+
+  function dot(marker, x, y, r) {
+    if (!(marker in MARKERS)) return shape("circle", { class: "dot", cx: x, cy: y, r });
+    return shape("path", { class: "dot", d: MARKERS[marker], transform: `translate(${x} ${y}) scale(${r})` });
+  }
+
+  function trace(line, d) {
+    return shape("path", { class: "stroke", d, "stroke-dasharray": line.dashes.map((one) => one * DASH).join(" ") });
+  }
+
+  // How a line looks, for a legend.
+  function sample(line) {
+    const svg = shape("svg", { viewBox: "0 0 34 10", width: 34, height: 10, "aria-hidden": "true" });
+    svg.append(inked(shape("g", { class: "line strong" }, trace(line, "M0 5H34"), dot(line.marker, 17, 5, 3.2)), line.colour));
+    return svg;
+  }
+
   function stroke(line, to) {
     const path = pieces(line).map((piece) => `M${piece.map((at) => `${to.x(line.p[at])} ${to.y(line.y[at])}`).join("L")}`);
-    const dots = finite(line).map((at) =>
-      shape("circle", { class: "dot", cx: to.x(line.p[at]), cy: to.y(line.y[at]), r: line.strong ? 3 : 2 }));
-    const group = shape("g", { class: line.strong ? "line strong" : "line" }, shape("path", { class: "stroke", d: path.join("") }), ...dots);
+    const dots = finite(line).map((at) => dot(line.marker, to.x(line.p[at]), to.y(line.y[at]), line.strong ? 3.2 : 2.6));
+    const group = shape("g", { class: line.strong ? "line strong" : "line" }, trace(line, path.join("")), ...dots);
     return inked(group, line.colour);
   }
 
@@ -190,5 +219,5 @@ const plots = (() => {
     });
   }
 
-  return { draw, follow, inked };
+  return { draw, follow, inked, sample };
 })();

@@ -97,8 +97,12 @@ HEIGHTS = """plot => {
     && !one.classList.length).map(one => [one.getAttribute("y") - 4, Number(one.textContent.replace("−", "-"))]);
   const [[y0, v0], [y1, v1]] = [ticks[0], ticks.at(-1)];
   const value = y => v0 + (y - y0) * (v1 - v0) / (y1 - y0);
+  const middle = dot => {
+    const [box, moved] = [dot.getBBox(), dot.transform.baseVal.consolidate()?.matrix ?? { d: 1, f: 0 }];
+    return moved.f + moved.d * (box.y + box.height / 2);
+  };
   return [...plot.querySelectorAll(".line")].map(line =>
-    [...line.querySelectorAll("circle")].map(dot => value(Number(dot.getAttribute("cy")))));
+    [...line.querySelectorAll(".dot")].map(dot => value(middle(dot))));
 }"""
 
 
@@ -153,7 +157,7 @@ def test_a_run_can_be_switched_off_and_on(page: Page) -> None:
 def test_hovering_tells_the_value_and_its_interval(page: Page, runs: list[Run]) -> None:
     figure = _figure(page, "^mCE|^Corruption errors")
     figure.scroll_into_view_if_needed()
-    point = figure.locator(".line").first.locator("circle").nth(1).bounding_box()
+    point = figure.locator(".line").first.locator(".dot").nth(1).bounding_box()
     page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
     row = runs[0].metrics.query("metric == 'mean_corruption_error' and timestep == 1").iloc[0]
     value, low, high = (percent(row[name]) for name in ("value", "ci_low", "ci_high"))

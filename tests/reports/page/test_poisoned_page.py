@@ -64,7 +64,7 @@ def test_no_script_of_a_run_runs_and_nothing_is_asked_for(page: Page) -> None:
         details.locator("summary").click()
     plot = page.locator(".plot").first
     plot.scroll_into_view_if_needed()
-    point = plot.locator("circle").nth(1).bounding_box()
+    point = plot.locator(".dot").nth(1).bounding_box()
     page.mouse.move(point["x"] + point["width"] / 2, point["y"] + point["height"] / 2)
     page.locator(".tip:visible").first.wait_for()
     page.wait_for_timeout(300)
