@@ -118,7 +118,7 @@ def _answer(run: Run, suite: SuiteSpec, asked: Sequence[ComparedRow], attacks: i
     row = asked[-1]
     doubt = _doubt(run, row)
     decision = _decided(row, doubt)
-    found = f"at {row.second.name}, the last timestep (fixed beforehand), the network "
+    found = f"at {row.second.name}, the last timestep (the one that pcbench always judges), the network "
     found += _found(row, decision, doubt, attacks)
     numbers = f"{row.figure.measure}{budgets_clause(row)} {change_clause(row)}, {_images(run, suite, row)}"
     clauses = [f"{found}: {numbers}", *shown_budget_clauses(row)]

@@ -7,6 +7,7 @@ comparisons of one question (one figure, several timesteps).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -87,6 +88,27 @@ class ComparedRow:
     """Of an attack with several budgets: the one that summaries show of the first."""
     at_epsilon: tuple[float, float] | None
     """The accuracies of both within it."""
+    broken_budgets: int
+    """Of an attack: at how many of its budgets no image is right on either side."""
+    smallest_p: float
+    """The smallest p value that the test can show: the bootstrap has a number of draws, McNemar's test has none."""
+
+    @property
+    def p_text(self) -> str:
+        """The p value as it is printed everywhere: the smallest that can be shown is only known to be at most that."""
+        return self._printed(self.p)
+
+    @property
+    def p_holm_text(self) -> str:
+        """The same of the p value corrected by Holm."""
+        return self._printed(self.p_holm)
+
+    def _printed(self, value: float) -> str:
+        if value < 0.001:
+            return "< 0.001"
+        if self.p <= self.smallest_p * (1 + 1e-9):
+            return f"≤ {math.ceil(1000 * value - 1e-6) / 1000:.3f}"
+        return f"{value:.3f}"
 
 
 @public()
@@ -263,7 +285,18 @@ def _answer(
             corruptions=corruptions,
             epsilon=epsilon,
             at_epsilon=None if epsilon is None else _within(scored, figure, epsilon, (one, two)),
+            broken_budgets=_broken_budgets(scored, figure, (one, two)),
+            smallest_p=0.0 if binary else 2 / (enough_draws(len(asked)) + 1),
         )
+
+
+def _broken_budgets(
+    scored: tuple[ScoredSuite, ScoredSuite], figure: ComparedFigure, sides: tuple[ComparedSide, ComparedSide]
+) -> int:
+    if not figure.budgets:
+        return 0
+    first, second = (one.within[figure, side.timestep] for one, side in zip(scored, sides, strict=True))
+    return int(np.count_nonzero((first == 0) & (second == 0)))
 
 
 def _within(

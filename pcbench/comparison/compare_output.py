@@ -70,15 +70,10 @@ def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
 
 
 def _cells(row: ComparedRow) -> list[str]:
-    values = [percent(row.first_value), percent(row.second_value), _interval(row), p_value(row.p), p_value(row.p_holm)]
+    values = [percent(row.first_value), percent(row.second_value), _interval(row), row.p_text, row.p_holm_text]
     figure = row.figure.name if row.verdict is None else f"{row.figure.name} ({row.verdict})"
     return [row.suite, figure, row.first.name, row.second.name, *values]
 
 
 def _interval(row: ComparedRow) -> str:
     return f"{points(row.difference)} {interval(row.low, row.high, points)}"
-
-
-def p_value(value: float) -> str:
-    """Return a p value as tables have it."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -112,8 +112,15 @@ def _sentence(row: ComparedRow, beside: Sequence[ComparedRow]) -> str:
     parts = [f"{start} {change_clause(row)}", f"{row.images} images"]
     if row.corruptions > 1 and figure.kind != "clean":
         parts.append(f"better on {row.wins} of {row.corruptions} corruptions")
-    further = [f"{one.figure.name} {change_clause(one)}" for one in beside]
+    further = [f"{one.figure.name} {change_clause(one)}{_unlike(row, one)}" for one in beside]
     return "; ".join([", ".join(parts), *further, *shown_budget_clauses(row)]) + "."
+
+
+def _unlike(led: ComparedRow, beside: ComparedRow) -> str:
+    """Return why a mean of normalised errors is unsure of a change that the plain mean accuracy finds; or nothing."""
+    if led.p_holm > CLAIM_LEVEL or beside.p_holm <= CLAIM_LEVEL:
+        return ""
+    return " (it divides by the baseline's errors, so the corruptions on which these are few outweigh the others)"
 
 
 def _found(row: ComparedRow) -> str:
@@ -133,26 +140,26 @@ def budgets_clause(row: ComparedRow) -> str:
     if not row.figure.budgets:
         return ""
     budgets = budgets_text(row.figure)
-    return f" within {budgets}," if len(row.figure.budgets) == 1 else f", mean over {budgets},"
+    if len(row.figure.budgets) == 1:
+        return f" within {budgets},"
+    broken = f"; both have 0 % at {row.broken_budgets} of them" if row.broken_budgets else ""
+    return f", mean over {budgets} ({len(row.figure.budgets)} values{broken}),"
 
 
 def change_clause(row: ComparedRow) -> str:
     """Return both values of a comparison, their difference with its interval, and the test."""
     found = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high, points)}"
-    test = f"adjusted p {_p(row.p_holm)} (Holm, {row.comparisons} comparisons)"
-    test = test if row.comparisons > 1 else f"p {_p(row.p_holm)} (one comparison)"
+    p = row.p_holm_text if row.p_holm_text[0] in "<≤" else f"= {row.p_holm_text}"
+    test = f"adjusted p {p} (Holm, {row.comparisons} comparisons)" if row.comparisons > 1 else f"p {p} (one comparison)"
     return f"{percent(row.first_value)} % → {percent(row.second_value)} %, {found}, {test}"
 
 
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
 def shown_budget_clauses(row: ComparedRow) -> Iterator[str]:
-    """Yield the accuracies at the budget that summaries show."""
+    """Yield the accuracies at the budget that summaries show, and why it is that one; see `telling_epsilon`."""
     if row.epsilon is not None and row.at_epsilon is not None:
         first, second = map(percent, row.at_epsilon)
-        yield f"within ε = {epsilon_text(row.epsilon, row.figure.norm)} alone {first} % → {second} %"
+        budget = f"ε = {epsilon_text(row.epsilon, row.figure.norm)}"
+        yield f"within {budget} alone, which breaks nearest to half of the images, {first} % → {second} %"
 
 
 def _changes(rows: Sequence[ComparedRow]) -> Iterator[Said]:

@@ -66,9 +66,9 @@ def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
             what="Transfer between the timesteps",
             where=f"under {suite}",
             caption="Each cell: of the images made against the timestep of its row, the share in % that is answered "
-            f"wrongly at the timestep of its column; over the images {over} when clean, {_images(panels)}. Intervals are "
-            "Wilson's, 95 %. Where a row falls away from its own timestep, an attack on one timestep does not measure "
-            "another.",
+            f"wrongly at the timestep of its column; over the images {over} when clean, {_images(panels)}. Intervals "
+            "are Wilson's, 95 %. Where a row falls away from its own timestep, an attack on one timestep does not "
+            "measure another.",
             panels=tuple(panels),
         )
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from pcbench.comparison.answer import Answer, answers
-from pcbench.comparison.compare_output import p_value
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.escaping import latex, markdown
 from pcbench.files import write
@@ -101,7 +100,7 @@ def _headline_rows(found: Sequence[Answer]) -> Iterator[list[str]]:
             percent(row.first_value),
             f"{percent(row.second_value)} ({row.second.name})",
             f"{points(row.difference)} {interval(row.low, row.high, points)}",
-            p_value(row.p_holm),
+            row.p_holm_text,
             str(row.images),
         ]
 

@@ -3,6 +3,7 @@ difference is known."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from made_runs import made_run
+from made_runs import made_data, made_run, made_settings, made_spec, made_suite, made_table
 
 from pcbench.catalog import suite_folder
 from pcbench.comparison.compare import ComparedRow, compare_runs, compare_timesteps
@@ -97,9 +98,51 @@ def test_an_attack_s_sentence_says_at_which_budgets(make_run: Callable[..., Run]
     shown = float(broken.index[-1] if (broken < 0.5).all() else (broken - 0.5).abs().idxmin())
     first, second = (100 * within.loc[timestep][shown].mean() for timestep in (0, 2))
     assert row.epsilon == shown
-    assert "robust accuracy, mean over ε = 25.5/255 to 51/255, " in sentence(row)
-    end = f"120 images; within ε = {255 * shown:g}/255 alone {first:.1f} % → {second:.1f} %."
+    assert "robust accuracy, mean over ε = 25.5/255 to 51/255 (2 values), " in sentence(row)
+    why = "alone, which breaks nearest to half of the images,"
+    end = f"120 images; within ε = {255 * shown:g}/255 {why} {first:.1f} % → {second:.1f} %."
     assert sentence(row).endswith(end)
+    # Budgets that nothing withstands say nothing of either side, and pull the mean towards 0.
+    none_left = sum(not within.loc[[0, 2]][budget].any() for budget in within.columns)
+    assert row.broken_budgets == none_left
+    for_all = dataclasses.replace(row, broken_budgets=1)
+    assert "ε = 25.5/255 to 51/255 (2 values; both have 0 % at 1 of them), " in sentence(for_all)
+
+
+def test_budgets_at_which_nothing_stands_are_counted(tmp_path: Path) -> None:
+    right = [np.arange(20) < standing for standing in (15, 0, 0)]
+    suite = made_suite("made-linf", 20, kind="attacks")
+    tables = {
+        "made-linf/clean.parquet": made_table(
+            Condition("made-linf", "clean", "clean"), [0, 1], np.ones((2, 20), dtype=bool)
+        )
+    }
+    for t in (0, 1):
+        for k, standing in enumerate(right, 1):
+            attack = Condition("made-linf", "attack", "pgd", None, "linf", k / 255, False, "exact", t)
+            more = {"attacked": np.ones(20, dtype=bool), "success_within": ~standing, "success": ~standing}
+            tables[f"made-linf/{t}-{k}.parquet"] = made_table(attack, [t], standing[None], **more)
+    run = made_run(tmp_path / "run", made_spec([suite], made_data(20), made_settings(timesteps=1)), tables)
+    (row,) = [row for row in compare_timesteps(run) if row.figure.kind == "attack"]
+    assert row.broken_budgets == 2
+    assert "ε = 1/255 to 3/255 (3 values; both have 0 % at 2 of them)" in sentence(row)
+
+
+def test_the_smallest_p_value_of_a_test_with_draws_is_an_upper_end(make_run: Callable[..., Run]) -> None:
+    # Oracle: 2,000 draws show no p value below 2 / 2001; Holm doubles it for two comparisons.
+    rows = compare_timesteps(make_run("one", change=later_timesteps_are_better))
+    row = by_name(rows)["made-c", "accuracy under mean of 2 corruptions", 2]
+    assert (row.test, row.p) == ("bootstrap", pytest.approx(2 / 2001))
+    assert row.p_holm == pytest.approx(4 / 2001)
+    assert row.p_holm_text == "≤ 0.002"
+    assert "adjusted p ≤ 0.002 (Holm, 2 comparisons)" in sentence(row)
+    assert "| ≤ 0.002 |" in compare_markdown([row])
+    above = dataclasses.replace(row, p=0.0012, p_holm=0.0024)
+    assert (above.p_text, above.p_holm_text) == ("0.001", "0.002")
+    # An upper end is never rounded down; an exact test has none.
+    assert dataclasses.replace(row, p_holm=0.00240).p_holm_text == "≤ 0.003"
+    exact = dataclasses.replace(row, test="McNemar", p=0.0039, p_holm=0.0078, smallest_p=0.0)
+    assert exact.p_holm_text == "0.008"
 
 
 def test_holm_is_over_the_timesteps_of_one_question(make_run: Callable[..., Run]) -> None:
@@ -197,6 +240,10 @@ def test_mce_is_that_of_the_metrics(imagenet_run: tuple[Run, CorruptionSuite]) -
     assert text.startswith("imagenet-c: t = 1 is more accurate than t = 0 on corrupted images: mean accuracy over 15")
     beside = f"mCE ({suite.baseline.name}) {100 * row.first_value:.1f} % → {100 * row.second_value:.1f} %, "
     assert f"60 images, better on {row.wins} of 15 corruptions; {beside}−{-100 * row.difference:.1f} points" in text
+    # Where the plain mean finds what mCE does not, the sentence says why.
+    why = "(it divides by the baseline's errors, so the corruptions on which these are few outweigh the others)"
+    assert why not in text
+    assert why in sentence(led, [led, dataclasses.replace(row, p_holm=0.6)])
     # The same losses, weighted otherwise, are told once.
     assert sentence(row, rows) == text
     assert text in sentences(rows)

@@ -55,6 +55,6 @@ def _row(row: ComparedRow) -> dict[str, Any]:
         "difference": points(row.difference),
         "interval": interval(row.low, row.high, points),
         "p": row.p_holm,
-        "p_text": f"{row.p_holm:.3f}" if row.p_holm >= 0.001 else "< 0.001",
+        "p_text": row.p_holm_text,
         "images": row.images,
     }
