@@ -18,6 +18,7 @@ from pcbench.reports.charts import Chart, Panel, joined_verdicts, texts
 from pcbench.reports.figures import charts
 from pcbench.reports.page.compared import comparisons
 from pcbench.reports.page.drawn import RUN_COLOURS, figure_values
+from pcbench.reports.page.evidence import told_comparisons
 from pcbench.reports.page.examples import shown_examples
 from pcbench.reports.page.facts import facts, growth, qualifiers, run_line, threats
 from pcbench.reports.page.headline import headline, settings_headline
@@ -27,7 +28,7 @@ from pcbench.reports.page.tables import heat_map_tables, matrix_tables, severity
 from pcbench.reports.run_labels import run_labels
 from pcbench.reports.settings_charts import BySetting
 from pcbench.results.directory import Run, alone, is_warning
-from pcbench.results.verdicts import Verdicts, read_verdicts
+from pcbench.results.verdicts import ShownVerdict, Verdicts, read_verdicts
 
 _CHANGE = "change-"
 """What the names of charts begin with that show the change since t = 0."""
@@ -113,7 +114,7 @@ def _by_setting(run: Run, links: Links) -> dict[str, Any]:
         for setting, one in zip(run.spec.settings.grid.settings, run.setting_runs, strict=True)
         for verdict in read_verdicts(one.folder)
     ]
-    told = {**_told(0, run, shown.model), "headline": settings_headline(shown), "verdicts": verdicts}
+    told = {**_told(0, run, shown.model), "headline": settings_headline(shown), **_judged(verdicts)}
     return {
         "title": f"Robustness of {shown.model} by {' and '.join(map(words, shown.names))}",
         "runs": [told],
@@ -138,8 +139,13 @@ def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, A
         **_told(number, run, label),
         "answers": answers(run),
         "headline": _sentences(run, timesteps),
-        "verdicts": read_verdicts(run.folder),
+        **_judged(read_verdicts(run.folder)),
     }
+
+
+def _judged(verdicts: Sequence[ShownVerdict]) -> dict[str, Any]:
+    """Return the verdicts on attacks and what they rest on."""
+    return {"verdicts": verdicts, "evidence": told_comparisons(verdicts)}
 
 
 def _sentences(run: Run, timesteps: list[int]) -> list[tuple[int, str]]:
