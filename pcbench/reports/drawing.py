@@ -62,7 +62,7 @@ def draw(chart: Chart, width: Width | None = None) -> Figure:
         row = upright[index - index % layout.columns : index + 1]
         axes.tick_params(labelbottom=lowest, labelleft=len(row) == 1 or any(one.own for one in row))
         if labelled:
-            _label_ends(axes, chart, panel, y, layout)
+            _label_ends(figure, axes, chart, panel, y, layout)
         if chart.reference is not None:
             _draw_reference(axes, chart, panel, (across, y), named=index == 0)
     _label(figure, chart, layout, across, legend=not labelled)
@@ -129,7 +129,7 @@ def _draw_reference(axes: Axes, chart: Chart, panel: Panel, scales: tuple[Axis, 
         )
 
 
-def _label_ends(axes: Axes, chart: Chart, panel: Panel, y: Axis, layout: Layout) -> None:
+def _label_ends(figure: Figure, axes: Axes, chart: Chart, panel: Panel, y: Axis, layout: Layout) -> None:
     """Write the name of each line beside its right end, with its marker; names that would touch are moved apart."""
     room = LINE_HEIGHT / layout.panel * (y.high - y.low)
     colours = line_colours(chart, panel)
@@ -138,8 +138,8 @@ def _label_ends(axes: Axes, chart: Chart, panel: Panel, y: Axis, layout: Layout)
     for (text, _, index), place in zip(ends, places, strict=True):
         marks = _marks(chart, panel.lines[index])
         sign = Line2D([1 + _SIGN / layout.wide], [place], color=colours[index], markersize=2.6, **marks)
-        sign.set(transform=axes.get_yaxis_transform(), clip_on=False)
-        axes.add_line(sign)
+        sign.set_transform(axes.get_yaxis_transform())
+        figure.add_artist(sign)
         axes.annotate(
             text,
             (1 + _NAME / layout.wide, place),

@@ -8,6 +8,7 @@ import itertools
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from pcbench.reports.charts import Chart, Line, Panel, Place
@@ -126,13 +127,13 @@ def test_names_of_lines_that_end_together_stand_around_their_end(made: dict[str,
     assert apart([9.0, 9.0], 1.0, 0, 9) == [8.0, 9.0]
     chart = made["accuracy"]  # its six lines end within five points
     with style():
-        axes = draw(chart, "column").axes[0]
-    names = {text.get_text(): text.xy[1] for text in axes.texts}
+        drawn = draw(chart, "column")
+    names = {text.get_text(): text.xy[1] for text in drawn.axes[0].texts}
     ends = {line.label: line.y[-1] for line in _lines(chart)}
     assert sorted(names, key=lambda name: names[name]) == ["5", "4", "3", "2", "1", "clean"]
     assert sum(names.values()) == pytest.approx(sum(ends.values()))  # as many above as below
     # Beside each name stands its line's marker.
-    signs = [line.get_marker() for line in axes.get_lines() if len(line.get_xydata()) == 1]
+    signs = [line.get_marker() for line in drawn.artists if isinstance(line, Line2D)]
     assert signs == [pattern(chart, line).marker for line in sorted(_lines(chart), key=lambda line: line.y[-1])]
 
 
