@@ -24,7 +24,7 @@ BANDS = 3
 _SOME_BANDS = "Of several lines the first, a middle one and the last have a band; the table holds all."
 
 
-class Place(NamedTuple):
+class Rank(NamedTuple):
     """Where a line stands in the order of its variable."""
 
     share: float
@@ -51,7 +51,7 @@ class Line:
     """Number of images of each point."""
     rows: tuple[int, ...] = ()
     """The labels of the rows of the tidy table that the points are of."""
-    place: Place | None = None
+    place: Rank | None = None
     """Where it stands in the order of its variable; None outside of the order, as clean images are among severities."""
 
 
@@ -219,12 +219,12 @@ def lines(rows: pd.DataFrame, x: str, by: str, label: Callable[[float], str], sc
     )
 
 
-def places_of(values: Sequence[float], *, severities: bool = False) -> dict[float, Place]:
+def places_of(values: Sequence[float], *, severities: bool = False) -> dict[float, Rank]:
     """Return where each value stands in the order of all; severities are those of five at least."""
     if severities:
         most = max(4, max(values, default=1) - 1)
-        return {value: Place((value - 1) / most, int(value) - 1) for value in values}
-    return {value: Place(index / max(1, len(values) - 1), index) for index, value in enumerate(values)}
+        return {value: Rank((value - 1) / most, int(value) - 1) for value in values}
+    return {value: Rank(index / max(1, len(values) - 1), index) for index, value in enumerate(values)}
 
 
 def counted(panels: Sequence[Panel]) -> str:

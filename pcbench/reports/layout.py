@@ -16,6 +16,8 @@ _NAMED = 12
 """How many lines a legend names at most."""
 LETTER = 1.25
 """The width of a small letter, in mm."""
+_NAME_LETTER = 1.45
+"""The width of a letter of a name beside a panel, such as a figure, in mm."""
 LINE_HEIGHT = 2.9
 """The height of a line of small text, in mm."""
 _MOVED = 2.5
@@ -96,7 +98,7 @@ def layout_of(chart: Chart, width: Width, upright: Sequence[Axis], *, labels: bo
     panels = len(chart.panels)
     title = wrapped_title(chart.title, WIDTHS[width])
     columns = _columns(chart, width, labels=labels)
-    beside = max((len(text) for panel in chart.panels for text, _, _ in line_ends(panel)), default=0) * LETTER + 5.0
+    beside = max((len(text) for panel in chart.panels for text, _, _ in line_ends(panel)), default=0) * _NAME_LETTER + 5.0
     titled = any(panel.title for panel in chart.panels)
     between = max(8.5 if any(y.own for y in upright) else 3.0, beside if labels else 0.0)
     named = 3.0 if labels else legend_rows(chart, WIDTHS[width])[0] * LEGEND_ROW + 1.5

@@ -16,7 +16,7 @@ from pcbench.metrics.corruption import THE_FIFTEEN
 from pcbench.metrics.summary import summarise
 from pcbench.reports.alternatives import alternative
 from pcbench.reports.axes import x_axis, y_axis
-from pcbench.reports.charts import Chart, Line, Panel, Place
+from pcbench.reports.charts import Chart, Line, Panel, Rank
 from pcbench.reports.drawing import draw
 from pcbench.reports.figures import charts
 from pcbench.reports.style import MM, WIDTHS, line_colours, save, style
@@ -144,7 +144,7 @@ def test_a_value_has_one_colour_in_all_figures(of_run: dict[str, Chart]) -> None
 def test_ordered_colours_have_ordered_lightness_and_are_seen(of_run: dict[str, Chart], dark: bool) -> None:
     base = of_run["robust-accuracy-by-epsilon"]
     empty = base.panels[0].lines[0]
-    panel = Panel("", tuple(dataclasses.replace(empty, place=Place(index / 8, index)) for index in range(9)))
+    panel = Panel("", tuple(dataclasses.replace(empty, place=Rank(index / 8, index)) for index in range(9)))
     paper = "#161616" if dark else "#ffffff"
     for variable in ("timestep", "epsilon", "severity", "setting"):
         colours = line_colours(dataclasses.replace(base, colours=variable), panel, dark=dark)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from pcbench.reports.charts import Chart, Line, Panel, Place
+from pcbench.reports.charts import Chart, Line, Panel, Rank
 from pcbench.reports.drawing import draw
 from pcbench.reports.figures import charts
 from pcbench.reports.layout import apart
@@ -141,7 +141,7 @@ def test_of_many_budgets_a_regular_part_has_labels_and_it_is_said(made: dict[str
     chart = made["robust-accuracy-by-epsilon"]
     budgets = tuple(k / 255 for k in (100, 110, 120, 130, 140, 150, 160, 170, 180, 190))
     ones = (1.0,) * len(budgets)
-    dense = Panel("one", (Line("0", budgets, ones, ones, ones, (9,) * len(budgets), place=Place(0, 0)),))
+    dense = Panel("one", (Line("0", budgets, ones, ones, ones, (9,) * len(budgets), place=Rank(0, 0)),))
     many = dataclasses.replace(chart, panels=(dense, dataclasses.replace(dense, title="two")))
     with style():
         axes = draw(many, "column").axes[0]
