@@ -98,7 +98,8 @@ def layout_of(chart: Chart, width: Width, upright: Sequence[Axis], *, labels: bo
     panels = len(chart.panels)
     title = wrapped_title(chart.title, WIDTHS[width])
     columns = _columns(chart, width, labels=labels)
-    beside = max((len(text) for panel in chart.panels for text, _, _ in line_ends(panel)), default=0) * _NAME_LETTER + 5.0
+    longest = max((len(text) for panel in chart.panels for text, _, _ in line_ends(panel)), default=0)
+    beside = longest * _NAME_LETTER + 5.0
     titled = any(panel.title for panel in chart.panels)
     between = max(8.5 if any(y.own for y in upright) else 3.0, beside if labels else 0.0)
     named = 3.0 if labels else legend_rows(chart, WIDTHS[width])[0] * LEGEND_ROW + 1.5
