@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcbench.comparison.answer import answers
+from pcbench.comparison.answer import Answer, answers
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError
 from pcbench.names import words
@@ -20,7 +20,7 @@ from pcbench.reports.page.compared import comparisons
 from pcbench.reports.page.drawn import RUN_COLOURS, figure_values
 from pcbench.reports.page.evidence import told_comparisons
 from pcbench.reports.page.examples import shown_examples
-from pcbench.reports.page.facts import facts, growth, qualifiers, run_line, threats
+from pcbench.reports.page.facts import doubts, facts, growth, qualifiers, run_line, shown_verdicts, threats
 from pcbench.reports.page.headline import headline, settings_headline
 from pcbench.reports.page.links import Links
 from pcbench.reports.page.pictures import ROOM
@@ -114,7 +114,8 @@ def _by_setting(run: Run, links: Links) -> dict[str, Any]:
         for setting, one in zip(run.spec.settings.grid.settings, run.setting_runs, strict=True)
         for verdict in read_verdicts(one.folder)
     ]
-    told = {**_told(0, run, shown.model), "headline": settings_headline(shown), **_judged(verdicts)}
+    told = {**_told(0, run, shown.model), "headline": settings_headline(shown)}
+    told |= _judged(shown_verdicts(verdicts, Verdicts()))
     return {
         "title": f"Robustness of {shown.model} by {' and '.join(map(words, shown.names))}",
         "runs": [told],
@@ -124,7 +125,7 @@ def _by_setting(run: Run, links: Links) -> dict[str, Any]:
                 "name": suite,
                 "changes": [],
                 "figures": [_figure([(0, chart)], chart, links, "") for chart in shown.charts(suite)],
-                "matrices": [links.matrix(0, table) for table in shown.matrices(suite)],
+                "matrices": [links.matrix(0, table) | {"note": "", "means": None} for table in shown.matrices(suite)],
                 "severity_grids": [],
                 "heat_maps": [],
             }
@@ -135,17 +136,27 @@ def _by_setting(run: Run, links: Links) -> dict[str, Any]:
 
 
 def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, Any]:
+    verdicts, found = verdicts_of(run), answers(run)
     return {
         **_told(number, run, label),
-        "answers": answers(run),
+        "answers": [_answer(one) for one in found],
+        "doubts": doubts(run.metrics, found, verdicts),
         "headline": _sentences(run, timesteps),
-        **_judged(read_verdicts(run.folder)),
+        **_judged(shown_verdicts(read_verdicts(run.folder), verdicts)),
     }
 
 
 def _judged(verdicts: Sequence[ShownVerdict]) -> dict[str, Any]:
     """Return the verdicts on attacks and what they rest on."""
     return {"verdicts": verdicts, "evidence": told_comparisons(verdicts)}
+
+
+def _answer(one: Answer) -> dict[str, str]:
+    """Return an answer as a page shows it: the word that decides, and the rest of its sentence."""
+    word = one.decision.capitalize()
+    if not one.text.startswith(word):
+        word = ""
+    return {"word": word, "rest": one.text.removeprefix(word)}
 
 
 def _sentences(run: Run, timesteps: list[int]) -> list[tuple[int, str]]:
@@ -164,6 +175,7 @@ def _told(number: int, run: Run, label: str) -> dict[str, Any]:
         "label": label,
         "line": run_line(run),
         "answers": [],
+        "doubts": "",
         "warnings": [note for note in run.manifest.get("notes", []) if is_warning(note)],
         "facts": facts(run),
         "threats": threats(run.metrics),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from pcbench.comparison.answer import Answer
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_text, norm_symbol
 from pcbench.percent import decimal
 from pcbench.reports.charts import texts
 from pcbench.results.directory import Run
 from pcbench.results.divisor import divisors_in
-from pcbench.results.verdicts import Verdicts
+from pcbench.results.verdicts import CHECKED, SUSPICIOUS, ShownVerdict, Verdicts, verdict_words
 
 _KEY = 12
 """How many letters of a key tell a run in a line."""
@@ -113,6 +114,33 @@ def qualifiers(rows: pd.DataFrame, verdicts: Verdicts) -> dict[str, dict[str, An
             "marks": {timestep: verdicts.words(suite, [timestep]) for timestep in timesteps},
         }
     return found
+
+
+def shown_verdicts(entries: Sequence[ShownVerdict], verdicts: Verdicts) -> list[ShownVerdict]:
+    """Return the verdicts of a run's checks in the words that stand at its numbers, with all signs that were found.
+
+    Args:
+        entries: The verdicts of `checks.json`.
+        verdicts: All that is known, also from other tables.
+    """
+    shown: list[ShownVerdict] = []
+    for entry in entries:
+        warnings = verdicts.warnings.get((entry.suite, entry.timestep), ())
+        word = SUSPICIOUS if verdict_words(entry, warnings) != CHECKED else CHECKED
+        shown.append(entry.model_copy(update={"verdict": word, "reasons": (*warnings, *entry.reasons)}))
+    return shown
+
+
+def doubts(metrics: pd.DataFrame, found: Sequence[Answer], verdicts: Verdicts) -> str:
+    """Return at which timesteps gradients are suspicious though an answer, which is not about these, is checked."""
+    told: list[str] = []
+    for suite in dict.fromkeys(one.suite for one in found if one.row is not None and one.row.verdict == CHECKED):
+        attacks = metrics[(metrics["suite"] == suite) & (metrics["kind"] == "attack")]
+        timesteps = sorted({int(t) for t in attacks["timestep"]})
+        bad = [str(t) for t in timesteps if verdicts.words(str(suite), [t]).startswith(SUSPICIOUS)]
+        if bad:
+            told.append(f"At t = {', '.join(bad)} the gradients under {suite} are suspicious.")
+    return " ".join(told)
 
 
 def growth(run: Run) -> dict[str, Any] | None:

@@ -67,18 +67,23 @@
     const room = onPaper ? (many ? 680 : 490) : box.clientWidth || 560;
     const columns = many ? Math.max(1, Math.min(made.length, most, Math.floor(room / 300))) : 1;
     const width = Math.max(240, Math.floor(room / columns) - (columns > 1 ? 14 : 0));
-    const height = Math.round(many ? Math.min(250, Math.max(190, width * 0.5)) : Math.min(320, Math.max(220, width * 0.56)));
+    const least = onPaper ? 140 : 190; // two figures of four plots on a sheet
+    const height = Math.round(many ? Math.min(250, Math.max(least, width * (onPaper ? 0.42 : 0.5))) : Math.min(320, Math.max(220, width * 0.56)));
     box.dataset.columns = columns;
     let legend = null;
+    const parts = [];
     box.replaceChildren(...made.map((plot) => {
       const part = tagged("div", null, { class: "plot" });
       const drawn = plots.draw(plot, width, height);
       if (drawn.legend && legend === null) legend = plot;
       if (many) part.append(tagged("p", plot.title, { class: "plot-title" }));
       part.append(drawn.svg);
-      plots.follow(part, drawn);
+      const told = pointing.teller(part, drawn);
+      pointing.follow(part, drawn, told);
+      parts.push({ drawn, told });
       return part;
     }));
+    pointing.keys(box, parts);
     element.querySelector(".legend").replaceChildren(...(legend === null ? [] : entries(legend)));
     const marks = figure.x === "timestep" || made.some(({ lines }) => lines.some((line) => figure.order === "timestep" && Number(line.label) === chosen()));
     const state = [choice === EVERY ? "all, side by side" : choice, marks ? `t = ${chosen()} marked` : ""].filter(Boolean);
@@ -109,12 +114,13 @@
     table.append(tagged("caption", figure.title, { class: "unseen" }), heading(columns), body);
     const scroll = tagged("div", null, { class: "scroll tall", role: "region", tabindex: "0", "aria-label": `Table of the figure: ${figure.title}` });
     scroll.append(table);
-    const label = tagged("label", "Show rows with ");
+    const label = tagged("label", "Show rows named ");
     label.append(tagged("input", null, { type: "search", "data-filter": "" }));
     const words = tagged("p", null, { class: "filter" });
-    words.append(label);
+    words.append(label, " ", tagged("span", "", { role: "status", "data-found": "" }));
     details.append(words, scroll);
     showRuns();
+    signs();
   }
 
   function heading(columns) {
@@ -133,7 +139,7 @@
   function row(figure, panel, run, line, at) {
     const words = [...(several ? [data.runs[run]] : []), ...(figure.panels.length > 1 ? [panel.title] : []), line.label];
     const values = [line.y[at], line.low[at], line.high[at]];
-    const made = tagged("tr", null, { class: "of-run", "data-run": run });
+    const made = tagged("tr", null, { class: "of-run", "data-run": run, "data-panel-of": panel.title });
     made.append(
       ...words.map((text) => tagged("td", text)),
       tagged("td", line.x[at], { "data-value": line.p[at] }),
@@ -146,12 +152,12 @@
   function showGrid(element) {
     const grid = data.grids[element.dataset.grid];
     const place = grid.timesteps.indexOf(chosen());
-    all("td", element).forEach((cell) => {
+    all("td[data-cell]", element).forEach((cell) => {
       const [value, interval] = grid.cells[cell.dataset.cell]?.[place] ?? [null, ""];
       cell.dataset.value = value ?? "";
       cell.style.setProperty("--share", value ?? 0);
       cell.querySelector(".number").textContent = value === null ? "none" : decimal(value, 1);
-      cell.querySelector(".interval").textContent = interval;
+      cell.querySelector(".interval").textContent = interval && ` ${interval}`;
     });
     const by = element.querySelector("th[aria-sort]"); // sorted by values that have changed
     if (by !== null) order(by);
@@ -165,6 +171,7 @@
     all("[data-timestep]").forEach((element) => element.classList.toggle("chosen", Number(element.dataset.timestep) === t));
     all("[data-grid]").forEach(showGrid);
     all(".matrix").forEach(intoView);
+    signs();
   }
 
   // Scrolls a wide table so that the chosen timestep is seen beside the names of the rows.
@@ -206,30 +213,97 @@
     const compare = numeric ? (one, other) => one - other : collator.compare;
     rows.sort((one, other) => (rising ? 1 : -1) * compare(keys.get(one), keys.get(other)));
     table.tBodies[0].append(...rows);
+    tellState(table);
   }
 
+  // Says for a sheet of paper, where no control is printed, which rows of a table are shown, in which order.
+  function tellState(table) {
+    const scroll = table.closest(".scroll");
+    const by = table.querySelector("th[aria-sort]");
+    const wanted = scroll.parentElement.querySelector("[data-filter]")?.value.trim();
+    const column = by?.querySelector("button").textContent.trim();
+    const parts = [wanted ? `Only rows named “${wanted}”` : "", by ? `Sorted by ${column}, ${by.getAttribute("aria-sort")}` : ""];
+    const text = parts.filter(Boolean).map((part) => `${part}.`).join(" ");
+    let line = scroll.parentElement.querySelector("[data-order]");
+    if (line === null) scroll.before(line = tagged("p", null, { class: "printed", "data-order": "" }));
+    line.textContent = text;
+  }
+
+  // Shows the rows whose name holds some words: a name is what is no number.
   function filter(input) {
     const wanted = input.value.trim().toLowerCase();
-    input.closest("p").classList.toggle("active", wanted !== ""); // printed, since it says which rows are
-    const table = input.closest("p").parentElement.querySelector("table");
-    for (const line of table?.tBodies[0].rows ?? []) {
-      const off = line.dataset.run !== undefined && !shown(Number(line.dataset.run));
-      line.hidden = off || !line.textContent.toLowerCase().includes(wanted);
+    const block = input.closest("p").parentElement;
+    const table = block.querySelector("table");
+    if (table === null) return;
+    const choice = block.closest("[data-figure]")?.querySelector("[data-panel]")?.value ?? EVERY;
+    const named = (line) => [...line.cells].filter((cell) => cell.dataset.value === undefined && cell.dataset.cell === undefined)
+      .some((cell) => cell.textContent.toLowerCase().includes(wanted));
+    const rows = [...table.tBodies[0].rows].filter((line) => line.dataset.run === undefined || shown(Number(line.dataset.run)))
+      .filter((line) => choice === EVERY || line.dataset.panelOf === choice);
+    const kept = new Set(rows.filter(named));
+    for (const line of table.tBodies[0].rows) line.hidden = !kept.has(line);
+    if (table.tFoot) table.tFoot.hidden = wanted !== ""; // the mean of all rows, not of those that are left
+    const few = kept.size === 0 ? "No row has such a name." : `${kept.size} of ${rows.length} rows.`;
+    input.closest("p").querySelector("[data-found]").textContent = wanted === "" ? "" : few;
+    tellState(table);
+  }
+
+  // Says at each table that is cut by the edge of its box where the rest is.
+  function signs() {
+    for (const box of all(".scroll")) {
+      const most = box.scrollWidth - box.clientWidth;
+      const [left, right] = [box.scrollLeft > 1, box.scrollLeft < most - 1];
+      box.classList.toggle("cut-left", left);
+      box.classList.toggle("cut-right", right);
+      const below = box.scrollHeight - box.clientHeight > 1;
+      const where = [left ? "← left" : "", right ? "right →" : "", below ? "↓ below" : ""].filter(Boolean).join(", ");
+      let sign = box.previousElementSibling?.matches(".more") ? box.previousElementSibling : null;
+      if (sign === null && !where) continue;
+      if (sign === null) {
+        box.before(sign = tagged("p", null, { class: "more" }));
+        box.addEventListener("scroll", signs, { passive: true });
+      }
+      sign.textContent = where ? `The table goes on: ${where}. Scroll inside it.` : "";
+      sign.hidden = !where;
     }
   }
 
+  // The address carries the timestep, so that a link shows what its sender saw: "#t=3", or "#tables&t=3" with a place.
+  const address = () => {
+    const parts = location.hash.slice(1).split("&");
+    return { place: parts.find((part) => part && !part.startsWith("t=")) ?? "", t: parts.find((part) => /^t=\d+$/.test(part))?.slice(2) };
+  };
+  const remember = () => history.replaceState(null, "", `#${[address().place, `t=${chosen()}`].filter(Boolean).join("&")}`);
+  function followAddress() {
+    const { place, t } = address();
+    const at = t === undefined ? -1 : data.timesteps.indexOf(Number(t));
+    if (at >= 0 && at !== Number(slider.value)) {
+      slider.value = at;
+      showTimestep();
+      drawAll();
+    }
+    if (place && t !== undefined) document.getElementById(place)?.scrollIntoView();
+    if (place && t === undefined && chosen() !== data.timesteps.at(-1)) remember();
+  }
+
   const drawAll = () => all("[data-figure]").forEach(drawFigure);
-  slider.addEventListener("input", () => { showTimestep(); drawAll(); });
+  slider.addEventListener("input", () => { showTimestep(); drawAll(); remember(); });
+  addEventListener("hashchange", followAddress);
   document.addEventListener("change", ({ target }) => {
     if (target.matches("[data-switch]")) { showRuns(); drawAll(); }
-    if (target.matches("[data-panel]")) drawFigure(target.closest("[data-figure]"));
+    if (target.matches("[data-panel]")) {
+      const figure = target.closest("[data-figure]");
+      drawFigure(figure);
+      all("[data-filter]", figure).forEach(filter);
+    }
   });
   document.addEventListener("input", ({ target }) => { if (target.matches("[data-filter]")) filter(target); });
   document.addEventListener("click", ({ target }) => { if (target.matches(".sortable thead button")) sort(target); });
   all("[data-table]").forEach((details) => details.addEventListener("toggle", () => fill(details)));
+  all("details:not([data-table])").forEach((details) => details.addEventListener("toggle", signs));
   let width = innerWidth; // a phone's address bar changes the height alone
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showTimestep(); drawAll(); } });
-  // What is folded is printed, except the tables of figures: these have files of their own.
+  // What is folded is printed, except tables of figures that nobody opened: these have files of their own.
   const folded = all("details:not([data-table])");
   const printing = (begins) => {
     onPaper = begins;
@@ -246,4 +320,5 @@
   showRuns();
   showTimestep();
   drawAll();
+  followAddress();
 })();

@@ -18,10 +18,12 @@ from pcbench.escaping import printable
 from pcbench.files import try_folder, write
 from pcbench.percent import decimal, percent
 from pcbench.reports.page.content import PageContent, page_content
+from pcbench.reports.page.glossary import used_words
 from pcbench.results.directory import Run
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("numbers.js", "plots.js", "page.js")
+_WORDS_HERE = "<!-- words -->"
+_SCRIPTS = ("numbers.js", "plots.js", "pointing.js", "page.js")
 
 
 def write_page(runs: Sequence[Run], out: Path) -> Path:
@@ -79,7 +81,7 @@ def _render(content: dict[str, Any]) -> str:
     script = '"use strict";\n' + "".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     # Markup: files of this package, none with text of the user.
-    return environment.get_template("page.html").render(
+    page = environment.get_template("page.html").render(
         **content,
         drawn=_drawn(content),
         grids=_grids(content),
@@ -87,7 +89,10 @@ def _render(content: dict[str, Any]) -> str:
         script_hash=_hash(script),
         style=Markup(style),  # noqa: S704
         style_hash=_hash(style),
+        words_here=Markup(_WORDS_HERE),  # noqa: S704
     )
+    # Only now it is known which words the page uses. Escaped text cannot hold the mark.
+    return page.replace(_WORDS_HERE, environment.get_template("words.html").render(words=used_words(page)))
 
 
 def _drawn(content: dict[str, Any]) -> dict[str, Any]:
@@ -102,11 +107,11 @@ def _drawn(content: dict[str, Any]) -> dict[str, Any]:
 
 def _grids(content: dict[str, Any]) -> dict[str, Any]:
     """Return what the script writes into tables, by the names that the template gives to them."""
-    return {
-        f"{number}-{at}": grid["drawn"]
-        for number, suite in enumerate(content["suites"])
-        for at, grid in enumerate(suite["severity_grids"])
-    }
+    grids: dict[str, Any] = {}
+    for number, suite in enumerate(content["suites"]):
+        grids |= {f"{number}-{at}": grid["drawn"] for at, grid in enumerate(suite["severity_grids"])}
+        grids |= {f"{number}-means-{one['run']}": one["means"] for one in suite["matrices"] if one["means"]}
+    return grids
 
 
 def _hash(text: str) -> str:

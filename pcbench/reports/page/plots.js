@@ -3,7 +3,6 @@ const plots = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const LETTER = 6.3; // the width of a letter of 11 pixels, about
   const GAP = 13; // between two labels
-  const NEAR = 40; // pixels from the pointer to the point that it means
 
   function shape(name, attributes, ...children) {
     const element = document.createElementNS(SVG, name);
@@ -41,15 +40,19 @@ const plots = (() => {
     const named = plot.lines.length > 1 || plot.lines.some((line) => line.alone);
     const room = longest * LETTER + 22;
     const direct = named && plot.lines.length * GAP < height - 70 && room < width * 0.4;
-    const area = { left: 10 + widest * LETTER, top: 26, right: direct ? room : 14, bottom: 52 };
-    return { ...area, named, direct, width: width - area.left - area.right, height: height - area.top - area.bottom };
+    const area = { left: 10 + widest * LETTER, top: 26, right: direct ? room : 14 };
+    area.width = width - area.left - area.right;
+    const twoRows = rows(plot.x.ticks, (at) => area.left + share(plot.x, at) * area.width).some(([, , row]) => row > 0);
+    const bottom = twoRows ? 52 : 41;
+    return { ...area, named, direct, bottom, height: height - area.top - bottom };
   }
 
+  const share = (axis, at) => (at - axis.low) / (axis.high - axis.low || 1);
+
   function scales(plot, area) {
-    const along = (axis, at) => (at - axis.low) / (axis.high - axis.low || 1);
     return {
-      x: (at) => area.left + along(plot.x, at) * area.width,
-      y: (at) => area.top + (1 - along(plot.y, at)) * area.height,
+      x: (at) => area.left + share(plot.x, at) * area.width,
+      y: (at) => area.top + (1 - share(plot.y, at)) * area.height,
     };
   }
 
@@ -76,7 +79,6 @@ const plots = (() => {
     if (plot.reference !== null) {
       const [at, text] = plot.reference;
       drawn.push(shape("path", { class: "reference", d: `M${area.left} ${to.y(at)}H${right}` }));
-      drawn.push(shape("text", { class: "reference-name", x: right - 4, y: to.y(at) - 4, "text-anchor": "end" }, text));
     }
     for (const [at] of plot.x.ticks) drawn.push(shape("path", { class: "tick", d: `M${to.x(at)} ${bottom}v4` }));
     for (const [at, text, row] of rows(plot.x.ticks, to.x)) {
@@ -92,6 +94,30 @@ const plots = (() => {
       drawn.push(shape("path", { class: "chosen-t", d: `M${to.x(plot.chosen)} ${area.top}V${bottom}` }));
     }
     return drawn;
+  }
+
+  // Names the reference at that of six places along its line where least lies: lines count more than bands.
+  function referenceName(plot, area, to) {
+    if (plot.reference === null) return [];
+    const [at, text] = plot.reference;
+    const [y, right, long] = [to.y(at), area.left + area.width, text.length * LETTER];
+    const left = { end: right - 4 - long, start: area.left + 4, middle: (area.left + right - long) / 2 };
+    const places = [-4, 13].flatMap((down) => Object.keys(left).map((anchor) => [anchor, down]));
+    const lies = ([anchor, down]) => ([x, height]) =>
+      x > left[anchor] - 5 && x < left[anchor] + long + 5 && height > y + down - 13 && height < y + down + 5;
+    const cost = (place) => plot.lines.reduce((sum, line) => sum + 10 * along(line, line.y, to).filter(lies(place)).length
+      + (line.banded ? [line.low, line.high].flatMap((edge) => along(line, edge, to)).filter(lies(place)).length : 0), 0);
+    const [anchor, down] = places.map((place) => [cost(place), place]).reduce((best, one) => (one[0] < best[0] ? one : best))[1];
+    return [shape("text", { class: "reference-name", x: left[anchor], y: y + down }, text)];
+  }
+
+  // Returns points along a line through some values of it.
+  function along(line, values, to) {
+    const known = finite(line);
+    const parts = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
+    const between = (from, there) => parts.map((part) => [
+      to.x(line.p[from] + part * (line.p[there] - line.p[from])), to.y(values[from] + part * (values[there] - values[from]))]);
+    return known.slice(1).flatMap((at, index) => between(known[index], at));
   }
 
   // Where a number is not defined, a line has a gap.
@@ -156,8 +182,10 @@ const plots = (() => {
     const placed = spread(heights, area.top + 8, area.top + area.height);
     const right = area.left + area.width;
     const drawn = shown.map((line, index) => {
-      const from = `${to.x(line.p[ends[index]])} ${heights[index]}`;
-      const leader = shape("path", { class: "leader", d: `M${from}L${right + 12} ${placed[index]}` });
+      // Lines that end together would have leaders that cross: there, a short piece in the line's colour stands for it.
+      const far = heights.some((height, other) => Math.abs(height - heights[index]) < 3 && Math.abs(placed[other] - height) > GAP);
+      const from = far ? `${right + 2} ${placed[index]}` : `${to.x(line.p[ends[index]])} ${heights[index]}`;
+      const leader = shape("path", { class: far ? "leader key" : "leader", d: `M${from}L${right + 12} ${placed[index]}` });
       const text = shape("text", { class: line.strong ? "name strong" : "name", x: right + 15, y: placed[index] + 4 }, line.label);
       return inked(shape("g", {}, leader, text), line.colour);
     });
@@ -175,7 +203,7 @@ const plots = (() => {
     return `Line chart: ${what}. ${told.join(". ")}. The table below it lists every point.`;
   }
 
-  // Returns an SVG and its points, each with its place in the SVG and what is told of it.
+  // Returns an SVG and the points of each line, with their places in the SVG and what is told of them.
   function draw(plot, width, height) {
     const area = extent(plot, width, height);
     const to = scales(plot, area);
@@ -183,41 +211,11 @@ const plots = (() => {
     const clip = shape("svg", { ...inside, viewBox: `${inside.x} ${inside.y} ${inside.width} ${inside.height}` });
     clip.append(...plot.lines.filter((line) => line.banded).map((line) => band(line, to)), ...plot.lines.map((line) => stroke(line, to)));
     const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said(plot) });
-    svg.append(...axes(plot, area, to, height), clip, ...(area.direct ? labels(plot, area, to) : []));
-    const points = plot.lines.flatMap((line) =>
+    svg.append(...axes(plot, area, to, height), clip, ...referenceName(plot, area, to), ...(area.direct ? labels(plot, area, to) : []));
+    const points = plot.lines.map((line) =>
       finite(line).map((at) => ({ x: to.x(line.p[at]), y: to.y(line.y[at]), text: [line.label, line.told[at]].filter(Boolean).join(", ") })));
     return { svg, points, legend: area.named && !area.direct };
   }
 
-  // Tells the value of the point that is nearest to the pointer.
-  function follow(element, drawn) {
-    const tip = document.createElement("div");
-    tip.className = "tip";
-    tip.hidden = true;
-    const ring = shape("circle", { class: "ring", r: 6, visibility: "hidden" });
-    drawn.svg.append(ring);
-    element.append(tip);
-    element.addEventListener("pointermove", (event) => {
-      const box = drawn.svg.getBoundingClientRect();
-      const scale = drawn.svg.viewBox.baseVal.width / box.width;
-      const [x, y] = [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
-      const away = (point) => Math.hypot(point.x - x, point.y - y);
-      const nearest = drawn.points.reduce((best, point) => (best && away(best) <= away(point) ? best : point), null);
-      const found = nearest !== null && away(nearest) < NEAR;
-      tip.hidden = !found;
-      ring.setAttribute("visibility", found ? "visible" : "hidden");
-      if (!found) return;
-      ring.setAttribute("cx", nearest.x);
-      ring.setAttribute("cy", nearest.y);
-      tip.textContent = nearest.text;
-      tip.style.left = `${Math.min(nearest.x / scale, box.width - tip.offsetWidth)}px`;
-      tip.style.top = `${nearest.y / scale + 12}px`;
-    });
-    element.addEventListener("pointerleave", () => {
-      tip.hidden = true;
-      ring.setAttribute("visibility", "hidden");
-    });
-  }
-
-  return { draw, follow, inked, sample };
+  return { draw, inked, sample, shape };
 })();

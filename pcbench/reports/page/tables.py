@@ -9,13 +9,15 @@ import pandas as pd
 
 from pcbench.metrics.marks import tuned_title
 from pcbench.names import words
+from pcbench.percent import in_percent
 from pcbench.reports.charts import in_order
 from pcbench.reports.heat_maps import heat_maps, matrix
-from pcbench.reports.matrices import entry, matrices
+from pcbench.reports.matrices import Matrix, entry, matrices
 from pcbench.reports.page.drawn import short
 from pcbench.reports.page.facts import qualifiers
 from pcbench.reports.page.links import Links
 from pcbench.results.conditions import CORRUPTED
+from pcbench.results.corruption_means import CORRUPTION_MEANS
 from pcbench.results.verdicts import Verdicts
 
 
@@ -27,7 +29,35 @@ def matrix_tables(
         qualified = qualifiers(rows, verdicts[number])
         for table in matrices(rows, labels[number], verdicts[number]):
             known = qualified.get(table.name, {"knows": "", "marks": {}})
-            yield links.matrix(number, table, known["knows"], known["marks"])
+            linked = links.matrix(number, table, known["knows"], known["marks"])
+            yield linked | _mean_accuracies(rows, table)
+
+
+def _mean_accuracies(rows: pd.DataFrame, table: Matrix) -> dict[str, Any]:
+    """Return what stands beside errors that are divided by a baseline's, which do not say how hard a corruption is.
+
+    Returns:
+        `note`, what to read the errors as, and `means`, the mean accuracies that a column shows at one timestep to
+        choose: `timesteps`, and `cells`, by the number of the row, the last of them the mean over all corruptions.
+        Both are empty for other tables.
+    """
+    divided = rows[rows["metric"].isin([mean.metric for mean in CORRUPTION_MEANS]) & rows["baseline"].notna()]
+    of_severities = rows[rows["kind"].isin(CORRUPTED) & (rows["metric"] == "accuracy") & rows["severity"].notna()]
+    if table.mean is None or not len(divided) or not len(of_severities):
+        return {"note": "", "means": None}
+    each = of_severities.groupby(["name", "timestep"], observed=True)["value"].mean().unstack("timestep")
+    each = each.set_axis([words(str(name)) for name in each.index]).reindex([row.name for row in table.rows])
+    each.loc[table.mean.name] = each.mean()
+    cells = {
+        f"{number}-mean": [(short(in_percent(value), 1), "") for value in of_row]
+        for number, of_row in enumerate(each.to_numpy())
+    }
+    baseline = divided["baseline"].iloc[0]
+    note = (
+        f"100 % is as many errors as {baseline} makes, so a large number marks a corruption under which {baseline} "
+        "errs little, and not one that is hard. The mean accuracy says how hard a corruption is."
+    )
+    return {"note": note, "means": {"timesteps": [int(t) for t in each.columns], "cells": cells}}
 
 
 def heat_map_tables(parts: Sequence[pd.DataFrame], labels: Sequence[str], links: Links) -> Iterator[dict[str, Any]]:
@@ -38,10 +68,14 @@ def heat_map_tables(parts: Sequence[pd.DataFrame], labels: Sequence[str], links:
             linked = links.table(number, stem, [cell.row for cell in chart.cells])
             for panel in chart.panels:
                 attacked, scored, _ = matrix(panel)
+                counts = sorted({cell.n for cells in panel.rows.values() for cell in cells})
                 yield {
                     "run": number,
                     "title": f"Transfer between the timesteps of {labels[number]}: {panel.title}",
                     "caption": chart.caption,
+                    "images": f"{counts[0]:,} images"
+                    if len(counts) == 1
+                    else f"{counts[0]:,} to {counts[-1]:,} images",
                     "scored": scored,
                     "rows": [(timestep, panel.rows[timestep]) for timestep in attacked],
                     "links": linked,
