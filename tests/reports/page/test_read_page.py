@@ -177,7 +177,7 @@ def test_the_address_carries_the_timestep(page: Page, browser: Browser, html: Pa
 LABELS = """plot => {
   const boxes = name => [...plot.querySelectorAll(name)].map(one => one.getBoundingClientRect());
   const meet = (a, b) => a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
-  const [names, dots] = [boxes(".name"), boxes("circle.dot")];
+  const [names, dots] = [boxes(".name"), boxes(".dot")];
   const pairs = names.flatMap((a, i) => names.slice(i + 1).filter(b => meet(a, b)));
   const hidden = boxes(".reference-name").flatMap(a => dots.filter(b => meet(a, b)));
   return [pairs.length, hidden.length, boxes(".leader").filter(one => one.height > 14).length];
