@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 IN_PATHS = ("suite", "name", "norm")
 """The columns of tables that folders and files are named by."""
@@ -62,6 +62,12 @@ def file_name(text: str) -> str:
 def words(name: str) -> str:
     """Return a snake_case name as words."""
     return name.replace("_", " ")
+
+
+def severities_words(severities: Sequence[int]) -> str:
+    """Return some severities, at least one, in words: ``"severity 3"``, ``"severities 1, 2 and 5"``."""
+    *others, last = map(str, severities)
+    return f"severities {', '.join(others)} and {last}" if others else f"severity {last}"
 
 
 def attack_title(name: object) -> str:

@@ -332,8 +332,8 @@ def _list_as_declared(one: Declared, value: object) -> object:
     if one.entries == (str,):
         return tuple(map(_text, entries))
     if len(entries) == 1 and isinstance(entries[0], str):
-        return tuple(entries[0].split(","))  # as the command line has it
-    return entries
+        entries = tuple(entries[0].split(","))  # as the command line has it
+    return tuple(map(whole, entries)) if one.entries == (int,) else entries
 
 
 def _path(value: object) -> object:
@@ -381,7 +381,8 @@ def _check(declaration: type, values: Mapping[str, Any]) -> None:
 def _wanted(one: Declared) -> str:
     """Return what a value must be, in words."""
     if one.listed:
-        return "is a list of texts" if one.entries == (str,) else 'is a list of numbers, such as ["8/255"]'
+        words = {(str,): "is a list of texts", (int,): "is a list of whole numbers, such as [1, 3]"}
+        return words.get(one.entries, 'is a list of numbers, such as ["8/255"]')
     bounds = {name: getattr(limit, name) for limit in one.limits for name in ("ge", "le") if hasattr(limit, name)}
     low, high = bounds.get("ge"), bounds.get("le")
     kinds = [kind for kind in one.kinds if kind is not bool or one.is_switch]

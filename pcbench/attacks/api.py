@@ -114,7 +114,12 @@ def attack(
         pixels = pixels.to(model.device)
         found = sweep(classifier, pixels, classes, definition, ids=names, seed=seed, **changed)
         again = retry(
-            EvalBatch.of(pixels, classes, names, seed), definition, classifier, single(classifier), [found], changed
+            EvalBatch.of(pixels, classes, names, seed),
+            definition,
+            classifier,
+            single(classifier),
+            [found],
+            {**changed, "keep_images": False},
         )
     _warn(found, again, model.name)
     return replace(found, retried=again[0] if again else None)

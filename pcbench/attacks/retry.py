@@ -74,6 +74,6 @@ def retry(
     loss = logit_difference
     if definition.over_timesteps is not None:
         loss = loss_over_timesteps(definition, loss)
-    changed: SweepOptions = {**options, "keep_images": False, "on_progress": None}
+    changed: SweepOptions = {**options, "on_progress": None}
     descent = GradientDescent(again, loss, mend=True)
     return sweep_batch(eval_batch.some(stuck), again, descent, classifier, judge, changed)

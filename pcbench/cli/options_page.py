@@ -109,7 +109,8 @@ def _values(one: Declared) -> str:
     if Path in one.kinds:
         return "path"
     if one.listed:
-        return "list of numbers or fractions" if one.joined else "list of texts"
+        whole = "list of whole numbers" if one.entries == (int,) else "list of numbers or fractions"
+        return whole if one.joined else "list of texts"
     for kind in one.kinds:
         if get_origin(kind) is Literal:
             words = [f"`{word}`" for word in get_args(kind)]

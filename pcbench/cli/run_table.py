@@ -13,7 +13,8 @@ from pcbench.cli.settings_table import print_settings
 from pcbench.comparison.answer import answers, subject_of
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
-from pcbench.metrics.marks import noise_notes, tuned_title
+from pcbench.metrics.attack_rows import ANY_ATTACKED
+from pcbench.metrics.marks import marks_title, noise_notes
 from pcbench.metrics.representations import CORRELATION_DISTANCE, pcoders_of
 from pcbench.metrics.shown import level_symbol, own_timestep, shown_epsilon, shown_levels
 from pcbench.names import words
@@ -57,7 +58,7 @@ def _print_suites(run: Run, console: Terminal) -> None:
         what = what if corrupted else f"robust accuracy ({_verdict(verdicts, suite.name, rows)})"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
-        title = f"{run.spec.model['name']} on {images}: {what}, in %{tuned_title(rows)}"
+        title = f"{run.spec.model['name']} on {images}: {what}, in %{marks_title(rows)}"
         print_table(console, title, columns, percent)
         _print_distances(console, rows)
         if corrupted:
@@ -134,7 +135,9 @@ def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, 
 
 def _verdict(verdicts: Verdicts, suite: str, rows: pd.DataFrame) -> str:
     """Return the verdict on the attacks of a suite, in words."""
-    attacked = sorted({int(t) for t in rows[rows["kind"] == "attack"]["timestep"]}, reverse=True)
+    attacks = own_timestep(rows[rows["kind"] == "attack"])
+    alone = attacks[~attacks["metric"].str.startswith(ANY_ATTACKED)]
+    attacked = sorted({int(t) for t in alone["timestep"]}, reverse=True)
     return verdicts.words(suite, attacked)
 
 
@@ -200,7 +203,12 @@ def attack_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
         if epsilon is None or shown.empty:
             continue
         goal = "target reached, " if bool(shown["targeted"].iloc[0]) else ""
-        columns[f"{goal}{name} ε={epsilon_text(epsilon, str(norm))}"] = shown.set_index("timestep")["value"]
+        budget = f"{name} ε={epsilon_text(epsilon, str(norm))}"
+        columns[goal + budget] = shown.set_index("timestep")["value"]
+        every = part[(part["metric"] == ANY_ATTACKED) & (part["epsilon"] == epsilon)]
+        if len(every):
+            attacked = ", ".join(str(t) for t in sorted(set(part["attacked_timestep"].dropna())))
+            columns[f"{budget}, all made against t = {attacked}"] = every.set_index("timestep")["value"]
     return columns
 
 

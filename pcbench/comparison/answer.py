@@ -118,7 +118,7 @@ def _answer(run: Run, suite: SuiteSpec, asked: Sequence[ComparedRow], attacks: i
     row = asked[-1]
     doubt = _doubt(run, row)
     decision = _decided(row, doubt)
-    found = f"at {row.second.name}, the last timestep (the one that pcbench always judges), the network "
+    found = f"at {row.second.name}, {_which(run, row)}, the network "
     found += _found(row, decision, doubt, attacks)
     numbers = f"{row.figure.measure}{budgets_clause(row)} {change_clause(row)}, {_images(run, suite, row)}"
     clauses = [f"{found}: {numbers}", *shown_budget_clauses(row)]
@@ -128,6 +128,14 @@ def _answer(run: Run, suite: SuiteSpec, asked: Sequence[ComparedRow], attacks: i
         clauses += _best(asked)
     about: Subject = "attack" if row.figure.kind == "attack" else "corruption"
     return Answer(about, suite.name, decision, f"{decision.capitalize()}: {'; '.join(clauses)}.", row)
+
+
+def _which(run: Run, row: ComparedRow) -> str:
+    """Return what the timestep that decides is: the last one, or the last one that was attacked by itself."""
+    last = run.spec.settings.timesteps
+    if row.figure.kind == "attack" and row.second.timestep < last:
+        return f"the last timestep that was attacked (t = {last} was not)"
+    return "the last timestep (the one that pcbench always judges)"
 
 
 def _doubt(run: Run, row: ComparedRow) -> str | None:
@@ -209,6 +217,13 @@ def _best(asked: Sequence[ComparedRow]) -> Iterator[str]:
 
 def _nothing_compared(run: Run, suite: SuiteSpec, about: Subject, *, compared: bool) -> str:
     """Return why nothing is known of the last timestep, with the value at t = 0 where this is the only one."""
+    alone = run.spec.settings.attacked_timesteps
+    if about == "attack" and compared and alone is not None and (alone[0] > 0 or len(alone) == 1):
+        attacked = f"only t = {', '.join(map(str, alone))} was attacked"
+        return (
+            f"Undecided: {attacked} in {suite.name}, so no later timestep that was attacked by itself can be compared "
+            "with t = 0: attack both."
+        )
     if compared:
         lacks = (
             "no untargeted attack on the timesteps themselves" if about == "attack" else "no accuracy on changed images"

@@ -28,7 +28,7 @@ def require_same_images(first: RunSpec, second: RunSpec, suites: Sequence[str], 
     if differing:
         raise UsageError(
             f"{names[0]} and {names[1]} cannot be compared: {'; '.join(map(str, differing))}; "
-            "compare runs on the same images, with the same preprocessing and suite versions"
+            "compare runs on the same images, with the same preprocessing, suite versions and severities"
         )
 
 
@@ -59,6 +59,8 @@ def _fatal(first: RunSpec, second: RunSpec, suites: Sequence[str]) -> Iterator[S
     yield SpecDifference("data.corrupted", first.data.corrupted, second.data.corrupted)
     for name in _IMAGE_SETTINGS:
         yield SpecDifference(f"settings.{name}", getattr(first.settings, name), getattr(second.settings, name))
+    if any(suite.name in suites and suite.kind == "corruptions" for suite in first.suites):
+        yield SpecDifference("settings.severities", first.settings.severities, second.settings.severities)
     specs = [{suite.name: suite for suite in spec.suites} for spec in (first, second)]
     for name in suites:
         one, other = (spec.get(name) for spec in specs)

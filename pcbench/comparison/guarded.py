@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pcbench.comparison.scores import SuiteScores
 from pcbench.metrics.cells import Cell
+from pcbench.names import severities_words
 
 Guard = Literal["all", "pooled"]
 
@@ -45,7 +46,7 @@ def guarded_rows(scores: SuiteScores, guard: Guard) -> Iterator[tuple[GuardedRow
     for index, cell in enumerate(scores.cells):
         # A budget of 0 leaves the image unchanged.
         if cell.condition.kind != "attack" or cell.condition.epsilon:
-            groups[cell.condition.kind, _what(cell), cell.timestep].append(index)
+            groups[cell.condition.kind, _what(cell, scores.severities), cell.timestep].append(index)
     for kind in dict.fromkeys(kind for kind, *_ in groups):
         keys = [key for key in groups if key[0] == kind]
         single = kind in ("clean", "attack") or len({what for _, what, _ in keys}) == 1
@@ -66,12 +67,15 @@ def _pooled(
         # Where numbers of severities differ, this is not the mean of the corruptions' means, which mCE is of.
         alike = len({len(indices) for indices in each}) == 1
         levels = "" if alike else f", {len(cells)} severities in all"
+        levels = levels if scores.severities is None else f", {severities_words(scores.severities)}"
         yield GuardedRow(scores.suite, f"{MEAN_OF}{names} {keys[0][0]}s{levels}", timestep, pooled=True), cells
 
 
-def _what(cell: Cell) -> str:
+def _what(cell: Cell, severities: Sequence[int] | None) -> str:
     condition = cell.condition
     parts = [condition.name]
+    if condition.severity is not None and severities is not None:
+        parts[0] += f", {severities_words(severities)}"
     if condition.kind == "attack":
         parts += [part for part in (condition.norm, condition.gradient) if part]
         parts += ["targeted"] if condition.targeted else []

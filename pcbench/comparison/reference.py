@@ -109,7 +109,8 @@ def read_reference(path: Path) -> Reference:
         packed = [arrays[f"suite_{index}"] for index in range(len(header.suites))]
         # Each byte holds eight answers, and each answer takes a byte.
         check_size(path, "its answers would take", 8 * sum(one.nbytes for one in packed), allowed(file_size(path)))
-        suites = tuple(map(_suite_scores, header.suites, packed))
+        suites = map(_suite_scores, header.suites, packed)
+        suites = tuple(dataclasses.replace(one, severities=spec.settings.severities) for one in suites)
         return Reference(header.key, spec, suites)
 
 

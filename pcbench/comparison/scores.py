@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class SuiteScores:
     """Conditions at their timesteps, in a fixed order: the timesteps of a condition follow each other."""
     correct: NDArray[np.bool_]
     """Whether the answer was right, shape (cells, images), images in the order of their sorted ids."""
+    severities: tuple[int, ...] | None = None
+    """The severities that the run names; None where all are measured."""
 
 
 def read_scores(run: Run, *, common: bool = False) -> tuple[list[SuiteScores], dict[str, tuple[str, ...]]]:
@@ -57,7 +59,8 @@ def read_scores(run: Run, *, common: bool = False) -> tuple[list[SuiteScores], d
     if common:
         for suite in incomplete_suites(run.missing) & collected.keys():
             collected[suite].keep_common()
-    scores = [_suite_scores(outcomes) for outcomes in collected.values()]
+    named = run.spec.settings.severities
+    scores = [replace(_suite_scores(outcomes), severities=named) for outcomes in collected.values()]
     return scores, {name: tuple(sorted(outcomes.image_ids)) for name, outcomes in collected.items()}
 
 

@@ -17,6 +17,7 @@ from pcbench.comparison.compare import ComparedRow, budgets_text, timestep_rows
 from pcbench.comparison.scored import FigureKind
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError
+from pcbench.metrics.marks import named_severities
 from pcbench.metrics.shown import own_timestep, shown_epsilon
 from pcbench.names import attack_title
 from pcbench.norms import epsilon_text, norm_symbol
@@ -195,6 +196,8 @@ def _corruption_values(suite: str, rows: pd.DataFrame) -> Iterator[Said]:
     corrupted = rows[rows["kind"].isin(CORRUPTED)]
     names = corrupted["name"].nunique()
     what = "noisy images" if (corrupted["kind"] == "noise").any() else "corrupted images"
+    named = named_severities(rows)
+    what = f"{what} ({named} alone)" if named else what
     for timestep, row in _by_timestep(pooled[pooled["metric"] == "accuracy"]).items():
         measure = f"{'mean accuracy' if names > 1 else 'accuracy'} on {what}"
         text = f"{suite}: {measure} is {_value(row)}, at t = {timestep}, {row['n']} images"

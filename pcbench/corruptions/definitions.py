@@ -7,7 +7,7 @@ network that corruption errors are divided by, and every other TOML file defines
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -70,6 +70,14 @@ class CorruptionDefinition(Definition):
     def severities(self) -> range:
         """The severities, 1 first: as many as each parameter has values. It is the only place that says so."""
         return range(1, len(next(iter(self.parameters.values()), (None,))) + 1)
+
+    def measured(self, chosen: Sequence[int] | None) -> tuple[int, ...]:
+        """Return the severities that a run measures.
+
+        Args:
+            chosen: Those that it names; all of the corruption where it names none.
+        """
+        return tuple(severity for severity in self.severities if chosen is None or severity in chosen)
 
     def severity(self, value: object) -> int:
         """Return one of the severities, whatever type of whole number it is written in.

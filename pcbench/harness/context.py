@@ -167,7 +167,13 @@ class Context:
         source = self._images_of(stated.name, stated.images)
         published = None
         if isinstance(definition, CorruptionSuite):
-            published = open_corrupted(definition, self.locations.corrupted, source, subset=stated.subset)
+            published = open_corrupted(
+                definition,
+                self.locations.corrupted,
+                source,
+                subset=stated.subset,
+                severities=self.settings.severities,
+            )
         return MeasuredSuite(definition, source, published)
 
     def _images_of(self, name: str, count: int) -> ImageSource:

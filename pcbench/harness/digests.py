@@ -37,8 +37,15 @@ class Digests:
     """What a reader of the numbers should know of the images, a sentence each."""
 
     @classmethod
-    def read(cls, source: ImageSource, suites: Sequence[MeasuredSuite]) -> Digests:
+    def read(
+        cls, source: ImageSource, suites: Sequence[MeasuredSuite], severities: Sequence[int] | None = None
+    ) -> Digests:
         """Read every image of the run once.
+
+        Args:
+            source: The images.
+            suites: The run's suites.
+            severities: Those that are measured; None where all are.
 
         Raises:
             DataError: A file is missing, truncated or not an image; it is named.
@@ -52,7 +59,7 @@ class Digests:
         for suite in suites:
             if isinstance(suite.definition, CorruptionSuite) and suite.published is not None:
                 for corruption in suite.definition.corruptions:
-                    for severity in corruption.severities:
+                    for severity in corruption.measured(severities):
                         files = suite.published.source(corruption.name, severity)
                         key = suite.name, corruption.name, severity
                         published[key] = files.digests()

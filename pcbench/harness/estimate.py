@@ -190,7 +190,8 @@ def _disk_bytes(plan: Plan) -> int:
         condition, images = unit.condition, len(unit.block)
         if unit.work == "attacks":
             budgets = len(settings.epsilons or ()) or _BUDGETS
-            rows += images * (budgets + 1) * (times if condition.attacked_timestep is None else 1)
+            alone = condition.attacked_timestep is not None and settings.attacked_timesteps is None
+            rows += images * (budgets + 1) * (1 if alone else times)
             kept += images * (budgets + 1) * size if settings.save_adversarials else 0
         elif unit.work == TOGETHER:
             rows += images * times * max(1, len(settings.grid.labels))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pcbench import files
 from pcbench.catalog import identity
+from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.errors import DataError, RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.completion import Completion, Store
@@ -138,7 +139,12 @@ def _write_numbers(
 def marking_of(plan: Plan) -> Marking:
     """Return what the marks of a run's numbers depend on."""
     tuned = any(note.startswith(TUNED_ON.upper()) for note in plan.notes)
-    return Marking(plan.facts.classes, stated_std(plan.spec.model.get("std")), tuned)
+    chosen, severities = plan.spec.settings.severities, dict[str, tuple[int, ...]]()
+    for name, suite in definitions_of(plan).items() if chosen is not None else ():
+        each = suite.corruptions if isinstance(suite, CorruptionSuite) else ()
+        if any(corruption.measured(chosen) != corruption.measured(None) for corruption in each):
+            severities[name] = tuple(sorted({one for corruption in each for one in corruption.measured(chosen)}))
+    return Marking(plan.facts.classes, stated_std(plan.spec.model.get("std")), tuned, severities)
 
 
 def definitions_of(plan: Plan) -> Definitions:

@@ -20,6 +20,7 @@ from pcbench.attacks.worst_case import worst_case
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.harness.suites import SuiteDefinition
 from pcbench.limits.text import parse_json
+from pcbench.metrics.corruption_rows import StatedCorruptions
 from pcbench.metrics.marks import Marking
 from pcbench.metrics.summary import summarise_folder, summarise_representations
 from pcbench.metrics.transfer import transfer_rows
@@ -128,20 +129,13 @@ def write_numbers(
         content = to_json(checks, indent=1, inf_nan_mode="null", fallback=float) + b"\n"
         files.write(folder / CHECKS, content)
     baselines = {name: found.baseline for name, found in divisors.items() if found.baseline is not None}
-    severities = _severities(definitions)
-    families: dict[str, dict[str, str]] = {
-        name: {corruption.name: corruption.family for corruption in suite.corruptions}
-        for name, suite in definitions.items()
-        if isinstance(suite, CorruptionSuite)
-    }
     subsets = [name for name, found in divisors.items() if found.subset]
     incomplete = incomplete_suites(missing)
     table = summarise_folder(
         folder / "outcomes",
         model=model,
         baselines=baselines,
-        severities=severities,
-        families=families,
+        corruptions=_corruptions(definitions, spec.settings.severities),
         subsets=subsets,
         incomplete=incomplete,
     )
@@ -156,10 +150,14 @@ def write_numbers(
     return table
 
 
-def _severities(definitions: Definitions) -> dict[str, dict[str, int]]:
-    """Return how many severities each corruption has, by the suite's name."""
+def _corruptions(definitions: Definitions, chosen: Sequence[int] | None) -> dict[str, StatedCorruptions]:
+    """Return what is stated of the corruptions of each suite that has some, by its name."""
     return {
-        name: {corruption.name: len(corruption.severities) for corruption in suite.corruptions}
+        name: StatedCorruptions(
+            severities={corruption.name: len(corruption.severities) for corruption in suite.corruptions},
+            families={corruption.name: corruption.family for corruption in suite.corruptions},
+            chosen=chosen,
+        )
         for name, suite in definitions.items()
         if isinstance(suite, CorruptionSuite)
     }

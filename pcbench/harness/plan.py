@@ -24,6 +24,7 @@ from pcbench.data.sources import check
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.checks import chosen_checks
+from pcbench.harness.choices import refuse_absent
 from pcbench.harness.digests import Digests
 from pcbench.harness.grids import by_setting, refuse_impossible
 from pcbench.harness.images import ChosenImages, choose_images, tuned_note
@@ -62,16 +63,8 @@ from pcbench.results.run_spec import (
 from pcbench.results.saved_suite import open_saved
 
 _OF_IMAGES = (
-    "suites",
-    "data",
-    "images",
-    "leave_out",
-    "corrupted",
-    "baseline",
-    "epsilons",
-    "skip_damaged",
-    "resize",
-    "crop",
+    *("suites", "data", "images", "leave_out", "corrupted", "baseline", "epsilons"),
+    *("severities", "attacked_timesteps", "skip_damaged", "resize", "crop"),
 )
 
 
@@ -144,7 +137,9 @@ class _Named:
             )
         folder = None if request["corrupted"] is None else Path(request["corrupted"])
         subset = wanted is not None or part.subset is not None
-        return MeasuredSuite(suite, part, open_corrupted(suite, folder, part, subset=subset))
+        return MeasuredSuite(
+            suite, part, open_corrupted(suite, folder, part, subset=subset, severities=request["severities"])
+        )
 
 
 def make_plan(request: RunOptions) -> Plan:
@@ -286,9 +281,10 @@ class Draft:
 
 def _finish(draft: Draft, chosen: ChosenImages) -> Plan:
     request, facts, suites, source = draft.request, draft.facts, draft.suites, chosen.source
-    digests = Digests.read(source, suites)
+    digests = Digests.read(source, suites, request["severities"])
     checks = chosen_checks(request, suites, source)
     settings = run_settings(draft, source, checks=checks)
+    refuse_absent(settings, [suite.definition for suite in suites])
     used = used_code(request, facts, suites, checks=checks is True)
     data = data_spec(request, chosen, digests, known_data_set(digests.source, facts.classes))
     held = zip(suites, draft.former, strict=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS
+from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS, shown
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.harness.engines.ray_cluster import cluster_address
@@ -126,6 +126,11 @@ class RunOptions(TypedDict):
         Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK, spec="settings")
     ]
     """They replace the suite's, in units of the pixel range [0,1]."""
+    attacked_timesteps: Annotated[
+        Sequence[int] | None, Option("Attack these t alone; all t are scored.", _ATTACK, spec="settings")
+    ]
+    """Where none is given, every t is attacked by itself, and scored by itself. Images made against one of these are
+    scored at every t, so that `robust_accuracy_any` is of all of them. Attacks on all t at once are as ever."""
     gradient: Annotated[Gradient, Option(_GRADIENTS, _ATTACK, "exact", spec="settings")]
     """How attacks differentiate the error term."""
     plain_sweep: Annotated[bool, Option("Attack every image at every ε.", _ATTACK, default=False, spec="settings")]
@@ -151,6 +156,11 @@ class RunOptions(TypedDict):
         Path | str | None, Option("A run's kept images, to score by this model.", _ATTACK, spec="suites")
     ]
     """They replace suites and data."""
+    severities: Annotated[
+        Sequence[int] | None, Option("These severities alone, such as 1,3.", _CORRUPTION, spec="settings")
+    ]
+    """Of a noise, the numbers of its levels, from 1. With fewer than all there is no CE or mCE, only the mean accuracy
+    over these."""
     backend: Annotated[
         Literal["fast", "reference"],
         Option("fast or reference.", _CORRUPTION, "fast", spec="settings.corruption_backend"),
@@ -262,8 +272,23 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
         )
     if block is not None and batch is not None and block % batch:
         raise UsageError(f"`block_size` is a multiple of `batch_size`, so that batches fit (got {block} and {batch})")
+    for name in ("severities", "attacked_timesteps"):
+        values[name] = _each_once(name, values[name])
     _check_engine(values)
     return values
+
+
+def _each_once(name: str, numbers: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Return whole numbers in ascending order: in which they are given changes nothing.
+
+    Raises:
+        UsageError: There is none, or one twice.
+    """
+    if numbers is None:
+        return None
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise UsageError(f"`{name}` names at least one number, and each once (got {shown(tuple(numbers))})")
+    return tuple(sorted(numbers))
 
 
 def _check_engine(values: RunOptions) -> None:

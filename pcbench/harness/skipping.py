@@ -9,10 +9,22 @@ import numpy as np
 
 from pcbench.attacks.worst_case import NAME as WORST_CASE
 from pcbench.metrics.rates import CONFIDENCE
+from pcbench.metrics.shown import own_outcomes
 from pcbench.percent import percent
 from pcbench.results.schema import read_outcomes
 
-_COLUMNS = ["kind", "name", "epsilon", "correct", "attacked", "spot_checked", "success", "success_within"]
+_COLUMNS = [
+    "kind",
+    "name",
+    "attacked_timestep",
+    "timestep",
+    "epsilon",
+    "correct",
+    "attacked",
+    "spot_checked",
+    "success",
+    "success_within",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +69,7 @@ def count_skipped(outcomes: Path) -> SkippedAttacks:
         table = read_outcomes(path, _COLUMNS)
         if "attack" not in table.column("kind").unique().to_pylist():
             continue
-        rows = table.to_pandas()
+        rows = own_outcomes(table).to_pandas()
         rows = rows[(rows["kind"] == "attack") & (rows["name"] != WORST_CASE) & (rows["epsilon"] > 0)]
         if len(rows):
             attacked, spot_checked = (rows[name].fillna(False).astype(bool) for name in ("attacked", "spot_checked"))

@@ -23,8 +23,8 @@ from pcbench.results.saved_suite import SavedSuite
 
 SuiteDefinition = CorruptionSuite | AttackSuite | SavedSuite | ExtractionSpec
 _USED_BY = (
-    (AttackSuite, "attacks", ("epsilons", "plain_sweep", "save_adversarials")),
-    (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality", "baseline")),
+    (AttackSuite, "attacks", ("epsilons", "plain_sweep", "save_adversarials", "attacked_timesteps")),
+    (CorruptionSuite, "corruptions", ("corrupted", "jpeg_quality", "baseline", "severities")),
 )
 RULE = "correct_at_every_timestep"
 _SMALL_IMAGES, _SMALL = "small-images", 64
@@ -119,9 +119,21 @@ def is_subset(suite: MeasuredSuite, source: ImageSource, data_set: DataSet | Non
 
 
 def open_corrupted(
-    suite: CorruptionSuite, folder: Path | None, clean: ImageSource, *, subset: bool
+    suite: CorruptionSuite,
+    folder: Path | None,
+    clean: ImageSource,
+    *,
+    subset: bool,
+    severities: Sequence[int] | None = None,
 ) -> PublishedFiles | None:
     """Return the published corrupted files of some clean images; None where no folder is given.
+
+    Args:
+        suite: The corruptions.
+        folder: Where the files are.
+        clean: The images.
+        subset: Whether these may be fewer than were published.
+        severities: Those that are measured, whose folders must be there; None where all are. An array holds all.
 
     Raises:
         UsageError: The suite was never published as files.
@@ -131,11 +143,12 @@ def open_corrupted(
         return None
     if suite.published is None:
         raise UsageError(f"{suite.name} was never published as files; leave out `corrupted` to make its images here")
+    needed = None if suite.published.files == "arrays" else severities
     opened = open_published(
         suite.name,
         suite.published,
         folder,
-        corruptions={corruption.name: corruption.severities for corruption in suite.corruptions},
+        corruptions={corruption.name: corruption.measured(needed) for corruption in suite.corruptions},
         preprocessing=clean.preprocessing,
         subset=subset,
     )

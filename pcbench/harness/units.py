@@ -15,7 +15,7 @@ from pcbench.harness.blocks import Block, Unit, cut
 from pcbench.harness.context import CHECKED_IMAGES, image_list
 from pcbench.harness.digests import Digests
 from pcbench.harness.suites import MeasuredSuite
-from pcbench.harness.work.pictures import SHOWN_CORRUPTIONS
+from pcbench.harness.work.pictures import SHOWN_CORRUPTIONS, ends
 from pcbench.results.conditions import Condition
 from pcbench.results.run_spec import RunSpec, Settings
 from pcbench.results.saved_suite import SavedSuite
@@ -34,6 +34,10 @@ class _Planner:
         self._digests = digests
         self._block_size = spec.settings.block_size or 1
         self._cut: dict[tuple[str, ...], _Blocks] = {}
+
+    def attacked(self, attack: AttackDefinition) -> tuple[int | None, ...]:
+        """Return the timesteps that an attack is made against; None stands for all at once."""
+        return self.settings.attacked if attack.over_timesteps is None else (None,)
 
     def blocks(self, suite: MeasuredSuite, condition: Condition, work: str) -> _Blocks:
         """Return the blocks of a kind of work on a condition; conditions of the same images share them."""
@@ -113,11 +117,12 @@ def _clean(planner: _Planner, suite: MeasuredSuite) -> Iterator[Unit]:
 def _corruptions(planner: _Planner, suite: MeasuredSuite, definition: CorruptionSuite) -> Iterator[Unit]:
     yield from _clean(planner, suite)
     for corruption in definition.corruptions:
+        measured = corruption.measured(planner.settings.severities)
         if definition.applied_to == "representations":
-            cost = planner.each.times(len(corruption.severities) + 1)
+            cost = planner.each.times(len(measured) + 1)
             yield from planner.units(suite, Condition(suite.name, "noise", corruption.name), "representations", cost)
             continue
-        for severity in corruption.severities:
+        for severity in measured:
             condition = _corruption_condition(definition, corruption, severity)
             yield from planner.units(suite, condition, "scores", planner.each)
 
@@ -133,11 +138,13 @@ def _attacks(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) -
     clean = list(_clean(planner, suite))
     yield from clean
     for attack in definition.attacks:
-        times = [None] if attack.over_timesteps is not None else list(range(planner.times))
+        times = planner.attacked(attack)
         budgets = costs.budgets(planner.settings.epsilons or attack.epsilons)
         for timestep in times:
             condition = attack_condition(definition, attack, planner.settings.gradient, timestep)
             cost = planner.sweeps.passes(attack, planner.times if timestep is None else timestep + 1, budgets)
+            if timestep is not None and planner.settings.attacked_timesteps is not None:
+                cost += planner.each.times(budgets + 1)
             blocks = planner.blocks(suite, condition, "attacks")
             few = timestep is not None and _is_transferred(planner, definition, attack)
             for block, first in zip(blocks, clean, strict=True):
@@ -172,7 +179,7 @@ def _evidence(planner: _Planner, suite: MeasuredSuite, definition: AttackSuite) 
     subject, gradient = cheap_subject(definition.attacks), planner.settings.gradient
     sweeps = _first_sweeps(planner, suite, definition, subject.swept)
     cheap = planner.settings.checks == CHEAP or not subject.is_own
-    for timestep in range(planner.times):
+    for timestep in planner.settings.attacked:
         condition = attack_condition(definition, subject.judged, gradient, timestep)
         for kind in [CHEAP] if cheap else evidence_kinds(definition.attacks, timestep):
             cost = costs.evidence_passes(kind, definition.attacks, timestep, planner.times)
@@ -202,8 +209,9 @@ def _picture_passes(planner: _Planner, suites: Sequence[MeasuredSuite]) -> costs
         if isinstance(suite.definition, CorruptionSuite):
             found += planner.each.times(len(SHOWN_CORRUPTIONS))
         elif isinstance(suite.definition, AttackSuite) and can_be_checked(suite):
-            for attacked in sorted({1, planner.times}):
-                found += costs.SweepCost().passes(judged_attack(suite.definition.attacks), attacked, 1) + planner.each
+            attack = judged_attack(suite.definition.attacks)
+            for timestep in ends(planner.settings.attacked):
+                found += costs.SweepCost().passes(attack, timestep + 1, 1) + planner.each
     return found
 
 
@@ -217,7 +225,7 @@ def _first_sweeps(
     gradient = planner.settings.gradient
     return tuple(
         unit.path
-        for timestep in ([None] if attack.over_timesteps is not None else range(planner.times))
+        for timestep in planner.attacked(attack)
         for unit in planner.units(
             suite, attack_condition(definition, attack, gradient, timestep), "attacks", costs.Passes()
         )

@@ -25,6 +25,9 @@ from pcbench.results.conditions import Condition
 LOST_GRADIENTS = {"zero": "zero_gradient", "nonfinite": "nonfinite_gradient"}
 """States of a gradient that an attack cannot follow, and the metrics that count them."""
 
+ANY_ATTACKED = "robust_accuracy_any"
+"""The share of images that stand at a timestep whatever timestep an image of the sweep was made against."""
+
 OutcomesByEpsilon = dict[float, tuple[Cell, CellOutcomes]]
 """One attack against one timestep, scored at one timestep: what became of each image, by ε from the smallest."""
 
@@ -34,6 +37,7 @@ def attack_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
     clean = {cell.timestep: outcomes.answers(cell).correct for cell in outcomes.cells if cell.condition.kind == "clean"}
     compared = _compared_timesteps(outcomes)
     yield from _change_rows(outcomes)
+    yield from _any_rows(outcomes)
     yield from _gradient_rows(outcomes)
     for cells in _sweeps(outcomes):
         sweep = {_epsilon(cell): (cell, outcomes.answers(cell)) for cell in sorted(cells, key=_epsilon)}
@@ -110,13 +114,41 @@ def _change_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
             survived.update(zip(ordered, kept, strict=True))
     if not survived:
         return
-    start = min(cell.timestep for cell in survived)
+    start = min(cell.timestep for cell in outcomes.cells)
     for cell, standing in survived.items():
         against = None if cell.condition.attacked_timestep is None else start
         before = Cell(dataclasses.replace(cell.condition, attacked_timestep=against), start)
         if cell.timestep > start and before in survived:
             change = paired_rate_change(survived[before], standing)
             yield cell_row(cell, "robust_accuracy" + CHANGE, change)
+
+
+def _any_rows(outcomes: SuiteOutcomes) -> Iterator[Row]:
+    """Return the robust accuracy under all images that an attack made, and its paired change since the first timestep.
+
+    An image stands at a timestep where none of those made of it breaks it there, whichever timestep they were made
+    against. There are such rows where the images made against each attacked timestep are scored at every timestep.
+    """
+    by_attack: defaultdict[Condition, list[list[Cell]]] = defaultdict(list)
+    for cells in _sweeps(outcomes):
+        if not cells[0].condition.targeted and cells[0].condition.attacked_timestep is not None:
+            by_attack[_attack(cells[0])].append(sorted(cells, key=_epsilon))
+    for attack, sweeps in by_attack.items():
+        made = {cells[0].condition.attacked_timestep for cells in sweeps}
+        times = sorted({cells[0].timestep for cells in sweeps})
+        if len(sweeps) < len(made) * len(times) or len(made | set(times)) < 2:
+            continue
+        standing: dict[Cell, Booleans] = {}
+        for cells in sweeps:
+            kept = np.logical_and.accumulate([outcomes.answers(cell).correct for cell in cells])
+            for cell, here in zip(cells, kept, strict=True):
+                joint = Cell(dataclasses.replace(attack, epsilon=cell.condition.epsilon), cell.timestep)
+                standing[joint] = standing.get(joint, here) & here
+        for cell, here in standing.items():
+            yield cell_row(cell, ANY_ATTACKED, rate(here))
+            before = dataclasses.replace(cell, timestep=times[0])
+            if cell.timestep > times[0] == min(one.timestep for one in outcomes.cells):
+                yield cell_row(cell, ANY_ATTACKED + CHANGE, paired_rate_change(standing[before], here))
 
 
 def _distance_rows(sweep: OutcomesByEpsilon, correct_before: Booleans) -> Iterator[Row]:

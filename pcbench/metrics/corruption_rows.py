@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -55,11 +55,22 @@ SeverityCounts = Mapping[str, int]
 """How many severities each corruption has: they are 1, 2, … up to this number."""
 
 
+@dataclasses.dataclass(frozen=True)
+class StatedCorruptions:
+    """What is known of a suite's corruptions beside their outcomes."""
+
+    severities: SeverityCounts = dataclasses.field(default_factory=dict[str, int])
+    """How many severities each has; without a statement, the highest that was run counts."""
+    families: Families = dataclasses.field(default_factory=dict[str, str])
+    """The family of each, whose pooled changes are rows of their own."""
+    chosen: Sequence[int] | None = None
+    """The severities that the run names; None where all are measured."""
+
+
 def corruption_rows(
     outcomes: SuiteOutcomes,
     baseline: BaselineErrors | None,
-    severities: SeverityCounts | None = None,
-    families: Families | None = None,
+    stated: StatedCorruptions | None = None,
 ) -> Iterator[Row]:
     """Return all rows of a corruption suite that pool severities or corruptions.
 
@@ -70,27 +81,28 @@ def corruption_rows(
     Args:
         outcomes: One suite's.
         baseline: What corruption errors are divided by.
-        severities: What the suite's definition states; without a statement, the highest severity that was run counts.
-        families: The family of each corruption, whose pooled changes are rows of their own.
+        stated: What the suite's definition and the run state. Accuracy and error over all severities are over those
+            that a run names where it names some.
     """
+    stated = stated or StatedCorruptions()
     columns = error_columns(outcomes)
     names = list(dict.fromkeys(name for name, _, _ in columns if name != _CLEAN))
     if not names:
         return
     timesteps = sorted({timestep for _, _, timestep in columns})
-    counts = {name: (severities or {}).get(name, _highest(columns, name)) for name in names}
+    counts = {name: stated.severities.get(name, _highest(columns, name)) for name in names}
     complete = [name for name in names if all(key in columns for key in _severity_keys(counts, name, timesteps[0]))]
     sample = Sample(columns)
     kind = next(cell.condition.kind for cell in outcomes.cells if cell.condition.kind in CORRUPTED)
     for timestep in timesteps:
-        yield from _severity_rows(sample, columns, counts, timestep)
+        yield from _severity_rows(sample, columns, _named(counts, stated.chosen), timestep)
         for measure in error_measures(baseline, counts, timesteps[0]):
             with_baseline = _with_baseline(complete, measure, baseline, counts)
             yield from _measure_rows(sample, measure, with_baseline, timestep, kind)
             if timestep > timesteps[0] and with_baseline:
                 yield from _mean_change_rows(sample, measure, with_baseline, timestep, timesteps[0])
     del sample
-    yield from accuracy_change_rows(outcomes, columns, families)
+    yield from accuracy_change_rows(outcomes, columns, stated.families)
 
 
 def error_columns(outcomes: SuiteOutcomes) -> dict[Key, Booleans]:
@@ -233,13 +245,22 @@ def _highest(columns: Mapping[Key, Booleans], name: str) -> int:
     return int(max(severity for known, severity, _ in columns if known == name))
 
 
+def _named(counts: SeverityCounts, chosen: Sequence[int] | None) -> dict[str, list[int]]:
+    """Return the severities that are measured of each corruption: those that the run names, or all."""
+    return {
+        name: [severity for severity in range(1, count + 1) if chosen is None or severity in chosen]
+        for name, count in counts.items()
+    }
+
+
 def _severity_rows(
-    sample: Sample[Key], columns: Mapping[Key, Booleans], counts: SeverityCounts, timestep: int
+    sample: Sample[Key], columns: Mapping[Key, Booleans], measured: Mapping[str, Sequence[int]], timestep: int
 ) -> Iterator[Row]:
-    """Return accuracy and error over all corruptions, by severity and over all severities."""
+    """Return accuracy and error over all corruptions, by severity and over all severities that are measured."""
+    named = sorted({severity for severities in measured.values() for severity in severities})
     groups: list[tuple[int | None, list[Key]]] = [
-        (severity, [(name, severity, timestep) for name, count in counts.items() if severity <= count])
-        for severity in range(1, max(counts.values()) + 1)
+        (severity, [(name, severity, timestep) for name, severities in measured.items() if severity in severities])
+        for severity in named
     ]
     for severity, keys in [*groups, (None, [key for _, group in groups for key in group])]:
         if all(key in columns for key in keys):

@@ -6,12 +6,13 @@ The tidy table holds it in columns of its own, so that whoever reads the table a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from pcbench.metrics.shown import level_symbol
+from pcbench.names import severities_words
 from pcbench.percent import in_percent
 from pcbench.results.conditions import CORRUPTED
 
@@ -19,6 +20,8 @@ AT_CHANCE = "at chance"
 """Of an accuracy: the lower end of its interval is not above that of guessing."""
 TUNED_ON = "tuned on these images"
 """Of every number of a run: β, λ and α were chosen on some of the images that are measured."""
+_SEVERITIES = ("severity ", "severities ")
+"""What the mark begins with of a number that pools the severities that a run names, where there are others."""
 MARKS, SHARE = "marks", "share_of_pixel_range"
 """The columns."""
 _NOISE = "gaussian_noise"
@@ -35,13 +38,19 @@ class Marking:
     """What images are divided by before they reach it, one a channel; none where it does not say."""
     tuned: bool = False
     """Whether β, λ and α were chosen on some of the images."""
+    severities: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    """By suite, the severities that are measured; suites that are measured at all of theirs are left out."""
 
     def marked(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the tidy table with these columns filled."""
         guessed = (table["metric"] == "accuracy") & (table["kind"] != "attack") & (table["ci_low"] <= 1 / self.classes)
+        pooled = table["severity"].isna() & ~table["kind"].isin(["clean", "attack"])
+        words = {suite: severities_words(severities) for suite, severities in self.severities.items()}
+        named = [words.get(suite, "") for suite in table["suite"].where(pooled).tolist()]
         marks = [
-            "; ".join(mark for mark, holds in ((AT_CHANCE, bool(one)), (TUNED_ON, self.tuned)) if holds) or None
-            for one in guessed.tolist()
+            "; ".join(mark for mark, holds in ((AT_CHANCE, bool(one)), (TUNED_ON, self.tuned), (some, some)) if holds)
+            or None
+            for one, some in zip(guessed.tolist(), named, strict=True)
         ]
         found = table.assign(**{MARKS: pd.Series(marks, index=table.index, dtype="str")})
         if self.std:
@@ -63,9 +72,19 @@ def has_mark(rows: pd.DataFrame, mark: str) -> pd.Series:
     return rows[MARKS].map(lambda marks: isinstance(marks, str) and mark in marks.split("; ")).astype(bool)
 
 
-def tuned_title(rows: pd.DataFrame) -> str:
-    """Return what ends the title of everything that is made of some rows; empty where nothing was tuned on them."""
-    return f", {TUNED_ON.upper()}" if has_mark(rows, TUNED_ON).any() else ""
+def named_severities(rows: pd.DataFrame) -> str:
+    """Return the severities that some rows pool, as their mark says it; empty where these are all."""
+    if MARKS not in rows:
+        return ""
+    marks = (mark for marks in rows[MARKS].dropna().unique() for mark in str(marks).split("; "))
+    return next((mark for mark in marks if mark.startswith(_SEVERITIES)), "")
+
+
+def marks_title(rows: pd.DataFrame) -> str:
+    """Return what ends the title of everything that is made of some rows; empty where nothing must be known of them."""
+    named = named_severities(rows)
+    tuned = f", {TUNED_ON.upper()}" if has_mark(rows, TUNED_ON).any() else ""
+    return (f", {named} alone" if named else "") + tuned
 
 
 def noise_notes(rows: pd.DataFrame, classes: int | None = None) -> Iterator[str]:

@@ -20,6 +20,13 @@ def own_timestep(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["attacked_timestep"].isna() | (rows["attacked_timestep"] == rows["timestep"])]
 
 
+def own_outcomes(table: pa.Table) -> pa.Table:
+    """Return the rows of outcomes of attacks that `own_timestep` returns of the tidy table."""
+    attacked: Any = table.column("attacked_timestep").cast(pa.int64())
+    own = attacked.fill_null(-1).to_numpy() == _column(table, "timestep")
+    return table.filter(pa.array((own | np.asarray(attacked.is_null())).tolist(), type=pa.bool_()))
+
+
 def telling_epsilon(epsilons: Sequence[float], rates: NDArray[np.floating]) -> float:
     """Return the budget at which an attack breaks nearest to half of the images: there, differences show best.
 
@@ -72,7 +79,7 @@ def epsilon_of_sweeps(sweeps: Iterable[pa.Table]) -> float | None:
     Returns:
         None where there is no budget above 0. Where no image is right at any timestep, the largest budget.
     """
-    tables = [own for table in sweeps for own in _by_timestep(_first_attempts(table))]
+    tables = [own for table in sweeps for own in _by_timestep(own_outcomes(_first_attempts(table)))]
     budgets = sorted({float(epsilon) for table in tables for epsilon in _column(table, "epsilon").tolist()})
     broken: dict[int, list[NDArray[np.bool_]]] = {}
     for table in tables:

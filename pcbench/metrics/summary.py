@@ -12,9 +12,8 @@ import pyarrow as pa
 from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
 from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
-from pcbench.metrics.change_rows import Families
 from pcbench.metrics.corruption import BaselineErrors
-from pcbench.metrics.corruption_rows import SeverityCounts, clean_change_rows, corruption_rows
+from pcbench.metrics.corruption_rows import StatedCorruptions, clean_change_rows, corruption_rows
 from pcbench.metrics.draw_rows import draw_rows
 from pcbench.metrics.rates import rate
 from pcbench.metrics.representations import representation_rows
@@ -28,8 +27,7 @@ class _Known:
     """What is known of suites beside their outcomes, by their names."""
 
     baselines: Mapping[str, BaselineErrors]
-    severities: Mapping[str, SeverityCounts]
-    families: Mapping[str, Families]
+    corruptions: Mapping[str, StatedCorruptions]
 
 
 def summarise(
@@ -37,8 +35,7 @@ def summarise(
     *,
     model: str,
     baselines: Mapping[str, BaselineErrors],
-    severities: Mapping[str, SeverityCounts] | None = None,
-    families: Mapping[str, Families] | None = None,
+    corruptions: Mapping[str, StatedCorruptions] | None = None,
     subsets: Collection[str] = (),
 ) -> pd.DataFrame:
     """Turn outcomes into the tidy table of `metrics.csv`.
@@ -47,8 +44,7 @@ def summarise(
         outcomes: One row per image x condition x timestep, with the columns of `pcbench.results.schema`.
         model: The model's name, the first column.
         baselines: The baseline of each corruption suite that has one, by the suite's name.
-        severities: How many severities each corruption has, by the suite's name; see `corruption_rows`.
-        families: The family of each corruption, by the suite's name.
+        corruptions: What is stated of each suite's corruptions, by the suite's name; see `corruption_rows`.
         subsets: Suites that were run on a subset of their images or classes: their CE and mCE are marked
             "subset, not comparable".
 
@@ -61,7 +57,7 @@ def summarise(
         DataError: There are no outcomes, or a condition lacks an image that others have.
     """
     table = pa.Table.from_pandas(outcomes, preserve_index=False)
-    return _summary(iter([table]), model, _Known(baselines, severities or {}, families or {}), subsets)
+    return _summary(iter([table]), model, _Known(baselines, corruptions or {}), subsets)
 
 
 def summarise_folder(
@@ -69,8 +65,7 @@ def summarise_folder(
     *,
     model: str,
     baselines: Mapping[str, BaselineErrors],
-    severities: Mapping[str, SeverityCounts] | None = None,
-    families: Mapping[str, Families] | None = None,
+    corruptions: Mapping[str, StatedCorruptions] | None = None,
     subsets: Collection[str] = (),
     incomplete: Collection[str] = (),
 ) -> pd.DataFrame:
@@ -80,8 +75,7 @@ def summarise_folder(
         folder: Holds the files.
         model: As for `summarise`.
         baselines: As for `summarise`.
-        severities: As for `summarise`.
-        families: As for `summarise`.
+        corruptions: As for `summarise`.
         subsets: As for `summarise`.
         incomplete: Suites some of whose work could not be done: images that a condition lacks are left out of all
             conditions, and the suite is marked as a subset.
@@ -89,7 +83,7 @@ def summarise_folder(
     Raises:
         DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
     """
-    known = _Known(baselines, severities or {}, families or {})
+    known = _Known(baselines, corruptions or {})
     return _summary(outcome_tables(folder), model, known, {*subsets, *incomplete}, incomplete)
 
 
@@ -140,8 +134,6 @@ def _suite_rows(outcomes: SuiteOutcomes, known: _Known) -> Iterator[Row]:
             yield from finite_rows(cell, answers)
     yield from clean_change_rows(outcomes)
     suite = outcomes.suite
-    yield from corruption_rows(
-        outcomes, known.baselines.get(suite), known.severities.get(suite), known.families.get(suite)
-    )
+    yield from corruption_rows(outcomes, known.baselines.get(suite), known.corruptions.get(suite))
     yield from attack_rows(outcomes)
     yield from draw_rows(outcomes)

@@ -18,6 +18,7 @@ from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError
 from pcbench.escaping import FORMULA, markdown, printable
 from pcbench.files import try_folder, write
+from pcbench.metrics.marks import named_severities
 from pcbench.metrics.shown import own_timestep
 from pcbench.norms import NORMS, epsilon_text
 from pcbench.percent import percent
@@ -181,6 +182,8 @@ def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     accuracy = summaries[summaries["metric"] == "accuracy"]["value"]
     if len(accuracy):
         entry = {"threat_model": "corruptions", "corruptions_acc": percent(accuracy.iloc[0], _DIGITS)}
+        named = named_severities(rows)
+        entry |= {"corruptions": named} if named else {}
         mce = summaries[summaries["metric"] == "mean_corruption_error"]
         if len(mce):
             entry |= {

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.files import try_folder
-from pcbench.metrics.marks import tuned_title
+from pcbench.metrics.marks import marks_title
 from pcbench.names import file_name
 from pcbench.reports.attack_charts import attack_charts
 from pcbench.reports.change_charts import AT_EACH, CHANGE_BY, change_charts
@@ -50,7 +50,7 @@ def _charts(metrics: pd.DataFrame, verdicts: Verdicts) -> Iterator[Chart]:
         of_model = metrics[metrics["model"] == model]
         for suite in texts(of_model["suite"]):
             rows = of_model[of_model["suite"] == suite]
-            tuned = tuned_title(rows)
+            tuned = marks_title(rows)
             of_suite = (change_charts(rows, verdicts), corruption_charts(rows), noise_charts(rows))
             for chart in itertools.chain(*of_suite, attack_charts(rows, verdicts)):
                 yield dataclasses.replace(chart, where=chart.where + tuned)

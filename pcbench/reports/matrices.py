@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from pcbench.metrics.marks import AT_CHANCE, MARKS, tuned_title
+from pcbench.metrics.marks import AT_CHANCE, MARKS, marks_title
 from pcbench.metrics.shown import own_timestep
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_text
@@ -96,7 +96,7 @@ def matrices(rows: pd.DataFrame, label: str, verdicts: Verdicts) -> list[Matrix]
         verdicts: What is known of its attacks.
     """
     made = [*_error_matrices(rows, label), *_attack_matrices(rows, label, verdicts)]
-    return [dataclasses.replace(one, title=one.title + tuned_title(rows)) for one in made]
+    return [dataclasses.replace(one, title=one.title + marks_title(rows)) for one in made]
 
 
 def verdict_on(rows: pd.DataFrame, verdicts: Verdicts) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from pcbench.comparison.verdicts import verdicts_of
-from pcbench.metrics.marks import tuned_title
+from pcbench.metrics.marks import marks_title
 from pcbench.metrics.representations import CORRELATION_DISTANCE, RECONSTRUCTION_ERROR, pcoders_of
 from pcbench.metrics.shown import level_symbol, own_timestep, shown_epsilon, shown_levels
 from pcbench.names import attack_title, words
@@ -122,7 +122,7 @@ class BySetting:
         believed = f" ({self.verdict(suite, timesteps)})" if quantity.robust else ""
         unit = ", in %" if quantity.in_percent else ""
         what = f"{quantity.y[:1].upper()}{quantity.y[1:]}, {quantity.title}"
-        return f"{what}{believed}, of {self.model} on {suite}{unit}{tuned_title(quantity.rows)}"
+        return f"{what}{believed}, of {self.model} on {suite}{unit}{marks_title(quantity.rows)}"
 
     def _over_time(self, quantity: Quantity) -> Iterator[Line]:
         places = list(places_of([float(index) for index in range(len(self.values))]).values())

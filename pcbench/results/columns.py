@@ -268,7 +268,8 @@ METRICS_COLUMNS: Mapping[str, Column] = {
     "marks": Column(
         pa.string(),
         "what must be known of the number, separated by `; `: `at chance` (of an accuracy: the lower end of its "
-        "interval is not above 1 / classes), `tuned on these images` (β, λ and α were chosen on some of them)",
+        "interval is not above 1 / classes), `tuned on these images` (β, λ and α were chosen on some of them), "
+        "`severities 1 and 3` (the run measures these alone, and the number pools them)",
         may_be_empty=True,
         since=2,
     ),

@@ -108,7 +108,10 @@ class Settings(Definition):
     block_size: int | None = None
     """None in specs of version 1."""
     stochastic: int | None = None
-    """Not in the key where it is None: keys of runs that don't have it are those of former versions."""
+    """As the three below not in the key where it is None: keys of runs that don't have it are those of former
+    versions."""
+    severities: tuple[int, ...] | None = None
+    attacked_timesteps: tuple[int, ...] | None = None
     hyperparameters: tuple[str, ...] | None = None
     """Values given in place of the network's own, as `pcbench.network.grid.texts_of` writes them."""
 
@@ -122,6 +125,11 @@ class Settings(Definition):
         if written != texts:
             raise ValueError("its hyperparameters are not written as a run writes them")
         return texts
+
+    @property
+    def attacked(self) -> tuple[int, ...]:
+        """The timesteps that are attacked by themselves: those that are named, else all."""
+        return tuple(range(self.timesteps + 1)) if self.attacked_timesteps is None else self.attacked_timesteps
 
     @property
     def grid(self) -> Grid:
@@ -213,7 +221,7 @@ class RunSpec(Definition):
             "versions": {"pcbench"},
         }
         # Keys of runs that don't have these are those of former versions.
-        later = {"stochastic", "hyperparameters"}
+        later = {"stochastic", "hyperparameters", "severities", "attacked_timesteps"}
         exclude["settings"] = {name for name in later if getattr(self.settings, name) is None}
         if self.extraction is None:
             exclude["extraction"] = True

@@ -13,7 +13,7 @@ from pcbench.attacks.classify import single
 from pcbench.attacks.kept_images import join_sweeps
 from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.errors import DataError, UsageError
-from pcbench.harness.work.saved import score_adversarials
+from pcbench.harness.crossed import score_adversarials
 from pcbench.results.adversarials import load_adversarials, to_bytes
 from pcbench.results.conditions import Condition
 

@@ -12,7 +12,7 @@ from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.harness.suites import fitting_folder
-from pcbench.metrics.marks import Marking, noise_notes, stated_std, tuned_title
+from pcbench.metrics.marks import Marking, marks_title, noise_notes, stated_std
 from pcbench.reports.figures import charts
 from pcbench.reports.matrices import entry
 from pcbench.reports.noise_charts import noise_charts
@@ -54,10 +54,10 @@ def test_a_row_at_chance_says_so_and_levels_have_their_share_of_the_pixel_range(
     rows = Marking(10, stated_std("(0.2, 0.25, 0.3)")).marked(table)
     assert rows["share_of_pixel_range"].tolist() == pytest.approx([0.025, 0.025, 0.05, 0.05, 0.1, 0.1])
     assert rows["marks"].fillna("").tolist() == ["", "", "", "at chance", "at chance", "at chance"]
-    assert tuned_title(rows) == ""
+    assert marks_title(rows) == ""
     tuned = Marking(10, tuned=True).marked(table)
     assert tuned["marks"].tolist() == ["tuned on these images"] * 3 + ["at chance; tuned on these images"] * 3
-    assert tuned_title(tuned) == ", TUNED ON THESE IMAGES"
+    assert marks_title(tuned) == ", TUNED ON THESE IMAGES"
     assert [entry(one).interval.endswith(" at chance") for _, one in rows.iterrows()] == [False] * 3 + [True] * 3
     (chart,) = noise_charts(rows)
     assert "as a share of the pixel range (mean over the channels): 0.1: 2.5 %" in chart.caption

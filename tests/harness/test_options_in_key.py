@@ -72,12 +72,14 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "stochastic": (2, RANDOM),
     "model_version": ("a", OWN),
     "epsilons": (("1/255",), ATTACKED),
+    "attacked_timesteps": ((0,), ATTACKED),
     "gradient": ("stop_error", {}),
     "plain_sweep": (True, ATTACKED),
     "bracketing": (False, {}),
     "checks": (True, ATTACKED),
     "save_adversarials": (True, ATTACKED),
     "adversarials": (FORMER, {}),
+    "severities": ((1, 3), {}),
     "backend": ("reference", {}),
     "baseline": (str(catalog_folder("corruptions") / "digits-c" / "baseline.toml"), {}),
     "jpeg_quality": (85, {}),
@@ -146,7 +148,8 @@ def test_an_option_is_in_the_key_if_and_only_if_its_declaration_says_so(
 
 def test_a_run_without_draws_and_hyperparameters_has_the_key_of_a_description_that_knows_none() -> None:
     counting = planned().counting()
-    assert not {"stochastic", "hyperparameters"} & set(counting["settings"])
+    later = {"stochastic", "hyperparameters", "severities", "attacked_timesteps"}
+    assert not later & set(counting["settings"])
     assert "seed" in counting["settings"]
 
 

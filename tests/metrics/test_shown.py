@@ -60,6 +60,7 @@ def sweep(timestep: int, within: NDArray[np.bool_], counted: int) -> pa.Table:
     return pa.table(
         {
             "name": ["pgd"] * (budgets * images),
+            "attacked_timestep": np.full(budgets * images, timestep),
             "timestep": np.full(budgets * images, timestep),
             "epsilon": np.repeat((0.0, *EPSILONS)[:budgets], images),
             "success_within": pa.array(within.ravel(), mask=~eligible),
@@ -79,6 +80,9 @@ def test_outcomes_give_the_budget_that_their_rates_give() -> None:
         assert epsilon_of_sweeps(blocks) == telling_epsilon((0.0, *EPSILONS), rates)
         # An attack on all timesteps at once has one table for them.
         assert epsilon_of_sweeps([pa.concat_tables(blocks[:2]), *blocks[2:]]) == epsilon_of_sweeps(blocks)
+        # Images that are scored where they were not made do not count.
+        other = blocks[1].set_column(1, "attacked_timestep", pa.array(np.full(len(blocks[1]), 2)))
+        assert epsilon_of_sweeps([*blocks, other]) == epsilon_of_sweeps(blocks)
     assert epsilon_of_sweeps([sweep(0, within[0], 0)]) == EPSILONS[-1]
     assert epsilon_of_sweeps([sweep(0, within[0][:1], 6)]) is None
     assert epsilon_of_sweeps([]) is None

@@ -14,6 +14,7 @@ import pytest
 
 from pcbench.errors import DataError
 from pcbench.metrics.corruption import THE_FIFTEEN
+from pcbench.metrics.corruption_rows import StatedCorruptions
 from pcbench.metrics.summary import summarise, summarise_folder
 from pcbench.results.columns import METRICS_COLUMNS
 from pcbench.results.conditions import Condition
@@ -172,8 +173,8 @@ def test_another_set_of_corruptions_has_no_mce() -> None:
 
 
 def test_fewer_severities_than_the_suite_has_have_no_corruption_error() -> None:
-    asked = {"c": dict.fromkeys(THE_FIFTEEN, 5)}
-    names = set(_metrics(_corruptions(severities=range(1, 4)), severities=asked)["metric"])
+    stated = {"c": StatedCorruptions(dict.fromkeys(THE_FIFTEEN, 5))}
+    names = set(_metrics(_corruptions(severities=range(1, 4)), corruptions=stated)["metric"])
     assert names == {"accuracy", "error", "accuracy_minus_t0"}
 
 

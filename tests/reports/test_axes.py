@@ -13,6 +13,7 @@ from PIL import Image
 from simulated_runs import EPSILONS, MadeUpBaseline
 
 from pcbench.metrics.corruption import THE_FIFTEEN
+from pcbench.metrics.corruption_rows import StatedCorruptions
 from pcbench.metrics.summary import summarise
 from pcbench.reports.alternatives import alternative
 from pcbench.reports.axes import x_axis, y_axis
@@ -27,9 +28,8 @@ FAMILIES = {name: "noise" if "noise" in name else "blur" if "blur" in name else 
 
 @pytest.fixture(scope="module")
 def of_run(outcomes: pd.DataFrame) -> dict[str, Chart]:
-    table = summarise(
-        outcomes, model="pdigits", baselines={"digits-c": MadeUpBaseline()}, families={"digits-c": FAMILIES}
-    )
+    stated = {"digits-c": StatedCorruptions(families=FAMILIES)}
+    table = summarise(outcomes, model="pdigits", baselines={"digits-c": MadeUpBaseline()}, corruptions=stated)
     return {chart.name: chart for chart in charts(table, Verdicts())}
 
 

@@ -27,6 +27,8 @@ SETTINGS = made_settings(
     jpeg_quality=85,
     block_size=4,
     stochastic=3,
+    severities=(1, 3),
+    attacked_timesteps=(0, 2),
     hyperparameters=("feedback=0.5",),
 )
 SPEC = made_spec(

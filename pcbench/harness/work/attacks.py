@@ -22,6 +22,7 @@ from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.costs import budgets
+from pcbench.harness.crossed import score_everywhere
 from pcbench.harness.scoring import to_unit_range
 from pcbench.harness.transferred import Transferred
 from pcbench.results.adversarials import to_bytes
@@ -37,25 +38,32 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     kept = _kept(inputs)
     sweeps: list[tuple[Sweep, ...]] = []
     retried: list[tuple[Sweep, ...]] = []
+    kept_sweeps: list[Sweep] = []
+    everywhere = condition.attacked_timestep is not None and context.settings.attacked_timesteps is not None
     transferred = Transferred(unit, context)
     for batch in context.batches(unit):
         chosen = batch if kept is None else _some(batch, kept)
         if chosen.ids:
-            keep_images = transferred.wanted or context.settings.save_adversarials
+            keep_images = transferred.wanted or everywhere or context.settings.save_adversarials
             found, again = _attack(unit, context, chosen, keep_images=keep_images)
             if transferred.wanted:
                 transferred.add(found[0])
-            sweeps.append(found if context.settings.save_adversarials else _without_images(found))
-            retried += [again] if again else []
+            kept_sweeps += found[:1] if context.settings.save_adversarials else ()
+            if everywhere:
+                found = score_everywhere(found[0], condition, context)
+                again = score_everywhere(again[0], _retried(condition), context) if again else ()
+            sweeps.append(_without_images(found))
+            retried += [_without_images(again)] if again else []
         context.meter.step(0, len(batch.ids))
     if not sweeps:
         return Made(OUTCOMES.empty_table())
     times = range(context.settings.timesteps + 1)
-    scored = times if condition.attacked_timestep is None else [condition.attacked_timestep]
+    attacked = condition.attacked_timestep
+    scored = times if everywhere or attacked is None else [attacked]
     files = transferred.files()
     if context.settings.save_adversarials:
         adversarials = join_sweeps(
-            [each[0] for each in sweeps],
+            kept_sweeps,
             condition,
             model=str(context.spec.model["name"]),
             seed=context.settings.seed,
@@ -64,8 +72,12 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
         files[ADVERSARIALS] = to_bytes(adversarials)
     tables = [sweep_table(condition, sweeps, scored)]
     if retried:
-        tables.append(sweep_table(dataclasses.replace(condition, name=condition.name + RETRIED), retried, scored))
+        tables.append(sweep_table(_retried(condition), retried, scored))
     return Made(joined(tables, "outcomes"), files)
+
+
+def _retried(condition: Condition) -> Condition:
+    return dataclasses.replace(condition, name=condition.name + RETRIED)
 
 
 def _kept(inputs: Inputs) -> set[str] | None:

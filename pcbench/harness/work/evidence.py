@@ -20,7 +20,7 @@ from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.scoring import to_unit_range
-from pcbench.metrics.shown import epsilon_of_sweeps
+from pcbench.metrics.shown import epsilon_of_sweeps, own_outcomes
 from pcbench.models.draws import drawing
 from pcbench.models.model import Model
 from pcbench.results.schema import EVIDENCE, made_table
@@ -90,7 +90,8 @@ def _swept(inputs: Inputs, name: str, timestep: int, epsilon: float) -> dict[str
     """Return whether an attack's sweep broke each of the images that it attacked first within a budget, by id."""
     found: dict[str, bool] = {}
     for table in inputs.values():
-        rows = table.select(["name", "timestep", "image_id", "epsilon", "success_within"]).to_pylist()
+        columns = ["name", "attacked_timestep", "timestep", "image_id", "epsilon", "success_within"]
+        rows = own_outcomes(table.select(columns)).to_pylist()
         here = [
             row
             for row in rows

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import torch
@@ -111,6 +111,11 @@ def _side_by_side(channels: Tensor) -> Tensor:
     return padded.reshape(rows, columns, height, width).transpose(1, 2).reshape(rows * height, columns * width)
 
 
+def ends(timesteps: Sequence[int]) -> list[int]:
+    """Return the first and the last of some timesteps, once where they are one: attacked images are shown of these."""
+    return sorted({timesteps[0], timesteps[-1]})
+
+
 def _pictures(context: Context, batch: Batch, epsilons: Mapping[str, float | None]) -> Iterator[_Shown]:
     """Yield one kind of picture after the other; `epsilons` holds the ε that is shown of each attack suite."""
     channels = batch.images.shape[1]
@@ -154,7 +159,8 @@ def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSui
         return
     for corruption in definition.corruptions:
         if corruption.name in SHOWN_CORRUPTIONS:
-            severity = min(SHOWN_SEVERITY, corruption.severities[-1])
+            measured = corruption.measured(context.settings.severities)
+            severity = max((one for one in measured if one <= SHOWN_SEVERITY), default=measured[0])
             images = corrupt(batch.images, corruption, severity, seed=context.settings.seed, ids=batch.ids)
             unit = to_unit_range(images, context.model.device)
             yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {severity}"))
@@ -165,7 +171,7 @@ def _attacked(context: Context, suite: AttackSuite, batch: Batch, epsilon: float
         return  # no attack of the suite follows gradients, or none has a budget above 0
     definition, settings, model = judged_attack(suite.attacks), context.settings, context.model_of(suite.name)
     clean = to_unit_range(batch.images, model.device)
-    for timestep in sorted({0, settings.timesteps}):
+    for timestep in ends(settings.attacked):
         result = sweep(
             model.at(timestep, settings.gradient),
             clean,

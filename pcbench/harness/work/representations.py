@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +43,15 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     noise, settings = suite.definition.corruption(unit.condition.name), context.settings
     tables: list[pa.Table] = []
     for batch in context.batches(unit):
-        tables += measure(network, batch, unit.condition, noise, seed=settings.seed, timesteps=settings.timesteps)
+        tables += measure(
+            network,
+            batch,
+            unit.condition,
+            noise,
+            seed=settings.seed,
+            timesteps=settings.timesteps,
+            severities=settings.severities,
+        )
         context.meter.step(len(batch.ids) * unit.passes.work, len(batch.ids))
     return Made(joined(tables, "representations"))
 
@@ -56,6 +64,7 @@ def measure(
     *,
     seed: int,
     timesteps: int,
+    severities: Sequence[int] | None = None,
 ) -> Iterator[pa.Table]:
     """Measure one batch; all timesteps' representations of it are held at once."""
     device = next(network.parameters()).device
@@ -65,7 +74,7 @@ def measure(
 
     inputs = normalise(to_unit_range(batch.images, device))
     clean = _unrolled(network, inputs, timesteps)
-    for severity in noise.severities:
+    for severity in noise.measured(severities):
         noisy_inputs = noisy_input(noise, severity, batch.images, normalise, seed=seed, ids=batch.ids)
         noisy = _unrolled(network, noisy_inputs, timesteps)
         for timestep in range(timesteps + 1):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcbench.metrics.marks import tuned_title
+from pcbench.metrics.marks import marks_title
 from pcbench.names import words
 from pcbench.percent import in_percent
 from pcbench.reports.charts import in_order
@@ -96,7 +96,7 @@ def severity_grids(parts: Sequence[pd.DataFrame], labels: Sequence[str], links: 
             of_cell[timesteps.index(found.timestep)] = (short(found.value, 1), found.interval)
         yield {
             "run": number,
-            "title": f"Accuracy of {labels[number]} by corruption and severity, in %{tuned_title(rows)}",
+            "title": f"Accuracy of {labels[number]} by corruption and severity, in %{marks_title(rows)}",
             "severities": sorted(int(severity) for severity in rows["severity"].unique()),
             "names": [words(name) for name in names],
             "drawn": {"timesteps": timesteps, "cells": cells},
