@@ -68,14 +68,10 @@ def heat_map_tables(parts: Sequence[pd.DataFrame], labels: Sequence[str], links:
             linked = links.table(number, stem, [cell.row for cell in chart.cells])
             for panel in chart.panels:
                 attacked, scored, _ = matrix(panel)
-                counts = sorted({cell.n for cells in panel.rows.values() for cell in cells})
                 yield {
                     "run": number,
                     "title": f"Transfer between the timesteps of {labels[number]}: {panel.title}",
                     "caption": chart.caption,
-                    "images": f"{counts[0]:,} images"
-                    if len(counts) == 1
-                    else f"{counts[0]:,} to {counts[-1]:,} images",
                     "scored": scored,
                     "rows": [(timestep, panel.rows[timestep]) for timestep in attacked],
                     "links": linked,

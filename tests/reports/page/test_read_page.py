@@ -97,7 +97,8 @@ def test_answers_are_told_apart_by_words_and_not_by_colours(page: Page) -> None:
 
 def test_a_table_of_transfer_says_on_how_many_images(page: Page) -> None:
     block = page.locator("section.block:has(h4:text-matches('^Transfer'))").first
-    assert block.locator(".qualifier").text_content().startswith("60 images;")
+    assert ", 60 images. " in block.locator(".caption").text_content()
+    assert block.locator(".qualifier").text_content() == "Columns: the timestep that answers"
     assert block.locator("thead th").all_text_contents() == ["made against", "t = 0", "t = 1", "t = 2"]
 
 
