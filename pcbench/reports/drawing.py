@@ -17,6 +17,7 @@ from pcbench.reports.layout import (
     LETTER,
     LINE_HEIGHT,
     TITLE_LINE,
+    TITLE_SIZE,
     Layout,
     apart,
     labelled_directly,
@@ -176,7 +177,7 @@ def write_title(figure: Figure, lines: Sequence[str], height: float) -> None:
     """
     for index, text in enumerate(lines):
         top = 1 - (1.0 + index * TITLE_LINE) / height
-        figure.text(0.01, top, text, ha="left", va="top", fontsize=7, fontweight="bold")
+        figure.text(0.01, top, text, ha="left", va="top", fontsize=TITLE_SIZE)
 
 
 def _draw_legend(figure: Figure, chart: Chart, layout: Layout) -> None:

@@ -28,7 +28,9 @@ _HANDLE = 9.5
 """What an entry of a legend takes beside its name, in mm."""
 _LONG = 35.0
 """A title of a legend that is wider than this has a row for itself, in mm."""
-_TITLE_LETTER = 1.6
+TITLE_SIZE = 7.5
+"""The size of a title's letters, in points; bold ones would need a second font, which costs more than all else."""
+_TITLE_LETTER = 1.5
 """The width of a letter of a title, in mm."""
 TITLE_LINE = 3.2
 """The height of a line of a title, in mm."""

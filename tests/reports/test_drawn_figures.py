@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from pcbench.reports.charts import Chart, Line, Panel, Rank
 from pcbench.reports.drawing import draw
 from pcbench.reports.figures import charts
-from pcbench.reports.layout import apart
+from pcbench.reports.layout import TITLE_SIZE, apart
 from pcbench.reports.page.drawn import figure_values
 from pcbench.reports.style import WIDTHS, Width, line_colours, pattern, style
 from pcbench.results.metrics_table import metrics_table
@@ -109,7 +109,7 @@ def test_every_drawing_names_model_and_suite_and_no_texts_touch(made: dict[str, 
             renderer = FigureCanvasAgg(drawn).get_renderer()
             drawn.draw(renderer)
         texts = written(drawn)
-        title = [text.get_text() for text in texts if text.get_fontweight() == "bold"]
+        title = [text.get_text() for text in texts if text.get_fontsize() == TITLE_SIZE]
         assert " ".join(title) == chart.title
         assert {"made", chart.suite} <= set(chart.title.replace(",", "").split()), chart.name
         boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in texts]
