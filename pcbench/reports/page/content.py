@@ -22,7 +22,7 @@ from pcbench.reports.page.evidence import told_comparisons
 from pcbench.reports.page.examples import shown_examples
 from pcbench.reports.page.facts import doubts, facts, growth, qualifiers, run_line, shown_verdicts, threats
 from pcbench.reports.page.headline import headline, settings_headline
-from pcbench.reports.page.links import Links
+from pcbench.reports.page.links import Links, TablesBeside
 from pcbench.reports.page.pictures import ROOM
 from pcbench.reports.page.tables import heat_map_tables, matrix_tables, severity_grids
 from pcbench.reports.run_labels import run_labels
@@ -40,8 +40,8 @@ class PageContent:
 
     values: dict[str, Any]
     """Everything that the template and the script need."""
-    tables: dict[str, pd.DataFrame]
-    """The numbers of each figure and table, by the name of its files without their ending."""
+    tables: TablesBeside
+    """The numbers of each figure and table."""
 
 
 def page_content(

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pcbench.files import write
 from pcbench.reports.charts import Chart
 from pcbench.reports.matrices import Matrix
 from pcbench.reports.style import FIGURE_FORMATS
 from pcbench.results.directory import Run
-from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
+from pcbench.results.metrics_table import csv_frame
 
 _FOLDER = "data"
 """Where the tables lie, in the folder of the page."""
 _TABLE_FORMATS = ("csv", "parquet")
+
+
+@dataclass(frozen=True)
+class TablesBeside:
+    """The tables beside a page: each is a choice of rows of the runs' own tables."""
+
+    metrics: pd.DataFrame
+    """The tidy tables of all runs, one below the other; of several runs with a column `run` before all others."""
+    rows: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    """The positions of each table's rows in it, by the name of its files without their ending."""
 
 
 class Links:
@@ -31,7 +45,12 @@ class Links:
     """
 
     def __init__(self, runs: Sequence[Run], beside: Collection[str], *, tabled: bool) -> None:
-        self.tables: dict[str, pd.DataFrame] = {}
+        held = [run.metrics for run in runs]
+        if len(runs) > 1:
+            for run, metrics in zip(runs, held, strict=True):
+                metrics.insert(0, "run", run.key)
+        self.tables = TablesBeside(held[0] if len(held) == 1 else pd.concat(held, ignore_index=True))
+        self._begins = [0, *itertools.accumulate(map(len, held))]
         self._runs = runs
         self._beside = set(beside)
         self._tabled = tabled
@@ -81,11 +100,7 @@ class Links:
     def _table(self, stem: str, shown: Sequence[tuple[int, Iterable[int]]]) -> list[dict[str, str]]:
         if not self._tabled:
             return []
-        frames = [(self._runs[number], self._runs[number].metrics.loc[list(rows)]) for number, rows in shown]
-        if len(self._runs) > 1:
-            for run, frame in frames:
-                frame.insert(0, "run", run.key)
-        self.tables[stem] = pd.concat([frame for _, frame in frames], ignore_index=True)
+        self.tables.rows[stem] = [self._begins[number] + row for number, rows in shown for row in rows]
         return [{"text": kind.upper(), "file": f"{_FOLDER}/{stem}.{kind}"} for kind in _TABLE_FORMATS]
 
 
@@ -94,21 +109,23 @@ def drawing_command(run: Run, name: str) -> str:
     return f"pcbench figure {shlex.quote(run.folder.name)} {shlex.quote(name)}"
 
 
-def table_files(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+def table_files(tables: TablesBeside) -> list[str]:
     """Return the names of the files that `write_tables` makes."""
-    return [f"{_FOLDER}/{stem}.{kind}" for stem in tables for kind in _TABLE_FORMATS]
+    return [f"{_FOLDER}/{stem}.{kind}" for stem in tables.rows for kind in _TABLE_FORMATS]
 
 
-def write_tables(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+def write_tables(tables: TablesBeside, folder: Path) -> None:
     """Write the numbers of the figures and tables of a page, each as CSV and as Parquet, as `metrics.csv` has them.
 
     Args:
-        tables: By name.
+        tables: What they are.
         folder: The page's.
 
     Raises:
         WriteError: A file cannot be written.
     """
-    for stem, table in tables.items():
-        write(folder / _FOLDER / f"{stem}.csv", csv_frame(table).to_csv(index=False, lineterminator="\n"))
-        write(folder / _FOLDER / f"{stem}.parquet", lambda path, table=table: write_metrics_parquet(table, path))
+    as_csv, whole = csv_frame(tables.metrics), pa.Table.from_pandas(tables.metrics, preserve_index=False)
+    for stem, rows in tables.rows.items():
+        write(folder / _FOLDER / f"{stem}.csv", as_csv.iloc[rows].to_csv(index=False, lineterminator="\n"))
+        chosen = whole.take(rows)
+        write(folder / _FOLDER / f"{stem}.parquet", lambda path, chosen=chosen: pq.write_table(chosen, path))
