@@ -9,6 +9,8 @@ import pytest
 from simulated_runs import write_run
 
 from pcbench.files import TRIAL, Point, watched
+from pcbench.reports.page.content import page_content
+from pcbench.reports.page.links import write_tables
 from pcbench.reports.report import write_report
 from pcbench.results.columns import METRICS_COLUMNS
 from pcbench.results.directory import foreign_files, open_run
@@ -34,11 +36,11 @@ def test_nothing_in_a_report_is_foreign_whenever_its_writing_stops(tmp_path: Pat
     assert foreign_files(open_run(run.folder)) == ["report/mine.svg"]
 
 
-@pytest.mark.usefixtures("two_figures")
 def test_the_tables_beside_a_page_are_rows_of_the_run_s_own_table(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / name, "pdigits", seed, corruptions=("fog",)) for seed, name in enumerate(("a", "b"))]
     for number, of_page in enumerate((runs[:1], runs)):
-        folder = write_report(of_page, tmp_path / f"report-{number}") / "data"
+        folder = tmp_path / f"report-{number}" / "data"
+        write_tables(page_content(of_page, tabled=True).tables, folder.parent)
         key = [name for name in METRICS_COLUMNS if name not in ("value", "ci_low", "ci_high", "n")]
         held = {run.key: run.metrics.astype(object).set_index(key) for run in of_page}
         for path in folder.glob("*.parquet"):
@@ -50,6 +52,8 @@ def test_the_tables_beside_a_page_are_rows_of_the_run_s_own_table(tmp_path: Path
             written = (folder / f"{path.stem}.csv").read_text(encoding="utf-8").splitlines()
             assert (written[0].split(","), len(written)) == (list(table.columns), len(table) + 1)
         names = {path.stem for path in folder.glob("*.csv")}
+        of_figure = pd.read_parquet(folder / "digits-linf-robust-accuracy-by-epsilon.parquet")
+        assert not number or set(of_figure["run"]) == {run.key for run in runs}
         assert {"digits-c-accuracy", "digits-c-change-by-family", "digits-linf-robust-accuracy-by-epsilon"} <= names
 
 
