@@ -85,9 +85,17 @@ def test_the_chosen_timestep_of_a_wide_table_is_seen(page: Page, width: int) -> 
             box, names, column = table.evaluate(PLACES)
             assert names[1] - 1 <= column[0]
             assert column[1] <= box[1] + 1
+        assert page.evaluate(SIGNS) == page.evaluate(CUT)
 
 
 CHOOSE = "(slider, t) => { slider.value = t; slider.dispatchEvent(new Event('input')); }"
+CUT = """() => [...document.querySelectorAll(".scroll")].filter(box => box.offsetParent !== null
+  && box.scrollWidth > box.clientWidth + 1)
+  .map(box => [box.scrollLeft > 1, box.scrollLeft + box.clientWidth < box.scrollWidth - 1])"""
+"""At which sides each table is cut that is wider than its box."""
+SIGNS = """() => [...document.querySelectorAll(".more")].filter(sign => sign.offsetParent !== null
+  && /left|right/.test(sign.textContent))
+  .map(sign => [/left/.test(sign.textContent), /right/.test(sign.textContent)])"""
 PLACES = """table => [table.closest(".scroll"), table.querySelector("th"), table.querySelector("thead .chosen")]
   .map(one => one.getBoundingClientRect()).map(one => [one.left, one.right])"""
 
