@@ -41,6 +41,7 @@ def write_run(folder: Path, images: int, timesteps: int) -> int:
     """Write made-up outcomes, one file per condition, and return how many rows there are."""
     generator = np.random.default_rng(0)
     ease = generator.normal(size=images)
+    probabilities = generator.uniform(0.1, 1, images).astype(np.float32)
     ids = np.tile([f"ILSVRC2012_val_{index:08}.JPEG" for index in range(images)], timesteps)
     conditions = [Condition("imagenet-c", "clean", "clean")]
     for name, severity in itertools.product(THE_FIFTEEN, range(1, 6)):
@@ -54,7 +55,8 @@ def write_run(folder: Path, images: int, timesteps: int) -> int:
             "timestep": np.repeat(np.arange(timesteps), images),
             "prediction": np.zeros(ids.size, dtype=np.int32),
             "correct": correct.ravel(),
-            "confidence": np.full(ids.size, 0.5, dtype=np.float32),
+            "confidence": np.tile(probabilities, timesteps),
+            "true_label_probability": np.where(correct.ravel(), 1.0, 0.1).astype(np.float32),
         }
         write_outcomes(outcome_table(condition, columns), folder / f"{number:03}.parquet")
     return len(conditions) * ids.size

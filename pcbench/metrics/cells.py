@@ -30,6 +30,9 @@ _NORMS = {name: norm.column for name, norm in NORMS.items()}
 _DRAWS = "draws_right"
 NEEDED_COLUMNS = ["image_id", *_KEYS, "timestep", *_ANSWERS, *_STEPS, *_NORMS.values(), _DRAWS]
 """The columns of outcomes that metrics need."""
+PROBABILITIES = ["confidence", "true_label_probability"]
+"""Those that calibration needs beside them."""
+_MEASURED = 2 + len(PROBABILITIES)
 
 _ABSENT = -1
 
@@ -67,9 +70,14 @@ class CellOutcomes:
     draws_right: npt.NDArray[np.float32]
     """The share of single draws of a random network that are right; NaN where nothing is drawn."""
 
+    confidence: npt.NDArray[np.float32]
+    """The probability of the predicted class; NaN where there is none or it was not read."""
+    true_label_probability: npt.NDArray[np.float32]
+    """That of the label; NaN likewise."""
+
 
 _Numbers = npt.NDArray[np.float32] | None
-_Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], _Numbers, _Numbers]
+_Part = tuple[npt.NDArray[np.int32], npt.NDArray[np.int8], list[_Numbers]]
 
 
 class SuiteOutcomes:
@@ -110,8 +118,8 @@ class SuiteOutcomes:
         Args:
             cell: The cell.
             part: The images' indices, their answers, shape (6, rows), -1 where empty, the last of them the state of
-                the gradient; the norms of their perturbations, shape (rows,), or None where there is no attack; and
-                their shares of draws that are right, (rows,), or None where nothing is drawn.
+                the gradient; and the numbers that `CellOutcomes` ends with, each of shape (rows,), or None where there
+                is none.
         """
         self._rows.setdefault(cell, []).append(part)
 
@@ -131,8 +139,8 @@ class SuiteOutcomes:
         images = len(self._ids)
         table = np.full((len(_ANSWERS) + 1, images), _ABSENT, dtype=np.int8)
         seen = np.zeros(images, dtype=np.int64)
-        numbers = np.full((2, images), np.nan, dtype=np.float32)
-        for indices, answers, *measured in self._rows[cell]:
+        numbers = np.full((_MEASURED, images), np.nan, dtype=np.float32)
+        for indices, answers, measured in self._rows[cell]:
             seen += np.bincount(indices, minlength=images)
             table[:, indices] = answers
             for row, values in zip(numbers, measured, strict=True):
@@ -158,11 +166,12 @@ def collect(tables: Iterator[pa.Table]) -> dict[str, SuiteOutcomes]:
     """Sort the rows of tables of outcomes into suites and cells.
 
     Args:
-        tables: Tables with at least `NEEDED_COLUMNS`; a cell may be spread over several.
+        tables: Tables with at least `NEEDED_COLUMNS`, and `PROBABILITIES` where they are asked for; a cell may be
+            spread over several.
     """
     suites: dict[str, SuiteOutcomes] = {}
     for table in tables:
-        _take_in(table.select(NEEDED_COLUMNS), suites)
+        _take_in(table, suites)
     return suites
 
 
@@ -174,7 +183,7 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
     states = np.maximum(*(_state(table, name) for name in _STEPS))
     answers = np.stack([*(_answer(table, name) for name in _ANSWERS), states])
     norms = {norm: _numbers(table, column) for norm, column in _NORMS.items()}
-    draws = _numbers(table, _DRAWS)
+    others = [_numbers(table, name) if name in table.column_names else None for name in (_DRAWS, *PROBABILITIES)]
     # Most tables hold one suite, and every cell of it all its images: these are looked up once.
     indices_of_all: dict[str, npt.NDArray[np.int32]] = {}
     for values, rows in _groups(table):
@@ -190,9 +199,10 @@ def _take_in(table: pa.Table, suites: dict[str, SuiteOutcomes]) -> None:
         else:
             indices = np.full(len(here), _ABSENT, dtype=np.int32)
             indices[present] = outcomes.indices(here[present])
-        norm, share = (None if one is None else one[rows] for one in (norms.get(condition.norm or ""), draws))
-        part = (indices[used], answers[:, rows], norm, share)
-        outcomes.add(Cell(condition, int(values["timestep"])), part)
+        # No probability under an attack is a metric.
+        wanted = others[:1] + ([None] * len(PROBABILITIES) if condition.kind == "attack" else others[1:])
+        measured = [None if one is None else one[rows] for one in (norms.get(condition.norm or ""), *wanted)]
+        outcomes.add(Cell(condition, int(values["timestep"])), (indices[used], answers[:, rows], measured))
 
 
 def _groups(table: pa.Table) -> Iterator[tuple[dict[str, Any], npt.NDArray[np.int64]]]:

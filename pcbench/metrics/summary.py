@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pcbench.errors import DataError
 from pcbench.metrics.attack_rows import attack_rows
-from pcbench.metrics.cells import NEEDED_COLUMNS, SuiteOutcomes, collect
+from pcbench.metrics.calibration import calibration_rows
+from pcbench.metrics.cells import NEEDED_COLUMNS, PROBABILITIES, SuiteOutcomes, collect
 from pcbench.metrics.corruption import BaselineErrors
 from pcbench.metrics.corruption_rows import StatedCorruptions, clean_change_rows, corruption_rows
 from pcbench.metrics.draw_rows import draw_rows
@@ -84,7 +85,8 @@ def summarise_folder(
         DataError: There are no outcomes, a file is damaged, or a condition lacks an image that others have.
     """
     known = _Known(baselines, corruptions or {})
-    return _summary(outcome_tables(folder), model, known, {*subsets, *incomplete}, incomplete)
+    tables = outcome_tables(folder, [*NEEDED_COLUMNS, *PROBABILITIES])
+    return _summary(tables, model, known, {*subsets, *incomplete}, incomplete)
 
 
 def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
@@ -100,9 +102,9 @@ def summarise_representations(folder: Path, *, model: str) -> pd.DataFrame:
     return metrics_table([{"model": model, **row} for row in rows])
 
 
-def outcome_tables(folder: Path) -> Iterator[pa.Table]:
+def outcome_tables(folder: Path, columns: Sequence[str] = NEEDED_COLUMNS) -> Iterator[pa.Table]:
     """Read a folder of outcomes one file at a time, in the order of the files' names."""
-    return (read_outcomes(path, NEEDED_COLUMNS) for path in sorted(folder.rglob("*.parquet")))
+    return (read_outcomes(path, columns) for path in sorted(folder.rglob("*.parquet")))
 
 
 def _summary(
@@ -132,6 +134,7 @@ def _suite_rows(outcomes: SuiteOutcomes, known: _Known) -> Iterator[Row]:
             yield cell_row(cell, "accuracy", rate(answers.correct))
             yield cell_row(cell, "error", rate(~answers.correct))
             yield from finite_rows(cell, answers)
+            yield from calibration_rows(cell, answers)
     yield from clean_change_rows(outcomes)
     suite = outcomes.suite
     yield from corruption_rows(outcomes, known.baselines.get(suite), known.corruptions.get(suite))

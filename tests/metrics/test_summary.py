@@ -175,7 +175,7 @@ def test_another_set_of_corruptions_has_no_mce() -> None:
 def test_fewer_severities_than_the_suite_has_have_no_corruption_error() -> None:
     stated = {"c": StatedCorruptions(dict.fromkeys(THE_FIFTEEN, 5))}
     names = set(_metrics(_corruptions(severities=range(1, 4)), corruptions=stated)["metric"])
-    assert names == {"accuracy", "error", "accuracy_minus_t0"}
+    assert names == {"accuracy", "error", "accuracy_minus_t0", "expected_calibration_error", "mean_confidence"}
 
 
 def test_three_severities_have_a_corruption_error_only_where_the_baseline_has_three() -> None:
