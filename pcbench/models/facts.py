@@ -27,6 +27,9 @@ Described = str | int | float | bool | None
 CONFIGURED = "given_configuration"
 """What a description calls the file that stands in place of the model's own configuration."""
 
+NETWORK_CONTROL = "control"
+"""What a description calls a change of the network that makes it a control."""
+
 DENOISING = "denoising_predictors"
 """What a description calls predictors that were trained to remove noise, which is not the paper's method."""
 
@@ -132,6 +135,8 @@ class ModelFacts:
         configured = self.description.get(CONFIGURED)
         marks = [] if seed is None else [f"random-predictors-{seed}"]
         marks += ["denoising-predictors"] if self.description.get(DENOISING) else []
+        control = self.description.get(NETWORK_CONTROL)
+        marks += [] if control is None else [str(control)]
         return "+".join(
             [self.name, *map(str, filter(None, [configured])), *marks, *([str(ablation)] if ablation else [])]
         )

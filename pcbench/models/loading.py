@@ -14,7 +14,7 @@ from pcbench.arguments import public
 from pcbench.errors import UsageError, WeightsError
 from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
 from pcbench.models.conversions import SEPARATOR, converted_entry
-from pcbench.models.facts import CONFIGURED, Described, LoadOptions, ModelFacts
+from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, LoadOptions, ModelFacts
 from pcbench.models.given_configuration import with_configuration
 from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
@@ -220,6 +220,9 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
     if options.configuration is not None:
         description[CONFIGURED] = options.configuration.stem
     path = entry.configuration_path
+    table = None if path is None else read_configuration(path).table
+    if table is not None and table.control is not None:
+        description[NETWORK_CONTROL] = table.control.text
     predictive = path is not None and bool(timesteps > 0 or options.random_predictors is not None or state)
     if predictive:
         description.update(_described(entry, state, options), feedforward=False)
@@ -234,7 +237,7 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
         preprocessing=entry_preprocessing(entry),
         default_data=entry.data,
         description=description,
-        input_size=None if path is None else read_configuration(path).table.input_size,
+        input_size=None if table is None else table.input_size,
         predictive=predictive,
         modules=modules_of(entry.backbone),
     )
@@ -255,8 +258,11 @@ def _load_entry(gathered: _Gathered) -> Model:
     if gathered.backbone_state is not None:
         fill(backbone, gathered.backbone_state, gathered.source)
     path = entry.configuration_path
-    output = None if path is None else read_configuration(path).table.output
-    timestep_model: TimestepModel = FeedforwardModel(backbone.eval(), entry.mean, entry.std, output=output)
+    table = None if path is None else read_configuration(path).table
+    output, control = (None, None) if table is None else (table.output, table.control)
+    timestep_model: TimestepModel = FeedforwardModel(
+        backbone.eval(), entry.mean, entry.std, output=output, control=control
+    )
     if gathered.facts.predictive and path is not None:
         network = predify(
             backbone,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pcbench.data.class_names import as_class_names
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
-from pcbench.models.facts import CONFIGURED, Described, ModelFacts
+from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, ModelFacts
 from pcbench.models.given_configuration import configured_module
 from pcbench.models.identity import model_identity
 from pcbench.models.load_options import CheckedOptions, ablated
@@ -125,6 +125,8 @@ def _load_own_predictive(
         initialise(list(network.predictors), options.random_predictors)
     network = ablated(network, options.ablation)
     table = network.configuration.table
+    if table.control is not None:
+        described = {**described, NETWORK_CONTROL: table.control.text}
     described = {
         "model": table.name if name == type(network).__name__ else name,
         **described,

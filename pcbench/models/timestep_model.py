@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.errors import RunError
+from pcbench.network.controls import Control
 from pcbench.network.gradient import Gradient
 from pcbench.network.outputs import Output, picked_logits
 from pcbench.network.own_modules import computed_in, logits_of
@@ -48,6 +49,7 @@ class FeedforwardModel(_Normalising):
         mean: Per channel, subtracted from images in [0,1]; with `std`, or neither.
         std: Per channel, what the difference is divided by.
         output: Which of its outputs are the logits, where it has several.
+        control: What is done to e_0 first.
     """
 
     limit = 0
@@ -59,15 +61,18 @@ class FeedforwardModel(_Normalising):
         std: Sequence[float] | None = None,
         *,
         output: Output = None,
+        control: Control | None = None,
     ) -> None:
         super().__init__(module, mean, std)
         self._output = output
+        self._control = control
 
     def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
         """Return the logits of t = 0, (1, batch, classes)."""
         del gradient
         self.check(timesteps)
-        return picked_logits(self.module(inputs.to(self._kind)), self._output)[None]
+        entered = inputs if self._control is None else self._control.entered(inputs)
+        return picked_logits(self.module(entered.to(self._kind)), self._output)[None]
 
 
 class RecurrentModel(_Normalising):

@@ -1,7 +1,7 @@
 """The configuration of a predictive network: Predify's TOML, read and checked.
 
-Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and three
-more: `error_window`, `predicts` and `output`.
+Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and five
+more: `error_window`, `predicts`, `output`, `control` and `tuned_on`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from pcbench.arguments import asked, path_text, plain_tables, shown
 from pcbench.catalog import Definition, parse_definition, read_toml
 from pcbench.errors import ConfigurationError, UsageError
+from pcbench.network.controls import Control
 from pcbench.network.update import Hyperparameters
 
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -80,7 +81,8 @@ class NetworkTable(Definition):
 
     `output` says which of a backbone's outputs are the logits: the index of a tuple, the key of a mapping, or the name
     of an attribute. What that output does not need is not computed. `tuned_on` holds a hash of each image that the
-    hyperparameters were tuned on, as `pcbench tune` writes it; it changes no network.
+    hyperparameters were tuned on, as `pcbench tune` writes it; it changes no network. `control` makes it one to
+    compare with; see `pcbench.network.controls`.
     """
 
     name: str = Field(default="network", min_length=1)
@@ -90,11 +92,12 @@ class NetworkTable(Definition):
     imports: tuple[str, ...] = ()
     output: int | str | None = None
     tuned_on: tuple[str, ...] = ()
+    control: Control | None = None
     pcoders: tuple[PCoderTable, ...] = Field(min_length=1)
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        table = _without_unused(serialise(self), "output")
+        table = _without_unused(_without_unused(serialise(self), "output"), "control")
         table.pop("tuned_on", None)
         return table
 

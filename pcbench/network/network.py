@@ -159,16 +159,7 @@ class PredictiveNetwork(TimestepModel):
         weights = own if hyperparameters is None else self._weights(hyperparameters, own)
         if start is not None:
             _check_start(start, len(self.predictors))
-        dynamics = Dynamics(
-            self.backbone,
-            list(self.predictors),
-            weights,
-            self.error_windows,
-            self.targets,
-            gradient,
-            not self.training,
-            recompute,
-        )
+        dynamics = self._dynamics(weights, gradient=gradient, frozen=not self.training, recompute=recompute)
         wanted = self.training or inputs.requires_grad or any(_learned(entry) for entry in weights)
         wanted = wanted or any(one.requires_grad for one in start or ())
         wanted = torch.is_grad_enabled() and wanted
@@ -194,9 +185,7 @@ class PredictiveNetwork(TimestepModel):
             UsageError: As in `unroll_input`.
         """
         self._check(inputs, "exact", keep)
-        dynamics = Dynamics(
-            self.backbone, list(self.predictors), self.hyperparameters, self.error_windows, self.targets
-        )
+        dynamics = self._dynamics(self.hyperparameters)
         with torch.no_grad():
             return dynamics.unroll(self._in_own_precision(inputs), whole_timesteps(timesteps), keep, show=show).logits
 
@@ -213,11 +202,7 @@ class PredictiveNetwork(TimestepModel):
             timesteps: T.
         """
         self._check(inputs, "exact", ())
-        predictors, own = list(self.predictors), self.hyperparameters
-        each = [
-            Dynamics(self.backbone, predictors, self._weights(one, own), self.error_windows, self.targets)
-            for one in hyperparameters
-        ]
+        each = [self._dynamics(self._weights(one, self.hyperparameters)) for one in hyperparameters]
         with torch.no_grad():
             yield from logits_of_each(each, self._in_own_precision(inputs), whole_timesteps(timesteps))
 
@@ -243,6 +228,12 @@ class PredictiveNetwork(TimestepModel):
             if isinstance(module, nn.modules.batchnorm._NormBase):  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # the base of all that keep statistics
                 module.eval()
         return self
+
+    def _dynamics(self, weights: tuple[Hyperparameters, ...], **options: Any) -> Dynamics:
+        control = self.configuration.table.control
+        return Dynamics(
+            self.backbone, list(self.predictors), weights, self.error_windows, self.targets, control=control, **options
+        )
 
     def _refuse_recomputing(self) -> None:
         for index, predictor in enumerate(self.predictors):

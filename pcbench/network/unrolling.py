@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVa
 
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, Replace, Values
+from pcbench.network.controls import Control
 from pcbench.network.decoding import Decoded, Pullback, decode
 from pcbench.network.fast.layers import fast_input_gradients
 from pcbench.network.fast.memory_format import all_channels_last, channels_last_suits, laid_channels_last
@@ -83,6 +84,8 @@ class Dynamics:
     """The predictors' parameters are constants."""
     recompute: bool = False
     """Keep only the representations of each timestep for the backward pass, and compute the rest again."""
+    control: Control | None = None
+    """What the network is changed into, for comparison."""
 
     def unroll(
         self,
@@ -100,7 +103,8 @@ def _new_pass(dynamics: Dynamics, images: Tensor, keep: Sequence[str] = (), show
     kinds, modules = split_keep(keep)
     # All given here: a dataclass's factories of lists break the graph that torch.compile makes.
     sources = dynamics.targets.feedback
-    return _Pass(dynamics, images, kinds, modules, show, sources, logits=[], magnitudes=[], kept={}, cells={})
+    entered = images if dynamics.control is None else dynamics.control.entered(images)
+    return _Pass(dynamics, entered, kinds, modules, show, sources, logits=[], magnitudes=[], kept={}, cells={})
 
 
 def logits_of_each(dynamics: Sequence[Dynamics], images: Tensor, timesteps: int) -> Iterator[Tensor]:
@@ -230,7 +234,10 @@ class _Pass:
 
         def update(n: int, drive: Tensor) -> Tensor:
             weights, above = self.dynamics.hyperparameters[n], self.feedback[n]
-            feedback = None if above is None or is_zero(weights.feedback) else predictions[above]
+            fed = above is not None and not is_zero(weights.feedback)
+            feedback = predictions[above] if above is not None and fed else None
+            if fed and self.dynamics.control is not None:
+                feedback = self.dynamics.control.fed_back(feedback, state[n], n)
             return updated(drive, state[n], feedback, gradients[n], self._scale(n), weights)
 
         logits, new = self._run_timestep(backbone, shared, update)
@@ -271,7 +278,9 @@ class _Pass:
         return decode(self.dynamics.predictors[n], state[n], frozen=self.dynamics.frozen)
 
     def _feeds_back(self, n: int) -> bool:
-        weights = self.dynamics.hyperparameters
+        weights, control = self.dynamics.hyperparameters, self.dynamics.control
+        if control is not None and not control.needs_prediction:
+            return False
         return any(above == n and not is_zero(weights[m].feedback) for m, above in enumerate(self.feedback))
 
     def _kept(self, n: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -149,7 +150,11 @@ def configuration_text(
     """
     lines = [f"# {line}" for text in provenance for line in text.splitlines()]
     head = ("name", "input_size", "imports", "gradient_scaling", "shared_hyperparameters")
-    lines += _lines({**table.model_dump(mode="json"), "shared_hyperparameters": False}, head, without="pcoders")
+    entries: dict[str, Any] = {**table.model_dump(mode="json"), "shared_hyperparameters": False}
+    control = entries.pop("control", None)
+    lines += _lines(entries, head, without="pcoders")
+    if control is not None:
+        lines.append(f"control = {{{', '.join(_lines(control, (), without=''))}}}")
     if tuned_on:
         lines += ["tuned_on = [", *(f"    {', '.join(map(json.dumps, row))}," for row in _rows(tuned_on)), "]"]
     for pcoder, entry in zip(table.pcoders, hyperparameters, strict=True):

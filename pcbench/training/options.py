@@ -141,6 +141,10 @@ class TuneOptions(TypedDict):
         Sequence[str] | None,
         Option("What the gradient moves: feedforward, feedback, error_weight; by default all. Repeat it."),
     ]
+    without: Annotated[
+        Literal["feedback", "error_weight"] | None,
+        Option("A control: feedback (λ = 0) or error-weight (α = 0) stays 0, and the rest is tuned."),
+    ]
     learning_rate: Annotated[float | None, Option("Of the gradient method; 0.1 by default.")]
     timesteps: Annotated[
         int | None, Ge(0), Le(MOST_TIMESTEPS), Option("T; the accuracy there decides.", flags=("--timesteps", "-T"))

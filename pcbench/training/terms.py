@@ -43,6 +43,11 @@ TERMS = (
 )
 
 
+def term_of(weight: str | None) -> Term | None:
+    """Return the term that a weight belongs to, by the weight's name; None for None."""
+    return next((term for term in TERMS if weight is not None and term.learned == weight), None)
+
+
 def tuned_terms(learn: Sequence[str], feedback: Sequence[int | None]) -> Iterator[tuple[Term, tuple[str, ...]]]:
     """Yield each term whose weight is learned, with what is learned without it.
 

@@ -103,7 +103,10 @@ def _check(options: TuneOptions) -> None:
     by_gradient = [name for name in ("loss", "learn", "learning_rate") if options[name] is not None]
     if options["method"] == "search" and by_gradient:
         raise UsageError(f"`{by_gradient[0]}` belongs to the gradient: give method='gradient' as well")
-    check_learned(LEARNED if options["learn"] is None else options["learn"])
+    learn = LEARNED if options["learn"] is None else options["learn"]
+    check_learned(learn)
+    if options["learn"] is not None and options["without"] in learn:
+        raise UsageError(f"`learn` names {options['without']}, which `without` keeps at 0; leave one of them out")
 
 
 def _choose(task: TuningTask) -> tuple[list[Tried], Tried, Tried]:
@@ -115,14 +118,8 @@ def _choose(task: TuningTask) -> tuple[list[Tried], Tried, Tried]:
         task.worked(f"point {name}", pairs, points[name])
     found = [one for name, one in points.items() if name != "feedforward"]
     if not task.by_gradient:
-        settings = task.settings
         starts = [entries for name, entries in task.starts.items() if name != "own"]
-        found += task.course.proposed(
-            "search",
-            lambda score: proposals(task.network, score, trials=settings.steps, seed=settings.seed, starts=starts),
-            task.score,
-            lambda number, one: task.worked(f"trial {number}", pairs, one),
-        )
+        found += _searched(task, "search", starts, task.settings.steps, task.without)
         return found, points["own"], points["feedforward"]
     ends: list[Tried] = []
     for name, entries in task.starts.items():
@@ -177,7 +174,7 @@ def _effects(task: TuningTask, best: Tried, feedforward: Tried) -> tuple[dict[st
             settings = task.settings_of(steps, learn=learn, memory=term.learned is not None)
             found += _descended(task, f"{stage}, tuned again", start, settings)
         else:
-            found += _searched_without(task, term, start, steps, stage)
+            found += _searched(task, f"{stage}, searched again", [start], steps, term)
         more += found
         best_without = ranked([*found, *([] if term is FEEDFORWARD else [feedforward])], task.settings.loss)
         if best_without:
@@ -185,29 +182,34 @@ def _effects(task: TuningTask, best: Tried, feedforward: Tried) -> tuple[dict[st
     return effects, more
 
 
-def _searched_without(
-    task: TuningTask, term: Term, start: Sequence[Hyperparameters], trials: int, stage: str
+def _searched(
+    task: TuningTask, stage: str, starts: Sequence[Sequence[Hyperparameters]], trials: int, without: Term | None
 ) -> list[Tried]:
-    pairs, seed = task.pairs, task.settings.seed
+    """Return what Optuna proposes, each without a term if one is named."""
+
+    def taken(entries: Sequence[Hyperparameters]) -> tuple[Hyperparameters, ...]:
+        return tuple(entries) if without is None else without.taken_from(entries)
+
     found = task.course.proposed(
-        f"{stage}, searched again",
-        lambda score: proposals(task.network, score, trials=trials, seed=seed, starts=[start]),
-        lambda entries: task.score(term.taken_from(entries)),
-        lambda number, one: task.worked(f"{stage}, trial {number}", pairs, one),
+        stage,
+        lambda score: proposals(task.network, score, trials=trials, seed=task.settings.seed, starts=starts),
+        lambda entries: task.score(taken(entries)),
+        lambda number, one: task.worked(f"{stage}, trial {number}", task.pairs, one),
     )
-    return [Tried(term.taken_from(one.hyperparameters), one.score) for one in found]
+    return [Tried(taken(one.hyperparameters), one.score) for one in found]
 
 
 def _method(task: TuningTask, before: Tried, chosen: Tried) -> str:
     settings, T = task.settings, task.validation.timesteps  # noqa: N806  # T is what the docs call it
+    without = "" if task.without is None else f"; without {task.without.title}, as a control"
     if not task.by_gradient:
-        return search_method(trials=settings.steps, seed=settings.seed)
+        return search_method(trials=settings.steps, seed=settings.seed) + without
     how = f"Adam, {settings.steps} steps, rate {settings.learning_rate:g}"
     told = told_choices(before.score, chosen.score, settings)
     starts = ", ".join(task.starts)
     return (
         f"gradient descent through {T} timesteps ({how}){told}; {settings.minibatch} pairs of an image and a "
-        f"condition a step, starts: {starts}"
+        f"condition a step, starts: {starts}{without}"
     )
 
 

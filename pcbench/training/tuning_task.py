@@ -21,7 +21,7 @@ from pcbench.training.descent import Descent, DescentSettings
 from pcbench.training.found import Tried, feedforward_point
 from pcbench.training.hyperparameters import LEARNED
 from pcbench.training.options import TuneOptions, data_of, file_of
-from pcbench.training.terms import Term, tuned_terms
+from pcbench.training.terms import Term, term_of, tuned_terms
 from pcbench.training.tuning_images import accuracy_at_0, conditions_of, fitted_ids, seen_before, validation_images
 from pcbench.training.validation import Score, Validation, ValidationInputs, evaluate, prepared
 
@@ -82,7 +82,15 @@ class TuningTask:
         fed = self.network.targets.feedback
         paper = tuple(Hyperparameters(_PAPER[0], 0.0 if above is None else _PAPER[1], _PAPER[2]) for above in fed)
         starts = {"own": own, "feedforward": feedforward_point(count), "paper": paper}
+        if self.without is not None:
+            starts = {name: self.without.taken_from(entries) for name, entries in starts.items()}
+            own = starts["own"]
         return {name: entries for name, entries in starts.items() if name != "paper" or entries != own}
+
+    @property
+    def without(self) -> Term | None:
+        """The term that stays 0."""
+        return term_of(self.options["without"])
 
     def score(self, entries: Sequence[Hyperparameters]) -> Score:
         """Return the score of hyperparameters on all images and conditions."""
@@ -165,10 +173,11 @@ def begin_tuning(options: TuneOptions, report: TuningReport | None) -> TuningTas
 
 
 def _settings(options: TuneOptions) -> DescentSettings:
+    learn = LEARNED if options["learn"] is None else tuple(options["learn"])
     settings = DescentSettings(
         learning_rate=0.1 if options["learning_rate"] is None else options["learning_rate"],
         loss=options["loss"] or "last",
-        learn=LEARNED if options["learn"] is None else tuple(options["learn"]),
+        learn=tuple(name for name in learn if name != options["without"]),
         minibatch=options["batch_size"],
         seed=options["seed"],
     )
@@ -181,6 +190,7 @@ def _identity(
 ) -> Mapping[str, Any]:
     """Return what the file of a course must be of for a tuning to go on with it."""
     return {
+        **({} if options["without"] is None else {"without": options["without"]}),
         "model": dict(model.description),
         "images": validation.source.fingerprint(),
         "conditions": validation.titles,

@@ -27,11 +27,11 @@ from pcbench.network.update import Hyperparameters
 from pcbench.options import resolved
 from pcbench.training import descent, tuning, tuning_task
 from pcbench.training.found import Tried, Tuned, feedforward_point
-from pcbench.training.hyperparameters import FreeHyperparameters, rounded
+from pcbench.training.hyperparameters import LEARNED, FreeHyperparameters, rounded
 from pcbench.training.job import train
 from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.request import training_images
-from pcbench.training.terms import TERMS, Term
+from pcbench.training.terms import TERMS, Term, term_of
 from pcbench.training.tuning_images import fitted_ids, seen_before, validation_images
 from pcbench.training.validation import Score
 
@@ -170,6 +170,23 @@ def test_a_failed_tuning_is_named_and_gives_the_feedforward_point(place: Path, m
     assert "FAILED TUNING" in (place / "tuned.toml").read_text()
 
 
+@pytest.mark.parametrize("method", ["gradient", "search"])
+@pytest.mark.parametrize("weight", ["feedback", "error_weight"])
+def test_a_control_without_a_term_is_tuned_like_the_network(weight: str, method: str, place: Path) -> None:
+    # Oracle: the definition: the weight is 0 in all that was tried, and the others were moved.
+    tuned = tuning.tune(asked(without=weight, method=method, rounds=4, effects=False))
+    assert all(getattr(entry, weight) == 0 for entry in tuned.hyperparameters)
+    course = json.loads((place / "tuned.tuning.json").read_text())
+    column = LEARNED.index(weight)
+    tried = [one["hyperparameters"] for stage in course["stages"].values() for one in stage["tried"]]
+    if method == "gradient":  # the search's proposals are kept as Optuna made them, and scored without the term
+        assert all(entry[column] == 0 for entries in tried for entry in entries)
+    assert len({json.dumps(entries) for entries in tried}) > 3
+    term = term_of(weight)
+    assert term is not None
+    assert f"without {term.title}, as a control" in (place / "tuned.toml").read_text()
+
+
 @pytest.mark.parametrize("term", TERMS, ids=[term.title for term in TERMS])
 def test_a_term_that_is_taken_out_stays_out(term: Term) -> None:
     # Oracle: the definition: the weight that the term has in each PCoder, however far the others are moved.
@@ -198,6 +215,8 @@ def test_a_term_that_is_taken_out_stays_out(term: Term) -> None:
         ),
         ({"configuration": "other.toml"}, r"PCoder 1 \(9\): the backbone has no such module"),
         ({"out": "images.toml"}, "images.toml: is a folder"),
+        ({"without": "feedback", "learn": ["feedback"]}, "`learn` names feedback, which `without` keeps at 0"),
+        ({"without": "memory"}, "`memory`|memory"),
         ({"data": "imagefolder:images/a", "images": 1}, "holds no folders"),
         ({"data": "imagefolder:nothing"}, "nothing/a: holds no images"),
     ],
