@@ -35,7 +35,7 @@ ROOMS = (
         "cores",
     ),
     *("data", "network", "corruptions", "models", "results", "metrics"),
-    *("attacks", "comparison", "reports", "harness", "training", "doctor", "cli"),
+    *("attacks", "comparison", "reports", "harness", "training", "studies", "doctor", "cli"),
 )
 
 

@@ -37,7 +37,7 @@ from pcbench.cli.saying import LogLine, say
 from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
-from pcbench.cli.study import study_command
+from pcbench.cli.study import plan_study_command, report_study_command, run_study_command, study_status_command
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
 from pcbench.data.cache import NO_CACHE
@@ -127,11 +127,22 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "agreement": agreement_command,
     "train": train_command,
     "tune": tune_command,
-    "study": study_command,
     "doctor": doctor_command,
 }
+_STUDY_COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run_study_command,
+    "plan": plan_study_command,
+    "status": study_status_command,
+    "report": report_study_command,
+}
+_studies = typer.Typer(
+    cls=_Verbs, no_args_is_help=True, help="Run a study: a question fixed beforehand, its arms, and the answer."
+)
 for _verb, _command in _COMMANDS.items():
     app.command(_verb, cls=_Verb)(as_command(_verb, _command))
+for _verb, _command in _STUDY_COMMANDS.items():
+    _studies.command(_verb, cls=_Verb)(as_command(f"study {_verb}", _command))
+app.add_typer(_studies, name="study")
 
 
 @app.callback(invoke_without_command=True)

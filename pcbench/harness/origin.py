@@ -99,6 +99,17 @@ def revision(folder: Path) -> dict[str, str | bool] | None:
     return None if commit is None or changes is None else {"git": commit, "changed": bool(changes)}
 
 
+def commit_of_file(path: Path) -> str | None:
+    """Return the commit and its day that hold a file as it is now.
+
+    Returns:
+        None where the file is changed since, was never committed, or is not under Git, or Git is not installed.
+    """
+    folder = path.absolute().parent
+    changes = _git(folder, "status", "--porcelain", "--ignored", "--", path.name)
+    return (_git(folder, "log", "-1", "--format=%h, %cs", "--", path.name) or None) if changes == "" else None
+
+
 def is_shipped_suite(name: str) -> bool:
     """Return whether a suite's name is one of the catalogue, and so no file or folder."""
     return any(name in suite_names(kind) for kind in SUITE_KINDS)

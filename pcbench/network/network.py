@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Self, cast, get_args
 
 import torch
@@ -12,6 +14,7 @@ from pcbench.arguments import a_word, shown
 from pcbench.errors import UsageError
 from pcbench.network.backbone import Backbone, all_modules
 from pcbench.network.configuration import NetworkConfiguration
+from pcbench.network.controls import Control
 from pcbench.network.decoding import is_explicit
 from pcbench.network.gradient import GRADIENTS, Gradient
 from pcbench.network.targets import Targets
@@ -234,6 +237,13 @@ class PredictiveNetwork(TimestepModel):
         return Dynamics(
             self.backbone, list(self.predictors), weights, self.error_windows, self.targets, control=control, **options
         )
+
+    def controlled(self, control: Control | None) -> PredictiveNetwork:
+        """Return this network as a control to compare with, or without the one that it has; all weights are shared."""
+        made = copy.copy(self)
+        table = self.configuration.table.model_copy(update={"control": control})
+        made.configuration = replace(self.configuration, table=table)
+        return made
 
     def _refuse_recomputing(self) -> None:
         for index, predictor in enumerate(self.predictors):

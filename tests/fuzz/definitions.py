@@ -18,8 +18,8 @@ from pcbench.harness.suites import read_definition
 from pcbench.models.zoo import ZooEntry
 from pcbench.network.configuration import read_configuration
 from pcbench.options import read_config
+from pcbench.studies.study_file import read_study
 from pcbench.training.options import TrainOptions, TuneOptions
-from pcbench.training.study import StudyTable
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(pcbench.__file__).parent
@@ -72,7 +72,7 @@ def _tables(folder: Path) -> None:
     )
     (folder / "tune.toml").write_text(tomli_w.dumps({"model": "pdigits", "seed": 4}), encoding="utf-8")
     (folder / "locations.toml").write_text(tomli_w.dumps(LOCATIONS), encoding="utf-8")
-    shutil.copy(ROOT / "studies" / "pdigits-noise.toml", folder / "study.toml")
+    shutil.copy(ROOT / "studies" / "pdigits.toml", folder / "study.toml")
     shutil.copy(PACKAGE / "models" / "zoo" / "pdigits.toml", folder / "zoo.toml")
 
 
@@ -80,7 +80,7 @@ def _read_tables(folder: Path) -> None:
     for name, options in (("run", RunOptions), ("train", TrainOptions), ("tune", TuneOptions)):
         read_config(options, folder / f"{name}.toml")
     json.dumps(_locations(folder / "locations.toml"), default=str)
-    load_definition(StudyTable, folder / "study.toml")
+    read_study(folder / "study.toml")
     load_definition(ZooEntry, folder / "zoo.toml")
 
 

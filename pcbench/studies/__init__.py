@@ -1,0 +1,1 @@
+"""Studies: a question fixed beforehand, the arms that an honest answer needs, and the answer."""

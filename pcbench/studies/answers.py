@@ -1,0 +1,241 @@
+"""The answers of a study: each comparison with its interval and verdict, and a paragraph a question."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pcbench.metrics.paired import holm
+from pcbench.metrics.rates import Floats
+from pcbench.metrics.two_way import TwoWay, two_way
+from pcbench.percent import decimal, interval, percent, points, signed
+from pcbench.results.verdicts import CHECKED, NOT_CHECKED, SUSPICIOUS, read_verdicts
+from pcbench.studies.arms import ARMS, FEEDFORWARD, NETWORK
+from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
+from pcbench.studies.values import LOWER_IS_BETTER, Values, values_of
+
+LEVEL = 0.05
+"""A p value below it, after Holm's correction over the primary comparisons, is a finding."""
+Decision = Literal["yes", "no", "undecided"]
+MEASURES: dict[Measure, str] = {
+    "accuracy": "accuracy",
+    "standing": "the share of ε at which images stand",
+    "nll": "−log p of the label",
+    "distance": "the last representation's correlation distance to that of the clean image at t = 0",
+}
+"""What each measure is called."""
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """What one training seed says."""
+
+    seed: int | None
+    value: float
+    other: float
+    difference: TwoWay
+    """Over images."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The network at T against something else, for one question."""
+
+    question: QuestionTable
+    against: str
+    """``"t = 0"``, or an arm at its own T."""
+    timestep: int
+    value: float
+    """The network's mean."""
+    other: float
+    """The other's."""
+    difference: TwoWay
+    """The first minus the second."""
+    p_holm: float | None
+    """Corrected over all primary comparisons; None where it is not one."""
+    each: tuple[SeedDifference, ...]
+    believed: str | None
+    """The verdict on the attacks' gradients, where the measure is about attacks."""
+
+    @property
+    def primary(self) -> bool:
+        """Whether it was named beforehand as one that decides."""
+        return self.question.primary and self.against in self.question.against
+
+    @property
+    def better(self) -> float:
+        """The difference, positive where the network is better."""
+        return -self.difference.value if self.question.measure in LOWER_IS_BETTER else self.difference.value
+
+    @property
+    def decision(self) -> Decision:
+        """``yes``: a clear gain; ``no``: a clear loss, or no difference beyond the margin; else ``undecided``."""
+        p = self.difference.p if self.p_holm is None else self.p_holm
+        margin = self.question.margin
+        if p < LEVEL:
+            return "yes" if self.better > 0 else "no"
+        return "no" if -margin < self.difference.low and self.difference.high < margin else "undecided"
+
+
+def comparisons_of(study: StudyFile, out: Path) -> list[Comparison]:
+    """Return every comparison of a study: of each question against t = 0 and against each arm.
+
+    Raises:
+        DataError: A run is missing or damaged.
+    """
+    found = [one for question in study.table.questions for one in _of_question(study, question, out)]
+    primary = [index for index, one in enumerate(found) if one.primary]
+    for index, p in zip(primary, holm([found[index].difference.p for index in primary]), strict=True):
+        found[index] = dataclasses.replace(found[index], p_holm=p)
+    return found
+
+
+def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterator[Comparison]:
+    suite, timestep = study.suite(question.suite), study.timestep_of(question)
+    network = values_of(study, question, NETWORK, out)
+    believed = _believed(network.folders, timestep) if question.measure == "standing" else None
+    yield _comparison(question, BEGINNING, timestep, network, network.at(0), believed)
+    for arm in study.arms_of(suite):
+        if arm in (NETWORK, FEEDFORWARD):  # the latter is the network's own t = 0
+            continue
+        if question.measure == "distance" and ARMS[arm].timeless:
+            continue  # its representations are those of another input or network
+        other = values_of(study, question, arm, out)
+        also = _believed(other.folders, timestep) if believed is not None else None
+        yield _comparison(question, arm, timestep, network, other.at(timestep), _joined(believed, also), other)
+
+
+def _comparison(
+    question: QuestionTable,
+    against: str,
+    timestep: int,
+    network: Values,
+    numbers: Floats,
+    believed: str | None,
+    other: Values | None = None,
+) -> Comparison:
+    own = network.at(timestep)
+    if other is not None and other.images != network.images:
+        own, numbers = _on_same_images(network, own, other, numbers)
+    differences = own - numbers  # an arm without seeds stands beside each seed
+    each = tuple(
+        SeedDifference(seed, float(own[row].mean()), float(numbers[min(row, len(numbers) - 1)].mean()),
+                       two_way(differences[row : row + 1]))
+        for row, seed in enumerate(network.seeds)
+    )  # fmt: skip
+    return Comparison(
+        question,
+        against,
+        timestep,
+        float(own.mean()),
+        float(numbers.mean()),
+        two_way(differences),
+        None,
+        each,
+        believed,
+    )
+
+
+def _on_same_images(network: Values, own: Floats, other: Values, numbers: Floats) -> tuple[Floats, Floats]:
+    shared = [name for name in network.images if name in set(other.images)]
+    rows = [[values.images.index(name) for name in shared] for values in (network, other)]
+    return own[:, rows[0]], numbers[:, rows[1]]
+
+
+def _believed(folders: Sequence[Path], timestep: int) -> str:
+    """Return the worst verdict on the attacks of some runs: on those against t = 0 and against T."""
+    found = [one.verdict for folder in folders for one in read_verdicts(folder) if one.timestep in (0, timestep)]
+    if not found:
+        return NOT_CHECKED
+    return SUSPICIOUS if "suspicious" in found else CHECKED
+
+
+def _joined(first: str | None, second: str | None) -> str | None:
+    if first is None or second is None:
+        return first
+    return min(first, second, key=(SUSPICIOUS, NOT_CHECKED, CHECKED).index)
+
+
+def paragraph(study: StudyFile, of_question: Sequence[Comparison], primary: int) -> str:
+    """Return the answer to a question: the decisive sentence, what it stands beside, and each seed's own value.
+
+    Args:
+        study: The study.
+        of_question: The comparisons of one question.
+        primary: How many comparisons of the study were corrected for together.
+    """
+    question = of_question[0].question
+    decisive = [one for one in of_question if one.primary] or list(of_question[:1])
+    rest = [one for one in of_question if one not in decisive]
+    said = [question.question, *(_sentence(study, one, primary) for one in decisive)]
+    if rest:
+        clauses = "; ".join(f"{_against(one.against)} {_difference(one)}" for one in rest)
+        said.append(f"Exploratory, not corrected: {clauses}.")
+    seeds = ", ".join(_size(question.measure, one.difference.value) for one in decisive[0].each)
+    if len(decisive[0].each) > 1:
+        said.append(f"Each training seed by itself, against {decisive[0].against}: {seeds}.")
+    return " ".join(said)
+
+
+def _sentence(study: StudyFile, one: Comparison, primary: int) -> str:
+    word = {"yes": "Yes", "no": "No", "undecided": "Undecided"}[one.decision]
+    believed = "" if one.believed is None else f", {one.believed}"
+    holm_words = "exploratory" if one.p_holm is None else f"Holm over {primary} primary comparisons"
+    p = one.difference.p if one.p_holm is None else one.p_holm
+    seeds = len(one.each)
+    claim = (
+        "one training seed, so this is said of that training alone"
+        if seeds == 1
+        else f"{seeds} training seeds of one backbone"
+    )
+    parts = (
+        f"{word} at t = {one.timestep}, {_against(one.against)}: {MEASURES[one.question.measure]} under "
+        f"{one.question.suite} changes by {_difference(one)} ({_level(one)}{believed}; p {_p_text(p)}, {holm_words}; "
+        f"{one.difference.images} images, {claim}{_tuned_words(study, one)})."
+    )
+    measure = one.question.measure
+    if one.decision == "undecided":
+        return f"{parts} A difference of {_size(measure, one.difference.smallest, plain=True)} could have been found."
+    if one.decision == "yes":
+        return parts
+    if p < LEVEL:
+        return f"{parts} It is a loss."
+    return f"{parts} The interval lies within the margin of {_size(measure, one.question.margin, plain=True)}."
+
+
+def _tuned_words(study: StudyFile, one: Comparison) -> str:
+    objective = study.table.tuning.objective
+    names = {NETWORK: objective, one.against: ARMS[one.against].objective if one.against in ARMS else None}
+    noisy = [name for name, used in names.items() if used is not None and used != "clean"]
+    return f"; tuned with labels and {'noise' if objective == 'noise' else objective}" if noisy else ""
+
+
+def _against(name: str) -> str:
+    return f"against {name}"
+
+
+def _p_text(p: float) -> str:
+    return f"= {decimal(p, 3)}" if p >= 0.001 else "< 0.001"
+
+
+def _difference(one: Comparison) -> str:
+    measure, found = one.question.measure, one.difference
+    ends = interval(found.low, found.high, lambda end: _size(measure, end, unit=False))
+    return f"{_size(measure, found.value)} {ends}"
+
+
+def _level(one: Comparison) -> str:
+    if one.question.measure in LOWER_IS_BETTER:
+        return f"{decimal(one.value, 3)} and {decimal(one.other, 3)}, less is better"
+    return f"{percent(one.value)} and {percent(one.other)} %"
+
+
+def _size(measure: Measure, value: float, *, unit: bool = True, plain: bool = False) -> str:
+    """Return a difference in the units of its measure."""
+    if measure in LOWER_IS_BETTER:
+        return decimal(value, 3) if plain else signed(value, 3)
+    text = percent(value) if plain else points(value)
+    return f"{text} points" if unit else text

@@ -1,0 +1,138 @@
+"""What a study's folder remembers: the file it was begun with, whether it was fixed beforehand, and each step done."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field
+
+from pcbench import files
+from pcbench.catalog import Definition
+from pcbench.errors import DataError, damage_refused
+from pcbench.harness.origin import commit_of_file
+from pcbench.limits.text import json_bytes
+from pcbench.studies.options import Given
+from pcbench.studies.steps import Step
+from pcbench.studies.study_file import StudyFile
+
+RECORD = "study.json"
+COPY = "study.toml"
+"""The file as it was when the study was begun."""
+
+
+class StepRecord(Definition):
+    """A step that is done."""
+
+    sha256: str
+    """Hash of what decided its result."""
+    file_sha256: str
+    """Hash of the study's file at that time."""
+    seconds: float
+    """How long it took."""
+    ended: str
+    """When: ISO 8601, UTC."""
+
+
+class StudyRecord(Definition):
+    """The record of a study."""
+
+    record_version: int = 1
+    file_sha256: str
+    """Hash of the file with which it was begun."""
+    begun: str
+    """When: ISO 8601, UTC."""
+    committed: str | None
+    """The commit that held the file, unchanged, when the study was begun; None where none did."""
+    steps: dict[str, StepRecord] = Field(default_factory=dict)
+
+
+def open_record(study: StudyFile, out: Path) -> StudyRecord:
+    """Return the record in a study's folder, or a new one where there is none yet.
+
+    Raises:
+        DataError: It is damaged.
+        WriteError: It cannot be written.
+    """
+    found = read_record(out)
+    if found is not None:
+        return found
+    files.try_folder(out, "give another folder with `out`")
+    made = StudyRecord(file_sha256=study.sha256, begun=_now(), committed=commit_of_file(study.path))
+    files.write(out / COPY, study.path.read_bytes())
+    _write(made, out)
+    return made
+
+
+def read_record(out: Path) -> StudyRecord | None:
+    """Return the record in a study's folder; None where there is none.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    path = out / RECORD
+    if not files.is_file(path):
+        return None
+    with damage_refused(path, "is damaged", "delete it, and the study finds finished runs again", kind=DataError):
+        return StudyRecord.model_validate_json(json_bytes(path))
+
+
+def is_done(record: StudyRecord, step: Step, given: Given) -> bool:
+    """Return whether a step's result is there, made from what it would be made from now."""
+    found = record.steps.get(step.name)
+    return found is not None and found.sha256 == step.sha256(given) and (given.out / step.name).exists()
+
+
+def with_step(record: StudyRecord, step: Step, study: StudyFile, given: Given, began: float) -> StudyRecord:
+    """Return the record with a step that has just ended, and write it.
+
+    Args:
+        record: The record so far.
+        step: The step.
+        study: Its file as it is now.
+        given: Where things lie.
+        began: When the step began, by `time.monotonic`.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    done = StepRecord(
+        sha256=step.sha256(given),
+        file_sha256=study.sha256,
+        seconds=round(time.monotonic() - began, 1),
+        ended=_now(),
+    )
+    made = record.model_copy(update={"steps": {**record.steps, step.name: done}})
+    _write(made, given.out)
+    return made
+
+
+def changed_since(record: StudyRecord, study: StudyFile) -> str | None:
+    """Return, in a sentence, that the file is not the one the study was begun with; None where it is."""
+    if study.sha256 == record.file_sha256:
+        return None
+    earlier = sum(one.file_sha256 != study.sha256 for one in record.steps.values())
+    return (
+        f"THE FILE WAS CHANGED after the study was begun on {record.begun} (its hash was {record.file_sha256[:12]} and "
+        f"is {study.sha256[:12]}); {earlier} of {len(record.steps)} results were made with an earlier one."
+    )
+
+
+def fixed_beforehand(record: StudyRecord) -> str:
+    """Return, in a sentence, what shows that the file was fixed before the study was begun."""
+    if record.committed is None:
+        return (
+            "Nothing but this folder shows that the file was fixed beforehand: it was not committed, unchanged, to a "
+            f"git repository when the study was begun on {record.begun}."
+        )
+    return f"The file was committed ({record.committed}) before the study was begun on {record.begun}."
+
+
+def _write(record: StudyRecord, out: Path) -> None:
+    files.write(out / RECORD, json.dumps(record.model_dump(), indent=1) + "\n")
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

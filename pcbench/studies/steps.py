@@ -1,0 +1,221 @@
+"""The steps of a study: which trainings, tunings and runs its arms need, each an ordinary command with its options."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pcbench.models.zoo import zoo_entry, zoo_names
+from pcbench.studies.arms import ARMS, BLUR, FEEDFORWARD, NETWORK, Arm
+from pcbench.studies.options import Given
+from pcbench.studies.study_file import StudyFile, SuiteTable
+
+Kind = Literal["train", "configure", "tune", "blur", "run", "transfer"]
+TRAINED, TUNED, RUNS, TRANSFERRED = "trained", "tuned", "runs", "transferred"
+"""The folders of a study: trainings, configurations, runs, and runs of adversarial images at all timesteps."""
+_PLACES = ("out", "data", "backbone_weights", "workers", "report")
+"""Options that say where things lie or how they are computed; each training, tuning and run keeps hashes of them."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step."""
+
+    kind: Kind
+    arm: str
+    seed: int | None
+    """The training seed; None where the step does not depend on one."""
+    options: Mapping[str, Any]
+    """Of `pcbench train`, `tune` or `run`; of the others see `pcbench.studies.work`."""
+    suite: str | None = None
+    """Of a run."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, and where in the study's folder its result lies."""
+        if self.kind == "train":
+            return f"{TRAINED}/seed-{self.seed}"
+        of_seed = "" if self.seed is None else f"-seed-{self.seed}"
+        if self.kind in ("run", "transfer"):
+            return f"{RUNS if self.kind == 'run' else TRANSFERRED}/{self.suite}/{self.arm}{of_seed}"
+        return f"{TUNED}/{self.arm}{of_seed}{'-start' if self.kind == 'configure' else ''}.toml"
+
+    def sha256(self, given: Given) -> str:
+        """Return a hash of what decides its result, wherever the study's files lie."""
+        kept = {name: value for name, value in self.options.items() if name not in _PLACES}
+        plain = json.dumps(kept, sort_keys=True, default=lambda value: str(value).replace(str(given.out), "<out>"))
+        return hashlib.sha256(f"{self.name} {plain}".encode()).hexdigest()
+
+
+def steps_of(study: StudyFile, given: Given) -> list[Step]:
+    """Return all steps in an order in which each finds what it needs: seed by seed, so that early results are whole."""
+    steps: list[Step] = []
+    for seed in study.table.training_seeds:
+        steps += _of_seed(study, given, seed)
+    if "deeper" in study.table.arms:
+        steps += _runs(study, given, "deeper", None)
+    if BLUR in study.table.arms:
+        steps += _curve(study, given)
+    return steps
+
+
+def curve_arm(width: float) -> str:
+    """Return what a point of the curve of input blurs is called among the runs."""
+    return f"blur-{width:g}"
+
+
+def curve_suites(study: StudyFile) -> list[SuiteTable]:
+    """Return the suites on which the curve of input blurs is measured: those of questions about accuracy."""
+    asked = {question.suite for question in study.table.questions if question.measure == "accuracy"}
+    return [suite for suite in study.table.suites if suite.name in asked and BLUR in study.arms_of(suite)]
+
+
+def _curve(study: StudyFile, given: Given) -> Iterator[Step]:
+    for width in study.table.of_arm(BLUR).widths:
+        control = {"kind": BLUR, "width": width}
+        configured = Step("configure", curve_arm(width), None, {"model": study.table.model, "control": control})
+        yield configured
+        own = {**_model(study, given), "configuration": given.out / configured.name, "timesteps": 0}
+        for suite in curve_suites(study):
+            yield _run(study, given, curve_arm(width), None, suite, own)
+
+
+def measured_arms(study: StudyFile) -> list[str]:
+    """Return the arms that have runs of their own: the feedforward network is the network's own run at t = 0."""
+    return [name for name in study.table.arms if name != FEEDFORWARD]
+
+
+def _of_seed(study: StudyFile, given: Given, seed: int) -> Iterator[Step]:
+    names = [name for name in measured_arms(study) if name != "deeper"]
+    if any(ARMS[name].trained for name in names):
+        yield Step("train", NETWORK, seed, _training(study, given, seed))
+    for name in names:
+        yield from _preparing(study, given, name, seed)
+    for name in names:
+        yield from _runs(study, given, name, seed)
+
+
+def _preparing(study: StudyFile, given: Given, name: str, seed: int) -> Iterator[Step]:
+    arm = ARMS[name]
+    configured = Step("configure", name, seed, _configuring(study, name, seed))
+    if configured.options:
+        yield configured
+    if arm.control == BLUR:
+        widths = study.table.of_arm(name).widths
+        yield Step("blur", name, seed, {**_tuning(study, given, name, seed), "widths": widths})
+    elif arm.tuned:
+        start = {"configuration": given.out / configured.name} if configured.options else {}
+        yield Step("tune", name, seed, {**_tuning(study, given, name, seed), **start})
+
+
+def _configuring(study: StudyFile, name: str, seed: int) -> dict[str, Any]:
+    """Return what an arm's configuration begins with, where that is not the model's own."""
+    control = ARMS[name].control
+    if name == "paper":
+        return {"model": study.table.model, "paper": True}
+    if control is None or control == BLUR:
+        return {}
+    changes = {"seed": seed} if control == "misplaced-feedback" else {"width": study.table.of_arm(name).width}
+    return {"model": study.table.model, "control": {"kind": control, **changes}}
+
+
+def _model(study: StudyFile, given: Given) -> dict[str, Any]:
+    """Return the model and its backbone, which is one and the same for all seeds."""
+    name, weights = study.table.model, given.backbone_weights
+    if weights is None and name in zoo_names():
+        entry = zoo_entry(name)
+        weights = entry.weights_path if entry.trained_on_backbone is None else None
+    return {"model": name, **({} if weights is None else {"backbone_weights": weights})}
+
+
+def _training(study: StudyFile, given: Given, seed: int) -> dict[str, Any]:
+    asked = {key: value for key, value in study.table.training.model_dump().items() if value is not None}
+    place = {"data": given.training_data or given.data or study.table.data, "out": given.out / f"{TRAINED}/seed-{seed}"}
+    return {**_model(study, given), **asked, **place, "seed": seed}
+
+
+def _predictors(study: StudyFile, given: Given, arm: Arm, seed: int) -> dict[str, Any]:
+    if arm.random or arm.control == BLUR:  # before the plain network predictors change nothing
+        return {"random_predictors": seed}
+    return {"weights": given.out / f"{TRAINED}/seed-{seed}" / f"{_stem(study)}.safetensors"} if arm.trained else {}
+
+
+def _stem(study: StudyFile) -> str:
+    return study.table.model.replace(":", "-")
+
+
+def _tuning(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
+    arm, asked = ARMS[name], study.table.tuning
+    objective = arm.objective or asked.objective
+    levels = {} if asked.noise is None or objective != "noise" else {"noise": asked.noise}
+    return {
+        **_model(study, given),
+        **_predictors(study, given, arm, seed),
+        **levels,
+        **({} if asked.rounds is None else {"rounds": asked.rounds}),
+        **({} if arm.without is None else {"without": arm.without}),
+        "data": given.training_data or given.data or study.table.data,
+        "objective": objective,
+        "images": asked.images,
+        "timesteps": study.table.timesteps,
+        "effects": False,
+        "seed": asked.seed + seed,
+        "out": given.out / f"{TUNED}/{name}-seed-{seed}.toml",
+    }
+
+
+def _runs(study: StudyFile, given: Given, name: str, seed: int | None) -> Iterator[Step]:
+    for suite in study.table.suites:
+        if name not in study.arms_of(suite) or (seed is not None and seed not in study.seeds_of(suite)):
+            continue
+        model = _deeper(study, given) if seed is None else _measured(study, given, name, seed)
+        made = _run(study, given, name, seed, suite, model)
+        if suite.name not in standing_suites(study):
+            yield made
+            continue
+        kept = Step("run", name, seed, {**made.options, "save_adversarials": True}, suite.name)
+        yield kept
+        place = given.out / Step("transfer", name, seed, {}, suite.name).name
+        scored = {"adversarials": given.out / kept.name, "out": place, "report": False, "workers": given.workers}
+        yield Step("transfer", name, seed, {**model, **scored}, suite.name)
+
+
+def standing_suites(study: StudyFile) -> set[str]:
+    """Return the suites of attacks whose images are scored at all timesteps, for a question that asks which stand."""
+    return {question.suite for question in study.table.questions if question.measure == "standing"}
+
+
+def _run(
+    study: StudyFile, given: Given, name: str, seed: int | None, suite: SuiteTable, model: Mapping[str, Any]
+) -> Step:
+    made = {"out": given.out / Step("run", name, seed, {}, suite.name).name, "report": False, "workers": given.workers}
+    images = {"data": given.data or study.table.data, "suites": (suite.name,), **_part(suite)}
+    return Step("run", name, seed, {**model, **images, **made}, suite.name)
+
+
+def _part(suite: SuiteTable) -> dict[str, Any]:
+    asked = suite.model_dump(include={"images", "severities", "epsilons", "attacked_timesteps"})
+    return {key: value for key, value in asked.items() if value is not None}
+
+
+def _measured(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
+    arm = ARMS[name]
+    prepared = f"{TUNED}/{name}-seed-{seed}{'-start' if name == 'paper' else ''}.toml"
+    return {
+        **_model(study, given),
+        **({} if arm.timeless else _predictors(study, given, arm, seed)),
+        "configuration": given.out / prepared,
+        "timesteps": 0 if arm.timeless else study.table.timesteps,
+    }
+
+
+def _deeper(study: StudyFile, given: Given) -> dict[str, Any]:
+    model = study.table.of_arm("deeper").model
+    return {
+        "model": model,
+        "timesteps": 0,
+        **({} if given.deeper_weights is None else {"backbone_weights": given.deeper_weights}),
+    }

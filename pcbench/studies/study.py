@@ -1,0 +1,165 @@
+"""A study from its file to its tables: every step is an ordinary training, tuning or run, and a stopped one goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcbench.arguments import public
+from pcbench.data.image_hashes import image_hashes
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.errors import UsageError
+from pcbench.options import resolved
+from pcbench.results.lock import hold
+from pcbench.studies.options import Given
+from pcbench.studies.record import StudyRecord, changed_since, is_done, open_record, read_record, with_step
+from pcbench.studies.steps import Step, steps_of
+from pcbench.studies.study_file import StudyFile, read_study
+from pcbench.studies.tables import write_tables
+from pcbench.studies.work import do_step
+from pcbench.training.options import TrainOptions
+from pcbench.training.request import training_images
+
+logger = logging.getLogger("pcbench")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is."""
+
+    steps: Sequence[Step]
+    done: Sequence[Step]
+    record: StudyRecord | None
+    """None where it was not begun."""
+
+    @property
+    def left(self) -> list[Step]:
+        """What is still to be done."""
+        names = {step.name for step in self.done}
+        return [step for step in self.steps if step.name not in names]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long that takes, by the time that steps of the same kind and suite took; None where one is not known."""
+        if self.record is None:
+            return None
+        total = 0.0
+        for step in self.left:
+            took = [
+                self.record.steps[other.name].seconds
+                for other in self.done
+                if (other.kind, other.suite) == (step.kind, step.suite)
+            ]
+            if not took:
+                return None
+            total += sum(took) / len(took)
+        return total
+
+
+@public()
+def run_study(path: Path, given: Given) -> Path:
+    """Do all that a study's file asks for, and write its tables.
+
+    What is done is not done again, so a stopped study goes on with the same command.
+
+    Args:
+        path: The file.
+        given: Where things lie on this machine.
+
+    Returns:
+        The study's folder.
+
+    Raises:
+        DefinitionError: The file is wrong.
+        UsageError: Images that are measured were trained on, or a result lies where another one would be written.
+        PcbenchError: As the trainings, tunings and runs.
+    """
+    study = read_study(path)
+    steps = steps_of(study, given)
+    with hold(given.out, f"pcbench study run {path.name}"):
+        record = open_record(study, given.out)
+        told = changed_since(record, study)
+        if told is not None:
+            logger.warning("%s", told)
+        refuse_other_results(record, steps, given)
+        left = [step for step in steps if not is_done(record, step, given)]
+        if left:
+            refuse_shared_images(study, given, steps)
+        for number, step in enumerate(left, 1):
+            logger.info("step %d of %d: %s", number, len(left), step.name)
+            began = time.monotonic()
+            do_step(step, given.out)
+            record = with_step(record, step, study, given, began)
+    return given.out
+
+
+@public()
+def report_study(path: Path, out: Path) -> str:
+    """Write the tables of a finished study from its runs, and return its answers in words (Markdown).
+
+    Args:
+        path: The study's file.
+        out: Its folder.
+
+    Raises:
+        DefinitionError: The file is wrong.
+        UsageError: The study was not begun there.
+        DataError: A run is missing or damaged.
+    """
+    study, record = read_study(path), read_record(out)
+    if record is None:
+        raise UsageError(f"{out}: holds no study; begin it with `pcbench study run {path}`")
+    return write_tables(study, record, out)
+
+
+def progress_of(path: Path, given: Given) -> Progress:
+    """Return how far a study is.
+
+    Raises:
+        DefinitionError: Its file is wrong.
+        DataError: Its record is damaged.
+    """
+    steps = steps_of(read_study(path), given)
+    record = read_record(given.out)
+    done = [] if record is None else [step for step in steps if is_done(record, step, given)]
+    return Progress(steps, done, record)
+
+
+def refuse_other_results(record: StudyRecord, steps: Sequence[Step], given: Given) -> None:
+    """Refuse a folder with results that other options made: they would be mixed with those of this file.
+
+    Raises:
+        UsageError: There are some.
+    """
+    other = [step for step in steps if step.name in record.steps and not is_done(record, step, given)]
+    other = [step for step in other if (given.out / step.name).exists()]
+    if other:
+        raise UsageError(
+            f"{given.out / other[0].name}: was made with other options than the file has now, as were "
+            f"{len(other) - 1} other results: give another folder with `out`, or delete what is to be made again"
+        )
+
+
+def refuse_shared_images(study: StudyFile, given: Given, steps: Sequence[Step]) -> None:
+    """Refuse images that are measured and were trained on; those that were tuned on are refused by each run.
+
+    Raises:
+        UsageError: There are some.
+        DataError: Images cannot be read.
+    """
+    source = open_source(given.data or study.table.data, preprocessing=Preprocessing(), split="test")
+    measured = set(image_hashes(source.digests()))
+    for step in steps:
+        if step.kind != "train":
+            continue
+        trained = training_images(resolved(TrainOptions, {**step.options, "allow_poor": True}))
+        shared = measured.intersection(image_hashes(trained.digests()))
+        if shared:
+            raise UsageError(
+                f"{len(shared)} of the {len(measured)} images that are measured are among those that "
+                f"{step.name} trains on: give other images with `data` or `training_data`"
+            )

@@ -1,0 +1,215 @@
+"""The tables of a study, small enough to be published: answers, seeds, changes over t, arms, and the curve of blurs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pcbench import files
+from pcbench.limits.text import read_json
+from pcbench.metrics.two_way import two_way
+from pcbench.models.training_notes import training_header
+from pcbench.results.directory import open_run
+from pcbench.results.environment import versions
+from pcbench.results.metrics_table import csv_frame
+from pcbench.studies.answers import Comparison, comparisons_of, paragraph
+from pcbench.studies.arms import ARMS, BLUR, NETWORK
+from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
+from pcbench.studies.steps import RUNS, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
+from pcbench.studies.study_file import StudyFile
+from pcbench.studies.values import run_name, values_of
+from pcbench.training.found import score_of
+
+TABLES = "tables"
+"""The folder of the tables, in the study's."""
+ANSWERS = "answers.md"
+
+
+def write_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
+    """Write all tables of a finished study, and its answers in words, which are returned.
+
+    Raises:
+        DataError: A run is missing or damaged.
+        WriteError: They cannot be written.
+    """
+    comparisons = comparisons_of(study, out)
+    tables = {
+        "answers": pd.DataFrame([_answer_row(one) for one in comparisons]),
+        "seeds": pd.DataFrame([row for one in comparisons for row in _seed_rows(one)]),
+        "changes": pd.DataFrame(_change_rows(study, out)),
+        "arms": pd.DataFrame(_arm_rows(study, out)),
+        "blur": pd.DataFrame(_blur_rows(study, out)),
+        "times": pd.DataFrame(_time_rows(record)),
+    }
+    for name, table in tables.items():
+        if len(table):
+            files.make_folder(out / TABLES)
+            text = csv_frame(table).to_csv(index=False, float_format="%.6g")
+            files.write(out / TABLES / f"{name}.csv", text)
+    answers = answers_text(study, record, comparisons)
+    files.write(out / TABLES / ANSWERS, answers)
+    about = {
+        "title": study.table.title,
+        "file": study.path.name,
+        "file_sha256": study.sha256,
+        "changed": changed_since(record, study),
+        "fixed_beforehand": fixed_beforehand(record),
+        "seen_before": study.table.seen_before,
+        "versions": versions(),
+    }
+    files.write(out / TABLES / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return answers
+
+
+def answers_text(study: StudyFile, record: StudyRecord, comparisons: list[Comparison]) -> str:
+    """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
+    primary = sum(one.primary for one in comparisons)
+    changed = changed_since(record, study)
+    lines = [f"# {study.table.title}", "", *([f"**{changed}**", ""] if changed else [])]
+    for question in study.table.questions:
+        of_question = [one for one in comparisons if one.question.name == question.name]
+        lines += [f"## {question.name}", "", paragraph(study, of_question, primary), ""]
+        lines += [f"Expected beforehand: {question.hypothesis}", ""]
+    lines += ["## How", "", fixed_beforehand(record), f"Seen before: {study.table.seen_before}", ""]
+    lines.append(f"File {study.path.name}, sha256 {study.sha256}.")
+    return "\n".join(lines) + "\n"
+
+
+def _answer_row(one: Comparison) -> dict[str, Any]:
+    found = one.difference
+    return {
+        "question": one.question.name,
+        "measure": one.question.measure,
+        "suite": one.question.suite,
+        "timestep": one.timestep,
+        "against": one.against,
+        "primary": one.primary,
+        "value": one.value,
+        "other": one.other,
+        "difference": found.value,
+        "ci_low": found.low,
+        "ci_high": found.high,
+        "p": found.p,
+        "p_holm": np.nan if one.p_holm is None else one.p_holm,
+        "decision": one.decision,
+        "margin": one.question.margin,
+        "smallest_found": found.smallest,
+        "gradients": one.believed or "",
+        "images": found.images,
+        "training_seeds": found.seeds,
+    }
+
+
+def _seed_rows(one: Comparison) -> Iterator[dict[str, Any]]:
+    for each in one.each:
+        yield {
+            "question": one.question.name,
+            "against": one.against,
+            "training_seed": each.seed,
+            "value": each.value,
+            "other": each.other,
+            "difference": each.difference.value,
+            "ci_low": each.difference.low,
+            "ci_high": each.difference.high,
+        }
+
+
+def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
+    """Yield the change of every arm since t = 0, at each t; an arm without time against the network's t = 0."""
+    for question in study.table.questions:
+        start = values_of(study, question, NETWORK, out)
+        for arm in study.arms_of(study.suite(question.suite)):
+            if question.measure == "distance" and ARMS[arm].timeless:
+                continue
+            values = values_of(study, question, arm, out)
+            if values.images != start.images:
+                continue
+            for timestep in range(values.numbers.shape[2]):
+                before = start.at(0) if ARMS[arm].timeless else values.at(0)
+                found = two_way(np.broadcast_to(values.at(timestep) - before, np.broadcast_shapes(
+                    values.at(timestep).shape, before.shape)))  # fmt: skip
+                yield {
+                    "question": question.name,
+                    "arm": arm,
+                    "timestep": timestep,
+                    "value": float(values.at(timestep).mean()),
+                    "change": found.value,
+                    "ci_low": found.low,
+                    "ci_high": found.high,
+                    "images": found.images,
+                    "training_seeds": len(values.seeds),
+                }
+
+
+def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
+    for arm in measured_arms(study):
+        for seed in (None,) if arm == "deeper" else study.table.training_seeds:
+            stem = f"{arm}-seed-{seed}"
+            tuned = out / TUNED / f"{stem}.tuning.json"
+            result: Mapping[str, Any] = read_json(tuned)["result"] if files.is_file(tuned) else {}
+            yield {
+                "arm": arm,
+                "training_seed": seed,
+                "what": ARMS[arm].title,
+                "objective": result.get("objective", np.nan),
+                "objective_feedforward": _feedforward(result),
+                "failed_tuning": bool(result.get("failed", False)),
+                "width": result.get("width", np.nan),
+                "hyperparameters": json.dumps(result["hyperparameters"]) if "hyperparameters" in result else "",
+                "r_squared": _r_squared(study, out, arm, seed),
+            }
+
+
+def _time_rows(record: StudyRecord) -> Iterator[dict[str, Any]]:
+    """Yield how long each step took; it differs from machine to machine, unlike the other tables."""
+    for name, step in record.steps.items():
+        yield {"step": name, "seconds": step.seconds, "ended": step.ended}
+
+
+def _feedforward(result: Mapping[str, Any]) -> float:
+    """Return the objective of the feedforward point."""
+    found: Mapping[str, Any] | None = result.get("feedforward")
+    return float("nan") if found is None else score_of(found).value
+
+
+def _r_squared(study: StudyFile, out: Path, arm: str, seed: int | None) -> str:
+    if not ARMS[arm].trained or seed is None:
+        return ""
+    weights = out / TRAINED / f"seed-{seed}" / f"{study.table.model.replace(':', '-')}.safetensors"
+    found: Any = training_header(weights).get("r_squared")
+    return "" if found is None else str(found)
+
+
+def _blur_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
+    """Yield the points of the curve, and those of the arms: clean accuracy against accuracy under a suite."""
+    if BLUR not in study.table.arms:
+        return
+    for suite in curve_suites(study):
+        for width in study.table.of_arm(BLUR).widths:
+            folder = out / RUNS / suite.name / curve_arm(width)
+            yield {
+                "suite": suite.name,
+                "point": BLUR,
+                "training_seed": None,
+                "width": width,
+                **_clean_and_suite(folder, 0),
+            }
+        for arm in study.arms_of(suite):
+            for seed in study.seeds_of(suite):
+                name = NETWORK if arm == "feedforward" else arm
+                timestep = 0 if ARMS[arm].timeless else study.table.timesteps
+                folder = out / RUNS / suite.name / run_name(name, None if arm == "deeper" else seed)
+                numbers = _clean_and_suite(folder, timestep)
+                yield {"suite": suite.name, "point": arm, "training_seed": seed, "width": np.nan, **numbers}
+
+
+def _clean_and_suite(folder: Path, timestep: int) -> dict[str, float]:
+    rows = open_run(folder, verify=False).outcomes(folder.parent.name)
+    rows = rows[rows["timestep"] == timestep]
+    clean, others = rows[rows["kind"] == "clean"], rows[rows["kind"] != "clean"]
+    return {"clean_accuracy": float(clean["correct"].mean()), "accuracy": float(others["correct"].mean())}

@@ -1,0 +1,142 @@
+"""What the runs of an arm say of each image: one number for each training seed, image and timestep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pcbench.errors import DataError
+from pcbench.metrics.rates import Floats
+from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
+from pcbench.results.conditions import CORRUPTED
+from pcbench.results.directory import Run, open_run
+from pcbench.studies.arms import FEEDFORWARD, NETWORK
+from pcbench.studies.steps import RUNS, TRANSFERRED
+from pcbench.studies.study_file import Measure, QuestionTable, StudyFile
+
+_SMALLEST = 1e-12
+"""A probability below it counts as this one, so that no image's -log p is infinite."""
+_KEYS = ["image_id", "timestep"]
+LOWER_IS_BETTER: frozenset[Measure] = frozenset({"nll", "distance"})
+"""Measures of which less is better."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """The numbers of an arm."""
+
+    arm: str
+    seeds: tuple[int | None, ...]
+    """The training seeds; a single None where the arm has none."""
+    images: tuple[str, ...]
+    """Ids, in the order of the numbers."""
+    numbers: Floats
+    """(seeds, images, timesteps): at t = 0 .. T."""
+    folders: tuple[Path, ...]
+    """The run of each seed."""
+
+    def at(self, timestep: int) -> Floats:
+        """Return the numbers (seeds, images) at a timestep; an arm without time has those of t = 0."""
+        return self.numbers[:, :, min(timestep, self.numbers.shape[2] - 1)]
+
+
+def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) -> Values:
+    """Return the numbers of an arm for a question.
+
+    Raises:
+        DataError: A run is missing or damaged, or seeds were measured on different images.
+    """
+    suite = study.suite(question.suite)
+    of_run = NETWORK if arm == FEEDFORWARD else arm
+    seeds: tuple[int | None, ...] = study.seeds_of(suite) if of_run != "deeper" else (None,)
+    folders = tuple(out / RUNS / suite.name / run_name(of_run, seed) for seed in seeds)
+    tables = [_table(question, folder) for folder in folders]
+    images = tuple(tables[0].index)
+    if any(tuple(table.index) != images for table in tables):
+        raise DataError(f"{folders[0].parent}: the runs of {of_run} are not of the same images; delete them")
+    numbers = np.stack([table.to_numpy(dtype=np.float64) for table in tables])
+    return Values(arm, seeds, images, numbers[:, :, :1] if arm == FEEDFORWARD else numbers, folders)
+
+
+def run_name(arm: str, seed: int | None) -> str:
+    """Return the name of the folder of an arm's run, in the folder of its suite."""
+    return arm if seed is None else f"{arm}-seed-{seed}"
+
+
+def _table(question: QuestionTable, folder: Path) -> pd.DataFrame:
+    """Return one row an image, sorted by id, and one column a timestep."""
+    run = open_run(folder, verify=False)
+    rows = _MEASURES[question.measure](run, question)
+    if rows.empty:
+        raise DataError(f"{folder}: holds no rows for the question {question.name!r}; name other conditions")
+    return rows.pivot_table(index="image_id", columns="timestep", values="value", aggfunc="mean", observed=True)
+
+
+def _chosen(rows: pd.DataFrame, question: QuestionTable, kinds: Sequence[str]) -> pd.DataFrame:
+    found = rows[rows["kind"].isin(list(kinds))]
+    if question.conditions is None:
+        return found
+    known = {str(name) for name in found["name"].unique()}
+    unknown = [name for name in question.conditions if name not in known]
+    if unknown:
+        raise DataError(
+            f"the question {question.name!r}: {unknown[0]!r} was not measured; there are {', '.join(sorted(known))}"
+        )
+    return found[found["name"].isin(list(question.conditions))]
+
+
+def _accuracy(run: Run, question: QuestionTable) -> pd.DataFrame:
+    rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
+    return rows.assign(value=rows["correct"].astype(float))
+
+
+def _nll(run: Run, question: QuestionTable) -> pd.DataFrame:
+    rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
+    probability = rows["true_label_probability"].astype(float).fillna(0.0).clip(lower=_SMALLEST)
+    return rows.assign(value=-np.log(probability))
+
+
+def _distance(run: Run, question: QuestionTable) -> pd.DataFrame:
+    rows = run.representations()
+    rows = rows[(rows["suite"] == question.suite) & (rows["metric"] == CORRELATION_DISTANCE_TO_START)]
+    last = max((int(pcoder) for pcoder in rows["pcoder"].dropna().unique()), default=0)
+    return rows[rows["pcoder"] == last]
+
+
+def _standing(run: Run, question: QuestionTable) -> pd.DataFrame:
+    """Return for each image and t the share of the suite's ε within which no image of any attack breaks it there.
+
+    These are the images that were made against t itself, and those that were made against every other attacked
+    timestep and scored at t. An image that is wrong when it is clean stands at none.
+    """
+    scored = open_run(run.folder.parents[2] / TRANSFERRED / run.folder.parent.name / run.folder.name, verify=False)
+    own = run.outcomes(question.suite)
+    attacks = pd.concat([_chosen(own, question, ("attack",)), _attacks_of(scored, question)], ignore_index=True)
+    epsilons = np.array(sorted({float(value) for value in attacks["epsilon"].unique() if value > 0}))
+    broken = attacks[~attacks["correct"].astype(bool) & (attacks["epsilon"] > 0)]
+    first = broken.groupby(_KEYS, observed=True)["epsilon"].min()
+    wrong = own[(own["kind"] == "clean") & ~own["correct"].astype(bool)].groupby(_KEYS, observed=True).size()
+    images = own[own["image_id"].isin(attacks["image_id"].unique())]
+    rows = images[_KEYS].drop_duplicates().set_index(_KEYS)
+    limit = first.reindex(rows.index).fillna(np.inf).to_numpy()
+    stands = (epsilons[None, :] < limit[:, None]).mean(1)
+    rows["value"] = np.where(rows.index.isin(wrong.index), 0.0, stands)
+    return rows.reset_index()
+
+
+def _attacks_of(scored: Run, question: QuestionTable) -> pd.DataFrame:
+    rows = scored.outcomes()
+    found = rows[rows["kind"] == "attack"]
+    return found if question.conditions is None else found[found["name"].isin(list(question.conditions))]
+
+
+_MEASURES: Mapping[Measure, Callable[[Run, QuestionTable], pd.DataFrame]] = {
+    "accuracy": _accuracy,
+    "standing": _standing,
+    "nll": _nll,
+    "distance": _distance,
+}

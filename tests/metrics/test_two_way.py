@@ -1,0 +1,73 @@
+"""Oracles: closed forms of balanced two-way data, SciPy's t test, and coverage over seeded simulated studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pcbench.metrics.two_way import two_way
+
+
+def test_one_seed_is_students_interval_over_images() -> None:
+    values = np.random.default_rng(0).normal(0.1, 1, (1, 50))
+    found = two_way(values)
+    expected = stats.ttest_1samp(values[0], 0)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, expected.pvalue), abs=1e-9)
+
+
+def test_seeds_alone_are_students_interval_over_seeds() -> None:
+    # Closed form: where all images of a seed differ alike, only the seeds are a sample.
+    seeds = np.array([0.1, 0.3, 0.2, -0.1])
+    found = two_way(np.repeat(seeds[:, None], 30, axis=1))
+    expected = stats.ttest_1samp(seeds, 0)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, expected.pvalue), abs=1e-9)
+
+
+def test_images_alone_are_students_interval_over_images() -> None:
+    # Closed form: seeds that agree add nothing.
+    images = np.random.default_rng(1).normal(0.2, 1, 40)
+    found = two_way(np.repeat(images[None], 5, axis=0))
+    expected = stats.ttest_1samp(images, 0)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, expected.pvalue), abs=1e-9)
+
+
+def test_where_nothing_differs_the_interval_is_that_of_none_of_so_many() -> None:
+    found = two_way(np.zeros((3, 100)))
+    limit = stats.binomtest(0, 100).proportion_ci(0.95, method="exact").high  # Clopper and Pearson
+    assert (found.value, found.low, found.high, found.p) == (0, pytest.approx(-limit), pytest.approx(limit), 1)
+
+
+@pytest.mark.parametrize("spread", [(0.0, 0.3), (0.05, 0.3), (0.2, 0.3), (0.05, 0.05)])
+def test_it_covers_the_true_difference_in_95_of_100_studies(spread: tuple[float, float]) -> None:
+    # Oracle: the definition, over 2,000 seeded studies of three seeds and 60 images; 1.2 points is two standard errors.
+    generator = np.random.default_rng(2)
+    covered = 0
+    for _ in range(2000):
+        seeds, images = generator.normal(0, spread[0], (3, 1)), generator.normal(0, spread[1], (1, 60))
+        found = two_way(0.1 + seeds + images + generator.normal(0, 0.2, (3, 60)))
+        covered += found.low <= 0.1 <= found.high
+    assert covered / 2000 >= 0.95 - 0.012
+
+
+def test_the_smallest_difference_is_found_in_80_of_100_studies() -> None:
+    # Oracle: the definition of power, over seeded studies of one seed.
+    generator = np.random.default_rng(3)
+    smallest = float(np.mean([two_way(generator.normal(0, 1, (1, 200))).smallest for _ in range(50)]))
+    found = [two_way(generator.normal(smallest, 1, (1, 200))).low > 0 for _ in range(1000)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_difference_of_a_rounding_error_is_none() -> None:
+    values = np.array([[0.1, -0.1, 0.3, -0.3]]) + 1e-17
+    assert two_way(values).p == pytest.approx(1.0)
+    assert two_way(np.array([[0.1 + 0.2 - 0.3, 1.0, -1.0, 0.0]])).p == pytest.approx(1.0)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    for values in (np.zeros(5), np.zeros((2, 1)), np.full((2, 3), np.nan)):
+        with pytest.raises(ValueError, match="finite numbers"):
+            two_way(values)

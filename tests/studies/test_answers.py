@@ -1,0 +1,113 @@
+"""Oracles: verdicts on simulated tables of a known effect, of none, and of too few images; Holm by hand; a loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_studies import small, written
+
+from pcbench.metrics.rates import Floats
+from pcbench.studies import answers
+from pcbench.studies.answers import comparisons_of, paragraph
+from pcbench.studies.study_file import StudyFile, read_study
+from pcbench.studies.values import Values
+
+QUESTION = {"name": "noise", "question": "Does it rise?", "hypothesis": "It rises.", "suite": "gaussian-noise"}
+
+
+def made(arm: str, numbers: Floats, seeds: Sequence[int | None] = (0, 1, 2)) -> Values:
+    images = tuple(f"image{number}" for number in range(numbers.shape[1]))
+    return Values(arm, tuple(seeds), images, numbers, ())
+
+
+def simulated(effect: float, images: int, arm: str, noise: float = 0.1) -> Values:
+    """Answers of three seeds: t = 0 is the backbone's, right on 60 % of the images; T is right on `effect` more."""
+    generator = np.random.default_rng(len(arm))
+    start = (np.random.default_rng(1).random(images) < 0.6).astype(float)
+    ends = np.repeat(start[None], 3, axis=0)
+    changed = generator.random((3, images)) < noise
+    ends[changed] = (generator.random(int(changed.sum())) < 0.6).astype(float)
+    gained = (start == 0) & (np.random.default_rng(2).random(images) < effect / 0.4)
+    ends[:, gained] = 1.0
+    starts = np.repeat(start[None], 3, axis=0)
+    return made(arm, np.stack([starts, starts, ends], axis=2))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyFile:
+    questions = [{**QUESTION, "primary": True, "against": ["t = 0", "no-feedback"], "margin": 0.03}]
+    arms = ["network", "feedforward", "no-feedback"]
+    table = small(arms=arms, training_seeds=[0, 1, 2], questions=questions)
+    return read_study(written(tmp_path, table))
+
+
+def answered(study: StudyFile, monkeypatch: pytest.MonkeyPatch, of_arm: dict[str, Values]) -> list[Any]:
+    def values(*asked: Any) -> Values:
+        return of_arm[asked[2]]
+
+    monkeypatch.setattr(answers, "values_of", values)
+    return comparisons_of(study, Path("none"))
+
+
+@pytest.mark.parametrize(
+    ("effect", "images", "noise", "decision"),
+    [(0.1, 2000, 0.1, "yes"), (0.0, 4000, 0.02, "no"), (0.03, 60, 0.1, "undecided")],
+)
+def test_a_known_effect_none_and_too_few_images(
+    effect: float, images: int, noise: float, decision: str, study: StudyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_arm = {arm: simulated(effect, images, arm, noise) for arm in ("network", "no-feedback")}
+    found = answered(study, monkeypatch, of_arm)
+    assert found[0].against == "t = 0"
+    assert found[0].decision == decision
+    text = paragraph(study, found, 2)
+    assert {"yes": "Yes", "no": "No", "undecided": "Undecided"}[decision] in text
+    assert ("could have been found" in text.split("against no-feedback")[0]) == (decision == "undecided")
+    assert "3 training seeds of one backbone" in text
+
+
+def test_a_loss_is_no_gain(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = simulated(0.2, 2000, "network")
+    turned = made("network", worse.numbers[:, :, ::-1].copy())
+    (first, *_) = answered(study, monkeypatch, {"network": turned, "no-feedback": turned})
+    assert (first.decision, first.better < 0) == ("no", True)
+    assert "It is a loss." in paragraph(study, [first], 1)
+
+
+def test_holm_is_over_all_primary_comparisons(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_arm = {"network": simulated(0.02, 400, "network"), "no-feedback": simulated(0.0, 400, "no-feedback")}
+    first, second = answered(study, monkeypatch, of_arm)
+    small_p, large_p = sorted([first.difference.p, second.difference.p])
+    assert sorted([first.p_holm, second.p_holm]) == pytest.approx(
+        [min(2 * small_p, 1), max(min(2 * small_p, 1), large_p)]
+    )
+
+
+def test_a_broken_arm_shows_it(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shuffled answers stand for shuffled predictors: the comparison with the arm is a clear gain."""
+    network = simulated(0.05, 1000, "network")
+    shuffled = network.numbers.copy()
+    shuffled[:, :, 2] = np.random.default_rng(9).permutation(shuffled[0, :, 2])
+    shuffled[:, ::2, 2] = 0.0
+    found = answered(study, monkeypatch, {"network": network, "no-feedback": made("no-feedback", shuffled)})
+    assert (found[1].against, found[1].decision) == ("no-feedback", "yes")
+
+
+def test_each_seeds_own_difference_is_its_mean_over_images(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = simulated(0.1, 300, "network")
+    (first, *_) = answered(study, monkeypatch, {"network": network, "no-feedback": network})
+    by_hand = [float(np.mean(network.numbers[seed, :, 2] - network.numbers[seed, :, 0])) for seed in range(3)]
+    assert [each.difference.value for each in first.each] == pytest.approx(by_hand)
+    assert first.difference.value == pytest.approx(np.mean(by_hand))
+
+
+def test_one_seed_is_claimed_for_that_training_alone(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = simulated(0.2, 500, "network")
+    alone = dataclasses.replace(one, seeds=(0,), numbers=one.numbers[:1])
+    found = answered(study, monkeypatch, {"network": alone, "no-feedback": alone})
+    assert "one training seed, so this is said of that training alone" in paragraph(study, found, 2)

@@ -1,0 +1,196 @@
+"""Oracles: the runs of a study on a few images, counted by a loop over their outcomes; its bytes when made again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_studies import small, written
+
+from pcbench.data.image_source import ImageSource
+from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.sources import open_source
+from pcbench.errors import UsageError
+from pcbench.results.directory import open_run
+from pcbench.studies import study as studies
+from pcbench.studies.options import Given
+from pcbench.studies.steps import Step
+from pcbench.studies.study import progress_of, report_study, run_study
+from pcbench.studies.study_file import read_study
+from pcbench.studies.values import values_of
+from pcbench.training.hyperparameters import LEARNED
+from pcbench.training.options import TrainOptions
+
+TABLE = small(
+    training_seeds=[0, 1],
+    arms=["network", "feedforward", "no-feedback", "input-blur", "misplaced-feedback"],
+    training={"images": 60, "epochs": 1},
+    tuning={"images": 40, "rounds": 1, "noise": [2.0]},
+    arm={"input-blur": {"widths": [0.5]}},
+    suites=[
+        {"name": "gaussian-noise", "images": 16, "severities": [3, 5]},
+        {
+            "name": "digits-linf",
+            "images": 4,
+            "epsilons": ["8/255", "24/255"],
+            "arms": ["network"],
+            "training_seeds": [0],
+        },
+    ],
+    questions=[
+        {"name": "noise", "question": "Does it rise?", "hypothesis": "!", "suite": "gaussian-noise", "primary": True},
+        {"name": "calibrated", "question": "Is it?", "hypothesis": "!", "suite": "gaussian-noise", "measure": "nll"},
+        {"name": "attack", "question": "Longer?", "hypothesis": "!", "suite": "digits-linf", "measure": "standing"},
+    ],
+)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Given]:
+    """A finished study: its file and its folder."""
+    folder = tmp_path_factory.mktemp("study")
+    path, given = written(folder, TABLE), Given(folder / "out", workers=1)
+    run_study(path, given)
+    report_study(path, given.out)
+    return path, given
+
+
+def rows_of(folder: Path) -> list[Any]:
+    """Return the outcomes of a run."""
+    return list(open_run(folder).outcomes().itertuples())
+
+
+def test_a_value_is_the_share_of_conditions_that_are_right(done: tuple[Path, Given]) -> None:
+    path, given = done
+    study = read_study(path)
+    found = values_of(study, study.table.questions[0], "network", given.out)
+    outcomes = rows_of(given.out / "runs/gaussian-noise/network-seed-1")
+    for number, image in list(enumerate(found.images))[::5]:
+        for timestep in (0, 2):
+            rows = [
+                bool(row.correct)
+                for row in outcomes
+                if row.image_id == image and row.timestep == timestep and row.kind == "noise"
+            ]
+            assert found.numbers[1, number, timestep] == pytest.approx(np.mean(rows))
+    start = values_of(study, study.table.questions[0], "feedforward", given.out)
+    assert np.array_equal(start.at(2), found.at(0))
+
+
+def test_an_image_stands_where_no_image_of_any_attacked_timestep_breaks_it(done: tuple[Path, Given]) -> None:
+    path, given = done
+    study = read_study(path)
+    found = values_of(study, study.table.questions[2], "network", given.out)
+    own = rows_of(given.out / "runs/digits-linf/network-seed-0")
+    other = rows_of(given.out / "transferred/digits-linf/network-seed-0")
+    rows = [*own, *other]
+    assert {(row.attacked_timestep, row.timestep) for row in other if row.kind == "attack"} >= {
+        (0, 2),
+        (2, 0),
+    }
+    for number, image in enumerate(found.images):
+        for timestep in range(3):
+            here = [row for row in rows if row.image_id == image and row.timestep == timestep]
+            if not all(row.correct for row in here if row.kind == "clean"):
+                expected = 0.0
+            else:
+                wrong = [row.epsilon for row in here if row.kind == "attack" and row.epsilon > 0 and not row.correct]
+                expected = np.mean([epsilon < min(wrong, default=1.0) for epsilon in (8 / 255, 24 / 255)])
+            assert found.numbers[0, number, timestep] == pytest.approx(expected)
+
+
+def test_arms_are_what_they_are_called(done: tuple[Path, Given]) -> None:
+    _, given = done
+    result = json.loads((given.out / "tuned/no-feedback-seed-0.tuning.json").read_text())["result"]
+    assert all(entry[LEARNED.index("feedback")] == 0 for entry in result["hyperparameters"])
+    names = {
+        path.name: str(open_run(path).spec.model["name"]) for path in (given.out / "runs/gaussian-noise").iterdir()
+    }
+    assert names["misplaced-feedback-seed-1"].endswith("+misplaced-feedback-1")
+    assert names["input-blur-seed-0"].endswith("+input-blur-0.5")
+    assert names["blur-0.5"].endswith("+input-blur-0.5")
+
+
+def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[Path, Given], tmp_path: Path) -> None:
+    path, given = done
+    tables = given.out / "tables"
+    before = {one.name: one.read_bytes() for one in tables.iterdir()}
+    assert set(before) == {
+        "answers.csv",
+        "seeds.csv",
+        "changes.csv",
+        "arms.csv",
+        "blur.csv",
+        "times.csv",
+        "answers.md",
+        "about.json",
+    }
+    text = before["answers.md"].decode()
+    assert all(f"## {name}" in text for name in ("noise", "calibrated", "attack"))
+    assert "Nothing but this folder shows that the file was fixed beforehand" in text
+    answers = pd.read_csv(tables / "answers.csv")
+    assert answers[answers["primary"]]["question"].tolist() == ["noise"]
+    assert set(answers[answers["question"] == "noise"]["against"]) == {
+        "t = 0",
+        "no-feedback",
+        "input-blur",
+        "misplaced-feedback",
+    }
+    copy = Given(tmp_path / "copy", workers=1)
+    shutil.copytree(given.out, copy.out)
+    report_study(path, copy.out)
+    assert {one.name: one.read_bytes() for one in (copy.out / "tables").iterdir()} == before
+
+
+def test_what_is_done_is_not_done_again_and_a_stopped_study_goes_on(
+    done: tuple[Path, Given], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, given = done
+    redone: list[str] = []
+
+    def note(step: Step, out: Path) -> None:
+        redone.append(f"{out}: {step.name}")
+
+    monkeypatch.setattr(studies, "do_step", note)
+    run_study(path, given)
+    assert redone == []
+    progress = progress_of(path, given)
+    assert (progress.left, progress.seconds_left) == ([], 0.0)
+
+
+def test_a_changed_file_is_told_and_other_options_are_not_mixed(
+    done: tuple[Path, Given], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, given = done
+    changed = written(tmp_path, {**TABLE, "title": "Another title"})
+    copy = Given(tmp_path / "copy", workers=1)
+    shutil.copytree(given.out, copy.out)
+    with caplog.at_level("WARNING", logger="pcbench"):
+        run_study(changed, copy)
+    assert "THE FILE WAS CHANGED after the study was begun" in caplog.text
+    assert "THE FILE WAS CHANGED" in report_study(changed, copy.out)
+    other = written(tmp_path, {**TABLE, "tuning": {"images": 40, "rounds": 2, "noise": [2.0]}})
+    with pytest.raises(UsageError, match="was made with other options than the file has now"):
+        run_study(other, copy)
+
+
+def test_images_that_were_trained_on_are_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, given = written(tmp_path, TABLE), Given(tmp_path / "out", workers=1)
+
+    def seven(options: TrainOptions) -> ImageSource:
+        del options
+        return open_source("digits", preprocessing=Preprocessing(), split="test").take(7)
+
+    monkeypatch.setattr(studies, "training_images", seven)
+    with pytest.raises(UsageError, match=r"7 of the 360 images that are measured are among those that trained/seed-0"):
+        run_study(path, given)
+
+
+def test_a_folder_without_a_study_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no study; begin it with"):
+        report_study(written(tmp_path, TABLE), tmp_path / "none")

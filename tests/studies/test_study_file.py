@@ -1,0 +1,63 @@
+"""Oracle: what the file says; each wrong file is one line that names the key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_studies import small, written
+
+from pcbench.errors import PcbenchError
+from pcbench.studies.options import Given
+from pcbench.studies.steps import steps_of
+from pcbench.studies.study_file import read_study
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "studies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_the_committed_studies_are_read(path: Path) -> None:
+    study = read_study(path)
+    names = [step.name for step in steps_of(study, Given(Path("out")))]
+    assert len(names) == len(set(names)) > 10
+    assert tomllib.loads(path.read_text(encoding="utf-8"))["title"] == study.table.title
+
+
+def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Path) -> None:
+    study = read_study(written(tmp_path, small(tuning={"images": 50, "rounds": 3})))
+    tuned = [step for step in steps_of(study, Given(tmp_path)) if step.kind in ("tune", "blur") and step.seed == 0]
+    same = ("data", "images", "objective", "rounds", "timesteps", "seed")
+    assert len(tuned) == 3
+    assert len({tuple(step.options[name] for name in same) for step in tuned}) == 1
+    assert [step.options.get("without") for step in tuned] == [None, "feedback", None]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"arms": ["network", "no-feedbak"]}, "did you mean 'no-feedback'"),
+        ({"arms": ["network", "deeper"]}, "'deeper' needs another network"),
+        ({"suites": [{"name": "gaussian-noise", "arms": ["feedforward"]}]}, "every comparison is with 'network'"),
+        ({"suites": [{"name": "gaussian-noise", "training_seeds": [7]}]}, "seed 7 is not in training_seeds"),
+        ({"suites": [{"name": "digits-c"}]}, "suite 'gaussian-noise' is not among digits-c"),
+        ({"training_seeds": [1, 1]}, "training_seeds: 1 is there twice"),
+        ({"arm": {"smoothed": {"width": 2.0}}}, "'smoothed' is used, but not in the list"),
+        ({"timestep": 3}, "timestep"),
+        ({"seen_before": ""}, "seen_before"),
+        ({"study_version": 1}, "study_version"),
+        ({"questions": [{"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise", "timestep": 9}]},
+         "timestep 9 is after the study's T, 2"),
+        ({"questions": [{"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise",
+                         "against": ["paper"]}]}, "against 'paper': it is 't = 0' or an arm of the suite"),
+        ({"questions": [{"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise", "margin": 0}]},
+         "margin"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_is_one_line(more: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(PcbenchError, match=said) as refused:
+        read_study(written(tmp_path, small(**more)))
+    assert refused.value.exit_code == 2
+    assert "\n" not in str(refused.value)
