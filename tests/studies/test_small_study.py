@@ -28,7 +28,7 @@ from pcbench.training.options import TrainOptions
 
 TABLE = small(
     training_seeds=[0, 1],
-    arms=["network", "feedforward", "no-feedback", "input-blur", "misplaced-feedback"],
+    arms=["network", "feedforward", "paper", "no-feedback", "input-blur"],
     training={"images": 60, "epochs": 1},
     tuning={"images": 40, "rounds": 1, "noise": [2.0]},
     arm={"input-blur": {"widths": [0.5]}},
@@ -36,7 +36,8 @@ TABLE = small(
         {"name": "gaussian-noise", "images": 16, "severities": [3, 5]},
         {
             "name": "digits-linf",
-            "images": 4,
+            "images": 3,
+            "attacked_timesteps": [0, 2],
             "epsilons": ["8/255", "24/255"],
             "arms": ["network"],
             "training_seeds": [0],
@@ -111,7 +112,7 @@ def test_arms_are_what_they_are_called(done: tuple[Path, Given]) -> None:
     names = {
         path.name: str(open_run(path).spec.model["name"]) for path in (given.out / "runs/gaussian-noise").iterdir()
     }
-    assert names["misplaced-feedback-seed-1"].endswith("+misplaced-feedback-1")
+    assert names["paper-seed-0"].endswith("+paper-seed-0-start")
     assert names["input-blur-seed-0"].endswith("+input-blur-0.5")
     assert names["blur-0.5"].endswith("+input-blur-0.5")
 
