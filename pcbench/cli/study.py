@@ -12,7 +12,7 @@ from pcbench.cli.saying import say
 from pcbench.studies.options import StudyOptions, folder_of_study, given_by
 
 if TYPE_CHECKING:
-    from pcbench.studies.study import Progress
+    from pcbench.studies.study import StudyProgress
 
 _Study = Annotated[Path, typer.Argument(help="The study's TOML file.", metavar="STUDY.toml")]
 _Out = Annotated[Path | None, typer.Option("--out", help="The study's folder; by default results/studies/STUDY.")]
@@ -48,7 +48,7 @@ def report_study_command(study: _Study, out: _Out = None) -> None:
     say(report_study(study, folder_of_study(study, out)))
 
 
-def _tell(progress: Progress, *, each: bool) -> None:
+def _tell(progress: StudyProgress, *, each: bool) -> None:
     from rich.table import Table
 
     from pcbench.terminal import Terminal

@@ -6,20 +6,19 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from pcbench.comparison.answer import Decision
 from pcbench.metrics.paired import holm
 from pcbench.metrics.rates import Floats
 from pcbench.metrics.two_way import TwoWay, two_way
 from pcbench.percent import decimal, interval, percent, points, signed
 from pcbench.results.verdicts import CHECKED, NOT_CHECKED, SUSPICIOUS, read_verdicts
-from pcbench.studies.arms import ARMS, FEEDFORWARD, NETWORK
+from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
-from pcbench.studies.values import LOWER_IS_BETTER, Values, values_of
+from pcbench.studies.values import LOWER_IS_BETTER, ArmValues, values_of
 
 LEVEL = 0.05
 """A p value below it, after Holm's correction over the primary comparisons, is a finding."""
-Decision = Literal["yes", "no", "undecided"]
 MEASURES: dict[Measure, str] = {
     "accuracy": "accuracy",
     "standing": "the share of ε at which images stand",
@@ -41,7 +40,7 @@ class SeedDifference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """The network at T against something else, for one question."""
 
     question: QuestionTable
@@ -80,7 +79,7 @@ class Comparison:
         return "no" if -margin < self.difference.low and self.difference.high < margin else "undecided"
 
 
-def comparisons_of(study: StudyFile, out: Path) -> list[Comparison]:
+def comparisons_of(study: StudyFile, out: Path) -> list[ArmComparison]:
     """Return every comparison of a study: of each question against t = 0 and against each arm.
 
     Raises:
@@ -93,13 +92,13 @@ def comparisons_of(study: StudyFile, out: Path) -> list[Comparison]:
     return found
 
 
-def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterator[Comparison]:
+def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterator[ArmComparison]:
     suite, timestep = study.suite(question.suite), study.timestep_of(question)
     network = values_of(study, question, NETWORK, out)
     believed = _believed(network.folders, timestep) if question.measure == "standing" else None
     yield _comparison(question, BEGINNING, timestep, network, network.at(0), believed)
     for arm in study.arms_of(suite):
-        if arm in (NETWORK, FEEDFORWARD):  # the latter is the network's own t = 0
+        if arm in (NETWORK, PLAIN_NETWORK):  # the latter is the network's own t = 0
             continue
         if question.measure == "distance" and ARMS[arm].timeless:
             continue  # its representations are those of another input or network
@@ -112,11 +111,11 @@ def _comparison(
     question: QuestionTable,
     against: str,
     timestep: int,
-    network: Values,
+    network: ArmValues,
     numbers: Floats,
     believed: str | None,
-    other: Values | None = None,
-) -> Comparison:
+    other: ArmValues | None = None,
+) -> ArmComparison:
     own = network.at(timestep)
     if other is not None and other.images != network.images:
         own, numbers = _on_same_images(network, own, other, numbers)
@@ -126,7 +125,7 @@ def _comparison(
                        two_way(differences[row : row + 1]))
         for row, seed in enumerate(network.seeds)
     )  # fmt: skip
-    return Comparison(
+    return ArmComparison(
         question,
         against,
         timestep,
@@ -139,7 +138,7 @@ def _comparison(
     )
 
 
-def _on_same_images(network: Values, own: Floats, other: Values, numbers: Floats) -> tuple[Floats, Floats]:
+def _on_same_images(network: ArmValues, own: Floats, other: ArmValues, numbers: Floats) -> tuple[Floats, Floats]:
     shared = [name for name in network.images if name in set(other.images)]
     rows = [[values.images.index(name) for name in shared] for values in (network, other)]
     return own[:, rows[0]], numbers[:, rows[1]]
@@ -159,7 +158,7 @@ def _joined(first: str | None, second: str | None) -> str | None:
     return min(first, second, key=(SUSPICIOUS, NOT_CHECKED, CHECKED).index)
 
 
-def paragraph(study: StudyFile, of_question: Sequence[Comparison], primary: int) -> str:
+def paragraph(study: StudyFile, of_question: Sequence[ArmComparison], primary: int) -> str:
     """Return the answer to a question: the decisive sentence, what it stands beside, and each seed's own value.
 
     Args:
@@ -180,7 +179,7 @@ def paragraph(study: StudyFile, of_question: Sequence[Comparison], primary: int)
     return " ".join(said)
 
 
-def _sentence(study: StudyFile, one: Comparison, primary: int) -> str:
+def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     word = {"yes": "Yes", "no": "No", "undecided": "Undecided"}[one.decision]
     believed = "" if one.believed is None else f", {one.believed}"
     holm_words = "exploratory" if one.p_holm is None else f"Holm over {primary} primary comparisons"
@@ -206,7 +205,7 @@ def _sentence(study: StudyFile, one: Comparison, primary: int) -> str:
     return f"{parts} The interval lies within the margin of {_size(measure, one.question.margin, plain=True)}."
 
 
-def _tuned_words(study: StudyFile, one: Comparison) -> str:
+def _tuned_words(study: StudyFile, one: ArmComparison) -> str:
     objective = study.table.tuning.objective
     names = {NETWORK: objective, one.against: ARMS[one.against].objective if one.against in ARMS else None}
     noisy = [name for name, used in names.items() if used is not None and used != "clean"]
@@ -221,13 +220,13 @@ def _p_text(p: float) -> str:
     return f"= {decimal(p, 3)}" if p >= 0.001 else "< 0.001"
 
 
-def _difference(one: Comparison) -> str:
+def _difference(one: ArmComparison) -> str:
     measure, found = one.question.measure, one.difference
     ends = interval(found.low, found.high, lambda end: _size(measure, end, unit=False))
     return f"{_size(measure, found.value)} {ends}"
 
 
-def _level(one: Comparison) -> str:
+def _level(one: ArmComparison) -> str:
     if one.question.measure in LOWER_IS_BETTER:
         return f"{decimal(one.value, 3)} and {decimal(one.other, 3)}, less is better"
     return f"{percent(one.value)} and {percent(one.other)} %"

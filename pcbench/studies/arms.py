@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 NETWORK = "network"
-FEEDFORWARD = "feedforward"
+PLAIN_NETWORK = "feedforward"
 BLUR: Literal["input-blur"] = "input-blur"
-PAPER = (0.8, 0.1, 0.01)
+PAPER_WEIGHTS = (0.8, 0.1, 0.01)
 """β, λ and α of the paper (Choksi et al. 2021, arXiv 2106.02749), with scaled errors."""
 
 
@@ -39,7 +39,9 @@ class Arm:
 
 ARMS: Mapping[str, Arm] = {
     NETWORK: Arm("the network, tuned for the study's objective", "what is asked about"),
-    FEEDFORWARD: Arm("the same backbone at t = 0", "what time does at all", tuned=False, timeless=True, trained=False),
+    PLAIN_NETWORK: Arm(
+        "the same backbone at t = 0", "what time does at all", tuned=False, timeless=True, trained=False
+    ),
     "no-feedback": Arm("λ = 0, the rest tuned", "what feedback does", without="feedback"),
     "no-error": Arm("α = 0, the rest tuned", "what the error term does", without="error_weight"),
     "random-predictors": Arm("random predictors, tuned", "what trained predictors do", random=True, trained=False),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pcbench.models.zoo import zoo_entry, zoo_names
-from pcbench.studies.arms import ARMS, BLUR, FEEDFORWARD, NETWORK, Arm
+from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, Arm
 from pcbench.studies.options import Given
 from pcbench.studies.study_file import StudyFile, SuiteTable
 
-Kind = Literal["train", "configure", "tune", "blur", "run", "transfer"]
+StepKind = Literal["train", "configure", "tune", "blur", "run", "transfer"]
 TRAINED, TUNED, RUNS, TRANSFERRED = "trained", "tuned", "runs", "transferred"
 """The folders of a study: trainings, configurations, runs, and runs of adversarial images at all timesteps."""
 _PLACES = ("out", "data", "backbone_weights", "workers", "report")
@@ -24,7 +24,7 @@ _PLACES = ("out", "data", "backbone_weights", "workers", "report")
 class Step:
     """One step."""
 
-    kind: Kind
+    kind: StepKind
     arm: str
     seed: int | None
     """The training seed; None where the step does not depend on one."""
@@ -85,7 +85,7 @@ def _curve(study: StudyFile, given: Given) -> Iterator[Step]:
 
 def measured_arms(study: StudyFile) -> list[str]:
     """Return the arms that have runs of their own: the feedforward network is the network's own run at t = 0."""
-    return [name for name in study.table.arms if name != FEEDFORWARD]
+    return [name for name in study.table.arms if name != PLAIN_NETWORK]
 
 
 def _of_seed(study: StudyFile, given: Given, seed: int) -> Iterator[Step]:

@@ -19,7 +19,7 @@ from pcbench.studies.options import Given
 from pcbench.studies.record import StudyRecord, changed_since, is_done, open_record, read_record, with_step
 from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study_file import StudyFile, read_study
-from pcbench.studies.tables import write_tables
+from pcbench.studies.tables import write_study_tables
 from pcbench.studies.work import do_step
 from pcbench.training.options import TrainOptions
 from pcbench.training.request import training_images
@@ -28,7 +28,7 @@ logger = logging.getLogger("pcbench")
 
 
 @dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """How far a study is."""
 
     steps: Sequence[Step]
@@ -113,10 +113,10 @@ def report_study(path: Path, out: Path) -> str:
     study, record = read_study(path), read_record(out)
     if record is None:
         raise UsageError(f"{out}: holds no study; begin it with `pcbench study run {path}`")
-    return write_tables(study, record, out)
+    return write_study_tables(study, record, out)
 
 
-def progress_of(path: Path, given: Given) -> Progress:
+def progress_of(path: Path, given: Given) -> StudyProgress:
     """Return how far a study is.
 
     Raises:
@@ -126,7 +126,7 @@ def progress_of(path: Path, given: Given) -> Progress:
     steps = steps_of(read_study(path), given)
     record = read_record(given.out)
     done = [] if record is None else [step for step in steps if is_done(record, step, given)]
-    return Progress(steps, done, record)
+    return StudyProgress(steps, done, record)
 
 
 def refuse_other_results(record: StudyRecord, steps: Sequence[Step], given: Given) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field
 from pcbench.catalog import Definition, load_definition
 from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.limits.text import read_bytes
-from pcbench.studies.arms import ARMS, FEEDFORWARD, NETWORK
+from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 
 Measure = Literal["accuracy", "standing", "nll", "distance"]
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -70,7 +70,7 @@ class QuestionTable(Definition):
     """What the network at T is compared with in a primary question: ``"t = 0"`` and arms."""
 
 
-class TrainingTable(Definition):
+class StudyTraining(Definition):
     """How the predictors of each training seed are made; options of `pcbench train`."""
 
     images: int | None = Field(default=None, ge=1)
@@ -114,8 +114,8 @@ class StudyTable(Definition):
     """Each draws the predictors' training images and initialisation, and the batches of the tuning."""
     seen_before: _Text
     """What of these images' results had been looked at before the file was written."""
-    arms: tuple[str, ...] = (NETWORK, FEEDFORWARD)
-    training: TrainingTable = TrainingTable()
+    arms: tuple[str, ...] = (NETWORK, PLAIN_NETWORK)
+    training: StudyTraining = StudyTraining()
     tuning: TuningTable = TuningTable()
     arm: Mapping[str, ArmTable] = Field(default_factory=dict)
     suites: tuple[SuiteTable, ...] = Field(min_length=1)

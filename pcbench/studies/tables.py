@@ -17,7 +17,7 @@ from pcbench.models.training_notes import training_header
 from pcbench.results.directory import open_run
 from pcbench.results.environment import versions
 from pcbench.results.metrics_table import csv_frame
-from pcbench.studies.answers import Comparison, comparisons_of, paragraph
+from pcbench.studies.answers import ArmComparison, comparisons_of, paragraph
 from pcbench.studies.arms import ARMS, BLUR, NETWORK
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.steps import RUNS, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
@@ -25,12 +25,12 @@ from pcbench.studies.study_file import StudyFile
 from pcbench.studies.values import run_name, values_of
 from pcbench.training.found import score_of
 
-TABLES = "tables"
+TABLES_FOLDER = "tables"
 """The folder of the tables, in the study's."""
-ANSWERS = "answers.md"
+STUDY_ANSWERS = "answers.md"
 
 
-def write_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
+def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
     """Write all tables of a finished study, and its answers in words, which are returned.
 
     Raises:
@@ -48,11 +48,11 @@ def write_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
     }
     for name, table in tables.items():
         if len(table):
-            files.make_folder(out / TABLES)
+            files.make_folder(out / TABLES_FOLDER)
             text = csv_frame(table).to_csv(index=False, float_format="%.6g")
-            files.write(out / TABLES / f"{name}.csv", text)
+            files.write(out / TABLES_FOLDER / f"{name}.csv", text)
     answers = answers_text(study, record, comparisons)
-    files.write(out / TABLES / ANSWERS, answers)
+    files.write(out / TABLES_FOLDER / STUDY_ANSWERS, answers)
     about = {
         "title": study.table.title,
         "file": study.path.name,
@@ -62,11 +62,11 @@ def write_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
         "seen_before": study.table.seen_before,
         "versions": versions(),
     }
-    files.write(out / TABLES / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    files.write(out / TABLES_FOLDER / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     return answers
 
 
-def answers_text(study: StudyFile, record: StudyRecord, comparisons: list[Comparison]) -> str:
+def answers_text(study: StudyFile, record: StudyRecord, comparisons: list[ArmComparison]) -> str:
     """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
     primary = sum(one.primary for one in comparisons)
     changed = changed_since(record, study)
@@ -80,7 +80,7 @@ def answers_text(study: StudyFile, record: StudyRecord, comparisons: list[Compar
     return "\n".join(lines) + "\n"
 
 
-def _answer_row(one: Comparison) -> dict[str, Any]:
+def _answer_row(one: ArmComparison) -> dict[str, Any]:
     found = one.difference
     return {
         "question": one.question.name,
@@ -105,7 +105,7 @@ def _answer_row(one: Comparison) -> dict[str, Any]:
     }
 
 
-def _seed_rows(one: Comparison) -> Iterator[dict[str, Any]]:
+def _seed_rows(one: ArmComparison) -> Iterator[dict[str, Any]]:
     for each in one.each:
         yield {
             "question": one.question.name,

@@ -14,7 +14,7 @@ from pcbench.metrics.rates import Floats
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run, open_run
-from pcbench.studies.arms import FEEDFORWARD, NETWORK
+from pcbench.studies.arms import NETWORK, PLAIN_NETWORK
 from pcbench.studies.steps import RUNS, TRANSFERRED
 from pcbench.studies.study_file import Measure, QuestionTable, StudyFile
 
@@ -26,7 +26,7 @@ LOWER_IS_BETTER: frozenset[Measure] = frozenset({"nll", "distance"})
 
 
 @dataclass(frozen=True)
-class Values:
+class ArmValues:
     """The numbers of an arm."""
 
     arm: str
@@ -44,14 +44,14 @@ class Values:
         return self.numbers[:, :, min(timestep, self.numbers.shape[2] - 1)]
 
 
-def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) -> Values:
+def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) -> ArmValues:
     """Return the numbers of an arm for a question.
 
     Raises:
         DataError: A run is missing or damaged, or seeds were measured on different images.
     """
     suite = study.suite(question.suite)
-    of_run = NETWORK if arm == FEEDFORWARD else arm
+    of_run = NETWORK if arm == PLAIN_NETWORK else arm
     seeds: tuple[int | None, ...] = study.seeds_of(suite) if of_run != "deeper" else (None,)
     folders = tuple(out / RUNS / suite.name / run_name(of_run, seed) for seed in seeds)
     tables = [_table(question, folder) for folder in folders]
@@ -59,7 +59,7 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     if any(tuple(table.index) != images for table in tables):
         raise DataError(f"{folders[0].parent}: the runs of {of_run} are not of the same images; delete them")
     numbers = np.stack([table.to_numpy(dtype=np.float64) for table in tables])
-    return Values(arm, seeds, images, numbers[:, :, :1] if arm == FEEDFORWARD else numbers, folders)
+    return ArmValues(arm, seeds, images, numbers[:, :, :1] if arm == PLAIN_NETWORK else numbers, folders)
 
 
 def run_name(arm: str, seed: int | None) -> str:

@@ -15,7 +15,7 @@ from pcbench.network.configuration import NetworkConfiguration, read_configurati
 from pcbench.network.controls import Control
 from pcbench.network.update import Hyperparameters
 from pcbench.options import resolved
-from pcbench.studies.arms import PAPER
+from pcbench.studies.arms import PAPER_WEIGHTS
 from pcbench.studies.steps import Step
 from pcbench.training.conditions import CLEAN
 from pcbench.training.found import Tried, feedforward_point, ranked
@@ -59,10 +59,9 @@ def _configure(step: Step, out: Path) -> None:
     table, weights = own.table, own.hyperparameters
     if step.options.get("paper"):
         table = table.model_copy(update={"gradient_scaling": True})
-        feedback = [entry.feedback for entry in own.hyperparameters]
-        last = len(feedback) - 1
+        above, last = PAPER_WEIGHTS[1], len(own.hyperparameters) - 1
         weights = tuple(
-            Hyperparameters(PAPER[0], PAPER[1] if n < last else 0.0, PAPER[2]) for n in range(len(feedback))
+            Hyperparameters(PAPER_WEIGHTS[0], above if n < last else 0.0, PAPER_WEIGHTS[2]) for n in range(last + 1)
         )
     control = step.options.get("control")
     if control is not None:

@@ -15,17 +15,17 @@ from pcbench.metrics.rates import Floats
 from pcbench.studies import answers
 from pcbench.studies.answers import comparisons_of, paragraph
 from pcbench.studies.study_file import StudyFile, read_study
-from pcbench.studies.values import Values
+from pcbench.studies.values import ArmValues
 
 QUESTION = {"name": "noise", "question": "Does it rise?", "hypothesis": "It rises.", "suite": "gaussian-noise"}
 
 
-def made(arm: str, numbers: Floats, seeds: Sequence[int | None] = (0, 1, 2)) -> Values:
+def made(arm: str, numbers: Floats, seeds: Sequence[int | None] = (0, 1, 2)) -> ArmValues:
     images = tuple(f"image{number}" for number in range(numbers.shape[1]))
-    return Values(arm, tuple(seeds), images, numbers, ())
+    return ArmValues(arm, tuple(seeds), images, numbers, ())
 
 
-def simulated(effect: float, images: int, arm: str, noise: float = 0.1) -> Values:
+def simulated(effect: float, images: int, arm: str, noise: float = 0.1) -> ArmValues:
     """Answers of three seeds: t = 0 is the backbone's, right on 60 % of the images; T is right on `effect` more."""
     generator = np.random.default_rng(len(arm))
     start = (np.random.default_rng(1).random(images) < 0.6).astype(float)
@@ -46,8 +46,8 @@ def study(tmp_path: Path) -> StudyFile:
     return read_study(written(tmp_path, table))
 
 
-def answered(study: StudyFile, monkeypatch: pytest.MonkeyPatch, of_arm: dict[str, Values]) -> list[Any]:
-    def values(*asked: Any) -> Values:
+def answered(study: StudyFile, monkeypatch: pytest.MonkeyPatch, of_arm: dict[str, ArmValues]) -> list[Any]:
+    def values(*asked: Any) -> ArmValues:
         return of_arm[asked[2]]
 
     monkeypatch.setattr(answers, "values_of", values)
