@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pcbench.reports.charts import Chart
     from pcbench.reports.heat_maps import HeatMap
-    from pcbench.results.verdicts import Verdicts
+    from pcbench.results.directory import Run
 
 
 @contextlib.contextmanager
@@ -21,15 +21,15 @@ def only_two_figures() -> Iterator[None]:
     """Draw the two charts of a run that have the fewest panels, and no heat map; a page shows all nevertheless."""
     from pcbench.reports import figures
 
-    every = figures.charts
+    every = figures.charts_of
 
-    def two(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
-        return sorted(every(metrics, verdicts), key=lambda chart: len(chart.panels))[:2]
+    def two(run: Run) -> list[Chart]:
+        return sorted(every(run), key=lambda chart: len(chart.panels))[:2]
 
     def none(_: pd.DataFrame) -> list[HeatMap]:
         return []
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "charts", two)
+        patch.setattr(figures, "charts_of", two)
         patch.setattr(figures, "matrices_of_transfer", none)
         yield

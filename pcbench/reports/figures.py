@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.figure import Figure
 
+from pcbench.comparison.scored import SeenRun, seen_run
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.files import try_folder
@@ -33,6 +35,16 @@ FigureChoice = Literal["page", "all"]
 """Which figures a report has as files: those that a page links first, or all."""
 _SUMMING_UP = ("accuracy", "accuracy-under-noise", "corruption-error")
 _FAMILIES_OF_NAMES = ("change-", "robust-accuracy-by-epsilon", "correlation-distance", "reconstruction-error")
+
+
+def charts_of(run: Run) -> list[Chart]:
+    """Return all charts of lines that a run gives; files and page ask for those of the same runs."""
+    return list(_charts_of(seen_run(run)))
+
+
+@functools.lru_cache(maxsize=4)
+def _charts_of(seen: SeenRun) -> tuple[Chart, ...]:
+    return tuple(charts(seen.run.metrics, verdicts_of(seen.run)))
 
 
 def charts(metrics: pd.DataFrame, verdicts: Verdicts) -> list[Chart]:
@@ -68,7 +80,7 @@ def run_charts(run: Run) -> list[Chart | HeatMap]:
     if run.spec.settings.grid.swept:
         shown = BySetting(run)
         return [chart for suite in shown.suites for chart in shown.charts(suite)]
-    return [*charts(run.metrics, verdicts_of(run)), *matrices_of_transfer(run.metrics)]
+    return [*charts_of(run), *matrices_of_transfer(run.metrics)]
 
 
 def figure_names(run: Run) -> list[str]:

@@ -15,7 +15,7 @@ from pcbench.comparison.verdicts import verdicts_of
 from pcbench.errors import DataError
 from pcbench.names import words
 from pcbench.reports.charts import Chart, Panel, joined_verdicts, texts
-from pcbench.reports.figures import charts
+from pcbench.reports.figures import charts_of
 from pcbench.reports.page.compared import comparisons
 from pcbench.reports.page.drawn import RUN_COLOURS, figure_values
 from pcbench.reports.page.evidence import told_comparisons
@@ -75,7 +75,7 @@ def page_content(
             for number, (run, label) in enumerate(zip(runs, labels, strict=True))
         ],
         "compared": comparisons(runs, labels),
-        "suites": [_suite(suite, tables, labels, verdicts, links) for suite in suites],
+        "suites": [_suite(suite, runs, labels, verdicts, links) for suite in suites],
         **_common(timesteps, len(runs)),
     }
     return PageContent(values, links.tables)
@@ -91,10 +91,11 @@ def _common(timesteps: list[int], runs: int) -> dict[str, Any]:
 
 
 def _suite(
-    suite: str, tables: Sequence[pd.DataFrame], labels: Sequence[str], verdicts: Sequence[Verdicts], links: Links
+    suite: str, runs: Sequence[Run], labels: Sequence[str], verdicts: Sequence[Verdicts], links: Links
 ) -> dict[str, Any]:
-    parts = [table[table["suite"] == suite] for table in tables]
-    figures = _figures(parts, labels, verdicts, links)
+    parts = [metrics[metrics["suite"] == suite] for metrics in (run.metrics for run in runs)]
+    drawn = [[chart for chart in charts_of(run) if chart.suite == suite] for run in runs]
+    figures = _figures(drawn, labels, _qualified(parts, verdicts, labels), links)
     return {
         "name": suite,
         "changes": [figure for figure in figures if figure["name"].startswith(_CHANGE)],
@@ -187,14 +188,20 @@ def _told(number: int, run: Run, label: str) -> dict[str, Any]:
 
 
 def _figures(
-    parts: Sequence[pd.DataFrame], labels: Sequence[str], verdicts: Sequence[Verdicts], links: Links
+    drawn: Sequence[Sequence[Chart]], labels: Sequence[str], qualified: str, links: Links
 ) -> list[dict[str, Any]]:
-    """Return the figures of one suite, each with the panels of all runs."""
+    """Return the figures of one suite, each with the panels of all runs.
+
+    Args:
+        drawn: The charts of each run.
+        labels: The runs' names.
+        qualified: What the suite's attacks know of the models, and the verdicts on them.
+        links: The files beside the page.
+    """
     of_name: defaultdict[str, list[tuple[int, Chart]]] = defaultdict(list)
-    for number, (rows, known) in enumerate(zip(parts, verdicts, strict=True)):
-        for chart in _merged(charts(rows, known)):
+    for number, of_run in enumerate(drawn):
+        for chart in _merged(of_run):
             of_name[chart.name].append((number, chart))
-    qualified = _qualified(parts, verdicts, labels)
     figures: list[dict[str, Any]] = []
     for of_runs in of_name.values():
         said = [(labels[number], chart.verdict) for number, chart in of_runs]
@@ -233,7 +240,7 @@ def _figure(of_runs: Sequence[tuple[int, Chart]], chart: Chart, links: Links, qu
     }
 
 
-def _merged(of_suite: list[Chart]) -> Iterator[Chart]:
+def _merged(of_suite: Sequence[Chart]) -> Iterator[Chart]:
     """Return the charts, those of single corruptions together with that of their mean, to choose from."""
     details = {chart.details_of: chart for chart in of_suite if chart.details_of is not None}
     for chart in of_suite:
