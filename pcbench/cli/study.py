@@ -12,6 +12,7 @@ from pcbench.cli.saying import say
 from pcbench.studies.options import StudyOptions, folder_of_study, given_by
 
 if TYPE_CHECKING:
+    from pcbench.studies.planning import PlannedSteps
     from pcbench.studies.study import StudyProgress
 
 _Study = Annotated[Path, typer.Argument(help="The study's TOML file.", metavar="STUDY.toml")]
@@ -27,18 +28,34 @@ def run_study_command(study: _Study, options: StudyOptions) -> None:
     say(report_study(study, folder))
 
 
-def plan_study_command(study: _Study, options: StudyOptions) -> None:
-    """List the trainings, tunings and runs of a study, and how long they take by those that are done."""
+def plan_study_command(
+    study: _Study,
+    options: StudyOptions,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Do the first training and tuning, and a few units of the runs.")
+    ] = False,
+) -> None:
+    """List the trainings, tunings and runs of a study, and tell how long they take."""
     from pcbench.studies.study import progress_of
 
-    _tell(progress_of(study, given_by(study, options)), each=True)
+    given = given_by(study, options)
+    if measure:
+        from pcbench.studies.planning import measured_plan
+
+        log_progress()
+        _show_measured(measured_plan(study, given))
+        return
+    progress = progress_of(study, given)
+    _tell(progress)
+    for step in progress.left:
+        say(f"  {step.name}")
 
 
 def study_status_command(study: _Study, options: StudyOptions) -> None:
     """Show how far a study is."""
     from pcbench.studies.study import progress_of
 
-    _tell(progress_of(study, given_by(study, options)), each=False)
+    _tell(progress_of(study, given_by(study, options)))
 
 
 def report_study_command(study: _Study, out: _Out = None) -> None:
@@ -48,26 +65,41 @@ def report_study_command(study: _Study, out: _Out = None) -> None:
     say(report_study(study, folder_of_study(study, out)))
 
 
-def _tell(progress: StudyProgress, *, each: bool) -> None:
+def _tell(progress: StudyProgress) -> None:
+    kinds = list(dict.fromkeys(step.kind for step in progress.steps))
+    rows: list[tuple[str, ...]] = []
+    for kind in kinds:
+        done, steps = ([step for step in some if step.kind == kind] for some in (progress.done, progress.steps))
+        rows.append((kind, str(len(done)), str(len(steps))))
+    _print_table(("", "done", "all"), rows)
+    hours = progress.hours_of(progress.left)
+    if not progress.left:
+        say("all steps are done")
+    elif hours is None:
+        say("how long the rest takes is told by --measure, or once one step of each kind and suite is done")
+    else:
+        say(f"about {60 * hours:.0f} min left, by the steps that are done")
+
+
+def _show_measured(planned: list[PlannedSteps]) -> None:
+    from pcbench.percent import decimal
+
+    rows = [(one.what, str(one.left), "" if one.hours is None else decimal(60 * one.hours, 0)) for one in planned]
+    _print_table(("", "left", "minutes"), rows)
+    known = [one.hours for one in planned if one.hours is not None]
+    rest = len(planned) - len(known)
+    told = f"; {rest} kinds were not measured" if rest else ""
+    say(f"about {decimal(sum(known), 1)} hours on this machine as it is now{told}")
+
+
+def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
 
     from pcbench.terminal import Terminal
 
-    kinds = list(dict.fromkeys(step.kind for step in progress.steps))
     table = Table(title="steps of the study", title_justify="left")
-    for column in ("", "done", "all"):
+    for column in columns:
         table.add_column(column, no_wrap=True)
-    for kind in kinds:
-        done, steps = ([step for step in some if step.kind == kind] for some in (progress.done, progress.steps))
-        table.add_row(kind, str(len(done)), str(len(steps)))
+    for row in rows:
+        table.add_row(*row)
     Terminal().print(table)
-    if each:
-        for step in progress.left:
-            say(f"  {step.name}")
-    seconds = progress.seconds_left
-    if not progress.left:
-        say("all steps are done")
-    elif seconds is None:
-        say("how long the rest takes is known once one step of each kind and suite is done")
-    else:
-        say(f"about {seconds / 60:.0f} min left, by the steps that are done")

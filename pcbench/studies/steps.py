@@ -43,6 +43,11 @@ class Step:
             return f"{RUNS if self.kind == 'run' else TRANSFERRED}/{self.suite}/{self.arm}{of_seed}"
         return f"{TUNED}/{self.arm}{of_seed}{'-start' if self.kind == 'configure' else ''}.toml"
 
+    @property
+    def cost(self) -> tuple[str, str | None, bool]:
+        """What steps of about the same cost share: their kind, their suite, and whether they answer at t = 0 alone."""
+        return self.kind, self.suite, self.options.get("timesteps") == 0
+
     def sha256(self, given: Given) -> str:
         """Return a hash of what decides its result, wherever the study's files lie."""
         kept = {name: value for name, value in self.options.items() if name not in _PLACES}

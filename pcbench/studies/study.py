@@ -42,22 +42,20 @@ class StudyProgress:
         names = {step.name for step in self.done}
         return [step for step in self.steps if step.name not in names]
 
-    @property
-    def seconds_left(self) -> float | None:
-        """How long that takes, by the time that steps of the same kind and suite took; None where one is not known."""
-        if self.record is None:
-            return None
-        total = 0.0
-        for step in self.left:
-            took = [
-                self.record.steps[other.name].seconds
-                for other in self.done
-                if (other.kind, other.suite) == (step.kind, step.suite)
-            ]
-            if not took:
-                return None
-            total += sum(took) / len(took)
-        return total
+    def seconds_of(self, step: Step) -> float | None:
+        """Return how long a step takes, by the mean of those of the same cost; None where none of them is done."""
+        took = [
+            self.record.steps[other.name].seconds
+            for other in self.done
+            if self.record is not None and other.cost == step.cost
+        ]
+        return sum(took) / len(took) if took else None
+
+    def hours_of(self, steps: Sequence[Step]) -> float | None:
+        """Return how long steps take together; None where it is not known of one."""
+        seconds = [self.seconds_of(step) for step in steps]
+        known = [one for one in seconds if one is not None]
+        return sum(known) / 3600 if len(known) == len(seconds) else None
 
 
 @public()
@@ -78,6 +76,11 @@ def run_study(path: Path, given: Given) -> Path:
         UsageError: Images that are measured were trained on, or a result lies where another one would be written.
         PcbenchError: As the trainings, tunings and runs.
     """
+    return do_some(path, given, steps_of(read_study(path), given))
+
+
+def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
+    """Do some steps of a study, those that are not done yet; see `run_study`."""
     study = read_study(path)
     steps = steps_of(study, given)
     with hold(given.out, f"pcbench study run {path.name}"):
@@ -86,7 +89,7 @@ def run_study(path: Path, given: Given) -> Path:
         if told is not None:
             logger.warning("%s", told)
         refuse_other_results(record, steps, given)
-        left = [step for step in steps if not is_done(record, step, given)]
+        left = [step for step in wanted if not is_done(record, step, given)]
         if left:
             refuse_shared_images(study, given, steps)
         for number, step in enumerate(left, 1):

@@ -19,6 +19,7 @@ from pcbench.errors import UsageError
 from pcbench.results.directory import open_run
 from pcbench.studies import study as studies
 from pcbench.studies.options import Given
+from pcbench.studies.planning import measured_plan
 from pcbench.studies.steps import Step
 from pcbench.studies.study import progress_of, report_study, run_study
 from pcbench.studies.study_file import read_study
@@ -161,7 +162,8 @@ def test_what_is_done_is_not_done_again_and_a_stopped_study_goes_on(
     run_study(path, given)
     assert redone == []
     progress = progress_of(path, given)
-    assert (progress.left, progress.seconds_left) == ([], 0.0)
+    assert (progress.left, progress.hours_of(progress.left)) == ([], 0.0)
+    assert {one.left for one in measured_plan(path, given)} == set()
 
 
 def test_a_changed_file_is_told_and_other_options_are_not_mixed(
