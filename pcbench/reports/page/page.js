@@ -59,7 +59,8 @@
   function drawFigure(element) {
     const figure = data.figures[element.dataset.figure];
     const choice = element.querySelector("[data-panel]")?.value ?? figure.panels[0].title;
-    const made = plotsOf(figure, choice);
+    // The reference is named once a figure: its line is the same in all plots.
+    const made = plotsOf(figure, choice).map((plot, at) => (at === 0 ? plot : { ...plot, unnamed: true }));
     const box = element.querySelector(".plots");
     const many = made.length > 1;
     element.classList.toggle("wide", many);

@@ -98,7 +98,7 @@ const plots = (() => {
 
   // Names the reference at that of six places along its line where least lies: lines count more than bands.
   function referenceName(plot, area, to) {
-    if (plot.reference === null) return [];
+    if (plot.reference === null || plot.unnamed) return [];
     const [at, text] = plot.reference;
     const [y, right, long] = [to.y(at), area.left + area.width, text.length * LETTER];
     const left = { end: right - 4 - long, start: area.left + 4, middle: (area.left + right - long) / 2 };

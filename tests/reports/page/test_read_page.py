@@ -192,6 +192,12 @@ def test_names_in_plots_lie_upon_nothing(page: Page) -> None:
             assert plot.evaluate(LABELS) == [0, 0, 0]
 
 
+def test_a_reference_is_named_once_a_figure(page: Page) -> None:
+    figures = [figure for figure in page.locator("[data-figure]").all() if figure.locator(".reference").count()]
+    assert max(figure.locator(".reference").count() for figure in figures) > 1
+    assert {figure.locator(".reference-name").count() for figure in figures} == {1}
+
+
 def test_a_sheet_says_how_a_table_was_sorted_and_filtered_and_shows_the_tables_that_were_opened(page: Page) -> None:
     block = page.locator(ERRORS)
     block.locator("[data-filter]").fill("blur")
