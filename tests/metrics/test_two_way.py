@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pcbench.metrics.two_way import two_way
+from pcbench.metrics.two_way import two_way, variance_parts
 
 
 def test_one_seed_is_students_interval_over_images() -> None:
@@ -71,3 +71,18 @@ def test_wrong_shapes_are_refused() -> None:
     for values in (np.zeros(5), np.zeros((2, 1)), np.full((2, 3), np.nan)):
         with pytest.raises(ValueError, match="finite numbers"):
             two_way(values)
+
+
+def test_the_parts_of_balanced_data_are_those_that_were_put_in() -> None:
+    # Contrasts that are orthogonal: every mean square is its closed form.
+    seeds, images = np.array([-1.0, 0.0, 1.0]), np.array([-2.0, -1.0, 1.0, 2.0])
+    rest = np.outer([1.0, -2.0, 1.0], [1.0, -1.0, -1.0, 1.0]) * 0.5
+    differences = 0.5 + seeds[:, None] + images + rest
+    parts, found = variance_parts(differences), two_way(differences)
+    of_rest = (rest**2).sum() / 6
+    assert parts.rest == pytest.approx(of_rest)
+    assert parts.seeds == pytest.approx((seeds**2).sum() / 2 - of_rest / 4)
+    assert parts.images == pytest.approx((images**2).sum() / 3 - of_rest / 3)
+    of_seeds, of_images = (seeds**2).sum() / 2 / 3, ((images**2).sum() / 3 - of_rest / 3) / 4
+    half = np.sqrt(stats.t.ppf(0.975, 2) ** 2 * of_seeds + stats.t.ppf(0.975, 3) ** 2 * of_images)
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
