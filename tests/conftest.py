@@ -6,20 +6,25 @@ import functools
 import gc
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import forking
 import pytest
 from few_figures import only_two_figures
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # What each of two processes imports first: where nothing is compiled yet, either compiles about one half.
 FIRST = {
     "gw0": ("scipy.stats", "pandas", "matplotlib.figure", "polars", "datasets"),
     "gw1": ("torchvision", "hypothesis", "statsmodels.stats.proportion"),
 }
+CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
 
 
@@ -118,3 +123,17 @@ def two_figures() -> Iterator[None]:
     """Draw two charts of each run alone: the others are drawn alike, and drawing takes seconds."""
     with only_two_figures():
         yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real Chromium, where there is one."""
+    from playwright.sync_api import sync_playwright  # slow to import, and few tests need it
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM)
+        yield browser
+        browser.close()

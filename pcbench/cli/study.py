@@ -21,11 +21,10 @@ _Out = Annotated[Path | None, typer.Option("--out", help="The study's folder; by
 
 def run_study_command(study: _Study, options: StudyOptions) -> None:
     """Train, tune and measure every arm, and answer the study's questions; a stopped study goes on."""
-    from pcbench.studies.study import report_study, run_study
+    from pcbench.studies.study import run_study
 
     log_progress()
-    folder = run_study(study, given_by(study, options))
-    say(report_study(study, folder))
+    _say_answers(study, run_study(study, given_by(study, options)))
 
 
 def plan_study_command(
@@ -59,10 +58,15 @@ def study_status_command(study: _Study, options: StudyOptions) -> None:
 
 
 def report_study_command(study: _Study, out: _Out = None) -> None:
-    """Answer a finished study's questions again, from its runs, and write the tables."""
+    """Answer a finished study's questions again, from its runs, and write the tables and the page."""
+    _say_answers(study, folder_of_study(study, out))
+
+
+def _say_answers(study: Path, folder: Path) -> None:
+    from pcbench.studies.page import PAGE_FILE
     from pcbench.studies.study import report_study
 
-    say(report_study(study, folder_of_study(study, out)))
+    say(*report_study(study, folder).splitlines(), "", f"page: {folder / PAGE_FILE}")
 
 
 def _tell(progress: StudyProgress) -> None:

@@ -102,10 +102,13 @@ def _thinned(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
 def y_axis(chart: Chart, panel: Panel) -> Axis:
     """Return the axis of y of a panel: all panels have the same, but those whose values would press them together.
 
-    Shares of images are drawn from 0 to 100 %, ratios from 0 with their baseline in view, differences with 0 in view.
+    Shares of images are drawn from 0 to 100 %, or as levels near their values, ratios from 0 with their baseline in
+    view, differences with 0 in view.
     """
     if chart.y_scale == "share":
         return Axis(0, 100, tuple((float(value), str(value)) for value in range(0, 101, 20)))
+    if chart.y_scale == "level":
+        return _close(chart.panels)
     if chart.y_scale == "points":  # changes are compared between panels, and lie between -100 and 100
         return _nice(chart, chart.panels, own=False)
     reach = {one.title: _reach(one) for one in chart.panels}
@@ -127,7 +130,18 @@ def _held_against(chart: Chart) -> float:
 def _nice(chart: Chart, panels: Sequence[Panel], *, own: bool) -> Axis:
     """Return an axis that ends at round numbers, and holds all values, 0, and what they are held against."""
     ends = [end for panel in panels for one in panel.lines for end in (*one.low, *one.high) if math.isfinite(end)]
-    low, high = min(0.0, *ends, 0.0), max(_held_against(chart), *ends, 0.0)
+    return _round(min(0.0, *ends, 0.0), max(_held_against(chart), *ends, 0.0), own=own)
+
+
+def _close(panels: Sequence[Panel]) -> Axis:
+    """Return an axis that ends at round numbers near the values, far from 0 as they may be."""
+    values = [y for panel in panels for one in panel.lines for y in one.y if math.isfinite(y)]
+    low, high = min(values), max(values)
+    spare = 0.5 if low == high else 0.0
+    return _round(low - spare, high + spare, own=False)
+
+
+def _round(low: float, high: float, *, own: bool) -> Axis:
     wanted = (high - low) / _ROUGHLY or 1.0
     size = 10 ** math.floor(math.log10(wanted))
     step = next(size * one for one in _STEPS if size * one >= wanted * 0.999)

@@ -14,10 +14,11 @@ import pandas as pd
 
 from pcbench.metrics.corruption import THE_FIFTEEN
 
-LineVariable = Literal["timestep", "epsilon", "severity", "setting", "family", "none"]
-"""What the lines of a chart differ in; all but the last two have an order."""
-Scale = Literal["share", "ratio", "points", "number"]
-"""What the numbers of an axis are: shares of images (in percent, 0 to 100), ratios (in percent, may be above 100),
+LineVariable = Literal["timestep", "epsilon", "severity", "setting", "family", "arm", "none"]
+"""What the lines of a chart differ in; all but the last three have an order."""
+Scale = Literal["share", "level", "ratio", "points", "number"]
+"""What the numbers of an axis are: shares of images (in percent, 0 to 100), the same drawn large where they lie and
+without intervals, ratios (in percent, may be above 100),
 differences of shares (in percentage points), or numbers of another kind, which are shown as they are."""
 BANDS = 3
 """The largest number of bands in one panel: more cover each other."""
@@ -143,7 +144,7 @@ class Chart(Captioned):
     @property
     def unit(self) -> str:
         """The unit of y; empty for numbers that are shown as they are."""
-        return {"share": "%", "ratio": "%", "points": "points", "number": ""}[self.y_scale]
+        return {"share": "%", "level": "%", "ratio": "%", "points": "points", "number": ""}[self.y_scale]
 
     @property
     def in_percent(self) -> bool:

@@ -86,6 +86,8 @@ _FAMILIES = {
     "digital": ("#cc79a7", "D"),
     "extra": ("#e69f00", "v"),
 }
+COLOURS_APART = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Colours of what has no order, by Okabe and Ito."""
 _INK = ("#303030", "#e8e8e8")
 """The colour of a line that stands outside of an order, such as clean images, on light and on dark."""
 
@@ -104,6 +106,8 @@ def line_colours(chart: Chart, panel: Panel, *, dark: bool = False) -> list[str]
 def _colour(variable: LineVariable, line: Line, *, dark: bool) -> str:
     if variable == "family":
         return _FAMILIES[line.label][0] if line.label in _FAMILIES else _INK[dark]
+    if variable == "arm" and line.place is not None and line.place.number:
+        return COLOURS_APART[(line.place.number - 1) % len(COLOURS_APART)]
     if variable not in _MAPS or line.place is None:
         return _INK[dark]
     return _in_order(variable, line.place.share, dark=dark)

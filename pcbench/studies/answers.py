@@ -158,8 +158,25 @@ def _joined(first: str | None, second: str | None) -> str | None:
     return min(first, second, key=(SUSPICIOUS, NOT_CHECKED, CHECKED).index)
 
 
-def paragraph(study: StudyFile, of_question: Sequence[ArmComparison], primary: int) -> str:
-    """Return the answer to a question: the decisive sentence, what it stands beside, and each seed's own value.
+@dataclass(frozen=True)
+class ToldAnswer:
+    """The answer to a question in words."""
+
+    question: str
+    """The question itself."""
+    decisive: tuple[str, ...]
+    """A sentence or two for each comparison that decides, each beginning with its verdict."""
+    beside: tuple[str, ...]
+    """What stands beside them, and each seed's own value."""
+
+    @property
+    def paragraph(self) -> str:
+        """All of it."""
+        return " ".join((self.question, *self.decisive, *self.beside))
+
+
+def told_answer(study: StudyFile, of_question: Sequence[ArmComparison], primary: int) -> ToldAnswer:
+    """Return the answer to a question in words.
 
     Args:
         study: The study.
@@ -169,14 +186,15 @@ def paragraph(study: StudyFile, of_question: Sequence[ArmComparison], primary: i
     question = of_question[0].question
     decisive = [one for one in of_question if one.primary] or list(of_question[:1])
     rest = [one for one in of_question if one not in decisive]
-    said = [question.question, *(_sentence(study, one, primary) for one in decisive)]
+    beside: list[str] = []
     if rest:
         clauses = "; ".join(f"{_against(one.against)} {_difference(one)}" for one in rest)
-        said.append(f"Exploratory, not corrected: {clauses}.")
-    seeds = ", ".join(_size(question.measure, one.difference.value) for one in decisive[0].each)
+        beside.append(f"Exploratory, not corrected: {clauses}.")
+    seeds = ", ".join(difference_text(question.measure, one.difference.value) for one in decisive[0].each)
     if len(decisive[0].each) > 1:
-        said.append(f"Each training seed by itself, against {decisive[0].against}: {seeds}.")
-    return " ".join(said)
+        beside.append(f"Each training seed by itself, against {decisive[0].against}: {seeds}.")
+    sentences = tuple(_sentence(study, one, primary) for one in decisive)
+    return ToldAnswer(question.question, sentences, tuple(beside))
 
 
 def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
@@ -197,12 +215,15 @@ def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     )
     measure = one.question.measure
     if one.decision == "undecided":
-        return f"{parts} A difference of {_size(measure, one.difference.smallest, plain=True)} could have been found."
+        smallest = difference_text(measure, one.difference.smallest, plain=True)
+        return f"{parts} A difference of {smallest} could have been found."
     if one.decision == "yes":
         return parts
     if p < LEVEL:
         return f"{parts} It is a loss."
-    return f"{parts} The interval lies within the margin of {_size(measure, one.question.margin, plain=True)}."
+    return (
+        f"{parts} The interval lies within the margin of {difference_text(measure, one.question.margin, plain=True)}."
+    )
 
 
 def _tuned_words(study: StudyFile, one: ArmComparison) -> str:
@@ -222,8 +243,8 @@ def _p_text(p: float) -> str:
 
 def _difference(one: ArmComparison) -> str:
     measure, found = one.question.measure, one.difference
-    ends = interval(found.low, found.high, lambda end: _size(measure, end, unit=False))
-    return f"{_size(measure, found.value)} {ends}"
+    ends = interval(found.low, found.high, lambda end: difference_text(measure, end, unit=False))
+    return f"{difference_text(measure, found.value)} {ends}"
 
 
 def _level(one: ArmComparison) -> str:
@@ -232,8 +253,15 @@ def _level(one: ArmComparison) -> str:
     return f"{percent(one.value)} and {percent(one.other)} %"
 
 
-def _size(measure: Measure, value: float, *, unit: bool = True, plain: bool = False) -> str:
-    """Return a difference in the units of its measure."""
+def difference_text(measure: Measure, value: float, *, unit: bool = True, plain: bool = False) -> str:
+    """Return a difference in the units of its measure.
+
+    Args:
+        measure: The measure.
+        value: The difference.
+        unit: Whether its unit is named.
+        plain: Whether it is a size, without a sign.
+    """
     if measure in LOWER_IS_BETTER:
         return decimal(value, 3) if plain else signed(value, 3)
     text = percent(value) if plain else points(value)

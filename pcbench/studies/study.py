@@ -14,8 +14,10 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
 from pcbench.options import resolved
+from pcbench.reports.page.page import write_study_page
 from pcbench.results.lock import hold
 from pcbench.studies.options import Given
+from pcbench.studies.page import PAGE_FILE, study_page_values
 from pcbench.studies.record import StudyRecord, changed_since, is_done, open_record, read_record, with_step
 from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study_file import StudyFile, read_study
@@ -102,7 +104,7 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
 
 @public()
 def report_study(path: Path, out: Path) -> str:
-    """Write the tables of a finished study from its runs, and return its answers in words (Markdown).
+    """Write the tables and the page of a finished study from its runs, and return its answers in words (Markdown).
 
     Args:
         path: The study's file.
@@ -116,7 +118,10 @@ def report_study(path: Path, out: Path) -> str:
     study, record = read_study(path), read_record(out)
     if record is None:
         raise UsageError(f"{out}: holds no study; begin it with `pcbench study run {path}`")
-    return write_study_tables(study, record, out)
+    tables = write_study_tables(study, record, out)
+    page = write_study_page(study_page_values(study, record, tables), out / PAGE_FILE)
+    logger.info("wrote %s", page)
+    return tables.answers
 
 
 def progress_of(path: Path, given: Given) -> StudyProgress:

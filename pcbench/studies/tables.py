@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from pcbench.models.training_notes import training_header
 from pcbench.results.directory import open_run
 from pcbench.results.environment import versions
 from pcbench.results.metrics_table import csv_frame
-from pcbench.studies.answers import ArmComparison, comparisons_of, paragraph
-from pcbench.studies.arms import ARMS, BLUR, NETWORK
+from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, told_answer
+from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.steps import RUNS, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
 from pcbench.studies.study_file import StudyFile
@@ -30,8 +31,20 @@ TABLES_FOLDER = "tables"
 STUDY_ANSWERS = "answers.md"
 
 
-def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
-    """Write all tables of a finished study, and its answers in words, which are returned.
+@dataclass(frozen=True)
+class StudyTables:
+    """The tables of a study as they are written, for its page."""
+
+    frames: Mapping[str, pd.DataFrame]
+    """By the names of their files without the ending; some may be empty."""
+    told: Sequence[ToldAnswer]
+    """The answers, in the order of the questions."""
+    answers: str
+    """The same as Markdown."""
+
+
+def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> StudyTables:
+    """Write all tables of a finished study, and its answers in words.
 
     Raises:
         DataError: A run is missing or damaged.
@@ -51,7 +64,8 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
             files.make_folder(out / TABLES_FOLDER)
             text = csv_frame(table).to_csv(index=False, float_format="%.6g")
             files.write(out / TABLES_FOLDER / f"{name}.csv", text)
-    answers = answers_text(study, record, comparisons)
+    told = told_answers(study, comparisons)
+    answers = answers_text(study, record, told)
     files.write(out / TABLES_FOLDER / STUDY_ANSWERS, answers)
     about = {
         "title": study.table.title,
@@ -63,17 +77,24 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> str:
         "versions": versions(),
     }
     files.write(out / TABLES_FOLDER / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    return answers
+    return StudyTables(tables, told, answers)
 
 
-def answers_text(study: StudyFile, record: StudyRecord, comparisons: list[ArmComparison]) -> str:
-    """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
+def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list[ToldAnswer]:
+    """Return the answers of a study, in the order of its questions."""
     primary = sum(one.primary for one in comparisons)
+    of_questions = [
+        [one for one in comparisons if one.question.name == question.name] for question in study.table.questions
+    ]
+    return [told_answer(study, of_question, primary) for of_question in of_questions]
+
+
+def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer]) -> str:
+    """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
     changed = changed_since(record, study)
     lines = [f"# {study.table.title}", "", *([f"**{changed}**", ""] if changed else [])]
-    for question in study.table.questions:
-        of_question = [one for one in comparisons if one.question.name == question.name]
-        lines += [f"## {question.name}", "", paragraph(study, of_question, primary), ""]
+    for question, answer in zip(study.table.questions, told, strict=True):
+        lines += [f"## {question.name}", "", answer.paragraph, ""]
         lines += [f"Expected beforehand: {question.hypothesis}", ""]
     lines += ["## How", "", fixed_beforehand(record), f"Seen before: {study.table.seen_before}", ""]
     lines.append(f"File {study.path.name}, sha256 {study.sha256}.")
@@ -129,18 +150,19 @@ def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
             values = values_of(study, question, arm, out)
             if values.images != start.images:
                 continue
+            before = start.at(0) if ARMS[arm].timeless else values.at(0)
             for timestep in range(values.numbers.shape[2]):
-                before = start.at(0) if ARMS[arm].timeless else values.at(0)
                 found = two_way(np.broadcast_to(values.at(timestep) - before, np.broadcast_shapes(
                     values.at(timestep).shape, before.shape)))  # fmt: skip
+                itself = timestep == 0 and (arm == PLAIN_NETWORK or not ARMS[arm].timeless)
                 yield {
                     "question": question.name,
                     "arm": arm,
                     "timestep": timestep,
                     "value": float(values.at(timestep).mean()),
                     "change": found.value,
-                    "ci_low": found.low,
-                    "ci_high": found.high,
+                    "ci_low": 0.0 if itself else found.low,  # the same answers: no change, whatever the images
+                    "ci_high": 0.0 if itself else found.high,
                     "images": found.images,
                     "training_seeds": len(values.seeds),
                 }

@@ -13,7 +13,7 @@ from small_studies import small, written
 
 from pcbench.metrics.rates import Floats
 from pcbench.studies import answers
-from pcbench.studies.answers import comparisons_of, paragraph
+from pcbench.studies.answers import comparisons_of, told_answer
 from pcbench.studies.study_file import StudyFile, read_study
 from pcbench.studies.values import ArmValues
 
@@ -65,7 +65,7 @@ def test_a_known_effect_none_and_too_few_images(
     found = answered(study, monkeypatch, of_arm)
     assert found[0].against == "t = 0"
     assert found[0].decision == decision
-    text = paragraph(study, found, 2)
+    text = told_answer(study, found, 2).paragraph
     assert {"yes": "Yes", "no": "No", "undecided": "Undecided"}[decision] in text
     assert ("could have been found" in text.split("against no-feedback")[0]) == (decision == "undecided")
     assert "3 training seeds of one backbone" in text
@@ -76,7 +76,7 @@ def test_a_loss_is_no_gain(study: StudyFile, monkeypatch: pytest.MonkeyPatch) ->
     turned = made("network", worse.numbers[:, :, ::-1].copy())
     (first, *_) = answered(study, monkeypatch, {"network": turned, "no-feedback": turned})
     assert (first.decision, first.better < 0) == ("no", True)
-    assert "It is a loss." in paragraph(study, [first], 1)
+    assert "It is a loss." in told_answer(study, [first], 1).paragraph
 
 
 def test_holm_is_over_all_primary_comparisons(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,4 +110,4 @@ def test_one_seed_is_claimed_for_that_training_alone(study: StudyFile, monkeypat
     one = simulated(0.2, 500, "network")
     alone = dataclasses.replace(one, seeds=(0,), numbers=one.numbers[:1])
     found = answered(study, monkeypatch, {"network": alone, "no-feedback": alone})
-    assert "one training seed, so this is said of that training alone" in paragraph(study, found, 2)
+    assert "one training seed, so this is said of that training alone" in told_answer(study, found, 2).paragraph

@@ -16,9 +16,11 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
+from pcbench.percent import decimal, points
 from pcbench.results.directory import open_run
 from pcbench.studies import study as studies
 from pcbench.studies.options import Given
+from pcbench.studies.page import PAGE_FILE
 from pcbench.studies.planning import measured_plan
 from pcbench.studies.steps import Step
 from pcbench.studies.study import progress_of, report_study, run_study
@@ -141,8 +143,14 @@ def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[
         "t = 0",
         "no-feedback",
         "input-blur",
-        "misplaced-feedback",
+        "paper",
     }
+    page = (given.out / PAGE_FILE).read_text()
+    assert all(points(value) in page for value in answers[answers["measure"] != "nll"]["difference"])
+    assert all(decimal(value, 3) in page for value in answers[answers["measure"] == "nll"]["value"])
+    changes = pd.read_csv(tables / "changes.csv")
+    own = changes[(changes["timestep"] == 0) & (changes["arm"] != "input-blur")]
+    assert not own[["change", "ci_low", "ci_high"]].to_numpy().any()  # an arm at t = 0 is itself
     copy = Given(tmp_path / "copy", workers=1)
     shutil.copytree(given.out, copy.out)
     report_study(path, copy.out)

@@ -10,10 +10,10 @@ from pcbench.norms import epsilon_text
 from pcbench.percent import decimal
 from pcbench.reports.axes import Axis, x_axis, y_axis
 from pcbench.reports.charts import Chart, Line, Panel
-from pcbench.reports.style import line_colours, pattern
+from pcbench.reports.style import COLOURS_APART, line_colours, pattern
 
-RUN_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""The colours of runs in one plot, by Okabe and Ito, which colour-blind readers tell apart."""
+RUN_COLOURS = COLOURS_APART
+"""The colours of runs in one plot."""
 _MOST_DIGITS = 17
 """Significant digits that tell every number from all others."""
 
@@ -39,6 +39,7 @@ def figure_values(of_runs: Sequence[tuple[int, Chart]]) -> dict[str, Any]:
         "digits": digits,
         "unit": f" {chart.unit}" if chart.unit else "",
         "signed": chart.y_scale == "points",
+        "plain": chart.y_scale == "level",
         "reference": chart.reference,
         "x_axis": {"label": chart.x_label, "low": x.low, "high": x.high, "ticks": x.ticks},
         "panels": [

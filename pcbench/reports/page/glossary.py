@@ -42,6 +42,21 @@ _MEANINGS = (
             "bias and skew (bias-corrected and accelerated)."
         ),
     ),
+    (
+        "arm",
+        r"\barms?\b",
+        "What the network is compared with in a study: a control or another setting, measured on the same images.",
+    ),
+    (
+        "training seed",
+        r"\btraining seeds?\b",
+        "What draws the images, the beginning and the batches of one training of the predictors.",
+    ),
+    (
+        "primary",
+        r"\b[Pp]rimary\b",
+        "Named in the study's file, beforehand, as a comparison that decides; all others are exploratory.",
+    ),
     ("severity", r"\bseverit", "How strongly a corruption changes an image, from 1 to at most 5."),
     (
         "CE, corruption error",

@@ -1,10 +1,10 @@
 // The page's controls. All values come from the JSON in the page; no file is fetched.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const slider = document.getElementById("timestep");
+  const slider = document.getElementById("timestep"); // the page of a study has none
   const EVERY = "*"; // the choice of all panels
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const chosen = () => data.timesteps[Number(slider.value)];
+  const chosen = () => (slider === null ? null : data.timesteps[Number(slider.value)]);
   const several = data.runs.length > 1;
   let onPaper = false; // drawn for a sheet of A4
   const shown = (run) => document.querySelector(`[data-switch="${run}"]`)?.checked ?? true;
@@ -20,7 +20,8 @@
   const images = (line, at) => (Array.isArray(line.n) ? line.n[at] : line.n);
 
   function told(figure, line, at) {
-    const what = `${figure.x_name} = ${line.x[at]}: ${number(figure, line.y[at])}${figure.unit} ${interval(figure, line, at)}`;
+    const known = figure.plain ? "" : ` ${interval(figure, line, at)}`;
+    const what = `${figure.x_name} = ${line.x[at]}: ${number(figure, line.y[at])}${figure.unit}${known}`;
     return `${what}, ${images(line, at)} images`;
   }
 
@@ -71,12 +72,16 @@
     const least = onPaper ? 140 : 190; // two figures of four plots on a sheet
     const height = Math.round(many ? Math.min(250, Math.max(least, width * (onPaper ? 0.42 : 0.5))) : Math.min(320, Math.max(220, width * 0.56)));
     box.dataset.columns = columns;
-    let legend = null;
+    const unnamed = new Map(); // the lines of plots with no room for names, each once
+    let head = "";
     const parts = [];
     box.replaceChildren(...made.map((plot) => {
       const part = tagged("div", null, { class: "plot" });
       const drawn = plots.draw(plot, width, height);
-      if (drawn.legend && legend === null) legend = plot;
+      if (drawn.legend) {
+        head = plot.legend;
+        plot.lines.forEach((line) => { if (!unnamed.has(line.label)) unnamed.set(line.label, line); });
+      }
       if (many) part.append(tagged("p", plot.title, { class: "plot-title" }));
       part.append(drawn.svg);
       const told = pointing.teller(part, drawn);
@@ -85,15 +90,14 @@
       return part;
     }));
     pointing.keys(box, parts);
-    element.querySelector(".legend").replaceChildren(...(legend === null ? [] : entries(legend)));
-    const marks = figure.x === "timestep" || made.some(({ lines }) => lines.some((line) => figure.order === "timestep" && Number(line.label) === chosen()));
+    element.querySelector(".legend").replaceChildren(...(unnamed.size ? entries(head, [...unnamed.values()]) : []));
+    const marks = chosen() !== null && (figure.x === "timestep" || made.some(({ lines }) => lines.some((line) => figure.order === "timestep" && Number(line.label) === chosen())));
     const state = [choice === EVERY ? "all, side by side" : choice, marks ? `t = ${chosen()} marked` : ""].filter(Boolean);
     element.querySelector("[data-state]").textContent = state.length ? `Shown: ${state.join("; ")}.` : "";
   }
 
-  function entries(plot) {
-    const head = plot.legend ? [tagged("li", plot.legend)] : [];
-    return [...head, ...plot.lines.map((line) => {
+  function entries(head, lines) {
+    return [...(head ? [tagged("li", head)] : []), ...lines.map((line) => {
       const entry = tagged("li", null);
       entry.append(plots.sample(line), line.label);
       return entry;
@@ -106,7 +110,7 @@
     const figure = data.figures[details.dataset.table];
     const unit = figure.unit ? ` (${figure.unit.trim()})` : "";
     const columns = [...(several ? ["run"] : []), ...(figure.panels.length > 1 ? ["panel"] : []), figure.legend || "line", figure.x_name,
-      `value${unit}`, `low${unit}`, `high${unit}`, "images"];
+      `value${unit}`, ...(figure.plain ? [] : [`low${unit}`, `high${unit}`]), "images"];
     const rows = figure.panels.flatMap((panel) => panel.runs.flatMap(({ run, lines }) => lines.flatMap((line) =>
       line.y.map((_, at) => row(figure, panel, run, line, at)))));
     const body = tagged("tbody", null);
@@ -139,7 +143,7 @@
 
   function row(figure, panel, run, line, at) {
     const words = [...(several ? [data.runs[run]] : []), ...(figure.panels.length > 1 ? [panel.title] : []), line.label];
-    const values = [line.y[at], line.low[at], line.high[at]];
+    const values = [line.y[at], ...(figure.plain ? [] : [line.low[at], line.high[at]])];
     const made = tagged("tr", null, { class: "of-run", "data-run": run, "data-panel-of": panel.title });
     made.append(
       ...words.map((text) => tagged("td", text)),
@@ -166,7 +170,7 @@
 
   function showTimestep() {
     const t = chosen();
-    slider.setAttribute("aria-valuetext", `t = ${t}`);
+    slider?.setAttribute("aria-valuetext", `t = ${t}`);
     all("[data-chosen]").forEach((element) => { element.textContent = `t = ${t}`; });
     all("[data-only]").forEach((element) => { element.hidden = Number(element.dataset.only) !== t; });
     all("[data-timestep]").forEach((element) => element.classList.toggle("chosen", Number(element.dataset.timestep) === t));
@@ -284,11 +288,11 @@
       drawAll();
     }
     if (place && t !== undefined) document.getElementById(place)?.scrollIntoView();
-    if (place && t === undefined && chosen() !== data.timesteps.at(-1)) remember();
+    if (slider !== null && place && t === undefined && chosen() !== data.timesteps.at(-1)) remember();
   }
 
   const drawAll = () => all("[data-figure]").forEach(drawFigure);
-  slider.addEventListener("input", () => { showTimestep(); drawAll(); remember(); });
+  slider?.addEventListener("input", () => { showTimestep(); drawAll(); remember(); });
   addEventListener("hashchange", followAddress);
   document.addEventListener("change", ({ target }) => {
     if (target.matches("[data-switch]")) { showRuns(); drawAll(); }

@@ -63,10 +63,36 @@ def write_content(content: PageContent, out: Path) -> Path:
     Raises:
         WriteError: The file could not be written.
     """
-    return write(out, _render(content.values))
+    values = content.values
+    data = {
+        "timesteps": values["timesteps"],
+        "figures": _drawn(values),
+        "grids": _grids(values),
+        "runs": [run["label"] for run in values["runs"]],
+        "colours": values["colours"],
+    }
+    return write(out, _render("page.html", values, data))
 
 
-def _render(content: dict[str, Any]) -> str:
+def write_study_page(values: dict[str, Any], out: Path) -> Path:
+    """Write the page of a study, as self-contained as that of a run.
+
+    Args:
+        values: What the template `study.html` shows; figures are of `pcbench.reports.page.study_figures`.
+        out: The file to write; it has its name only once it is whole.
+
+    Returns:
+        `out`.
+
+    Raises:
+        WriteError: The file could not be written.
+    """
+    figures = {one["id"]: one["drawn"] for one in (*values["changes"], *values["curves"])}
+    data = {"timesteps": [], "figures": figures, "grids": {}, "runs": [""], "colours": []}
+    return write(out, _render("study.html", values, data))
+
+
+def _render(template: str, content: dict[str, Any], data: dict[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -81,10 +107,9 @@ def _render(content: dict[str, Any]) -> str:
     script = '"use strict";\n' + "".join((_FOLDER / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     # Markup: files of this package, none with text of the user.
-    page = environment.get_template("page.html").render(
+    page = environment.get_template(template).render(
         **content,
-        drawn=_drawn(content),
-        grids=_grids(content),
+        data=data,
         script=Markup(script),  # noqa: S704
         script_hash=_hash(script),
         style=Markup(style),  # noqa: S704

@@ -2,6 +2,7 @@
 const plots = (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const LETTER = 6.3; // the width of a letter of 11 pixels, about
+  const STRONG = 7; // that of a strong one
   const GAP = 13; // between two labels
 
   function shape(name, attributes, ...children) {
@@ -36,9 +37,9 @@ const plots = (() => {
 
   function extent(plot, width, height) {
     const widest = Math.max(0, ...plot.y.ticks.map(([, text]) => text.length));
-    const longest = Math.max(plot.legend.length, ...plot.lines.map((line) => line.label.length));
+    const longest = Math.max(plot.legend.length * LETTER, ...plot.lines.map((line) => line.label.length * (line.strong ? STRONG : LETTER)));
     const named = plot.lines.length > 1 || plot.lines.some((line) => line.alone);
-    const room = longest * LETTER + 22;
+    const room = longest + 22;
     const direct = named && plot.lines.length * GAP < height - 70 && room < width * 0.4;
     const area = { left: 10 + widest * LETTER, top: 26, right: direct ? room : 14 };
     area.width = width - area.left - area.right;
@@ -185,7 +186,7 @@ const plots = (() => {
       // Lines that end together would have leaders that cross: there, a short piece in the line's colour stands for it.
       const far = heights.some((height, other) => Math.abs(height - heights[index]) < 3 && Math.abs(placed[other] - height) > GAP);
       const from = far ? `${right + 2} ${placed[index]}` : `${to.x(line.p[ends[index]])} ${heights[index]}`;
-      const leader = shape("path", { class: far ? "leader key" : "leader", d: `M${from}L${right + 12} ${placed[index]}` });
+      const leader = shape("path", { class: far ? "leader key" : line.y.length > 1 ? "leader" : "leader dotted", d: `M${from}L${right + 12} ${placed[index]}` });
       const text = shape("text", { class: line.strong ? "name strong" : "name", x: right + 15, y: placed[index] + 4 }, line.label);
       return inked(shape("g", {}, leader, text), line.colour);
     });

@@ -1,0 +1,171 @@
+"""The figures of a study's page, from its tables: the change of every arm since t = 0, and the curve of input blurs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from pcbench.percent import in_percent
+from pcbench.reports.charts import BANDS, Chart, Line, Panel, Rank, Scale
+from pcbench.reports.page.drawn import figure_values
+
+_BEGINNING = "t = 0"
+
+
+def arm_places(arms: Sequence[str]) -> dict[str, Rank]:
+    """Return where each arm stands, so that it looks the same in every figure; the first stands for the network."""
+    return {arm: Rank(number / max(1, len(arms) - 1), number) for number, arm in enumerate(arms)}
+
+
+def change_figure(
+    rows: pd.DataFrame, arms: Sequence[str], said: dict[str, str], *, in_points: bool, verdict: str | None = None
+) -> dict[str, Any]:
+    """Return how every arm changes since t = 0 for one question: the first beside two others in each plot.
+
+    Args:
+        rows: Of the table `changes`: those of one question.
+        arms: All arms of the study in their order, the network first.
+        said: `name` of the question, the `question` itself, its `suite`, and what its `measure` is called.
+        in_points: Whether changes are of shares, and so in percentage points.
+        verdict: On the gradients of attacks, where the measure is about these.
+
+    Returns:
+        What the template and the script need of a figure.
+    """
+    last = int(rows["timestep"].max())
+    places, found = arm_places(arms), {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
+    lines = {
+        arm: _change_line(arm, found[arm], places[arm], last, 100.0 if in_points else 1.0)
+        for arm in arms
+        if arm in found and not _is_beginning(found[arm])
+    }
+    network, *others = lines.values()
+    step = BANDS - 1
+    groups = [others[first : first + step] for first in range(0, len(others), step)] or [[]]
+    panels = tuple(
+        Panel(f"{network.label} beside {' and '.join(one.label for one in group)}" if group else "", (network, *group))
+        for group in groups
+    )
+    scale: Scale = "points" if in_points else "number"
+    return _figure(
+        Chart(
+            name=f"change-{said['name']}",
+            suite=said["suite"],
+            model="",
+            what=f"Change of {said['measure']} since t = 0",
+            where=f"under {said['suite']}",
+            caption=_change_caption(rows, last),
+            verdict=verdict,
+            x_label="timestep t",
+            y="change",
+            y_scale=scale,
+            x="timestep",
+            norm=None,
+            legend_title="arm",
+            colours="arm",
+            panels=panels,
+            reference=(0.0, _BEGINNING),
+        ),
+        "changes",
+        said["question"],
+    )
+
+
+def _is_beginning(rows: pd.DataFrame) -> bool:
+    """Return whether an arm is the network's own t = 0, which the line at 0 stands for."""
+    return len(rows) == 1 and not rows[["change", "ci_low", "ci_high"]].to_numpy().any()
+
+
+def _change_line(arm: str, rows: pd.DataFrame, place: Rank, last: int, scale: float) -> Line:
+    """Return the line of an arm; one without time has one answer, which stands beside every t."""
+    ordered = rows.sort_values("timestep")
+    if len(ordered) == 1:
+        ordered = pd.concat([ordered] * (last + 1))
+    scaled = {name: tuple(float(value) * scale for value in ordered[name]) for name in ("change", "ci_low", "ci_high")}
+    times = tuple(float(t) for t in range(len(ordered)))
+    images = tuple(int(n) for n in ordered["images"])
+    return Line(arm, times, scaled["change"], scaled["ci_low"], scaled["ci_high"], images, place=place)
+
+
+def _change_caption(rows: pd.DataFrame, last: int) -> str:
+    seeds, images = (int(rows[name].max()) for name in ("training_seeds", "images"))
+    drawn = "Both images and training seeds are random" if seeds > 1 else "Images alone are random: one training seed"
+    single = [str(arm) for arm, part in rows.groupby("arm", sort=False) if len(part) == 1 and not _is_beginning(part)]
+    timeless = single if last else []
+    lying = (
+        f" An arm that answers at t = 0 alone ({', '.join(timeless)}) is drawn at every t, as its difference "
+        "from the network at t = 0."
+        if timeless
+        else ""
+    )
+    return (
+        f"Each arm against its own t = 0, {images} images, {seeds} training seed{'s' * (seeds != 1)}. Bands are 95 % "
+        f"intervals, each for its own point. {drawn}.{lying}"
+    )
+
+
+def blur_figure(rows: pd.DataFrame, arms: Sequence[str], images: int) -> dict[str, Any]:
+    """Return clean accuracy against accuracy under a suite: the curve of input blurs, and a point for each arm.
+
+    Args:
+        rows: Of the table `blur`: those of one suite.
+        arms: All arms of the study in their order, the network first.
+        images: How many images were measured.
+
+    Returns:
+        What the template and the script need of a figure.
+    """
+    suite = str(rows["suite"].iloc[0])
+    curve, points = rows[rows["width"].notna()].sort_values("width"), rows[rows["width"].isna()]
+    places = arm_places(arms)
+    means = points.groupby("point", sort=False)[["clean_accuracy", "accuracy"]].mean()
+    widths = ", ".join(f"{width:g}" for width in curve["width"])
+    lines = [_points(f"blurs of {curve['width'].min():g} to {curve['width'].max():g} px", curve, None, images)]
+    lines += [_points(arm, means.loc[[arm]], places[arm], images) for arm in arms if arm in means.index]
+    seeds = points["training_seed"].nunique()
+    chart = Chart(
+        name=f"blur-{suite}",
+        suite=suite,
+        model="",
+        what="Clean accuracy against accuracy",
+        where=f"under {suite}",
+        caption=(
+            f"The line joins Gaussian blurs before the plain network, of {widths} px in this order. Each other point "
+            f"is an arm at its own last t, the mean over {seeds} training seed{'s' * (seeds != 1)}; "
+            f"{images} images. An arm above the line keeps more accuracy under {suite} than a blur of the same clean "
+            "accuracy. No intervals are drawn: the answers have them."
+        ),
+        x_label="clean accuracy (%)",
+        y=f"accuracy under {suite}",
+        y_scale="level",
+        x="value",
+        norm=None,
+        legend_title="arm",
+        colours="arm",
+        panels=(Panel("", tuple(lines)),),
+    )
+    return _figure(chart, "blur", "")
+
+
+def _points(label: str, rows: pd.DataFrame, place: Rank | None, images: int) -> Line:
+    x, y = (tuple(in_percent(value) for value in rows[name]) for name in ("clean_accuracy", "accuracy"))
+    unknown = (math.nan,) * len(x)
+    return Line(label, x, y, unknown, unknown, (images,) * len(x), place=place)
+
+
+def _figure(chart: Chart, table: str, qualifier: str) -> dict[str, Any]:
+    """Return a figure for the template, with its numbers for the script and a link to the table that it is of."""
+    values = figure_values([(0, chart)])
+    return {
+        "id": chart.name,
+        "title": chart.plain_title,
+        "caption": chart.caption,
+        "qualifier": qualifier,
+        "panels": [panel["title"] for panel in values["panels"]],
+        "drawn": values,
+        "links": [{"text": "CSV", "file": f"../tables/{table}.csv"}],
+        "commands": [],
+    }

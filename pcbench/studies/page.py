@@ -1,0 +1,218 @@
+"""The page of a study: what its template shows, from the study's file, record and tables."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pcbench.percent import decimal, interval, percent
+from pcbench.reports.charts import joined_verdicts
+from pcbench.reports.page.study_figures import blur_figure, change_figure
+from pcbench.results.environment import versions
+from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
+from pcbench.studies.arms import ARMS, NETWORK
+from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
+from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
+from pcbench.studies.tables import STUDY_ANSWERS, TABLES_FOLDER, StudyTables
+from pcbench.studies.values import LOWER_IS_BETTER
+
+PAGE_FILE = Path("report") / "index.html"
+"""Where the page lies, in the study's folder, beside that of the tables."""
+_EVERY = "all"
+
+
+def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables) -> dict[str, Any]:
+    """Return everything that the page of a study shows.
+
+    Args:
+        study: Its file.
+        record: What its folder remembers.
+        tables: Its tables, as they were just written.
+    """
+    frames, questions = tables.frames, study.table.questions
+    return {
+        "title": study.table.title,
+        "line": _line(study),
+        "changed": changed_since(record, study),
+        "fixed": fixed_beforehand(record),
+        "seen_before": study.table.seen_before,
+        "file": study.path.name,
+        "file_sha256": study.sha256,
+        "questions": [_question(question, one) for question, one in zip(questions, tables.told, strict=True)],
+        "comparisons": [_comparisons(study, question, frames) for question in questions],
+        "changes": [_change(study, question, frames) for question in questions],
+        "curves": list(_curves(study, frames)),
+        "arms": [(name, ARMS[name].title, ARMS[name].shows) for name in _ordered(study)],
+        "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
+        "objective": study.table.tuning.objective,
+        "facts": _facts(study, record),
+        "suites": [_part(study, suite) for suite in study.table.suites],
+        "versions": versions(),
+        "tables": [_link(f"{name}.csv") for name, frame in frames.items() if len(frame)] + [_link(STUDY_ANSWERS)],
+    }
+
+
+def _line(study: StudyFile) -> str:
+    """Return what was run, in one line."""
+    table = study.table
+    suites = ", ".join(suite.name for suite in table.suites)
+    counted = f"{_counted('arm', len(table.arms))}, {_counted('training seed', len(table.training_seeds))}"
+    return (
+        f"{table.model} on {table.data}, t = 0 to {table.timesteps}, under {suites}; {counted} of one backbone. "
+        f"File {study.path.name}, {study.sha256[:12]}."
+    )
+
+
+def _counted(what: str, count: int) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _question(question: QuestionTable, told: ToldAnswer) -> dict[str, Any]:
+    """Return an answer: the word of each deciding sentence, and the rest of it."""
+    split = [sentence.partition(" ") for sentence in told.decisive]
+    return {
+        "name": question.name,
+        "question": told.question,
+        "hypothesis": question.hypothesis,
+        "sentences": [{"word": word, "rest": f" {rest}"} for word, _, rest in split],
+        "beside": told.beside,
+    }
+
+
+def _comparisons(study: StudyFile, question: QuestionTable, frames: Any) -> dict[str, Any]:
+    """Return every comparison of a question, with each training seed's own value."""
+    answers, seeds = (frame[frame["question"] == question.name] for frame in (frames["answers"], frames["seeds"]))
+    of_suite = study.seeds_of(study.suite(question.suite))
+    lower = question.measure in LOWER_IS_BETTER
+    level = partial(decimal, digits=3) if lower else percent
+    return {
+        "name": question.name,
+        "title": f"{question.name}: the network at t = {study.timestep_of(question)}, {MEASURES[question.measure]}",
+        "unit": "" if lower else " (points)",
+        "level_unit": "" if lower else " (%)",
+        "seeds": of_suite,
+        "rows": [
+            {
+                "against": row["against"],
+                "decision": row["decision"],
+                "primary": bool(row["primary"]),
+                "value": level(row["value"]),
+                "other": level(row["other"]),
+                "difference": _cell(question, row),
+                "p": _p_text(row),
+                "gradients": row["gradients"],
+                "each": [_cell(question, one) for _, one in seeds[seeds["against"] == row["against"]].iterrows()],
+            }
+            for _, row in answers.iterrows()
+        ],
+    }
+
+
+def _cell(question: QuestionTable, row: Any) -> dict[str, Any]:
+    form = partial(difference_text, question.measure, unit=False)
+    ends = interval(float(row["ci_low"]), float(row["ci_high"]), form)
+    return {"value": float(row["difference"]), "number": form(float(row["difference"])), "interval": ends}
+
+
+def _p_text(row: Any) -> str:
+    p = float(row["p"] if math.isnan(row["p_holm"]) else row["p_holm"])
+    return decimal(p, 3) if p >= 0.001 else "< 0.001"
+
+
+def _ordered(study: StudyFile) -> list[str]:
+    """Return the arms, the network first."""
+    return [NETWORK, *(name for name in study.table.arms if name != NETWORK)]
+
+
+def _change(study: StudyFile, question: QuestionTable, frames: Any) -> dict[str, Any]:
+    rows, answers = (frame[frame["question"] == question.name] for frame in (frames["changes"], frames["answers"]))
+    said = [(str(row["against"]), str(row["gradients"])) for _, row in answers.iterrows() if row["gradients"]]
+    return change_figure(
+        rows,
+        _ordered(study),
+        {
+            "name": question.name,
+            "question": question.question,
+            "suite": question.suite,
+            "measure": MEASURES[question.measure],
+        },
+        in_points=question.measure not in LOWER_IS_BETTER,
+        verdict=joined_verdicts(said) if said else None,
+    )
+
+
+def _curves(study: StudyFile, frames: Any) -> Iterator[dict[str, Any]]:
+    blur: pd.DataFrame = frames["blur"]
+    if not len(blur):
+        return
+    answers = frames["answers"]
+    for suite, rows in blur.groupby("suite", sort=False):
+        images = int(answers[answers["suite"] == suite]["images"].max())
+        yield blur_figure(rows, _ordered(study), images)
+
+
+def _tuned(row: pd.Series) -> dict[str, Any]:
+    """Return what the tuning of an arm found for one training seed."""
+    seed = row["training_seed"]
+    return {
+        "arm": row["arm"],
+        "seed": "" if pd.isna(seed) else int(seed),
+        "objective": _number(row["objective"], 3),
+        "feedforward": _number(row["objective_feedforward"], 3),
+        "tuning": "failed: the feedforward point stands for it" if row["failed_tuning"] else "",
+        "width": "" if pd.isna(row["width"]) else f"{row['width']:g}",
+        "weights": "; ".join(
+            " ".join(f"{weight:.3g}" for weight in of_pcoder)
+            for of_pcoder in json.loads(row["hyperparameters"] or "[]")
+        ),
+        "r_squared": ", ".join(decimal(one, 2) for one in json.loads(row["r_squared"] or "[]")),
+    }
+
+
+def _number(value: float, digits: int) -> str:
+    return "" if pd.isna(value) else decimal(float(value), digits)
+
+
+def _facts(study: StudyFile, record: StudyRecord) -> list[tuple[str, str]]:
+    """Return what was run, name by name."""
+    table = study.table
+    training = ", ".join(f"{key} {value}" for key, value in table.training.model_dump().items() if value is not None)
+    tuning = ", ".join(f"{key} {value}" for key, value in table.tuning.model_dump().items() if value is not None)
+    hours = sum(step.seconds for step in record.steps.values()) / 3600
+    return [
+        ("model", table.model),
+        ("images", table.data),
+        ("timesteps", f"0 to {table.timesteps}"),
+        ("training seeds", _listed(table.training_seeds)),
+        ("training of the predictors", training or "as pcbench train does by itself"),
+        ("tuning of every arm", tuning),
+        ("begun", record.begun),
+        ("steps done", f"{len(record.steps)}, in {decimal(hours, 2)} hours together"),
+    ]
+
+
+def _part(study: StudyFile, suite: SuiteTable) -> tuple[str, ...]:
+    """Return a suite and the part of it that was measured; what is not all of it was cut."""
+    return (
+        suite.name,
+        _EVERY if suite.images is None else str(suite.images),
+        _listed(suite.severities),
+        _listed(suite.epsilons),
+        _listed(suite.attacked_timesteps),
+        _listed(study.seeds_of(suite)),
+        _EVERY if suite.arms is None else _listed(suite.arms),
+    )
+
+
+def _listed(values: Sequence[object] | None) -> str:
+    return _EVERY if values is None else ", ".join(map(str, values))
+
+
+def _link(name: str) -> dict[str, str]:
+    return {"text": name, "file": f"../{TABLES_FOLDER}/{name}"}
