@@ -1,17 +1,24 @@
-"""Oracles: the runs of a study on a few images, counted by a loop over their outcomes; its bytes when made again."""
+"""The study of docs/studies.md, as it stands there.
+
+Oracles: the runs of the study, counted by a loop over their outcomes; its bytes when made again.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_studies import small, written
+from small_studies import written
 
+from pcbench.cli.main import main
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
@@ -19,39 +26,27 @@ from pcbench.errors import UsageError
 from pcbench.percent import decimal, points
 from pcbench.results.directory import open_run
 from pcbench.studies import study as studies
+from pcbench.studies.arms import ARMS
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE
 from pcbench.studies.planning import measured_plan
 from pcbench.studies.steps import Step
 from pcbench.studies.study import progress_of, report_study, run_study
-from pcbench.studies.study_file import read_study
+from pcbench.studies.study_file import (
+    ArmTable,
+    QuestionTable,
+    StudyTable,
+    StudyTraining,
+    SuiteTable,
+    TuningTable,
+    read_study,
+)
 from pcbench.studies.values import values_of
 from pcbench.training.hyperparameters import LEARNED
 from pcbench.training.options import TrainOptions
 
-TABLE = small(
-    training_seeds=[0, 1],
-    arms=["network", "feedforward", "paper", "no-feedback", "input-blur"],
-    training={"images": 60, "epochs": 1},
-    tuning={"images": 40, "rounds": 1, "noise": [2.0]},
-    arm={"input-blur": {"widths": [0.5]}},
-    suites=[
-        {"name": "gaussian-noise", "images": 16, "severities": [3, 5]},
-        {
-            "name": "digits-linf",
-            "images": 3,
-            "attacked_timesteps": [0, 2],
-            "epsilons": ["8/255", "24/255"],
-            "arms": ["network"],
-            "training_seeds": [0],
-        },
-    ],
-    questions=[
-        {"name": "noise", "question": "Does it rise?", "hypothesis": "!", "suite": "gaussian-noise", "primary": True},
-        {"name": "calibrated", "question": "Is it?", "hypothesis": "!", "suite": "gaussian-noise", "measure": "nll"},
-        {"name": "attack", "question": "Longer?", "hypothesis": "!", "suite": "digits-linf", "measure": "standing"},
-    ],
-)
+PAGE = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
+TABLE = tomllib.loads(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0])
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +200,34 @@ def test_images_that_were_trained_on_are_not_measured(tmp_path: Path, monkeypatc
 def test_a_folder_without_a_study_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no study; begin it with"):
         report_study(written(tmp_path, TABLE), tmp_path / "none")
+
+
+def test_the_commands_of_the_documentation_work_as_they_stand(
+    done: tuple[Path, Given], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, given = done
+    shutil.copytree(given.out, tmp_path / "small")
+    shutil.copy(path, tmp_path / "small.toml")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^    (pcbench study .*?)  ", PAGE, re.MULTILINE)
+    assert [command.split()[2] for command in commands] == ["plan", "run", "status", "report"]
+    for command in commands:
+        with pytest.raises(SystemExit) as stopped:
+            main(shlex.split(command)[1:])
+        assert not stopped.value.code, command
+    told = capsys.readouterr().out
+    assert told.count("all steps are done") == 2
+    assert told.count(f"page: {Path('small') / PAGE_FILE}") == 2
+    assert "\n## noise\n" in told
+    assert "\\u000a" not in told
+
+
+def test_the_documentation_names_every_arm_key_and_table(done: tuple[Path, Given]) -> None:
+    _, given = done
+    for name, arm in ARMS.items():
+        assert f"| `{name}` | {arm.title} | {arm.shows} |" in PAGE
+    tables = (StudyTable, SuiteTable, QuestionTable, StudyTraining, TuningTable, ArmTable)
+    fields = {name for table in tables for name in table.model_fields}
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", PAGE)))) | {"study_version"}
+    assert fields - named - {"arm", "suites", "questions", "training", "tuning"} == set()
+    assert all(f"`{path.name}`" in PAGE for path in (given.out / "tables").iterdir())
