@@ -70,8 +70,10 @@ def test_the_model_they_were_made_against_scores_them_as_before(
     save_adversarials(tmp_path / "x.safetensors", [outcome])
     (again,) = score_adversarials(single(digits.classifier), load_adversarials(tmp_path / "x.safetensors"), 96)
     np.testing.assert_array_equal(again.eligible, outcome.eligible)
-    for column in ("success_within", "prediction", "margin", "perturbation_linf", "perturbation_l2"):
+    for column in ("success_within", "prediction", "perturbation_linf", "perturbation_l2"):
         np.testing.assert_array_equal(again.columns[column], outcome.columns[column])
+    # In batches of other sizes, whose last bits differ on some kinds of CPU.
+    np.testing.assert_allclose(again.columns["margin"], outcome.columns["margin"], rtol=1e-5, atol=1e-5)
 
 
 def test_another_model_scores_them_by_its_own_clean_answers(digits: Case, tmp_path: Path) -> None:
