@@ -10,7 +10,7 @@ from pathlib import Path
 from pcbench.comparison.answer import Decision
 from pcbench.metrics.paired import holm
 from pcbench.metrics.rates import Floats
-from pcbench.metrics.two_way import TwoWay, two_way
+from pcbench.metrics.two_way import TwoWay, VarianceParts, two_way, variance_parts
 from pcbench.percent import decimal, interval, percent, points, signed
 from pcbench.results.verdicts import CHECKED, NOT_CHECKED, SUSPICIOUS, read_verdicts
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
@@ -58,6 +58,8 @@ class ArmComparison:
     each: tuple[SeedDifference, ...]
     believed: str | None
     """The verdict on the attacks' gradients, where the measure is about attacks."""
+    parts: VarianceParts | None = None
+    """The variances of the difference between seeds and between images; None of one seed."""
 
     @property
     def primary(self) -> bool:
@@ -135,6 +137,7 @@ def _comparison(
         None,
         each,
         believed,
+        None if len(differences) == 1 else variance_parts(differences),
     )
 
 

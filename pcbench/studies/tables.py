@@ -20,6 +20,7 @@ from pcbench.results.environment import versions
 from pcbench.results.metrics_table import csv_frame
 from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, told_answer
 from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK
+from pcbench.studies.covered import coverage_rows, coverage_sentence
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.steps import RUNS, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
 from pcbench.studies.study_file import StudyFile
@@ -51,12 +52,14 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         WriteError: They cannot be written.
     """
     comparisons = comparisons_of(study, out)
+    covered = list(coverage_rows(comparisons))
     tables = {
         "answers": pd.DataFrame([_answer_row(one) for one in comparisons]),
         "seeds": pd.DataFrame([row for one in comparisons for row in _seed_rows(one)]),
         "changes": pd.DataFrame(_change_rows(study, out)),
         "arms": pd.DataFrame(_arm_rows(study, out)),
         "blur": pd.DataFrame(_blur_rows(study, out)),
+        "coverage": pd.DataFrame(covered),
         "times": pd.DataFrame(_time_rows(record)),
     }
     for name, table in tables.items():
@@ -65,7 +68,7 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
             text = csv_frame(table).to_csv(index=False, float_format="%.6g")
             files.write(out / TABLES_FOLDER / f"{name}.csv", text)
     told = told_answers(study, comparisons)
-    answers = answers_text(study, record, told)
+    answers = answers_text(study, record, told, coverage_sentence(covered))
     files.write(out / TABLES_FOLDER / STUDY_ANSWERS, answers)
     about = {
         "title": study.table.title,
@@ -89,7 +92,7 @@ def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list
     return [told_answer(study, of_question, primary) for of_question in of_questions]
 
 
-def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer]) -> str:
+def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer], coverage: str) -> str:
     """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
     changed = changed_since(record, study)
     lines = [f"# {study.table.title}", "", *([f"**{changed}**", ""] if changed else [])]
@@ -97,6 +100,7 @@ def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswe
         lines += [f"## {question.name}", "", answer.paragraph, ""]
         lines += [f"Expected beforehand: {question.hypothesis}", ""]
     lines += ["## How", "", fixed_beforehand(record), f"Seen before: {study.table.seen_before}", ""]
+    lines += [coverage, ""] if coverage else []
     lines.append(f"File {study.path.name}, sha256 {study.sha256}.")
     return "\n".join(lines) + "\n"
 

@@ -125,6 +125,7 @@ def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[
         "changes.csv",
         "arms.csv",
         "blur.csv",
+        "coverage.csv",
         "times.csv",
         "answers.md",
         "about.json",
