@@ -25,6 +25,7 @@ from pcbench.cli.export import export_command
 from pcbench.cli.extract import extract_command
 from pcbench.cli.figure import figure_command
 from pcbench.cli.freeze import freeze_command
+from pcbench.cli.leaderboard import leaderboard_command
 from pcbench.cli.list import list_command
 from pcbench.cli.merge import merge_command
 from pcbench.cli.options import as_command, as_flags
@@ -120,6 +121,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "export": export_command,
     "show": show_command,
     "status": status_command,
+    "leaderboard": leaderboard_command,
     "compare": compare_command,
     "freeze": freeze_command,
     "check": check_command,

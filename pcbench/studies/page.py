@@ -36,6 +36,7 @@ def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables
         tables: Its tables, as they were just written.
     """
     frames, questions = tables.frames, study.table.questions
+    changes, curves = [_change(study, question, frames) for question in questions], list(_curves(study, frames))
     return {
         "title": study.table.title,
         "line": _line(study),
@@ -46,8 +47,9 @@ def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables
         "file_sha256": study.sha256,
         "questions": [_question(question, one) for question, one in zip(questions, tables.told, strict=True)],
         "comparisons": [_comparisons(study, question, frames) for question in questions],
-        "changes": [_change(study, question, frames) for question in questions],
-        "curves": list(_curves(study, frames)),
+        "changes": changes,
+        "curves": curves,
+        "figures": [*changes, *curves],
         "arms": [(name, ARMS[name].title, ARMS[name].shows) for name in _ordered(study)],
         "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
         "objective": study.table.tuning.objective,

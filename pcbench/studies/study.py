@@ -14,7 +14,7 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
 from pcbench.options import resolved
-from pcbench.reports.page.page import write_study_page
+from pcbench.reports.page.page import write_values
 from pcbench.results.lock import hold
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE, study_page_values
@@ -119,7 +119,7 @@ def report_study(path: Path, out: Path) -> str:
     if record is None:
         raise UsageError(f"{out}: holds no study; begin it with `pcbench study run {path}`")
     tables = write_study_tables(study, record, out)
-    page = write_study_page(study_page_values(study, record, tables), out / PAGE_FILE)
+    page = write_values("study.html", study_page_values(study, record, tables), out / PAGE_FILE)
     logger.info("wrote %s", page)
     return tables.answers
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page
 from small_studies import small, written
 
 from pcbench.percent import points
-from pcbench.reports.page.page import write_study_page
+from pcbench.reports.page.page import write_values
 from pcbench.studies.answers import ToldAnswer
 from pcbench.studies.arms import ARMS
 from pcbench.studies.page import study_page_values
@@ -112,7 +112,7 @@ def record_of(sha256: str) -> StudyRecord:
 @pytest.fixture(scope="module")
 def html(study: StudyFile) -> Path:
     values = study_page_values(study, record_of(study.sha256), made_tables())
-    return write_study_page(values, study.path.parent / "report" / "index.html")
+    return write_values("study.html", values, study.path.parent / "report" / "index.html")
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_tables_have_each_seeds_own_value_and_what_each_tuning_found(html: Path,
 
 def test_a_changed_file_is_told_first(study: StudyFile, tmp_path: Path) -> None:
     values = study_page_values(study, record_of("0" * 64), made_tables())
-    text = write_study_page(values, tmp_path / "index.html").read_text()
+    text = write_values("study.html", values, tmp_path / "index.html").read_text()
     assert text.count("THE FILE WAS CHANGED") == 2
     assert text.index("THE FILE WAS CHANGED") < text.index("The answers</h2>")
 

@@ -74,11 +74,12 @@ def write_content(content: PageContent, out: Path) -> Path:
     return write(out, _render("page.html", values, data))
 
 
-def write_study_page(values: dict[str, Any], out: Path) -> Path:
-    """Write the page of a study, as self-contained as that of a run.
+def write_values(template: str, values: dict[str, Any], out: Path) -> Path:
+    """Write a page that has no timestep to choose, as self-contained as that of a run.
 
     Args:
-        values: What the template `study.html` shows; figures are of `pcbench.reports.page.study_figures`.
+        template: Its name, such as ``"study.html"``.
+        values: What the template shows, and `figures`, those of `pcbench.reports.page.study_figures` that it has.
         out: The file to write; it has its name only once it is whole.
 
     Returns:
@@ -87,9 +88,9 @@ def write_study_page(values: dict[str, Any], out: Path) -> Path:
     Raises:
         WriteError: The file could not be written.
     """
-    figures = {one["id"]: one["drawn"] for one in (*values["changes"], *values["curves"])}
+    figures = {one["id"]: one["drawn"] for one in values["figures"]}
     data = {"timesteps": [], "figures": figures, "grids": {}, "runs": [""], "colours": []}
-    return write(out, _render("study.html", values, data))
+    return write(out, _render(template, values, data))
 
 
 def _render(template: str, content: dict[str, Any], data: dict[str, Any]) -> str:
