@@ -47,6 +47,8 @@ def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables
         "file_sha256": study.sha256,
         "questions": [_question(question, one) for question, one in zip(questions, tables.told, strict=True)],
         "comparisons": [_comparisons(study, question, frames) for question in questions],
+        "coverage": tables.coverage,
+        "covered": [_covered(row) for _, row in frames["coverage"].iterrows()],
         "changes": changes,
         "curves": curves,
         "figures": [*changes, *curves],
@@ -120,6 +122,12 @@ def _cell(question: QuestionTable, row: Any) -> dict[str, Any]:
     form = partial(difference_text, question.measure, unit=False)
     ends = interval(float(row["ci_low"]), float(row["ci_high"]), form)
     return {"value": float(row["difference"]), "number": form(float(row["difference"])), "interval": ends}
+
+
+def _covered(row: pd.Series) -> tuple[str, ...]:
+    """Return what the simulation of a comparison found, as the page's table has it."""
+    shares = (percent(float(row[name])) for name in ("coverage", "width", "effect", "power"))
+    return (str(row["question"]), str(row["against"]), *shares)
 
 
 def _p_text(row: Any) -> str:

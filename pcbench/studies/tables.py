@@ -42,6 +42,8 @@ class StudyTables:
     """The answers, in the order of the questions."""
     answers: str
     """The same as Markdown."""
+    coverage: str
+    """How often the intervals hold the truth, in words; empty where that was not simulated."""
 
 
 def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> StudyTables:
@@ -68,7 +70,8 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
             text = csv_frame(table).to_csv(index=False, float_format="%.6g")
             files.write(out / TABLES_FOLDER / f"{name}.csv", text)
     told = told_answers(study, comparisons)
-    answers = answers_text(study, record, told, coverage_sentence(covered))
+    coverage = coverage_sentence(covered)
+    answers = answers_text(study, record, told, coverage)
     files.write(out / TABLES_FOLDER / STUDY_ANSWERS, answers)
     about = {
         "title": study.table.title,
@@ -80,7 +83,7 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "versions": versions(),
     }
     files.write(out / TABLES_FOLDER / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    return StudyTables(tables, told, answers)
+    return StudyTables(tables, told, answers, coverage)
 
 
 def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list[ToldAnswer]:

@@ -34,6 +34,7 @@ QUESTIONS = [
     | {"suite": "gaussian-noise", "primary": number < 3, "measure": "nll" if number == 4 else "accuracy"}
     for number in range(5)
 ]
+COVERED = {"coverage": 0.9512, "width": 0.0431, "effect": 0.0312, "power": 0.8023}
 LONG = (
     "at t = 8, against {}: accuracy under gaussian-noise changes by −1.7 points [−24.0, +20.5] (92.3 and 94.0 %; "
     "p = 0.743, Holm over 6 primary comparisons; 360 images, 10 training seeds of one backbone; tuned with labels and "
@@ -66,10 +67,11 @@ def made_tables() -> StudyTables:
         "changes": pd.DataFrame(changed(*one) for one in timed),
         "arms": pd.DataFrame(tuned(arm, seed) for arm in NAMES for seed in SEEDS),
         "blur": pd.DataFrame(blurred()),
+        "coverage": pd.DataFrame([{"question": "asked-0", "against": "t = 0", **COVERED}]),
     }
     said = [answers()[: 1 + (number in (0, 2))] for number in range(len(QUESTIONS))]  # as many as pdigits' study has
     told = [ToldAnswer(str(one["question"]), said[at], ("Exploratory: …",)) for at, one in enumerate(QUESTIONS)]
-    return StudyTables(frames, told, "")
+    return StudyTables(frames, told, "", "Of 1,000 simulated studies …")
 
 
 def answers() -> tuple[str, ...]:
@@ -168,6 +170,8 @@ def test_tables_have_each_seeds_own_value_and_what_each_tuning_found(html: Path,
     assert "The file was committed (abc123) before the study was begun" in text
     assert "The file is the one that the study was begun with." in text
     assert study.sha256 in text
+    assert "Of 1,000 simulated studies …" in text
+    assert "<td>95.1</td><td>4.3</td><td>3.1</td><td>80.2</td>" in text
     assert "../tables/answers.csv" in text
     assert all(str(question["hypothesis"]) in text for question in QUESTIONS)
 
