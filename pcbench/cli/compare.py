@@ -29,7 +29,7 @@ def compare_command(
     """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
     from pcbench.comparison.answer import answers
     from pcbench.comparison.compare import compare_runs, compare_timesteps
-    from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table
+    from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_tables
     from pcbench.comparison.sentences import sentences
     from pcbench.files import try_folder, write
     from pcbench.results.directory import changed_notes, open_run
@@ -42,7 +42,8 @@ def compare_command(
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
     console = Terminal()
-    console.print(compare_table(rows))
+    for table in compare_tables(rows):
+        console.print(table)
     for note in (note for run in (first, *others) for note in changed_notes(run)):
         console.print(f"- {note}")
     for sentence in (*answer, *sentences(rows)):

@@ -15,19 +15,24 @@ from pcbench.percent import interval, percent, points
 if TYPE_CHECKING:
     from rich.table import Table
 
-_HEADINGS = ("suite", "figure", "first", "second", "first x 100", "second x 100", "difference [95 %]", "p", "p, Holm")
+_HEADINGS = ("suite", "figure", "first", "second", "first, %", "second, %", "difference [95 %]", "p", "p, Holm")
 
 
-def compare_table(rows: Sequence[ComparedRow]) -> Table:
-    """Return the table for a terminal."""
+def compare_tables(rows: Sequence[ComparedRow]) -> list[Table]:
+    """Return the tables for a terminal, one for each figure of a suite, which its title names."""
+    from rich import box
     from rich.table import Table
 
-    table = Table(title="paired comparisons on the same images")
-    for heading in _HEADINGS:
-        table.add_column(heading, justify="left" if heading in _HEADINGS[:4] else "right")
+    tables: dict[str, Table] = {}
     for row in rows:
-        table.add_row(*_cells(row), style="bold" if row.p_holm <= CLAIM_LEVEL else None)
-    return table
+        suite, figure, *cells = _cells(row)
+        title = f"{suite}: {figure}, on the same images"
+        if title not in tables:
+            tables[title] = Table(title=title, title_justify="left", box=box.SIMPLE)
+            for heading in _HEADINGS[2:]:
+                tables[title].add_column(heading, justify="left" if heading in _HEADINGS[:4] else "right")
+        tables[title].add_row(*cells, style="bold" if row.p_holm <= CLAIM_LEVEL else None)
+    return list(tables.values())
 
 
 def compare_markdown(rows: Sequence[ComparedRow], answer: Sequence[str] = ()) -> str:
@@ -57,8 +62,8 @@ def as_frame(rows: Sequence[ComparedRow]) -> pd.DataFrame:
             "test": row.test,
             "p": row.p,
             "p_holm": row.p_holm,
-            "corruptions_better": row.wins,
-            "corruptions": row.corruptions,
+            "corruptions_better": row.wins if row.figure.kind == "corruption" else None,
+            "corruptions": row.corruptions if row.figure.kind == "corruption" else None,
             "comparisons": row.comparisons,
             "images_changed": row.changed,
             "verdict": row.verdict,

@@ -21,7 +21,7 @@ from pcbench.metrics.marks import named_severities
 from pcbench.metrics.shown import own_timestep, shown_epsilon
 from pcbench.names import attack_title
 from pcbench.norms import epsilon_text, norm_symbol
-from pcbench.percent import interval, percent, points
+from pcbench.percent import in_percent, interval, percent, points
 from pcbench.results.conditions import CORRUPTED, RETRIED
 from pcbench.results.corruption_means import shown_mean
 from pcbench.results.directory import Run
@@ -31,6 +31,8 @@ from pcbench.results.verdicts import SUSPICIOUS, Verdicts
 CLAIM_LEVEL = 0.05
 """A difference is called one where its p value, corrected by Holm, is at most this."""
 
+_ROUNDING = 0.05
+"""Half of the last digit that is printed."""
 _ORDER: dict[FigureKind, int] = {"corruption": 0, "noise": 1, "attack": 2, "other_attack": 3, "clean": 4}
 WORST_CASE_TITLE = attack_title(WORST_CASE)
 """What the worst case of several attacks is called."""
@@ -152,7 +154,16 @@ def change_clause(row: ComparedRow) -> str:
     found = f"{points(row.difference)} points, 95 % interval {interval(row.low, row.high, points)}"
     p = row.p_holm_text if row.p_holm_text[0] in "<≤" else f"= {row.p_holm_text}"
     test = f"adjusted p {p} (Holm, {row.comparisons} comparisons)" if row.comparisons > 1 else f"p {p} (one comparison)"
-    return f"{percent(row.first_value)} % → {percent(row.second_value)} %, {found}, {test}"
+    digits = 1 if _adds_up(row) else 2
+    return f"{percent(row.first_value, digits)} % → {percent(row.second_value, digits)} %, {found}, {test}"
+
+
+def _adds_up(row: ComparedRow) -> bool:
+    """Return whether the difference of both values, as they are printed with one digit, is the one that is printed."""
+    first, second, found = (
+        round(in_percent(value), 1) for value in (row.first_value, row.second_value, row.difference)
+    )
+    return abs(second - first - found) < _ROUNDING
 
 
 def shown_budget_clauses(row: ComparedRow) -> Iterator[str]:

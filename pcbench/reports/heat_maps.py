@@ -58,7 +58,11 @@ def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
     if panels:
         model, suite = str(rows["model"].iloc[0]), str(rows["suite"].iloc[0])
         checked = (rows["metric"] == TRANSFER).any()
-        over = "right at both timesteps" if checked else "that this model gets right at the timestep scored"
+        over = (
+            "those of the checks' images that are right at both timesteps"
+            if checked
+            else "the images that this model gets right at the timestep scored,"
+        )
         yield HeatMap(
             name="transfer",
             suite=suite,
@@ -66,7 +70,7 @@ def heat_maps(rows: pd.DataFrame) -> Iterator[HeatMap]:
             what="Transfer between the timesteps",
             where=f"under {suite}",
             caption="Each cell: of the images made against the timestep of its row, the share in % that is answered "
-            f"wrongly at the timestep of its column; over the images {over} when clean, {_images(panels)}. Intervals "
+            f"wrongly at the timestep of its column; over {over} when clean, {_images(panels)}. Intervals "
             "are Wilson's, 95 %. Where a row falls away from its own timestep, an attack on one timestep does not "
             "measure another.",
             panels=tuple(panels),

@@ -22,7 +22,7 @@ from pcbench.cli.main import main
 from pcbench.cli.run_table import print_summary
 from pcbench.comparison.answer import answers
 from pcbench.comparison.compare import compare_runs, compare_timesteps
-from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_table
+from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_tables
 from pcbench.comparison.gate import check_run
 from pcbench.comparison.gate_output import gate_markdown, gate_table, github_annotations, junit_xml, notes, verdict
 from pcbench.comparison.reference import freeze
@@ -112,7 +112,7 @@ def texts(run: Run, other: Run, folder: Path) -> Iterator[tuple[str, str]]:
     """Yield all that the results of a run are told in, each with its name."""
     yield "run and show", summary(run)
     rows = [*compare_timesteps(run), *compare_runs(run, other, ("one", "other"))]
-    yield "compare", printed(compare_table(rows), *sentences(rows))
+    yield "compare", printed(*compare_tables(rows), *sentences(rows))
     yield (
         "comparison.csv",
         "\n".join(f"{row.figure} {row.verdict}\n{row.sentence}" for row in as_frame(rows).itertuples()),

@@ -18,9 +18,18 @@ from pcbench.reports.charts import Chart, Panel, joined_verdicts, texts
 from pcbench.reports.figures import charts_of
 from pcbench.reports.page.compared import comparisons
 from pcbench.reports.page.drawn import RUN_COLOURS, figure_values
-from pcbench.reports.page.evidence import told_comparisons
+from pcbench.reports.page.evidence import convergence, judge, told_comparisons
 from pcbench.reports.page.examples import shown_examples
-from pcbench.reports.page.facts import doubts, facts, growth, qualifiers, run_line, shown_verdicts, threats
+from pcbench.reports.page.facts import (
+    doubts,
+    facts,
+    growth,
+    known_suites,
+    qualifiers,
+    run_line,
+    shown_verdicts,
+    threats,
+)
 from pcbench.reports.page.headline import headline, settings_headline
 from pcbench.reports.page.links import Links, TablesBeside
 from pcbench.reports.page.pictures import ROOM
@@ -149,7 +158,11 @@ def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, A
 
 def _judged(verdicts: Sequence[ShownVerdict]) -> dict[str, Any]:
     """Return the verdicts on attacks and what they rest on."""
-    return {"verdicts": verdicts, "evidence": told_comparisons(verdicts)}
+    return {
+        "verdicts": verdicts,
+        "evidence": told_comparisons(verdicts),
+        "told": [(judge(one), convergence(one)) for one in verdicts],
+    }
 
 
 def _answer(one: Answer) -> dict[str, str]:
@@ -179,7 +192,7 @@ def _told(number: int, run: Run, label: str) -> dict[str, Any]:
         "doubts": "",
         "warnings": [note for note in run.manifest.get("notes", []) if is_warning(note)],
         "facts": facts(run),
-        "threats": threats(run.metrics),
+        "threats": threats(run.metrics, known_suites(run)),
         "versions": run.spec.versions,
         "growth": growth(run),
         "examples": [],

@@ -47,6 +47,22 @@ def told_comparisons(verdicts: Sequence[ShownVerdict]) -> list[ToldComparison]:
     return [row for verdict in verdicts for row in _of_timestep(verdict)]
 
 
+def judge(verdict: ShownVerdict) -> str:
+    """Return the attack that a verdict was found with, its budget, and on how many images."""
+    if not verdict.comparisons:
+        return attack_title(verdict.attack)
+    first = verdict.comparisons[0]
+    return f"{attack_title(verdict.attack)} at ε = {verdict.budget(first)}, {first.n} images"
+
+
+def convergence(verdict: ShownVerdict) -> str:
+    """Return what the judged attack breaks, and what it breaks with twice its steps; empty where that was not tried."""
+    for one in (*verdict.comparisons, *verdict.shown):
+        if one.sign == _HALF:
+            return f"{percent(one.rival_rate)} → {percent(one.judged_rate)} % broken"
+    return ""
+
+
 def _of_timestep(verdict: ShownVerdict) -> Iterator[ToldComparison]:
     title = attack_title(verdict.attack)
     for judged, comparisons in ((True, verdict.comparisons), (False, verdict.shown)):

@@ -7,10 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from pcbench.attacks.definitions import AttackDefinition, AttackSuite, load_attack_suite
+from pcbench.attacks.worst_case import NAME as WORST_CASE
+from pcbench.catalog import catalog_folder, suite_names
 from pcbench.comparison.answer import Answer
 from pcbench.names import attack_title, words
 from pcbench.norms import epsilon_text, norm_symbol
-from pcbench.percent import decimal
+from pcbench.percent import decimal, percent
 from pcbench.reports.charts import texts
 from pcbench.results.directory import Run
 from pcbench.results.divisor import divisors_in
@@ -53,6 +56,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     found += [("note", note) for note in run.manifest.get("notes", [])]
     undivided = {name: one.reason for name, one in (divisors_in(run) or {}).items() if one.reason is not None}
     found += [("note", f"{name}: no CE or mCE: {reason}") for name, reason in undivided.items()]
+    found += [(f"baseline of {suite}", text) for suite, text in _baselines(run)]
     found += [("missing", f"{entry['condition']}, {entry['images']}: {entry['reason']}") for entry in run.missing]
     if spec.settings.hyperparameters is not None:
         found = [(name, value) for name, value in found if name != "hyperparameters"]
@@ -68,19 +72,61 @@ def _took(run: Run) -> str:
     return "" if seconds is None else f"{seconds} s"
 
 
+def _baselines(run: Run) -> Iterator[tuple[str, str]]:
+    """Yield where the baseline of each suite's CE and mCE comes from, and its error on clean images if it says that."""
+    for name, one in (divisors_in(run) or {}).items():
+        if one.baseline is None:
+            continue
+        clean = one.baseline.clean_error
+        error = "" if clean is None else f"; error on clean images {percent(clean)} %"
+        yield name, f"{one.baseline.name}: {one.baseline.source}{error}"
+
+
 def knowledge(rows: pd.DataFrame) -> str:
     """Return what an attack knows of the model: its gradient, in which form, or its answers alone."""
     gradients = " and ".join(words(gradient) for gradient in texts(rows["gradient"].dropna()))
     return f"white-box, {gradients} gradient" if gradients else "black-box"
 
 
-def threats(metrics: pd.DataFrame) -> list[str]:
-    """Return one line for each attack: what it may do, to what, how much."""
-    return [
-        f"{suite}, {attack_title(name)}: {knowledge(part)}, {_aims(part)}, {norm_symbol(norm)}, "
-        f"ε = {_budgets(part, norm)}"
-        for suite, name, norm, part in _attacks(metrics)
-    ]
+def threats(metrics: pd.DataFrame, suites: Sequence[AttackSuite] = ()) -> list[str]:
+    """Return one line for each attack: what it may do, to what, how much.
+
+    Args:
+        metrics: The tidy table of a run.
+        suites: The suites whose definitions are known as they were run; their attacks' settings are told.
+    """
+    settings = {(suite.name, attack.name): attack for suite in suites for attack in suite.attacks}
+    told: list[str] = []
+    for suite, name, norm, part in _attacks(metrics):
+        if name == WORST_CASE:
+            told.append(f"{suite}, worst case: an image counts as broken where any of these attacks breaks it")
+            continue
+        more = "".join(f", {one}" for one in _settings(settings.get((suite, name))))
+        told.append(
+            f"{suite}, {attack_title(name)}: {knowledge(part)}, {_aims(part)}, {norm_symbol(norm)}, "
+            f"ε = {_budgets(part, norm)}{more}"
+        )
+    return told
+
+
+def known_suites(run: Run) -> list[AttackSuite]:
+    """Return the suites of attacks that come with pcbench and are today as they were run."""
+    hashes = {suite.name: suite.sha256 for suite in run.spec.suites if suite.name in suite_names("attacks")}
+    found = [load_attack_suite(catalog_folder("attacks") / name) for name in hashes]
+    return [suite for suite in found if suite.identity() == hashes[suite.name]]
+
+
+def _settings(found: AttackDefinition | None) -> Iterator[str]:
+    """Yield the settings of an attack."""
+    if found is None:
+        return
+    if found.steps is not None:
+        length = "" if found.relative_step_size is None else f" of {found.relative_step_size:g} ε"
+        yield f"{found.steps} step{'s' * (found.steps != 1)}{length}"
+    if found.restarts > 1:
+        yield f"{found.restarts} restarts"
+    if found.random_start:
+        yield "random start"
 
 
 def _attacks(metrics: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:

@@ -94,8 +94,8 @@ _MEANINGS = (
         "checked",
         r"(?<!not )(?<!spot-)\bchecked\b",
         (
-            "The attack was compared with rivals and no sign of broken "
-            "gradients was found; a stronger attack may exist nevertheless."
+            "The attack that is named below the verdicts was compared with rivals, and no sign of broken gradients was "
+            "found at these timesteps. It says that gradients can be used there, not that every attack and ε is strong."
         ),
     ),
     (

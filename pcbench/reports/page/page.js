@@ -304,17 +304,22 @@
   });
   document.addEventListener("input", ({ target }) => { if (target.matches("[data-filter]")) filter(target); });
   document.addEventListener("click", ({ target }) => { if (target.matches(".sortable thead button")) sort(target); });
-  all("[data-table]").forEach((details) => details.addEventListener("toggle", () => fill(details)));
+  all("[data-table]").forEach((details) => details.addEventListener("toggle", () => {
+    fill(details);
+    drawFigure(details.closest("[data-figure]")); // it has the whole width while its table is open
+  }));
   all("details:not([data-table])").forEach((details) => details.addEventListener("toggle", signs));
   let width = innerWidth; // a phone's address bar changes the height alone
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showTimestep(); drawAll(); } });
-  // What is folded is printed, except tables of figures that nobody opened: these have files of their own.
-  const folded = all("details:not([data-table])");
+  // What is folded is printed, with the numbers of the first figures, except tables of other figures that nobody
+  // opened: these have files of their own.
+  const folded = all("details:not([data-table]), [aria-labelledby=change] details[data-table]");
   const printing = (begins) => {
     onPaper = begins;
     folded.forEach((details) => {
       if (begins) details.dataset.was = details.open;
       details.open = begins || details.dataset.was === "true";
+      if (details.dataset.table !== undefined) fill(details);
     });
     drawAll();
   };
