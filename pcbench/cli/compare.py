@@ -42,8 +42,8 @@ def compare_command(
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
     console = Terminal()
-    for table in compare_tables(rows):
-        console.print(table)
+    for part in compare_tables(rows):
+        console.print(part)
     for note in (note for run in (first, *others) for note in changed_notes(run)):
         console.print(f"- {note}")
     for sentence in (*answer, *sentences(rows)):

@@ -16,23 +16,29 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _HEADINGS = ("suite", "figure", "first", "second", "first, %", "second, %", "difference [95 %]", "p", "p, Holm")
+_P = 5
+"""Which of a row's cells after suite and figure holds p."""
 
 
-def compare_tables(rows: Sequence[ComparedRow]) -> list[Table]:
-    """Return the tables for a terminal, one for each figure of a suite, which its title names."""
+def compare_tables(rows: Sequence[ComparedRow]) -> list[str | Table]:
+    """Return the tables for a terminal, one for each figure of a suite, each after the line that names it.
+
+    They have Holm's p alone, so that they fit 80 columns; the files have both.
+    """
     from rich import box
     from rich.table import Table
 
     tables: dict[str, Table] = {}
     for row in rows:
         suite, figure, *cells = _cells(row)
+        del cells[_P]
         title = f"{suite}: {figure}, on the same images"
         if title not in tables:
-            tables[title] = Table(title=title, title_justify="left", box=box.SIMPLE)
-            for heading in _HEADINGS[2:]:
+            tables[title] = Table(box=box.SIMPLE)
+            for heading in (*_HEADINGS[2 : _P + 2], *_HEADINGS[_P + 3 :]):
                 tables[title].add_column(heading, justify="left" if heading in _HEADINGS[:4] else "right")
         tables[title].add_row(*cells, style="bold" if row.p_holm <= CLAIM_LEVEL else None)
-    return list(tables.values())
+    return [part for named in tables.items() for part in named]
 
 
 def compare_markdown(rows: Sequence[ComparedRow], answer: Sequence[str] = ()) -> str:

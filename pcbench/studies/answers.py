@@ -19,6 +19,8 @@ from pcbench.studies.values import LOWER_IS_BETTER, ArmValues, values_of
 
 LEVEL = 0.05
 """A p value below it, after Holm's correction over the primary comparisons, is a finding."""
+_SHARES = frozenset({"accuracy", "standing"})
+"""Measures that are at most 1."""
 MEASURES: dict[Measure, str] = {
     "accuracy": "accuracy",
     "standing": "the share of ε at which images stand",
@@ -219,6 +221,8 @@ def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     measure = one.question.measure
     if one.decision == "undecided":
         smallest = difference_text(measure, one.difference.smallest, plain=True)
+        if measure in _SHARES and one.difference.smallest > 1 - one.other:
+            return f"{parts} No gain that is possible could have been found: it would have to be {smallest}."
         return f"{parts} A difference of {smallest} could have been found."
     if one.decision == "yes":
         return parts

@@ -18,7 +18,7 @@ from pcbench.reports.charts import Chart, Panel, joined_verdicts, texts
 from pcbench.reports.figures import charts_of
 from pcbench.reports.page.compared import comparisons
 from pcbench.reports.page.drawn import RUN_COLOURS, figure_values
-from pcbench.reports.page.evidence import convergence, judge, told_comparisons
+from pcbench.reports.page.evidence import convergence, judged_by, told_comparisons
 from pcbench.reports.page.examples import shown_examples
 from pcbench.reports.page.facts import (
     doubts,
@@ -31,7 +31,7 @@ from pcbench.reports.page.facts import (
     threats,
 )
 from pcbench.reports.page.headline import headline, settings_headline
-from pcbench.reports.page.links import Links, TablesBeside
+from pcbench.reports.page.links import Links, TablesBeside, comparing_command
 from pcbench.reports.page.pictures import ROOM
 from pcbench.reports.page.tables import heat_map_tables, matrix_tables, severity_grids
 from pcbench.reports.run_labels import run_labels
@@ -152,6 +152,7 @@ def _run(number: int, run: Run, label: str, timesteps: list[int]) -> dict[str, A
         "answers": [_answer(one) for one in found],
         "doubts": doubts(run.metrics, found, verdicts),
         "headline": _sentences(run, timesteps),
+        "compare": comparing_command(run) if any(one.row is not None for one in found) else "",
         **_judged(shown_verdicts(read_verdicts(run.folder), verdicts)),
     }
 
@@ -161,7 +162,7 @@ def _judged(verdicts: Sequence[ShownVerdict]) -> dict[str, Any]:
     return {
         "verdicts": verdicts,
         "evidence": told_comparisons(verdicts),
-        "told": [(judge(one), convergence(one)) for one in verdicts],
+        "told": [(judged_by(one), convergence(one)) for one in verdicts],
     }
 
 
@@ -189,6 +190,7 @@ def _told(number: int, run: Run, label: str) -> dict[str, Any]:
         "label": label,
         "line": run_line(run),
         "answers": [],
+        "compare": "",
         "doubts": "",
         "warnings": [note for note in run.manifest.get("notes", []) if is_warning(note)],
         "facts": facts(run),

@@ -47,7 +47,7 @@ def told_comparisons(verdicts: Sequence[ShownVerdict]) -> list[ToldComparison]:
     return [row for verdict in verdicts for row in _of_timestep(verdict)]
 
 
-def judge(verdict: ShownVerdict) -> str:
+def judged_by(verdict: ShownVerdict) -> str:
     """Return the attack that a verdict was found with, its budget, and on how many images."""
     if not verdict.comparisons:
         return attack_title(verdict.attack)

@@ -94,8 +94,8 @@ _MEANINGS = (
         "checked",
         r"(?<!not )(?<!spot-)\bchecked\b",
         (
-            "The attack that is named below the verdicts was compared with rivals, and no sign of broken gradients was "
-            "found at these timesteps. It says that gradients can be used there, not that every attack and ε is strong."
+            "The attack that the verdicts name was compared with rivals and no sign of broken gradients was found at "
+            "these timesteps, which does not say that every other attack and ε is strong."
         ),
     ),
     (

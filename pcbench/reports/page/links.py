@@ -104,6 +104,11 @@ class Links:
         return [{"text": kind.upper(), "file": f"{_FOLDER}/{stem}.{kind}"} for kind in _TABLE_FORMATS]
 
 
+def comparing_command(run: Run) -> str:
+    """Return the command that writes a run's comparisons to files, for a terminal in the folder above the run's."""
+    return f"pcbench compare {shlex.quote(run.folder.name)} --out comparison"
+
+
 def drawing_command(run: Run, name: str) -> str:
     """Return the command that draws a figure of a run, for a terminal in the folder that holds the run's."""
     return f"pcbench figure {shlex.quote(run.folder.name)} {shlex.quote(name)}"

@@ -6,6 +6,7 @@
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const chosen = () => (slider === null ? null : data.timesteps[Number(slider.value)]);
   const several = data.runs.length > 1;
+  const A_SHEET = 80; // rows of a table that fit about a sheet of paper
   let onPaper = false; // drawn for a sheet of A4
   const shown = (run) => document.querySelector(`[data-switch="${run}"]`)?.checked ?? true;
   const tagged = (name, text, attributes = {}) => {
@@ -313,7 +314,10 @@
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; showTimestep(); drawAll(); } });
   // What is folded is printed, with the numbers of the first figures, except tables of other figures that nobody
   // opened: these have files of their own.
-  const folded = all("details:not([data-table]), [aria-labelledby=change] details[data-table]");
+  const rows = ({ panels }) => panels.flatMap(({ runs }) => runs.flatMap(({ lines }) => lines.map(({ y }) => y.length)))
+    .reduce((sum, count) => sum + count, 0);
+  const folded = all("details:not([data-table]), [aria-labelledby=change] details[data-table]")
+    .filter(({ dataset: { table } }) => table === undefined || rows(data.figures[table]) <= A_SHEET);
   const printing = (begins) => {
     onPaper = begins;
     folded.forEach((details) => {
