@@ -26,8 +26,9 @@ from pcbench.harness.configuration import configuration
 from pcbench.harness.plan import make_plan
 from pcbench.harness.request import request_from
 from pcbench.harness.suites import read_definition
-from pcbench.reports.page.examples import data_uri, read_examples
+from pcbench.reports.page.examples import read_examples
 from pcbench.reports.page.page import write_page
+from pcbench.reports.page.pictures import embedded
 from pcbench.results.adversarials import load_adversarials
 from pcbench.results.directory import Run, open_run
 from pcbench.results.environment import folder_hash
@@ -91,7 +92,9 @@ def test_a_former_run_is_read_whole(former: Run) -> None:
     assert {verdict.timestep for verdict in verdicts} == {0, 1}
     examples = read_examples(former.folder)
     assert len(examples) == 3
-    assert data_uri(former.folder, examples[0].pictures[0]).startswith("data:image/png;base64,")
+    name = examples[0].pictures[0].file
+    shown = embedded(former.folder / "examples", [[name]], 1_000_000).sources[name]
+    assert shown.startswith("data:image/png;base64,")
 
 
 def test_a_damaged_former_run_is_refused(tmp_path: Path) -> None:

@@ -26,8 +26,9 @@ from pcbench.harness.request import request_from
 from pcbench.harness.saved_options import with_saved
 from pcbench.harness.saved_plan import open_plan, write_plan
 from pcbench.reports.export import export_run
-from pcbench.reports.page.examples import data_uri, read_examples
+from pcbench.reports.page.examples import read_examples
 from pcbench.reports.page.page import write_page
+from pcbench.reports.page.pictures import embedded
 from pcbench.results.directory import Run, foreign_files, open_run
 from pcbench.results.integrity import SEAL
 from pcbench.results.parts import Part, part_machine, read_part, write_part
@@ -126,7 +127,7 @@ def _read_side_files(folder: Path) -> None:
     read_verdicts(folder)
     for example in read_examples(folder):
         for picture in example.pictures:
-            data_uri(folder, picture)
+            embedded(folder / "examples", [[picture.file]], 1)  # no room: it is decoded, to be reduced
     write_page([run], folder / "page.html")
 
 
