@@ -89,13 +89,17 @@ def figure_names(run: Run) -> list[str]:
 
 
 def drawn_charts(run: Run, drawn: FigureChoice) -> list[Chart | HeatMap]:
-    """Return the figures of a run that become files: for a page those that sum up, and not those of many panels."""
+    """Return the figures of a run that become files: for a page those that sum up, and not those of many panels.
+
+    Nor those that the page shows with a panel for each corruption: a file of their mean alone would be another figure.
+    """
     found = run_charts(run)
     if drawn == "all" or run.spec.settings.grid.swept:
         return found
+    detailed = {chart.details_of for chart in found if isinstance(chart, Chart)}
     told = {chart.name.replace(AT_EACH, CHANGE_BY) for chart in found if chart.name.startswith(AT_EACH)}
     summing_up = (one for one in found if one.name in _SUMMING_UP or one.name.startswith(_FAMILIES_OF_NAMES))
-    return [chart for chart in summing_up if chart.name not in told]
+    return [chart for chart in summing_up if chart.name not in told | detailed]
 
 
 def write_charts(drawn: Sequence[Chart | HeatMap], folder: Path) -> list[Path]:
