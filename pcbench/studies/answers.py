@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcbench.comparison.answer import Decision
+from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.paired import holm
 from pcbench.metrics.rates import Floats
 from pcbench.metrics.two_way import TwoWay, VarianceParts, two_way, variance_parts
 from pcbench.percent import decimal, interval, percent, points, signed
-from pcbench.results.verdicts import CHECKED, NOT_CHECKED, SUSPICIOUS, read_verdicts
+from pcbench.results.directory import open_run
+from pcbench.results.verdicts import NOT_CHECKED, SUSPICIOUS
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
 from pcbench.studies.values import LOWER_IS_BETTER, ArmValues, values_of
@@ -99,7 +101,7 @@ def comparisons_of(study: StudyFile, out: Path) -> list[ArmComparison]:
 def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterator[ArmComparison]:
     suite, timestep = study.suite(question.suite), study.timestep_of(question)
     network = values_of(study, question, NETWORK, out)
-    believed = _believed(network.folders, timestep) if question.measure == "standing" else None
+    believed = worst_verdict(network.folders, suite.name, (timestep, 0)) if question.measure == "standing" else None
     yield _comparison(question, BEGINNING, timestep, network, network.at(0), believed)
     for arm in study.arms_of(suite):
         if arm in (NETWORK, PLAIN_NETWORK):  # the latter is the network's own t = 0
@@ -107,7 +109,8 @@ def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterat
         if question.measure == "distance" and ARMS[arm].timeless:
             continue  # its representations are those of another input or network
         other = values_of(study, question, arm, out)
-        also = _believed(other.folders, timestep) if believed is not None else None
+        times = (0,) if ARMS[arm].timeless else (timestep, 0)
+        also = worst_verdict(other.folders, suite.name, times) if believed is not None else None
         yield _comparison(question, arm, timestep, network, other.at(timestep), _joined(believed, also), other)
 
 
@@ -149,18 +152,20 @@ def _on_same_images(network: ArmValues, own: Floats, other: ArmValues, numbers: 
     return own[:, rows[0]], numbers[:, rows[1]]
 
 
-def _believed(folders: Sequence[Path], timestep: int) -> str:
-    """Return the worst verdict on the attacks of some runs: on those against t = 0 and against T."""
-    found = [one.verdict for folder in folders for one in read_verdicts(folder) if one.timestep in (0, timestep)]
-    if not found:
-        return NOT_CHECKED
-    return SUSPICIOUS if "suspicious" in found else CHECKED
+def worst_verdict(folders: Sequence[Path], suite: str, timesteps: Sequence[int]) -> str:
+    """Return the worst verdict on the attacks on some timesteps in some runs; one that is missing is not checked."""
+    found = [verdicts_of(open_run(folder, verify=False)).words(suite, timesteps) for folder in folders]
+    return min(found, key=_rank)
+
+
+def _rank(words: str) -> int:
+    return 0 if words.startswith(SUSPICIOUS) else 1 if words == NOT_CHECKED else 2
 
 
 def _joined(first: str | None, second: str | None) -> str | None:
     if first is None or second is None:
         return first
-    return min(first, second, key=(SUSPICIOUS, NOT_CHECKED, CHECKED).index)
+    return min(first, second, key=_rank)
 
 
 @dataclass(frozen=True)
@@ -234,10 +239,9 @@ def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
 
 
 def _tuned_words(study: StudyFile, one: ArmComparison) -> str:
-    objective = study.table.tuning.objective
-    names = {NETWORK: objective, one.against: ARMS[one.against].objective if one.against in ARMS else None}
-    noisy = [name for name, used in names.items() if used is not None and used != "clean"]
-    return f"; tuned with labels and {'noise' if objective == 'noise' else objective}" if noisy else ""
+    of_arm = ARMS[one.against].objective if one.against in ARMS else None
+    used = [objective for objective in (study.table.tuning.objective, of_arm) if objective not in (None, "clean")]
+    return f"; tuned with labels and {' and '.join(dict.fromkeys(map(str, used)))}" if used else ""
 
 
 def _against(name: str) -> str:

@@ -62,7 +62,7 @@ def _runs(progress: StudyProgress, given: Given) -> list[PlannedSteps]:
     found: list[PlannedSteps] = []
     groups: dict[tuple[str, str | None, bool], list[Step]] = {}
     for step in progress.left:
-        if step.kind in ("run", "transfer"):
+        if step.kind == "run":
             groups.setdefault(step.cost, []).append(step)
     for (kind, suite, timeless), steps in groups.items():
         what = f"{kind} of {suite}{', at t = 0 alone' if timeless else ''}"

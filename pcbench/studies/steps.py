@@ -13,9 +13,9 @@ from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, Arm
 from pcbench.studies.options import Given
 from pcbench.studies.study_file import StudyFile, SuiteTable
 
-StepKind = Literal["train", "configure", "tune", "blur", "run", "transfer"]
-TRAINED, TUNED, RUNS, TRANSFERRED = "trained", "tuned", "runs", "transferred"
-"""The folders of a study: trainings, configurations, runs, and runs of adversarial images at all timesteps."""
+StepKind = Literal["train", "configure", "tune", "blur", "run"]
+TRAINED, TUNED, RUNS = "trained", "tuned", "runs"
+"""The folders of a study: trainings, configurations, runs."""
 _PLACES = ("out", "data", "backbone_weights", "workers", "report")
 """Options that say where things lie or how they are computed; each training, tuning and run keeps hashes of them."""
 
@@ -39,8 +39,8 @@ class Step:
         if self.kind == "train":
             return f"{TRAINED}/seed-{self.seed}"
         of_seed = "" if self.seed is None else f"-seed-{self.seed}"
-        if self.kind in ("run", "transfer"):
-            return f"{RUNS if self.kind == 'run' else TRANSFERRED}/{self.suite}/{self.arm}{of_seed}"
+        if self.kind == "run":
+            return f"{RUNS}/{self.suite}/{self.arm}{of_seed}"
         return f"{TUNED}/{self.arm}{of_seed}{'-start' if self.kind == 'configure' else ''}.toml"
 
     @property
@@ -177,33 +177,30 @@ def _runs(study: StudyFile, given: Given, name: str, seed: int | None) -> Iterat
         if name not in study.arms_of(suite) or (seed is not None and seed not in study.seeds_of(suite)):
             continue
         model = _deeper(study, given) if seed is None else _measured(study, given, name, seed)
-        made = _run(study, given, name, seed, suite, model)
-        if suite.name not in standing_suites(study):
-            yield made
-            continue
-        kept = Step("run", name, seed, {**made.options, "save_adversarials": True}, suite.name)
-        yield kept
-        place = given.out / Step("transfer", name, seed, {}, suite.name).name
-        scored = {"adversarials": given.out / kept.name, "out": place, "report": False, "workers": given.workers}
-        yield Step("transfer", name, seed, {**model, **scored}, suite.name)
-
-
-def standing_suites(study: StudyFile) -> set[str]:
-    """Return the suites of attacks whose images are scored at all timesteps, for a question that asks which stand."""
-    return {question.suite for question in study.table.questions if question.measure == "standing"}
+        yield _run(study, given, name, seed, suite, model)
 
 
 def _run(
     study: StudyFile, given: Given, name: str, seed: int | None, suite: SuiteTable, model: Mapping[str, Any]
 ) -> Step:
     made = {"out": given.out / Step("run", name, seed, {}, suite.name).name, "report": False, "workers": given.workers}
-    images = {"data": given.data or study.table.data, "suites": (suite.name,), **_part(suite)}
+    images = {
+        "data": given.data or study.table.data,
+        "suites": (suite.name,),
+        **_part(study, suite, timeless=model["timesteps"] == 0),
+    }
     return Step("run", name, seed, {**model, **images, **made}, suite.name)
 
 
-def _part(suite: SuiteTable) -> dict[str, Any]:
-    asked = suite.model_dump(include={"images", "severities", "epsilons", "attacked_timesteps"})
-    return {key: value for key, value in asked.items() if value is not None}
+def _part(study: StudyFile, suite: SuiteTable, *, timeless: bool) -> dict[str, Any]:
+    asked = suite.model_dump(include={"images", "severities", "epsilons"})
+    standing = any(one.suite == suite.name and one.measure == "standing" for one in study.table.questions)
+    attacked = suite.attacked_timesteps
+    if attacked is None and standing:  # images made against a timestep that is named are scored at all of them
+        attacked = tuple(range(study.table.timesteps + 1))
+    if attacked is not None and timeless:
+        attacked = (0,)
+    return {key: value for key, value in {**asked, "attacked_timesteps": attacked}.items() if value is not None}
 
 
 def _measured(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:

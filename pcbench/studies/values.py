@@ -10,16 +10,15 @@ import numpy as np
 import pandas as pd
 
 from pcbench.errors import DataError
+from pcbench.metrics.calibration import negative_log_likelihoods
 from pcbench.metrics.rates import Floats
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run, open_run
 from pcbench.studies.arms import NETWORK, PLAIN_NETWORK
-from pcbench.studies.steps import RUNS, TRANSFERRED
+from pcbench.studies.steps import RUNS
 from pcbench.studies.study_file import Measure, QuestionTable, StudyFile
 
-_SMALLEST = 1e-12
-"""A probability below it counts as this one, so that no image's -log p is infinite."""
 _KEYS = ["image_id", "timestep"]
 LOWER_IS_BETTER: frozenset[Measure] = frozenset({"nll", "distance"})
 """Measures of which less is better."""
@@ -96,8 +95,8 @@ def _accuracy(run: Run, question: QuestionTable) -> pd.DataFrame:
 
 def _nll(run: Run, question: QuestionTable) -> pd.DataFrame:
     rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
-    probability = rows["true_label_probability"].astype(float).fillna(0.0).clip(lower=_SMALLEST)
-    return rows.assign(value=-np.log(probability))
+    probability = rows["true_label_probability"].fillna(0.0)  # an answer that is not finite gives the label nothing
+    return rows.assign(value=negative_log_likelihoods(probability.to_numpy(dtype=np.float32)))
 
 
 def _distance(run: Run, question: QuestionTable) -> pd.DataFrame:
@@ -113,9 +112,8 @@ def _standing(run: Run, question: QuestionTable) -> pd.DataFrame:
     These are the images that were made against t itself, and those that were made against every other attacked
     timestep and scored at t. An image that is wrong when it is clean stands at none.
     """
-    scored = open_run(run.folder.parents[2] / TRANSFERRED / run.folder.parent.name / run.folder.name, verify=False)
     own = run.outcomes(question.suite)
-    attacks = pd.concat([_chosen(own, question, ("attack",)), _attacks_of(scored, question)], ignore_index=True)
+    attacks = _chosen(own, question, ("attack",))
     epsilons = np.array(sorted({float(value) for value in attacks["epsilon"].unique() if value > 0}))
     broken = attacks[~attacks["correct"].astype(bool) & (attacks["epsilon"] > 0)]
     first = broken.groupby(_KEYS, observed=True)["epsilon"].min()
@@ -126,12 +124,6 @@ def _standing(run: Run, question: QuestionTable) -> pd.DataFrame:
     stands = (epsilons[None, :] < limit[:, None]).mean(1)
     rows["value"] = np.where(rows.index.isin(wrong.index), 0.0, stands)
     return rows.reset_index()
-
-
-def _attacks_of(scored: Run, question: QuestionTable) -> pd.DataFrame:
-    rows = scored.outcomes()
-    found = rows[rows["kind"] == "attack"]
-    return found if question.conditions is None else found[found["name"].isin(list(question.conditions))]
 
 
 _MEASURES: Mapping[Measure, Callable[[Run, QuestionTable], pd.DataFrame]] = {

@@ -117,5 +117,4 @@ _DOERS: Mapping[str, Callable[[Step, Path], None]] = {
     "tune": _tune,
     "blur": _blur,
     "run": _run,
-    "transfer": _run,
 }

@@ -111,3 +111,14 @@ def test_one_seed_is_claimed_for_that_training_alone(study: StudyFile, monkeypat
     alone = dataclasses.replace(one, seeds=(0,), numbers=one.numbers[:1])
     found = answered(study, monkeypatch, {"network": alone, "no-feedback": alone})
     assert "one training seed, so this is said of that training alone" in told_answer(study, found, 2).paragraph
+
+
+def test_noise_in_the_tuning_of_an_arm_alone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [{**QUESTION, "primary": True, "against": ["tuned-noise"]}]
+    arms, tuning = ["network", "feedforward", "tuned-noise"], {"objective": "clean"}
+    table = small(arms=arms, training_seeds=[0, 1, 2], questions=questions, tuning=tuning)
+    study = read_study(written(tmp_path, table))
+    network = simulated(0.1, 200, "network")
+    found = answered(study, monkeypatch, {"network": network, "tuned-noise": network})
+    (told,) = told_answer(study, found, 1).decisive
+    assert "; tuned with labels and noise)" in told

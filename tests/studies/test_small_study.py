@@ -25,7 +25,9 @@ from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
 from pcbench.percent import decimal, points
 from pcbench.results.directory import open_run
+from pcbench.results.verdicts import NOT_CHECKED
 from pcbench.studies import study as studies
+from pcbench.studies.answers import worst_verdict
 from pcbench.studies.arms import ARMS
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE
@@ -85,13 +87,11 @@ def test_an_image_stands_where_no_image_of_any_attacked_timestep_breaks_it(done:
     path, given = done
     study = read_study(path)
     found = values_of(study, study.table.questions[2], "network", given.out)
-    own = rows_of(given.out / "runs/digits-linf/network-seed-0")
-    other = rows_of(given.out / "transferred/digits-linf/network-seed-0")
-    rows = [*own, *other]
-    assert {(row.attacked_timestep, row.timestep) for row in other if row.kind == "attack"} >= {
-        (0, 2),
-        (2, 0),
-    }
+    rows = rows_of(given.out / "runs/digits-linf/network-seed-0")
+    pairs = {(row.attacked_timestep, row.timestep) for row in rows if row.kind == "attack"}
+    assert pairs == {(attacked, t) for attacked in (0, 2) for t in range(3)}
+    plain = rows_of(given.out / "runs/digits-linf/input-blur-seed-0")  # it answers at t = 0 alone
+    assert {row.attacked_timestep for row in plain if row.kind == "attack"} == {0}
     for number, image in enumerate(found.images):
         for timestep in range(3):
             here = [row for row in rows if row.image_id == image and row.timestep == timestep]
@@ -101,6 +101,20 @@ def test_an_image_stands_where_no_image_of_any_attacked_timestep_breaks_it(done:
                 wrong = [row.epsilon for row in here if row.kind == "attack" and row.epsilon > 0 and not row.correct]
                 expected = np.mean([epsilon < min(wrong, default=1.0) for epsilon in (8 / 255, 24 / 255)])
             assert found.numbers[0, number, timestep] == pytest.approx(expected)
+
+
+def test_a_run_without_a_verdict_at_one_of_the_timesteps_is_not_checked(
+    done: tuple[Path, Given], tmp_path: Path
+) -> None:
+    _, given = done
+    whole = given.out / "runs/digits-linf/network-seed-0"
+    part = tmp_path / "part"
+    shutil.copytree(whole, part)
+    held = json.loads((part / "checks.json").read_text())
+    (part / "checks.json").write_text(json.dumps([one for one in held if one["timestep"] == 0]))
+    assert worst_verdict([whole], "digits-linf", (2, 0)) != NOT_CHECKED
+    assert worst_verdict([whole, part], "digits-linf", (0,)) == worst_verdict([whole], "digits-linf", (0,))
+    assert worst_verdict([part], "digits-linf", (2, 0)) == NOT_CHECKED
 
 
 def test_arms_are_what_they_are_called(done: tuple[Path, Given]) -> None:
