@@ -29,6 +29,7 @@ ROOMS = (
         "distributions",
         "extras",
         "names",
+        "plugins",
         "catalog",
         "norms",
         "percent",
