@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,10 @@ from pcbench.metrics.rows import Row, cell_row
 
 BINS = 15
 """Bins of equal width from 0 to 1, each with its upper end and without its lower one; 0 itself is in the first."""
+_NEARER = 1.0
+"""Standard deviations; chosen by simulation (`benchmarks/calibration.py`), as `UNCERTAIN` was."""
+UNCERTAIN = 0.5
+"""The standard deviation of the excess of a calibration error, as a share of it."""
 _LEAST = float(np.finfo(np.float32).smallest_subnormal)
 LARGEST_LOSS = -math.log(_LEAST)
 """The largest negative log likelihood of an image, 103.3: that of the least probability above 0 that is stored."""
@@ -64,13 +69,52 @@ def expected_calibration_error(confidence: _Probabilities, correct: Booleans, bi
     """
     images = len(confidence)
     above = correct - confidence.astype(np.float64)
-    index = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    index = _bins_of(confidence, bins)
     sums, squares = (np.bincount(index, weights=one, minlength=bins) / images for one in (above, above**2))
     value = float(np.abs(sums).sum())
     outside = (1 - CONFIDENCE) / 2
     chance = np.quantile(_chance(bins) @ np.sqrt(squares / images), 1 - outside)
     high = value - float(ndtri(outside)) * math.sqrt(squares.sum() / images)
     return Estimate(value, max(0.0, value - float(chance)), min(1.0, high), images)
+
+
+def _bins_of(confidence: _Probabilities, bins: int) -> NDArray[np.int64]:
+    return np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+class CalibrationTerms(NamedTuple):
+    """A calibration error as a mean over images."""
+
+    terms: Floats
+    """(images,): each image's part. Their mean is the error less the excess. A small change of an image's weight leaves
+    the sign of every bin as it is, so that their spread over images is that of the error (F. R. Hampel, "The influence
+    curve and its role in robust estimation", Journal of the American Statistical Association, 1974)."""
+    excess: float
+    """By how much chance makes the error too large in the mean, as it is estimated: at least 0."""
+
+
+def calibration_terms(confidence: _Probabilities, correct: Booleans, image: NDArray[np.intp]) -> CalibrationTerms:
+    """Return the expected calibration error of pooled answers, several to an image, less what chance adds to it.
+
+    The bins are those of `expected_calibration_error`, and each holds the answers of all conditions. A bin's sum of
+    right answers minus confidence is about normal; at x of its standard deviations from 0, its size is too large by
+    2 φ(x) - 2 x Φ(-x) of them in the mean. x is not known: it is taken one deviation nearer to 0 than it was found.
+
+    Args:
+        confidence: Shape (answers,), at least one: the probability of the predicted class, 0 to 1.
+        correct: Shape (answers,).
+        image: Shape (answers,): which image each is of, 0, 1, …; answers of one image depend on each other.
+    """
+    images, answers = int(image.max()) + 1, len(confidence)
+    cell = _bins_of(confidence, BINS) * images + image
+    above = np.bincount(cell, weights=correct - confidence.astype(np.float64), minlength=BINS * images)
+    above = above.reshape(BINS, images) / answers
+    sums, deviations = above.sum(axis=1), np.sqrt((above**2).sum(axis=1))
+    away = np.maximum(np.abs(sums) / np.where(deviations > 0, deviations, 1) - _NEARER, 0)
+    density = np.exp(-(away**2) / 2) / math.sqrt(2 * math.pi)
+    outside = np.array([math.erfc(one / math.sqrt(2)) for one in away])
+    excess = float(deviations @ (2 * density - away * outside))
+    return CalibrationTerms(images * (np.sign(sums) @ above) - excess, excess)
 
 
 @functools.cache

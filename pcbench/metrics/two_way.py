@@ -15,7 +15,7 @@ its own sizes and spread, by `pcbench.metrics.coverage.simulated_coverage`, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +87,9 @@ class _Parts:
         return float(found)
 
 
-def two_way(differences: Floats, confidence: float = CONFIDENCE, largest: float = 1.0) -> TwoWay:
+def two_way(
+    differences: Floats, confidence: float = CONFIDENCE, largest: float = 1.0, uncertain: float = 0.0
+) -> TwoWay:
     """Return the mean of paired differences with its interval.
 
     With one seed the interval is over images alone, and a claim is about that training. Where no image differs, the
@@ -97,6 +99,7 @@ def two_way(differences: Floats, confidence: float = CONFIDENCE, largest: float 
         differences: (seeds, images), of the same images in every row.
         confidence: Nominal coverage, in (0, 1).
         largest: How large a single difference can be: 1 for accuracies.
+        uncertain: A standard deviation of the mean that neither seeds nor images show, as of a correction of all.
 
     Raises:
         ValueError: There are fewer than two images, or a difference is not finite.
@@ -104,10 +107,11 @@ def two_way(differences: Floats, confidence: float = CONFIDENCE, largest: float 
     if differences.ndim != 2 or differences.shape[1] < 2 or not np.isfinite(differences).all():
         raise ValueError(f"differences are finite numbers (seeds, images) of two images or more {differences.shape}")
     parts = _parts(differences)
-    half = parts.half(confidence)
     if parts.of_images + parts.of_seeds == 0:
         half = largest * float(1 - ((1 - confidence) / 2) ** (1 / parts.images))
         return TwoWay(parts.value, parts.value - half, parts.value + half, 1.0, 2 * half, parts.seeds, parts.images)
+    parts = replace(parts, of_images=parts.of_images + uncertain**2)
+    half = parts.half(confidence)
     smallest = half + parts.half(2 * POWER - 1)
     low, high = parts.value - half, parts.value + half
     return TwoWay(parts.value, low, high, _p(parts), smallest, parts.seeds, parts.images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,15 @@ from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED, SUSPICIOUS
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
-from pcbench.studies.values import LOWER_IS_BETTER, ArmValues, values_of
+from pcbench.studies.values import LOWER_IS_BETTER, SHARES, ArmValues, values_of
 
 LEVEL = 0.05
 """A p value below it, after Holm's correction over the primary comparisons, is a finding."""
-_SHARES = frozenset({"accuracy", "standing"})
-"""Measures that are at most 1."""
 MEASURES: dict[Measure, str] = {
     "accuracy": "accuracy",
     "standing": "the share of ε at which images stand",
     "nll": "−log p of the label",
+    "ece": "the calibration error",
     "distance": "the last representation's correlation distance to that of the clean image at t = 0",
 }
 """What each measure is called."""
@@ -127,9 +127,11 @@ def _comparison(
     if other is not None and other.images != network.images:
         own, numbers = _on_same_images(network, own, other, numbers)
     differences = own - numbers  # an arm without seeds stands beside each seed
+    subtracted = network.uncertain(0) if other is None else other.uncertain(timestep)
+    uncertain = math.hypot(network.uncertain(timestep), subtracted)
     each = tuple(
         SeedDifference(seed, float(own[row].mean()), float(numbers[min(row, len(numbers) - 1)].mean()),
-                       two_way(differences[row : row + 1]))
+                       two_way(differences[row : row + 1], uncertain=uncertain))
         for row, seed in enumerate(network.seeds)
     )  # fmt: skip
     return ArmComparison(
@@ -138,7 +140,7 @@ def _comparison(
         timestep,
         float(own.mean()),
         float(numbers.mean()),
-        two_way(differences),
+        two_way(differences, uncertain=uncertain),
         None,
         each,
         believed,
@@ -226,7 +228,8 @@ def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     measure = one.question.measure
     if one.decision == "undecided":
         smallest = difference_text(measure, one.difference.smallest, plain=True)
-        if measure in _SHARES and one.difference.smallest > 1 - one.other:
+        possible = one.other if measure in LOWER_IS_BETTER else 1 - one.other
+        if measure in SHARES and one.difference.smallest > possible:
             return f"{parts} No gain that is possible could have been found: it would have to be {smallest}."
         return f"{parts} A difference of {smallest} could have been found."
     if one.decision == "yes":
@@ -259,9 +262,10 @@ def _difference(one: ArmComparison) -> str:
 
 
 def _level(one: ArmComparison) -> str:
-    if one.question.measure in LOWER_IS_BETTER:
-        return f"{decimal(one.value, 3)} and {decimal(one.other, 3)}, less is better"
-    return f"{percent(one.value)} and {percent(one.other)} %"
+    measure = one.question.measure
+    levels = [percent(level) if measure in SHARES else decimal(level, 3) for level in (one.value, one.other)]
+    unit, better = " %" if measure in SHARES else "", ", less is better" if measure in LOWER_IS_BETTER else ""
+    return f"{' and '.join(levels)}{unit}{better}"
 
 
 def difference_text(measure: Measure, value: float, *, unit: bool = True, plain: bool = False) -> str:
@@ -273,7 +277,7 @@ def difference_text(measure: Measure, value: float, *, unit: bool = True, plain:
         unit: Whether its unit is named.
         plain: Whether it is a size, without a sign.
     """
-    if measure in LOWER_IS_BETTER:
+    if measure not in SHARES:
         return decimal(value, 3) if plain else signed(value, 3)
     text = percent(value) if plain else points(value)
     return f"{text} points" if unit else text

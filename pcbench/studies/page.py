@@ -20,7 +20,7 @@ from pcbench.studies.arms import ARMS, NETWORK
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
 from pcbench.studies.tables import STUDY_ANSWERS, TABLES_FOLDER, StudyTables
-from pcbench.studies.values import LOWER_IS_BETTER
+from pcbench.studies.values import SHARES
 
 PAGE_FILE = Path("report") / "index.html"
 """Where the page lies, in the study's folder, beside that of the tables."""
@@ -93,13 +93,13 @@ def _comparisons(study: StudyFile, question: QuestionTable, frames: Any) -> dict
     """Return every comparison of a question, with each training seed's own value."""
     answers, seeds = (frame[frame["question"] == question.name] for frame in (frames["answers"], frames["seeds"]))
     of_suite = study.seeds_of(study.suite(question.suite))
-    lower = question.measure in LOWER_IS_BETTER
-    level = partial(decimal, digits=3) if lower else percent
+    shares = question.measure in SHARES
+    level = percent if shares else partial(decimal, digits=3)
     return {
         "name": question.name,
         "title": f"{question.name}: the network at t = {study.timestep_of(question)}, {MEASURES[question.measure]}",
-        "unit": "" if lower else " (points)",
-        "level_unit": "" if lower else " (%)",
+        "unit": " (points)" if shares else "",
+        "level_unit": " (%)" if shares else "",
         "seeds": of_suite,
         "rows": [
             {
@@ -152,7 +152,7 @@ def _change(study: StudyFile, question: QuestionTable, frames: Any) -> dict[str,
             "suite": question.suite,
             "measure": MEASURES[question.measure],
         },
-        in_points=question.measure not in LOWER_IS_BETTER,
+        in_points=question.measure in SHARES,
         verdict=joined_verdicts(said) if said else None,
     )
 

@@ -15,7 +15,7 @@ from pcbench.errors import DefinitionError, UnknownNameError
 from pcbench.limits.text import read_bytes
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 
-Measure = Literal["accuracy", "standing", "nll", "distance"]
+Measure = Literal["accuracy", "standing", "nll", "ece", "distance"]
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Text = Annotated[str, Field(min_length=1)]
@@ -55,7 +55,8 @@ class QuestionTable(Definition):
     """The suite whose conditions are pooled."""
     measure: Measure = "accuracy"
     """``accuracy``; ``standing``: the share of images that no image made by any attack at any attacked timestep
-    breaks, pooled over ε; ``nll``: minus the logarithm of the label's probability; ``distance``: the correlation
+    breaks, pooled over ε; ``nll``: minus the logarithm of the label's probability; ``ece``: the expected calibration
+    error of all answers under the conditions together, less what chance adds to it; ``distance``: the correlation
     distance of the last PCoder's representation to that of the clean image at t = 0."""
     conditions: tuple[str, ...] | None = None
     """The corruptions, noises or attacks that are pooled; all of the suite where it is not given."""

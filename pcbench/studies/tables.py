@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,10 +158,10 @@ def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
             values = values_of(study, question, arm, out)
             if values.images != start.images:
                 continue
-            before = start.at(0) if ARMS[arm].timeless else values.at(0)
+            before = start if ARMS[arm].timeless else values
             for timestep in range(values.numbers.shape[2]):
-                found = two_way(np.broadcast_to(values.at(timestep) - before, np.broadcast_shapes(
-                    values.at(timestep).shape, before.shape)))  # fmt: skip
+                uncertain = math.hypot(values.uncertain(timestep), before.uncertain(0))
+                found = two_way(values.at(timestep) - before.at(0), uncertain=uncertain)
                 itself = timestep == 0 and (arm == PLAIN_NETWORK or not ARMS[arm].timeless)
                 yield {
                     "question": question.name,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pcbench.errors import DataError
-from pcbench.metrics.calibration import negative_log_likelihoods
+from pcbench.metrics.calibration import UNCERTAIN, calibration_terms, negative_log_likelihoods
 from pcbench.metrics.rates import Floats
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.results.conditions import CORRUPTED
@@ -20,8 +20,10 @@ from pcbench.studies.steps import RUNS
 from pcbench.studies.study_file import Measure, QuestionTable, StudyFile
 
 _KEYS = ["image_id", "timestep"]
-LOWER_IS_BETTER: frozenset[Measure] = frozenset({"nll", "distance"})
+LOWER_IS_BETTER: frozenset[Measure] = frozenset({"nll", "ece", "distance"})
 """Measures of which less is better."""
+SHARES: frozenset[Measure] = frozenset({"accuracy", "standing", "ece"})
+"""Measures that are at most 1, and printed in percent."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,18 @@ class ArmValues:
     """(seeds, images, timesteps): at t = 0 .. T."""
     folders: tuple[Path, ...]
     """The run of each seed."""
+    excess: Floats | None = None
+    """(seeds, timesteps): what was taken off each mean, since chance makes it too large; None for nothing."""
 
     def at(self, timestep: int) -> Floats:
         """Return the numbers (seeds, images) at a timestep; an arm without time has those of t = 0."""
         return self.numbers[:, :, min(timestep, self.numbers.shape[2] - 1)]
+
+    def uncertain(self, timestep: int) -> float:
+        """Return the standard deviation of what was taken off at a timestep."""
+        if self.excess is None:
+            return 0.0
+        return UNCERTAIN * float(self.excess[:, min(timestep, self.excess.shape[1] - 1)].mean())
 
 
 def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) -> ArmValues:
@@ -57,8 +67,11 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     images = tuple(tables[0].index)
     if any(tuple(table.index) != images for table in tables):
         raise DataError(f"{folders[0].parent}: the runs of {of_run} are not of the same images; delete them")
-    numbers = np.stack([table.to_numpy(dtype=np.float64) for table in tables])
-    return ArmValues(arm, seeds, images, numbers[:, :, :1] if arm == PLAIN_NETWORK else numbers, folders)
+    numbers = np.stack([table["value"].to_numpy(dtype=np.float64) for table in tables])
+    excess = np.stack([table["excess"].iloc[0].to_numpy(dtype=np.float64) for table in tables])
+    if arm == PLAIN_NETWORK:
+        numbers, excess = numbers[:, :, :1], excess[:, :1]
+    return ArmValues(arm, seeds, images, numbers, folders, excess)
 
 
 def run_name(arm: str, seed: int | None) -> str:
@@ -67,12 +80,15 @@ def run_name(arm: str, seed: int | None) -> str:
 
 
 def _table(question: QuestionTable, folder: Path) -> pd.DataFrame:
-    """Return one row an image, sorted by id, and one column a timestep."""
+    """Return one row an image, sorted by id, and for `value` and `excess` one column a timestep."""
     run = open_run(folder, verify=False)
     rows = _MEASURES[question.measure](run, question)
     if rows.empty:
         raise DataError(f"{folder}: holds no rows for the question {question.name!r}; name other conditions")
-    return rows.pivot_table(index="image_id", columns="timestep", values="value", aggfunc="mean", observed=True)
+    if "excess" not in rows:
+        rows = rows.assign(excess=0.0)
+    wanted = ["value", "excess"]
+    return rows.pivot_table(index="image_id", columns="timestep", values=wanted, aggfunc="mean", observed=True)
 
 
 def _chosen(rows: pd.DataFrame, question: QuestionTable, kinds: Sequence[str]) -> pd.DataFrame:
@@ -97,6 +113,20 @@ def _nll(run: Run, question: QuestionTable) -> pd.DataFrame:
     rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
     probability = rows["true_label_probability"].fillna(0.0)  # an answer that is not finite gives the label nothing
     return rows.assign(value=negative_log_likelihoods(probability.to_numpy(dtype=np.float32)))
+
+
+def _ece(run: Run, question: QuestionTable) -> pd.DataFrame:
+    """Return each image's part of the calibration error; an answer that is not finite counts as sure and wrong."""
+    rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
+    names, image = np.unique(rows["image_id"].astype(str), return_inverse=True)
+    confidence = rows["confidence"].fillna(1.0).to_numpy(dtype=np.float64)
+    correct, at = rows["correct"].to_numpy(dtype=bool), rows["timestep"].to_numpy()
+    found: list[pd.DataFrame] = []
+    for timestep in np.unique(at):
+        here = at == timestep
+        terms, excess = calibration_terms(confidence[here], correct[here], image[here])
+        found.append(pd.DataFrame({"image_id": names, "timestep": timestep, "value": terms, "excess": excess}))
+    return pd.concat(found) if found else rows
 
 
 def _distance(run: Run, question: QuestionTable) -> pd.DataFrame:
@@ -130,5 +160,6 @@ _MEASURES: Mapping[Measure, Callable[[Run, QuestionTable], pd.DataFrame]] = {
     "accuracy": _accuracy,
     "standing": _standing,
     "nll": _nll,
+    "ece": _ece,
     "distance": _distance,
 }

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from pcbench.metrics.calibration import (
     BINS,
     LARGEST_LOSS,
+    UNCERTAIN,
     calibration_rows,
+    calibration_terms,
     expected_calibration_error,
     negative_log_likelihoods,
     student_mean,
 )
 from pcbench.metrics.cells import NEEDED_COLUMNS, PROBABILITIES, Cell, collect
+from pcbench.metrics.two_way import two_way
 from pcbench.results.conditions import Condition
 from pcbench.results.schema import outcome_table
 
@@ -72,6 +75,48 @@ def test_the_interval_holds_the_true_error_for_a_calibrated_network_too(too_sure
     found = [expected_calibration_error(*draw(200)) for _ in range(400)]
     held = np.mean([one.low <= true <= one.high for one in found])
     assert held >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / 400)
+
+
+def test_the_error_of_pooled_answers_is_a_mean_over_images() -> None:
+    generator = np.random.default_rng(4)
+    confidence, correct = generator.uniform(0, 1, 400), generator.random(400) < 0.6
+    image = np.repeat(np.arange(100), 4)
+    terms, excess = calibration_terms(confidence, correct, image)
+    assert terms.shape == (100,)
+    assert terms.mean() + excess == pytest.approx(plain_error(confidence, correct))
+    # An image that counts a little more moves the error by its term: the derivative, by a difference.
+    step = 1e-4
+    index, weight = np.ceil(confidence * BINS), np.where(image == 7, 1 + step, 1.0)
+    sums = [((correct - confidence) * weight)[index == number].sum() for number in range(BINS + 1)]
+    moved = np.abs(sums).sum() / 400
+    assert (moved - plain_error(confidence, correct)) / step * 100 == pytest.approx(terms[7] + excess, rel=1e-6)
+
+
+def test_what_chance_adds_is_that_of_a_normal_number() -> None:
+    # Closed forms, of one bin: E|X| of a standard normal X; and nothing where every answer is wrong by as much.
+    balanced = np.arange(100) % 2 == 0
+    found = calibration_terms(np.full(100, 0.5), balanced, np.arange(100))
+    assert found.excess == pytest.approx(0.5 / 10 * math.sqrt(2 / math.pi))
+    assert calibration_terms(np.full(100, 0.9), np.zeros(100, dtype=bool), np.arange(100)).excess < 1e-6
+
+
+@pytest.mark.parametrize("too_sure", [(0.0, 0.0), (0.2, 0.0), (0.0, 0.1)])
+def test_the_interval_of_a_difference_holds_the_true_one(too_sure: tuple[float, float]) -> None:
+    """The oracle is the error of very many images; the case of a calibrated network is the one that chance spoils."""
+    generator = np.random.default_rng(1)
+
+    def draw(images: int) -> list[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
+        confidence, luck = generator.beta(5, 1, images), generator.random(images)
+        return [(confidence, luck < confidence * (1 - share)) for share in too_sure]
+
+    first, second = (expected_calibration_error(*one).value for one in draw(2_000_000))
+    true, held = second - first, 0
+    for _ in range(300):
+        before, after = (calibration_terms(*one, np.arange(200)) for one in draw(200))
+        uncertain = UNCERTAIN * math.hypot(before.excess, after.excess)
+        found = two_way((after.terms - before.terms)[None], uncertain=uncertain)
+        held += found.low <= true <= found.high
+    assert held / 300 >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / 300)
 
 
 def test_the_losses_are_those_of_pytorch() -> None:

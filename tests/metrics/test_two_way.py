@@ -41,6 +41,14 @@ def test_where_nothing_differs_the_interval_is_that_of_none_of_so_many() -> None
     assert (found.value, found.low, found.high, found.p) == (0, pytest.approx(-limit), pytest.approx(limit), 1)
 
 
+def test_an_uncertain_correction_widens_the_interval_in_quadrature() -> None:
+    values = np.random.default_rng(4).normal(0.1, 1, (1, 50))
+    plain, found = two_way(values), two_way(values, uncertain=0.2)
+    factor = stats.t.ppf(0.975, 49)
+    assert found.high - found.value == pytest.approx(np.hypot(plain.high - plain.value, factor * 0.2))
+    assert found.p > plain.p
+
+
 @pytest.mark.parametrize("spread", [(0.0, 0.3), (0.05, 0.3), (0.2, 0.3), (0.05, 0.05)])
 def test_it_covers_the_true_difference_in_95_of_100_studies(spread: tuple[float, float]) -> None:
     # Oracle: the definition, over 2,000 seeded studies of three seeds and 60 images; 1.2 points is two standard errors.

@@ -23,6 +23,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
+from pcbench.metrics.calibration import expected_calibration_error
 from pcbench.percent import decimal, points
 from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED
@@ -83,10 +84,25 @@ def test_a_value_is_the_share_of_conditions_that_are_right(done: tuple[Path, Giv
     assert np.array_equal(start.at(2), found.at(0))
 
 
-def test_an_image_stands_where_no_image_of_any_attacked_timestep_breaks_it(done: tuple[Path, Given]) -> None:
+def test_a_calibration_error_is_that_of_all_answers_together(done: tuple[Path, Given]) -> None:
     path, given = done
     study = read_study(path)
     found = values_of(study, study.table.questions[2], "network", given.out)
+    rows = [row for row in rows_of(given.out / "runs/gaussian-noise/network-seed-1") if row.kind == "noise"]
+    here = [row for row in rows if row.timestep == 2]
+    right, sure = np.array([row.correct for row in here]), np.array([row.confidence for row in here], dtype=float)
+    error = expected_calibration_error(sure, right).value
+    assert found.excess is not None
+    assert found.numbers[1, :, 2].mean() + found.excess[1, 2] == pytest.approx(error)
+    assert found.excess[1, 2] > 0
+    answers = (given.out / "tables/answers.md").read_text()
+    assert "the calibration error under gaussian-noise changes by" in answers
+
+
+def test_an_image_stands_where_no_image_of_any_attacked_timestep_breaks_it(done: tuple[Path, Given]) -> None:
+    path, given = done
+    study = read_study(path)
+    found = values_of(study, study.table.questions[3], "network", given.out)
     rows = rows_of(given.out / "runs/digits-linf/network-seed-0")
     pairs = {(row.attacked_timestep, row.timestep) for row in rows if row.kind == "attack"}
     assert pairs == {(attacked, t) for attacked in (0, 2) for t in range(3)}
