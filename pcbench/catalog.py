@@ -19,9 +19,10 @@ from pydantic_core import ErrorDetails
 
 from pcbench import files
 from pcbench.arguments import shown
-from pcbench.errors import DataError, DefinitionError, UnknownNameError, UsageError
+from pcbench.errors import DataError, DefinitionError, PcbenchError, UnknownNameError, UsageError, named
 from pcbench.limits.text import parsed_toml
 from pcbench.names import why_not
+from pcbench.plugins import Plugin, find_plugin, plugins
 
 SuiteKind = Literal["attacks", "corruptions"]
 SUITE_KINDS: tuple[SuiteKind, ...] = ("corruptions", "attacks")
@@ -123,8 +124,9 @@ def suite_folder(name: str) -> tuple[SuiteKind, Path]:
     """Find a suite by its name, or by the path of a folder of the user's own.
 
     Args:
-        name: A suite's name (``"digits-c"``) or the path of a folder that holds a `suite.toml`. A folder of the
-            user's own says what it is by the folder it lies in (`attacks/…` or `corruptions/…`).
+        name: A suite's name (``"digits-c"``), that of a plug-in, or the path of a folder that holds a `suite.toml`. A
+            folder that is not of the catalogue says what it is by the folder it lies in (`attacks/…` or
+            `corruptions/…`).
 
     Returns:
         The kind of the suite and its folder.
@@ -132,14 +134,32 @@ def suite_folder(name: str) -> tuple[SuiteKind, Path]:
     Raises:
         UnknownNameError: No suite has this name.
         DefinitionError: The path is a folder without `suite.toml`, or lies in neither kind of folder.
+        UsageError: The name is that of a plug-in that is broken.
     """
     for kind in SUITE_KINDS:
         if name in suite_names(kind):
             return kind, catalog_folder(kind) / name
-    path = Path(name)
+    plugin = find_plugin("suites", name)
+    path = Path(name) if plugin is None else _folder_of(plugin)
     if files.is_folder(path):
         return _kind_of_own_folder(path.resolve()), path.resolve()
-    raise UnknownNameError("suite", name, [known for kind in SUITE_KINDS for known in suite_names(kind)])
+    known = [known for kind in SUITE_KINDS for known in suite_names(kind)]
+    raise UnknownNameError("suite", name, [*known, *plugins("suites")])
+
+
+def _folder_of(plugin: Plugin) -> Path:
+    """Return the folder of a suite that another package registers: its path, or a function that returns it."""
+    found = plugin.load()
+    try:
+        place: Any = found() if callable(found) else found
+        path = Path(place).resolve()
+    except PcbenchError:
+        raise
+    except Exception as error:
+        raise plugin.broken(f"it gives no path of a folder ({named(error)})") from error
+    if path.name != plugin.name or not (path / SUITE_FILE).is_file():
+        raise plugin.broken(f"{path} is not a folder {plugin.name!r} that holds a {SUITE_FILE}")
+    return path
 
 
 def variant_folders(folder: Path) -> list[Path]:

@@ -8,20 +8,20 @@ import typer
 
 from pcbench.arguments import a_word
 
-_KINDS = ("models", "suites", "attacks", "corruptions", "data")
-
 
 def list_command(
     what: Annotated[
-        str | None, typer.Argument(help="What to list; everything if not given.", metavar="|".join(_KINDS))
+        str | None,
+        typer.Argument(help="What to list; everything if not given.", metavar="models|suites|attacks|corruptions|data"),
     ] = None,
 ) -> None:
     """List the models, suites, attacks, corruptions and data that can be named."""
-    from pcbench.cli.listing import listing
+    from pcbench.cli.listing import LISTED_KINDS, listing
     from pcbench.terminal import Terminal
 
     if what is not None:
-        a_word("list", what, _KINDS)
+        a_word("list", what, LISTED_KINDS)
     console = Terminal()
-    for kind in [what] if what else _KINDS:
-        console.print(listing(kind))
+    for kind in LISTED_KINDS:
+        if what in (None, kind):
+            console.print(listing(kind))

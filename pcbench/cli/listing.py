@@ -8,18 +8,21 @@ from typing import Any
 from rich.table import Table
 
 from pcbench.catalog import SUITE_FILE, SUITE_KINDS, catalog_folder, read_toml, suite_names
+from pcbench.plugins import PluginGroup, plugins
 
 ListedRow = tuple[str, ...]
 
 
-def listing(kind: str) -> Table:
-    """Return the table of one kind: ``"models"``, ``"suites"``, ``"attacks"``, ``"corruptions"`` or ``"data"``."""
+def listing(kind: PluginGroup) -> Table:
+    """Return the table of one kind; what other packages register stands below pcbench's own."""
     columns, rows = _LISTINGS[kind]
     table = Table(title=kind, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows():
         table.add_row(*row)
+    for plugin in plugins(kind).values():
+        table.add_row(plugin.name, *[""] * (len(columns) - 2), plugin.told)
     return table
 
 
@@ -59,10 +62,13 @@ def _data() -> Iterator[ListedRow]:
     yield from source_names().items()
 
 
-_LISTINGS: dict[str, tuple[tuple[str, ...], Callable[[], Iterator[ListedRow]]]] = {
+_LISTINGS: dict[PluginGroup, tuple[tuple[str, ...], Callable[[], Iterator[ListedRow]]]] = {
     "models": (("model", "data", "what"), _models),
     "suites": (("suite", "kind", "definitions", "what"), _suites),
     "attacks": (("attack", "suite", "library"), _attacks),
     "corruptions": (("corruption", "suite", "family"), _corruptions),
     "data": (("data", "what"), _data),
 }
+
+LISTED_KINDS = tuple(_LISTINGS)
+"""What can be listed."""

@@ -17,7 +17,9 @@ from pcbench.data.names import source_names
 from pcbench.data.objects import open_object
 from pcbench.data.parquet import open_parquet
 from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.registered import registered_data, registered_name
 from pcbench.errors import DataError, UnknownNameError, UsageError
+from pcbench.plugins import plugins
 
 __all__ = ["Batch", "ImageSource", "check", "open_source", "source_names"]
 
@@ -28,8 +30,9 @@ def open_source(
     """Open images and labels.
 
     Args:
-        source: A text in one of the forms of `source_names`, an `ImageSource`, or any Python object with images
-            and labels (see `pcbench.data.objects.open_object`).
+        source: A text in one of the forms of `source_names`, the name of data that another package registers (see
+            `registered_data`), an `ImageSource`, or any Python object with images and labels (see
+            `pcbench.data.objects.open_object`).
         preprocessing: What is done to each image, once; the model states it.
         split: Which part of the data set, where it has several.
         count: How many images are read from a stream that does not say how many it has.
@@ -49,12 +52,15 @@ def open_source(
         return open_object(source, preprocessing, count)
     scheme, _, place = source.partition(":")
     forms = {form.partition(":")[0]: form for form in source_names()}
+    if scheme not in forms and (registered := registered_data(source, split)) is not None:
+        opened = open_source(registered, preprocessing=preprocessing, count=count)
+        return replace(opened, name=registered_name(source, split))
     if scheme not in forms and scheme.casefold() in forms:
         raise DataError(f"{source}: write it as {forms[scheme.casefold()]}")
     if scheme not in forms and os.path.exists(source):  # noqa: PTH110 - of a text that may be too long for a path
         raise DataError(f"{source}: is a path; say what lies there, as in imagefolder:{source} or parquet:{source}")
     if scheme not in forms:
-        raise UnknownNameError("data source", source, source_names())
+        raise UnknownNameError("data source", source, [*source_names(), *plugins("data")])
     if (scheme == "digits") is bool(place):
         raise DataError(f"{source}: write it as {forms[scheme]}")
     try:

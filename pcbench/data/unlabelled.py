@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import UNKNOWN
 from pcbench.data.listing import is_flat, is_without_images
 from pcbench.data.preprocessing import Preprocessing
+from pcbench.data.registered import registered_data, registered_name
 from pcbench.data.sources import open_source
 from pcbench.data.streams import unloaded
 from pcbench.errors import DataError
@@ -48,6 +49,9 @@ def open_unlabelled(
             return open_flat_folder(place, preprocessing)
         if source.startswith(_FOLDER) and is_without_images(place):
             raise DataError(f"{place}: holds no images, and no folders of images")
+        if (registered := registered_data(source, split)) is not None:
+            opened = open_unlabelled(registered, preprocessing=preprocessing, count=count)
+            return replace(opened, name=registered_name(source, split))
     elif (alone := _without_labels(source)) is not None:
         source = (alone, _unknown(len(alone)))
     return open_source(source, preprocessing=preprocessing, split=split, count=count)

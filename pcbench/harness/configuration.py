@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from pcbench.data.cifar import ARCHIVES
 from pcbench.data.names import source_names
+from pcbench.data.splits import is_split_name
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.origin import is_shipped_suite
 from pcbench.harness.request import RunOptions
@@ -21,6 +22,7 @@ from pcbench.limits.text import parsed_toml
 from pcbench.models.loading import model_facts
 from pcbench.models.zoo import zoo_names
 from pcbench.options import config_text, declared, with_places
+from pcbench.plugins import find_plugin
 from pcbench.results.directory import LOCATIONS, Run
 from pcbench.results.run_spec import SPEC_VERSION, RunSpec
 from pcbench.results.saved_suite import FOLDER as SAVED
@@ -68,7 +70,7 @@ def _images(spec: RunSpec) -> Iterator[tuple[str, Any]]:
         yield "adversarials", "<FOLDER>"
         return
     yield "suites", [_placeholder(suite.name) for suite in spec.suites]
-    yield "data", _source(spec.data.name)
+    yield "data", _source(spec.data.name, spec.data.split)
     yield "leave_out", spec.data.leave_out
     yield "corrupted", None if spec.data.corrupted is None else "<FOLDER>"
     counts = {suite.images for suite in spec.suites}
@@ -77,10 +79,12 @@ def _images(spec: RunSpec) -> Iterator[tuple[str, Any]]:
         yield "images", counts.pop()
 
 
-def _source(name: str) -> str:
-    """Return the text of a data source whose name the description holds."""
+def _source(name: str, split: str) -> str:
+    """Return the text of a data source whose name, with its split or folder, the description holds."""
     downloads = {archive.name: f"torchvision:{data}" for data, archive in ARCHIVES.items()}
     folders = {form.partition(":")[0]: ":" in form for form in source_names()}
+    if find_plugin("data", name) is not None:
+        return name if is_split_name(split) else f"{name}:<FOLDER>"
     if name not in folders:
         return downloads.get(name, _object(name))
     return f"{name}:<FOLDER>" if folders[name] else name

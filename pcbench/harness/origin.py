@@ -21,6 +21,7 @@ from pcbench.files import home
 from pcbench.harness.extraction.options import ExtractOptions, is_extraction
 from pcbench.harness.request import RunOptions
 from pcbench.options import chosen, command_line, declared, is_placeholder, with_places
+from pcbench.plugins import find_plugin
 
 _SECONDS = 10
 _PATH = re.compile(
@@ -111,8 +112,8 @@ def commit_of_file(path: Path) -> str | None:
 
 
 def is_shipped_suite(name: str) -> bool:
-    """Return whether a suite's name is one of the catalogue, and so no file or folder."""
-    return any(name in suite_names(kind) for kind in SUITE_KINDS)
+    """Return whether a suite's name is one of the catalogue, or of a plug-in, and so no file or folder."""
+    return any(name in suite_names(kind) for kind in SUITE_KINDS) or find_plugin("suites", name) is not None
 
 
 def _git(folder: Path, *words: str) -> str | None:
