@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def train_command(options: TrainOptions) -> None:
     """Train a model's feedback weights by reconstruction, without labels.
 
-    The project's own networks for digits are trained from the start: backbone, feedback weights, hyperparameters.
+    The project's own networks for digits are trained from the start, backbone first. β, λ and α: `pcbench tune`.
     """
     from pcbench.errors import RunError
     from pcbench.training.job import train
@@ -26,10 +26,8 @@ def train_command(options: TrainOptions) -> None:
     if trained.fitted is not None:
         _print_fitted(trained.fitted)
     say(f"wrote {trained.weights}, sha256 {trained.sha256}")
-    if trained.configuration is not None:
-        say(f"wrote {trained.configuration}")
     predictive = trained.network is not None
-    command = command_with_trained(options, trained.weights, trained.configuration, predictive=predictive)
+    command = command_with_trained(options, trained.weights, predictive=predictive)
     say("use it with:", f"  {command}")
     if trained.fitted is not None and trained.fitted.poor and not options["allow_poor"]:
         raise RunError(

@@ -39,7 +39,6 @@ class TrainingTable(Definition):
     learning_rate: float | None = None
     weight_decay: float | None = None
     schedule: Literal["constant", "cosine"] | None = None
-    shift: int | None = None
 
 
 class ZooEntry(Definition):
@@ -87,8 +86,6 @@ class ZooEntry(Definition):
     """What the tuning that chose β, λ and α reached on its own images; the configuration says which these are."""
     trained_on_backbone: str | None = None
     """`values_sha256` of the backbone that the predictors were trained on, where that file does not hold it."""
-    training_method: Literal["ridge", "descent", "reference"] = "ridge"
-    """How its predictors learn where the user names no method."""
     training: dict[Literal["backbone", "predictors", "reference"], TrainingTable] = Field(
         default_factory=dict[Literal["backbone", "predictors", "reference"], TrainingTable]
     )

@@ -192,5 +192,13 @@ def describe(settings: TrainingSettings) -> dict[str, Any]:
     So the checkpoints of earlier versions stay those of the same training.
     """
     plain = asdict(settings)
-    unused = {"noise": (), "noise_target": "noisy", "shuffle": None, "warm_up": 0.0, "noise_seed": None}
-    return {name: value for name, value in plain.items() if name not in unused or value != unused[name]}
+    unused = {
+        "noise": (),
+        "noise_target": "noisy",
+        "shuffle": None,
+        "warm_up": 0.0,
+        "noise_seed": None,
+        "augmentation": False,
+    }
+    known = {name: value for name, value in plain.items() if name not in unused or value != unused[name]}
+    return {**known, "shift": 0}  # of former versions; predictors' trainings, which may go on, never had another

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pcbench.arguments import a_word
 from pcbench.errors import UsageError
 from pcbench.files import write
-from pcbench.network.configuration import HyperparameterTable, NetworkTable
+from pcbench.network.configuration import NetworkTable
 from pcbench.network.targets import Targets
 from pcbench.network.update import Hyperparameters
 
@@ -36,15 +36,6 @@ def from_shares(feedforward: float, share: float, error_weight: float, *, fed: b
     """
     feedback = share * (1 - feedforward) if fed else 0.0
     return Hyperparameters(feedforward, feedback, error_weight)
-
-
-def default_hyperparameters(count: int) -> tuple[Hyperparameters, ...]:
-    """Return Predify's default β, λ, α for each of `count` PCoders."""
-    table = HyperparameterTable()
-    return tuple(
-        Hyperparameters(table.feedforward, table.feedback if index < count - 1 else 0.0, table.pc)
-        for index in range(count)
-    )
 
 
 def check_learned(learned: Collection[str]) -> None:

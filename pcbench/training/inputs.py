@@ -1,4 +1,4 @@
-"""What is done to the images that predictors learn from: noise on e_0, and shuffled rows or columns.
+"""What is done to training images: noise on e_0, shuffled rows or columns, and, for backbones, small affine changes.
 
 Source: scripts that train Predify's predictors on noisy images, or, as a control, on images whose rows or columns are
 in another order (each image in an order of its own, the same in every epoch).
@@ -6,11 +6,14 @@ in another order (each image in an order of its own, the same in every epoch).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pcbench.corruptions.randomness import corruption_generator, standard_normal
@@ -18,6 +21,24 @@ from pcbench.corruptions.randomness import corruption_generator, standard_normal
 Shuffle = Literal["rows", "columns"]
 NoiseTarget = Literal["noisy", "clean"]
 _AXES: dict[Shuffle, int] = {"rows": 1, "columns": 2}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far an image is turned, scaled, sheared and moved; each is drawn uniformly, for each image in each epoch."""
+
+    rotation: float
+    """Largest angle, in degrees."""
+    scale: float
+    """Largest change of size, as a share of it."""
+    shear: float
+    """Largest shear along the rows, a tangent."""
+    shift: float
+    """Largest shift in either direction, as a share of the half side."""
+
+
+AUGMENTATION = Augmentation(rotation=10.0, scale=0.1, shear=0.1, shift=0.125)
+"""Of the backbones that the project trains itself."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +51,29 @@ class InputChange:
     """Standard deviations, in units of e_0; each image draws one of them anew in every epoch."""
     shuffle: Shuffle | None = None
     """What of an image is put into an order of its own, the same in every epoch."""
+    augmentation: Augmentation | None = None
+    """Draws an affine change of each image in each epoch; None leaves images where they are."""
+
+    def moved(self, images: Tensor, ids: Sequence[str], epoch: int) -> Tensor:
+        """Return images after their affine change: bilinear, the edge repeated; float32 if there is any.
+
+        Args:
+            images: (batch, channels, height, width).
+            ids: One for each image.
+            epoch: Counted from 0.
+        """
+        if self.augmentation is None:
+            return images
+        largest = self.augmentation
+        generators = (corruption_generator(self.seed, name, "augmentation", epoch) for name in ids)
+        drawn = np.stack([generator.uniform(-1, 1, 5) for generator in generators])
+        turn, grow, shear, right, down = torch.from_numpy(drawn).float().unbind(1)
+        angle, size = turn * math.radians(largest.rotation), 1 + grow * largest.scale
+        upper = torch.stack([angle.cos(), shear * largest.shear - angle.sin()], 1) * size[:, None]
+        lower = torch.stack([angle.sin(), angle.cos()], 1) * size[:, None]
+        maps = torch.cat([torch.stack([upper, lower], 1), torch.stack([right, down], 1)[..., None] * largest.shift], 2)
+        grid = F.affine_grid(maps, list(images.shape), align_corners=False)
+        return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
     def shuffled(self, images: Tensor, ids: Sequence[str]) -> Tensor:
         """Return images with their rows or columns in another order.

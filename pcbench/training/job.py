@@ -1,4 +1,4 @@
-"""A whole training: backbone where the project trains its own, feedback weights, hyperparameters, and the files."""
+"""A whole training: backbone where the project trains its own, feedback weights, and the files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch import nn
 
 from pcbench.arguments import a_word, public
 from pcbench.data.image_source import ImageSource
-from pcbench.data.sources import open_source
 from pcbench.errors import UsageError, damage_refused
 from pcbench.files import file_sha256, is_file, try_folder
 from pcbench.limits.text import read_json
@@ -36,17 +35,14 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.options import resolved
 from pcbench.training.fitted import Fitted, measured_on, names_of
-from pcbench.training.found import Tuned
-from pcbench.training.hyperparameters import default_hyperparameters, write_configuration
 from pcbench.training.linear_parts import learns_more
 from pcbench.training.loop import Fabric, Reporter, TrainingPlan, fit
 from pcbench.training.objectives import Classification, Reconstruction
-from pcbench.training.options import DEVICES, TrainOptions, data_of, folder_of, model_name, weights_of_training
+from pcbench.training.options import DEVICES, TrainOptions, folder_of, model_name, weights_of_training
 from pcbench.training.processes import launch
 from pcbench.training.reconstructing import Images, r_squared
 from pcbench.training.record import CARD, Losses, TrainingRecord
 from pcbench.training.request import (
-    command_of,
     entry_of,
     held_out_images,
     is_feedforward,
@@ -54,22 +50,17 @@ from pcbench.training.request import (
     network_facts,
     open_network,
     predicted_by,
-    preprocessing_of,
     seed_of,
     settings_of,
     start_of,
     training_images,
     trains_backbone,
 )
-from pcbench.training.search import search
 from pcbench.training.solving import ClosedForm, closed_form
-from pcbench.training.validation import Validation
 
 logger = logging.getLogger("pcbench")
 
 Arrays = dict[str, NDArray[Any]]
-# Clean images, and the middle and the strongest noise of the suite `gaussian-noise`: σ = 0.75 and 2.
-_TUNED_FOR = (0, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -80,12 +71,8 @@ class Trained:
     """The safetensors file."""
     sha256: str
     """Hash of that file."""
-    configuration: Path | None
-    """The tuned configuration; None without tuning."""
     network: PredictiveNetwork | None
-    """The trained predictive network, with the tuned hyperparameters; None for a feedforward model."""
-    tuned: Tuned | None
-    """How the hyperparameters were chosen."""
+    """The trained predictive network; None for a feedforward model."""
     fitted: Fitted | None = None
     """How well the predictors predict; None for a feedforward model, and for a training of a version before R²."""
 
@@ -98,22 +85,18 @@ class Watcher:
         del stage
         return None
 
-    def trial(self, done: int, total: int, best: float) -> None:
-        """Note a trial of the search."""
-
 
 @public()
 def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
     """Train what the options ask for and write it down.
 
     First the backbone on labels (the project's own backbones only), then the predictors without labels by
-    reconstruction of the layer below at t = 0, with the backbone frozen; then, for the project's own, the
-    hyperparameters on the validation split, which was used for neither. A stopped training is resumed from its folder,
-    and a finished one is not repeated.
+    reconstruction of the layer below at t = 0, with the backbone frozen. A stopped training is resumed from its folder,
+    and a finished one is not repeated. β, λ and α are not trained: that is `pcbench.training.tuning.tune`.
 
     Raises:
         UsageError, DataError, WeightsError: It is not possible as asked for, or files cannot be written there.
-        DivergenceError: A training or every hyperparameter diverged.
+        DivergenceError: A training diverged.
         WriteError: A file could not be written; the same request resumes from the folder.
     """
     # What is wrong is refused before a folder is made.
@@ -140,10 +123,7 @@ def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
     if losses_of_steps is not None:
         losses["predictors"] = losses_of_steps
     fitted = _measured(options, network, solved)
-    tuned = None
-    if trains_backbone(options) and options["trials"] > 0:
-        tuned = _tune(options, network, watcher)
-    return _write(record, network, tuned, losses, fitted)
+    return _write(record, network, losses, fitted)
 
 
 def _finished(record: TrainingRecord) -> Trained | None:
@@ -157,9 +137,8 @@ def _finished(record: TrainingRecord) -> Trained | None:
         same = all(card.get(key) == value for key, value in record.metadata.items() if key != "versions")
         if not same or card["weights_sha256"] != file_sha256(weights):
             return None
-        tuned = None if card["tuned"] is None else Tuned.from_record(card["tuned"])
     if is_feedforward(options):
-        return Trained(weights, card["weights_sha256"], None, None, None)
+        return Trained(weights, card["weights_sha256"], None)
     state = read_weights(weights)
     network = open_network(options, part(state, BACKBONE) or None)
     # A configuration, or a function, that was changed since then makes another network under the same name.
@@ -167,10 +146,7 @@ def _finished(record: TrainingRecord) -> Trained | None:
         return None
     fill_predictors(network.predictors, part(state, PREDICTORS), str(weights))
     network.eval()
-    if tuned is not None:
-        network.hyperparameters = tuned.hyperparameters
-    configuration = None if tuned is None else folder_of(options) / f"{options['model']}.toml"
-    return Trained(weights, card["weights_sha256"], configuration, network, tuned, Fitted.from_record(card))
+    return Trained(weights, card["weights_sha256"], network, Fitted.from_record(card))
 
 
 def _launch(
@@ -323,32 +299,13 @@ def _plan(options: TrainOptions, stage: str, report: Reporter | None, identity: 
     )
 
 
-def _tune(options: TrainOptions, network: PredictiveNetwork, watcher: Watcher) -> Tuned:
-    entry = entry_of(options)
-    timesteps = 8 if entry is None else entry.timesteps
-    source = open_source(data_of(options), preprocessing=preprocessing_of(options), split="validation")
-    validation = Validation(source, timesteps, _TUNED_FOR, options["seed"])
-    # The search starts from Predify's defaults, not from what the configuration holds: that may be the result of
-    # this very command.
-    network.hyperparameters = default_hyperparameters(len(network.predictors))
-    tuned = search(network, validation, trials=options["trials"], seed=options["seed"], report=watcher.trial)
-    network.hyperparameters = tuned.hyperparameters
-    path = folder_of(options) / f"{options['model']}.toml"
-    provenance = [f"Made by: {command_of(options)}", *tuned.provenance(options["model"], validation)]
-    write_configuration(path, network.configuration.table, tuned.hyperparameters, provenance)
-    return tuned
-
-
-def _write(
-    record: TrainingRecord, network: PredictiveNetwork, tuned: Tuned | None, losses: Losses, fitted: Fitted
-) -> Trained:
+def _write(record: TrainingRecord, network: PredictiveNetwork, losses: Losses, fitted: Fitted) -> Trained:
     options, start = record.options, record.start
     kept = trains_backbone(options) or (start is not None and start.has_backbone)
     backbone = network.backbone.module if kept else None
-    sha256 = record.save(losses, backbone, network, tuned, fitted)
+    sha256 = record.save(losses, backbone, network, fitted)
     network.eval()
-    configuration = None if tuned is None else folder_of(options) / f"{options['model']}.toml"
-    return Trained(weights_of_training(options), sha256, configuration, network, tuned, fitted)
+    return Trained(weights_of_training(options), sha256, network, fitted)
 
 
 def _write_feedforward(record: TrainingRecord, backbone: StateDict | None, losses: Losses) -> Trained:
@@ -358,4 +315,4 @@ def _write_feedforward(record: TrainingRecord, backbone: StateDict | None, losse
         raise UsageError(f"{options['model']} is feedforward and its backbone is not one that pcbench trains")
     module = open_backbone(entry.backbone)
     fill(module, backbone, "the training")
-    return Trained(weights_of_training(options), record.save(losses, module, None, None), None, None, None)
+    return Trained(weights_of_training(options), record.save(losses, module, None), None)

@@ -185,9 +185,7 @@ def fit(
     plan = plan or TrainingPlan()
     objective.to(fabric.device)
     optimizer = make_optimizer([tensor for tensor in objective.parameters() if tensor.requires_grad], settings)
-    sampler = Sampler(
-        len(source), settings.batch_size, settings.seed, settings.shift, fabric.global_rank, fabric.world_size
-    )
+    sampler = Sampler(len(source), settings.batch_size, settings.seed, fabric.global_rank, fabric.world_size)
     progress = Progress(0, [], [0.0] * len(objective.terms))
     log = None
     if plan.folder is not None:

@@ -88,7 +88,6 @@ class TrainOptions(TypedDict):
         Literal["rows", "columns"] | None,
         Option("Put rows or columns of each image into an order of its own, as a control.", _HOW),
     ]
-    trials: Annotated[int, Ge(0), Option("Hyperparameters to try (pdigits only); 0: none.", _HOW, 16)]
     seed: Annotated[int, Le(LARGEST_TRAINING_SEED), Option("Seed of all randomness.", _HOW, 0)]
     images_seed: Annotated[_Seed | None, Option("Of which images are trained on and which held out.", _SEEDS)]
     initialisation_seed: Annotated[_Seed | None, Option("Of the random weights at the start.", _SEEDS)]

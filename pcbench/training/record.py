@@ -16,7 +16,6 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.results.environment import versions
 from pcbench.training.checkpoint import earlier_schedules
 from pcbench.training.fitted import Fitted
-from pcbench.training.found import Tuned
 from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions, folder_of, model_name, weights_of_training
 from pcbench.training.request import Start, command_of, network_facts, predicted_by, settings_of, training_images
@@ -59,7 +58,6 @@ class TrainingRecord:
         losses: Losses,
         backbone: nn.Module | None,
         network: PredictiveNetwork | None,
-        tuned: Tuned | None,
         fitted: Fitted | None = None,
     ) -> str:
         """Write the weights and the card, each whole or not at all; return the hash of the weights' file.
@@ -68,7 +66,6 @@ class TrainingRecord:
             losses: Of each stage that was done.
             backbone: What goes under ``backbone.…``; None leaves it out.
             network: Its predictors were trained; None for a feedforward model.
-            tuned: How the hyperparameters were chosen, if they were.
             fitted: How well the predictors predict; None for a feedforward model.
 
         Raises:
@@ -90,7 +87,6 @@ class TrainingRecord:
             "weights_sha256": sha256,
             "settings": {stage: asdict(settings_of(self.options, stage)) for stage in stages},
             "final_losses": {stage: losses[stage][-1] for stage in stages},
-            "tuned": None if tuned is None else asdict(tuned),
         }
         write(folder_of(self.options) / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         return sha256

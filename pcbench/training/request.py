@@ -34,7 +34,7 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.network.predictors import initialise
 from pcbench.options import chosen, command_line, with_places
 from pcbench.training.options import TrainOptions, data_of, weights_of_training
-from pcbench.training.settings import Method, Stage, TrainingSettings, default_method, default_settings
+from pcbench.training.settings import Method, Stage, TrainingSettings, default_settings
 
 _OF_PREDICTORS = ("noise", "noise_target", "shuffle", "noise_seed")
 _OF_DESCENT = ("optimizer", "weight_decay", "schedule")
@@ -81,7 +81,7 @@ def trains_backbone(options: TrainOptions) -> bool:
 
 def method_of(options: TrainOptions) -> Method:
     """Return how predictors learn."""
-    return options["method"] or default_method(entry_of(options))
+    return options["method"] or "ridge"
 
 
 def seed_of(options: TrainOptions, what: Literal["images", "initialisation", "order"]) -> int:

@@ -30,8 +30,6 @@ class TrainingStep:
     """Indices of the images in the source."""
     batch: int
     """How many images all processes see together in this step."""
-    shift: tuple[int, int]
-    """How far the images are moved, (down, right) in pixels."""
     epoch: int
     """Counted from 0."""
 
@@ -53,8 +51,6 @@ class Sampler:
     """Images in one step, over all processes."""
     seed: int
     """Another seed gives another order of the images."""
-    shift: int = 0
-    """Images of a step are moved by up to this many pixels."""
     process: int = 0
     """Which of the processes this is, from 0."""
     processes: int = 1
@@ -79,9 +75,8 @@ class Sampler:
             epoch, index = divmod(number, self.steps_per_epoch)
             permutation = np.random.default_rng([self.seed, epoch]).permutation(self.images)
             whole = permutation[index * self.batch_size : (index + 1) * self.batch_size]
-            drawn = np.random.default_rng([self.seed, epoch, index + 1]).integers(-self.shift, self.shift + 1, size=2)
             mine = whole[self.process :: self.processes]
-            yield TrainingStep(number, mine, len(whole), (int(drawn[0]), int(drawn[1])), epoch)
+            yield TrainingStep(number, mine, len(whole), epoch)
 
 
 class _Images(Dataset[tuple[Tensor, Tensor, Tensor | None]]):
@@ -95,7 +90,7 @@ class _Images(Dataset[tuple[Tensor, Tensor, Tensor | None]]):
         step: TrainingStep = index
         ids = [self._source.ids[int(one)] for one in step.indices.tolist()]
         images = self._source.load(step.indices) if self._kept is None else self._kept[torch.from_numpy(step.indices)]
-        images = self._change.shuffled(moved(images, step.shift), ids)
+        images = self._change.shuffled(self._change.moved(images, ids, step.epoch), ids)
         noise = self._change.noise_of(images.shape, ids, step.epoch)
         return images, torch.from_numpy(self._source.labels[step.indices]), noise
 
@@ -104,19 +99,6 @@ def _in_memory(source: ImageSource) -> Tensor | None:
     """Return all images, (images, 3, height, width), where they are small enough to be decoded once and kept."""
     needed = source.load([0]).numel() * len(source)
     return source.load(np.arange(len(source))) if needed <= _KEPT_BYTES else None
-
-
-def moved(images: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Return images moved down and right by whole pixels, their edges repeated.
-
-    Args:
-        images: (batch, channels, height, width).
-        shift: Pixels (down, right); negative ones are up and left.
-    """
-    down, right = shift
-    rows = (torch.arange(images.shape[2]) - down).clamp(0, images.shape[2] - 1)
-    columns = (torch.arange(images.shape[3]) - right).clamp(0, images.shape[3] - 1)
-    return images[:, :, rows][:, :, :, columns]
 
 
 def load_steps(

@@ -5,58 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pcbench.errors import DivergenceError, MissingExtraError, UsageError
+from pcbench.errors import MissingExtraError, UsageError
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
-from pcbench.training.found import Tried, Tuned
+from pcbench.training.found import Tried
 from pcbench.training.hyperparameters import ERROR_WEIGHTS, from_shares, rounded
-from pcbench.training.validation import Score, Validation, evaluate, prepared
+from pcbench.training.validation import Score
 
 Scorer = Callable[[tuple[Hyperparameters, ...]], Score]
 """Scores hyperparameters; a search that goes on gives it the scores that it wrote down."""
-
-
-def search(
-    network: PredictiveNetwork,
-    validation: Validation,
-    *,
-    trials: int = 24,
-    seed: int = 0,
-    report: Callable[[int, int, float], None] | None = None,
-) -> Tuned:
-    """Search hyperparameters of every PCoder with Optuna's tree-structured Parzen estimator.
-
-    The network's own hyperparameters are the first that are tried, so the result is never worse on the validation
-    images. A proposal whose representations grow without bound on any image is discarded, and counted.
-
-    Args:
-        network: The network whose hyperparameters are chosen; it is not changed.
-        validation: The images and conditions that decide.
-        trials: Number of trials.
-        seed: Seed of the proposals.
-        report: Called after each trial with (done, all, best score so far).
-
-    Raises:
-        MissingExtraError: Optuna is not installed.
-        DivergenceError: Every proposal diverged.
-    """
-    batches = prepared(network, validation)
-    before = evaluate(network, validation, batches=batches)
-    found: list[Tried] = []
-    for one in proposals(
-        network, lambda given: evaluate(network, validation, given, batches), trials=trials, seed=seed
-    ):
-        found.append(one)
-        if report is not None:
-            report(len(found), trials, max(held.score.value for held in found))
-    # Of equal scores, the first one found.
-    held = sorted((one for one in found if not one.score.diverged), key=lambda one: one.score.value, reverse=True)
-    if not held:
-        raise DivergenceError(f"all {trials} hyperparameters that were tried diverge over t; train the predictors more")
-    best = held[0]
-    return Tuned(
-        best.hyperparameters, best.score, before, trials, trials - len(held), search_method(trials=trials, seed=seed)
-    )
 
 
 def search_method(*, trials: int, seed: int) -> str:

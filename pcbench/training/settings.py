@@ -12,7 +12,7 @@ from torch import Tensor, optim
 
 from pcbench.errors import UsageError
 from pcbench.models.zoo import ZooEntry
-from pcbench.training.inputs import InputChange, NoiseTarget, Shuffle
+from pcbench.training.inputs import AUGMENTATION, InputChange, NoiseTarget, Shuffle
 
 Method = Literal["ridge", "descent", "reference"]
 """How predictors learn: solved by ridge regression, then by steps where they are not linear; by steps alone; or by the
@@ -41,10 +41,10 @@ class TrainingSettings:
     """The L2 penalty of PyTorch's optimizers."""
     schedule: RateSchedule = "constant"
     """``"constant"``, or ``"cosine"``: half a cosine from the learning rate down to 0."""
-    shift: int = 0
-    """Images are moved by up to this many pixels in each direction, edges repeated; 0 does not move them."""
+    augmentation: bool = False
+    """Whether each image is turned, scaled, sheared and moved a little in each epoch, as `inputs.AUGMENTATION` says."""
     seed: int = 0
-    """Decides the order of the images, their shifts, noise and shuffling, and what a dropout layer drops."""
+    """Decides the order of the images, their augmentation, noise and shuffling, and what a dropout layer drops."""
     noise: tuple[float, ...] = ()
     """Standard deviations of Gaussian noise on e_0, of which each image draws one in each epoch; none: no noise."""
     noise_target: NoiseTarget = "noisy"
@@ -59,8 +59,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise UsageError(f"epochs and batch size are at least 1 (got {self.epochs} and {self.batch_size})")
-        if self.shift < 0 or self.seed < 0 or (self.noise_seed or 0) < 0:
-            raise UsageError(f"shift and seed are at least 0 (got {self.shift} and {self.seed})")
+        if self.seed < 0 or (self.noise_seed or 0) < 0:
+            raise UsageError(f"seeds are at least 0 (got {self.seed} and {self.noise_seed})")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0) or not self.weight_decay >= 0:
             raise UsageError(
                 f"the learning rate is above 0 and the weight decay at least 0 "
@@ -82,7 +82,8 @@ class TrainingSettings:
     @property
     def change(self) -> InputChange:
         """What is done to the images."""
-        return InputChange(self.seed if self.noise_seed is None else self.noise_seed, self.noise, self.shuffle)
+        seed = self.seed if self.noise_seed is None else self.noise_seed
+        return InputChange(seed, self.noise, self.shuffle, AUGMENTATION if self.augmentation else None)
 
     @property
     def denoising(self) -> bool:
@@ -111,7 +112,7 @@ def make_optimizer(parameters: Iterable[Tensor], settings: TrainingSettings) -> 
 
 Stage = Literal["backbone", "predictors"]
 
-_BACKBONE = TrainingSettings(60, 64, "adam", 0.003, schedule="cosine", shift=1)
+_BACKBONE = TrainingSettings(200, 64, "adam", 0.01, schedule="cosine", augmentation=True)
 _PREDICTORS: dict[Method, TrainingSettings] = {
     # From the closed form on, a few small steps for what it leaves out of account.
     "ridge": TrainingSettings(2, 64, "adam", 0.001, schedule="cosine", warm_up=0.05),
@@ -120,11 +121,6 @@ _PREDICTORS: dict[Method, TrainingSettings] = {
     # augmentation; the zoo's files say where theirs differ.
     "reference": TrainingSettings(50, 64, "sgd", 0.001, weight_decay=5e-4),
 }
-
-
-def default_method(entry: ZooEntry | None) -> Method:
-    """Return how the predictors of a model learn where the user changes nothing."""
-    return "ridge" if entry is None else entry.training_method
 
 
 def default_settings(stage: Stage, entry: ZooEntry | None, method: Method) -> TrainingSettings:

@@ -39,7 +39,7 @@ def command_with_tuned(options: TuneOptions, tuned: ImageSource, facts: ModelFac
     return _command(options, data, own, images=None if source is None else rest or len(source))
 
 
-def command_with_trained(options: TrainOptions, weights: Path, configuration: Path | None, *, predictive: bool) -> str:
+def command_with_trained(options: TrainOptions, weights: Path, *, predictive: bool) -> str:
     """Return the command that measures a network with what a training wrote.
 
     Images without labels, or with others than the network's, it extracts.
@@ -47,13 +47,10 @@ def command_with_trained(options: TrainOptions, weights: Path, configuration: Pa
     Args:
         options: Of the training.
         weights: The file of weights.
-        configuration: The tuned configuration, where there is one.
         predictive: Whether the network has predictors.
     """
     data = data_of(options)
     own: dict[str, Any] = {"weights" if predictive else "backbone_weights": str(weights)}
-    if configuration is not None:
-        own["configuration"] = str(configuration)
     given: Any = {name: options.get(name) for name in ("backbone_weights", "configuration")} | own
     source = _measurable(data, model_facts(options["model"], **given))
     return _command(options, data, own, images=None if source is None else len(source))

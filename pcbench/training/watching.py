@@ -26,7 +26,6 @@ class Bars(Watcher):
             console=console,
             disable=not console.is_terminal,
         )
-        self._search = None
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -47,14 +46,6 @@ class Bars(Watcher):
             self._log(stage, done, total, note)
 
         return report
-
-    def trial(self, done: int, total: int, best: float) -> None:
-        """Draw a trial of the search."""
-        if self._search is None:
-            self._search = self._progress.add_task("hyperparameters", total=total, note="")
-        note = f"best {best:.4f}"
-        self._progress.update(self._search, completed=done, note=note)
-        self._log("hyperparameters", done, total, note)
 
     def _log(self, stage: str, done: int, total: int, note: str) -> None:
         if self._progress.disable and done * 10 // total > (done - 1) * 10 // total:

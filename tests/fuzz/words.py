@@ -34,7 +34,7 @@ check given/run --against given/run.npz --tolerated 0.1 --alpha 0.05
 freeze given/run --out given/x.npz
 merge given/shards --out given/merged
 predify torchvision:resnet18 --config given/network.toml
-train --model pdigits --epochs 1 --out given/trained --trials 0 --images 0
+train --model pdigits --epochs 1 --out given/trained --images 0
 tune --model pdigits --weights given/weights.safetensors
 study given/study.toml
 baseline given/run --suite two --timestep 1 --out given/baseline.toml

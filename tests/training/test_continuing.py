@@ -21,7 +21,7 @@ from pcbench.training.processes import launch
 from pcbench.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("no_figures")
-SETTINGS = TrainingSettings(2, 5, "adam", 0.01, weight_decay=1e-3, shift=1, seed=4)
+SETTINGS = TrainingSettings(2, 5, "adam", 0.01, weight_decay=1e-3, augmentation=True, seed=4)
 
 
 def trained(

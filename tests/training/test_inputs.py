@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pcbench.corruptions.randomness import corruption_generator
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
 from pcbench.network.network import PredictiveNetwork
-from pcbench.training.inputs import InputChange
+from pcbench.training.inputs import AUGMENTATION, InputChange
 from pcbench.training.loop import TrainingPlan, fit
 from pcbench.training.objectives import Reconstruction
 from pcbench.training.processes import launch
@@ -134,3 +136,23 @@ def test_a_deviation_of_0_is_no_noise(network: PredictiveNetwork, source: ImageS
 def test_noise_that_makes_no_sense_is_refused(more: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         SETTINGS.changed(**more)
+
+
+def test_a_turned_image_is_the_one_that_scipy_turns() -> None:
+    # Oracle: scipy's own map by the same angles, sizes, shears and shifts, linear, with repeated edges.
+    from scipy.ndimage import affine_transform
+
+    change = InputChange(3, augmentation=AUGMENTATION)
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (40, 1, 12, 12)).astype(np.uint8))
+    found = change.moved(images, IDS, 2)
+    for name, image, one in zip(IDS, images[:, 0].double().numpy(), found[:, 0].numpy(), strict=True):
+        turn, grow, shear, right, down = corruption_generator(3, name, "augmentation", 2).uniform(-1, 1, 5)
+        angle, size = np.radians(10 * turn), 1 + 0.1 * grow
+        x_row, y_row = [np.cos(angle), 0.1 * shear - np.sin(angle)], [np.sin(angle), np.cos(angle)]
+        matrix = size * np.array([y_row[::-1], x_row[::-1]])  # scipy's first axis runs down
+        offset = 5.5 + 6 * 0.125 * np.array([down, right]) - matrix @ [5.5, 5.5]
+        expected = affine_transform(image, matrix, offset, order=1, mode="nearest")
+        np.testing.assert_allclose(one, expected, atol=0.01)
+    assert torch.equal(change.moved(images[7:8], IDS[7:8], 2)[0], found[7])
+    assert not torch.equal(change.moved(images, IDS, 3), found)
+    assert InputChange(3).moved(images, IDS, 2) is images

@@ -13,25 +13,22 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import forking
 import numpy as np
 import pytest
 import torch
 
-from pcbench.data.image_source import ImageSource
 from pcbench.errors import WriteError
 from pcbench.files import Point, watched, write
 from pcbench.options import resolved
 from pcbench.results.environment import PARTS_CODE, code_hash
-from pcbench.training import job, losses
+from pcbench.training import losses
 from pcbench.training.job import Watcher as TrainingWatcher
 from pcbench.training.job import train
 from pcbench.training.loop import Reporter
 from pcbench.training.options import TrainOptions
 from pcbench.training.record import CARD
-from pcbench.training.validation import Validation
 
 KILLS = 3
 COMPARED = ("pdigits.safetensors", "backbone/losses.csv", "predictors/losses.csv")
@@ -49,15 +46,14 @@ LOADED_BEFORE_FORKING = (
     "lightning_fabric",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
-    "optuna",
     "scipy.stats",
     "torch.utils.tensorboard",
 )
 Tell = Callable[[str], None]
 
 
-def asked(folder: Path, trials: int) -> TrainOptions:
-    return resolved(TrainOptions, {"out": folder, "epochs": 2, "batch_size": 16, "images": 48, "trials": trials})
+def asked(folder: Path) -> TrainOptions:
+    return resolved(TrainOptions, {"out": folder, "epochs": 2, "batch_size": 16, "images": 48, "method": "descent"})
 
 
 def made(folder: Path) -> dict[str, object]:
@@ -79,7 +75,6 @@ def test_a_training_that_is_killed_again_and_again_ends_with_the_same_bytes(
     assert process.returncode == 0, errors
     assert json.loads(printed) == [0, *[-signal.SIGKILL] * KILLS, 0], errors
     assert made(tmp_path / "killed") == made(tmp_path / "whole")
-    assert (tmp_path / "killed" / "pdigits.toml").read_bytes() == (tmp_path / "whole" / "pdigits.toml").read_bytes()
 
 
 def full_disk(step: str, path: Path, good: int) -> Callable[[Point], None]:
@@ -105,25 +100,17 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_thread", "no_figures")
-def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "Validation", few_validated)
-    train(asked(tmp_path / "whole", 0))
+def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
+    train(asked(tmp_path / "whole"))
     folder = tmp_path / "full"
     for step, name, good in FULL_DISK:
         with pytest.raises(WriteError) as raised, watched(full_disk(step, folder / name, good)):
-            train(asked(folder, 0))
+            train(asked(folder))
         reason = "cannot be written (No space left on device; free some space on this disk)"
         assert str(raised.value) == f"{folder / name}: {reason}"
         assert raised.value.exit_code == 1
-    train(asked(folder, 0))
+    train(asked(folder))
     assert made(folder) == made(tmp_path / "whole")
-
-
-def few_validated(source: ImageSource, *others: Any) -> Validation:
-    """Look at 40 of the images that a training is judged by."""
-    return Validation(source.take(40, 0), *others)
 
 
 def two_files(folder: Path, *_: object) -> None:
@@ -133,7 +120,7 @@ def two_files(folder: Path, *_: object) -> None:
 
 
 class Told(TrainingWatcher):
-    """Tells of every step and trial in a line each."""
+    """Tells of every step in a line."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
@@ -144,10 +131,6 @@ class Told(TrainingWatcher):
             self._tell(f"{stage} step {done}")
 
         return report
-
-    def trial(self, done: int, total: int, best: float) -> None:
-        del total, best
-        self._tell(f"trial {done}")
 
 
 def train_in_child(folder: Path, tell: Tell) -> int:
@@ -160,7 +143,6 @@ def train_in_child(folder: Path, tell: Tell) -> int:
     status = 1
     try:
         torch.set_num_threads(1)
-        job.Validation = few_validated
         losses._plot = two_files
         with watched(lambda point: tell(f"{point.moment} {point.step} {os.path.relpath(point.path, folder)}")):
             train(asked(folder, 1), Told(tell))

@@ -23,7 +23,14 @@ from pcbench.training.processes import launch
 from pcbench.training.settings import TrainingSettings, make_optimizer
 
 SETTINGS = TrainingSettings(
-    epochs=4, batch_size=5, optimizer="adam", learning_rate=0.02, weight_decay=1e-3, schedule="cosine", shift=1, seed=4
+    epochs=4,
+    batch_size=5,
+    optimizer="adam",
+    learning_rate=0.02,
+    weight_decay=1e-3,
+    schedule="cosine",
+    augmentation=True,
+    seed=4,
 )
 
 
@@ -66,7 +73,7 @@ def test_what_is_dropped_depends_on_no_foreign_random_numbers(source: ImageSourc
     ended: list[dict[str, torch.Tensor]] = []
     for foreign, seed in ((1, 4), (2, 4), (1, 5)):
         objective = dropping()
-        settings = SETTINGS.changed(seed=seed, batch_size=len(source), shift=0)
+        settings = SETTINGS.changed(seed=seed, batch_size=len(source), augmentation=False)
         with torch.random.fork_rng():
             torch.manual_seed(foreign)
             launch(lambda fabric, o=objective, s=settings: fit(o, source, s, fabric))

@@ -88,7 +88,7 @@ def test_the_reference_has_the_values_of_the_scripts() -> None:
     for model, optimizer in (("pvgg16", "sgd"), ("pefficientnet_b0", "rmsprop"), ("pdigits", "sgd")):
         found = default_settings("predictors", zoo_entry(model), "reference")
         assert (found.epochs, found.batch_size, found.learning_rate, found.weight_decay) == (50, 64, 0.001, 5e-4)
-        assert (found.optimizer, found.schedule, found.shift) == (optimizer, "constant", 0)
+        assert (found.optimizer, found.schedule, found.augmentation) == (optimizer, "constant", False)
 
 
 def test_the_closed_form_beats_steps_and_is_not_made_worse_by_those_that_follow() -> None:

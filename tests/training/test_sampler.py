@@ -9,7 +9,7 @@ import torch
 from pcbench.data.image_source import ImageSource
 from pcbench.errors import UsageError
 from pcbench.training.inputs import InputChange
-from pcbench.training.sampler import Sampler, load_steps, moved
+from pcbench.training.sampler import Sampler, load_steps
 
 
 def test_an_epoch_holds_every_image_once_and_epochs_differ() -> None:
@@ -23,11 +23,11 @@ def test_an_epoch_holds_every_image_once_and_epochs_differ() -> None:
 
 def test_steps_depend_on_their_number_alone() -> None:
     # Oracle: the steps of a sampler that was walked from the start.
-    sampler = Sampler(images=23, batch_size=5, seed=3, shift=2)
+    sampler = Sampler(images=23, batch_size=5, seed=3)
     walked = list(sampler.steps(0, 12))
     for step, expected in zip(sampler.steps(7, 12), walked[7:], strict=True):
         assert np.array_equal(step.indices, expected.indices)
-        assert step.shift == expected.shift
+        assert step.epoch == expected.epoch
 
 
 def test_processes_share_the_images_of_one() -> None:
@@ -42,17 +42,6 @@ def test_processes_share_the_images_of_one() -> None:
 def test_a_step_without_an_image_for_every_process_is_refused() -> None:
     with pytest.raises(UsageError, match="last step of an epoch holds 1 images for 2 processes"):
         Sampler(images=11, batch_size=5, seed=0, processes=2)
-
-
-def test_images_move_by_whole_pixels_and_edges_repeat() -> None:
-    # Oracle: numpy.roll inside, the repeated edge outside.
-    images = torch.arange(2 * 3 * 6 * 6).reshape(2, 3, 6, 6)
-    shifted = moved(images, (1, -2)).numpy()
-    rolled = np.roll(images.numpy(), (1, -2), (2, 3))
-    assert np.array_equal(shifted[:, :, 1:, :4], rolled[:, :, 1:, :4])
-    assert np.array_equal(shifted[:, :, 0, :4], images.numpy()[:, :, 0, 2:])
-    assert np.array_equal(shifted[:, :, :, 4], shifted[:, :, :, 5])
-    assert torch.equal(moved(images, (0, 0)), images)
 
 
 def test_steps_bring_their_images_and_labels(source: ImageSource) -> None:

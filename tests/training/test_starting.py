@@ -158,12 +158,11 @@ def test_a_backbone_that_the_file_holds_stays_and_is_written_again(folder: Path)
     one, other = read_weights(trained.weights), read_weights(shipped)
     assert one.keys() == other.keys()
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
-    assert trained.tuned is None
     assert not (folder / "out" / "backbone").exists()
 
 
 def test_more_epochs_of_a_backbone_are_refused_where_predictors_were_trained_on_it(folder: Path) -> None:
-    asked: dict[str, Any] = {"model": "pdigits", "images": 20, "batch_size": 20, "trials": 0, "out": folder / "out"}
+    asked: dict[str, Any] = {"model": "pdigits", "images": 20, "batch_size": 20, "out": folder / "out"}
     train(resolved(TrainOptions, {**asked, "epochs": 1}))
     with pytest.raises(UsageError, match=r"another training \(epochs was 1, now 2\).*`weights` starts from"):
         train(resolved(TrainOptions, {**asked, "epochs": 2}))
