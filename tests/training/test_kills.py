@@ -145,7 +145,7 @@ def train_in_child(folder: Path, tell: Tell) -> int:
         torch.set_num_threads(1)
         losses._plot = two_files
         with watched(lambda point: tell(f"{point.moment} {point.step} {os.path.relpath(point.path, folder)}")):
-            train(asked(folder, 1), Told(tell))
+            train(asked(folder), Told(tell))
         status = 0
     finally:
         if status:
