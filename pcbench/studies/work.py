@@ -8,6 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pcbench import files
 from pcbench.models.loading import load
 from pcbench.models.zoo import zoo_entry, zoo_names
@@ -26,6 +28,9 @@ from pcbench.training.tuning import tune
 from pcbench.training.tuning_task import begin_tuning
 from pcbench.training.validation import evaluate
 
+_THREADS = 2
+"""As many as a run's workers have by default: a sum over other threads has other last bits, on any machine."""
+
 
 def do_step(step: Step, out: Path) -> None:
     """Do one step of a study; what it leaves lies at the step's name in the study's folder.
@@ -33,7 +38,12 @@ def do_step(step: Step, out: Path) -> None:
     Raises:
         PcbenchError: As the command of that kind; the same study goes on from there.
     """
-    _DOERS[step.kind](step, out)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(_THREADS)
+    try:
+        _DOERS[step.kind](step, out)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _train(step: Step, out: Path) -> None:

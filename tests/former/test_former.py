@@ -234,7 +234,8 @@ def test_every_shipped_suite_means_what_it_meant_to_former_runs(kind: Any, name:
 
 
 def test_every_shipped_suites_former_hash_leads_to_one_meaning() -> None:
-    assert len(SHIPPED) == len(set(former_suites().values()))
+    # Version 1 of digits-c (another baseline) and of digits-linf (other budgets) mean something else.
+    assert len(SHIPPED) + 2 == len(set(former_suites().values()))
 
 
 def test_the_tables_of_the_committed_study_are_read() -> None:
