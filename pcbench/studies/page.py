@@ -16,7 +16,7 @@ from pcbench.reports.charts import joined_verdicts
 from pcbench.reports.page.study_figures import blur_figure, change_figure
 from pcbench.results.environment import versions
 from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
-from pcbench.studies.arms import ARMS, NETWORK
+from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
 from pcbench.studies.tables import STUDY_ANSWERS, TABLES_FOLDER, StudyTables
@@ -52,7 +52,7 @@ def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables
         "changes": changes,
         "curves": curves,
         "figures": [*changes, *curves],
-        "arms": [(name, ARMS[name].title, ARMS[name].shows) for name in _ordered(study)],
+        "arms": [(name, ARMS[name].title, ARMS[name].shows, *_times(frames, name)) for name in _ordered(study)],
         "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
         "objective": study.table.tuning.objective,
         "facts": _facts(study, record),
@@ -165,6 +165,15 @@ def _curves(study: StudyFile, frames: Any) -> Iterator[dict[str, Any]]:
     for suite, rows in blur.groupby("suite", sort=False):
         images = int(answers[answers["suite"] == suite]["images"].max())
         yield blur_figure(rows, _ordered(study), images)
+
+
+def _times(frames: Any, arm: str) -> tuple[str, str]:
+    """Return the milliseconds of an image, and how many times those of the feedforward network they are."""
+    times = {str(row["arm"]): float(row["milliseconds"]) for _, row in frames["image_times"].iterrows()}
+    if arm not in times:
+        return "", ""
+    plain = times.get(PLAIN_NETWORK)
+    return f"{times[arm]:.3g}", "" if plain is None else f"{times[arm] / plain:.2g}"
 
 
 def _tuned(row: pd.Series) -> dict[str, Any]:

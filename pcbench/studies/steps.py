@@ -13,9 +13,11 @@ from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, Arm
 from pcbench.studies.options import Given
 from pcbench.studies.study_file import StudyFile, SuiteTable
 
-StepKind = Literal["train", "configure", "tune", "blur", "run"]
+StepKind = Literal["train", "configure", "tune", "blur", "time", "run"]
 TRAINED, TUNED, RUNS = "trained", "tuned", "runs"
 """The folders of a study: trainings, configurations, runs."""
+TIMED = "image_times.json"
+"""The file of the times of an image."""
 _PLACES = ("out", "data", "backbone_weights", "workers", "report")
 """Options that say where things lie or how they are computed; each training, tuning and run keeps hashes of them."""
 
@@ -38,6 +40,8 @@ class Step:
         """What it is called, and where in the study's folder its result lies."""
         if self.kind == "train":
             return f"{TRAINED}/seed-{self.seed}"
+        if self.kind == "time":
+            return TIMED
         of_seed = "" if self.seed is None else f"-seed-{self.seed}"
         if self.kind == "run":
             return f"{RUNS}/{self.suite}/{self.arm}{of_seed}"
@@ -50,9 +54,18 @@ class Step:
 
     def sha256(self, given: Given) -> str:
         """Return a hash of what decides its result, wherever the study's files lie."""
-        kept = {name: value for name, value in self.options.items() if name not in _PLACES}
-        plain = json.dumps(kept, sort_keys=True, default=lambda value: str(value).replace(str(given.out), "<out>"))
+        plain = json.dumps(
+            _without_places(self.options),
+            sort_keys=True,
+            default=lambda value: str(value).replace(str(given.out), "<out>"),
+        )
         return hashlib.sha256(f"{self.name} {plain}".encode()).hexdigest()
+
+
+def _without_places(options: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in options.items() if name not in _PLACES}
+    nested = {"arms": {arm: _without_places(one) for arm, one in kept["arms"].items()}} if "arms" in kept else {}
+    return {**kept, **nested}
 
 
 def steps_of(study: StudyFile, given: Given) -> list[Step]:
@@ -99,6 +112,8 @@ def _of_seed(study: StudyFile, given: Given, seed: int) -> Iterator[Step]:
         yield Step("train", NETWORK, seed, _training(study, given, seed))
     for name in names:
         yield from _preparing(study, given, name, seed)
+    if seed == study.table.training_seeds[0]:
+        yield _timing(study, given, seed)
     for name in names:
         yield from _runs(study, given, name, seed)
 
@@ -114,6 +129,17 @@ def _preparing(study: StudyFile, given: Given, name: str, seed: int) -> Iterator
     elif arm.tuned:
         start = {"configuration": given.out / configured.name} if configured.options else {}
         yield Step("tune", name, seed, {**_tuning(study, given, name, seed), **start})
+
+
+def _timing(study: StudyFile, given: Given, seed: int) -> Step:
+    """Return how the arms are timed, as they are for one seed: their times do not depend on it."""
+    arms: dict[str, dict[str, Any]] = {}
+    for name in study.table.arms:
+        if name == PLAIN_NETWORK:
+            arms[name] = {**_measured(study, given, NETWORK, seed), "timesteps": 0}
+        else:
+            arms[name] = _deeper(study, given) if name == "deeper" else _measured(study, given, name, seed)
+    return Step("time", "all", None, {"arms": arms, "data": given.data or study.table.data})
 
 
 def _configuring(study: StudyFile, name: str, seed: int) -> dict[str, Any]:

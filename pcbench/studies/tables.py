@@ -23,8 +23,9 @@ from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, t
 from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK
 from pcbench.studies.covered import coverage_rows, coverage_sentence
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
-from pcbench.studies.steps import RUNS, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
+from pcbench.studies.steps import RUNS, TIMED, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
 from pcbench.studies.study_file import StudyFile
+from pcbench.studies.timing import time_rows
 from pcbench.studies.values import run_name, values_of
 from pcbench.training.found import score_of
 
@@ -63,7 +64,8 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "arms": pd.DataFrame(_arm_rows(study, out)),
         "blur": pd.DataFrame(_blur_rows(study, out)),
         "coverage": pd.DataFrame(covered),
-        "times": pd.DataFrame(_time_rows(record)),
+        "times": pd.DataFrame(_step_rows(record)),
+        "image_times": pd.DataFrame(_image_time_rows(out)),
     }
     for name, table in tables.items():
         if len(table):
@@ -195,7 +197,11 @@ def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
             }
 
 
-def _time_rows(record: StudyRecord) -> Iterator[dict[str, Any]]:
+def _image_time_rows(out: Path) -> list[dict[str, Any]]:
+    return time_rows(read_json(out / TIMED)) if files.is_file(out / TIMED) else []
+
+
+def _step_rows(record: StudyRecord) -> Iterator[dict[str, Any]]:
     """Yield how long each step took; it differs from machine to machine, unlike the other tables."""
     for name, step in record.steps.items():
         yield {"step": name, "seconds": step.seconds, "ended": step.ended}

@@ -19,6 +19,7 @@ from pcbench.network.update import Hyperparameters
 from pcbench.options import resolved
 from pcbench.studies.arms import PAPER_WEIGHTS
 from pcbench.studies.steps import Step
+from pcbench.studies.timing import write_times
 from pcbench.training.conditions import CLEAN
 from pcbench.training.found import Tried, feedforward_point, ranked
 from pcbench.training.hyperparameters import write_configuration
@@ -121,10 +122,15 @@ def _blur(step: Step, out: Path) -> None:
     files.write(path.with_suffix(".tuning.json"), json.dumps({"result": record}, indent=1) + "\n")
 
 
+def _time(step: Step, out: Path) -> None:
+    write_times(out / step.name, step.options["data"], step.options["arms"])
+
+
 _DOERS: Mapping[str, Callable[[Step, Path], None]] = {
     "train": _train,
     "configure": _configure,
     "tune": _tune,
     "blur": _blur,
+    "time": _time,
     "run": _run,
 }

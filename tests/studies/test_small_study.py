@@ -145,6 +145,14 @@ def test_arms_are_what_they_are_called(done: tuple[Path, Given]) -> None:
     assert names["blur-0.5"].endswith("+input-blur-0.5")
 
 
+def test_every_arm_is_timed_and_t_takes_time(done: tuple[Path, Given]) -> None:
+    _, given = done
+    times = pd.read_csv(given.out / "tables/image_times.csv").set_index("arm")
+    assert dict(times["timesteps"]) == {name: 0 if ARMS[name].timeless else 2 for name in TABLE["arms"]}
+    assert (times["lowest"] <= times["milliseconds"]).all()
+    assert times["milliseconds"]["network"] > times["milliseconds"]["feedforward"] > 0
+
+
 def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[Path, Given], tmp_path: Path) -> None:
     path, given = done
     tables = given.out / "tables"
@@ -157,6 +165,7 @@ def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[
         "blur.csv",
         "coverage.csv",
         "times.csv",
+        "image_times.csv",
         "answers.md",
         "about.json",
     }

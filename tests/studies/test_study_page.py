@@ -67,6 +67,7 @@ def made_tables() -> StudyTables:
         "changes": pd.DataFrame(changed(*one) for one in timed),
         "arms": pd.DataFrame(tuned(arm, seed) for arm in NAMES for seed in SEEDS),
         "blur": pd.DataFrame(blurred()),
+        "image_times": pd.DataFrame({"arm": arm, "milliseconds": 10.0 if arm in TIMED else 2.0} for arm in NAMES),
         "coverage": pd.DataFrame([{"question": "asked-0", "against": "t = 0", **COVERED}]),
     }
     said = [answers()[: 1 + (number in (0, 2))] for number in range(len(QUESTIONS))]  # as many as pdigits' study has
@@ -173,6 +174,7 @@ def test_tables_have_each_seeds_own_value_and_what_each_tuning_found(html: Path,
     assert "Of 1,000 simulated studies …" in text
     assert "<td>95.1</td><td>4.3</td><td>3.1</td><td>80.2</td>" in text
     assert "../tables/answers.csv" in text
+    assert text.count("<td>10</td><td>5</td>") == len(TIMED)
     assert all(str(question["hypothesis"]) in text for question in QUESTIONS)
 
 
