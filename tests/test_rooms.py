@@ -30,6 +30,7 @@ ROOMS = (
         "extras",
         "names",
         "plugins",
+        "own_code",
         "catalog",
         "norms",
         "percent",

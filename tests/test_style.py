@@ -21,8 +21,9 @@ ROOT = Path(pcbench.__file__).parent
 FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Names that several files define on purpose, because one caller uses them through the file: `compute` is what every
-# kind of work has, `make` what every adapter and engine has.
-INTERFACES = {"compute", "make", "logger"}
+# kind of work has, `make` what every adapter and engine has, `given` what
+# every library of attack objects has.
+INTERFACES = {"compute", "make", "given", "logger"}
 WIDEST = 7
 
 

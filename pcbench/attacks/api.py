@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_TIMESTEPS, a_word, asked, public, shown, whole_number
 from pcbench.attacks.classify import check_images, single
-from pcbench.attacks.definitions import AttackDefinition, load_attack_suite
 from pcbench.attacks.eval_batch import EvalBatch
+from pcbench.attacks.given import attack_of, find_attack, own_attack
 from pcbench.attacks.retry import retry
 from pcbench.attacks.sweep import Sweep, SweepOptions, sweep
-from pcbench.catalog import suite_folder, suite_names
 from pcbench.data.labels import as_labels
 from pcbench.errors import DataError, RunError, UsageError
 from pcbench.models.draws import Drawing
@@ -31,9 +30,10 @@ from pcbench.network.own_modules import check_network, own_code
 from pcbench.network.seeding import seeded
 from pcbench.options import Option, resolved
 
+__all__ = ["AttackOptions", "attack", "find_attack", "own_attack"]
+
 logger = logging.getLogger("pcbench")
 
-DEFAULT_SUITE = "linf"
 _SETTINGS = ("steps", "restarts", "relative_step_size", "random_start", "targeted", "norm")
 _IN_THE_DEFINITION: Mapping[str, str] = {
     name: f"{name!r} is a setting of the attack; change it in the definition: "
@@ -56,7 +56,7 @@ def attack(
     model: str | nn.Module | Model,
     images: Tensor | NDArray[np.floating[Any]],
     labels: Tensor | ArrayLike,
-    attack: str | AttackDefinition = "pgd",
+    attack: object = "pgd",
     *,
     timestep: int | None = None,
     gradient: Gradient = "exact",
@@ -69,7 +69,9 @@ def attack(
         model: A name of the zoo, ``"module:function"``, a module, or what `pcbench.models.load` returned.
         images: (N, channels, height, width), float, in [0, 1].
         labels: (N,), whole numbers.
-        attack: ``"pgd"`` (in the suite `linf`), ``"l2/pgd"`` (in another suite), or a definition.
+        attack: ``"pgd"`` (in the suite `linf`), ``"l2/pgd"`` (in another suite), ``"mine.toml"``, a definition, an
+            attack object of foolbox or torchattacks, or a function of the user's own: see `own_attack`, by which its
+            norm, name and target are stated.
         timestep: The classifier to attack; default: the model's last.
         gradient: How error terms are differentiated; see `pcbench.network.gradient`.
         seed: Seed of random starts and draws; an image's index in the batch is its id.
@@ -95,7 +97,7 @@ def attack(
     a_word("gradient", gradient, get_args(Gradient))
     seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     chosen = None if timestep is None else whole_number("timestep", timestep, low=0, high=MOST_TIMESTEPS)
-    definition = _definition(attack)
+    definition = attack_of(attack)
     pixels = asked("images", lambda: _pixels(images))
     classes = as_labels(labels, images=len(pixels))
     asked("images", lambda: check_images(pixels, torch.tensor(classes)))
@@ -154,14 +156,6 @@ def _warn(found: Sweep, again: Sequence[Sweep], name: str) -> None:
         )
 
 
-def _definition(attack: object) -> AttackDefinition:
-    if isinstance(attack, AttackDefinition):
-        return attack
-    if not isinstance(attack, str):
-        raise UsageError(f"an attack is a name, such as 'linf/pgd', or an AttackDefinition (got {shown(attack)})")
-    return find_attack(attack)
-
-
 def _pixels(images: object) -> Tensor:
     """Return images as a tensor, without a graph; floating-point ones as float32.
 
@@ -177,17 +171,3 @@ def _pixels(images: object) -> Tensor:
         raise DataError(f"images are a float array (images, channels, height, width) in [0, 1] (got {shown(images)})")
     pixels = pixels.detach().clone()
     return pixels.float() if pixels.is_floating_point() else pixels
-
-
-def find_attack(name: str) -> AttackDefinition:
-    """Return an attack by name: ``"pgd"`` is looked for in the suite `linf`, ``"l2/pgd"`` in `l2`.
-
-    Raises:
-        UnknownNameError: No such suite or attack.
-        UsageError: The suite is one of corruptions.
-    """
-    suite, _, attack_name = name.rpartition("/")
-    kind, folder = suite_folder(suite or DEFAULT_SUITE)
-    if kind != "attacks":
-        raise UsageError(f"{suite!r} is a suite of corruptions; attacks are in: {', '.join(suite_names('attacks'))}")
-    return load_attack_suite(folder).attack(attack_name)

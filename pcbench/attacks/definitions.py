@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from pcbench.attacks.libraries import library_names
+from pcbench.attacks.libraries import FUNCTION, library_names
 from pcbench.catalog import (
     SUITE_FILE,
     Definition,
@@ -18,8 +18,9 @@ from pcbench.catalog import (
     named_by_file,
     parse_definition,
 )
-from pcbench.errors import DefinitionError, UnknownNameError
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 from pcbench.norms import Epsilon, Norm, NormName, check_epsilons, norm_named
+from pcbench.own_code import named_object
 
 OverTimesteps = Literal["mean", "worst"]
 _COLOURS_ONLY = ("TIFGSM", "PIFGSM", "PIFGSMPP")
@@ -42,7 +43,8 @@ class AttackDefinition(Definition):
     library: Annotated[str, AfterValidator(_known_library)]
     """The library whose attack this is, one of `pcbench.attacks.libraries`."""
     attack: str
-    """The attack's name there: foolbox's and torchattacks' class, pyautoattack's version."""
+    """The attack's name there: foolbox's and torchattacks' class, pyautoattack's version, a function's
+    ``"module:name"``. A file says `function = "module:name"` in place of `library` and `attack`."""
     norm: NormName
     """The name of the ball's norm."""
     epsilons: tuple[Epsilon, ...]
@@ -73,6 +75,36 @@ class AttackDefinition(Definition):
     """Further keyword arguments for the library."""
     source: str
     """The paper, and the code where the settings come from it."""
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @property
+    def own(self) -> Any:
+        """The user's own function or object that runs the attack; None where a library's name says it all.
+
+        Raises:
+            UsageError: It cannot be imported, or cannot be called.
+        """
+        if self.library != FUNCTION:
+            return None
+        found = named_object(self.attack, self._folder)
+        if not callable(found) or isinstance(found, type):
+            raise UsageError(f"{self.attack}: an attack is a function (model, images, labels, epsilon) -> images")
+        return found
+
+    def identified(self) -> dict[str, Any]:
+        """Return what of the attack can change a number; of the user's own, source, versions and attributes too."""
+        stated = self.model_dump(mode="json", exclude={"title", "source"})
+        if self.own is None:
+            return stated
+        # Imported here: it loads torch, and a list of suites should not wait for that.
+        from pcbench.network.identity import called_identity
+
+        return {**stated, "own": called_identity(self.own, f"the attack {self.name}")}
+
+    def found_in(self, folder: Path) -> Self:
+        """Return the same, whose function's module may also lie in a folder."""
+        self._folder = folder
+        return self
 
     @property
     def colours_only(self) -> bool:
@@ -98,6 +130,18 @@ class AttackDefinition(Definition):
         if self.over_timesteps is not None and self.search != "fixed_epsilon":
             raise ValueError("over_timesteps is for attacks with a fixed epsilon")
         return self
+
+
+class GivenAttack(AttackDefinition):
+    """An attack that was given as an object of Python."""
+
+    given: Any = Field(exclude=True, repr=False)
+    """The object."""
+
+    @property
+    def own(self) -> Any:
+        """The object."""
+        return self.given
 
 
 class NetworkSettings(Definition):
@@ -151,7 +195,7 @@ class AttackSuite(AttackHeader):
 
     def identity(self) -> str:
         """Return a hash of what in the suite can change a number: not its titles, sources and notes."""
-        attacks = [definition.model_dump(mode="json", exclude={"title", "source"}) for definition in self.attacks]
+        attacks = [definition.identified() for definition in self.attacks]
         network = None if self.network is None else self.network.model_dump(mode="json")
         if network is not None:
             # Under its former name: the hash is of numbers, and these have not changed.
@@ -165,7 +209,12 @@ def load_attack(path: Path) -> AttackDefinition:
     Raises:
         DefinitionError: The file is missing, broken, or holds a meaningless value.
     """
-    return parse_definition(AttackDefinition, named_by_file(path), path)
+    table = named_by_file(path)
+    if "function" in table:
+        if "library" in table or "attack" in table:
+            raise DefinitionError(path, "`function` stands in place of `library` and `attack`; leave these two out")
+        table |= {"library": FUNCTION, "attack": table.pop("function")}
+    return parse_definition(AttackDefinition, table, path).found_in(path.parent.resolve())
 
 
 def load_attack_suite(folder: Path) -> AttackSuite:

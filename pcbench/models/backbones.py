@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.error import URLError
 
@@ -15,6 +11,7 @@ from torch import Tensor, nn
 
 from pcbench.data.imagenet_classes import torchvision_names
 from pcbench.errors import PcbenchError, UnknownNameError, UsageError, WeightsError, first_line, named
+from pcbench.own_code import named_object, working_folder_on_path
 
 
 def open_backbone(spec: str) -> nn.Module:
@@ -52,37 +49,16 @@ def call_function(spec: str) -> Any:
     module_name, colon, function_name = spec.partition(":")
     if not (colon and module_name and function_name):
         raise UsageError(f"{spec!r} is not a model; write a zoo name, torchvision:NAME, timm:NAME or module:function")
+    function = named_object(spec)
+    if not callable(function):
+        raise UsageError(f"{spec}: {function_name!r} is not a function")
     with working_folder_on_path():
-        try:
-            function = getattr(importlib.import_module(module_name), function_name)
-        except ModuleNotFoundError as error:
-            raise UsageError(f"{spec}: there is no module {error.name!r} here or among the installed ones") from error
-        except AttributeError as error:
-            raise UsageError(f"{spec}: the module {module_name!r} has no function {function_name!r}") from error
-        except Exception as error:
-            raise UsageError(f"{spec}: importing {module_name!r} fails: {named(error)}; correct the module") from error
-        if not callable(function):
-            raise UsageError(f"{spec}: {function_name!r} is not a function")
         try:
             return function()
         except PcbenchError:
             raise
         except Exception as error:
             raise UsageError(f"{spec}: {function_name!r} fails: {named(error)}; correct the function") from error
-
-
-@contextmanager
-def working_folder_on_path() -> Generator[None]:
-    """Let modules be imported from the working folder, as `python -m` does."""
-    here = os.getcwd()  # noqa: PTH109  # sys.path holds text
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        if added:
-            sys.path.remove(here)
 
 
 def _open_torchvision(name: str) -> nn.Module:

@@ -14,7 +14,6 @@ from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import UsageError
 from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, ModelFacts
 from pcbench.models.given_configuration import configured_module
-from pcbench.models.identity import model_identity
 from pcbench.models.load_options import CheckedOptions, ablated
 from pcbench.models.model import Model
 from pcbench.models.normalisation import stated_normalisation, tell_unstated
@@ -32,6 +31,7 @@ from pcbench.models.weights import (
     state_sha256,
 )
 from pcbench.network.function_probe import LARGE
+from pcbench.network.identity import model_identity
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import computed_in, private_copy
 from pcbench.network.predictors import initialise

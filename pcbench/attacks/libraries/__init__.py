@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import pkgutil
 
+FUNCTION = "function"
+"""The module that runs a function of the user's own, which stands among the libraries."""
+
 
 def library_names() -> tuple[str, ...]:
     """Return the names of the libraries that have a module here, sorted."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import logging
+import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -29,8 +33,19 @@ with warnings.catch_warnings():
     from foolbox.criteria import Misclassification, TargetedMisclassification
     from foolbox.models.pytorch import PyTorchModel
 
+logger = logging.getLogger("pcbench")
+
 # Attacks that draw no random number, so that a batch may hold any images. All others run image by image, each under
 # its own seed: foolbox draws for the whole batch from the global generator, so neighbours would change the draw.
+_BLACK_BOX = {
+    f"foolbox.attacks.{name}"
+    for name in (
+        *("additive_noise", "blended_noise", "blur", "boundary_attack", "contrast", "contrast_min", "dataset_attack"),
+        *("gen_attack", "hop_skip_jump", "inversion", "pointwise", "saltandpepper", "spatial_attack"),
+    )
+}
+"""The modules of attacks that use no gradient."""
+
 _DETERMINISTIC = (L2DeepFoolAttack, LinfDeepFoolAttack, DDNAttack, L2FMNAttack, LInfFMNAttack)
 
 
@@ -39,7 +54,7 @@ class FoolboxAdapter:
 
     Args:
         definition: `attack` names a class of `foolbox.attacks`; `steps`, `relative_step_size`, `random_start` and
-            `parameters` become its arguments.
+            `parameters` become its arguments. Or an attack object was given, of which a copy is run.
 
     Raises:
         UnknownNameError: foolbox has no such attack.
@@ -50,11 +65,17 @@ class FoolboxAdapter:
 
     def __init__(self, definition: AttackDefinition) -> None:
         self._definition = definition
-        self._attack: Any = _attack_class(definition)(**_arguments(definition))
+        given = definition.own
+        self._attack: Any = (
+            copy.deepcopy(given) if given is not None else _attack_class(definition)(**_arguments(definition))
+        )
+        # What another class than foolbox's own draws is not known.
+        known = type(self._attack).__module__.startswith("foolbox.")
+        self._whole_batches = known and isinstance(self._attack, (BaseGradientDescent, *_DETERMINISTIC))
 
     def perturb(self, classifier: nn.Module, task: Task) -> Found:
         """Attack a batch whose images share one radius."""
-        if isinstance(self._attack, (BaseGradientDescent, *_DETERMINISTIC)):
+        if self._whole_batches:
             return self._run(classifier, task)
         found: list[Found] = []
         for position, seed in enumerate(task.image_seeds()):
@@ -91,7 +112,8 @@ class FoolboxAdapter:
         return {"epsilon": task.epsilon} if isinstance(self._attack, FixedEpsilonAttack) else {}
 
     def _start_where(self, task: Task) -> None:
-        if not (self._definition.random_start and isinstance(self._attack, BaseGradientDescent)):
+        descends = self._whole_batches and isinstance(self._attack, BaseGradientDescent)
+        if not (self._definition.random_start and descends):
             return
         starts = unit_starts(task.images, self._definition.ball, task.generators())
 
@@ -105,6 +127,52 @@ class FoolboxAdapter:
 def make(definition: AttackDefinition) -> FoolboxAdapter:
     """Make the adapter of a foolbox attack."""
     return FoolboxAdapter(definition)
+
+
+def given(attack: object) -> tuple[Any, Mapping[str, Any]]:
+    """Return a copy of an attack object, and the keys of a definition that it states.
+
+    Raises:
+        UsageError: It is no attack of a fixed epsilon or a minimal norm, or of another norm than pcbench's.
+    """
+    name = type(attack).__name__
+    if not isinstance(attack, FixedEpsilonAttack | MinimizationAttack):
+        raise UsageError(f"foolbox's {name} is not an attack of a fixed epsilon or a minimal norm; give one of these")
+    searches = "minimal_norm" if isinstance(attack, MinimizationAttack) else "fixed_epsilon"
+    black_box = any(cls.__module__ in _BLACK_BOX for cls in type(attack).__mro__)
+    found: dict[str, Any] = {"search": searches, "white_box": not black_box}
+    norm = _norm_of(attack)
+    if norm is not None:
+        found["norm"] = norm
+    if not isinstance(attack, BaseGradientDescent):
+        return copy.deepcopy(attack), found
+    found["random_start"] = attack.random_start
+    reaches = attack.abs_stepsize is not None or attack.steps * attack.rel_stepsize >= 1
+    if not reaches:
+        logger.warning("foolbox's %s takes steps that cannot reach the edge of its ball: %s", name, vars(attack))
+    as_named = type(attack) is vars(attacks).get(name) and set(vars(attack)) == _DESCRIBED
+    if not reaches or attack.abs_stepsize is not None or not as_named:
+        return copy.deepcopy(attack), found
+    # Nothing of the object is left: its name and these say the same.
+    return None, found | {"steps": attack.steps, "relative_step_size": attack.rel_stepsize}
+
+
+_DESCRIBED = {"rel_stepsize", "abs_stepsize", "steps", "random_start"}
+
+
+def _norm_of(attack: FixedEpsilonAttack | MinimizationAttack) -> str | None:
+    """Return the name of the norm that an attack measures; None where it takes any and states none."""
+    try:
+        order = getattr(attack.distance, "p", None)
+    except ValueError:
+        return None  # foolbox's word for: the distance is an argument that was not given
+    known = {2: "l2", math.inf: "linf"}
+    if order not in known:
+        raise UsageError(
+            f"foolbox's {type(attack).__name__} measures {attack.distance}; pcbench measures L∞ and L2, so give an "
+            "attack of one of these, or a function that calls yours, with the norm in which its images are to be kept"
+        )
+    return known[order]
 
 
 def _attack_class(definition: AttackDefinition) -> type[Any]:

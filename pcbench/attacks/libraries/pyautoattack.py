@@ -114,6 +114,18 @@ def _attack(library: Any, part: str) -> Any:
     return library.apgd_targeted if part == "apgd-t" else library.square
 
 
+def given(attack: object) -> tuple[Any, dict[str, Any]]:
+    """Refuse an object of pyautoattack, which holds the network and the budget that it was made of.
+
+    Raises:
+        UsageError: Always; the message says what to give instead.
+    """
+    raise UsageError(
+        f"pyautoattack's {type(attack).__name__} keeps its own network and budget; name the attack instead: "
+        "attack='autoattack/autoattack', with epsilons=[…]"
+    )
+
+
 def make(definition: AttackDefinition) -> AutoAttackAdapter:
     """Make the adapter of AutoAttack or one of its parts."""
     return AutoAttackAdapter(definition)

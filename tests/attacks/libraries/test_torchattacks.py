@@ -3,17 +3,21 @@
 # ruff: noqa: TID252 - tests are not an installed package, so an absolute import has nothing to name
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import pcbench
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.agreement import library_agreement
+from pcbench.attacks.api import own_attack
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.attacks.sweep import Sweep, sweep
 from pcbench.errors import MissingExtraError, UnknownNameError, UsageError
-from pcbench.extras import is_installed
+from pcbench.extras import is_installed, require
 
 from ..conftest import Case, attack
 
@@ -132,3 +136,69 @@ def test_images_of_other_channels_are_attacked_but_by_what_smooths_colours(chann
     assert run("PGD").success[-1].all()
     with pytest.raises(UsageError, match=f"TIFGSM is made for images of 3 channels, not of {channels}"):
         run("TIFGSM")
+
+
+def made(name: str, model: nn.Module, **arguments: object) -> Any:
+    return getattr(require("torchattacks"), name)(model, **arguments)
+
+
+@installed
+def test_an_object_attacks_the_timestep_in_place_of_the_network_it_was_made_of(digits: Case) -> None:
+    other = nn.Sequential(nn.Flatten(), nn.Linear(digits.images[0].numel(), 10))
+    given = made("BIM", other, eps=0.1, alpha=0.02, steps=10)
+    found = pcbench.attack(digits.classifier, digits.images, digits.labels, given)
+    assert (found.norm, found.epsilons) == ("linf", (0.0, 0.1))
+    same = theirs("BIM", steps=10, relative_step_size=0.2, random_start=False, epsilons=(0.1,))
+    named = pcbench.attack(digits.classifier, digits.images, digits.labels, same)
+    np.testing.assert_array_equal(found.prediction, named.prediction)
+    assert given.model is other
+
+
+@installed
+def test_the_step_of_an_object_scales_with_the_budget(digits: Case) -> None:
+    given = made("BIM", digits.classifier, eps=0.1, alpha=0.02, steps=10)
+    found = pcbench.attack(digits.classifier, digits.images, digits.labels, given, epsilons=[0.05])
+    same = theirs("BIM", steps=10, relative_step_size=0.2, random_start=False, epsilons=(0.05,))
+    named = pcbench.attack(digits.classifier, digits.images, digits.labels, same)
+    np.testing.assert_array_equal(found.prediction, named.prediction)
+
+
+@installed
+def test_attacks_inside_an_object_are_moved_too(digits: Case) -> None:
+    other = nn.Sequential(nn.Flatten(), nn.Linear(digits.images[0].numel(), 10))
+    each = [made(name, other, eps=0.1) for name in ("FGSM", "PGD")]
+    both = require("torchattacks").MultiAttack(each)
+    first, second = (
+        pcbench.attack(digits.classifier, digits.images, digits.labels, both, batch_size=size) for size in (4, 128)
+    )
+    np.testing.assert_array_equal(first.success, second.success)
+    assert first.success_within.mean() > 0.2
+
+
+@installed
+def test_an_object_without_a_seed_of_its_own_has_the_same_identity_again(digits: Case) -> None:
+    first, again, other = (
+        own_attack(made("AutoAttack", digits.classifier, eps=epsilon)).identified() for epsilon in (0.1, 0.1, 0.2)
+    )
+    assert first == again
+    assert first != other
+
+
+@installed
+def test_what_cannot_be_moved_to_another_network_is_said(digits: Case) -> None:
+    normalising = made("PGD", digits.classifier)
+    normalising.set_normalization_used([0.5] * 3, [0.2] * 3)
+    targeted = made("PGD", digits.classifier)
+    targeted.set_mode_targeted_by_function(lambda images, labels: labels)  # noqa: ARG005 - torchattacks' names
+    classes = made("AutoAttack", digits.classifier, n_classes=100)
+    mixed = require("torchattacks").MultiAttack([made("PGD", digits.classifier), made("PGDL2", digits.classifier)])
+    sparse = made("OnePixel", digits.classifier)
+    for attacking, message in (
+        (normalising, "leave set_normalization_used out"),
+        (targeted, "target_offset"),
+        (classes, "n_classes=10"),
+        (mixed, "several budgets or norms"),
+        (sparse, "states no norm"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            pcbench.attack(digits.classifier, digits.images[:2], digits.labels[:2], attacking)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import Normalize
 
-from pcbench.models.identity import model_identity
+from pcbench.network.identity import model_identity
 
 
 class Net(nn.Module):

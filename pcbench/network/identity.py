@@ -1,4 +1,4 @@
-"""The identity of a user's model as it is: what its code says and how its objects are set, without running it.
+"""The identity of a user's model, attack or corruption as it is: its code and its attributes, without running it.
 
 The parameters and the buffers of the state dictionary are not here; the weights have a hash of their own.
 """
@@ -20,7 +20,8 @@ from torch import nn
 
 from pcbench import source_code
 from pcbench.distributions import distributions
-from pcbench.models.identity_values import ModelValues, bytecode, class_name, framed
+from pcbench.errors import UsageError
+from pcbench.network.identity_values import ModelValues, bytecode, class_name, framed
 from pcbench.source_code import kind_of, normalised
 
 _MAIN = "__main__"
@@ -28,12 +29,12 @@ _MAIN = "__main__"
 
 @dataclasses.dataclass(frozen=True)
 class ModelIdentity:
-    """What identifies a user's model, apart from its weights."""
+    """What identifies a user's model, apart from its weights, or an object that is called as a function."""
 
     code_sha256: str | None
     """Hash over the user's own modules that the model's code imports; None where some of the code cannot be read."""
     attributes_sha256: str
-    """Hash over the attributes of every submodule."""
+    """Hash over the attributes of every submodule, or of the object."""
     unreadable: tuple[str, ...]
     """The modules and classes whose source cannot be read."""
     packages: Mapping[str, str]
@@ -49,10 +50,49 @@ def model_identity(module: nn.Module, function_module: str | None = None) -> Mod
     """
     values = ModelValues(module)
     attributes = values.of_model(module)
-    code = _loaded(values)
-    unreadable = {class_name(cls) for cls in values.layers if not _is_readable(cls)}
     if function_module is not None:
         values.modules.add(function_module)
+    return _identity(values, attributes)
+
+
+def object_identity(value: object) -> ModelIdentity:
+    """Return the identity of a function, or of an object that is called as one."""
+    values = ModelValues()
+    attributes = values.of(value)
+    for cls in type(value).__mro__:
+        if _is_users(cls.__module__):
+            values.layers[cls] = None  # its methods are what is called, as those of a model's layers
+    return _identity(values, attributes)
+
+
+def called_identity(value: object, what: str) -> dict[str, object]:
+    """Return what a run's key says of a function, or of an object that is called as one.
+
+    Args:
+        value: The function or object.
+        what: What it is called in a message, such as ``"attack mine"``.
+
+    Raises:
+        UsageError: Some of its source cannot be read.
+    """
+    found = object_identity(value)
+    if found.unreadable:
+        raise UsageError(
+            f"{what}: the source of {', '.join(found.unreadable)} cannot be read, so no key can say which code this "
+            "is; put it into a .py file"
+        )
+    cls = value if isinstance(value, types.FunctionType) else type(value)
+    return {
+        "name": f"{cls.__module__}.{cls.__qualname__}",
+        "code_sha256": found.code_sha256,
+        "attributes_sha256": found.attributes_sha256,
+        "packages": dict(found.packages),
+    }
+
+
+def _identity(values: ModelValues, attributes: bytes) -> ModelIdentity:
+    code = _loaded(values)
+    unreadable = {class_name(cls) for cls in values.layers if not _is_readable(cls)}
     if _MAIN in values.modules and _is_notebook():
         parts, lost = _notebook(values)
         code += parts

@@ -35,8 +35,8 @@ _INTERNAL = ("torch._", "torch.fx", "torch.jit", "torch.utils", "torch.autograd"
 class ModelValues:
     """Turns values into bytes that are equal for equal values only, and notes whose code they need."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._names = {id(layer): name for name, layer in _layers(model)}
+    def __init__(self, model: nn.Module | None = None) -> None:
+        self._names = {} if model is None else {id(layer): name for name, layer in _layers(model)}
         # What has been described already, kept alive so that no other object gets its address.
         self._met: dict[int, tuple[int, object]] = {}
         self._kinds: dict[str, ModuleKind] = {}

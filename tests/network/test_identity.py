@@ -19,7 +19,7 @@ import forking
 import pytest
 from torch import nn
 
-from pcbench.models.identity import ModelIdentity, model_identity
+from pcbench.network.identity import ModelIdentity, model_identity
 
 NOTHING = sha256(b"").hexdigest()
 
@@ -250,7 +250,7 @@ def test_the_module_of_a_function_counts(folder: Folder) -> None:
 SCRIPT = """
 import sys, torch
 from torch import nn
-from pcbench.models.identity import model_identity
+from pcbench.network.identity import model_identity
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -301,7 +301,7 @@ def run_cell(number, text):
     linecache.cache[name] = (len(text), None, text.splitlines(True), name)
     exec(compile(text, name, "exec"), vars(sys.modules["__main__"]))
 from torch import nn
-from pcbench.models.identity import model_identity
+from pcbench.network.identity import model_identity
 numbers = iter(range(99))
 CELLS = """
 import helper_y

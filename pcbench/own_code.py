@@ -1,0 +1,82 @@
+"""Importing what a user names as ``"module:name"``: from the working folder, or from a folder that brings its own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pcbench.errors import UsageError, named
+
+
+def named_object(spec: str, folder: Path | None = None) -> Any:
+    """Return what ``"module:name"`` names; the module is imported, and nothing else is run.
+
+    Args:
+        spec: The text. A module of the user's own is looked for in the working folder as well.
+        folder: Another folder whose modules may be named, such as that of a suite.
+
+    Raises:
+        UsageError: The text has no such form, the module or the name is not there, or the import fails; what the
+            user's own code raised is the error's cause.
+    """
+    module_name, colon, name = spec.partition(":")
+    if not (colon and module_name and name):
+        raise UsageError(f"{spec!r} names no function; write it as module:name")
+    with _folder_on_path(folder), working_folder_on_path():
+        try:
+            module = importlib.import_module(module_name)
+            found: Any = getattr(module, name)
+        except ModuleNotFoundError as error:
+            where = "here" if folder is None else f"here, in {folder}"
+            raise UsageError(
+                f"{spec}: there is no module {error.name!r} {where} or among the installed ones"
+            ) from error
+        except AttributeError as error:
+            raise UsageError(f"{spec}: the module {module_name!r} has no function {name!r}") from error
+        except Exception as error:
+            raise UsageError(f"{spec}: importing {module_name!r} fails: {named(error)}; correct the module") from error
+    if folder is not None:
+        _refuse_another(spec, folder, getattr(module, "__file__", None))
+    return found
+
+
+@contextmanager
+def working_folder_on_path() -> Generator[None]:
+    """Let modules be imported from the working folder, as `python -m` does."""
+    here = os.getcwd()  # noqa: PTH109  # sys.path holds text
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        if added:
+            sys.path.remove(here)
+
+
+@contextmanager
+def _folder_on_path(folder: Path | None) -> Generator[None]:
+    """Let modules be imported from a folder, after all others: its files replace no module of another name."""
+    text = "" if folder is None else str(folder)
+    added = bool(text) and text not in sys.path
+    if added:
+        sys.path.append(text)
+        importlib.invalidate_caches()  # the file may have been written a moment ago
+    try:
+        yield
+    finally:
+        if added:
+            sys.path.remove(text)
+
+
+def _refuse_another(spec: str, folder: Path, file: str | None) -> None:
+    """Refuse a module of the folder whose name another module has that was found first, or is imported already."""
+    name = spec.partition(":")[0]
+    own = [path for path in (folder / f"{name}.py", folder / name / "__init__.py") if path.is_file()]
+    if own and (file is None or Path(file).resolve() != own[0].resolve()):
+        raise UsageError(f"{spec}: another module has the name of {own[0]}: {file or 'a built-in one'}; rename yours")
