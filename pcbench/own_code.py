@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pcbench.errors import UsageError, named
 
@@ -43,6 +44,13 @@ def named_object(spec: str, folder: Path | None = None) -> Any:
     if folder is not None:
         _refuse_another(spec, folder, getattr(module, "__file__", None))
     return found
+
+
+def object_name(value: Any) -> str:
+    """Return the name of a function, also of one inside `functools.partial`, or the class of an object."""
+    while isinstance(value, functools.partial):
+        value = cast("Any", value).func
+    return str(getattr(value, "__name__", type(value).__name__))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -15,12 +14,14 @@ from typing_extensions import TypedDict
 
 from pcbench.arguments import listed, public, shown
 from pcbench.attacks import libraries
-from pcbench.attacks.definitions import AttackDefinition, GivenAttack, load_attack, load_attack_suite
+from pcbench.attacks.definitions import AttackDefinition, AttackSuite, GivenAttack, load_attack, load_attack_suite
 from pcbench.attacks.libraries import FUNCTION, library_names
 from pcbench.catalog import catalog_folder, parse_definition, suite_folder, suite_names
 from pcbench.errors import UsageError
 from pcbench.names import why_not
 from pcbench.norms import NORMS
+from pcbench.own_code import object_name
+from pcbench.plugins import find_plugin
 
 DEFAULT_SUITE = "linf"
 
@@ -66,7 +67,7 @@ def own_attack(attack: object, **keys: Unpack[AttackKeys]) -> AttackDefinition:
     name = type(attack).__name__
     if library is None:
         held, stated = _function(attack), dict[str, Any](library=FUNCTION)
-        name = _function_name(attack)
+        name = object_name(attack)
     else:
         held, described = import_module(f"{libraries.__name__}.{library}").given(attack)
         stated = {"library": library, **described}
@@ -96,12 +97,12 @@ def find_attack(name: str) -> AttackDefinition:
     """Return an attack by name.
 
     Args:
-        name: ``"pgd"`` is looked for in the suite `linf`, ``"l2/pgd"`` in `l2`; ``"mine/attack.toml"`` is a file, and
-            ``"module:function"`` a function of the user's own.
+        name: ``"pgd"`` is looked for in the suite `linf` and among what other packages register, ``"l2/pgd"`` in `l2`;
+            ``"mine/attack.toml"`` is a file, and ``"module:function"`` a function of the user's own.
 
     Raises:
         UnknownNameError: No such suite or attack.
-        UsageError: The suite is one of corruptions, or the function cannot be imported.
+        UsageError: The suite is one of corruptions, the function cannot be imported, or the plug-in is broken.
     """
     if name.endswith(".toml"):
         return load_attack(Path(name))
@@ -112,6 +113,9 @@ def find_attack(name: str) -> AttackDefinition:
         _function(found.own)
         return found
     suite, _, attack_name = name.rpartition("/")
+    plugin = None if suite else find_plugin("attacks", name)
+    if plugin is not None and name not in [one.name for one in _suite(DEFAULT_SUITE).attacks]:
+        return attack_of(plugin.load()).model_copy(update={"name": name})
     kind, folder = suite_folder(suite or DEFAULT_SUITE)
     if kind != "attacks":
         raise UsageError(f"{suite!r} is a suite of corruptions; attacks are in: {', '.join(suite_names('attacks'))}")
@@ -125,8 +129,11 @@ def _defaults(name: str, attack: object) -> dict[str, Any]:
 
 
 def _usual_epsilons(norm: str) -> list[float]:
-    suite = norm if norm in suite_names("attacks") else DEFAULT_SUITE
-    return list(load_attack_suite(catalog_folder("attacks") / suite).attacks[-1].epsilons)
+    return list(_suite(norm if norm in suite_names("attacks") else DEFAULT_SUITE).attacks[-1].epsilons)
+
+
+def _suite(name: str) -> AttackSuite:
+    return load_attack_suite(catalog_folder("attacks") / name)
 
 
 def _library_of(attack: object) -> str | None:
@@ -155,14 +162,8 @@ def _function(attack: object) -> AttackFunction:
         inspect.signature(attack).bind(None, None, None, None)
     except TypeError as error:
         raise UsageError(
-            f"{_function_name(attack)}: an attack is a function {takes}; this one does not take these four: {error}"
+            f"{object_name(attack)}: an attack is a function {takes}; this one does not take these four: {error}"
         ) from None
     except ValueError:
         pass  # of code that is not Python nothing is known
     return cast("AttackFunction", attack)
-
-
-def _function_name(attack: Any) -> str:
-    while isinstance(attack, functools.partial):
-        attack = cast("Any", attack).func
-    return str(getattr(attack, "__name__", type(attack).__name__))

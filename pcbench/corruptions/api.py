@@ -8,16 +8,18 @@ from typing import Literal, get_args
 
 import torch
 
-from pcbench.arguments import LARGEST_SEED, a_word, public, shown, whole_number
+from pcbench.arguments import LARGEST_SEED, a_word, public, whole_number
 from pcbench.corruptions import randomness
 from pcbench.corruptions.corruption import GREY_OR_COLOUR
 from pcbench.corruptions.definitions import CorruptionDefinition
 from pcbench.corruptions.digital import jpeg_round_trip
 from pcbench.corruptions.engine import corrupt_batch
-from pcbench.corruptions.imagenet import imagenet_definition
+from pcbench.corruptions.given import corruption_of, find_corruption, own_corruption
 from pcbench.corruptions.images import AnyImages, open_images
 from pcbench.data.ids import as_ids
 from pcbench.errors import UsageError
+
+__all__ = ["Backend", "corrupt", "find_corruption", "own_corruption"]
 
 Backend = Literal["fast", "reference"]
 
@@ -25,7 +27,7 @@ Backend = Literal["fast", "reference"]
 @public()
 def corrupt(
     images: AnyImages,
-    corruption: str | CorruptionDefinition,
+    corruption: object,
     severity: int,
     *,
     seed: int = 0,
@@ -40,8 +42,10 @@ def corrupt(
             last; one image as an array (height, width, channels) or as a Pillow image; or a list of images. Their
             values are uint8, or floating point in [0, 1]. Three channels are red, green and blue, one is grey; two and
             four may mean anything, and corruptions of colour refuse them.
-        corruption: A definition, or the name of one of ImageNet-C's 15 or extra four, at the constants for 224 px.
-        severity: 1 to 5.
+        corruption: The name of one of ImageNet-C's 15 or extra four, at the constants for 224 px, or of one of another
+            suite (``"cifar-10-c/fog"``), a definition or its file, or a function of the user's own: see
+            `own_corruption`, by which its name and parameters are stated.
+        severity: From 1: up to 5 for the published ones, up to 99 for a function.
         seed: The run's seed.
         ids: Names of the images, unique in their data set; None counts them from "0". They are compared as texts: 0,
             "0" and np.int64(0) name one image. An image's noise depends on seed, id, corruption and severity only,
@@ -59,7 +63,7 @@ def corrupt(
             other channels.
         DataError: Images of another shape, type or range.
     """
-    definition = _definition(corruption)
+    definition = corruption_of(corruption)
     severity = definition.severity(severity)
     seed = whole_number("seed", seed, low=-LARGEST_SEED, high=LARGEST_SEED)
     if jpeg_quality is not None:
@@ -101,14 +105,6 @@ def _corrupted(
         return corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=ids)
     generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in ids]
     return corrupt_batch(images, definition.at(severity), generators)
-
-
-def _definition(corruption: object) -> CorruptionDefinition:
-    if isinstance(corruption, CorruptionDefinition):
-        return corruption
-    if not isinstance(corruption, str):
-        raise UsageError(f"a corruption is a name, such as 'fog', or a CorruptionDefinition (got {shown(corruption)})")
-    return imagenet_definition(corruption)
 
 
 def _image_names(count: int, ids: Iterable[object] | None) -> Sequence[str]:

@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from pcbench.arguments import shown, whole
 from pcbench.catalog import (
@@ -28,6 +28,7 @@ from pcbench.catalog import (
 )
 from pcbench.data.layout import PublishedLayout
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
+from pcbench.own_code import named_object
 
 if TYPE_CHECKING:
     from pcbench.corruptions.corruption import Corruption
@@ -53,23 +54,55 @@ class CorruptionDefinition(Definition):
     family: Literal["noise", "blur", "weather", "digital", "extra"]
     """noise, blur, weather, digital, or extra (ImageNet-C's four for validation)."""
     function: str
-    """A name in `pcbench.corruptions.functions`."""
+    """A name in `pcbench.corruptions.functions`, or a function of the user's own as ``"module:name"``."""
     source: str
     """Where function and parameters come from."""
     parameters: dict[str, Parameters]
     """For each parameter of the function one value per severity, severity 1 first."""
+    levels: Annotated[int, Field(ge=1, le=99)] | None = None
+    """How many severities a function without parameters has; 1 where nothing says it."""
+    _folder: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _as_many_values_everywhere(self) -> CorruptionDefinition:
         counts = {name: len(values) for name, values in self.parameters.items()}
         if len(set(counts.values())) > 1:
             raise ValueError(f"parameters: give each one value per severity; now {_listed(counts)}")
+        if counts and self.levels is not None:
+            raise ValueError("levels: the parameters say how many severities there are; leave it out")
         return self
 
     @property
     def severities(self) -> range:
         """The severities, 1 first: as many as each parameter has values. It is the only place that says so."""
-        return range(1, len(next(iter(self.parameters.values()), (None,))) + 1)
+        values = next(iter(self.parameters.values()), ())
+        return range(1, (len(values) or self.levels or 1) + 1)
+
+    @property
+    def own(self) -> Any:
+        """The user's own function; None where the function is one of pcbench's.
+
+        Raises:
+            UsageError: It cannot be imported.
+        """
+        return named_object(self.function, self._folder) if ":" in self.function else None
+
+    def identified(self) -> dict[str, Any]:
+        """Return what of the corruption can change an image; of the user's own function, source and versions too."""
+        stated: dict[str, Any] = {"name": self.name, "function": self.function, "parameters": self.parameters}
+        if self.levels is not None:
+            stated["levels"] = self.levels
+        if self.own is None:
+            return stated
+        # Imported here: it loads torch, and a list of suites should not wait for that.
+        from pcbench.network.identity import called_identity
+
+        return {**stated, "own": called_identity(self.own, f"the corruption {self.name}")}
+
+    def found_in(self, folder: Path) -> Self:
+        """Return the same, whose function's module may also lie in a folder."""
+        self._folder = folder
+        return self
 
     def measured(self, chosen: Sequence[int] | None) -> tuple[int, ...]:
         """Return the severities that a run measures.
@@ -107,6 +140,18 @@ class CorruptionDefinition(Definition):
     @cached_property
     def _functions(self) -> tuple[Corruption, ...]:
         return tuple(_corruption(self, severity, f"corruption {self.name!r}") for severity in self.severities)
+
+
+class GivenCorruption(CorruptionDefinition):
+    """A corruption that was given as a function in Python."""
+
+    given: Any = Field(exclude=True, repr=False)
+    """The function."""
+
+    @property
+    def own(self) -> Any:
+        """The function."""
+        return self.given
 
 
 class BaselineImages(Definition):
@@ -208,10 +253,7 @@ class CorruptionSuite(CorruptionHeader):
 
     def identity(self) -> str:
         """Return a hash of what in the suite can change an image: not its titles, sources, order and baseline."""
-        corruptions = [
-            {"name": known.name, "function": known.function, "parameters": known.parameters}
-            for known in sorted(self.corruptions, key=lambda known: known.name)
-        ]
+        corruptions = [known.identified() for known in sorted(self.corruptions, key=lambda known: known.name)]
         return identity({"applied_to": self.applied_to, "corruptions": corruptions})
 
 
@@ -272,7 +314,7 @@ def load_corruption(path: Path) -> CorruptionDefinition:
     Raises:
         DefinitionError: The file is missing, or names a function or a parameter that does not exist.
     """
-    definition = parse_definition(CorruptionDefinition, named_by_file(path), path)
+    definition = parse_definition(CorruptionDefinition, named_by_file(path), path).found_in(path.parent.resolve())
     for severity in definition.severities:
         _corruption(definition, severity, path)
     return definition
@@ -305,10 +347,14 @@ def _check_noise(definition: CorruptionDefinition, path: Path) -> None:
 def _corruption(definition: CorruptionDefinition, severity: int, where: Path | str) -> Corruption:
     # Imported here: the functions load torch, and a list of suites should not wait for that.
     from pcbench.corruptions.functions import FUNCTIONS
+    from pcbench.corruptions.own import own_function
 
+    parameters = {name: values[severity - 1] for name, values in definition.parameters.items()}
+    own = definition.own
+    if own is not None:
+        return own_function(own, definition.name, severity, parameters)
     if definition.function not in FUNCTIONS:
         raise DefinitionError(where, f"function: {_unknown('function', definition.function, FUNCTIONS)}")
-    parameters = {name: values[severity - 1] for name, values in definition.parameters.items()}
     return parse_definition(FUNCTIONS[definition.function], parameters, where)
 
 

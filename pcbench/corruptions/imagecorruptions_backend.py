@@ -40,7 +40,7 @@ from PIL import Image
 
 from pcbench.corruptions import randomness
 from pcbench.corruptions.definitions import CorruptionDefinition
-from pcbench.corruptions.imagenet import imagenet_definition
+from pcbench.corruptions.imagenet import imagenet_definitions
 from pcbench.errors import DataError, UsageError
 
 IMAGECORRUPTIONS_SMALLEST_SIDE = 32
@@ -165,7 +165,8 @@ def _seed(module: Any, seed: int) -> None:
 
 
 def _check(images: torch.Tensor, definition: CorruptionDefinition) -> None:
-    if definition.parameters != imagenet_definition(definition.function).parameters:
+    known = imagenet_definitions().get(definition.function)
+    if definition.own is not None or known is None or definition.parameters != known.parameters:
         raise UsageError(
             f"the backend 'reference' knows ImageNet-C's constants only, not those of this {definition.name!r}; "
             "use the backend 'fast'"

@@ -17,13 +17,14 @@ def imagenet_definition(name: str) -> CorruptionDefinition:
     Raises:
         UnknownNameError: There is no such corruption.
     """
-    known = _imagenet_definitions()
+    known = imagenet_definitions()
     if name not in known:
         raise UnknownNameError("corruption", name, known)
     return known[name]
 
 
 @functools.lru_cache(maxsize=1)
-def _imagenet_definitions() -> dict[str, CorruptionDefinition]:
+def imagenet_definitions() -> dict[str, CorruptionDefinition]:
+    """Return all of them, by their names."""
     suites = (load_corruption_suite(catalog_folder("corruptions") / name) for name in _IMAGENET_SUITES)
     return {definition.name: definition for suite in suites for definition in suite.corruptions}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_plugins import install_plugins
 from torch import Tensor, nn
 
 import pcbench
@@ -213,3 +214,17 @@ def test_a_module_that_has_another_ones_name_is_refused(tmp_path: Path) -> None:
     (folder / "json.py").write_text("def loads(*arguments): return arguments[1]\n")
     with pytest.raises(UsageError, match="another module has the name of"):
         load_attack_suite(folder).identity()
+
+
+def test_another_package_registers_an_attack(
+    digits: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_steps: Any
+) -> None:
+    entries = {"attacks": {"stepped": "own_steps:step", "pgd": "own_steps:step", "lost": "own_steps:nothing"}}
+    install_plugins(tmp_path, monkeypatch, entries, sources={"own_steps": CODE})
+    found = of(digits, "stepped")
+    assert found.attack == "stepped"
+    np.testing.assert_array_equal(found.success_within, of(digits, "fgsm").success_within)
+    assert find_attack("pgd").library == "foolbox"
+    with pytest.raises(UsageError, match="plug-in of mypackage"):
+        of(digits, "lost")
+    own_steps()

@@ -1,0 +1,87 @@
+"""Corruptions that are a function of the user's own: (images, severity, generator) -> images."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import torch
+
+from pcbench.corruptions.corruption import Corruption, Drawn
+from pcbench.errors import RunError, UsageError
+from pcbench.network.own_modules import own_code
+from pcbench.network.seeding import seeded
+
+CorruptionFunction: TypeAlias = Callable[[torch.Tensor, int, np.random.Generator], torch.Tensor]
+"""A corruption of the user's own: one image (1, channels, height, width), float32 in [0, 1], on the CPU, the severity
+from 1, and the image's own generator -> an image of the same shape, cut off to [0, 1]. An array of NumPy may be
+returned too."""
+
+_ONE_AT_A_TIME = threading.Lock()
+"""The global generators, which such a function may draw from, are of the whole process."""
+_CPU = torch.device("cpu")
+
+
+class OwnCorruption(Corruption):
+    """One function at one severity; it is given one image at a time, each with its own generator."""
+
+    name: str
+    """What messages call it."""
+    function: Any
+    """The function."""
+    severity: int
+    """From 1."""
+    arguments: dict[str, Any]
+    """Further keyword arguments."""
+
+    def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
+        """Draw the seed of the generator that the function is given."""
+        del channels, height, width
+        return (generator.integers(2**63, size=1, dtype=np.int64),)
+
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Corrupt a batch, image by image, on the CPU.
+
+        Raises:
+            RunError: The function fails, or returns something else than an image like the one that it was given.
+        """
+        (seeds,) = drawn
+        results = [self._one(one[None], int(seed)) for one, seed in zip(images.cpu(), seeds.cpu(), strict=True)]
+        return torch.cat(results).to(images.device)
+
+    def _one(self, levels: torch.Tensor, seed: int) -> torch.Tensor:
+        image = levels.to(torch.float32) / 255
+        generator = np.random.Generator(np.random.SFC64(seed))
+        with _ONE_AT_A_TIME, own_code(f"the corruption {self.name} fails"), seeded(seed % 2**32, _CPU):
+            answer: Any = self.function(image, self.severity, generator, **self.arguments)
+        if isinstance(answer, np.ndarray):
+            answer = torch.from_numpy(answer)
+        wanted = f"it is to return an image like the one it is given, {tuple(levels.shape)}, floating point in [0, 1]"
+        if not isinstance(answer, torch.Tensor):
+            raise RunError(f"the corruption {self.name} returns {type(answer).__name__}; {wanted}")
+        if answer.shape != levels.shape or not answer.is_floating_point():
+            raise RunError(f"the corruption {self.name} returns {tuple(answer.shape)} of {answer.dtype}; {wanted}")
+        if not bool(answer.isfinite().all()):
+            raise RunError(f"the corruption {self.name} returns NaN or infinity; {wanted}")
+        return answer.detach().to(_CPU, torch.float32) * 255
+
+
+def own_function(function: object, name: str, severity: int, arguments: Mapping[str, Any]) -> Corruption:
+    """Return a user's function as a corruption at one severity.
+
+    Raises:
+        UsageError: It cannot be called with an image, a severity and a generator.
+    """
+    takes = "a corruption is a function (images, severity, generator) -> images"
+    if not callable(function) or isinstance(function, type):
+        raise UsageError(f"{name}: {takes}, not {function!r}")
+    try:
+        inspect.signature(cast("Callable[..., Any]", function)).bind(None, severity, None, **arguments)
+    except TypeError as error:
+        raise UsageError(f"{name}: {takes}; this one does not take these and its parameters: {error}") from None
+    except ValueError:
+        pass  # of code that is not Python nothing is known
+    return OwnCorruption(name=name, function=function, severity=severity, arguments=dict(arguments))
