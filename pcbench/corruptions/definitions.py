@@ -39,7 +39,8 @@ BASELINE_FILE = "baseline.toml"
 
 AppliedTo = Literal["pixels", "network_input", "representations"]
 Parameter = float | int | bool
-Parameters = Annotated[tuple[Parameter, ...], Field(min_length=1, max_length=99)]
+MOST_SEVERITIES = 99
+Parameters = Annotated[tuple[Parameter, ...], Field(min_length=1, max_length=MOST_SEVERITIES)]
 Error = Annotated[float, Field(ge=0, le=1)]
 Errors = Annotated[tuple[Error, ...], Field(min_length=1)]
 
@@ -59,7 +60,7 @@ class CorruptionDefinition(Definition):
     """Where function and parameters come from."""
     parameters: dict[str, Parameters]
     """For each parameter of the function one value per severity, severity 1 first."""
-    levels: Annotated[int, Field(ge=1, le=99)] | None = None
+    levels: Annotated[int, Field(ge=1, le=MOST_SEVERITIES)] | None = None
     """How many severities a function without parameters has; 1 where nothing says it."""
     _folder: Path | None = PrivateAttr(default=None)
 

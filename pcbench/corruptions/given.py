@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from pcbench.arguments import listed, public, shown
 from pcbench.catalog import parse_definition, suite_folder, suite_names
 from pcbench.corruptions.definitions import (
+    MOST_SEVERITIES,
     CorruptionDefinition,
     GivenCorruption,
     Parameter,
@@ -23,8 +24,6 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.names import why_not
 from pcbench.own_code import object_name
 from pcbench.plugins import find_plugin, plugins
-
-MOST_LEVELS = 99
 
 
 class CorruptionKeys(TypedDict, total=False):
@@ -78,7 +77,7 @@ def corruption_of(corruption: object) -> CorruptionDefinition:
     if isinstance(corruption, str | Path):
         return find_corruption(os.fspath(corruption))
     # The severity that is asked for says itself how strong it is.
-    return own_corruption(corruption, levels=MOST_LEVELS)
+    return own_corruption(corruption, levels=MOST_SEVERITIES)
 
 
 def find_corruption(name: str) -> CorruptionDefinition:
@@ -97,7 +96,7 @@ def find_corruption(name: str) -> CorruptionDefinition:
     if ":" in name:
         short = name.rpartition(":")[2]
         table: dict[str, Any] = {"name": short, "title": short, "family": "extra", "function": name, "source": name}
-        table |= {"parameters": {}, "levels": MOST_LEVELS}
+        table |= {"parameters": {}, "levels": MOST_SEVERITIES}
         return _checked(parse_definition(CorruptionDefinition, table, name))
     suite, _, short = name.rpartition("/")
     if suite:
