@@ -26,7 +26,7 @@ from pcbench.limits.text import parsed_toml
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-MODEL_PLACE = r"(?P<place>.+\.toml)@.*"
+MODEL_PLACE = r"(?P<place>.+\.toml)(?:@.*)?"
 """Where the value of an option for a model names a file: a configuration of a network of somebody's own."""
 
 _LEFT_OUT = "__left_out__"

@@ -16,6 +16,7 @@ def install_plugins(
     *,
     sources: Mapping[str, str] | None = None,
     package: str = "mypackage",
+    version: str = "1.5",
 ) -> Path:
     """Put a package where Python finds it.
 
@@ -24,12 +25,14 @@ def install_plugins(
         monkeypatch: Takes it away after the test.
         entries: For each group, such as ``"models"``, the object of each name.
         sources: The source of each module.
-        package: What the package is called; its version is 1.5.
+        package: What the package is called.
+        version: Its version.
     """
     site = folder / "site-packages"
-    about = site / f"{package}-1.5.dist-info"
+    about = site / f"{package}-{version}.dist-info"
     about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    (about / "RECORD").write_text("".join(f"{name}.py,,\n" for name in sources or {}))
     lines = [
         line
         for group, named in entries.items()

@@ -18,7 +18,7 @@ from pcbench.options import Option
 class AgreementOptions(TypedDict):
     """The options of `pcbench agreement`."""
 
-    model: Annotated[str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"))]
+    model: Annotated[str, Option("A model: pdigits, timm:NAME, …", default="pdigits", flags=("--model", "-m"))]
     data: Annotated[str | None, Option("Images; by default the model's own.", place=SOURCE_PLACE)]
     images: Annotated[int, Ge(1), Option("This many images.", default=100)]
     timestep: Annotated[int, Ge(0), Le(MOST_TIMESTEPS), Option("The timestep that is attacked.", default=0)]

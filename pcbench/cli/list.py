@@ -16,7 +16,7 @@ def list_command(
     ] = None,
 ) -> None:
     """List the models, suites, attacks, corruptions and data that can be named."""
-    from pcbench.cli.listing import LISTED_KINDS, listing
+    from pcbench.cli.listing import LISTED_KINDS, forms_listing, listing
     from pcbench.terminal import Terminal
 
     if what is not None:
@@ -25,3 +25,9 @@ def list_command(
     for kind in LISTED_KINDS:
         if what in (None, kind):
             console.print(listing(kind))
+    if what == "models":
+        from pcbench.models.zoo import WEIGHTS_GIVEN
+
+        for line in WEIGHTS_GIVEN:
+            console.print(line, soft_wrap=True)
+        console.print(forms_listing())

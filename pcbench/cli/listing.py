@@ -18,11 +18,23 @@ def listing(kind: PluginGroup) -> Table:
     columns, rows = _LISTINGS[kind]
     table = Table(title=kind, title_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == columns[0])
     for row in rows():
         table.add_row(*row)
     for plugin in plugins(kind).values():
         table.add_row(plugin.name, *[""] * (len(columns) - 2), plugin.told)
+    return table
+
+
+def forms_listing() -> Table:
+    """Return the table of all ways to name a model."""
+    from pcbench.models.naming import MODEL_FORMS
+
+    table = Table(title="how a model is named", title_justify="left")
+    for column in ("form", "what", "weights"):
+        table.add_column(column, overflow="fold")
+    for form in MODEL_FORMS:
+        table.add_row(form.form, *(text.replace("`", "") for text in (form.what, form.weights)))
     return table
 
 
@@ -63,7 +75,7 @@ def _data() -> Iterator[ListedRow]:
 
 
 _LISTINGS: dict[PluginGroup, tuple[tuple[str, ...], Callable[[], Iterator[ListedRow]]]] = {
-    "models": (("model", "data", "what"), _models),
+    "models": (("model", "data", "weights", "what"), _models),
     "suites": (("suite", "kind", "definitions", "what"), _suites),
     "attacks": (("attack", "suite", "library"), _attacks),
     "corruptions": (("corruption", "suite", "family"), _corruptions),

@@ -17,9 +17,10 @@ def predify_command(
         Path | None, typer.Argument(help="The configuration, as Predify writes it.", metavar="CONFIG")
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME or module:function.")
+        str | None,
+        typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME, hf:OWNER/REPO, module:function."),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="A zoo name, for its backbone.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="A model, for its backbone.")] = None,
     given: Annotated[
         Path | None, typer.Option("--configuration", help="The same as CONFIG; by default the zoo model's own.")
     ] = None,
@@ -41,20 +42,24 @@ def predify_command(
 def _what(configuration: Path | None, backbone: str | None, model: str | None) -> tuple[Path, str, str, Path | None]:
     """Return the configuration, the backbone, how a run names the network, and predictors that come with pcbench."""
     from pcbench.errors import UsageError
-    from pcbench.models.given_configuration import with_configuration
-    from pcbench.models.zoo import zoo_entry
+    from pcbench.models.entries import described_entry, full_name
+    from pcbench.models.naming import CONVERTED
 
-    if (backbone is None) is (model is None):
-        raise UsageError("name what gets the dynamics: either `backbone` or, for a model of the zoo, `model`")
+    if backbone is not None and model is not None:
+        raise UsageError("name what gets the dynamics: either `backbone` or, for a model, `model`")
+    if configuration is None and model is None:
+        raise UsageError("name the configuration and what it is put on: pcbench predify CONFIG.toml --backbone SPEC")
     if model is None:
-        if configuration is None:
-            raise UsageError("name the configuration: pcbench predify CONFIG.toml --backbone SPEC")
-        return configuration, str(backbone), shlex.join(["--model", f"{configuration}@{backbone}"]), None
-    entry = with_configuration(model, zoo_entry(model), configuration)
-    if entry.configuration_path is None:
-        raise UsageError(f"{model} is feedforward, without a configuration: give one with `configuration`")
+        model = full_name(str(configuration)) if backbone is None else f"{configuration}@{backbone}"
+        configuration, backbone = Path(f"{model.partition(CONVERTED)[0]}.toml"), model.partition(CONVERTED)[2]
+        return configuration, backbone, shlex.join(["--model", model]), None
     words = ["--model", model, *([] if configuration is None else ["--configuration", str(configuration)])]
-    return entry.configuration_path, entry.backbone, shlex.join(words), entry.weights_path
+    entry = described_entry(model, configuration)
+    file = configuration if entry is None else entry.configuration_path
+    if file is None:
+        raise UsageError(f"{model} is feedforward, without a configuration: give one with `configuration`")
+    known = (model, None) if entry is None else (entry.backbone, entry.weights_path)
+    return file, known[0], shlex.join(words), known[1]
 
 
 def _show(facts: NetworkFacts, command: str, weights: Path | None, shipped: Path | None) -> None:

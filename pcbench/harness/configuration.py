@@ -20,7 +20,8 @@ from pcbench.harness.origin import is_shipped_suite
 from pcbench.harness.request import RunOptions
 from pcbench.limits.text import parsed_toml
 from pcbench.models.loading import model_facts
-from pcbench.models.zoo import zoo_names
+from pcbench.models.naming import CONVERTED
+from pcbench.models.zoo import named_elsewhere, zoo_names
 from pcbench.options import config_text, declared, with_places
 from pcbench.plugins import find_plugin
 from pcbench.results.directory import LOCATIONS, Run
@@ -92,10 +93,12 @@ def _source(name: str, split: str) -> str:
 
 def _model(spec: RunSpec) -> str:
     name = str(spec.model.get("model") or spec.model["name"])
-    head, separator, backbone = name.partition("@")
+    if name.startswith("hf:"):
+        return str(spec.model["backbone"])  # with the commit
+    head, separator, backbone = name.partition(CONVERTED)
     if separator:
-        return f"{_placeholder(head)}@{backbone}"
-    return name if ":" in name or name in zoo_names() else _object(name)
+        return f"{_placeholder(f'{head}.toml')}@{backbone}"
+    return name if named_elsewhere(name) or name in zoo_names() else _object(name)
 
 
 def _weights(spec: RunSpec) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class RunOptions(TypedDict):
     model: Annotated[
         Model,
         Option(
-            "A zoo name or module:function.",
+            "A model: pdigits, timm:NAME, …",
             _MODEL,
             "pdigits",
             flags=("--model", "-m"),

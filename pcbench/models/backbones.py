@@ -2,54 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast
-from urllib.error import URLError
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pcbench.data.imagenet_classes import torchvision_names
-from pcbench.errors import PcbenchError, UnknownNameError, UsageError, WeightsError, first_line, named
+from pcbench.errors import PcbenchError, UsageError, named
+from pcbench.models.libraries import open_hub, open_timm, open_torchvision
+from pcbench.models.naming import ROBUSTBENCH, known_prefixes, refuse_prefix
+from pcbench.models.robustbench_models import CIFAR10_NAMES, open_robustbench
 from pcbench.own_code import named_object, working_folder_on_path
+from pcbench.plugins import Plugin, find_plugin
+
+_WAYS = ", ".join(["a name of the zoo", *(f"{prefix}:{rest}" for prefix, rest in known_prefixes().items())])
 
 
 def open_backbone(spec: str) -> nn.Module:
-    """Build a backbone without trained weights.
+    """Build a backbone: without trained weights where a library makes it, else with those that it comes with.
 
     Args:
-        spec: ``"torchvision:vgg16"``, ``"timm:efficientnet_b0"`` or ``"module:function"``, where the function takes
-            no arguments and returns a `torch.nn.Module`.
+        spec: ``"torchvision:vgg16"``, ``"timm:efficientnet_b0"``, ``"hf:OWNER/REPO"``,
+            ``"robustbench:cifar10/Linf/Standard"``, the name of a model that another package registers, or
+            ``"module:function"``, where the function takes no arguments and returns a `torch.nn.Module`.
 
     Raises:
         UnknownNameError: The library has no such model.
-        UsageError: The text is none of the three, or the function cannot be imported or does not return a module.
+        UsageError: The text is none of these, or the function cannot be imported or does not return a module.
     """
     library, _, name = spec.partition(":")
+    openers: dict[str, Callable[[str], nn.Module]] = {
+        "torchvision": open_torchvision,
+        "timm": open_timm,
+        "hf": open_hub,
+        ROBUSTBENCH: open_robustbench,
+    }
     # Weights are loaded afterwards; PyTorch's random first weights must not change the global generator.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        if library == "torchvision":
-            return _open_torchvision(name)
-        if library == "timm":
-            return _open_timm(name)
-        made = call_function(spec)
+        made = openers[library](name) if library in openers else call_function(spec)
     if not isinstance(made, nn.Module):
         raise UsageError(f"{spec} returns {type(made).__name__}; a backbone is a torch.nn.Module")
     return made
 
 
+def registered_network(plugin: Plugin) -> Any:
+    """Return what a model of another package is: what its function returns, or the object itself.
+
+    Raises:
+        UsageError: The plug-in is broken.
+    """
+    found = plugin.load()
+    if isinstance(found, nn.Module):
+        return found
+    if not callable(found):
+        raise plugin.broken("it is neither a function that returns a torch.nn.Module nor one itself")
+    try:
+        return found()
+    except PcbenchError:
+        raise
+    except Exception as error:
+        raise plugin.broken(named(error)) from error
+
+
 def call_function(spec: str) -> Any:
     """Import ``"module:function"``, from the working folder as well, and return what the function returns.
+
+    A name without a colon is that of a model which another package registers.
 
     Raises:
         UsageError: The text has no such form, the module or the function is not there, or either fails; what the
             user's own code raised is the error's cause.
     """
+    if (plugin := find_plugin("models", spec)) is not None:
+        return registered_network(plugin)
     module_name, colon, function_name = spec.partition(":")
     if not (colon and module_name and function_name):
-        raise UsageError(f"{spec!r} is not a model; write a zoo name, torchvision:NAME, timm:NAME or module:function")
-    function = named_object(spec)
+        raise UsageError(f"{spec!r} is not a model; write {_WAYS} or MODULE:FUNCTION")
+    refuse_prefix(spec)
+    function = _named_function(spec)
     if not callable(function):
         raise UsageError(f"{spec}: {function_name!r} is not a function")
     with working_folder_on_path():
@@ -61,63 +93,15 @@ def call_function(spec: str) -> Any:
             raise UsageError(f"{spec}: {function_name!r} fails: {named(error)}; correct the function") from error
 
 
-def _open_torchvision(name: str) -> nn.Module:
-    from torchvision.models import get_model, list_models
-
-    if name not in list_models():
-        raise UnknownNameError("torchvision model", name, list_models())
-    return get_model(name, weights=None, **_quiet(name))
-
-
-def _quiet(name: str) -> dict[str, Any]:
-    # These two warn unless they are given a way to start weights that are replaced anyway.
-    return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-
-
-def _open_timm(name: str) -> nn.Module:
-    import timm
-
-    if not timm.is_model(name):
-        raise UnknownNameError("timm model", name, timm.list_models())
-    return timm.create_model(name, pretrained=False)
-
-
-def published_weights(spec: str, pretrained: str) -> Mapping[str, Tensor]:
-    """Return a library's published weights of a backbone, downloaded on first use and kept by that library.
-
-    Files are read without executing anything, and checked against the hash that the library publishes.
-
-    Args:
-        spec: ``"torchvision:NAME"`` or ``"timm:NAME"``.
-        pretrained: The library's name of the weights, such as ``"IMAGENET1K_V1"`` or ``"ra_in1k"``.
-
-    Raises:
-        WeightsError: They cannot be fetched; the message says how to give them.
-    """
-    library, _, name = spec.partition(":")
-    remedy = f"give them with backbone_weights='FILE' ({library}'s weights of {name}, as safetensors or .pth)"
+def _named_function(spec: str) -> Any:
+    """Import what ``"module:function"`` names; where there is no such module, a prefix may have been meant."""
     try:
-        return _fetch_torchvision(name, pretrained) if library == "torchvision" else _fetch_timm(name, pretrained)
-    except (URLError, OSError, RuntimeError) as error:
-        reason = first_line(error)
-        raise WeightsError(
-            f"{library}'s {pretrained} weights of {name} cannot be fetched ({reason}); {remedy}"
-        ) from None
-
-
-def _fetch_torchvision(name: str, pretrained: str) -> Mapping[str, Tensor]:
-    from torchvision import models
-
-    # torchvision leaves a type of its own open.
-    group = cast("Callable[[str], Any]", models.get_model_weights)  # pyright: ignore[reportUnknownMemberType]
-    weights = group(name)[pretrained]
-    return weights.get_state_dict(progress=False, check_hash=True, map_location="cpu", weights_only=True)
-
-
-def _fetch_timm(name: str, pretrained: str) -> Mapping[str, Tensor]:
-    import timm
-
-    return timm.create_model(f"{name}.{pretrained}", pretrained=True).state_dict()
+        return named_object(spec)
+    except UsageError as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        own = ", ".join(f"{prefix}:" for prefix in known_prefixes())
+        raise UsageError(f"{error}; prefixes of libraries are {own}") from error.__cause__
 
 
 def class_names(of: str) -> tuple[str, ...]:
@@ -125,5 +109,5 @@ def class_names(of: str) -> tuple[str, ...]:
     if of == "digits":
         return tuple("0123456789")
     if of == "cifar10":
-        return ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+        return CIFAR10_NAMES
     return torchvision_names()

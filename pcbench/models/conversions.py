@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -13,6 +12,9 @@ from pcbench.arguments import shown
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError, UsageError
 from pcbench.models.backbones import open_backbone
+from pcbench.models.hub import hub_model
+from pcbench.models.libraries import STATING
+from pcbench.models.naming import CONVERTED
 from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
 from pcbench.network.configuration import NetworkTable, read_configuration
@@ -21,7 +23,6 @@ from pcbench.network.outputs import picked_logits
 from pcbench.network.own_modules import computed_in, own_code
 from pcbench.network.traced import TracedBackbone
 
-SEPARATOR = ".toml@"
 _TIMESTEPS = 8
 
 
@@ -70,7 +71,7 @@ def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
 
     Args:
         config: A TOML file in Predify's format.
-        backbone: ``"torchvision:NAME"``, ``"timm:NAME"`` or ``"module:function"``; its weights don't matter here.
+        backbone: As for `open_backbone`; its weights don't matter here.
 
     Raises:
         UsageError: The configuration and the backbone do not fit; the message names the PCoder and the fix.
@@ -115,17 +116,19 @@ def converted_entry(model: str) -> ZooEntry:
     Raises:
         UsageError: The file or the backbone does not exist.
     """
-    head, _, backbone = model.partition(SEPARATOR)
+    head, _, backbone = model.partition(CONVERTED)
     path = Path(f"{head}.toml").resolve()
     table = read_configuration(path).table
     size = table.input_size
     if not backbone:
         raise UsageError(
-            f"{model!r} does not name a backbone; write CONFIG.toml@torchvision:NAME, @timm:NAME or @module:function"
+            f"{model!r} does not name a backbone; write CONFIG.toml@torchvision:NAME, @timm:NAME, @hf:OWNER/REPO or "
+            "@module:function"
         )
     library, _, name = backbone.partition(":")
-    describe = {"torchvision": _from_torchvision, "timm": _from_timm}.get(library, _from_function)
-    stated = describe(name if describe is not _from_function else backbone, table)
+    stated = STATING[library](name, size[1]) if library in STATING else _from_function(backbone, table)
+    if library == "hf":
+        backbone = hub_model(name).pinned
     for key in ("mean", "std"):
         if stated.get(key) is not None and len(stated[key]) != size[0]:
             raise UsageError(
@@ -140,45 +143,6 @@ def converted_entry(model: str) -> ZooEntry:
         timesteps=_TIMESTEPS,
         **stated,
     )
-
-
-def _from_torchvision(name: str, table: NetworkTable) -> dict[str, Any]:
-    from torchvision import models
-
-    open_backbone(f"torchvision:{name}")
-    # torchvision leaves a type of its own open.
-    group = cast("Callable[[str], Any]", models.get_model_weights)  # pyright: ignore[reportUnknownMemberType]
-    weights = next(iter(group(name)))
-    transforms = weights.transforms()
-    return {
-        "classes": len(weights.meta["categories"]),
-        "class_names": "imagenet",
-        "mean": tuple(transforms.mean),
-        "std": tuple(transforms.std),
-        "preprocessing": PreprocessingTable(
-            resize=max(transforms.resize_size[0], table.input_size[1]),
-            crop=table.input_size[1],
-            interpolation=transforms.interpolation.value,
-        ),
-        "pretrained": weights.name,
-    }
-
-
-def _from_timm(name: str, table: NetworkTable) -> dict[str, Any]:
-    module: Any = open_backbone(f"timm:{name}")
-    stated: dict[str, Any] = dict(module.default_cfg)
-    return {
-        "classes": int(module.num_classes),
-        "class_names": "imagenet" if module.num_classes == 1000 else None,
-        "mean": tuple(stated["mean"]),
-        "std": tuple(stated["std"]),
-        "preprocessing": PreprocessingTable(
-            resize=int(table.input_size[1] / stated["crop_pct"]),
-            crop=table.input_size[1],
-            interpolation=stated["interpolation"],
-        ),
-        "pretrained": stated.get("tag"),
-    }
 
 
 def _from_function(backbone: str, table: NetworkTable) -> dict[str, Any]:

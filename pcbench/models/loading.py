@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from pcbench.arguments import public
 from pcbench.errors import UsageError, WeightsError
-from pcbench.models.backbones import call_function, class_names, open_backbone, published_weights
-from pcbench.models.conversions import SEPARATOR, converted_entry
+from pcbench.models.backbones import call_function, class_names, open_backbone
+from pcbench.models.entries import described_entry, full_name
 from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, LoadOptions, ModelFacts
-from pcbench.models.given_configuration import with_configuration
+from pcbench.models.libraries import in_present_names, published_weights
 from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
+from pcbench.models.naming import CONVERTED, ROBUSTBENCH
 from pcbench.models.normalisation import tell_unstated
 from pcbench.models.own import (
-    MODEL_LIBRARIES,
     check_model,
     identity_facts,
     load_own,
@@ -29,6 +29,7 @@ from pcbench.models.own import (
     stated_class_names,
 )
 from pcbench.models.predictor_files import gradient_scale, load_predictors, read_predictor_weights
+from pcbench.models.robustbench_models import open_robustbench
 from pcbench.models.shipped import OTHER_BACKBONE, is_of_other_backbone, shipped_weights, tell_other_backbone
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import backbone_of
@@ -42,7 +43,7 @@ from pcbench.models.weights import (
     read_weights,
     tensors_sha256,
 )
-from pcbench.models.zoo import CONTROL, ZooEntry, zoo_entry, zoo_names
+from pcbench.models.zoo import CONTROL, ZooEntry, zoo_names
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
@@ -51,8 +52,6 @@ from pcbench.network.predictors import initialise
 from pcbench.network.targets import Targets
 from pcbench.network.timestep_model import TimestepModel
 from pcbench.network.update import Hyperparameters
-
-ROBUSTBENCH = "robustbench:"
 
 
 @public(LoadOptions)
@@ -78,12 +77,12 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
     if isinstance(model, nn.Module):
         inside = unwrapped(model)
         return load_own(inside, type(inside).__name__, {}, given)
-    if model.startswith(ROBUSTBENCH):
-        from pcbench.models.robustbench_models import open_robustbench
-
-        return load_own(open_robustbench(model.removeprefix(ROBUSTBENCH)), model, {}, given)
-    if _is_entry(model, given):
-        return _load_entry(_gather(_without_folder(model), _entry(model, given), given))
+    entry = _entry(model, given)
+    if entry is not None:
+        return _load_entry(_gather(_without_folder(full_name(model)), entry, given))
+    prefix, _, name = model.partition(":")
+    if prefix == ROBUSTBENCH:
+        return load_own(open_robustbench(name), model, {}, given)
     made = call_function(model)
     if not isinstance(made, nn.Module):
         raise UsageError(f"{model} returns {type(made).__name__}; a model is a torch.nn.Module")
@@ -105,8 +104,9 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
     """
     check_network(model)
     given = checked_options(options)
-    if isinstance(model, str) and _is_entry(model, given):
-        found = _gather(_without_folder(model), _entry(model, given), given)
+    entry = _entry(model, given) if isinstance(model, str) else None
+    if isinstance(model, str) and entry is not None:
+        found = _gather(_without_folder(full_name(model)), entry, given)
         if given.configuration is not None:
             # Whether the file fits the backbone is seen once the two are joined.
             predify(found.backbone or open_backbone(found.entry.backbone), given.configuration, stochastic=True)
@@ -114,18 +114,9 @@ def model_facts(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model
     return load(model, **options)
 
 
-def _is_entry(model: str, options: CheckedOptions) -> bool:
-    """Return whether a model is one of the zoo, or a backbone of a library with a configuration."""
-    of_library = model.partition(":")[0] in MODEL_LIBRARIES and options.configuration is not None
-    return SEPARATOR in model or ":" not in model or of_library
-
-
-def _entry(model: str, options: CheckedOptions) -> ZooEntry:
-    if SEPARATOR not in model and ":" in model:
-        return converted_entry(f"{options.configuration}@{model}")
-    own = converted_entry(model) if SEPARATOR in model else zoo_entry(model)
+def _entry(model: str, options: CheckedOptions) -> ZooEntry | None:
     shipped = options.weights is None and options.random_predictors is None
-    return with_configuration(model, own, options.configuration, shipped_predictors=shipped)
+    return described_entry(model, options.configuration, shipped_predictors=shipped)
 
 
 def own_hyperparameters(
@@ -149,8 +140,8 @@ def own_hyperparameters(
         return ((), ()) if facts.network is None else (facts.network.hyperparameters, facts.network.targets.feedback)
     if not facts.predictive or not isinstance(model, str):
         return (), ()
-    options = checked_options({"configuration": configuration})
-    path = _entry(model, options).configuration_path
+    entry = _entry(model, checked_options({"configuration": configuration}))
+    path = None if entry is None else entry.configuration_path
     own = () if path is None else read_configuration(path).hyperparameters
     own = own if ablation is None else tuple(weights.without(ABLATIONS[ablation]) for weights in own)
     return own, Targets.below(len(own)).feedback
@@ -169,17 +160,16 @@ def tuned_hashes(
     if isinstance(facts, Model) and facts.network is not None:
         return frozenset(facts.network.configuration.table.tuned_on)
     options = checked_options({"configuration": configuration})
-    if not isinstance(model, str) or not _is_entry(model, options):
-        return frozenset()
-    path = _entry(model, options).configuration_path
+    entry = _entry(model, options) if isinstance(model, str) else None
+    path = None if entry is None else entry.configuration_path
     return frozenset(() if path is None else read_configuration(path).table.tuned_on)
 
 
 def _without_folder(model: str) -> str:
-    if SEPARATOR not in model:
+    if CONVERTED not in model:
         return model
-    head, _, backbone = model.partition(SEPARATOR)
-    return f"{Path(head).name}{SEPARATOR}{backbone}"
+    head, _, backbone = model.partition(CONVERTED)
+    return f"{Path(head).name}{CONVERTED}{backbone}"
 
 
 @dataclass(frozen=True)
@@ -249,7 +239,8 @@ def _class_names(name: str, entry: ZooEntry, backbone: nn.Module | None) -> tupl
     if backbone is not None and entry.class_names is None:
         tell_unstated(backbone, name)
         return stated_class_names(backbone, name)
-    return None if entry.class_names is None else class_names(entry.class_names)
+    stated = entry.class_names
+    return class_names(stated) if isinstance(stated, str) else stated
 
 
 def _load_entry(gathered: _Gathered) -> Model:
@@ -286,7 +277,8 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: Chec
         raise UsageError(f"timesteps is {timesteps}; it counts updates and is at least 0")
     feedback = (options.weights, options.random_predictors, options.ablation)
     if entry.configuration is None and (timesteps > 0 or any(option is not None for option in feedback)):
-        raise UsageError(f"{name} is a feedforward network: it has no predictors and answers at t = 0 only")
+        more = "" if name in zoo_names() else "; a configuration makes it predictive: configuration='FILE.toml'"
+        raise UsageError(f"{name} is a feedforward network: it has no predictors and answers at t = 0 only{more}")
     if timesteps > 0 and entry.weights is None and options.weights is None and options.random_predictors is None:
         control = f"model='{name}{CONTROL}'" if name in zoo_names() else f"its backbone {entry.backbone}"
         raise WeightsError(
@@ -308,13 +300,15 @@ def _backbone_state(
     name: str, entry: ZooEntry, state: Mapping[str, Tensor], options: CheckedOptions
 ) -> tuple[Mapping[str, Tensor], str]:
     if options.backbone_weights is not None:
-        return backbone_of(read_weights(options.backbone_weights)), str(options.backbone_weights)
+        given = backbone_of(read_weights(options.backbone_weights))
+        return in_present_names(entry.backbone, given), str(options.backbone_weights)
     if part(state, BACKBONE):
         return part(state, BACKBONE), str(options.weights or entry.weights_path)
     if entry.weights_path is not None and entry.trained_on_backbone is None:
         return part(shipped_weights(entry), BACKBONE), str(entry.weights_path)
     if entry.pretrained is not None:
-        return published_weights(entry.backbone, entry.pretrained), f"{entry.backbone} ({entry.pretrained})"
+        published = published_weights(entry.backbone, entry.pretrained)
+        return in_present_names(entry.backbone, dict(published)), f"{entry.backbone} ({entry.pretrained})"
     source = f" ({entry.backbone_weights_from})" if entry.backbone_weights_from else ""
     raise WeightsError(f"the backbone of {name} has no weights here: give them with backbone_weights='FILE'{source}")
 

@@ -16,6 +16,7 @@ from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, ModelFa
 from pcbench.models.given_configuration import configured_module
 from pcbench.models.load_options import CheckedOptions, ablated
 from pcbench.models.model import Model
+from pcbench.models.naming import MODEL_LIBRARIES, ROBUSTBENCH
 from pcbench.models.normalisation import stated_normalisation, tell_unstated
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.probing import check_answers, probe
@@ -37,9 +38,7 @@ from pcbench.network.own_modules import computed_in, private_copy
 from pcbench.network.predictors import initialise
 from pcbench.network.seeding import put_back, states
 from pcbench.network.timestep_model import TimestepModel
-
-MODEL_LIBRARIES = ("torchvision", "timm")
-"""The libraries whose models pcbench knows by name."""
+from pcbench.plugins import find_plugin
 
 
 def stated_class_names(module: nn.Module, name: str) -> tuple[str, ...] | None:
@@ -58,13 +57,17 @@ def stated_class_names(module: nn.Module, name: str) -> tuple[str, ...] | None:
 def modules_of(backbone: str) -> tuple[str, ...]:
     """Return the modules whose libraries make a backbone."""
     library = backbone.partition(":")[0]
-    return ("pcbench.network.conversion", library if library in MODEL_LIBRARIES else "torch")
+    if library not in MODEL_LIBRARIES:
+        library = "torch"
+    return ("pcbench.network.conversion", "timm" if library == "hf" else library)
 
 
 def identity_facts(module: nn.Module, function: str | None, options: CheckedOptions) -> dict[str, Described]:
     """Return what the description says of a network that the user's own code makes, before it is first run."""
+    plugin = None if function is None else find_plugin("models", function)
+    function = function if plugin is None else plugin.target
     home = function.partition(":")[0] if function is not None and ":" in function else None
-    if home is not None and (home in MODEL_LIBRARIES or home.partition(".")[0] == "pcbench"):
+    if home is not None and (home in (*MODEL_LIBRARIES, ROBUSTBENCH) or home.partition(".")[0] == "pcbench"):
         home = None
     found = model_identity(module, home)
     return {

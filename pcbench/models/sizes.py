@@ -11,9 +11,9 @@ from torch import nn
 from pcbench.arguments import listed, shown, whole
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.errors import ConfigurationError
-from pcbench.models.conversions import SEPARATOR
 from pcbench.models.facts import refuse_other_size
-from pcbench.models.zoo import ZooEntry, zoo_entry
+from pcbench.models.naming import CONVERTED
+from pcbench.models.zoo import ZooEntry, named_elsewhere, zoo_entry
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.own_modules import unwrapped
 
@@ -63,7 +63,7 @@ def entry_preprocessing(entry: ZooEntry) -> Preprocessing:
 
 
 def _of_name(name: str) -> Size | None:
-    if SEPARATOR in name:
-        return read_configuration(Path(f"{name.partition(SEPARATOR)[0]}.toml")).table.input_size
-    path = None if ":" in name else zoo_entry(name).configuration_path
+    if CONVERTED in name or name.endswith(".toml"):
+        return read_configuration(Path(f"{name.removesuffix('.toml').partition(CONVERTED)[0]}.toml")).table.input_size
+    path = None if named_elsewhere(name) else zoo_entry(name).configuration_path
     return None if path is None else read_configuration(path).table.input_size

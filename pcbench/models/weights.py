@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import codecs
 import hashlib
+import os
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, cast
@@ -51,6 +53,8 @@ _HARMLESS: list[Any] = [
     *((PureWindowsPath, f"{module}.{name}") for module in _PATHS for name in ("WindowsPath", "PureWindowsPath")),
 ]
 """What may stand beside tensors in a checkpoint, such as the arguments of a script: making one runs nothing."""
+_FORCING = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+"""The variables by which PyTorch reads tensors alone whatever it is asked for, and the contrary."""
 _COUNTER = "num_batches_tracked"
 """What the names of batch counters end with."""
 _NOT_ALLOWED = re.compile(r"GLOBAL ([\w.]+) was not an allowed")
@@ -117,6 +121,19 @@ def _read_checkpoint(path: Path) -> StateDict:
         raise WeightsError(f"{path}: holds no tensors by name{what}; save a state_dict")
     _check_kinds(path, tensors)
     return tensors
+
+
+@contextmanager
+def tensors_alone() -> Generator[None]:
+    """Let PyTorch read nothing but tensors, and what may stand beside them, whatever a library asks of `torch.load`."""
+    before = {name: value for name in _FORCING if (value := os.environ.pop(name, None)) is not None}
+    os.environ[_FORCING[0]] = "1"
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            yield
+    finally:
+        del os.environ[_FORCING[0]]
+        os.environ.update(before)
 
 
 def _refused(path: Path, said: str) -> str:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from pcbench.catalog import Definition, load_definition, package_folder
-from pcbench.errors import UnknownNameError
+from pcbench.models.naming import UnknownModelError, plugin_models
 
 _FOLDER = Path(__file__).resolve().parent
+_OWN = "pcbench's"
 CONTROL = "_feedforward"
 PAPER = "-paper"
 """What the name of a model with the weights of the paper ends in."""
@@ -58,8 +59,8 @@ class ZooEntry(Definition):
     """T where the user names none."""
     classes: int = Field(ge=2)
     """How many classes the logits have."""
-    class_names: Literal["imagenet", "cifar10", "digits"] | None
-    """Whose names the classes carry; none where the backbone does not say."""
+    class_names: Literal["imagenet", "cifar10", "digits"] | tuple[str, ...] | None
+    """Whose names the classes carry, or the names; none where the backbone does not say."""
     mean: tuple[float, ...] | None = None
     """Per channel, subtracted from images in [0,1]."""
     std: tuple[float, ...] | None = None
@@ -124,7 +125,7 @@ def zoo_entry(name: str) -> ZooEntry:
         UnknownNameError: The zoo has no such model.
     """
     if name not in zoo_names():
-        raise UnknownNameError("model", name, zoo_names())
+        raise UnknownModelError(name, [*zoo_names(), *plugin_models()])
     entry = _read(name.removesuffix(CONTROL).removesuffix(PAPER))
     if name.endswith(PAPER):
         title = f"{entry.title}; β, λ, α of the paper"
@@ -134,12 +135,45 @@ def zoo_entry(name: str) -> ZooEntry:
     return entry
 
 
-def zoo_listing() -> Iterator[tuple[str, str, str]]:
-    """Give name, data and title of every model of the zoo."""
+def named_elsewhere(model: str) -> bool:
+    """Return whether a text names a model that is not of the zoo: by a prefix, a file, or another package's name."""
+    return ":" in model or model.endswith(".toml") or (model not in zoo_names() and model in plugin_models())
+
+
+def weights_needed(name: str) -> str:
+    """Return in words where the weights of a model of the zoo come from; `WEIGHTS_GIVEN` says how they are given."""
+    entry = zoo_entry(name)
+    if entry.weights is not None and entry.trained_on_backbone is None:
+        return _OWN
+    library = entry.backbone.partition(":")[0]
+    backbone = f"backbone {library}'s" if entry.pretrained else f"backbone from a file: {entry.backbone_weights_from}"
+    if entry.configuration is None:
+        return backbone
+    return f"{backbone}; predictors {'yours' if entry.weights is None else _OWN}"
+
+
+WEIGHTS_GIVEN = (
+    "pcbench's weights come with it",
+    "torchvision's and timm's are downloaded when they are first used; or give them: --backbone-weights FILE",
+    "a backbone from a file: --backbone-weights FILE (.safetensors, or a checkpoint that holds tensors alone)",
+    "predictors of yours: --weights FILE, from pcbench train --model NAME --data imagenet:PATH; or Predify's own files",
+    "no predictors: --random-predictors SEED for untrained ones; NAME_feedforward needs none",
+)
+"""How weights come, and how they are given, a line each."""
+
+
+def zoo_listing() -> Iterator[tuple[str, str, str, str]]:
+    """Give name, data, needed weights and title of every model of the zoo."""
     for name in zoo_names():
         entry = zoo_entry(name)
+        needed = f"as {name.removesuffix(PAPER)}" if name.endswith(PAPER) else weights_needed(name)
         control = f"feedforward control (T = 0) of {name.removesuffix(CONTROL)}"
-        yield name, entry.data or entry.class_names or "", control if name.endswith(CONTROL) else entry.title
+        yield (
+            name,
+            entry.data or str(entry.class_names or ""),
+            needed,
+            control if name.endswith(CONTROL) else entry.title,
+        )
 
 
 def default_data(model: Any) -> str | None:

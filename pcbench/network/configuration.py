@@ -1,7 +1,7 @@
 """The configuration of a predictive network: Predify's TOML, read and checked.
 
-Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and five
-more: `error_window`, `predicts`, `output`, `control` and `tuned_on`.
+Source: the keys are those of Predify's configuration files (Choksi et al., NeurIPS 2021, arXiv 2106.02749), and six
+more: `error_window`, `predicts`, `output`, `backbone`, `control` and `tuned_on`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class NetworkTable(Definition):
     """A whole configuration file; `input_size` is (channels, height, width).
 
     `output` says which of a backbone's outputs are the logits: the index of a tuple, the key of a mapping, or the name
-    of an attribute. What that output does not need is not computed. `tuned_on` holds a hash of each image that the
+    of an attribute. What that output does not need is not computed. `backbone` names what the configuration is put
+    on where the file alone is named; another one may be given. `tuned_on` holds a hash of each image that the
     hyperparameters were tuned on, as `pcbench tune` writes it; it changes no network. `control` makes it one to
     compare with; see `pcbench.network.controls`.
     """
@@ -91,6 +92,7 @@ class NetworkTable(Definition):
     shared_hyperparameters: bool = False
     imports: tuple[str, ...] = ()
     output: int | str | None = None
+    backbone: str | None = None
     tuned_on: tuple[str, ...] = ()
     control: Control | None = None
     pcoders: tuple[PCoderTable, ...] = Field(min_length=1)
@@ -98,7 +100,9 @@ class NetworkTable(Definition):
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         table = _without_unused(_without_unused(serialise(self), "output"), "control")
-        table.pop("tuned_on", None)
+        # Neither is a part of the network's identity: the backbone has its own.
+        for key in ("tuned_on", "backbone"):
+            table.pop(key, None)
         return table
 
 

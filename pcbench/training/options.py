@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,7 +33,7 @@ class TrainOptions(TypedDict):
     """The options of `pcbench train`."""
 
     model: Annotated[
-        str, Option("A zoo name or module:function.", _WHAT, "pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
+        str, Option("A model: pdigits, timm:NAME, …", _WHAT, "pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
     ]
     data: Annotated[
         str | None, Option("Training images: digits, imagefolder:PATH, parquet:PATH, …", _WHAT, place=SOURCE_PLACE)
@@ -112,7 +113,7 @@ class TuneOptions(TypedDict):
     """The options of `pcbench tune`."""
 
     model: Annotated[
-        str, Option("A zoo name or module:function.", default="pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
+        str, Option("A model: pdigits, timm:NAME, …", default="pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
     ]
     data: Annotated[
         str | None,
@@ -174,10 +175,10 @@ def data_of(options: TrainOptions | TuneOptions) -> str:
         UnknownNameError: There is no such model.
         UsageError: The model has no data of its own.
     """
-    from pcbench.models.zoo import default_data, zoo_entry  # slow to import, and not needed for `--help`
+    from pcbench.models.zoo import default_data, named_elsewhere, zoo_entry  # slow, and not needed for `--help`
 
     model = options["model"]
-    if ":" not in model:
+    if not named_elsewhere(model):
         zoo_entry(model)  # an unknown name is refused before anything else is asked for
     found = options["data"] or default_data(model)
     if found is None:
@@ -193,7 +194,7 @@ def model_name(options: TrainOptions | TuneOptions) -> str:
 
 def file_stem(options: TrainOptions | TuneOptions) -> str:
     """Return what the names of a training's files begin with."""
-    return model_name(options).replace(":", "-")
+    return re.sub("[:/]", "-", model_name(options))
 
 
 def folder_of(options: TrainOptions) -> Path:

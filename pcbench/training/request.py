@@ -19,15 +19,16 @@ from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import ConfigurationError, DataError, UsageError
 from pcbench.files import real_path
 from pcbench.models.backbones import open_backbone
-from pcbench.models.conversions import SEPARATOR
+from pcbench.models.entries import full_name
 from pcbench.models.facts import LoadOptions
 from pcbench.models.given_configuration import with_configuration
 from pcbench.models.loading import load
+from pcbench.models.naming import CONVERTED
 from pcbench.models.predictor_files import read_predictor_weights
 from pcbench.models.sizes import entry_preprocessing
 from pcbench.models.tensor_names import SCALE
 from pcbench.models.weights import BACKBONE, PREDICTORS, StateDict, fill, part, state_sha256, tensors_sha256
-from pcbench.models.zoo import ZooEntry, zoo_entry, zoo_names
+from pcbench.models.zoo import ZooEntry, named_elsewhere, zoo_entry
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
@@ -60,7 +61,7 @@ class Start:
 def entry_of(options: TrainOptions) -> ZooEntry | None:
     """Return the zoo's entry of the model that is trained; None for a network of the user's own."""
     model = options["model"]
-    if model not in zoo_names() and ":" in model:
+    if named_elsewhere(model):
         return None
     given = options["configuration"]
     return with_configuration(model, zoo_entry(model), None if given is None else Path(given))
@@ -138,7 +139,7 @@ def predicted_by(options: TrainOptions) -> dict[str, str]:
 
     A file that has been changed since would have the same name.
     """
-    head, separator, _ = options["model"].partition(SEPARATOR)
+    head, separator, _ = full_name(options["model"]).partition(CONVERTED)
     path = options["configuration"] or (f"{head}.toml" if separator else None)
     if path is None:
         return {}

@@ -251,7 +251,7 @@ def test_a_function_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "own_networks:text": "returns str",
         "own_networks:missing": "has no function 'missing'",
         "own_networkz:classifier": "no module 'own_networkz'",
-        "own_networks:": "write a zoo name",
+        "own_networks:": "write a name of the zoo",
     }.items():
         with pytest.raises(UsageError, match=words):
             models.load(model)

@@ -25,7 +25,7 @@ def test_without_the_extra_one_line_says_what_to_install() -> None:
 
 def test_a_name_has_three_parts() -> None:
     with pytest.raises(UsageError, match="cifar10/Linf/Standard"):
-        open_robustbench("Standard")
+        open_robustbench("Linf/Standard")
 
 
 @installed
@@ -59,3 +59,30 @@ def test_a_local_file_goes_through_its_loader(tmp_path: Path, monkeypatch: pytes
     path.write_bytes(b"nonsense")
     with pytest.raises(WeightsError, match="no usable weights"):
         open_robustbench("cifar10/Linf/Engstrom2019Robustness", tmp_path)
+
+
+@installed
+@pytest.mark.filterwarnings("ignore")
+def test_a_name_alone_is_of_cifar10_under_linf_and_others_are_told_where_they_are() -> None:
+    with pytest.raises(UsageError, match="write robustbench:imagenet/Linf/Salman2020Do_R18"):
+        open_robustbench("Salman2020Do_R18")
+    with pytest.raises(UsageError, match="did you mean 'Carmon2019Unlabeled'"):
+        open_robustbench("Carmon2019Unlabelled")
+
+
+@installed
+@pytest.mark.filterwarnings("ignore")
+def test_images_are_prepared_as_robustbench_prepares_them() -> None:
+    import numpy as np
+    from PIL import Image
+    from robustbench.data import get_preprocessing
+    from robustbench.model_zoo.enums import BenchmarkDataset, ThreatModel
+
+    from pcbench.models.robustbench_models import _import, _preprocessing
+
+    _import()
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    for name in ("Salman2020Do_R18", "Debenedetti2022Light_XCiT-S12", "Liu2023Comprehensive_Swin-B"):
+        theirs = get_preprocessing(BenchmarkDataset.imagenet, ThreatModel.Linf, name, None)(Image.fromarray(pixels))
+        ours = _preprocessing("imagenet", "Linf", name).apply(pixels, name)
+        assert np.array_equal(ours, (theirs.numpy() * 255).round().astype(np.uint8).transpose(1, 2, 0)), name

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pcbench.errors import WeightsError
-from pcbench.models import backbones
-from pcbench.models.backbones import published_weights
+from pcbench.models import libraries
+from pcbench.models.libraries import published_weights
 from pcbench.models.predictor_files import fill_predictors, read_predictor_weights
 from pcbench.models.weights import fill, part, read_weights, save_weights, state_sha256
 
@@ -168,9 +168,9 @@ def test_timm_s_published_weights_come_through_its_own_store(tmp_path: Path, for
         "import sys, timm\nfrom safetensors.torch import save_file\n"
         "network = timm.create_model('mobilenetv3_small_050', pretrained=False)\n"
         "save_file(network.state_dict(), sys.argv[2])\n"
-        "from pcbench.models.backbones import published_weights\n"
+        "from pcbench.models.libraries import published_weights\n"
         "save_file(dict(published_weights('timm:mobilenetv3_small_050', 'lamb_in1k')), sys.argv[1])\n"
-        "published_weights('timm:mobilenetv3_small_050', 'other_in1k')\n"
+        "published_weights('timm:mobilenetv3_small_075', 'lamb_in1k')\n"
     )
     environment = os.environ | {"HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     made = tmp_path / "read.safetensors"
@@ -186,7 +186,7 @@ def test_weights_that_cannot_be_fetched_name_the_remedy(monkeypatch: pytest.Monk
     def offline(name: str, pretrained: str) -> None:
         raise OSError(f"no network for {name} {pretrained}\nand more")
 
-    monkeypatch.setattr(backbones, "_fetch_torchvision", offline)
+    monkeypatch.setattr(libraries, "_fetch_torchvision", offline)
     with pytest.raises(WeightsError) as caught:
         published_weights("torchvision:vgg16", "IMAGENET1K_V1")
     message = str(caught.value)
