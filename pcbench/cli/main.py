@@ -38,7 +38,14 @@ from pcbench.cli.saying import LogLine, say
 from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
-from pcbench.cli.study import plan_study_command, report_study_command, run_study_command, study_status_command
+from pcbench.cli.study import (
+    check_study_command,
+    plan_study_command,
+    publish_study_command,
+    report_study_command,
+    run_study_command,
+    study_status_command,
+)
 from pcbench.cli.train import train_command
 from pcbench.cli.tune import tune_command
 from pcbench.data.cache import NO_CACHE
@@ -136,6 +143,8 @@ _STUDY_COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan_study_command,
     "status": study_status_command,
     "report": report_study_command,
+    "publish": publish_study_command,
+    "check": check_study_command,
 }
 _studies = typer.Typer(
     cls=_Verbs, no_args_is_help=True, help="Run a study: a question fixed beforehand, its arms, and the answer."

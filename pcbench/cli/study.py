@@ -62,6 +62,54 @@ def report_study_command(study: _Study, out: _Out = None) -> None:
     _say_answers(study, folder_of_study(study, out))
 
 
+def publish_study_command(
+    study: _Study,
+    out: _Out = None,
+    to: Annotated[Path, typer.Option("--to", help="The folder with results/ and reports/.")] = Path(),
+) -> None:
+    """Write what is published of a finished study: its file and tables in results/STUDY, its page in reports/STUDY."""
+    from pcbench.studies.publishing import publish_study
+
+    made = publish_study(study, folder_of_study(study, out), to)
+    size = sum(path.stat().st_size for path in made.results.iterdir())
+    say(f"wrote {made.results} ({size / 1024:.0f} KiB) and {made.page}; compare the study made again with:")
+    say(f"  pcbench study check {study} --against {made.results}")
+
+
+def check_study_command(
+    study: _Study,
+    against: Annotated[Path, typer.Option("--against", help="The published study, results/STUDY.")],
+    out: _Out = None,
+) -> None:
+    """Compare a finished study with the published one: exit code 1 where it is another.
+
+    The same versions and kind of processor give the same tables, byte for byte. Elsewhere, at most 0.5 % of the
+    decisions at t = 0 and at T may differ.
+    """
+    from pcbench.percent import short_percent
+    from pcbench.studies.publishing import TOLERATED, compare_study
+
+    found = compare_study(study, folder_of_study(study, out), against)
+    if not found.different:
+        say(f"the same: {found.tables} tables are equal, byte for byte")
+        return
+    share = short_percent(found.flipped / max(found.decisions, 1))
+    where = "with the same versions and kind of processor" if found.same_machine else "with other versions or processor"
+    say(
+        f"{where}, {len(found.different)} of {found.tables} tables differ ({', '.join(found.different)})",
+        f"{found.flipped} of {found.decisions} decisions at t = 0 and T differ ({share} %)",
+    )
+    most = f"at most {short_percent(TOLERATED)} % may differ there"
+    if found.passed:
+        say(f"the same: {most}")
+        return
+    say(
+        "another: "
+        + ("equal bytes were expected" if found.same_machine else f"at most {short_percent(TOLERATED)} % may differ")
+    )
+    raise typer.Exit(1)
+
+
 def _say_answers(study: Path, folder: Path) -> None:
     from pcbench.studies.page import PAGE_FILE
     from pcbench.studies.study import report_study

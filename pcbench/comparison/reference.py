@@ -33,18 +33,39 @@ REFERENCE_VERSION = 2
 _READ_VERSIONS = (1, REFERENCE_VERSION)
 
 
-class _SuiteHeader(Definition):
+class FrozenSuite(Definition):
+    """What the packed answers of a suite are of."""
+
     suite: PathName
     images: int
     ids_sha256: str
     cells: tuple[tuple[Condition, int], ...]
+    """Each condition at a timestep."""
+
+    @classmethod
+    def of(cls, scores: SuiteScores) -> FrozenSuite:
+        """Return what answers are of."""
+        cells = tuple((cell.condition, cell.timestep) for cell in scores.cells)
+        return cls(suite=scores.suite, images=scores.images, ids_sha256=scores.ids_sha256, cells=cells)
+
+    def scores(self, packed: NDArray[Any]) -> SuiteScores:
+        """Return the answers that `packed_answers` packed.
+
+        Raises:
+            ValueError: They have another shape than the suite's.
+        """
+        cells = tuple(Cell(condition, timestep) for condition, timestep in self.cells)
+        if packed.dtype != np.uint8 or packed.shape != (len(cells), -(-self.images // 8)):
+            raise ValueError("the answers have another shape than the header says")
+        correct = np.unpackbits(np.bitwise_xor.accumulate(packed, axis=0), axis=1, count=self.images).astype(bool)
+        return SuiteScores(self.suite, self.images, self.ids_sha256, cells, correct)
 
 
 class _Header(Definition):
     pcbench_reference: int
     key: str
     spec: dict[str, Any]
-    suites: tuple[_SuiteHeader, ...]
+    suites: tuple[FrozenSuite, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +101,9 @@ def write_reference(reference: Reference, path: Path) -> None:
         pcbench_reference=REFERENCE_VERSION,
         key=reference.key,
         spec=reference.spec.model_dump(mode="json"),
-        suites=tuple(_suite_header(suite) for suite in reference.suites),
+        suites=tuple(map(FrozenSuite.of, reference.suites)),
     )
-    entries = {f"suite_{index}": _packed(suite.correct) for index, suite in enumerate(reference.suites)}
+    entries = {f"suite_{index}": packed_answers(suite.correct) for index, suite in enumerate(reference.suites)}
     entries["header"] = np.frombuffer(header.model_dump_json().encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **entries)
@@ -109,7 +130,7 @@ def read_reference(path: Path) -> Reference:
         packed = [arrays[f"suite_{index}"] for index in range(len(header.suites))]
         # Each byte holds eight answers, and each answer takes a byte.
         check_size(path, "its answers would take", 8 * sum(one.nbytes for one in packed), allowed(file_size(path)))
-        suites = map(_suite_scores, header.suites, packed)
+        suites = map(FrozenSuite.scores, header.suites, packed)
         suites = tuple(dataclasses.replace(one, severities=spec.settings.severities) for one in suites)
         return Reference(header.key, spec, suites)
 
@@ -122,20 +143,8 @@ def _check_version(path: Path, text: bytes) -> None:
         )
 
 
-def _suite_header(scores: SuiteScores) -> _SuiteHeader:
-    cells = tuple((cell.condition, cell.timestep) for cell in scores.cells)
-    return _SuiteHeader(suite=scores.suite, images=scores.images, ids_sha256=scores.ids_sha256, cells=cells)
-
-
-def _suite_scores(header: _SuiteHeader, packed: NDArray[Any]) -> SuiteScores:
-    cells = tuple(Cell(condition, timestep) for condition, timestep in header.cells)
-    if packed.dtype != np.uint8 or packed.shape != (len(cells), -(-header.images // 8)):
-        raise ValueError("the answers have another shape than the header says")
-    correct = np.unpackbits(np.bitwise_xor.accumulate(packed, axis=0), axis=1, count=header.images).astype(bool)
-    return SuiteScores(header.suite, header.images, header.ids_sha256, cells, correct)
-
-
-def _packed(correct: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def packed_answers(correct: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return answers, (conditions, images), as bits, each row exclusive-or'ed with the row before."""
     packed = np.packbits(correct, axis=1)
     packed[1:] ^= packed[:-1].copy()
     return packed

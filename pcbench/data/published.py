@@ -1,8 +1,7 @@
-"""Corrupted images as they were published: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays, and others alike.
+"""Corrupted images as they were published: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays.
 
 Everything is checked before anything runs, and the images are never resized or cropped again: they are what
-Hendrycks and Dietterich (ICLR 2019, arXiv 1903.12261) published, at 224 px and at 32 px, or what a suite's table
-`published` says.
+Hendrycks and Dietterich (ICLR 2019, arXiv 1903.12261) published, at 224 px and at 32 px.
 """
 
 from __future__ import annotations
@@ -225,7 +224,7 @@ def _open_folders(suite: str, layout: PublishedLayout, path: Path, corruptions: 
         )
     first_name = next(iter(corruptions))
     first = roots[first_name] / "1"
-    names, labels, classes = _list_condition(first, layout)
+    names, labels, classes = _list_condition(first)
     for corruption, severity in conditions:
         _compare(first, names, roots[corruption] / str(severity))
     stores = _Folders(roots, names, layout.side)
@@ -235,10 +234,10 @@ def _open_folders(suite: str, layout: PublishedLayout, path: Path, corruptions: 
         labels=as_labels(labels),
         store=stores.store(first_name, 1),
         preprocessing=Preprocessing(),
-        class_names=imagenet_names() if layout.labels == "imagenet" else tuple(classes),
+        class_names=imagenet_names(),
         classes=layout.classes,
     )
-    part = None if len(classes) == layout.classes else f"{len(classes)} of {layout.classes} classes"
+    part = None if classes == layout.classes else f"{classes} of {layout.classes} classes"
     return _Found(suite, corruptions, images, stores, part)
 
 
@@ -253,19 +252,12 @@ def _corruption_folder(path: Path, corruption: str) -> Path | None:
     return inner[0] if inner else None
 
 
-def _list_condition(folder: Path, layout: PublishedLayout) -> tuple[tuple[str, ...], list[int], list[str]]:
+def _list_condition(folder: Path) -> tuple[tuple[str, ...], list[int], int]:
+    label_of = imagenet_labels()
     classes = class_folders(folder)
-    label_of = {name: label for label, name in enumerate(classes)}
-    if layout.labels == "imagenet":
-        label_of = imagenet_labels()
-        check_wordnet_ids(folder, classes, label_of)
-    elif len(classes) != layout.classes:
-        raise DataError(
-            f"{folder}: holds {len(classes)} folders of classes, not {layout.classes}; labels are the order of the "
-            "folders, so all must be there"
-        )
+    check_wordnet_ids(folder, classes, label_of)
     names, indices = list_images(folder, classes)
-    return names, [label_of[classes[index]] for index in indices], classes
+    return names, [label_of[classes[index]] for index in indices], len(classes)
 
 
 def _compare(first: Path, names: tuple[str, ...], folder: Path) -> None:

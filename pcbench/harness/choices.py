@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.errors import UsageError
-from pcbench.results.run_spec import Settings
 
 
-def refuse_absent(settings: Settings, definitions: Sequence[object]) -> None:
+class Chosen(Protocol):
+    """What a run, or a study, names of its suites."""
+
+    @property
+    def severities(self) -> Sequence[int] | None:
+        """The severities that are measured; None for all."""
+        ...
+
+    @property
+    def attacked_timesteps(self) -> Sequence[int] | None:
+        """The timesteps that are attacked by themselves; None for all."""
+        ...
+
+
+def refuse_absent(chosen: Chosen, last: int, definitions: Sequence[object]) -> None:
     """Refuse severities and timesteps that a run's suites and network do not have.
 
     Args:
-        settings: Of the run.
-        definitions: Of all its suites.
+        chosen: What is named.
+        last: T.
+        definitions: Of all suites.
 
     Raises:
         UsageError: No corruption has a severity that is named, or one has none of them; a timestep is beyond the last
             one, or no attack is made against single timesteps.
     """
-    if settings.severities is not None:
-        _refuse_severities(settings.severities, [one for one in definitions if isinstance(one, CorruptionSuite)])
-    if settings.attacked_timesteps is not None:
+    if chosen.severities is not None:
+        _refuse_severities(chosen.severities, [one for one in definitions if isinstance(one, CorruptionSuite)])
+    if chosen.attacked_timesteps is not None:
         suites = [one for one in definitions if isinstance(one, AttackSuite)]
-        _refuse_timesteps(settings.attacked_timesteps, settings.timesteps, suites)
+        _refuse_timesteps(chosen.attacked_timesteps, last, suites)
 
 
 def _refuse_severities(chosen: Sequence[int], suites: Iterable[CorruptionSuite]) -> None:

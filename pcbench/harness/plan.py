@@ -284,7 +284,7 @@ def _finish(draft: Draft, chosen: ChosenImages) -> Plan:
     digests = Digests.read(source, suites, request["severities"])
     checks = chosen_checks(request, suites, source)
     settings = run_settings(draft, source, checks=checks)
-    refuse_absent(settings, [suite.definition for suite in suites])
+    refuse_absent(settings, settings.timesteps, [suite.definition for suite in suites])
     used = used_code(request, facts, suites, checks=checks is True)
     data = data_spec(request, chosen, digests, known_data_set(digests.source, facts.classes))
     held = zip(suites, draft.former, strict=True)

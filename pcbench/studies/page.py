@@ -13,13 +13,14 @@ import pandas as pd
 
 from pcbench.percent import decimal, interval, percent
 from pcbench.reports.charts import joined_verdicts
+from pcbench.reports.page.leaderboard import STUDY_TABLES
 from pcbench.reports.page.study_figures import blur_figure, change_figure
 from pcbench.results.environment import versions
 from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
-from pcbench.studies.tables import STUDY_ANSWERS, TABLES_FOLDER, StudyTables
+from pcbench.studies.tables import StudyTables
 from pcbench.studies.values import SHARES
 
 PAGE_FILE = Path("report") / "index.html"
@@ -27,16 +28,21 @@ PAGE_FILE = Path("report") / "index.html"
 _EVERY = "all"
 
 
-def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables) -> dict[str, Any]:
+def study_page_values(
+    study: StudyFile, record: StudyRecord, tables: StudyTables, folder: str = f"../{STUDY_TABLES}"
+) -> dict[str, Any]:
     """Return everything that the page of a study shows.
 
     Args:
         study: Its file.
         record: What its folder remembers.
         tables: Its tables, as they were just written.
+        folder: Where they lie beside the page.
     """
     frames, questions = tables.frames, study.table.questions
     changes, curves = [_change(study, question, frames) for question in questions], list(_curves(study, frames))
+    for figure in (*changes, *curves):
+        figure["links"] = [{**link, "file": f"{folder}/{link['file']}"} for link in figure["links"]]
     return {
         "title": study.table.title,
         "line": _line(study),
@@ -58,8 +64,13 @@ def study_page_values(study: StudyFile, record: StudyRecord, tables: StudyTables
         "facts": _facts(study, record),
         "suites": [_part(study, suite) for suite in study.table.suites],
         "versions": versions(),
-        "tables": [_link(f"{name}.csv") for name, frame in frames.items() if len(frame)] + [_link(STUDY_ANSWERS)],
+        "tables": linked_files(tables.files, folder),
     }
+
+
+def linked_files(names: Sequence[str], folder: str) -> list[dict[str, str]]:
+    """Return the links of a page to files of a folder."""
+    return [{"text": name, "file": f"{folder}/{name}"} for name in names]
 
 
 def _line(study: StudyFile) -> str:
@@ -231,7 +242,3 @@ def _part(study: StudyFile, suite: SuiteTable) -> tuple[str, ...]:
 
 def _listed(values: Sequence[object] | None) -> str:
     return _EVERY if values is None else ", ".join(map(str, values))
-
-
-def _link(name: str) -> dict[str, str]:
-    return {"text": name, "file": f"../{TABLES_FOLDER}/{name}"}

@@ -115,13 +115,40 @@ def report_study(path: Path, out: Path) -> str:
         UsageError: The study was not begun there.
         DataError: A run is missing or damaged.
     """
-    study, record = read_study(path), read_record(out)
-    if record is None:
-        raise UsageError(f"{out}: holds no study; begin it with `pcbench study run {path}`")
+    study, record = read_study(path), record_of_study(path, out)
+    refuse_unfinished(study, out)
     tables = write_study_tables(study, record, out)
     page = write_values("study.html", study_page_values(study, record, tables), out / PAGE_FILE)
     logger.info("wrote %s", page)
     return tables.answers
+
+
+def record_of_study(path: Path, out: Path) -> StudyRecord:
+    """Return the record of a study that was begun in a folder.
+
+    Raises:
+        UsageError: None was.
+        DataError: The record is damaged.
+    """
+    record = read_record(out)
+    if record is None:
+        raise UsageError(f"{out}: holds no study; begin it with `pcbench study run {path}`")
+    return record
+
+
+def refuse_unfinished(study: StudyFile, out: Path) -> None:
+    """Refuse to answer from a part of the runs.
+
+    Raises:
+        UsageError: Something is still to be done.
+    """
+    steps = [step for step in steps_of(study, Given(out)) if step.kind != "time"]  # no answer depends on that
+    left = [step for step in steps if not (out / step.name).exists()]
+    if left:
+        raise UsageError(
+            f"{out}: the study is not finished: {len(left)} of {len(steps)} steps are left, {left[0].name} first; "
+            f"go on with `pcbench study run {study.path}`"
+        )
 
 
 def progress_of(path: Path, given: Given) -> StudyProgress:

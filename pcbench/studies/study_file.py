@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pcbench.catalog import Definition, load_definition
-from pcbench.errors import DefinitionError, UnknownNameError
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 from pcbench.limits.text import read_bytes
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
+from pcbench.studies.suites import check_suites
 
 Measure = Literal["accuracy", "standing", "nll", "ece", "distance"]
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -28,7 +29,7 @@ class SuiteTable(Definition):
 
     name: _Text
     """The suite's name."""
-    images: int | None = Field(default=None, ge=1)
+    images: int | None = Field(default=None, ge=2)
     """How many images, chosen by a fixed permutation; all where it is not given."""
     severities: tuple[int, ...] | None = None
     """Which severities or levels; all where it is not given, and with fewer there is no CE or mCE."""
@@ -157,12 +158,17 @@ def read_study(path: Path) -> StudyFile:
     """Read the file of a study.
 
     Raises:
-        DefinitionError: It is missing or broken, holds an unknown key, or contradicts itself.
-        UnknownNameError: There is no arm of a name.
+        DefinitionError: It is missing or broken, holds an unknown key, contradicts itself, or asks of a suite what
+            it does not have.
+        UnknownNameError: There is no arm, suite or condition of a name.
     """
     table = load_definition(StudyTable, path)
     study = StudyFile(path, table, hashlib.sha256(read_bytes(path)).hexdigest())
     _check(study)
+    try:
+        check_suites(table)
+    except UsageError as error:  # of an option of a run, which the file gives
+        raise DefinitionError(path, str(error)) from error
     return study
 
 

@@ -16,22 +16,26 @@ from pcbench import files
 from pcbench.limits.text import read_json
 from pcbench.metrics.two_way import two_way
 from pcbench.models.training_notes import training_header
+from pcbench.reports.page.leaderboard import NETWORKS, STUDY_TABLES
 from pcbench.results.directory import open_run
-from pcbench.results.environment import versions
+from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash
 from pcbench.results.metrics_table import csv_frame
 from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, told_answer
 from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK
 from pcbench.studies.covered import coverage_rows, coverage_sentence
+from pcbench.studies.networks import network_rows
+from pcbench.studies.options import Given
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
-from pcbench.studies.steps import RUNS, TIMED, TRAINED, TUNED, curve_arm, curve_suites, measured_arms
+from pcbench.studies.steps import RUNS, TIMED, TRAINED, TUNED, curve_arm, curve_suites, measured_arms, steps_of
 from pcbench.studies.study_file import StudyFile
 from pcbench.studies.timing import time_rows
 from pcbench.studies.values import run_name, values_of
 from pcbench.training.found import score_of
 
-TABLES_FOLDER = "tables"
-"""The folder of the tables, in the study's."""
 STUDY_ANSWERS = "answers.md"
+ABOUT = "about.json"
+TIMES = "times.csv"
+"""How long each step took."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class StudyTables:
     """The same as Markdown."""
     coverage: str
     """How often the intervals hold the truth, in words; empty where that was not simulated."""
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the tables that have rows, and of the answers in words."""
+        return [*(f"{name}.csv" for name, frame in self.frames.items() if len(frame)), STUDY_ANSWERS]
 
 
 def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> StudyTables:
@@ -64,18 +73,19 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "arms": pd.DataFrame(_arm_rows(study, out)),
         "blur": pd.DataFrame(_blur_rows(study, out)),
         "coverage": pd.DataFrame(covered),
-        "times": pd.DataFrame(_step_rows(record)),
+        Path(NETWORKS).stem: network_rows(study, out),
+        Path(TIMES).stem: pd.DataFrame(_step_rows(record)),
         "image_times": pd.DataFrame(_image_time_rows(out)),
     }
     for name, table in tables.items():
         if len(table):
-            files.make_folder(out / TABLES_FOLDER)
+            files.make_folder(out / STUDY_TABLES)
             text = csv_frame(table).to_csv(index=False, float_format="%.6g")
-            files.write(out / TABLES_FOLDER / f"{name}.csv", text)
+            files.write(out / STUDY_TABLES / f"{name}.csv", text)
     told = told_answers(study, comparisons)
     coverage = coverage_sentence(covered)
     answers = answers_text(study, record, told, coverage)
-    files.write(out / TABLES_FOLDER / STUDY_ANSWERS, answers)
+    files.write(out / STUDY_TABLES / STUDY_ANSWERS, answers)
     about = {
         "title": study.table.title,
         "file": study.path.name,
@@ -83,10 +93,25 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "changed": changed_since(record, study),
         "fixed_beforehand": fixed_beforehand(record),
         "seen_before": study.table.seen_before,
-        "versions": versions(),
+        **_computed_with(study, out),
     }
-    files.write(out / TABLES_FOLDER / "about.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    files.write(out / STUDY_TABLES / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     return StudyTables(tables, told, answers, coverage)
+
+
+def _computed_with(study: StudyFile, out: Path) -> dict[str, Any]:
+    """Return the versions with which the runs were computed, our code, and on which kinds of processors."""
+    found: dict[str, set[str]] = {}
+    machines: set[str] = set()
+    for step in steps_of(study, Given(out)):
+        if step.kind == "run":
+            run = open_run(out / step.name, verify=False)
+            machines.update(run.manifest.get("machines", {}))
+            for name, version in run.spec.versions.items():
+                found.setdefault(name, set()).add(version)
+    named = {name: " and ".join(sorted(each)) for name, each in sorted(found.items())}
+    named["pcbench_code"] = code_hash((*PARTS_CODE, *METRICS_CODE, "training", "studies"))
+    return {"versions": named, "machines": sorted(machines)}
 
 
 def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list[ToldAnswer]:

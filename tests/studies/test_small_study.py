@@ -9,22 +9,22 @@ import json
 import re
 import shlex
 import shutil
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from small_studies import written
+from small_studies import EXAMPLE, PUBLISHED, STUDIES_PAGE, written
 
 from pcbench.cli.main import main
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
-from pcbench.errors import UsageError
+from pcbench.errors import DataError, UsageError
 from pcbench.metrics.calibration import expected_calibration_error
 from pcbench.percent import decimal, points
+from pcbench.reports.page.leaderboard import write_leaderboard
 from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED
 from pcbench.studies import study as studies
@@ -33,6 +33,7 @@ from pcbench.studies.arms import ARMS
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE
 from pcbench.studies.planning import measured_plan
+from pcbench.studies.publishing import Publication, compare_study, publish_study
 from pcbench.studies.steps import Step
 from pcbench.studies.study import progress_of, report_study, run_study
 from pcbench.studies.study_file import (
@@ -48,15 +49,12 @@ from pcbench.studies.values import values_of
 from pcbench.training.hyperparameters import LEARNED
 from pcbench.training.options import TrainOptions
 
-PAGE = (Path(__file__).parents[2] / "docs" / "studies.md").read_text(encoding="utf-8")
-TABLE = tomllib.loads(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0])
-
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Given]:
     """A finished study: its file and its folder."""
     folder = tmp_path_factory.mktemp("study")
-    path, given = written(folder, TABLE), Given(folder / "out", workers=1)
+    path, given = written(folder, EXAMPLE), Given(folder / "out", workers=1)
     run_study(path, given)
     report_study(path, given.out)
     return path, given
@@ -148,7 +146,7 @@ def test_arms_are_what_they_are_called(done: tuple[Path, Given]) -> None:
 def test_every_arm_is_timed_and_t_takes_time(done: tuple[Path, Given]) -> None:
     _, given = done
     times = pd.read_csv(given.out / "tables/image_times.csv").set_index("arm")
-    assert dict(times["timesteps"]) == {name: 0 if ARMS[name].timeless else 2 for name in TABLE["arms"]}
+    assert dict(times["timesteps"]) == {name: 0 if ARMS[name].timeless else 2 for name in EXAMPLE["arms"]}
     assert (times["lowest"] <= times["milliseconds"]).all()
     assert times["milliseconds"]["network"] > times["milliseconds"]["feedforward"] > 0
 
@@ -164,6 +162,7 @@ def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[
         "arms.csv",
         "blur.csv",
         "coverage.csv",
+        "networks.csv",
         "times.csv",
         "image_times.csv",
         "answers.md",
@@ -213,20 +212,20 @@ def test_a_changed_file_is_told_and_other_options_are_not_mixed(
     done: tuple[Path, Given], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, given = done
-    changed = written(tmp_path, {**TABLE, "title": "Another title"})
+    changed = written(tmp_path, {**EXAMPLE, "title": "Another title"})
     copy = Given(tmp_path / "copy", workers=1)
     shutil.copytree(given.out, copy.out)
     with caplog.at_level("WARNING", logger="pcbench"):
         run_study(changed, copy)
     assert "THE FILE WAS CHANGED after the study was begun" in caplog.text
     assert "THE FILE WAS CHANGED" in report_study(changed, copy.out)
-    other = written(tmp_path, {**TABLE, "tuning": {"images": 40, "rounds": 2, "noise": [2.0]}})
+    other = written(tmp_path, {**EXAMPLE, "tuning": {"images": 40, "rounds": 2, "noise": [2.0]}})
     with pytest.raises(UsageError, match="was made with other options than the file has now"):
         run_study(other, copy)
 
 
 def test_images_that_were_trained_on_are_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, given = written(tmp_path, TABLE), Given(tmp_path / "out", workers=1)
+    path, given = written(tmp_path, EXAMPLE), Given(tmp_path / "out", workers=1)
 
     def seven(options: TrainOptions) -> ImageSource:
         del options
@@ -239,7 +238,7 @@ def test_images_that_were_trained_on_are_not_measured(tmp_path: Path, monkeypatc
 
 def test_a_folder_without_a_study_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no study; begin it with"):
-        report_study(written(tmp_path, TABLE), tmp_path / "none")
+        report_study(written(tmp_path, EXAMPLE), tmp_path / "none")
 
 
 def test_the_commands_of_the_documentation_work_as_they_stand(
@@ -249,8 +248,8 @@ def test_the_commands_of_the_documentation_work_as_they_stand(
     shutil.copytree(given.out, tmp_path / "small")
     shutil.copy(path, tmp_path / "small.toml")
     monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"^    (pcbench study .*?)  ", PAGE, re.MULTILINE)
-    assert [command.split()[2] for command in commands] == ["plan", "run", "status", "report"]
+    commands = re.findall(r"^    (pcbench study .*?)  ", STUDIES_PAGE, re.MULTILINE)
+    assert [command.split()[2] for command in commands] == ["plan", "run", "status", "report", "publish", "check"]
     for command in commands:
         with pytest.raises(SystemExit) as stopped:
             main(shlex.split(command)[1:])
@@ -265,9 +264,111 @@ def test_the_commands_of_the_documentation_work_as_they_stand(
 def test_the_documentation_names_every_arm_key_and_table(done: tuple[Path, Given]) -> None:
     _, given = done
     for name, arm in ARMS.items():
-        assert f"| `{name}` | {arm.title} | {arm.shows} |" in PAGE
+        assert f"| `{name}` | {arm.title} | {arm.shows} |" in STUDIES_PAGE
     tables = (StudyTable, SuiteTable, QuestionTable, StudyTraining, TuningTable, ArmTable)
     fields = {name for table in tables for name in table.model_fields}
-    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", PAGE)))) | {"study_version"}
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", STUDIES_PAGE)))) | {"study_version"}
     assert fields - named - {"arm", "suites", "questions", "training", "tuning"} == set()
-    assert all(f"`{path.name}`" in PAGE for path in (given.out / "tables").iterdir())
+    assert all(f"`{path.name}`" in STUDIES_PAGE for path in (given.out / "tables").iterdir())
+
+
+def test_the_study_made_again_is_the_published_one(done: tuple[Path, Given]) -> None:
+    path, given = done
+    found = compare_study(path, given.out, PUBLISHED)
+    assert found.decisions > 900
+    assert found.passed, f"{found}: where this is meant, publish it anew with `python tests/small_studies.py`"
+
+
+def published(done: tuple[Path, Given], folder: Path) -> Publication:
+    path, given = done
+    return publish_study(path, given.out, folder)
+
+
+def test_what_is_published_is_small_names_no_machine_and_links_to_itself(
+    done: tuple[Path, Given], tmp_path: Path
+) -> None:
+    made = published(done, tmp_path)
+    assert made.results == tmp_path / "results" / "study"
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 200_000
+    text = "\n".join(path.read_text() for path in files if path.suffix != ".npz")
+    assert str(done[1].out) not in text
+    assert str(Path.home()) not in text
+    page = made.page.read_text()
+    links = [link for link in re.findall(r'href="([^"#]+)"', page) if not link.startswith("data:")]
+    assert len(links) > 10
+    assert all((made.page.parent / link).resolve().is_file() for link in links)
+
+
+def test_a_leaderboard_is_made_of_published_results_alone(done: tuple[Path, Given], tmp_path: Path) -> None:
+    made = published(done, tmp_path)
+    board = write_leaderboard(tmp_path / "results", tmp_path / "reports" / "leaderboard.html").read_text()
+    assert board.count('<a href="study/index.html">') == board.count('<th scope="row">') == 15
+    networks = pd.read_csv(made.results / "networks.csv")
+    kept = networks[(networks["metric"] == "accuracy") & (networks["kind"] == "summary") & (networks["timestep"] == 2)]
+    own = kept[kept["network"] == "pdigits, no-feedback, 2 training seeds"].iloc[0]
+    runs = [open_run(done[1].out / f"runs/gaussian-noise/no-feedback-seed-{seed}") for seed in (0, 1)]
+    each = [rows[(rows["kind"] == "noise") & (rows["timestep"] == 2)]["correct"].mean() for rows in
+            (run.outcomes() for run in runs)]  # fmt: skip
+    assert own["value"] == pytest.approx(np.mean(each))
+    assert own["ci_low"] <= own["value"] <= own["ci_high"]
+    assert f"{100 * own['value']:.1f}" in board
+    attacked = networks[(networks["kind"] == "attack") & (networks["network"] == "pdigits, network, 1 training seed")]
+    assert set(attacked["gradients"]) <= {"checked", NOT_CHECKED} | {
+        words for words in attacked["gradients"] if words.startswith("gradients suspicious")
+    }
+    # Beside its own runs the study is one and the same: they are not shown twice.
+    assert write_leaderboard(done[1].out, tmp_path / "own.html").read_text().count('<th scope="row">') == 15
+
+
+@pytest.mark.parametrize(("flips", "code"), [(1, 0), (10, 1)])
+def test_flipped_decisions_are_counted_on_another_machine_and_fail_on_the_same(
+    done: tuple[Path, Given],
+    flips: int,
+    code: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, given = done
+    made = published(done, tmp_path)
+    command = ["study", "check", str(path), "--out", str(given.out), "--against", str(made.results)]
+    assert exit_code(command) == 0
+    assert "the same: 7 tables are equal, byte for byte" in capsys.readouterr().out
+    with np.load(made.results / "decisions.npz") as arrays:
+        changed = dict(arrays)
+    for number in range(flips):  # the first image under the last condition of a run
+        changed[f"run_{number}"][-1, 0] ^= 1 << 7
+    np.savez(made.results / "decisions.npz", **changed)
+    (made.results / "answers.csv").write_text("")
+    assert exit_code(command) == 1
+    assert "another: equal bytes were expected" in capsys.readouterr().out
+    about = json.loads((made.results / "about.json").read_text())
+    (made.results / "about.json").write_text(json.dumps({**about, "machines": ["another"]}))
+    assert exit_code(command) == code
+    told = capsys.readouterr().out
+    assert f"\n{flips} of " in told
+    assert "1 of 7 tables differ (answers.csv)" in told
+
+
+def exit_code(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    return int(stopped.value.code or 0)
+
+
+def test_another_file_and_other_runs_are_not_compared(done: tuple[Path, Given], tmp_path: Path) -> None:
+    path, given = done
+    made = published(done, tmp_path)
+    with np.load(made.results / "decisions.npz") as arrays:
+        kept = dict(arrays)
+    header = json.loads(kept["header"].tobytes())
+    header["runs"][0][0] = "gaussian-noise/former-seed-0"
+    np.savez(made.results / "decisions.npz", **{**kept, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    with pytest.raises(UsageError, match="holds no decisions of gaussian-noise/network-seed-0"):
+        compare_study(path, given.out, made.results)
+    about = json.loads((made.results / "about.json").read_text())
+    (made.results / "about.json").write_text(json.dumps({**about, "file_sha256": "0" * 64}))
+    with pytest.raises(UsageError, match=r"is of another file than .*study.toml is now"):
+        compare_study(path, given.out, made.results)
+    with pytest.raises(DataError, match=r"about.json: there is no such file"):
+        compare_study(path, given.out, tmp_path)

@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "studies").glob("*.toml"))
 
 
+def asked(**more: Any) -> dict[str, Any]:
+    return {"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise", **more}
+
+
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_the_committed_studies_are_read(path: Path) -> None:
     study = read_study(path)
@@ -52,6 +56,32 @@ def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Pa
          "timestep 9 is after the study's T, 2"),
         ({"questions": [{"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise",
                          "against": ["paper"]}]}, "against 'paper': it is 't = 0' or an arm of the suite"),
+        # What a run, or the report, would refuse hours later.
+        ({"suites": [{"name": "gausian-noise"}], "questions": [asked(suite="gausian-noise")]},
+         "suite 'gausian-noise' does not exist; did you mean 'gaussian-noise'"),
+        ({"questions": [asked(measure="standing")]},
+         "gaussian-noise does not give the measure 'standing', but accuracy and nll and ece"),
+        ({"suites": [{"name": "manifold"}], "questions": [asked(suite="manifold")]},
+         "manifold does not give the measure 'accuracy', but distance"),
+        ({"suites": [{"name": "manifold"}],
+          "questions": [asked(suite="manifold", measure="distance", conditions=["gaussian_noise"])]},
+         "a distance is over all of manifold; leave them out"),
+        ({"questions": [asked(conditions=["gaussian_noisee"])]}, "did you mean 'gaussian_noise'"),
+        ({"suites": [{"name": "gaussian-noise", "severities": [9]}]}, "no suite of this run has severity 9"),
+        ({"suites": [{"name": "gaussian-noise", "severities": []}]}, "severities: name some, or leave it out for all"),
+        ({"suites": [{"name": "gaussian-noise", "epsilons": ["8/255"]}]},
+         "gaussian-noise: epsilons: this suite corrupts, and has none"),
+        ({"suites": [{"name": "gaussian-noise", "images": 1}]}, "images"),
+        ({"suites": [{"name": "digits-linf", "epsilons": ["eight"]}],
+          "questions": [asked(suite="digits-linf", measure="standing")]}, "an epsilon is a number or text such as"),
+        ({"suites": [{"name": "digits-linf", "attacked_timesteps": [0, 1]}],
+          "questions": [asked(suite="digits-linf", measure="standing")]},
+         "the question 'a' compares t = 2 with t = 0, and t = 2 is not attacked by itself; add it"),
+        ({"suites": [{"name": "digits-linf", "attacked_timesteps": [0, 2, 3]}],
+          "questions": [asked(suite="digits-linf", measure="standing")]}, "there is no t = 3, the last one is T = 2"),
+        ({"tuning": {"objective": "suite:imagenet-c-extraa"}}, "did you mean 'imagenet-c-extra'"),
+        ({"tuning": {"objective": "noisy"}}, "did you mean 'noise'"),
+        ({"tuning": {"objective": "clean", "noise": [2.0]}}, "noise names levels for the objective 'noise'"),
         ({"questions": [{"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise", "margin": 0}]},
          "margin"),
     ],
@@ -59,5 +89,23 @@ def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Pa
 def test_a_wrong_file_is_one_line(more: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(PcbenchError, match=said) as refused:
         read_study(written(tmp_path, small(**more)))
+    assert "study.toml" in str(refused.value) or "arm" in str(refused.value)
     assert refused.value.exit_code == 2
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"title = ", b"\xff\xfe", b"[[suites]]\nname = 3"])
+def test_a_broken_file_is_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_bytes(content)
+    with pytest.raises(PcbenchError, match=r"study\.toml") as refused:
+        read_study(path)
+    assert (refused.value.exit_code, "\n" in str(refused.value)) == (2, False)
+
+
+def test_a_missing_file_and_a_folder_are_one_line(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(PcbenchError) as refused:
+            read_study(path)
+        assert refused.value.exit_code == 2
+        assert str(path) in str(refused.value)

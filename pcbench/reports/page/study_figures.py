@@ -166,6 +166,6 @@ def _figure(chart: Chart, table: str, qualifier: str) -> dict[str, Any]:
         "qualifier": qualifier,
         "panels": [panel["title"] for panel in values["panels"]],
         "drawn": values,
-        "links": [{"text": "CSV", "file": f"../tables/{table}.csv"}],
+        "links": [{"text": "CSV", "file": f"{table}.csv"}],
         "commands": [],
     }

@@ -91,7 +91,7 @@ def test_rows_are_sorted_by_their_numbers_and_linked_to_their_pages(page: Page) 
 
 
 def test_a_folder_without_runs_and_a_run_without_its_table_are_refused(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds no finished run \(a folder with manifest.json\); give another folder"):
+    with pytest.raises(UsageError, match=r"holds no finished run \(a folder with manifest.json\) and no study"):
         write_leaderboard(tmp_path, tmp_path / "page.html")
     shutil.copytree(results / "first", tmp_path / "first")
     (tmp_path / "first" / "metrics.csv").unlink()
