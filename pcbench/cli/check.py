@@ -30,10 +30,16 @@ class CheckOptions(TypedDict):
     tolerated_changes: Annotated[
         float | None, Option("Also fail if more than this share of answers differ (same seed).")
     ]
+    power: Annotated[
+        float | None, Option("Say how many images a drop of this many percentage points needs to be shown.")
+    ]
     all_rows: Annotated[bool, Option("Print every guarded row.", default=False)]
     junit: Annotated[Path | str | None, Option("Write JUnit XML here.")]
     markdown: Annotated[Path | str | None, Option("Write Markdown here.")]
-    github: Annotated[bool | None, Option("Print GitHub annotations; on in GitHub Actions.")]
+    github: Annotated[
+        bool | None,
+        Option("Print GitHub annotations and add Markdown to the job's summary; on in GitHub Actions."),
+    ]
     allow_changed: Annotated[bool, Option(ALLOW_CHANGED, default=False)]
 
 
@@ -45,7 +51,7 @@ def check_command(
     0: no guarded accuracy demonstrably dropped by more than is tolerated. 1: one did. 2: they cannot be compared.
     """
     from pcbench.comparison.gate import check_run
-    from pcbench.comparison.gate_output import gate_markdown, github_annotations, junit_xml
+    from pcbench.comparison.gate_output import gate_markdown, github_annotations, junit_xml, needed_sentence
     from pcbench.comparison.reference import read_reference
     from pcbench.files import try_folder, write
     from pcbench.results.directory import open_run
@@ -59,6 +65,7 @@ def check_command(
         guard=options["guard"],
         tolerated_changes=options["tolerated_changes"],
     )
+    needed = None if options["power"] is None else needed_sentence(report, options["power"] / 100)
     _print(report, all_rows=options["all_rows"])
     forms = ((options["junit"], junit_xml), (options["markdown"], gate_markdown))
     written = {Path(path): form for path, form in forms if path is not None}
@@ -66,10 +73,30 @@ def check_command(
         try_folder(path.parent, "give another place")
     for path, form in written.items():
         write(path, form(report).encode())
+    if needed is not None:
+        say(needed)
     if os.environ.get("GITHUB_ACTIONS") == "true" if options["github"] is None else options["github"]:
         say(*github_annotations(report))
+        _add_to_summary(gate_markdown(report))
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _add_to_summary(text: str) -> None:
+    """Add Markdown to the summary of a GitHub job, whose file GitHub names; without one, add nothing."""
+    from pcbench.errors import UsageError
+
+    named = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not named:
+        return
+    try:
+        with Path(named).open("a", encoding="utf-8") as summary:
+            summary.write(text + "\n")
+    except OSError as error:
+        raise UsageError(
+            f"GITHUB_STEP_SUMMARY names {named}, which cannot be written ({error.strerror}): unset it, or give "
+            "github=False"
+        ) from error
 
 
 def _print(report: GateReport, *, all_rows: bool) -> None:

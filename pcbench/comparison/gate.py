@@ -22,8 +22,9 @@ from pcbench.comparison.reference import Reference
 from pcbench.comparison.scores import SuiteScores, read_scores
 from pcbench.errors import UsageError
 from pcbench.metrics.cells import Cell
-from pcbench.metrics.drop import FLIPS, Drops, Side, find_drops
+from pcbench.metrics.drop import FLIPS, Drops, Side, find_drops, needed_images
 from pcbench.norms import epsilon_text
+from pcbench.percent import short_points
 from pcbench.results.directory import Run, changed_notes
 from pcbench.results.run_spec import SpecDifference
 
@@ -53,6 +54,8 @@ class CheckedRow:
     """The smallest true drop that is found with 90 % probability; NaN if there is no such drop."""
     failed: bool
     """Whether the row fails."""
+    disagreement: float
+    """Mean square of the differences between an image's two scores, 0 to 1: what the power is computed from."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class GateReport:
     """Probability of any false alarm over all rows."""
     power: float
     """Probability with which `detectable` drops are found."""
+    critical: float
+    """The critical value of the test for which `detectable` holds."""
     side: Side
     """Whether only losses fail, or gains as well."""
     changed: int
@@ -140,6 +145,7 @@ def check_run(
         tolerated=tolerated,
         alpha=alpha,
         power=_POWER,
+        critical=drops.ceiling,
         side=side,
         changed=sum(int((old.correct != correct).sum()) for old, correct in aligned),
         answers=sum(correct.size for _, correct in aligned),
@@ -149,6 +155,32 @@ def check_run(
         reference=reference.key,
         marks=(*changed_notes(run), *(note for note in run.manifest.get("notes", []) if note.startswith("WARNING"))),
     )
+
+
+def images_for(report: GateReport, drop: float, *, pooled: bool = False) -> int:
+    """Return how many images show a drop with the report's probability in every guarded row.
+
+    It is computed for the report's own test, with as much disagreement between images as the run showed.
+
+    Args:
+        report: What a check found.
+        drop: The wished drop, a share of the images above the tolerated one.
+        pooled: Only of the few rows that sum a suite up.
+
+    Raises:
+        UsageError: The test cannot show this drop with any number of images.
+    """
+    if not report.tolerated < drop <= 1:
+        raise UsageError(
+            f"`power` is a drop in points, above the tolerated {short_points(report.tolerated)} and at most 100, not "
+            f"{short_points(drop)}"
+        )
+    rows = [row for row in report.rows if row.row.pooled or not pooled]
+    values = (
+        needed_images(drop, row.disagreement, critical=report.critical, tolerated=report.tolerated, power=report.power)
+        for row in rows
+    )
+    return max(values)
 
 
 def _check_limits(tolerated: float, alpha: float) -> None:
@@ -209,6 +241,7 @@ def _checked(
         upper=float(drops.upper[index]),
         detectable=float(drops.detectable[index]),
         failed=bool(drops.failed[index]),
+        disagreement=float(drops.disagreement[index]),
     )
 
 

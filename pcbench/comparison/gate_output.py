@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from pcbench.comparison.gate import CheckedRow, GateReport
+from pcbench.comparison.gate import CheckedRow, GateReport, images_for
 from pcbench.escaping import markdown, printable
 from pcbench.percent import percent, short_percent, short_points
 
@@ -20,11 +20,11 @@ _ANNOTATIONS = 9
 
 
 def verdict(report: GateReport) -> str:
-    """Return the result in one sentence."""
+    """Return the result in one sentence; that nothing was found says which drops would have been."""
     condition = f"{short_points(report.tolerated)} points (α = {report.alpha:g} over all {len(report.rows)} rows)"
     change = "changed" if report.side == "change" else "dropped"
     if report.passed:
-        return f"passed: no guarded accuracy {change} by demonstrably more than {condition}"
+        return f"passed: no guarded accuracy {change} by demonstrably more than {condition}; {'; '.join(_seen(report))}"
     if not report.failed:
         return f"failed: no guarded accuracy demonstrably {change} by more than is tolerated, but {_changes(report)}"
     worst = max(report.failed, key=lambda row: abs(row.drop))
@@ -35,11 +35,29 @@ def verdict(report: GateReport) -> str:
 
 
 def notes(report: GateReport) -> list[str]:
-    """Return notes on the result: how many answers changed, which drops could have been found, what differs."""
-    sizes = sorted({row.images for row in report.rows})
-    found = [_power(report, size) for size in sizes]
+    """Return notes on the result: how many answers changed, what differs; where it failed, which drops are found."""
+    found = [] if report.passed else _seen(report)
     differences = [f"differs from the reference: {difference}" for difference in report.differences]
     return [*report.marks, _changes(report), *found, *differences]
+
+
+def needed_sentence(report: GateReport, drop: float) -> str:
+    """Return how many images would show a drop, in one sentence.
+
+    Args:
+        report: What a check found.
+        drop: The wished drop, a share of the images.
+
+    Raises:
+        UsageError: The test cannot show this drop with any number of images.
+    """
+    every, pooled = images_for(report, drop), images_for(report, drop, pooled=True)
+    sizes = " and ".join(str(size) for size in sorted({row.images for row in report.rows}))
+    fewer = "" if pooled == every else f" ({pooled:,} in the rows that sum a suite up)"
+    return (
+        f"a drop of {short_points(drop)} points needs {every:,} images to be shown with {percent(report.power, 0)} % "
+        f"probability in every guarded row{fewer}; this run has {sizes}"
+    )
 
 
 def _changes(report: GateReport) -> str:
@@ -50,13 +68,31 @@ def _changes(report: GateReport) -> str:
     return f"{report.changed:,} of {report.answers:,} answers ({share}) differ from the reference's{allowed}"
 
 
-def _power(report: GateReport, images: int) -> str:
-    drops = [row.detectable for row in report.rows if row.images == images and not math.isnan(row.detectable)]
-    start = f"{images} images find with {percent(report.power, 0)} % probability"
-    if not drops:
-        return f"{start} no drop: take more images"
-    low, high = short_points(min(drops)), short_points(max(drops))
-    return f"{start} a true drop of {low} points" + ("" if low == high else f" in the best row, {high} in the worst")
+def _seen(report: GateReport) -> list[str]:
+    """Return, for each number of images, the drop that these would show."""
+    return [_seen_by(report, size) for size in sorted({row.images for row in report.rows})]
+
+
+def _seen_by(report: GateReport, images: int) -> str:
+    rows = [row for row in report.rows if row.images == images]
+    worst, pooled = (_largest_drop(some) for some in (rows, [row for row in rows if row.row.pooled]))
+    probability = f"with {percent(report.power, 0)} % probability"
+    if pooled is None:
+        return f"{images} images would show no drop {probability}: take more images"
+    if worst is None:
+        every = "no drop"
+    else:
+        every = f"a drop of {short_points(worst)} points or more"
+        if short_points(pooled) == short_points(worst):
+            return f"{images} images would show {every} {probability}"
+    summed = f"of {short_points(pooled)} points or more in those that sum a suite up"
+    return f"{images} images would show {every} {probability} in every guarded row, and one {summed}"
+
+
+def _largest_drop(rows: list[CheckedRow]) -> float | None:
+    """Return the drop that is found in every one of some rows; None where no drop is found in one of them."""
+    drops = [row.detectable for row in rows]
+    return None if any(map(math.isnan, drops)) else max(drops, default=None)
 
 
 def shown_rows(report: GateReport, *, everything: bool) -> list[CheckedRow]:

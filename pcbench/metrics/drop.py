@@ -51,6 +51,10 @@ class Drops:
     disagreement seen; NaN where even a drop to 0 would not be found."""
     critical: float
     """The critical value c."""
+    disagreement: NDArray[np.float64]
+    """Mean square of the images' drops, 0 to 1."""
+    ceiling: float
+    """What `detectable` takes for c: the bound of independent rows where it is larger."""
 
 
 def find_drops(
@@ -90,13 +94,14 @@ def find_drops(
     # If all rows agree, the signs do not determine c; the bound of independent rows is the larger one.
     sides = 1 if side == "drop" else 2
     ceiling = max(critical, _upper_quantile(alpha / (sides * len(means))))
+    disagreement = squares / counts
     detectable = np.array(
         [
-            detectable_drop(int(count), float(square / count), critical=ceiling, tolerated=tolerated, power=power)
-            for count, square in zip(counts, squares, strict=True)
+            detectable_drop(int(count), float(share), critical=ceiling, tolerated=tolerated, power=power)
+            for count, share in zip(counts, disagreement, strict=True)
         ]
     )
-    return Drops(means, lower, upper, failed, detectable, critical)
+    return Drops(means, lower, upper, failed, detectable, critical, disagreement, ceiling)
 
 
 def critical_value(
@@ -151,6 +156,24 @@ def detectable_drop(images: int, disagreement: float, *, critical: float, tolera
     constant = tolerated**2 - ratio * disagreement
     drop = (linear + np.sqrt(linear**2 - 4 * (1 + ratio) * constant)) / (2 * (1 + ratio))
     return float(drop) if drop <= 1 else float("nan")
+
+
+def needed_images(drop: float, disagreement: float, *, critical: float, tolerated: float, power: float) -> int:
+    """Return how many images make a drop the smallest that is found: `detectable_drop`, solved for n.
+
+    (d - m)² = (c + z)² (disagreement + d - d²) / (n - c²) gives n.
+
+    Args:
+        drop: d, above `tolerated`, at most 1.
+        disagreement: As for `detectable_drop`.
+        critical: As for `detectable_drop`.
+        tolerated: As for `detectable_drop`.
+        power: As for `detectable_drop`.
+    """
+    spread = disagreement + drop - drop**2
+    needed = critical**2 + (critical + _quantile(power)) ** 2 * spread / (drop - tolerated) ** 2
+    # A whole number that was rounded up in its last bits stays that number.
+    return int(np.ceil(needed - 1e-6))
 
 
 @functools.cache

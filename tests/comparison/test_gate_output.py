@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
 
-from pcbench.comparison.gate import GateReport, check_run
+from pcbench.comparison.gate import GateReport, check_run, images_for
 from pcbench.comparison.gate_output import (
     gate_markdown,
     gate_table,
     github_annotations,
     junit_xml,
+    needed_sentence,
     notes,
     shown_rows,
     verdict,
 )
 from pcbench.comparison.reference import freeze
+from pcbench.errors import UsageError
 from pcbench.results.directory import Run
 from pcbench.terminal import Terminal
 
@@ -41,13 +44,42 @@ def test_verdict_names_the_worst_row(passed: GateReport, failed: GateReport) -> 
     assert f"the most: {worst.row}, {100 * worst.reference:.1f} % to {100 * worst.value:.1f} %" in verdict(failed)
 
 
-def test_notes_tell_the_power_and_the_differences(passed: GateReport, make_run: Callable[..., Run]) -> None:
+def test_notes_and_the_verdict_tell_the_power_and_the_differences(
+    passed: GateReport, failed: GateReport, make_run: Callable[..., Run]
+) -> None:
+    for size in (240, 120):
+        drops = {row.row.pooled: row.detectable for row in passed.rows if row.images == size}
+        worst = max(row.detectable for row in passed.rows if row.images == size)
+        assert worst >= max(drops.values())
+        assert f"{size} images would show a drop of {100 * worst:.3g} points or more with 90 % prob" in verdict(passed)
+        assert any(f"{size} images would show a drop of" in note for note in notes(failed))
+        assert not any("would show" in note for note in notes(passed))
     text = "\n".join(notes(passed))
-    assert "240 images find with 90 % probability a true drop of" in text
-    assert "120 images find" in text
     assert "differs from the reference: settings.seed: 0 -> 1" in text
     same = check_run(make_run("same"), freeze(make_run("reference-2")), tolerated=0)
     assert f"all {same.answers:,} answers are the reference's" in notes(same)
+
+
+def test_too_few_images_are_said_to_show_nothing(passed: GateReport) -> None:
+    blind = [dataclasses.replace(row, detectable=float("nan")) for row in passed.rows]
+    assert "240 images would show no drop with 90 % probability: take more images" in verdict(
+        dataclasses.replace(passed, rows=tuple(blind))
+    )
+    single = [row if row.row.pooled else dataclasses.replace(row, detectable=float("nan")) for row in passed.rows]
+    told = verdict(dataclasses.replace(passed, rows=tuple(single)))
+    assert "240 images would show no drop with 90 % probability in every guarded row, and one of" in told
+
+
+def test_a_wished_drop_names_the_images_that_would_show_it(passed: GateReport) -> None:
+    noisy = tuple(dataclasses.replace(row, disagreement=0.1 if row.row.pooled else 0.4) for row in passed.rows)
+    report = dataclasses.replace(passed, rows=noisy)
+    every, pooled = images_for(report, 0.03), images_for(report, 0.03, pooled=True)
+    assert 3 < every / pooled < 4  # n grows as the disagreement, but for what the drop itself adds
+    text = needed_sentence(report, 0.03)
+    assert text.startswith(f"a drop of 3 points needs {every:,} images to be shown with 90 % probability")
+    assert f"({pooled:,} in the rows that sum a suite up); this run has 120 and 240" in text
+    with pytest.raises(UsageError, match=r"above the tolerated 1 and at most 100, not 0\.5"):
+        images_for(passed, 0.005)
 
 
 def test_junit_holds_every_row_once(failed: GateReport) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom, norm
 from statsmodels.stats.proportion import proportion_confint
 
-from pcbench.metrics.drop import Side, critical_value, detectable_drop, find_drops
+from pcbench.metrics.drop import Side, critical_value, detectable_drop, find_drops, needed_images
 
 # Enough for the simulations: 0.01 of 1,000 sign vectors are 10.
 FLIPS = 999
@@ -154,3 +154,37 @@ def test_detectable_drop_shrinks_with_images_and_solves_its_equation() -> None:
     alone = detectable_drop(1000, 0.0, critical=3.0, tolerated=0.0, power=0.9)
     assert alone == pytest.approx(ratio / (1 + ratio))
     assert np.isnan(detectable_drop(12, 0.5, critical=3.0, tolerated=0.5, power=0.9))
+
+
+def test_the_images_that_a_drop_needs_are_those_at_which_it_is_the_smallest_found() -> None:
+    """Oracle: a search over n of the function that tells the smallest drop of n images."""
+    for disagreement in (0.0, 0.02, 0.3):
+        for drop in (0.03, 0.05, 0.4):
+            limits = {"critical": 3.4, "tolerated": 0.01, "power": 0.9}
+            found = needed_images(drop, disagreement, **limits)
+            assert detectable_drop(found, disagreement, **limits) <= drop + 1e-9
+            assert not detectable_drop(found - 1, disagreement, **limits) <= drop
+
+
+@pytest.mark.parametrize(("disagreement", "drop"), [(0.04, 0.05), (0.1, 0.08)])
+def test_so_many_images_find_the_drop_nine_times_in_ten(disagreement: float, drop: float) -> None:
+    """Oracle: simulation. Single answers change either way, and others are lost, in one row of nine."""
+    limits = {"tolerated": 0.01, "power": 0.9}
+    images = needed_images(drop, disagreement, critical=norm.isf(0.01 / 9), **limits)
+
+    def rate(count: int) -> float:
+        random = np.random.default_rng(count)
+        found = 0
+        for seed in range(200):
+            differences = random.choice(
+                [-1.0, 0.0, 1.0], (count, 9), p=[disagreement / 2, 1 - disagreement, disagreement / 2]
+            )
+            # An image that loses its answer was right before and is wrong now, whatever it would have done.
+            lost = random.random(count) < drop
+            differences[lost, 4] = 1
+            found += bool(find_drops(differences, tolerated=0.01, flips=FLIPS, seed=seed).failed[4])
+        return found / 200
+
+    assert rate(images) >= binom.isf(0.999, 200, 0.9) / 200
+    # Half as many would not do: the number is needed, and not only enough.
+    assert rate(images // 2) < 0.9
