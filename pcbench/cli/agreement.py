@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
 from pcbench.arguments import MOST_TIMESTEPS
+from pcbench.cli.arguments import AsJson
+from pcbench.cli.saying import say_json
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.options import Option
+
+if TYPE_CHECKING:
+    from pcbench.attacks.agreement import Agreement
 
 
 class AgreementOptions(TypedDict):
@@ -33,7 +39,7 @@ class AgreementOptions(TypedDict):
     random_predictors: Annotated[int | None, Option("As for pcbench run.")]
 
 
-def agreement_command(options: AgreementOptions) -> None:
+def agreement_command(options: AgreementOptions, as_json: AsJson = False) -> None:
     """Run the same L∞ PGD by foolbox and by torchattacks; exit 1 where a rate leaves the other's 95 % interval."""
     from rich.table import Table
 
@@ -68,6 +74,10 @@ def agreement_command(options: AgreementOptions) -> None:
         steps=steps,
         random_start=options["random_start"],
     )
+    if as_json:
+        say_json({"rows": [dataclasses.asdict(row) for row in found]})
+        _end_with(found)
+        return
     table = Table(title=f"PGD, {steps} steps, on {found[0].n} images that {loaded.name} gets right at t = {timestep}")
     for column in ("ε", "foolbox (%)", "torchattacks (%)", "only foolbox", "only torchattacks", "p", "agree"):
         table.add_column(column, justify="right")
@@ -78,5 +88,9 @@ def agreement_command(options: AgreementOptions) -> None:
         only = (str(row.foolbox_only), str(row.torchattacks_only))
         table.add_row(LINF.text(row.epsilon), *rates, *only, f"{row.p_value:.3g}", "yes" if row.agrees else "no")
     Terminal().print(table)
+    _end_with(found)
+
+
+def _end_with(found: Sequence[Agreement]) -> None:
     if not all(row.agrees for row in found):
         raise typer.Exit(1)

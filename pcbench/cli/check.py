@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from typing_extensions import TypedDict
 
-from pcbench.cli.arguments import ALLOW_CHANGED
-from pcbench.cli.saying import say
+from pcbench.cli.arguments import ALLOW_CHANGED, AsJson
+from pcbench.cli.saying import say, say_json
 from pcbench.options import Option
 
 if TYPE_CHECKING:
-    from pcbench.comparison.gate import GateReport
+    from pcbench.cli.json_forms import GateForm, GateRowForm
+    from pcbench.comparison.gate import CheckedRow, GateReport
 
 
 class CheckOptions(TypedDict):
@@ -44,7 +45,9 @@ class CheckOptions(TypedDict):
 
 
 def check_command(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")], options: CheckOptions
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.", metavar="RUN")],
+    options: CheckOptions,
+    as_json: AsJson = False,
 ) -> None:
     """Check a run against a frozen reference: exit code 1 where an accuracy demonstrably dropped.
 
@@ -65,21 +68,69 @@ def check_command(
         guard=options["guard"],
         tolerated_changes=options["tolerated_changes"],
     )
-    needed = None if options["power"] is None else needed_sentence(report, options["power"] / 100)
-    _print(report, all_rows=options["all_rows"])
+    wished = None if options["power"] is None else options["power"] / 100
+    needed = None if wished is None else needed_sentence(report, wished)
+    if as_json:
+        say_json(gate_form(report, wished))
+    else:
+        _print(report, all_rows=options["all_rows"])
     forms = ((options["junit"], junit_xml), (options["markdown"], gate_markdown))
     written = {Path(path): form for path, form in forms if path is not None}
     for path in written:
         try_folder(path.parent, "give another place")
     for path, form in written.items():
         write(path, form(report).encode())
-    if needed is not None:
+    if needed is not None and not as_json:
         say(needed)
     if os.environ.get("GITHUB_ACTIONS") == "true" if options["github"] is None else options["github"]:
-        say(*github_annotations(report))
+        # GitHub reads annotations from standard error too, and JSON stands alone on standard output.
+        say(*github_annotations(report), error=as_json)
         _add_to_summary(gate_markdown(report))
     if not report.passed:
         raise typer.Exit(1)
+
+
+def gate_form(report: GateReport, wished: float | None) -> GateForm:
+    """Return what `--json` prints of a check.
+
+    Args:
+        report: What the check found.
+        wished: The drop of `--power`, a share of the images.
+    """
+    from pcbench.comparison.gate import images_for
+    from pcbench.comparison.gate_output import notes, verdict
+
+    return {
+        "passed": report.passed,
+        "verdict": verdict(report),
+        "run": report.run,
+        "reference": report.reference,
+        "tolerated": report.tolerated,
+        "alpha": report.alpha,
+        "power": report.power,
+        "images_needed": None if wished is None else images_for(report, wished),
+        "changed": report.changed,
+        "answers": report.answers,
+        "notes": notes(report),
+        "rows": [_row_form(row) for row in report.rows],
+    }
+
+
+def _row_form(row: CheckedRow) -> GateRowForm:
+    return {
+        "suite": row.row.suite,
+        "what": row.row.what,
+        "timestep": row.row.timestep,
+        "pooled": row.row.pooled,
+        "images": row.images,
+        "reference": row.reference,
+        "value": row.value,
+        "drop": row.drop,
+        "lower": row.lower,
+        "upper": row.upper,
+        "detectable": row.detectable,
+        "failed": row.failed,
+    }
 
 
 def _add_to_summary(text: str) -> None:

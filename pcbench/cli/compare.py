@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcbench.cli.arguments import AllowChanged
+from pcbench.cli.arguments import AllowChanged, AsJson
+from pcbench.cli.saying import say, say_json
 
 if TYPE_CHECKING:
+    from pcbench.comparison.compare import ComparedRow
     from pcbench.results.directory import Run
 
 
@@ -24,35 +27,58 @@ def compare_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write comparison.csv and comparison.md into this folder.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print every comparison, not only the last t and those that changed.")
+    ] = False,
     allow_changed: AllowChanged = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p."""
+    """Compare runs, or the timesteps of one run: both values, the paired difference with its interval, p.
+
+    Shown are the last timestep and the comparisons with a clear change (p at most 0.05 after Holm's correction).
+    """
+    from pcbench.cli.run_table import answer_forms
     from pcbench.comparison.answer import answers
     from pcbench.comparison.compare import compare_runs, compare_timesteps
-    from pcbench.comparison.compare_output import as_frame, compare_markdown, compare_tables
-    from pcbench.comparison.sentences import sentences
+    from pcbench.comparison.compare_output import as_frame, compare_markdown, records_of, telling_rows
     from pcbench.files import try_folder, write
-    from pcbench.results.directory import changed_notes, open_run
+    from pcbench.results.directory import open_run
     from pcbench.results.metrics_table import csv_frame
-    from pcbench.terminal import Terminal
 
     first, *others = [open_run(folder, allow_changed=allow_changed) for folder in runs]
     rows = [] if others else compare_timesteps(first)
-    answer = [] if others else [one.text for one in answers(first)]
+    found = [] if others else answers(first)
+    answer = [one.text for one in found]
     for other in others:
         rows += compare_runs(first, other, _names(first, other))
-    console = Terminal()
-    for part in compare_tables(rows):
-        console.print(part)
-    for note in (note for run in (first, *others) for note in changed_notes(run)):
-        console.print(f"- {note}")
-    for sentence in (*answer, *sentences(rows)):
-        console.print(f"- {sentence}")
+    if as_json:
+        say_json({"rows": records_of(as_frame(rows)), "answers": answer_forms(found)})
+    else:
+        _print_comparison(rows if every else telling_rows(rows), len(rows), answer, (first, *others))
     if out is not None:
         try_folder(out, "give another with `out`")
         write(out / "comparison.csv", csv_frame(as_frame(rows)).to_csv(index=False).encode())
         write(out / "comparison.md", compare_markdown(rows, answer).encode())
-        console.print(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}", soft_wrap=True)
+        if not as_json:
+            say(f"wrote {out / 'comparison.csv'} and {out / 'comparison.md'}")
+
+
+def _print_comparison(shown: Sequence[ComparedRow], count: int, answer: Sequence[str], runs: Sequence[Run]) -> None:
+    """Print comparisons, each in a table and in a sentence, and how many of `count` are not shown."""
+    from pcbench.comparison.compare_output import compare_tables
+    from pcbench.comparison.sentences import sentences
+    from pcbench.results.directory import changed_notes
+    from pcbench.terminal import Terminal
+
+    console = Terminal()
+    for part in compare_tables(shown):
+        console.print(part)
+    for note in (note for run in runs for note in changed_notes(run)):
+        console.print(f"- {note}")
+    for sentence in (*answer, *sentences(shown)):
+        console.print(f"- {sentence}")
+    if len(shown) < count:
+        console.print(f"{count - len(shown)} comparisons without a clear change are not shown; --all shows them")
 
 
 def _names(first: Run, second: Run) -> tuple[str, str]:

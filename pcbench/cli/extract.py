@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pcbench.cli.arguments import AsJson
 from pcbench.cli.run import log_progress
-from pcbench.cli.saying import say
+from pcbench.cli.saying import say, say_json
 from pcbench.harness.extraction.options import ExtractOptions, extraction_from
 
 if TYPE_CHECKING:
+    from pcbench.cli.json_forms import ExtractionForm
     from pcbench.results.directory import Run
     from pcbench.results.run_spec import RunSpec
 
 
-def extract_command(options: ExtractOptions, given: Collection[str]) -> None:
+def extract_command(options: ExtractOptions, given: Collection[str], as_json: AsJson = False) -> None:
     """Write representations, errors or any module's outputs at every timestep to files.
 
     The images need no labels: imagefolder:PATH is also a folder that holds pictures alone.
@@ -28,6 +30,9 @@ def extract_command(options: ExtractOptions, given: Collection[str]) -> None:
         from pcbench.percent import shown_bytes
 
         plan = make_extraction_plan(request)
+        if as_json:
+            say_json(_extraction_form(plan.spec, None, []))
+            return
         _print_arrays(plan.spec)
         folder = real_path(DEFAULT_FOLDER if request["out"] is None else Path(request["out"]))
         needed, free = shown_bytes(needed_bytes(plan.spec)), shown_bytes(free_bytes(folder))
@@ -42,17 +47,40 @@ def extract_command(options: ExtractOptions, given: Collection[str]) -> None:
     from pcbench.results.shard import Shard
 
     if isinstance(finished, Shard):
-        print_shard(finished)
+        print_shard(finished, as_json=as_json)
         return
-    print_extraction(finished)
+    print_extraction(finished, as_json=as_json)
 
 
-def print_extraction(finished: Run) -> None:
-    """Print what a finished extraction holds, and where its folder is."""
+def print_extraction(finished: Run, *, as_json: bool = False) -> None:
+    """Print what a finished extraction holds, and where its folder is; or the same as JSON."""
+    if as_json:
+        say_json(_extraction_form(finished.spec, finished.folder, finished.manifest["notes"]))
+        return
     _print_arrays(finished.spec)
     for note in finished.manifest["notes"]:
         say(str(note))
     say(f"{'found' if finished.found else 'wrote'} {finished.folder}")
+
+
+def _extraction_form(spec: RunSpec, folder: Path | None, notes: Iterable[object]) -> ExtractionForm:
+    from pcbench.results.extraction import array_bytes, array_shape, written
+
+    return {
+        "key": spec.key(),
+        "model": str(spec.model["name"]),
+        "folder": None if folder is None else str(folder),
+        "arrays": [
+            {
+                "name": array.name,
+                "module": array.module,
+                "shape": list(array_shape(spec, array)),
+                "bytes": array_bytes(spec, array),
+            }
+            for array in written(spec).arrays
+        ],
+        "notes": [str(note) for note in notes],
+    }
 
 
 def _print_arrays(spec: RunSpec) -> None:

@@ -21,6 +21,7 @@ from pcbench.cli.baseline import baseline_command
 from pcbench.cli.check import check_command
 from pcbench.cli.compare import compare_command
 from pcbench.cli.doctor import doctor_command
+from pcbench.cli.examples import epilog
 from pcbench.cli.export import export_command
 from pcbench.cli.extract import extract_command
 from pcbench.cli.figure import figure_command
@@ -28,13 +29,15 @@ from pcbench.cli.freeze import freeze_command
 from pcbench.cli.leaderboard import leaderboard_command
 from pcbench.cli.list import list_command
 from pcbench.cli.merge import merge_command
+from pcbench.cli.open import open_command
 from pcbench.cli.options import as_command, as_flags
 from pcbench.cli.parsing import ParserError, parser_message
 from pcbench.cli.plan import plan_command
 from pcbench.cli.predify import predify_command
 from pcbench.cli.report import report_command
 from pcbench.cli.run import run_command
-from pcbench.cli.saying import LogLine, say
+from pcbench.cli.runs import runs_command
+from pcbench.cli.saying import LogLine, quietly, say
 from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
 from pcbench.cli.status import status_command
@@ -53,6 +56,9 @@ from pcbench.errors import DefinitionError, PcbenchError, UnknownNameError, name
 from pcbench.shadows import UNLOADABLE, not_loaded, unloadable
 
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
+_QUIET = {"-q", "--quiet"}
+_HELP = ("-h", "--help")
+_HELP_NAMES = {"help_option_names": list(_HELP)}
 _FAULT = "this is a bug of pcbench: --debug shows where"
 
 
@@ -112,7 +118,7 @@ app = typer.Typer(
     name="pcbench",
     cls=_Verbs,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings=_HELP_NAMES,
     pretty_exceptions_enable=False,
     help="How robust is a network at every timestep of its thinking?",
 )
@@ -128,6 +134,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "export": export_command,
     "show": show_command,
     "status": status_command,
+    "open": open_command,
+    "runs": runs_command,
     "leaderboard": leaderboard_command,
     "compare": compare_command,
     "freeze": freeze_command,
@@ -150,20 +158,24 @@ _studies = typer.Typer(
     cls=_Verbs, no_args_is_help=True, help="Run a study: a question fixed beforehand, its arms, and the answer."
 )
 for _verb, _command in _COMMANDS.items():
-    app.command(_verb, cls=_Verb)(as_command(_verb, _command))
+    app.command(_verb, cls=_Verb, epilog=epilog(_verb), context_settings=_HELP_NAMES)(as_command(_verb, _command))
 for _verb, _command in _STUDY_COMMANDS.items():
-    _studies.command(_verb, cls=_Verb)(as_command(f"study {_verb}", _command))
+    _register_step = _studies.command(_verb, cls=_Verb, epilog=epilog(f"study {_verb}"), context_settings=_HELP_NAMES)
+    _register_step(as_command(f"study {_verb}", _command))
 app.add_typer(_studies, name="study")
 
 
 @app.callback(invoke_without_command=True)
 def global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors alone, and what --json asks for; may stand anywhere.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no transformed kernels on the disk.")] = False,
 ) -> None:
     """How robust is a network at every timestep of its thinking?"""
-    del debug, no_cache  # taken from the arguments before they are parsed, so that they may stand anywhere
+    del quiet, debug, no_cache  # taken from the arguments before they are parsed, so that they may stand anywhere
     if version:
         typer.echo(f"pcbench {pcbench.__version__}")
         raise typer.Exit
@@ -176,10 +188,10 @@ def main(arguments: list[str] | None = None) -> None:
     SIGTERM, by a closed terminal.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    debug, rest = _prepare(given)
+    debug, quiet, rest = _prepare(given)
     _print_what_can_be_printed()
     try:
-        with stoppable():
+        with quietly(quiet), stoppable():
             code = app(args=rest, prog_name="pcbench", standalone_mode=False)
     except PcbenchError as error:
         if debug:
@@ -204,8 +216,8 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _prepare(given: list[str]) -> tuple[bool, list[str]]:
-    """Set what holds for the whole process; return whether errors are shown whole, and the other arguments."""
+def _prepare(given: list[str]) -> tuple[bool, bool, list[str]]:
+    """Set what holds for the whole process; return whether errors are shown whole, and alone, and the other words."""
     # Files alone are drawn, and the shell of a notebook hands on a backend that may not be there.
     os.environ.pop("MPLBACKEND", None)
     debug = "--debug" in given
@@ -213,7 +225,8 @@ def _prepare(given: list[str]) -> tuple[bool, list[str]]:
         logging.getLogger("pcbench").setLevel(logging.DEBUG)
     if "--no-cache" in given:
         os.environ[NO_CACHE] = "1"  # workers are started with it too
-    return debug, [word for word in given if word not in ("--debug", "--no-cache")]
+    quiet = bool(_QUIET.intersection(given)) and not set(_HELP).intersection(given)
+    return debug, quiet, [word for word in given if word not in ("--debug", "--no-cache", *_QUIET)]
 
 
 def _stopped(stop: BaseException, given: list[str]) -> str:

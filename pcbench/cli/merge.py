@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pcbench.cli.arguments import AsJson
+
 
 def merge_command(
     folders: Annotated[
@@ -26,6 +28,7 @@ def merge_command(
         bool, typer.Option("--allow-changed", help="Merge shards whose files were changed; the run says so.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Merge again where the run is there already.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the run of all its shards: the one that a single process would have made, to the byte.
 
@@ -45,6 +48,6 @@ def merge_command(
         again=again,
     )
     if isinstance(made, Extraction):
-        print_extraction(made)
+        print_extraction(made, as_json=as_json)
     else:
-        print_summary(made)
+        print_summary(made, as_json=as_json)

@@ -12,6 +12,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from pcbench.arguments import listed, number
+from pcbench.cli.completion import completer_of
 from pcbench.errors import UsageError
 from pcbench.options import Declared, declared, is_placeholder, read_config, resolved, write_config
 
@@ -159,11 +160,24 @@ def _from(one: Declared) -> Iterator[inspect.Parameter]:
         kind, default = kind | None, None
     if one.is_switch and default is not False:
         flags = (f"{one.flag}/{one.off_flag}", *flags[1:])
-    option = typer.Option(*flags, help=one.option.help, rich_help_panel=one.option.group or None, metavar=_values(one))
+    option = typer.Option(
+        *flags,
+        help=one.option.help,
+        rich_help_panel=one.option.group or None,
+        metavar=_values(one),
+        autocompletion=completer_of(one),
+        show_default=_shown_default(one) or True,
+    )
     yield _parameter(one.name, Annotated[kind, option], default)
     if one.off_flag and (default is False or not one.is_switch):
         # A configuration file may say yes to it: the command line can say no, which needs no line in the help.
         yield _parameter(f"{_OFF}{one.name}", Annotated[bool, typer.Option(one.off_flag, hidden=True)], False)
+
+
+def _shown_default(one: Declared) -> str:
+    """Return the default of a list as the help shows it; empty for all others, which the parser knows by itself."""
+    value = one.option.default
+    return ", ".join(map(str, value)) if one.listed and not one.joined and value else ""
 
 
 def _values(one: Declared) -> str:

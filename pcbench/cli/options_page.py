@@ -39,7 +39,8 @@ Made from the code (`python -m pcbench.cli.options_page > docs/options.md`); do 
 Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line. {other}
 `pcbench run --config run.toml` reads options from a file, one `name = value` a line; an option on the command line wins
 over the file, and `--no-…` turns off what the file turns on. `--save-config run.toml` writes the options that were
-given. `pcbench show RUN --config` prints the file that repeats a finished run. A path in a file is relative to the
+given. `--json` prints JSON in place of tables ([json.md](json.md)), `-q` errors alone, and `-h` the help.
+`pcbench show RUN --config` prints the file that repeats a finished run. A path in a file is relative to the
 folder in which the command is started.
 
 In Python: `pcbench.run(model="pdigits", images=100)`, and with a file, `pcbench.run(**tomllib.load(stream))`.
@@ -62,7 +63,7 @@ def _other_names() -> str:
 
 def _section(verb: str, declaration: type) -> Iterator[str]:
     yield f"## `pcbench {verb}`\n"
-    more = _docstrings(declaration)
+    more = field_docstrings(declaration)
     groups: dict[str, list[Declared]] = {}
     above = _extended(verb, declaration)
     if above is not None:
@@ -128,11 +129,11 @@ def _number(one: Declared) -> str:
     return ", ".join([word, *(f"{limit} {words[name]}" for name, limit in limits.items())])
 
 
-def _docstrings(declaration: type) -> dict[str, str]:
+def field_docstrings(declaration: type) -> dict[str, str]:
     """Return the docstrings that stand under the fields of a declaration, by name."""
     (tree,) = ast.parse(inspect.getsource(declaration)).body
     more = [base for base in getattr(declaration, "__orig_bases__", ()) if is_typeddict(base)]
-    found = {name: text for base in more for name, text in _docstrings(base).items()}
+    found = {name: text for base in more for name, text in field_docstrings(base).items()}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     for field, after in itertools.pairwise(body):
         match field, after:

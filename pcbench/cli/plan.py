@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from pcbench.cli.saying import say
+from pcbench.cli.arguments import AsJson
+from pcbench.cli.saying import say, say_json
 from pcbench.harness.forecast import PlanOptions, forecast
 from pcbench.percent import percent, shown_bytes
 
@@ -13,18 +15,21 @@ if TYPE_CHECKING:
     from pcbench.harness.estimate import RunEstimate
 
 
-def plan_command(options: PlanOptions, given: Collection[str]) -> None:
+def plan_command(options: PlanOptions, given: Collection[str], as_json: AsJson = False) -> None:
     """Say what a run will cost: passes, memory, disk, and with --measure hours.
 
     It takes every option of `pcbench run` and computes nothing, unless it measures.
     """
-    show_estimate(forecast({name: options[name] for name in given}))
-    if options["save_spec"] is not None:
+    show_estimate(forecast({name: options[name] for name in given}), as_json=as_json)
+    if options["save_spec"] is not None and not as_json:
         say(f"saved in {options['save_spec']}")
 
 
-def show_estimate(found: RunEstimate) -> None:
-    """Print an estimate: a table of the work, and a line for each other number."""
+def show_estimate(found: RunEstimate, *, as_json: bool = False) -> None:
+    """Print an estimate: a table of the work, and a line for each other number; or the same as JSON."""
+    if as_json:
+        say_json({**dataclasses.asdict(found), "shards": found.shards})
+        return
     from rich.table import Table
 
     from pcbench.terminal import Terminal

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from pcbench.cli.arguments import AsJson
+from pcbench.cli.completion import complete_model
+from pcbench.cli.saying import say_json
+
+_OWN = "own"
+_IMAGES = {"digits": "digits", "cifar10": "torchvision:CIFAR10", "imagenet": "imagenet:PATH"}
+"""Where images are, by what a network's classes are."""
+_IMAGES_OF = {10: "digits", 100: "torchvision:CIFAR100", 1000: "imagenet:PATH"}
+"""The same by their number, where no more is known."""
 
 if TYPE_CHECKING:
     from pcbench.models.conversions import NetworkFacts
@@ -20,27 +31,39 @@ def predify_command(
         str | None,
         typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME, hf:OWNER/REPO, module:function."),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="A model, for its backbone.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A model, for its backbone.", autocompletion=complete_model)
+    ] = None,
     given: Annotated[
         Path | None, typer.Option("--configuration", help="The same as CONFIG; by default the zoo model's own.")
     ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="Trained predictors, whose R² is shown.", metavar="FILE")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check that a configuration fits a CNN, and show its PCoders, without training."""
     from pcbench.models.conversions import inspect_network
     from pcbench.models.predictor_files import read_predictor_weights
 
-    file, spec, command, shipped = _what(configuration or given, backbone, model)
+    file, spec, named, shipped, data = _what(configuration or given, backbone, model)
     facts = inspect_network(file, spec)
+    command = f"pcbench run {named}{_run_words(weights, shipped)}{_data_words(data, facts.classes)}"
     if weights is not None:
         read_predictor_weights(weights, len(facts.pcoders))
-    _show(facts, command, weights, shipped)
+    if as_json:
+        say_json({**dataclasses.asdict(facts), "command": command})
+        return
+    _show(facts, command, weights or shipped)
 
 
-def _what(configuration: Path | None, backbone: str | None, model: str | None) -> tuple[Path, str, str, Path | None]:
-    """Return the configuration, the backbone, how a run names the network, and predictors that come with pcbench."""
+def _what(
+    configuration: Path | None, backbone: str | None, model: str | None
+) -> tuple[Path, str, str, Path | None, str | None]:
+    """Return the configuration, the backbone, how a run names the network, and what comes with pcbench of it.
+
+    These are its predictors, and the images that it is measured on by itself, or what its classes are.
+    """
     from pcbench.errors import UsageError
     from pcbench.models.entries import described_entry, full_name
     from pcbench.models.naming import CONVERTED
@@ -52,23 +75,39 @@ def _what(configuration: Path | None, backbone: str | None, model: str | None) -
     if model is None:
         model = full_name(str(configuration)) if backbone is None else f"{configuration}@{backbone}"
         configuration, backbone = Path(f"{model.partition(CONVERTED)[0]}.toml"), model.partition(CONVERTED)[2]
-        return configuration, backbone, shlex.join(["--model", model]), None
+        return configuration, backbone, shlex.join(["--model", model]), None, None
     words = ["--model", model, *([] if configuration is None else ["--configuration", str(configuration)])]
     entry = described_entry(model, configuration)
     file = configuration if entry is None else entry.configuration_path
     if file is None:
         raise UsageError(f"{model} is feedforward, without a configuration: give one with `configuration`")
-    known = (model, None) if entry is None else (entry.backbone, entry.weights_path)
-    return file, known[0], shlex.join(words), known[1]
+    if entry is None:
+        return file, model, shlex.join(words), None, None
+    data = _OWN if entry.data is not None else entry.class_names
+    return file, entry.backbone, shlex.join(words), entry.weights_path, data
 
 
-def _show(facts: NetworkFacts, command: str, weights: Path | None, shipped: Path | None) -> None:
+def _run_words(weights: Path | None, shipped: Path | None) -> str:
+    """Return the words by which a run takes the predictors: random ones where there are no others."""
+    if weights is not None:
+        return f" --weights {shlex.quote(str(weights))}"
+    return " --random-predictors 0" if shipped is None else ""
+
+
+def _data_words(data: str | None, classes: int) -> str:
+    """Return the words by which a run has images of a network's classes: those that can be had, if any."""
+    if data == _OWN:
+        return ""
+    known = _IMAGES_OF.get(classes, "imagefolder:PATH") if data is None else _IMAGES.get(data, "imagefolder:PATH")
+    return f" --data {known}"
+
+
+def _show(facts: NetworkFacts, command: str, learned: Path | None) -> None:
     from rich.table import Table
 
     from pcbench.models.training_notes import TrainingNotes, training_notes
     from pcbench.terminal import Terminal
 
-    learned = weights or shipped
     notes = TrainingNotes() if learned is None else training_notes(learned)
     reached = dict(enumerate(notes.r_squared, 1))
     table = Table(title=f"{facts.name} on {facts.backbone}, {facts.classes} classes", title_justify="left")
@@ -91,6 +130,8 @@ def _show(facts: NetworkFacts, command: str, weights: Path | None, shipped: Path
         console.print(f"D_{pcoder.number} = {pcoder.predictor}")
     for sentence in notes.sentences:
         console.print(sentence, soft_wrap=True)
-    given = " --random-predictors 0 (or --weights FILE)" if shipped is None else ""
-    given = given if weights is None else f" --weights {shlex.quote(str(weights))}"
-    console.print(f"run it with: pcbench run {command}{given}", soft_wrap=True)
+    if learned is None:
+        console.print("random predictors until they are trained; trained ones are given with --weights FILE")
+    start = "run it, with the folder of your images for PATH:" if "PATH" in command else "run it with:"
+    console.print(start)
+    console.print(command, soft_wrap=True)

@@ -6,11 +6,12 @@ import logging
 import sys
 from collections.abc import Collection
 
+from pcbench.cli.arguments import AsJson
 from pcbench.cli.saying import LogLine
 from pcbench.harness.request import RunOptions, request_from
 
 
-def run_command(options: RunOptions, given: Collection[str]) -> None:
+def run_command(options: RunOptions, given: Collection[str], as_json: AsJson = False) -> None:
     """Measure how robust a network is at every timestep.
 
     Without options: the pdigits network on scikit-learn's handwritten digits, corrupted and attacked.
@@ -19,7 +20,7 @@ def run_command(options: RunOptions, given: Collection[str]) -> None:
         from pcbench.cli.plan import show_estimate
         from pcbench.harness.forecast import forecast
 
-        show_estimate(forecast({name: options[name] for name in given if name != "dry_run"}))
+        show_estimate(forecast({name: options[name] for name in given if name != "dry_run"}), as_json=as_json)
         return
     from pcbench.harness.start import start
 
@@ -31,9 +32,9 @@ def run_command(options: RunOptions, given: Collection[str]) -> None:
     from pcbench.results.shard import Shard
 
     if isinstance(finished, Shard):
-        print_shard(finished)
+        print_shard(finished, as_json=as_json)
     else:
-        print_summary(finished)
+        print_summary(finished, as_json=as_json)
 
 
 class _Line(LogLine):

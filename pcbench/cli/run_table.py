@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import pandas as pd
 from rich.table import Table
 
-from pcbench.cli.settings_table import print_settings
-from pcbench.comparison.answer import answers, subject_of
+from pcbench.cli.json_forms import AnswerForm, RunForm, ShardForm, ShownNumber
+from pcbench.cli.open import page_of
+from pcbench.cli.saying import say_json
+from pcbench.cli.settings_table import print_settings, setting_numbers
+from pcbench.comparison.answer import Answer, answers, subject_of
 from pcbench.comparison.sentences import leading, run_sentences
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.attack_rows import ANY_ATTACKED
@@ -24,18 +27,25 @@ from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run
 from pcbench.results.divisor import Divisor, divisors_in
 from pcbench.results.metrics_table import split_baseline
+from pcbench.results.run_spec import SuiteSpec
 from pcbench.results.shard import Shard
 from pcbench.results.verdicts import Verdicts
 from pcbench.terminal import Terminal, labelled
 
+_NORMALISED = {"mCE": "mean_corruption_error", "mean normalised error": "mean_normalised_error"}
+_PLAIN_MEAN = "mean error"
+_MEANS = (*_NORMALISED, _PLAIN_MEAN)
 _WIDEST = 8
 """The columns besides t that a table has at most where timesteps are its rows."""
 
 
-def print_summary(run: Run, console: Terminal | None = None) -> None:
-    """Print one short table a suite, and where the run's folder is."""
+def print_summary(run: Run, console: Terminal | None = None, *, as_json: bool = False) -> None:
+    """Print one short table a suite, and where the run's folder and page are; or the same as JSON."""
     from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
 
+    if as_json:
+        say_json(run_form(run))
+        return
     console = console or Terminal()
     if run.spec.settings.grid.swept:
         print_settings(run, console)
@@ -47,14 +57,11 @@ def print_summary(run: Run, console: Terminal | None = None) -> None:
 
 
 def _print_suites(run: Run, console: Terminal) -> None:
-    metrics, divisors, verdicts = run.metrics, divisors_in(run) or {}, verdicts_of(run)
-    for suite in run.spec.suites:
-        rows = metrics[metrics["suite"] == suite.name]
+    verdicts = verdicts_of(run)
+    for suite, rows, columns, footnote in _shown_suites(run):
         corrupted = suite.kind == "corruptions"
-        columns = corruption_columns(rows) if corrupted else attack_columns(rows)
-        mean, footnote = _mean_error(rows, divisors.get(suite.name))
-        columns |= mean
-        what = "accuracy by severity, and " + next(iter(mean)).rstrip("*") if mean else "accuracy"
+        mean = next((name for name in columns if name.rstrip("*") in _MEANS), None)
+        what = f"accuracy by severity, and {mean.rstrip('*')}" if mean else "accuracy"
         what = what if corrupted else f"robust accuracy ({_verdict(verdicts, suite.name, rows)})"
         kept = run.manifest.get("kept", {}).get(suite.name, suite.images)
         images = _images(suite.name, kept, suite.subset)
@@ -68,6 +75,53 @@ def _print_suites(run: Run, console: Terminal) -> None:
             console.print(f"* {footnote}", soft_wrap=True)
     for text in _told(run):
         console.print(f"- {text}")
+
+
+def _shown_suites(run: Run) -> Iterator[tuple[SuiteSpec, pd.DataFrame, dict[str, pd.Series], str | None]]:
+    """Yield each suite of a run, its rows of metrics, the columns of its table by timestep, and the footnote."""
+    metrics, divisors = run.metrics, divisors_in(run) or {}
+    for suite in run.spec.suites:
+        rows = metrics[metrics["suite"] == suite.name]
+        columns = corruption_columns(rows) if suite.kind == "corruptions" else attack_columns(rows)
+        mean, footnote = _mean_error(rows, divisors.get(suite.name))
+        yield suite, rows, columns | mean, footnote
+
+
+def run_form(run: Run) -> RunForm:
+    """Return what `--json` prints of a finished run: the numbers and sentences of its tables."""
+    page, swept = page_of(run.folder), bool(run.spec.settings.grid.swept)
+    told = [] if swept else _told(run)
+    found = answers(run)
+    return {
+        "key": run.key,
+        "model": str(run.spec.model["name"]),
+        "folder": str(run.folder),
+        "page": None if page is None else str(page),
+        "found": run.found,
+        "numbers": list(setting_numbers(run) if swept else _suite_numbers(run)),
+        "answers": answer_forms(found),
+        "sentences": told[len(found) :],
+        "notes": [str(note) for note in run.manifest.get("notes", [])],
+        "missing": run.missing,
+    }
+
+
+def answer_forms(found: Iterable[Answer]) -> list[AnswerForm]:
+    """Return answers as `--json` prints them."""
+    return [{"suite": one.suite, "about": one.about, "decision": one.decision, "sentence": one.text} for one in found]
+
+
+def _suite_numbers(run: Run) -> Iterator[ShownNumber]:
+    for suite, _, columns, _ in _shown_suites(run):
+        for what, series in columns.items():
+            for timestep, value in series.items():
+                yield {
+                    "suite": suite.name,
+                    "setting": None,
+                    "timestep": int(str(timestep)),
+                    "what": what.rstrip("*"),
+                    "value": None if pd.isna(value) else float(value),
+                }
 
 
 def _told(run: Run) -> list[str]:
@@ -94,8 +148,17 @@ def _print_distances(console: Terminal, rows: pd.DataFrame) -> None:
             print_table(console, title, distances, partial(decimal, digits=3))
 
 
-def print_shard(shard: Shard, console: Terminal | None = None) -> None:
-    """Print what a shard did, where its folder is, and how the run is made of all."""
+def print_shard(shard: Shard, console: Terminal | None = None, *, as_json: bool = False) -> None:
+    """Print what a shard did, where its folder is, and how the run is made of all; or the same as JSON."""
+    if as_json:
+        form: ShardForm = {
+            "shard": shard.number,
+            "of": shard.of,
+            "units": len(shard.parts),
+            "folder": str(shard.folder),
+        }
+        say_json(form)
+        return
     console = console or Terminal()
     console.print(f"shard {shard.number} of {shard.of}: {len(shard.parts)} units are done")
     _print_end(shard, console)
@@ -115,6 +178,9 @@ def _print_end(run: Run, console: Terminal) -> None:
         else f"wrote {run.folder}"
     )
     console.print(done, soft_wrap=True)
+    page = page_of(run.folder)
+    if page is not None:
+        console.print(f"page: {page}", soft_wrap=True)
 
 
 def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, pd.Series], str | None]:
@@ -122,7 +188,7 @@ def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, 
 
     Where a baseline does not divide the errors, this is the plain mean, and the footnote says why.
     """
-    for name, metric in (("mCE", "mean_corruption_error"), ("mean normalised error", "mean_normalised_error")):
+    for name, metric in _NORMALISED.items():
         divided = rows[rows["metric"] == metric]
         if len(divided):
             values, note = _by_timestep(divided, metric), split_baseline(divided["baseline"].iloc[0])[1]
@@ -130,7 +196,7 @@ def _mean_error(rows: pd.DataFrame, divisor: Divisor | None) -> tuple[dict[str, 
     if divisor is None or divisor.reason is None:
         return {}, None
     plain = _by_timestep(rows, "mean_unnormalised_error")
-    return {"mean error*": plain} if len(plain) else {}, f"no CE or mCE: {divisor.reason}"
+    return {f"{_PLAIN_MEAN}*": plain} if len(plain) else {}, f"no CE or mCE: {divisor.reason}"
 
 
 def _verdict(verdicts: Verdicts, suite: str, rows: pd.DataFrame) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
 
+from pcbench.cli.json_forms import ShownNumber
 from pcbench.percent import decimal, percent
 from pcbench.reports.settings_charts import BySetting, Quantity
 from pcbench.results.directory import Run
@@ -24,6 +26,22 @@ def print_settings(run: Run, console: Terminal) -> None:
             console.print(_table(shown, quantity, console.width))
     first, second, *_ = (shlex.quote(str(run.folder / label)) for label in run.spec.settings.grid.labels)
     console.print(f"each is a run of its own; is a difference real? pcbench compare {first} {second}", soft_wrap=True)
+
+
+def setting_numbers(run: Run) -> Iterator[ShownNumber]:
+    """Yield the same numbers as `--json` prints them."""
+    shown = BySetting(run)
+    for suite in shown.suites:
+        for quantity in shown.quantities(suite):
+            for setting, rows in shown.rows_of(quantity):
+                for timestep, value in zip(rows["timestep"], rows["value"], strict=True):
+                    yield {
+                        "suite": suite,
+                        "setting": setting,
+                        "timestep": int(timestep),
+                        "what": quantity.title,
+                        "value": None if pd.isna(value) else float(value),
+                    }
 
 
 def _table(shown: BySetting, quantity: Quantity, width: int) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from pcbench.cli.json_forms import ShardStateForm
 from pcbench.errors import DataError
 from pcbench.harness.durations import shown_duration
 from pcbench.harness.shard_folders import ShardFolder, array_list
@@ -57,6 +58,21 @@ def print_shards(found: Sequence[ShardFolder], console: Terminal | None = None) 
     absent = not_begun(found)
     if absent:
         console.print(f"not begun: {array_list(absent)}", soft_wrap=True)
+
+
+def shard_forms(found: Sequence[ShardFolder]) -> list[ShardStateForm]:
+    """Return the same as `--json` prints it."""
+    states = ((one, shard_state(one)) for one in found)
+    return [
+        {
+            "folder": str(one.folder),
+            "state": state.word,
+            "share": state.share,
+            "seconds_left": state.seconds_left,
+            "note": state.note,
+        }
+        for one, state in states
+    ]
 
 
 def shard_state(one: ShardFolder) -> ShardState:

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pcbench import files
-from pcbench.cli.saying import say
+from pcbench.cli.arguments import AsJson
+from pcbench.cli.saying import say, say_json
 from pcbench.errors import DataError, UsageError
 from pcbench.limits.text import read_json
 from pcbench.percent import percent
 from pcbench.results.lock import Holder, holder, under_way
 
 if TYPE_CHECKING:
+    from pcbench.cli.json_forms import RunState
     from pcbench.harness.shard_folders import ShardFolder
 
 _RUNS = Path("results") / "runs"
@@ -26,18 +28,26 @@ def status_command(
         Path | None,
         typer.Argument(help="The folder of a run, or of its shards; without it, all runs under way.", metavar="DIR"),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show how far a run is, or all its shards, or which runs are under way, from another terminal."""
-    if folder is None:
-        _show_all()
-        return
-    shards = _shards(folder)
+    shards = [] if folder is None else _shards(folder)
     if shards:
-        from pcbench.cli.shard_table import print_shards
+        from pcbench.cli.shard_table import print_shards, shard_forms
 
-        print_shards(shards)
-    else:
-        say(f"{folder}: {_state(folder)}")
+        if as_json:
+            say_json({"runs": [], "shards": shard_forms(shards)})
+        else:
+            print_shards(shards)
+        return
+    runs = _under_way() if folder is None else [_state_of(folder)]
+    if as_json:
+        say_json({"runs": runs, "shards": []})
+        return
+    if not runs:
+        say(f"no run is under way in {_RUNS}")
+    for run in runs:
+        say(f"{run['folder']}: {run['sentence']}")
 
 
 def _shards(folder: Path) -> list[ShardFolder]:
@@ -52,17 +62,22 @@ def _shards(folder: Path) -> list[ShardFolder]:
         return []
 
 
-def _show_all() -> None:
-    runs = under_way(_RUNS)
-    if not runs:
-        say(f"no run is under way in {_RUNS}")
-    for run in runs:
-        name = run.folder or run.what or "a run"
+def _under_way() -> list[RunState]:
+    found: list[RunState] = []
+    for run in under_way(_RUNS):
         state = "starting" if run.folder is None else _how_far(run.folder, run.holder)
-        say(f"{name}: under way ({run.holder.sentence}): {state}")
+        sentence = f"under way ({run.holder.sentence}): {state}"
+        found.append({"folder": str(run.folder or run.what or "a run"), "state": "under way", "sentence": sentence})
+    return found
 
 
-def _state(folder: Path) -> str:
+def _state_of(folder: Path) -> RunState:
+    state, sentence = _state(folder)
+    return {"folder": str(folder), "state": state, "sentence": sentence}
+
+
+def _state(folder: Path) -> tuple[str, str]:
+    """Return the state of a run in one word, and in words with what is known."""
     from pcbench.results.directory import MANIFESTS, partial_folder
 
     final = files.real_path(folder)
@@ -70,9 +85,9 @@ def _state(folder: Path) -> str:
         final = final.with_name(final.name.removesuffix(files.UNFINISHED))
     who = holder(final)
     if who is not None:
-        return f"under way ({who.sentence}): {_how_far(final, who)}"
+        return "under way", f"under way ({who.sentence}): {_how_far(final, who)}"
     if any((final / name).is_file() for name in MANIFESTS):
-        return "finished"
+        return "finished", "finished"
     if not partial_folder(final).is_dir():
         raise UsageError(f"{folder} does not hold a run, finished or unfinished")
     progress = _progress(final)
@@ -80,9 +95,9 @@ def _state(folder: Path) -> str:
     from pcbench.cli.main import with_flags  # it imports the verbs, and these import this
 
     failure = _failure(final)
-    return (
-        f"stopped {share}; the same command resumes it" if failure is None else f"failed {share}: {with_flags(failure)}"
-    )
+    if failure is None:
+        return "stopped", f"stopped {share}; the same command resumes it"
+    return "failed", f"failed {share}: {with_flags(failure)}"
 
 
 def _how_far(final: Path, who: Holder) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pcbench.cli.saying import say
+from pcbench.cli.arguments import AsJson
+from pcbench.cli.saying import say, say_json
 from pcbench.training.options import TrainOptions
 
 if TYPE_CHECKING:
+    from pcbench.cli.json_forms import FittedForm, TrainForm
     from pcbench.training.fitted import Fitted
 
 
-def train_command(options: TrainOptions) -> None:
+def train_command(options: TrainOptions, as_json: AsJson = False) -> None:
     """Train a model's feedback weights by reconstruction, without labels.
 
     The project's own networks for digits are trained from the start, backbone first. β, λ and α: `pcbench tune`.
@@ -23,17 +25,33 @@ def train_command(options: TrainOptions) -> None:
 
     with Bars() as bars:
         trained = train(options, bars)
-    if trained.fitted is not None:
-        _print_fitted(trained.fitted)
-    say(f"wrote {trained.weights}, sha256 {trained.sha256}")
     predictive = trained.network is not None
     command = command_with_trained(options, trained.weights, predictive=predictive)
-    say("use it with:", f"  {command}")
+    if as_json:
+        fitted = [] if trained.fitted is None else _fitted_forms(trained.fitted)
+        form: TrainForm = {
+            "weights": str(trained.weights),
+            "sha256": trained.sha256,
+            "command": command,
+            "predictors": fitted,
+        }
+        say_json(form)
+    else:
+        if trained.fitted is not None:
+            _print_fitted(trained.fitted)
+        say(f"wrote {trained.weights}, sha256 {trained.sha256}", "use it with:", f"  {command}")
     if trained.fitted is not None and trained.fitted.poor and not options["allow_poor"]:
         raise RunError(
             f"{', '.join(trained.fitted.poor)}: predicts worse than each channel's mean (R² below 0); train it on more "
             "images, by method='ridge' or for more epochs, or give `allow_poor`"
         )
+
+
+def _fitted_forms(fitted: Fitted) -> list[FittedForm]:
+    return [
+        {"pcoder": name, "r_squared": value, "how": way}
+        for name, value, way in zip(fitted.names, fitted.r_squared, fitted.ways, strict=True)
+    ]
 
 
 def _print_fitted(fitted: Fitted) -> None:
@@ -45,8 +63,7 @@ def _print_fitted(fitted: Fitted) -> None:
     table = Table(title="predictors", title_justify="left")
     for column in ("PCoder", "R²", "how"):
         table.add_column(column)
-    ways = [one.told for one in fitted.solved] or [fitted.method] * len(fitted.names)
-    for name, value, way in zip(fitted.names, fitted.r_squared, ways, strict=True):
+    for name, value, way in zip(fitted.names, fitted.r_squared, fitted.ways, strict=True):
         table.add_row(name, f"{value:.3f}" + (" (worse than the mean)" if name in fitted.poor else ""), way)
     console = Terminal()
     console.print(table)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pcbench.cli.arguments import AsJson
 from pcbench.cli.run import log_progress
-from pcbench.cli.saying import say
+from pcbench.cli.saying import say, say_json
 from pcbench.escaping import printable
 from pcbench.percent import percent
 from pcbench.training.options import TuneOptions, file_of
 
 if TYPE_CHECKING:
+    from pcbench.cli.json_forms import ScoreForm, TuneForm
     from pcbench.training.found import Tuned
     from pcbench.training.validation import Score
 
 
-def tune_command(options: TuneOptions) -> None:
+def tune_command(options: TuneOptions, as_json: AsJson = False) -> None:
     """Tune a network's hyperparameters for noisy or corrupted images, never on images that results are reported on."""
     from pcbench.terminal import bar
     from pcbench.training.tuning import course_of, outcome, tune
@@ -24,8 +26,18 @@ def tune_command(options: TuneOptions) -> None:
     with bar() as progress:
         task = progress.add_task(printable(f"tuning {options['model']}"), total=None)
         tuned = tune(options, lambda done, total, _: progress.update(task, completed=done, total=total))
-    _show(tuned)
     told = outcome(options)
+    if as_json:
+        form: TuneForm = {
+            "rows": [_score_form(name, score) for name, score in _scores(tuned)],
+            "failed": tuned.failed,
+            "file": str(file_of(options)),
+            "course": str(course_of(options)),
+            "command": told.command,
+        }
+        say_json(form)
+        return
+    _show(tuned)
     if tuned.clean is not None:
         say(f"on the clean images: accuracy at T {tuned.clean.value:.4f} (t = 0: {tuned.clean.start:.4f})")
     say(told.seen)
@@ -33,6 +45,22 @@ def tune_command(options: TuneOptions) -> None:
         say(f"FAILED TUNING: {file_of(options)} holds the feedforward point (β = 1, λ = α = 0)")
     say(f"accuracy at T {tuned.score.value:.4f} (t = 0: {tuned.score.start:.4f}); wrote {file_of(options)}")
     say(f"its course is in {course_of(options)}", "use it with:", f"  {told.command}")
+
+
+def _scores(tuned: Tuned) -> list[tuple[str, Score | None]]:
+    """Return the rows of the table; None where a search left nothing that does not diverge."""
+    return [
+        ("feedforward point", tuned.feedforward),
+        ("where it began", tuned.before),
+        ("tuned", tuned.best_other),
+        *((f"without {term}", score) for term, score in tuned.effects.items()),
+    ]
+
+
+def _score_form(what: str, score: Score | None) -> ScoreForm:
+    if score is None or score.diverged:
+        return {"what": what, "accuracy": None, "cross_entropy": None}
+    return {"what": what, "accuracy": float(score.value), "cross_entropy": float(score.final_loss)}
 
 
 def _show(tuned: Tuned) -> None:
@@ -44,13 +72,7 @@ def _show(tuned: Tuned) -> None:
     table = Table(title="on the tuning images", title_justify="left")
     for column in ("", "accuracy at T, %", "cross-entropy at T"):
         table.add_column(column, no_wrap=True)
-    rows: dict[str, Score | None] = {
-        "feedforward point": tuned.feedforward,
-        "where it began": tuned.before,
-        "tuned": tuned.best_other,
-        **{f"without {term}": score for term, score in tuned.effects.items()},
-    }
-    for name, score in rows.items():
+    for name, score in _scores(tuned):
         if score is None or score.diverged:
             table.add_row(name, "diverges", "")
         else:

@@ -41,6 +41,27 @@ def compare_tables(rows: Sequence[ComparedRow]) -> list[str | Table]:
     return [part for named in tables.items() for part in named]
 
 
+def telling_rows(rows: Sequence[ComparedRow]) -> list[ComparedRow]:
+    """Return the comparisons that a terminal shows: of each figure the last timestep, and those with a clear change."""
+    last: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        last[_line(row)] = max(row.second.timestep, last.get(_line(row), 0))
+    return [row for row in rows if row.p_holm <= CLAIM_LEVEL or row.second.timestep == last[_line(row)]]
+
+
+def _line(row: ComparedRow) -> tuple[str, str, str]:
+    """Return what the comparisons of one network in one figure have in common."""
+    return row.suite, row.figure.name, row.second.name.partition("t = ")[0]
+
+
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table of comparisons as JSON holds them: None where a value does not apply."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.astype(object).to_dict("records")
+    ]
+
+
 def compare_markdown(rows: Sequence[ComparedRow], answer: Sequence[str] = ()) -> str:
     """Return table and sentences as Markdown; of the timesteps of one run the answer first."""
     lines = ["| " + " | ".join(_HEADINGS) + " |", "|" + "|".join(["---"] * 4 + ["---:"] * 5) + "|"]

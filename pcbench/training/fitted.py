@@ -38,6 +38,11 @@ class Fitted:
         return tuple(name for name, value in zip(self.names, self.r_squared, strict=True) if not value >= 0)
 
     @property
+    def ways(self) -> tuple[str, ...]:
+        """How each was fitted, in words."""
+        return tuple(one.told for one in self.solved) or (self.method,) * len(self.names)
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """What is written with the weights."""
         found: dict[str, Any] = {

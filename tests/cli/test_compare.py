@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from simulated_runs import write_run
+
+from pcbench.comparison.compare import compare_timesteps
+from pcbench.comparison.compare_output import telling_rows
 
 
 def test_two_runs_are_compared_and_written(
@@ -36,3 +40,21 @@ def test_what_cannot_be_compared_is_one_line_and_exit_2(
         error = capsys.readouterr().err
         assert problem in error
         assert len(error.splitlines()) == 1
+
+
+def test_the_last_timestep_and_clear_changes_are_shown_and_the_rest_with_all(
+    tmp_path: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "one", "pdigits", 0, corruptions=("fog", "snow"))
+    rows = compare_timesteps(run)
+    last = max(row.second.timestep for row in rows)
+    told = {row for row in rows if row.p_holm <= 0.05 or row.second.timestep == last}
+    assert 0 < len(told) < len(rows)
+    assert set(telling_rows(rows)) == told
+    assert call("compare", run.folder) == 0
+    few = " ".join(capsys.readouterr().out.split())
+    assert f"{len(rows) - len(told)} comparisons without a clear change are not shown; --all shows them" in few
+    assert call("compare", run.folder, "--all") == 0
+    every = " ".join(capsys.readouterr().out.split())
+    assert "are not shown" not in every
+    assert all(f"t = {t} is" in every for t in range(1, last + 1))

@@ -157,7 +157,7 @@ def test_the_command_gives_the_same_request(call: Call, monkeypatch: pytest.Monk
     }
     seen: list[Any] = []
     monkeypatch.setattr("pcbench.harness.start.start", seen.append)
-    monkeypatch.setattr("pcbench.cli.run_table.print_summary", lambda _: None)
+    monkeypatch.setattr("pcbench.cli.run_table.print_summary", lambda *_, **__: None)
     words = command_line(RunOptions, options, verb="run")
     assert "--gradient stop-error" in words
     assert "--suite a --suite b --epsilons 1/255,0.5" not in words  # the declaration's order
@@ -338,7 +338,7 @@ def test_the_page_holds_every_option_of_every_verb() -> None:
             section += options_page().split("## `pcbench run`\n")[1].split("\n## ")[0]
         assert listed == set(declared(declaration))
         flags = {flag for one in verbs[verb].params for flag in one.opts if flag.startswith("--") and not one.hidden}
-        assert flags - {"--config", "--save-config"} <= set(re.findall(r"--[a-z-]+", section))
+        assert flags - {"--config", "--save-config", "--json"} <= set(re.findall(r"--[a-z-]+", section))
 
 
 def test_python_has_the_types_of_the_declaration() -> None:
