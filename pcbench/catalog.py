@@ -11,8 +11,9 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -236,9 +237,27 @@ def parse_definition(cls: type[DefinitionType], table: dict[str, Any], path: Pat
 def _first_problem(problem: ErrorDetails, cls: type[Definition]) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(problem["loc"][-1]), cls.model_fields, n=1)
-        known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(cls.model_fields)}"
+        keys = _level(cls, problem["loc"][:-1]).model_fields
+        close = difflib.get_close_matches(str(problem["loc"][-1]), keys, n=1)
+        known = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(keys)}"
         return f"unknown key {where!r}; {known}"
     if problem["type"] == "missing":
         return f"the key {where!r} is missing"
     return f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {shown(problem['input'])})"
+
+
+def _level(cls: type[BaseModel], place: Sequence[object]) -> type[BaseModel]:
+    """Return the definition of a table inside another's, which a misspelt key of its own is compared with."""
+    for part in place:
+        field = cls.model_fields.get(str(part))
+        if field is not None:
+            cls = next(_definitions_in(field.annotation), cls)
+    return cls
+
+
+def _definitions_in(kind: object) -> Iterator[type[BaseModel]]:
+    """Yield the definitions in a type: of a value itself, of the entries of a list, of what may be None."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for one in get_args(kind):
+        yield from _definitions_in(one)

@@ -18,7 +18,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "list": ("pcbench list", "pcbench list suites --json"),
     "report": ("pcbench report RUN", "pcbench report RUN OTHER --out comparison"),
     "figure": ("pcbench figure RUN", "pcbench figure RUN digits-c-corruption-error --width column --out figure.pdf"),
-    "export": ("pcbench export RUN --format latex", "pcbench export RUN --format robustbench-like --out submission"),
+    "export": (
+        "pcbench export RUN --format latex",
+        "pcbench export RUN --format robustbench-like --publication paper.toml",
+    ),
     "show": ("pcbench show RUN", "pcbench show RUN --config > run.toml"),
     "status": ("pcbench status", "pcbench status results/runs/pdigits-digits-c"),
     "open": ("pcbench open RUN",),

@@ -21,6 +21,12 @@ def export_command(
         ),
     ] = "csv",
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to; RUN-<format> if not given.")] = None,
+    publication: Annotated[
+        Path | None,
+        typer.Option(
+            "--publication", help="For robustbench-like: TOML with a table [publication] of what no run knows."
+        ),
+    ] = None,
     allow_changed: AllowChanged = False,
 ) -> None:
     """Write a run's tables in another format, or predictors' weights as one file a PCoder for the reference's code."""
@@ -33,5 +39,6 @@ def export_command(
     from pcbench.reports.export import export_run
     from pcbench.results.directory import open_run
 
-    for path in export_run(open_run(run, allow_changed=allow_changed), format_name, out):
+    opened = open_run(run, allow_changed=allow_changed)
+    for path in export_run(opened, format_name, out, publication=publication):
         say(f"wrote {path}")

@@ -45,6 +45,7 @@ def predify_command(
     """Check that a configuration fits a CNN, and show its PCoders, without training."""
     from pcbench.models.conversions import inspect_network
     from pcbench.models.predictor_files import read_predictor_weights
+    from pcbench.network.configuration import read_configuration
 
     file, spec, named, shipped, data = _what(configuration or given, backbone, model)
     facts = inspect_network(file, spec)
@@ -54,7 +55,7 @@ def predify_command(
     if as_json:
         say_json({**dataclasses.asdict(facts), "command": command})
         return
-    _show(facts, command, weights or shipped)
+    _show(facts, command, weights or shipped, read_configuration(file).unused)
 
 
 def _what(
@@ -102,7 +103,7 @@ def _data_words(data: str | None, classes: int) -> str:
     return f" --data {known}"
 
 
-def _show(facts: NetworkFacts, command: str, learned: Path | None) -> None:
+def _show(facts: NetworkFacts, command: str, learned: Path | None, unused: str | None) -> None:
     from rich.table import Table
 
     from pcbench.models.training_notes import TrainingNotes, training_notes
@@ -128,6 +129,8 @@ def _show(facts: NetworkFacts, command: str, learned: Path | None) -> None:
     console.print(table)
     for pcoder in facts.pcoders:
         console.print(f"D_{pcoder.number} = {pcoder.predictor}")
+    if unused is not None:
+        console.print(unused, soft_wrap=True)
     for sentence in notes.sentences:
         console.print(sentence, soft_wrap=True)
     if learned is None:

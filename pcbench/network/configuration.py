@@ -117,6 +117,23 @@ class NetworkConfiguration:
     source: str
     """The file's name, or its name in errors."""
 
+    @property
+    def unused(self) -> str | None:
+        """What was written and is not used, in one line; None where all is used."""
+        pcoders = self.table.pcoders
+        found: list[str] = []
+        if self.table.shared_hyperparameters:
+            first = pcoders[0].hyperparameters or HyperparameterTable()
+            others = [n for n, one in enumerate(pcoders, 1) if one.hyperparameters not in (None, first)]
+            if others:
+                numbers = ", ".join(map(str, others))
+                found.append(f"the values of PCoder {numbers} (shared_hyperparameters takes those of PCoder 1)")
+        elif (
+            (last := pcoders[-1].hyperparameters) is not None and "feedback" in last.model_fields_set and last.feedback
+        ):
+            found.append(f"feedback = {last.feedback:g} of PCoder {len(pcoders)} (no PCoder is above it)")
+        return f"{self.source}: not used: {'; '.join(found)}" if found else None
+
     def problem(self, pcoder: int, problem: str) -> ConfigurationError:
         """Return the error that names a PCoder (counted from 0 here, from 1 in the message) and its problem."""
         module = self.table.pcoders[pcoder].module

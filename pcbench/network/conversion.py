@@ -110,6 +110,8 @@ def _check_modules(backbone: nn.Module, configuration: NetworkConfiguration) -> 
 def _tell_of_unused_feedback(network: PredictiveNetwork) -> None:
     pcoders = network.configuration.table.pcoders[:-1]  # of the last one nobody expects feedback
     stated = network.configuration.hyperparameters
+    if network.configuration.unused is not None:
+        logger.info("%s", network.configuration.unused)
     for index, pcoder in enumerate(pcoders):
         if network.targets.feedback[index] is None and stated[index].feedback != 0:
             logger.info(

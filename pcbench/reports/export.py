@@ -15,17 +15,16 @@ import pyarrow.parquet as pq
 
 from pcbench.comparison.answer import answers
 from pcbench.comparison.verdicts import verdicts_of
-from pcbench.errors import UnknownNameError
+from pcbench.errors import UnknownNameError, UsageError
 from pcbench.escaping import FORMULA, markdown, printable
 from pcbench.files import try_folder, write
-from pcbench.metrics.marks import named_severities
 from pcbench.metrics.shown import own_timestep
-from pcbench.norms import NORMS, epsilon_text
-from pcbench.percent import percent
+from pcbench.norms import epsilon_text
 from pcbench.reports.charts import texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.paper_tables import as_markdown, write_paper_tables
+from pcbench.reports.robustbench import Publication, read_publication, robustbench_entries
 from pcbench.results.directory import Run, alone, changed_notes
 from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
@@ -34,12 +33,10 @@ from pcbench.results.verdicts import NOT_CHECKED, read_verdicts
 ExportFormat = Literal["csv", "parquet", "json", "robustbench-like", "huggingface-card", "latex", "markdown"]
 MARKS = "CHANGED.txt"
 """The file that says what was changed in a run that was exported nevertheless."""
-_DIGITS = 2
-"""How many decimals RobustBench's model files have."""
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
-def export_run(run: Run, format_name: str, out: Path | None = None) -> list[Path]:
+def export_run(run: Run, format_name: str, out: Path | None = None, *, publication: Path | None = None) -> list[Path]:
     """Write a run's results in another format.
 
     Args:
@@ -49,13 +46,15 @@ def export_run(run: Run, format_name: str, out: Path | None = None) -> list[Path
             and threat model. ``"huggingface-card"``: `README.md`, a model card with the results as metadata.
             ``"latex"`` and ``"markdown"``: a file for each table with a column for each timestep.
         out: The folder to write to; it is made if it does not exist. None means `RUN-<format>`, beside the run's.
+        publication: A TOML file with a table `[publication]`, for ``"robustbench-like"`` alone: what no run knows.
 
     Returns:
         The files.
 
     Raises:
         UnknownNameError: The format does not exist.
-        UsageError: The folder cannot be written.
+        UsageError: The folder cannot be written, or the format has no use for a publication.
+        DefinitionError: The publication is missing or wrong.
         DataError: The run is damaged.
         WriteError: A file could not be written.
     """
@@ -66,14 +65,16 @@ def export_run(run: Run, format_name: str, out: Path | None = None) -> list[Path
         beside = run.folder if run.folder.name else run.folder.absolute()
         out = beside.with_name(f"{beside.name}-{format_name}")
     try_folder(out, "give another with `out`")
-    made = _written(run, format_name, out)
+    if publication is not None and format_name != "robustbench-like":
+        raise UsageError(f"`publication` is for the format robustbench-like, not {format_name}")
+    made = _written(run, format_name, out, None if publication is None else read_publication(publication))
     marks = changed_notes(run)
     return [*made, write(out / MARKS, "".join(f"{printable(mark)}\n" for mark in marks))] if marks else made
 
 
-def _written(run: Run, format_name: str, out: Path) -> list[Path]:
+def _written(run: Run, format_name: str, out: Path, publication: Publication | None) -> list[Path]:
     if format_name == "robustbench-like":
-        entries = list(robustbench_entries(run))
+        entries = list(robustbench_entries(run, publication or Publication()))
         return [write(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]
     if format_name == "huggingface-card":
         return [write(out / "README.md", model_card(run))]
@@ -139,58 +140,6 @@ _TABLES: dict[str, tuple[str, Callable[[pd.DataFrame, Path], None], Callable[[It
     "json": ("jsonl", _metrics_json, _outcomes_json),
 }
 """How the plain formats end and are written: first metrics, then outcomes table by table."""
-
-
-def robustbench_entries(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield one entry for each timestep and threat model, with the keys of RobustBench's model files.
-
-    Numbers are percent, as there. Only AutoAttack has `autoattack_acc`; other attacks have `robust_acc` and their
-    name, with the verdict on their gradients. `footnote` states what is not comparable with the leaderboard.
-    """
-    metrics = run.metrics
-    verdicts = {(verdict.suite, verdict.timestep): verdict.verdict for verdict in read_verdicts(run.folder)}
-    clean = metrics[(metrics["kind"] == "clean") & (metrics["metric"] == "accuracy")]
-    for suite in texts(metrics["suite"]):
-        of_suite = clean[clean["suite"] == suite]
-        for timestep, accuracy in zip(of_suite["timestep"], of_suite["value"], strict=True):
-            common = {
-                "name": f"{run.spec.model['name']}, t = {timestep}",
-                "dataset": run.spec.data.name,
-                "number_forward_passes": int(timestep) + 1,
-                "clean_acc": percent(accuracy, _DIGITS),
-                "footnote": f"measured by pcbench, suite {suite}, timestep {timestep} of a predictive network",
-            }
-            rows = metrics[(metrics["suite"] == suite) & (metrics["timestep"] == int(timestep))]
-            checked = {"gradients": verdicts.get((suite, int(timestep)), NOT_CHECKED)}
-            for entry in _threat_entries(rows):
-                yield common | entry | (checked if "attack" in entry else {})
-
-
-def _threat_entries(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    robust = own_timestep(rows[(rows["metric"] == "robust_accuracy") & (rows["epsilon"] > 0)])
-    for name, norm, epsilon, value in zip(
-        robust["name"], robust["norm"], robust["epsilon"], robust["value"], strict=True
-    ):
-        key = "autoattack_acc" if name == "autoattack" else "robust_acc"
-        yield {
-            "threat_model": NORMS[norm].library_name if norm in NORMS else norm,
-            "eps": epsilon_text(epsilon, norm),
-            "attack": name,
-            key: percent(value, _DIGITS),
-        }
-    summaries = rows[(rows["kind"] == "summary") & rows["severity"].isna()]
-    accuracy = summaries[summaries["metric"] == "accuracy"]["value"]
-    if len(accuracy):
-        entry = {"threat_model": "corruptions", "corruptions_acc": percent(accuracy.iloc[0], _DIGITS)}
-        named = named_severities(rows)
-        entry |= {"corruptions": named} if named else {}
-        mce = summaries[summaries["metric"] == "mean_corruption_error"]
-        if len(mce):
-            entry |= {
-                "corruptions_mce": percent(mce["value"].iloc[0], _DIGITS),
-                "mce_baseline": mce["baseline"].iloc[0],
-            }
-        yield entry
 
 
 def model_card(run: Run) -> str:

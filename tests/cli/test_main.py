@@ -43,7 +43,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("run", "--resize=yes"), "--resize is False or a whole number from 1 to 10000"),
         (("run", "--set", "feedbak=0.1"), "hyperparameter 'feedbak' does not exist; did you mean 'feedback'?"),
         (("run", "--set", "feedback"), "--set is NAME=VALUE or NAME=VALUE,VALUE,…"),
-        (("run", "--set", "feedback=0.9", "--images=4"), "--set feedback=0.9: feedforward + feedback of PCoder 2 is"),
+        (("run", "--set", "feedback=0.9", "--images=4"), "--set feedback=0.9: feedforward + feedback of PCoder "),
         (("run", "--imag", "3"), "option '--imag' does not exist; did you mean '--images'?"),
         (("run", "digits-c"), "digits-c is more than pcbench run takes; see pcbench run --help"),
         (("run", "--suite", "digits-c", "--epsilons", "8/255"), "--epsilons is about attacks"),

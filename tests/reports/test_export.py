@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from pcbench.comparison.answer import answers
-from pcbench.errors import UnknownNameError, UsageError, WriteError
+from pcbench.errors import DefinitionError, UnknownNameError, UsageError, WriteError
 from pcbench.files import Point, watched
 from pcbench.reports.export import export_run
 from pcbench.reports.figures import charts
@@ -57,7 +57,30 @@ def test_robustbench_entries_say_what_they_are(runs: list[Run], tmp_path: Path) 
     pgd = [entry for entry in entries if entry.get("attack") == "pgd" and entry["eps"] == "4/255"]
     assert [entry["number_forward_passes"] for entry in pgd] == [1, 2, 3]
     # The leaderboard's own word is for AutoAttack alone.
-    assert not any("autoattack_acc" in entry for entry in entries)
+    assert not any(entry["autoattack_acc"] for entry in entries)
+
+
+def test_robustbench_entries_have_every_key_of_its_files(runs: list[Run], tmp_path: Path) -> None:
+    """Oracle: a file of the leaderboard, cifar10/Linf/Bartoldson2024Adversarial_WRN-94-16.json, and `ModelInfo`."""
+    theirs = {
+        *("link", "name", "authors", "additional_data", "number_forward_passes", "dataset", "venue", "architecture"),
+        *("eps", "clean_acc", "reported", "autoattack_acc", "footnote", "unreliable"),
+        *("corruptions_acc", "corruptions_acc_3d", "corruptions_mce", "corruptions_mce_3d"),
+    }
+    path = tmp_path / "paper.toml"
+    path.write_text('[publication]\nname = "A title"\nadditional_data = false\nfootnote = "with more data"\n')
+    (written,) = export_run(runs[0], "robustbench-like", tmp_path / "with", publication=path)
+    told = json.loads(written.read_text(encoding="utf-8"))
+    assert all(theirs <= entry.keys() for entry in told)
+    assert {(entry["name"], entry["additional_data"], entry["venue"]) for entry in told} == {("A title", False, None)}
+    assert all(entry["footnote"].endswith("of a predictive network; with more data") for entry in told)
+    alone = json.loads(export_run(runs[0], "robustbench-like", tmp_path)[0].read_text(encoding="utf-8"))
+    assert all(entry["name"] is None and entry["reported"] is None for entry in alone)
+    path.write_text('[publication]\nautors = "me"\n')
+    with pytest.raises(DefinitionError, match=r"unknown key 'publication.autors'; did you mean 'authors'\?"):
+        export_run(runs[0], "robustbench-like", tmp_path, publication=path)
+    with pytest.raises(UsageError, match="`publication` is for the format robustbench-like, not csv"):
+        export_run(runs[0], "csv", tmp_path, publication=path)
 
 
 def test_the_model_card_is_read_by_the_hubs_own_reader(runs: list[Run], tmp_path: Path) -> None:
