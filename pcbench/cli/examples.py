@@ -42,6 +42,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "study plan": ("pcbench study plan STUDY.toml --measure",),
     "study status": ("pcbench study status STUDY.toml",),
     "study report": ("pcbench study report STUDY.toml",),
+    "study publish": ("pcbench study publish STUDY.toml --to .",),
+    "study check": ("pcbench study check STUDY.toml --against results/STUDY",),
 }
 """Examples by verb. Words in capitals stand for files and folders."""
 

@@ -24,7 +24,7 @@ from pcbench.reports.charts import texts
 from pcbench.reports.matrices import matrices
 from pcbench.reports.page.headline import headline
 from pcbench.reports.paper_tables import as_markdown, write_paper_tables
-from pcbench.reports.robustbench import Publication, read_publication, robustbench_entries
+from pcbench.reports.robustbench import PublishedPaper, read_publication, robustbench_entries
 from pcbench.results.directory import Run, alone, changed_notes
 from pcbench.results.metrics_table import csv_frame, write_metrics_parquet
 from pcbench.results.schema import OUTCOMES, read_outcomes
@@ -72,9 +72,9 @@ def export_run(run: Run, format_name: str, out: Path | None = None, *, publicati
     return [*made, write(out / MARKS, "".join(f"{printable(mark)}\n" for mark in marks))] if marks else made
 
 
-def _written(run: Run, format_name: str, out: Path, publication: Publication | None) -> list[Path]:
+def _written(run: Run, format_name: str, out: Path, publication: PublishedPaper | None) -> list[Path]:
     if format_name == "robustbench-like":
-        entries = list(robustbench_entries(run, publication or Publication()))
+        entries = list(robustbench_entries(run, publication or PublishedPaper()))
         return [write(out / "robustbench.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")]
     if format_name == "huggingface-card":
         return [write(out / "README.md", model_card(run))]

@@ -47,7 +47,7 @@ _DIGITS = 2
 _THREE_DIMENSIONAL = "3dcc"
 
 
-class Publication(Definition):
+class PublishedPaper(Definition):
     """What a run cannot know of a network: the table `[publication]` of a TOML file; all keys may be left out."""
 
     link: str | None = None
@@ -69,10 +69,10 @@ class Publication(Definition):
 
 
 class _PublicationFile(Definition):
-    publication: Publication
+    publication: PublishedPaper
 
 
-def read_publication(path: Path) -> Publication:
+def read_publication(path: Path) -> PublishedPaper:
     """Read the table `[publication]` of a TOML file.
 
     Raises:
@@ -81,7 +81,7 @@ def read_publication(path: Path) -> Publication:
     return load_definition(_PublicationFile, path).publication
 
 
-def robustbench_entries(run: Run, publication: Publication) -> Iterator[dict[str, Any]]:
+def robustbench_entries(run: Run, publication: PublishedPaper) -> Iterator[dict[str, Any]]:
     """Yield one entry for each timestep and threat model, with the keys of RobustBench's model files.
 
     Numbers are percent, as there. Only AutoAttack has `autoattack_acc`; other attacks have `robust_acc` and their
