@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pcbench.arguments import public
 from pcbench.errors import UsageError, WeightsError
+from pcbench.files import is_file, is_folder
 from pcbench.models.backbones import call_function, class_names, open_backbone
 from pcbench.models.entries import described_entry, full_name
 from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, LoadOptions, ModelFacts
@@ -278,6 +279,8 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: Chec
     feedback = (options.weights, options.random_predictors, options.ablation)
     if entry.configuration is None and (timesteps > 0 or any(option is not None for option in feedback)):
         more = "" if name in zoo_names() else "; a configuration makes it predictive: configuration='FILE.toml'"
+        if more and options.weights is not None and not (is_file(options.weights) or is_folder(options.weights)):
+            more = f"; weights that a library publishes are part of the name: {_with_tag(entry, options.weights.name)}"
         raise UsageError(f"{name} is a feedforward network: it has no predictors and answers at t = 0 only{more}")
     if timesteps > 0 and entry.weights is None and options.weights is None and options.random_predictors is None:
         control = f"model='{name}{CONTROL}'" if name in zoo_names() else f"its backbone {entry.backbone}"
@@ -285,6 +288,12 @@ def _check_zoo_options(name: str, entry: ZooEntry, timesteps: int, options: Chec
             f"{name} has no trained predictors here: give them with weights='FILE', take untrained ones with "
             f"random_predictors=SEED, or run the feedforward control with timesteps=0 (or {control})"
         )
+
+
+def _with_tag(entry: ZooEntry, tag: str) -> str:
+    """Return how published weights of a library's model are named."""
+    mark = "." if entry.backbone.startswith("timm:") else "@"
+    return f"{entry.backbone.partition(mark)[0]}{mark}{tag.rpartition('.')[2]}"
 
 
 def _predictor_state(entry: ZooEntry, options: CheckedOptions, timesteps: int) -> Mapping[str, Tensor]:

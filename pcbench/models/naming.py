@@ -22,6 +22,8 @@ CONVERTED = ".toml@"
 _RUNS_CODE = ("torchhub", "torch.hub", "pytorch-hub")
 _OF_HUB = ("hf-hub", "hf_hub", "huggingface", "hub", "timm/hf-hub")
 _OF_TIMM = ("timm:hf-hub:", "timm:hf_hub:", "timm:hf:")
+_OF_LIBRARY = re.compile(r"(torchvision|timm)(?:\.\w+)*[./](\w+(?:\.\w+)?)")
+_REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 _WEIGHTS = (".pth", ".pt", ".safetensors", ".bin", ".ckpt", ".tar")
 _REGISTERED = {
     "torchvision": re.compile(r"^@register_model\([^\n]*\)\n(?:@[^\n]*\n)*def (\w+)\(", re.MULTILINE),
@@ -111,13 +113,21 @@ class UnknownModelError(UnknownNameError):
 def _other_form(name: str) -> str | None:
     """Return how something is written that is no name of a model at all."""
     path = Path(name)
+    of_library = _OF_LIBRARY.fullmatch(name)
+    exact = [] if of_library is None else _prefixed(of_library[2])
+    if of_library is not None and (own := [one for one in exact if one.startswith(f"{of_library[1]}:")]):
+        return f"write {own[0]}"
     if path.suffix == ".py":
         return (
             f"write {path.stem}:FUNCTION, with a function in it that returns the network, from the folder of the file"
         )
     if path.suffix in _WEIGHTS:
         return f"a file of weights is given with backbone_weights={name!r}, beside the name of its network"
-    if name.count("/") == 1 and not path.exists():
+    module, dot, inside = name.rpartition(".")
+    top = name.partition(".")[0]
+    if dot and inside.isidentifier() and top.isidentifier() and importlib.util.find_spec(top) is not None:
+        return f"write {module}:{inside} for a function of your own that returns the network"
+    if _REPOSITORY.fullmatch(name) and not path.exists():
         return f"write hf:{name} for a repository of the Hugging Face hub"
     return None
 
@@ -170,6 +180,10 @@ def refuse_prefix(model: str) -> None:
             f"{model}: a repository of torch.hub runs its own code, which pcbench does not fetch; write a function "
             "that returns torch.hub.load(…) into a file mymodels.py, and give model='mymodels:FUNCTION'"
         )
+    if prefix.lower() in ("http", "https") and "huggingface.co/" in rest:
+        raise UsageError(f"{model}: write hf:{'/'.join(rest.partition('huggingface.co/')[2].split('/')[:2])}")
+    if prefix.endswith(".py"):
+        raise UsageError(f"{model}: write {Path(prefix).stem}:{rest}, from the folder of the file")
     inside = next((start for start in _OF_TIMM if model.startswith(start)), None)
     if inside is not None or prefix.lower() in _OF_HUB:
         raise UsageError(f"{model}: write a repository of the hub as hf:{model.removeprefix(inside or f'{prefix}:')}")

@@ -26,10 +26,13 @@ def tell_unstated(module: nn.Module, name: str) -> None:
     if name in _TOLD or any(getattr(module, attribute, None) is not None for attribute in ("mean", "std")):
         return
     _TOLD.add(name)
+    library = type(module).__module__.partition(".")[0]
+    named = f", or name it as {library}:NAME" if library in ("torchvision", "timm") else ""
     logger.warning(
         "%s states no mean and std: images in [0,1] reach it as they are, as with mean 0 and std 1. If it was trained "
-        "on normalised images, give it attributes mean and std, one number a channel (docs/models.md)",
+        "on normalised images, give it attributes mean and std, one number a channel (docs/models.md)%s",
         name,
+        named,
     )
 
 

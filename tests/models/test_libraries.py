@@ -117,6 +117,8 @@ def test_a_bare_backbone_is_a_feedforward_network_with_the_weights_of_a_file(
     assert model.class_names[0] == "tench"
     with pytest.raises(UsageError, match="a configuration makes it predictive"):
         models.load(name, backbone_weights=path, timesteps=2)
+    with pytest.raises(UsageError, match=f"are part of the name: {name}[.@]V2"):
+        models.load(name, backbone_weights=path, weights="Weights.V2")
 
 
 def test_densenets_are_read_under_the_names_in_which_torchvision_publishes_them(tmp_path: Path) -> None:
@@ -171,6 +173,11 @@ def test_weights_that_cannot_be_fetched_are_one_line_with_the_way_to_give_them(
         ("resnet50.a1_in1k", "write timm:resnet50.a1_in1k"),
         ("effcientnet_b0", "did you mean torchvision:efficientnet_b0"),
         ("pvgg61", "did you mean 'pvgg16'"),
+        ("timm/resnet18", "; write timm:resnet18"),
+        ("timm.models.resnet.resnet18", "; write timm:resnet18"),
+        ("torchvision.models.resnet18", "; write torchvision:resnet18"),
+        ("pcbench.models.Net", "write pcbench.models:Net for a function of your own"),
+        (".py/" * 200, "does not exist"),
         ("mymodel.py", "write mymodel:FUNCTION"),
         ("resnet.pth", "is given with backbone_weights='resnet.pth'"),
         ("microsoft/resnet-50", "write hf:microsoft/resnet-50"),
@@ -180,7 +187,7 @@ def test_a_name_that_is_no_model_says_how_the_one_that_was_meant_is_written(name
     with pytest.raises(UnknownNameError) as caught:
         zoo_entry(name)
     assert says in str(caught.value)
-    assert "presnet50" not in str(caught.value)
+    assert "did you mean 'presnet50'" not in str(caught.value)
 
 
 def test_a_name_that_is_no_model_imports_no_library() -> None:
@@ -206,6 +213,8 @@ def test_a_name_that_is_no_model_imports_no_library() -> None:
         ("timm:resnet18.foo", "a1_in1k"),
         ("timm:vit_base_patch16_clip_224.openai", "gives features and no classes"),
         ("timm:", "own list_models()"),
+        ("https://huggingface.co/timm/resnet18.a1_in1k/tree/main", "write hf:timm/resnet18.a1_in1k"),
+        ("mymodel.py:Net", "write mymodel:Net"),
         ("keras:resnet50", "prefixes of libraries are torchvision:, timm:, hf:, robustbench:"),
         ("hf:resnet18", "as hf:OWNER/REPO"),
     ],
