@@ -103,10 +103,10 @@ def open_imagenet(path: Path, preprocessing: Preprocessing, split: str, *, some_
 
 
 def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) -> None:
-    """Refuse folders that are not among ImageNet's classes.
+    """Refuse folders that are not among ImageNet's classes, or those of them that a data set has.
 
     Raises:
-        DataError: There are no class folders, or one is not of ILSVRC2012.
+        DataError: There are no class folders, or one is of another class.
     """
     if not names:
         raise DataError(
@@ -115,7 +115,8 @@ def check_wordnet_ids(root: Path, names: list[str], label_of: dict[str, int]) ->
         )
     for name in names:
         if name not in label_of:
-            raise DataError(f"{root / name}: {name} is not one of the {len(label_of)} classes of ILSVRC2012")
+            whose = "of ILSVRC2012" if len(label_of) == IMAGENET_CLASSES else "of this data set"
+            raise DataError(f"{root / name}: {name} is not one of the {len(label_of)} classes {whose}")
 
 
 def _in_order(path: Path, names: list[str]) -> tuple[list[str], list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 from pcbench.arguments import ask_type, shown
 from pcbench.data.checks import check
 from pcbench.data.cifar import open_cifar
+from pcbench.data.counted_classes import counted_schemes, open_counted
 from pcbench.data.digits import open_digits
 from pcbench.data.folders import open_image_folder, open_imagenet
 from pcbench.data.image_source import Batch, ImageSource
@@ -81,6 +82,8 @@ def _open_text(scheme: str, place: str, preprocessing: Preprocessing, split: str
             return open_cifar(place, preprocessing, split)
         case "parquet":
             return open_parquet(str(path), preprocessing, split)
+        case scheme if scheme in counted_schemes():
+            return open_counted(scheme, path, preprocessing)
         case "imagefolder":
             return open_image_folder(path, preprocessing)
         case _:

@@ -284,7 +284,7 @@ def load_model(locations: Locations, objects: Objects, spec: RunSpec) -> Model:
         stochastic=spec.settings.stochastic,
         device=locations.device,
         model_version=described.get("model_version"),
-    )
+    ).choosing_among(spec.data.name)
     found = differences(
         dict(described), {"name": marked_name(loaded.marked_name, spec.settings.grid), **loaded.description}
     )

@@ -18,6 +18,7 @@ from pcbench import models
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import SUITE_KINDS, SuiteKind, suite_folder, suite_names
 from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.data.counted_classes import counted_classes
 from pcbench.data.data_set import DataSet, known_data_set
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check
@@ -172,6 +173,9 @@ def make_plan(request: RunOptions) -> Plan:
         raise problems[0]  # with the user's own exception as its cause
     if problems or facts is None:
         raise UsageError("; ".join(map(str, problems))) from problems[0].__cause__
+    facts = facts.choosing_among(data)
+    if request["save_adversarials"] and counted_classes(data) is not None:
+        raise UsageError(f"images kept of {data} would be scored among all classes; leave `save_adversarials` out")
     refuse_impossible(request, facts, [entry.definition for entry in named])
     chosen = choose_images(data, request, facts)
     if not isinstance(data, str):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
 from pcbench.arguments import LARGEST_SEED, MOST_DRAWS, MOST_TIMESTEPS
+from pcbench.data.counted_classes import counted_classes
+from pcbench.data.imagenet_classes import IMAGENET_CLASSES
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.errors import DataError
+from pcbench.errors import DataError, UsageError
 from pcbench.options import Option
 
 if TYPE_CHECKING:
@@ -100,6 +102,28 @@ class ModelFacts:
     """Whether it is a predictive network, with representations and reconstructions."""
     modules: tuple[str, ...]
     """Modules of this package, or of the user's, that make it; the libraries that they use count too."""
+
+    def choosing_among(self, data: object) -> Self:
+        """Return the same of a model that chooses among the classes alone that count on a data source.
+
+        Args:
+            data: The source as the user names it, such as ``"imagenet-a:PATH"``, or an object.
+
+        Raises:
+            UsageError: Some of ImageNet's classes count, and the model has others.
+        """
+        counted = counted_classes(data)
+        if counted is None:
+            return self
+        name = str(data).partition(":")[0]
+        if self.classes != IMAGENET_CLASSES:
+            raise UsageError(
+                f"{name} is scored among {len(counted)} of ImageNet's 1,000 classes, and {self.name} has "
+                f"{self.classes}; give a network of all of these, or the images as imagefolder:PATH"
+            )
+        names = None if self.class_names is None else tuple(self.class_names[one] for one in counted)
+        description = {**self.description, "choosing_among": name}
+        return replace(self, classes=len(counted), class_names=names, description=description)
 
     def check_size(self, size: Sequence[int]) -> None:
         """Refuse images of another size than the model states.

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from pcbench.arguments import asked
+from pcbench.data.counted_classes import counted_classes
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.stochastic import StochasticModel
-from pcbench.models.timestep_model import CompiledModel, LowPrecisionModel
+from pcbench.models.timestep_model import CompiledModel, CountedModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import own_code
@@ -40,11 +41,18 @@ class Model(ModelFacts):
         known = {field.name: getattr(facts, field.name) for field in fields(ModelFacts)}
         return cls(**known, timestep_model=timestep_model, device=device)
 
+    def choosing_among(self, data: object) -> Model:
+        """Return this model, whose other logits are left out; see `ModelFacts.choosing_among`."""
+        chosen, counted = super().choosing_among(data), counted_classes(data)
+        if counted is None:
+            return chosen
+        return replace(chosen, timestep_model=CountedModel(self.timestep_model, counted).to(self.device).eval())
+
     @property
     def network(self) -> PredictiveNetwork | None:
         """The predictive network, where the model is one: for its representations and reconstructions."""
         inner = self.timestep_model
-        while isinstance(inner, (StochasticModel, LowPrecisionModel, CompiledModel)):
+        while isinstance(inner, (StochasticModel, LowPrecisionModel, CompiledModel, CountedModel)):
             inner = inner.inner
         return inner if isinstance(inner, PredictiveNetwork) else None
 
@@ -212,6 +220,10 @@ def _with_given(model: TimestepModel, weights: GivenWeights) -> TimestepModel:
             return changed
         case StochasticModel():
             return StochasticModel(_with_given(model.inner, weights), model.draws, recompute=model.recompute)
+        case CountedModel():
+            return CountedModel(_with_given(model.inner, weights), [int(one) for one in model.counted]).to(
+                model.counted.device
+            )
         case LowPrecisionModel() | CompiledModel():
             return type(model)(_with_given(model.inner, weights))
         case _:

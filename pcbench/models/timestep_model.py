@@ -128,6 +128,30 @@ class LowPrecisionModel(TimestepModel):
             return self.inner.logits_of_input(inputs, timesteps, gradient).float()
 
 
+class CountedModel(TimestepModel):
+    """Another model, of whose classes some count: it chooses among these alone.
+
+    Args:
+        inner: The model.
+        counted: The classes that count, in the order of the labels.
+    """
+
+    def __init__(self, inner: TimestepModel, counted: Sequence[int]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.limit = inner.limit
+        self.counted: Tensor
+        self.register_buffer("counted", torch.tensor(list(counted)), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Return e_0 for images in [0,1]."""
+        return self.inner.normalise(images)
+
+    def logits_of_input(self, inputs: Tensor, timesteps: int, gradient: Gradient = "exact") -> Tensor:
+        """Return the logits of the classes that count, at all timesteps."""
+        return self.inner.logits_of_input(inputs, timesteps, gradient).index_select(-1, self.counted)
+
+
 class CompiledModel(TimestepModel):
     """Another model, sent through `torch.compile`."""
 

@@ -69,6 +69,7 @@ def make_extraction_plan(request: ExtractOptions) -> Plan:
     data = request["data"] if request["data"] is not None else models.default_data(request["model"])
     if data is None:
         raise UsageError("images are needed: give data='imagefolder:PATH'; they need no labels")
+    model = model.choosing_among(data)
     chosen = choose_images(data, request, model, labelled=False)
     if not isinstance(data, str):
         objects = dataclasses.replace(objects, data=chosen.opened)
