@@ -18,6 +18,7 @@ from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED, SUSPICIOUS
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
+from pcbench.studies.tunings import failed_words
 from pcbench.studies.values import LOWER_IS_BETTER, SHARES, ArmValues, values_of
 
 LEVEL = 0.05
@@ -64,6 +65,8 @@ class ArmComparison:
     """The verdict on the attacks' gradients, where the measure is about attacks."""
     parts: VarianceParts | None = None
     """The variances of the difference between seeds and between images; None of one seed."""
+    failed: str = ""
+    """Which tunings of both sides failed, in a sentence."""
 
     @property
     def primary(self) -> bool:
@@ -91,11 +94,19 @@ def comparisons_of(study: StudyFile, out: Path) -> list[ArmComparison]:
     Raises:
         DataError: A run is missing or damaged.
     """
-    found = [one for question in study.table.questions for one in _of_question(study, question, out)]
+    found = [
+        dataclasses.replace(one, failed=failed_words(out, _sides(one), [each.seed for each in one.each]))
+        for question in study.table.questions
+        for one in _of_question(study, question, out)
+    ]
     primary = [index for index, one in enumerate(found) if one.primary]
     for index, p in zip(primary, holm([found[index].difference.p for index in primary]), strict=True):
         found[index] = dataclasses.replace(found[index], p_holm=p)
     return found
+
+
+def _sides(one: ArmComparison) -> list[str]:
+    return [NETWORK] if one.against == BEGINNING else [NETWORK, one.against]
 
 
 def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterator[ArmComparison]:
@@ -205,14 +216,16 @@ def told_answer(study: StudyFile, of_question: Sequence[ArmComparison], primary:
     seeds = ", ".join(difference_text(question.measure, one.difference.value) for one in decisive[0].each)
     if len(decisive[0].each) > 1:
         beside.append(f"Each training seed by itself, against {decisive[0].against}: {seeds}.")
-    sentences = tuple(_sentence(study, one, primary) for one in decisive)
+    sentences = tuple(f"{_sentence(study, one, primary)} {one.failed}".rstrip() for one in decisive)
+    beside += dict.fromkeys(one.failed for one in rest if one.failed)
     return ToldAnswer(question.question, sentences, tuple(beside))
 
 
 def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     word = {"yes": "Yes", "no": "No", "undecided": "Undecided"}[one.decision]
     believed = "" if one.believed is None else f", {one.believed}"
-    holm_words = "exploratory" if one.p_holm is None else f"Holm over {primary} primary comparisons"
+    counted = f"{primary} primary comparison{'s' * (primary != 1)}"
+    holm_words = "exploratory" if one.p_holm is None else f"Holm over {counted}"
     p = one.difference.p if one.p_holm is None else one.p_holm
     seeds = len(one.each)
     claim = (

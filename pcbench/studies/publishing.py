@@ -130,7 +130,8 @@ def compare_study(path: Path, out: Path, published: Path) -> Sameness:
     own, theirs = _about(out / STUDY_TABLES), _about(published)
     if own["file_sha256"] != theirs["file_sha256"]:
         raise UsageError(f"{published}: is of another file than {path} is now; give the file that lies there")
-    names = [one.name for one in sorted(published.glob("*.csv")) if one.name not in _OF_MACHINE]
+    tables = {path.name for folder in (out / STUDY_TABLES, published) for path in folder.glob("*.csv")}
+    names = sorted(tables.difference(_OF_MACHINE))
     different = tuple(name for name in names if _bytes(out / STUDY_TABLES / name) != _bytes(published / name))
     flipped, decisions = _flips(study, out, published)
     same = all(own[key] == theirs[key] for key in ("versions", "machines"))

@@ -16,6 +16,7 @@ from pcbench import files
 from pcbench.limits.text import read_json
 from pcbench.metrics.two_way import two_way
 from pcbench.models.training_notes import training_header
+from pcbench.network.configuration import read_configuration
 from pcbench.reports.page.leaderboard import NETWORKS, STUDY_TABLES
 from pcbench.results.directory import open_run
 from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash
@@ -29,6 +30,7 @@ from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.steps import RUNS, TIMED, TRAINED, TUNED, curve_arm, curve_suites, measured_arms, steps_of
 from pcbench.studies.study_file import StudyFile
 from pcbench.studies.timing import time_rows
+from pcbench.studies.tunings import tuning_result
 from pcbench.studies.values import run_name, values_of
 from pcbench.training.found import score_of
 
@@ -206,9 +208,7 @@ def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
 def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
     for arm in measured_arms(study):
         for seed in (None,) if arm == "deeper" else study.table.training_seeds:
-            stem = f"{arm}-seed-{seed}"
-            tuned = out / TUNED / f"{stem}.tuning.json"
-            result: Mapping[str, Any] = read_json(tuned)["result"] if files.is_file(tuned) else {}
+            result = tuning_result(out, arm, seed)
             yield {
                 "arm": arm,
                 "training_seed": seed,
@@ -217,7 +217,7 @@ def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
                 "objective_feedforward": _feedforward(result),
                 "failed_tuning": bool(result.get("failed", False)),
                 "width": result.get("width", np.nan),
-                "hyperparameters": json.dumps(result["hyperparameters"]) if "hyperparameters" in result else "",
+                "hyperparameters": _hyperparameters(result, out / TUNED / f"{arm}-seed-{seed}-start.toml"),
                 "r_squared": _r_squared(study, out, arm, seed),
             }
 
@@ -230,6 +230,16 @@ def _step_rows(record: StudyRecord) -> Iterator[dict[str, Any]]:
     """Yield how long each step took; it differs from machine to machine, unlike the other tables."""
     for name, step in record.steps.items():
         yield {"step": name, "seconds": step.seconds, "ended": step.ended}
+
+
+def _hyperparameters(result: Mapping[str, Any], given: Path) -> str:
+    """Return β, λ and α as they were found, or, of an arm that is not tuned, as they were given."""
+    if "hyperparameters" in result:
+        return json.dumps(result["hyperparameters"])
+    if result or not files.is_file(given):
+        return ""
+    weights = read_configuration(given).hyperparameters
+    return json.dumps([[one.feedforward, one.feedback, one.error_weight] for one in weights])
 
 
 def _feedforward(result: Mapping[str, Any]) -> float:

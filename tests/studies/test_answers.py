@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,18 @@ def test_noise_in_the_tuning_of_an_arm_alone_is_told(tmp_path: Path, monkeypatch
     found = answered(study, monkeypatch, {"network": network, "tuned-noise": network})
     (told,) = told_answer(study, found, 1).decisive
     assert "; tuned with labels and noise)" in told
+
+
+def test_a_failed_tuning_is_named_in_the_sentence(
+    study: StudyFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = simulated(0.1, 200, "network")
+    monkeypatch.setattr(answers, "values_of", lambda *_: network)
+    (tmp_path / "tuned").mkdir()
+    for arm, seed, failed in (("network", 0, False), ("network", 2, True), ("no-feedback", 1, True)):
+        record = json.dumps({"result": {"objective": 0.5, "failed": failed}})
+        (tmp_path / "tuned" / f"{arm}-seed-{seed}.tuning.json").write_text(record)
+    first, second = told_answer(study, comparisons_of(study, tmp_path), 2).decisive
+    own = "of network for 1 of 3 training seeds"
+    assert first.endswith(f"The tuning failed {own}: the feedforward point stands for it.")
+    assert f"The tuning failed {own} and of no-feedback for 1 of 3 training seeds" in second

@@ -139,6 +139,9 @@ def test_arms_are_what_they_are_called(done: tuple[Path, Given]) -> None:
         path.name: str(open_run(path).spec.model["name"]) for path in (given.out / "runs/gaussian-noise").iterdir()
     }
     assert names["paper-seed-0"].endswith("+paper-seed-0-start")
+    arms = pd.read_csv(given.out / "tables/arms.csv").set_index(["arm", "training_seed"])
+    weights = json.loads(arms["hyperparameters"]["paper", 0])
+    assert weights == [[0.8, 0.1, 0.01]] * (len(weights) - 1) + [[0.8, 0.0, 0.01]]
     assert names["input-blur-seed-0"].endswith("+input-blur-0.5")
     assert names["blur-0.5"].endswith("+input-blur-0.5")
 
@@ -317,6 +320,9 @@ def test_a_leaderboard_is_made_of_published_results_alone(done: tuple[Path, Give
     assert set(attacked["gradients"]) <= {"checked", NOT_CHECKED} | {
         words for words in attacked["gradients"] if words.startswith("gradients suspicious")
     }
+    shutil.copytree(done[1].out, tmp_path / "results" / "studies" / "study")
+    again = write_leaderboard(tmp_path / "results", tmp_path / "reports" / "leaderboard.html").read_text()
+    assert again == board
     # Beside its own runs the study is one and the same: they are not shown twice.
     assert write_leaderboard(done[1].out, tmp_path / "own.html").read_text().count('<th scope="row">') == 15
 

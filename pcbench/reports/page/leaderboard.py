@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,7 +68,9 @@ def write_leaderboard(results: Path, out: Path) -> Path:
         WriteError: The page could not be written after all.
     """
     studies = {_folder_of_study(path): path for path in sorted(results.rglob(NETWORKS))}
-    published = [*_runs(results, studies), *(one for folder, path in studies.items() for one in _arms(folder, path))]
+    shown = _shown_once(studies.values())
+    arms = [one for folder, path in studies.items() if path in shown for one in _arms(folder, path)]
+    published = [*_runs(results, studies), *arms]
     if not published:
         raise UsageError(
             f"{results}: holds no finished run (a folder with {MANIFEST}) and no study (one with {NETWORKS}); "
@@ -86,6 +88,12 @@ def board_rows(metrics: pd.DataFrame) -> pd.DataFrame:
     pooled = (metrics["kind"] == "summary") & metrics["metric"].isin(["accuracy", _MCE]) & metrics["severity"].isna()
     robust = [_robust(metrics, suite) for suite in texts(metrics["suite"])]
     return pd.concat([metrics[clean | pooled], *robust])
+
+
+def _shown_once(tables: Iterable[Path]) -> set[Path]:
+    """Leave out a study that was also published below the same folder: it is shown as it was published."""
+    last = sorted(tables, key=lambda path: path.parent.name != STUDY_TABLES)
+    return set({read_bytes(path): path for path in last}.values())
 
 
 def _folder_of_study(path: Path) -> Path:
