@@ -84,7 +84,8 @@ def _what(
         raise UsageError(f"{model} is feedforward, without a configuration: give one with `configuration`")
     if entry is None:
         return file, model, shlex.join(words), None, None
-    data = _OWN if entry.data is not None else entry.class_names
+    named = entry.class_names if isinstance(entry.class_names, str) else None  # names of a model's own say no source
+    data = _OWN if entry.data is not None else named
     return file, entry.backbone, shlex.join(words), entry.weights_path, data
 
 
