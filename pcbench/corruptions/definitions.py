@@ -55,7 +55,8 @@ class CorruptionDefinition(Definition):
     family: Literal["noise", "blur", "weather", "digital", "extra"]
     """noise, blur, weather, digital, or extra (ImageNet-C's four for validation)."""
     function: str
-    """A name in `pcbench.corruptions.functions`, or a function of the user's own as ``"module:name"``."""
+    """A name in `pcbench.corruptions.functions`, a function of the user's own as ``"module:name"``, or
+    ``"only_published"`` where there are files alone."""
     source: str
     """Where function and parameters come from."""
     parameters: dict[str, Parameters]
@@ -348,12 +349,14 @@ def _check_noise(definition: CorruptionDefinition, path: Path) -> None:
 def _corruption(definition: CorruptionDefinition, severity: int, where: Path | str) -> Corruption:
     # Imported here: the functions load torch, and a list of suites should not wait for that.
     from pcbench.corruptions.functions import FUNCTIONS
-    from pcbench.corruptions.own import own_function
+    from pcbench.corruptions.own import ONLY_PUBLISHED, OnlyPublished, own_function
 
     parameters = {name: values[severity - 1] for name, values in definition.parameters.items()}
     own = definition.own
     if own is not None:
         return own_function(own, definition.name, severity, parameters)
+    if definition.function == ONLY_PUBLISHED:
+        return parse_definition(OnlyPublished, parameters, where)
     if definition.function not in FUNCTIONS:
         raise DefinitionError(where, f"function: {_unknown('function', definition.function, FUNCTIONS)}")
     return parse_definition(FUNCTIONS[definition.function], parameters, where)

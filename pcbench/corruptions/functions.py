@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from pcbench.corruptions.bar_noise import (
+    BlueNoiseSample,
+    BrownishNoise,
+    CocentricSineWaves,
+    PerlinNoise,
+    PlasmaNoise,
+    SingleFrequencyGreyscale,
+)
+from pcbench.corruptions.bar_optics import CausticRefraction, CheckerboardCutout, InverseSparkles, Sparkles
 from pcbench.corruptions.blur import DefocusBlur, GaussianBlur, GlassBlur, MotionBlur, ZoomBlur
 from pcbench.corruptions.corruption import Corruption
 from pcbench.corruptions.digital import (
@@ -35,5 +44,15 @@ FUNCTIONS: dict[str, type[Corruption]] = {
     "gaussian_blur": GaussianBlur,
     "spatter": Spatter,
     "saturate": Saturate,
+    "blue_noise_sample": BlueNoiseSample,
+    "brownish_noise": BrownishNoise,
+    "caustic_refraction": CausticRefraction,
+    "checkerboard_cutout": CheckerboardCutout,
+    "cocentric_sine_waves": CocentricSineWaves,
+    "inverse_sparkles": InverseSparkles,
+    "perlin_noise": PerlinNoise,
+    "plasma_noise": PlasmaNoise,
+    "single_frequency_greyscale": SingleFrequencyGreyscale,
+    "sparkles": Sparkles,
 }
-"""In the order of ImageNet-C's 15, then its extra four."""
+"""In the order of ImageNet-C's 15, then its extra four, then ImageNet-C-bar's ten."""

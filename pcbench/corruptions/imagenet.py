@@ -1,4 +1,4 @@
-"""ImageNet-C's 19 corruptions by name."""
+"""ImageNet-C's 19 corruptions, and ImageNet-C-bar's ten, by name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pcbench.catalog import catalog_folder
 from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 from pcbench.errors import UnknownNameError
 
-_IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra")
+_IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra", "imagenet-c-bar")
 
 
 def imagenet_definition(name: str) -> CorruptionDefinition:
-    """Return one of ImageNet-C's 19 corruptions by its name.
+    """Return one of these corruptions by its name.
 
     Raises:
         UnknownNameError: There is no such corruption.

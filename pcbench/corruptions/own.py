@@ -25,6 +25,23 @@ _ONE_AT_A_TIME = threading.Lock()
 _CPU = torch.device("cpu")
 
 
+ONLY_PUBLISHED = "only_published"
+"""The function of a corruption that is read from files, and cannot be made here."""
+
+
+class OnlyPublished(Corruption):
+    """A corruption that is read from files."""
+
+    def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        """Refuse to make it.
+
+        Raises:
+            UsageError: Always.
+        """
+        del images, drawn
+        raise UsageError("this corruption is published as files, and cannot be made here; give them with `corrupted`")
+
+
 class OwnCorruption(Corruption):
     """One function at one severity; it is given one image at a time, each with its own generator."""
 

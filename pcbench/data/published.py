@@ -1,7 +1,8 @@
-"""Corrupted images as they were published: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays.
+"""Corrupted images as they were published: ImageNet-C's folders of JPEGs and CIFAR-10-C's arrays, and others alike.
 
 Everything is checked before anything runs, and the images are never resized or cropped again: they are what
-Hendrycks and Dietterich (ICLR 2019, arXiv 1903.12261) published, at 224 px and at 32 px.
+Hendrycks and Dietterich (ICLR 2019, arXiv 1903.12261) published, at 224 px and at 32 px, or what a suite's table
+`published` says.
 """
 
 from __future__ import annotations
@@ -224,7 +225,7 @@ def _open_folders(suite: str, layout: PublishedLayout, path: Path, corruptions: 
         )
     first_name = next(iter(corruptions))
     first = roots[first_name] / "1"
-    names, labels, classes = _list_condition(first)
+    names, labels, classes = _list_condition(first, layout)
     for corruption, severity in conditions:
         _compare(first, names, roots[corruption] / str(severity))
     stores = _Folders(roots, names, layout.side)
@@ -234,10 +235,10 @@ def _open_folders(suite: str, layout: PublishedLayout, path: Path, corruptions: 
         labels=as_labels(labels),
         store=stores.store(first_name, 1),
         preprocessing=Preprocessing(),
-        class_names=imagenet_names(),
+        class_names=imagenet_names() if layout.labels == "imagenet" else tuple(classes),
         classes=layout.classes,
     )
-    part = None if classes == layout.classes else f"{classes} of {layout.classes} classes"
+    part = None if len(classes) == layout.classes else f"{len(classes)} of {layout.classes} classes"
     return _Found(suite, corruptions, images, stores, part)
 
 
@@ -252,12 +253,19 @@ def _corruption_folder(path: Path, corruption: str) -> Path | None:
     return inner[0] if inner else None
 
 
-def _list_condition(folder: Path) -> tuple[tuple[str, ...], list[int], int]:
-    label_of = imagenet_labels()
+def _list_condition(folder: Path, layout: PublishedLayout) -> tuple[tuple[str, ...], list[int], list[str]]:
     classes = class_folders(folder)
-    check_wordnet_ids(folder, classes, label_of)
+    label_of = {name: label for label, name in enumerate(classes)}
+    if layout.labels == "imagenet":
+        label_of = imagenet_labels()
+        check_wordnet_ids(folder, classes, label_of)
+    elif len(classes) != layout.classes:
+        raise DataError(
+            f"{folder}: holds {len(classes)} folders of classes, not {layout.classes}; labels are the order of the "
+            "folders, so all must be there"
+        )
     names, indices = list_images(folder, classes)
-    return names, [label_of[classes[index]] for index in indices], len(classes)
+    return names, [label_of[classes[index]] for index in indices], classes
 
 
 def _compare(first: Path, names: tuple[str, ...], folder: Path) -> None:

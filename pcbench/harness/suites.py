@@ -12,6 +12,7 @@ from pcbench.catalog import SuiteKind, variant_folders
 from pcbench.corruptions.corruption import GREY_OR_COLOUR
 from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
 from pcbench.corruptions.images import MOST_CHANNELS
+from pcbench.corruptions.own import ONLY_PUBLISHED
 from pcbench.data.data_set import DataSet
 from pcbench.data.image_source import ImageSource
 from pcbench.data.published import PublishedFiles, open_published
@@ -136,10 +137,12 @@ def open_corrupted(
         severities: Those that are measured, whose folders must be there; None where all are. An array holds all.
 
     Raises:
-        UsageError: The suite was never published as files.
+        UsageError: The suite was never published as files, or there are files alone.
         DataError: The files are not as they were published.
     """
     if folder is None:
+        if any(corruption.function == ONLY_PUBLISHED for corruption in suite.corruptions):
+            raise UsageError(f"{suite.name} is published as files, and cannot be made here; give them with `corrupted`")
         return None
     if suite.published is None:
         raise UsageError(f"{suite.name} was never published as files; leave out `corrupted` to make its images here")

@@ -86,7 +86,13 @@ def _trained(channels: int) -> Case:
     return Case(classifier.eval(), images[1300:1396], labels[1300:1396])
 
 
+BUDGETS = ["4/255", "8/255", "16/255", "24/255", "32/255", "48/255", "64/255", "96/255"]
+"""From one that breaks little to one that breaks all, of the networks that are trained here."""
+
+
 def attack(name: str, **changes: object) -> AttackDefinition:
-    """One of the shipped `digits-linf` attacks, with changes."""
+    """One of the shipped `digits-linf` attacks at the tests' budgets, with other changes."""
     definition = load_attack(catalog_folder("attacks") / "digits-linf" / f"{name}.toml")
-    return parse_definition(AttackDefinition, {**definition.model_dump(), **changes}, Path("test.toml"))
+    return parse_definition(
+        AttackDefinition, {**definition.model_dump(), "epsilons": BUDGETS, **changes}, Path("test.toml")
+    )

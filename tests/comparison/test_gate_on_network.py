@@ -29,9 +29,9 @@ CORRUPTIONS = ("shot_noise", "defocus_blur")
 SEVERITY = 5
 # Fixed here, so that the test does not depend on how the shipped network is tuned.
 WEIGHTS = (
-    Hyperparameters(feedforward=0.1183, feedback=0.5642, error_weight=0.003),
-    Hyperparameters(feedforward=0.9447, feedback=0.0289, error_weight=0.0234),
-    Hyperparameters(feedforward=0.2646, feedback=0.0, error_weight=0.3596),
+    Hyperparameters(feedforward=0.1183, feedback=0.5642, error_weight=0.3),
+    Hyperparameters(feedforward=0.9447, feedback=0.0289, error_weight=0.5),
+    Hyperparameters(feedforward=0.2646, feedback=0.0, error_weight=1.0),
 )
 
 

@@ -28,7 +28,7 @@ def test_the_bits_do_not_depend_on_batch_order_or_number(small_images: torch.Ten
     assert torch.equal(together[2:3], one)
 
 
-@pytest.mark.parametrize("suite", ["imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c"])
+@pytest.mark.parametrize("suite", ["imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c", "imagenet-c-bar"])
 def test_floats_are_corrupted_as_bytes_are(
     small_images: torch.Tensor, suites: dict[str, CorruptionSuite], suite: str
 ) -> None:
@@ -81,7 +81,7 @@ def test_images_of_any_size_and_one_colour_are_corrupted(
 ) -> None:
     for colour in (0.0, 1.0):
         images = torch.full((1, 3, *size), colour)
-        for suite in ("imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c"):
+        for suite in ("imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c", "imagenet-c-bar"):
             for definition in suites[suite].corruptions:
                 assert corrupt(images, definition, 5).isfinite().all(), definition.name
 

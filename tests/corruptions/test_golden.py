@@ -22,7 +22,7 @@ from pcbench.corruptions.corruption import ROUNDING_ERROR
 from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite, load_corruption_suite
 
 FILE = Path(__file__).parent / "golden.json"
-SUITES = ("imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c")
+SUITES = ("imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c", "imagenet-c-bar")
 SEVERITY = 3
 MARGIN = 3e-4
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from pcbench.catalog import catalog_folder, load_header
-from pcbench.corruptions.definitions import CorruptionHeader
+from pcbench.corruptions.definitions import CorruptionHeader, load_corruption_suite
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.published import PublishedFiles, open_published
 from pcbench.data.sources import open_source
-from pcbench.errors import DataError, UnknownNameError
+from pcbench.errors import DataError, UnknownNameError, UsageError
+from pcbench.harness.suites import open_corrupted
 
 WORDNET_IDS = {"n01440764": 0, "n02102040": 217}
 NAMES = ("gaussian_noise", "fog")
@@ -213,3 +214,77 @@ def test_corruption_that_is_there_twice_is_refused(folders: Path) -> None:
     shutil.copytree(folders / "weather" / "fog", folders / "other" / "fog")
     with pytest.raises(DataError, match=r"holds fog in \S+/other/fog and in \S+/weather/fog; keep one of the two"):
         opened(folders)
+
+
+@pytest.mark.parametrize(
+    ("suite", "side", "wordnet_ids", "file", "labels"),
+    [
+        ("imagenet-3dcc", 224, ("n01440764", "n02102040"), "ILSVRC2012_val_00000293.JPEG", [0, 217]),
+        ("imagenet-c-bar", 224, ("n01440764", "n02102040"), "ILSVRC2012_val_00000293.JPEG", [0, 217]),
+    ],
+)
+def test_folders_of_other_suites_lie_as_imagenet_c_s(
+    tmp_path: Path,
+    write_image: Callable[..., Path],
+    suite: str,
+    side: int,
+    wordnet_ids: tuple[str, ...],
+    file: str,
+    labels: list[int],
+) -> None:
+    names = tuple(one.name for one in load_corruption_suite(catalog_folder("corruptions") / suite).corruptions)
+    for number, name in enumerate(names):
+        for severity in SEVERITIES:
+            for seed, wordnet_id in enumerate(wordnet_ids):
+                path = tmp_path / name / str(severity) / wordnet_id / file
+                write_image(path, seed=seed + 2 * severity + 10 * number, height=side, width=side)
+    published = opened(tmp_path, suite, names, crop=side)
+    assert published.images.labels.tolist() == labels
+    assert published.images.ids == tuple(f"{one}/{file}" for one in wordnet_ids)
+    source = published.source(names[-1], 4)
+    expected = open_source(f"imagefolder:{tmp_path / names[-1] / '4'}", preprocessing=Preprocessing())
+    np.testing.assert_array_equal(source.load(range(2)), expected.load(range(2)))
+    (tmp_path / names[0] / "1" / "n99999999").mkdir()
+    with pytest.raises(DataError, match="n99999999 is not one of the"):
+        opened(tmp_path, suite, names, crop=side)
+
+
+def test_tiny_imagenet_c_has_the_labels_of_its_own_folders(tmp_path: Path, write_image: Callable[..., Path]) -> None:
+    folder = catalog_folder("corruptions") / "tiny-imagenet-c"
+    layout = load_header(CorruptionHeader, folder).published
+    assert layout is not None
+    assert (layout.images, layout.side, layout.classes) == (10000, 64, 200)
+    for severity in SEVERITIES:
+        for seed, wordnet_id in enumerate(("n01443537", "n12267677")):
+            for name in NAMES:
+                path = tmp_path / name / str(severity) / wordnet_id / "val_0.JPEG"
+                write_image(path, seed=seed + severity, height=64, width=64)
+    arguments = {"corruptions": dict.fromkeys(NAMES, SEVERITIES), "preprocessing": Preprocessing(), "subset": True}
+    with pytest.raises(DataError, match="holds 2 folders of classes, not 200; labels are the order"):
+        open_published("tiny-imagenet-c", layout, tmp_path, **arguments)
+    small = layout.model_copy(update={"classes": 2})
+    published = open_published("tiny-imagenet-c", small, tmp_path, **arguments)
+    clean = open_source(f"imagefolder:{tmp_path / 'fog' / '1'}", preprocessing=Preprocessing())
+    aligned = published.align(clean)
+    assert aligned.images.labels.tolist() == [0, 1]
+    assert aligned.images.class_names == ("n01443537", "n12267677")
+
+
+def test_cifar_100_c_has_the_classes_and_ids_of_cifar_100(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (15, 32, 32, 3), dtype=np.uint8)
+    for name in NAMES:
+        np.save(tmp_path / f"{name}.npy", pixels)
+    np.save(tmp_path / "labels.npy", np.tile(np.array([7, 99, 0], dtype=np.int64), 5))
+    published = opened(tmp_path, "cifar-100-c", crop=None)
+    assert published.images.ids == ("cifar-100/test/00000", "cifar-100/test/00001", "cifar-100/test/00002")
+    assert published.images.class_names is not None
+    assert [published.images.class_names[label] for label in published.images.labels] == ["beetle", "worm", "apple"]
+    np.testing.assert_array_equal(published.source("fog", 2).load([1])[0], pixels[4].transpose(2, 0, 1))
+
+
+def test_what_is_published_as_files_alone_is_not_made_here() -> None:
+    for name in ("imagenet-3dcc", "tiny-imagenet-c"):
+        suite = load_corruption_suite(catalog_folder("corruptions") / name)
+        assert all(list(one.severities) == list(SEVERITIES) for one in suite.corruptions)
+        with pytest.raises(UsageError, match="cannot be made here"):
+            open_corrupted(suite, None, SimpleNamespace(), subset=False)
