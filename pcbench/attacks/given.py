@@ -19,7 +19,7 @@ from pcbench.attacks.libraries import FUNCTION, library_names
 from pcbench.catalog import catalog_folder, parse_definition, suite_folder, suite_names
 from pcbench.errors import UsageError
 from pcbench.names import why_not
-from pcbench.norms import NORMS
+from pcbench.norms import NORMS, norm_named, read_epsilons
 from pcbench.own_code import object_name
 from pcbench.plugins import find_plugin
 
@@ -35,7 +35,7 @@ class AttackKeys(TypedDict, total=False):
 
     name: str
     title: str
-    norm: str
+    norm: str | float
     epsilons: object
     search: str
     white_box: bool
@@ -75,9 +75,9 @@ def own_attack(attack: object, **keys: Unpack[AttackKeys]) -> AttackDefinition:
             known = " or ".join(f"norm={one!r}" for one in NORMS)
             raise UsageError(f"{library}'s {name} states no norm that pcbench measures: own_attack(…, {known}) says it")
     table = {**_defaults(name, attack), "attack": name, **stated, **keys}
-    table.setdefault("norm", "linf")
-    table.setdefault("epsilons", _usual_epsilons(str(table["norm"])))
-    table["epsilons"] = list(listed(table["epsilons"]) or ())
+    table["norm"] = _norm_name(table.get("norm", "linf"))
+    epsilons = table.get("epsilons", _usual_epsilons(table["norm"]))
+    table["epsilons"] = list(read_epsilons(listed(epsilons) or (), norm_named(table["norm"])))
     plain = parse_definition(AttackDefinition, table, f"the attack {name}")
     return plain if held is None else GivenAttack(**plain.__dict__, given=held)
 
@@ -126,6 +126,15 @@ def _defaults(name: str, attack: object) -> dict[str, Any]:
     home = attack if isinstance(attack, str) else getattr(attack, "__module__", type(attack).__module__)
     name = name if why_not(name) is None else "attack"
     return {"name": name, "title": name, "source": f"given in Python: {name} of {home}"}
+
+
+def _norm_name(value: object) -> str:
+    """Return pcbench's name of a norm that may be written as libraries do: Linf, L2, inf, 2."""
+    text = str(value)
+    short = {"inf": "linf", "2": "l2"}
+    return next(
+        (norm.name for norm in NORMS.values() if text in (norm.library_name, norm.symbol)), short.get(text, text)
+    )
 
 
 def _usual_epsilons(norm: str) -> list[float]:

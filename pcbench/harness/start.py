@@ -58,8 +58,15 @@ def _any_part_of(make: object) -> Callable[[_Run], _Measure[...]]:
     return lambda function: function
 
 
+_IN_A_SUITE = {
+    kind: 'a run measures suites: put a file with function = "module:name", and a suite.toml, into a folder '
+    f"{kind}/NAME, and name that in `suites`; pcbench.{verb} takes objects and functions (docs/{kind}.md)"
+    for kind, verb in (("attacks", "attack"), ("corruptions", "corrupt"))
+}
+
+
 @_any_part_of(RunOptions)
-@public(RunOptions)
+@public(RunOptions, elsewhere=_IN_A_SUITE)
 def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[RunOptions]) -> Run:
     """Measure how robust a network is at every timestep.
 

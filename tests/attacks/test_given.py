@@ -148,6 +148,20 @@ def test_what_is_no_attack_is_refused_in_one_line(digits: Case, wrong: Any, mess
     assert "\n" not in str(caught.value)
 
 
+def test_norms_and_budgets_are_taken_as_libraries_write_them() -> None:
+    assert own_attack(fgsm, norm="L2").norm == own_attack(fgsm, norm=2).norm == "l2"
+    assert own_attack(fgsm, norm="Linf", epsilons="8/255").epsilons == (8 / 255,)
+    assert own_attack(fgsm, norm=np.inf, epsilons=["8/255", 0.01]).epsilons == (0.01, 8 / 255)
+    with pytest.raises(UsageError, match=r"at most 1, not 8; did you mean 8/255\?$"):
+        own_attack(fgsm, epsilons=8)
+    with pytest.raises(UsageError, match="norm 'l1' does not exist"):
+        own_attack(fgsm, norm="l1")
+    with pytest.raises(UsageError, match="restarts=3"):
+        own_attack(attacks.L2AdditiveUniformNoiseAttack().repeat(3))
+    with pytest.raises(UsageError, match="a run measures suites"):
+        pcbench.run(attacks=[fgsm])
+
+
 def test_a_random_function_does_not_depend_on_the_batch(digits: Case) -> None:
     def noisy(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
         del model, labels

@@ -137,7 +137,10 @@ def given(attack: object) -> tuple[Any, Mapping[str, Any]]:
     """
     name = type(attack).__name__
     if not isinstance(attack, FixedEpsilonAttack | MinimizationAttack):
-        raise UsageError(f"foolbox's {name} is not an attack of a fixed epsilon or a minimal norm; give one of these")
+        raise UsageError(
+            f"foolbox's {name} is not an attack of a fixed epsilon or a minimal norm; give one of these, and "
+            "own_attack(attack, restarts=3) in place of attack.repeat(3)"
+        )
     searches = "minimal_norm" if isinstance(attack, MinimizationAttack) else "fixed_epsilon"
     black_box = any(cls.__module__ in _BLACK_BOX for cls in type(attack).__mro__)
     found: dict[str, Any] = {"search": searches, "white_box": not black_box}
