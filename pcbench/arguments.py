@@ -21,6 +21,7 @@ from decimal import Decimal
 from fractions import Fraction
 from numbers import Rational
 from os import PathLike
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from pcbench.errors import DataError, PcbenchError, UnknownNameError, UsageError, named
@@ -84,6 +85,17 @@ def path_text(value: PathLike[Any]) -> str:
         return os.fsdecode(value)
     except Exception as error:
         raise UsageError(f"a path is a text or a pathlib.Path, not {type(value).__name__} ({named(error)})") from error
+
+
+def read_path(name: str, value: object) -> Path:
+    """Return the path that an argument is.
+
+    Raises:
+        UsageError: It is not one, or an object of the user's own that raised an exception, which is the cause.
+    """
+    if not isinstance(value, str | PathLike):
+        raise UsageError(f"`{name}` is a text or a pathlib.Path (got {shown(value)})")
+    return Path(path_text(cast("PathLike[str]", value)))
 
 
 def plain(value: object) -> object:
@@ -222,6 +234,21 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def with_first(options: Mapping[str, Any], of_model: object, on_suites: object = None) -> dict[str, Any]:
+    """Return options by name, with the two that may be given without their names.
+
+    Raises:
+        UsageError: One is given both ways.
+    """
+    given = dict(options)
+    for name, value in (("model", of_model), ("suites", on_suites)):
+        if value is not None:
+            if name in given:
+                raise UsageError(f"{name} is given twice; give it once")
+            given[name] = value
+    return given
+
+
 def public(
     options: type | None = None, *, elsewhere: Mapping[str, str] | None = None
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -244,7 +271,7 @@ def public(
         signature = inspect.signature(function)
         parameters = signature.parameters.values()
         known = [one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-        known += [] if options is None else list(options.__annotations__)
+        known += [] if options is None else _options_of(options)
 
         @functools.wraps(function)
         def called(*arguments: _P.args, **words: _P.kwargs) -> _R:
@@ -262,9 +289,23 @@ def public(
             with _modes_put_aside():
                 return function(*arguments, **words)
 
+        if options is not None:
+            vars(called)["__signature__"] = _with_options(signature, options)
         return called
 
     return guarded
+
+
+def _options_of(declaration: type) -> list[str]:
+    """Return the names of a declaration's options, with those of the declarations that it extends."""
+    return list(declaration.__annotations__)
+
+
+def _with_options(signature: inspect.Signature, declaration: type) -> inspect.Signature:
+    """Return the signature that notebooks and `help` show and complete, in which each option has its name."""
+    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    more = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=...) for name in _options_of(declaration)]
+    return signature.replace(parameters=[*own, *more])
 
 
 @contextmanager

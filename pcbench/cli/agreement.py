@@ -44,7 +44,7 @@ def agreement_command(options: AgreementOptions, as_json: AsJson = False) -> Non
     from rich.table import Table
 
     from pcbench.attacks.agreement import library_agreement
-    from pcbench.data.sources import check, open_source
+    from pcbench.data.sources import check_source, open_source
     from pcbench.errors import UsageError
     from pcbench.models import load
     from pcbench.norms import LINF, read_epsilons
@@ -63,7 +63,7 @@ def agreement_command(options: AgreementOptions, as_json: AsJson = False) -> Non
     if chosen is None:
         raise UsageError("images are needed: give data='imagefolder:PATH'")
     source = open_source(chosen, preprocessing=loaded.preprocessing, split="test")
-    source = check(source, classes=loaded.classes, class_names=loaded.class_names)
+    source = check_source(source, classes=loaded.classes, class_names=loaded.class_names)
     part = source.take(min(options["images"], len(source)))
     batch = next(part.batches(len(part)))
     found = library_agreement(

@@ -39,6 +39,7 @@ def compare_command(
     """
     from pcbench.cli.run_table import answer_forms
     from pcbench.comparison.answer import answers
+    from pcbench.comparison.api import compared_names
     from pcbench.comparison.compare import compare_runs, compare_timesteps
     from pcbench.comparison.compare_output import as_frame, compare_markdown, records_of, telling_rows
     from pcbench.files import try_folder, write
@@ -50,7 +51,7 @@ def compare_command(
     found = [] if others else answers(first)
     answer = [one.text for one in found]
     for other in others:
-        rows += compare_runs(first, other, _names(first, other))
+        rows += compare_runs(first, other, compared_names(first, other))
     if as_json:
         say_json({"rows": records_of(as_frame(rows)), "answers": answer_forms(found)})
     else:
@@ -79,9 +80,3 @@ def _print_comparison(shown: Sequence[ComparedRow], count: int, answer: Sequence
         console.print(f"- {sentence}")
     if len(shown) < count:
         console.print(f"{count - len(shown)} comparisons without a clear change are not shown; --all shows them")
-
-
-def _names(first: Run, second: Run) -> tuple[str, str]:
-    """Name two runs by their models, or by their folders where the models have the same name."""
-    models = str(first.spec.model["name"]), str(second.spec.model["name"])
-    return models if models[0] != models[1] else (first.folder.name, second.folder.name)

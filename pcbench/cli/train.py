@@ -19,12 +19,12 @@ def train_command(options: TrainOptions, as_json: AsJson = False) -> None:
     The project's own networks for digits are trained from the start, backbone first. β, λ and α: `pcbench tune`.
     """
     from pcbench.errors import RunError
-    from pcbench.training.job import train
+    from pcbench.training.job import train_model
     from pcbench.training.using import command_with_trained
     from pcbench.training.watching import Bars
 
     with Bars() as bars:
-        trained = train(options, bars)
+        trained = train_model(options, bars)
     predictive = trained.network is not None
     command = command_with_trained(options, trained.weights, predictive=predictive)
     if as_json:

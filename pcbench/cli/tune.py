@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def tune_command(options: TuneOptions, as_json: AsJson = False) -> None:
     """Tune a network's hyperparameters for noisy or corrupted images, never on images that results are reported on."""
     from pcbench.terminal import bar
-    from pcbench.training.tuning import course_of, outcome, tune
+    from pcbench.training.tuning import course_of, outcome, tune_model
 
     log_progress()
     with bar() as progress:
         task = progress.add_task(printable(f"tuning {options['model']}"), total=None)
-        tuned = tune(options, lambda done, total, _: progress.update(task, completed=done, total=total))
+        tuned = tune_model(options, lambda done, total, _: progress.update(task, completed=done, total=total))
     told = outcome(options)
     if as_json:
         form: TuneForm = {

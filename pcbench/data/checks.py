@@ -14,7 +14,7 @@ from pcbench.data.labels import UNKNOWN, as_labels
 from pcbench.errors import DataError
 
 
-def check(source: ImageSource, *, classes: int, class_names: Sequence[str] | None = None) -> ImageSource:
+def check_source(source: ImageSource, *, classes: int, class_names: Sequence[str] | None = None) -> ImageSource:
     """Refuse data whose labels do not mean what the model's outputs mean.
 
     Args:

@@ -20,7 +20,8 @@ def as_labels(labels: Any, *, name: str = "labels", images: int | None = None) -
     """Return class numbers as a read-only int64 vector, shape (images,).
 
     Labels are whole numbers in any integer type, one per image. A column, shape (images, 1), is taken as a vector.
-    -1, which many data sets write for "not known", is kept: `pcbench.data.checks.check` refuses it, with its reason.
+    -1, which many data sets write for "not known", is kept: `pcbench.data.checks.check_source` refuses it,
+    with its reason.
 
     Args:
         labels: An array, tensor, list or other ordered collection of class numbers.

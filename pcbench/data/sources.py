@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pcbench.arguments import ask_type, shown
-from pcbench.data.checks import check
+from pcbench.data.checks import check_source
 from pcbench.data.cifar import open_cifar
 from pcbench.data.counted_classes import counted_schemes, open_counted
 from pcbench.data.digits import open_digits
@@ -22,7 +22,7 @@ from pcbench.data.registered import registered_data, registered_name
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.plugins import plugins
 
-__all__ = ["Batch", "ImageSource", "check", "open_source", "source_names"]
+__all__ = ["Batch", "ImageSource", "check_source", "open_source", "source_names"]
 
 
 def open_source(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Le
+from typing_extensions import Unpack
 
-from pcbench.arguments import public
+from pcbench.arguments import public, with_first
 from pcbench.errors import UsageError
 from pcbench.harness.durations import read_duration
-from pcbench.harness.request import Model, RunOptions, request_from, with_first
+from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.harness.shard_numbers import read_shard
 from pcbench.options import Option, declared, resolved
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _PLAN = "The plan"
 
 
-class PlanOptions(RunOptions):
+class PlanOptions(RunOptions, total=False):
     """The options of a plan: those of a run, and what is to be known of it."""
 
     measure: Annotated[bool, Option("Do a few units, for a minute at most, to tell hours.", _PLAN, default=False)]
@@ -42,7 +43,9 @@ class PlanOptions(RunOptions):
 
 
 @public(PlanOptions)
-def plan(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Any) -> RunEstimate:
+def plan(
+    of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[PlanOptions]
+) -> RunEstimate:
     """Say what a run will cost, without computing it.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# A request holds the values of all options.
-# pyright: reportTypedDictNotRequiredAccess=false
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from pcbench.data.image_hashes import image_hashes, without_hashes
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.sources import check, open_source
+from pcbench.data.sources import check_source, open_source
 from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import TUNED, RunOptions
@@ -78,7 +76,7 @@ def _opened(
         opened = open_unlabelled(data, preprocessing=steps, count=count)
         return opened, opened
     opened = open_source(data, preprocessing=steps, split="test", count=count)
-    return opened, check(opened, classes=facts.classes, class_names=facts.class_names)
+    return opened, check_source(opened, classes=facts.classes, class_names=facts.class_names)
 
 
 def tuned_note(request: RunOptions, facts: ModelFacts, rows: NDArray[np.uint8]) -> str | None:

@@ -21,7 +21,7 @@ from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.counted_classes import counted_classes
 from pcbench.data.data_set import DataSet, known_data_set
 from pcbench.data.image_source import ImageSource
-from pcbench.data.sources import check
+from pcbench.data.sources import check_source
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.harness.blocks import Unit, default_block_size
 from pcbench.harness.checks import chosen_checks
@@ -205,7 +205,7 @@ def _plan_of_saved(request: RunOptions, objects: Objects, facts: ModelFacts) -> 
             raise UsageError(f"saved adversarial images are scored as they are: leave {option} out")
     suites: list[MeasuredSuite] = []
     for saved in open_saved(Path(str(request["adversarials"]))):
-        check(saved.source, classes=facts.classes)
+        check_source(saved.source, classes=facts.classes)
         suites.append(MeasuredSuite(saved, saved.source))
     first = suites[0].source
     if any(suite.source.ids != first.ids for suite in suites):

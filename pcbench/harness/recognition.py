@@ -5,8 +5,6 @@ The hashes of a network of the zoo tell what it answers. Of a network of the use
 
 from __future__ import annotations
 
-# A request holds the values of all options.
-# pyright: reportTypedDictNotRequiredAccess=false
 import logging
 
 import pyarrow as pa

@@ -36,8 +36,8 @@ TUNED = "tuned"
 """The value of `leave_out` by which the images that a configuration names are left out."""
 
 
-class RunOptions(TypedDict):
-    """The options of a run, each with its value; `run` takes any part of them."""
+class RunOptions(TypedDict, total=False):
+    """The options of a run: any part of them is given, and once they are resolved all have a value."""
 
     model: Annotated[
         Model,
@@ -235,21 +235,6 @@ class RunOptions(TypedDict):
     ]
     """In Python this is `pcbench.plan`."""
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
-
-
-def with_first(options: Mapping[str, Any], of_model: object, on_suites: object) -> dict[str, Any]:
-    """Return options by name, with the two that may be given without their names.
-
-    Raises:
-        UsageError: One is given both ways.
-    """
-    given = dict(options)
-    for name, value in (("model", of_model), ("suites", on_suites)):
-        if value is not None:
-            if name in given:
-                raise UsageError(f"{name} is given twice; give it once")
-            given[name] = value
-    return given
 
 
 def request_from(options: Mapping[str, Any]) -> RunOptions:

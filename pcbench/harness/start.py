@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
-from pcbench.arguments import public
+from pcbench.arguments import public, with_first
 from pcbench.errors import UsageError
 from pcbench.files import MARKER, UNFINISHED, real_path
 from pcbench.harness.engines.ray_cluster import refuse_unreachable
-from pcbench.harness.request import Model, RunOptions, request_from, with_first
+from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.harness.shard_numbers import ShardNumber, read_shard
 from pcbench.results.lock import announce, hold
 
@@ -23,39 +23,6 @@ if TYPE_CHECKING:
     from pcbench.results.directory import Run
 
 DEFAULT_FOLDER = Path("results") / "runs"
-_Options = TypeVar("_Options")
-_Parameters = ParamSpec("_Parameters")
-_Run = Callable[..., "Run"]
-
-
-class _Measure(Protocol[_Parameters]):
-    """What `run` is to a type checker and to an editor: it takes any part of the options."""
-
-    def __call__(
-        self,
-        of_model: Model | None = None,
-        on_suites: Sequence[str] | None = None,
-        /,
-        *options: _Parameters.args,
-        **named: _Parameters.kwargs,
-    ) -> Run:
-        """See `run`."""
-        ...
-
-
-# A declaration says that all options are there, as they are once they are resolved. A TypedDict can be made of another
-# and any part of the options: this is the first way that pyright knows to make one, and gives the type of `run`.
-# Checkers that know only the way with all options take the second form, and check no options.
-@overload
-def _any_part_of(
-    make: Callable[Concatenate[_Options, _Parameters], _Options],
-) -> Callable[[_Run], _Measure[_Parameters]]: ...
-@overload
-def _any_part_of(make: object) -> Callable[[_Run], _Measure[...]]: ...
-def _any_part_of(make: object) -> Callable[[_Run], _Measure[...]]:
-    """Return a decorator that lets a function take any part of a declaration's options."""
-    del make
-    return lambda function: function
 
 
 _IN_A_SUITE = {
@@ -65,7 +32,6 @@ _IN_A_SUITE = {
 }
 
 
-@_any_part_of(RunOptions)
 @public(RunOptions, elsewhere=_IN_A_SUITE)
 def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[RunOptions]) -> Run:
     """Measure how robust a network is at every timestep.

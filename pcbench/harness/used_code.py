@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# A request holds the values of all options.
-# pyright: reportTypedDictNotRequiredAccess=false
 import dataclasses
 from collections.abc import Sequence
 

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["Model", "default_data", "load", "zoo_listing", "zoo_names"]
 
 
-def __getattr__(name: str) -> Any:
-    # PyTorch is imported when a model is first asked for, not when models are listed.
-    if name == "load":
-        from pcbench.models.loading import load
+if not TYPE_CHECKING:  # a type checker knows the names above, and reports others
 
-        return load
-    if name == "Model":
-        from pcbench.models.model import Model
+    def __getattr__(name: str) -> Any:
+        # PyTorch is imported when a model is first asked for, not when models are listed.
+        if name == "load":
+            from pcbench.models.loading import load
 
-        return Model
-    raise AttributeError(f"module 'pcbench.models' has no attribute {name!r}")
+            return load
+        if name == "Model":
+            from pcbench.models.model import Model
+
+            return Model
+        raise AttributeError(f"module 'pcbench.models' has no attribute {name!r}")

@@ -28,7 +28,7 @@ from pcbench.reports.layout import (
     shown_in_legend,
     usual_width,
 )
-from pcbench.reports.style import MM, Width, line_colours, pattern, show_literally
+from pcbench.reports.style import MM, ShownFigure, Width, line_colours, pattern, show_literally
 
 _BAND = 0.16
 _CLOSE = 0.1
@@ -52,7 +52,7 @@ def draw(chart: Chart, width: Width | None = None) -> Figure:
     upright = [y_axis(chart, panel) for panel in chart.panels]
     labelled = labelled_directly(chart, upright)
     layout = layout_of(chart, width, upright, labels=labelled)
-    figure = Figure(figsize=(layout.width * MM, layout.height * MM))
+    figure = ShownFigure(figsize=(layout.width * MM, layout.height * MM))
     for index, (panel, y) in enumerate(zip(chart.panels, upright, strict=True)):
         axes = figure.add_axes(layout.box(index))
         _draw_lines(axes, chart, panel, across)

@@ -169,7 +169,18 @@ def _write(stems: Sequence[tuple[str, Chart | HeatMap]], folder: Path) -> list[P
     return made
 
 
-def write_figure(name: str, runs: list[Run], out: Path, width: Width | None = None) -> str:
+def drawn_figure(name: str, runs: Sequence[Run], width: Width | None = None) -> Figure:
+    """Draw one figure, as `write_figure` writes it, to go on with.
+
+    Raises:
+        UnknownNameError, UsageError: As for `write_figure`.
+    """
+    chart = _chosen(name, runs)
+    with style():
+        return _figure_of(chart, width)
+
+
+def write_figure(name: str, runs: Sequence[Run], out: Path, width: Width | None = None) -> str:
     """Redraw one figure, of one run or of several side by side.
 
     Args:
@@ -190,14 +201,18 @@ def write_figure(name: str, runs: list[Run], out: Path, width: Width | None = No
         raise UsageError(
             f"{out}: a figure is written as {', '.join('.' + kind for kind in FIGURE_FORMATS)}; choose one"
         )
-    chosen = [_choose(name, run_charts(run)) for run in runs]
-    chart = chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
+    chart = _chosen(name, runs)
     keys = " and ".join(run.key for run in runs)
     caption = f"{chart.title}. {chart.file_caption} Drawn by pcbench from the tables of run {keys}."
     try_folder(out.parent, "give another with `out`")
     with style():
         save(_figure_of(chart, width), out, caption)
     return caption
+
+
+def _chosen(name: str, runs: Sequence[Run]) -> Chart | HeatMap:
+    chosen = [_choose(name, run_charts(run)) for run in runs]
+    return chosen[0] if len(runs) == 1 else _side_by_side(chosen, run_labels(runs))
 
 
 def _figure_of(chart: Chart | HeatMap, width: Width | None = None) -> Figure:

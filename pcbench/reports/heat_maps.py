@@ -21,7 +21,7 @@ from pcbench.reports.charts import Captioned, texts
 from pcbench.reports.drawing import write_title
 from pcbench.reports.layout import TITLE_LINE, usual_width, wrapped_title
 from pcbench.reports.matrices import Entry, entry
-from pcbench.reports.style import MM, WIDTHS, Width, show_literally
+from pcbench.reports.style import MM, WIDTHS, ShownFigure, Width, show_literally
 
 WITHIN = "attack_success_rate_within"
 _DARK = 55
@@ -116,7 +116,7 @@ def draw_heat_map(chart: HeatMap, width: Width | None = None) -> Figure:
     title = wrapped_title(chart.title, WIDTHS[width])
     body = 9.5 + rows * (each + 6.0)
     height = body + 1.0 + len(title) * TITLE_LINE
-    figure = Figure(figsize=(WIDTHS[width] * MM, height * MM))
+    figure = ShownFigure(figsize=(WIDTHS[width] * MM, height * MM))
     images: list[AxesImage] = []
     for index, panel in enumerate(chart.panels):
         row, column = divmod(index, columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +137,17 @@ def pattern(chart: Chart, line: Line) -> Pattern:
     if line.place is None:
         return Pattern("o", _APART if chart.colours in ("severity", "epsilon") else ())
     return Pattern(_SIGNS[line.place.number % len(_SIGNS)], _DASHES[line.place.number % len(_DASHES)])
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows by itself: matplotlib's own is shown only once pyplot has been imported."""
+
+    def _repr_svg_(self) -> str:
+        """Return it as SVG, in the style in which it was drawn."""
+        buffer = io.StringIO()
+        with style():
+            self.savefig(buffer, format="svg", metadata=_METADATA["svg"])
+        return buffer.getvalue()
 
 
 @contextmanager

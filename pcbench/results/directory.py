@@ -22,13 +22,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from pcbench import files
-from pcbench.arguments import public
+from pcbench.arguments import public, read_path
 from pcbench.errors import DataError, UsageError
 from pcbench.escaping import printable
 from pcbench.files import MARKER, UNFINISHED
@@ -55,7 +56,8 @@ LOCATIONS = "locations.toml"
 """Where the run was made and where its files were; it is not published, so no manifest lists it."""
 PAGE = "index.html"
 """The page of a report."""
-_REPORT = "report"
+REPORT = "report"
+"""The folder of a run's own report."""
 _WARNING = re.compile(r"[A-Z]{4,}\b")
 _REPORT_LIST = ".report.json"
 _FIGURE_ENDINGS = (".svg", ".pdf", ".png")
@@ -220,6 +222,22 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
     return Run(folder, spec, {**manifest, "notes": notes})
 
 
+GivenRun: TypeAlias = Run | str | PathLike[str]
+"""What functions take for a run: itself, or its folder."""
+
+
+def given_run(run: GivenRun) -> Run:
+    """Return the run that a caller gave, opened and checked where it is a folder.
+
+    Raises:
+        UsageError: It is neither a run nor a folder of one.
+        DataError: As for `open_run`.
+    """
+    if isinstance(run, Run):
+        return run
+    return open_run(read_path("run", run))
+
+
 def is_warning(note: str) -> bool:
     """Return whether a run's note is a warning: it begins with a word in capitals, such as DIVERGING or MISSING."""
     return _WARNING.match(note) is not None
@@ -274,7 +292,7 @@ def foreign_files(run: Run) -> list[str]:
     """Return the files in a run's folder that pcbench did not make."""
     known = {*run.manifest["files"], *MANIFESTS, MARKER}
     labels = run.spec.settings.grid.labels
-    reports = tuple(f"{label}/{_REPORT}/" for label in labels)
+    reports = tuple(f"{label}/{REPORT}/" for label in labels)
     found = (path.relative_to(run.folder).as_posix() for path in _listed(run.folder))
     return [
         *(name for name in found if name not in known and not name.startswith(reports)),
@@ -300,7 +318,7 @@ def alone(run: Run) -> Run:
 
 def _foreign_in_report(folder: Path) -> list[str]:
     """Return what pcbench did not put into a report; the manifest does not list it, because it can be made again."""
-    report = folder / _REPORT
+    report = folder / REPORT
     paths = [path for path in report.rglob("*") if path.is_file() and not path.name.startswith(files.TRIAL)]
     found = {path.relative_to(report).as_posix() for path in paths}
     listed = _listed_in_report(report)
@@ -343,4 +361,4 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _listed(folder: Path) -> list[Path]:
     """Return the files that a manifest lists: neither the report, which can be made again, nor unpublished files."""
     found = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
-    return sorted(path for path in found if path.relative_to(folder).parts[0] not in (_REPORT, MARKER, LOCATIONS))
+    return sorted(path for path in found if path.relative_to(folder).parts[0] not in (REPORT, MARKER, LOCATIONS))

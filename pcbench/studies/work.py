@@ -23,9 +23,9 @@ from pcbench.studies.timing import write_times
 from pcbench.training.conditions import CLEAN
 from pcbench.training.found import Tried, feedforward_point, ranked
 from pcbench.training.hyperparameters import write_configuration
-from pcbench.training.job import train
+from pcbench.training.job import train_model
 from pcbench.training.options import TrainOptions, TuneOptions
-from pcbench.training.tuning import tune
+from pcbench.training.tuning import tune_model
 from pcbench.training.tuning_task import begin_tuning
 from pcbench.training.validation import evaluate
 
@@ -49,12 +49,12 @@ def do_step(step: Step, out: Path) -> None:
 
 def _train(step: Step, out: Path) -> None:
     del out
-    train(resolved(TrainOptions, {**step.options, "allow_poor": True}))
+    train_model(resolved(TrainOptions, {**step.options, "allow_poor": True}))
 
 
 def _tune(step: Step, out: Path) -> None:
     del out
-    tune(resolved(TuneOptions, step.options))
+    tune_model(resolved(TuneOptions, step.options))
 
 
 def _run(step: Step, out: Path) -> None:

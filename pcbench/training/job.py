@@ -87,12 +87,12 @@ class Watcher:
 
 
 @public()
-def train(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
+def train_model(options: TrainOptions, watcher: Watcher | None = None) -> Trained:
     """Train what the options ask for and write it down.
 
     First the backbone on labels (the project's own backbones only), then the predictors without labels by
     reconstruction of the layer below at t = 0, with the backbone frozen. A stopped training is resumed from its folder,
-    and a finished one is not repeated. β, λ and α are not trained: that is `pcbench.training.tuning.tune`.
+    and a finished one is not repeated. β, λ and α are not trained: that is `tune_model`.
 
     Raises:
         UsageError, DataError, WeightsError: It is not possible as asked for, or files cannot be written there.

@@ -29,8 +29,8 @@ LARGEST_TRAINING_SEED = 2**32 - 1
 _Seed = Annotated[int, Ge(0), Le(LARGEST_TRAINING_SEED)]
 
 
-class TrainOptions(TypedDict):
-    """The options of `pcbench train`."""
+class TrainOptions(TypedDict, total=False):
+    """The options of `pcbench train`: any part of them is given, and once they are resolved all have a value."""
 
     model: Annotated[
         str, Option("A model: pdigits, timm:NAME, …", _WHAT, "pdigits", flags=("--model", "-m"), place=MODEL_PLACE)
@@ -109,8 +109,8 @@ class TrainOptions(TypedDict):
     device: Annotated[str, Option("auto, cpu, cuda.", _WHERE, "cpu", repeats=False)]
 
 
-class TuneOptions(TypedDict):
-    """The options of `pcbench tune`."""
+class TuneOptions(TypedDict, total=False):
+    """The options of `pcbench tune`, as those of a training."""
 
     model: Annotated[
         str, Option("A model: pdigits, timm:NAME, …", default="pdigits", flags=("--model", "-m"), place=MODEL_PLACE)

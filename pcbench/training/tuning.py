@@ -31,7 +31,7 @@ logger = logging.getLogger("pcbench")
 
 
 @public()
-def tune(options: TuneOptions, report: TuningReport | None = None) -> Tuned:
+def tune_model(options: TuneOptions, report: TuningReport | None = None) -> Tuned:
     """Choose hyperparameters on images of their own, and write a configuration file with them.
 
     A tuning that was stopped goes on with the same command. A result that is worse than the feedforward point (β = 1,

@@ -15,7 +15,7 @@ import torch
 from pcbench.arguments import a_word
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.sources import check, open_source
+from pcbench.data.sources import check_source, open_source
 from pcbench.errors import DataError, PcbenchError, UsageError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.training_notes import training_header
@@ -68,7 +68,7 @@ def validation_images(
         return open_source(data, preprocessing=preprocessing, split="validation")
     source = _training_split(data, preprocessing)
     if facts is not None:
-        source = check(source, classes=facts.classes, class_names=facts.class_names)
+        source = check_source(source, classes=facts.classes, class_names=facts.class_names)
     rest = [index for index, name in enumerate(source.ids) if name not in fitted]
     if fitted and rest and len(rest) < len(source):
         source = source.select(np.array(rest), f"{len(rest)} images that the predictors were not fitted on")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
-from pcbench.data.sources import check, open_source
+from pcbench.data.sources import check_source, open_source
 from pcbench.errors import PcbenchError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
@@ -60,7 +60,7 @@ def _measurable(data: str, facts: ModelFacts) -> ImageSource | None:
     """Return the images that a run measures; None where their labels are not the network's, or cannot be opened."""
     try:
         source = open_source(data, preprocessing=Preprocessing(), split="test")
-        check(source, classes=facts.classes, class_names=facts.class_names)
+        check_source(source, classes=facts.classes, class_names=facts.class_names)
     except PcbenchError:
         return None
     return None if (source.labels < 0).any() else source

@@ -9,7 +9,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -345,17 +344,3 @@ def test_python_has_the_types_of_the_declaration() -> None:
     # Oracle: Python's own reading of the signature.
     (parameter,) = (one for one in inspect.signature(pcbench.run).parameters.values() if one.kind is one.VAR_KEYWORD)
     assert "Unpack[RunOptions]" in str(parameter.annotation)
-
-
-def test_a_type_checker_knows_the_options_of_run_and_lets_any_be_left_out(tmp_path: Path) -> None:
-    # Oracle: pyright, which finds a wrong name and a wrong type, and nothing else.
-    program = tmp_path / "program.py"
-    calls = ["", "'pdigits', images=4", "bracketing=False, epsilons=('1/255',)", "imges=4", "images='4'"]
-    program.write_text("".join(["import pcbench\n", *(f"pcbench.run({call}).key\n" for call in calls)]))
-    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    found = [(one["range"]["start"]["line"], one.get("rule")) for one in json.loads(done.stdout)["generalDiagnostics"]]
-    assert [one for one in found if one[1] != "reportUnusedExpression"] == [
-        (4, "reportCallIssue"),
-        (5, "reportArgumentType"),
-    ]

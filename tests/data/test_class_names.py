@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from torchvision.models import VGG16_Weights
 
-from pcbench.data.checks import check
+from pcbench.data.checks import check_source
 from pcbench.data.class_names import are_comparable, as_class_names, first_difference
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
@@ -130,7 +130,7 @@ def test_numbers_are_no_names() -> None:
     ],
 )
 def test_order_alone_is_taken_with_a_note(data: tuple[str, ...] | None, model: list[str] | None, why: str) -> None:
-    (note,) = check(source(data, [0, 1]), classes=2, class_names=model).notes
+    (note,) = check_source(source(data, [0, 1]), classes=2, class_names=model).notes
     assert note.startswith("classes are matched by their order alone")
     assert why in note
 
@@ -140,21 +140,21 @@ def test_numbers_that_were_sorted_as_texts_are_refused_where_the_model_has_names
     texts = tuple(sorted(map(str, range(12))))
     words = [f"class {letter}" for letter in "abcdefghijkl"]
     with pytest.raises(DataError, match=r"class 4 is called '2' and the class before it '11': .* sorted as texts"):
-        check(source(texts, [0, 1]), classes=12, class_names=words)
+        check_source(source(texts, [0, 1]), classes=12, class_names=words)
     numbers = tuple(map(str, range(12)))
-    assert len(check(source(numbers, [0, 1]), classes=12, class_names=words).notes) == 1
-    assert check(source(texts, [0, 1]), classes=12, class_names=texts).notes == ()
+    assert len(check_source(source(numbers, [0, 1]), classes=12, class_names=words).notes) == 1
+    assert check_source(source(texts, [0, 1]), classes=12, class_names=texts).notes == ()
     # A network that was trained on these folders by the same class.
-    assert len(check(source(texts, [0, 1]), classes=12).notes) == 1
+    assert len(check_source(source(texts, [0, 1]), classes=12).notes) == 1
 
 
 def test_compared_names_leave_no_note() -> None:
-    assert check(source(("cat", "dog"), [0, 1]), classes=2, class_names=["Cat", "DOG"]).notes == ()
+    assert check_source(source(("cat", "dog"), [0, 1]), classes=2, class_names=["Cat", "DOG"]).notes == ()
 
 
 def test_part_of_imagenet_finds_its_outputs_by_wordnet_ids() -> None:
     part = source(("n01440764", "n02102040", "n15075141"), [2, 0, 1, 1])
-    found = check(part, classes=1000, class_names=CATEGORIES)
+    found = check_source(part, classes=1000, class_names=CATEGORIES)
     assert found.labels.tolist() == [999, 0, 217, 217]
     assert found.subset == "3 of 1000 classes"
     assert "found by their WordNet ids" in found.notes[0]
@@ -174,17 +174,17 @@ def test_part_of_imagenet_finds_its_outputs_by_wordnet_ids() -> None:
 )
 def test_other_parts_are_refused_by_their_number(names: tuple[str, ...], model: list[str] | None) -> None:
     with pytest.raises(DataError, match="has 2 classes, the model has 1000") as error:
-        check(source(names, [0, 1]), classes=1000, class_names=model)
+        check_source(source(names, [0, 1]), classes=1000, class_names=model)
     assert ("give imagenet-subset:PATH" in str(error.value)) is (names != ("tench", "goldfish"))
 
 
 def test_a_model_that_names_fewer_classes_than_it_has_is_refused() -> None:
     with pytest.raises(DataError, match="the model names 2 classes but has 3 outputs"):
-        check(source(None, [0, 1]), classes=3, class_names=["cat", "dog"])
+        check_source(source(None, [0, 1]), classes=3, class_names=["cat", "dog"])
 
 
 def test_unlabelled_split_is_called_so() -> None:
     with pytest.raises(DataError, match="all labels are -1: this split was published without labels"):
-        check(source(None, [-1, -1]), classes=3)
+        check_source(source(None, [-1, -1]), classes=3)
     with pytest.raises(DataError, match=r"label -1 of image '1'.*1 of 3 images have no label"):
-        check(source(None, [0, -1, 2]), classes=3)
+        check_source(source(None, [0, -1, 2]), classes=3)

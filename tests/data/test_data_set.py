@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pcbench.data.checks import check
+from pcbench.data.checks import check_source
 from pcbench.data.data_set import known_data_set
 from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names
@@ -76,7 +76,7 @@ def test_imagenet_s_images_with_labels_of_their_own_are_not_its_results() -> Non
     assert known_data_set(folders, 2) == "imagenet-classes"
     # The same folders for a network that names ImageNet's classes get its labels.
     named = source(f"{FISH}/a", f"{DOG}/b", labels=(0, 1), class_names=(FISH, DOG), classes=2)
-    mapped = check(named, classes=1000, class_names=imagenet_names())
+    mapped = check_source(named, classes=1000, class_names=imagenet_names())
     assert mapped.labels.tolist() == [0, 217]
     assert known_data_set(mapped, 1000) == "imagenet"
 

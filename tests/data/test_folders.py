@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 from torchvision.models import VGG16_Weights
 
-from pcbench.data.checks import check
+from pcbench.data.checks import check_source
 from pcbench.data.folders import imagenet_labels
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
@@ -109,9 +109,9 @@ def test_whole_imagenet_has_the_order_of_its_sorted_wordnet_ids(
     assert source.labels.tolist() == list(range(1000))
     assert source.subset is None
     categories = VGG16_Weights.IMAGENET1K_V1.meta["categories"]
-    check(source, classes=1000, class_names=categories)
+    check_source(source, classes=1000, class_names=categories)
     with pytest.raises(DataError, match=r"class 0 is 'tench, Tinca tinca', but 'goldfish' for the model"):
-        check(source, classes=1000, class_names=categories[1:] + categories[:1])
+        check_source(source, classes=1000, class_names=categories[1:] + categories[:1])
 
 
 def test_folder_that_is_no_imagenet(imagenet: Path, tmp_path: Path, write_image: Callable[..., Path]) -> None:
@@ -328,6 +328,6 @@ def test_unlabelled_split_names_the_split_that_has_labels(tmp_path: Path) -> Non
 def test_some_folders_of_imagenet_find_their_outputs(tmp_path: Path) -> None:
     root = grey_tree(tmp_path / "imagenette", {f"{name}/1.png": 1 for name in WORDNET_IDS})
     source = open_source(f"imagefolder:{root}", preprocessing=Preprocessing())
-    found = check(source, classes=1000, class_names=VGG16_Weights.IMAGENET1K_V1.meta["categories"])
+    found = check_source(source, classes=1000, class_names=VGG16_Weights.IMAGENET1K_V1.meta["categories"])
     assert found.labels.tolist() == list(WORDNET_IDS.values())
     assert found.subset == "4 of 1000 classes"

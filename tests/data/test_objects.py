@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from pcbench.data.checks import check
+from pcbench.data.checks import check_source
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UnknownNameError
@@ -73,7 +73,7 @@ def test_names_follow_the_labels_that_a_folder_gives_them(tmp_path: Path, write_
     assert source.labels.tolist() == [2, 1, 0]
     assert source.class_names == ("eel", "dog", "cat")
     with pytest.raises(DataError, match="class 0 is 'eel', but 'cat' for the model; the same names in another order"):
-        check(source, classes=3, class_names=("cat", "dog", "eel"))
+        check_source(source, classes=3, class_names=("cat", "dog", "eel"))
 
 
 def test_a_stored_image_may_be_a_file(tmp_path: Path) -> None:

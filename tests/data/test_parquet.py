@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pcbench.data.checks import check
+from pcbench.data.checks import check_source
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
@@ -67,9 +67,9 @@ def test_real_photographs(test_data: Path) -> None:
     assert set(source.labels.tolist()) == {0, 217, 482, 491, 497, 566, 569, 571, 574, 701}
     assert source.ids[0] == "n03394916/ILSVRC2012_val_00011691.JPEG"
     assert source.load([0, 250, 499]).shape == (3, 3, 224, 224)
-    check(source, classes=1000)
+    check_source(source, classes=1000)
     with pytest.raises(DataError, match=r"the label 566 of image .* outside the model's 10 classes"):
-        check(source, classes=10)
+        check_source(source, classes=10)
 
 
 def test_labels_run_on_over_row_groups_and_files(tmp_path: Path, write_table: Callable[..., Path]) -> None:
@@ -343,7 +343,7 @@ def test_unlabelled_split_names_the_split_beside_it(
 ) -> None:
     put(write_table, tmp_path, files)
     with pytest.raises(DataError, match=rf"all labels are -1: .* beside it has labels, give parquet:\S+{named}"):
-        check(opened(tmp_path), classes=10)
+        check_source(opened(tmp_path), classes=10)
 
 
 def test_split_without_labels_of_any_kind_names_the_split_beside_it(

@@ -30,7 +30,7 @@ from pcbench.options import resolved
 from pcbench.training.descent import add_gradients, descend
 from pcbench.training.hyperparameters import FreeHyperparameters, rounded, write_configuration
 from pcbench.training.options import TuneOptions
-from pcbench.training.tuning import tune
+from pcbench.training.tuning import tune_model
 from pcbench.training.validation import Validation, prepared
 
 START = (Hyperparameters(0.3, 0.25, 0.05), Hyperparameters(0.6, 0.0, 0.1))
@@ -205,7 +205,7 @@ def test_arguments_that_make_no_sense_are_refused(network: PredictiveNetwork, va
     with pytest.raises(UsageError, match="learning rate is above 0"):
         descend(network, validation, learning_rate=0.0)
     with pytest.raises(UsageError, match="`loss` belongs to the gradient: give method='gradient'"):
-        tune(resolved(TuneOptions, {"method": "search", "loss": "mean"}))
+        tune_model(resolved(TuneOptions, {"method": "search", "loss": "mean"}))
 
 
 def test_a_network_of_one_image_is_tuned(network: PredictiveNetwork) -> None:

@@ -18,7 +18,7 @@ from pcbench.models.weights import read_weights, state_sha256
 from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
 from pcbench.training import job
-from pcbench.training.job import train
+from pcbench.training.job import train_model
 from pcbench.training.options import TrainOptions, file_stem, folder_of, model_name
 from pcbench.training.processes import launch
 from pcbench.training.record import CARD
@@ -67,7 +67,7 @@ def test_two_processes_train_as_one(own: TrainOptions, forks: forking.Forks) -> 
 
 def test_a_network_of_ones_own_is_trained_and_its_weights_load(own: TrainOptions) -> None:
     # Oracle: the file's own sha256, and the predictors that a run would load from it.
-    trained = train(own)
+    trained = train_model(own)
     assert trained.sha256 == file_sha256(trained.weights)
     model = load(own["model"], weights=trained.weights)
     assert model.network is not None
@@ -97,14 +97,14 @@ def test_a_card_names_files_without_their_folders_and_leaves_out_where_it_was_ma
 def test_the_digits_network_is_trained_from_the_start(tmp_path: Path) -> None:
     # Oracle: the same command run again gives the same bytes; what is written is what a run would load.
     small: dict[str, Any] = {"epochs": 1, "images": 64}
-    trained = train(asked(tmp_path / "one", **small))
-    again = train(asked(tmp_path / "two", **small))
+    trained = train_model(asked(tmp_path / "one", **small))
+    again = train_model(asked(tmp_path / "two", **small))
     assert trained.sha256 == again.sha256
     model = load("pdigits", weights=trained.weights)
     assert model.network is not None
     assert trained.network is not None
     assert state_sha256(model.network.backbone.module) == state_sha256(trained.network.backbone.module)
-    finished = train(asked(tmp_path / "one", **small))
+    finished = train_model(asked(tmp_path / "one", **small))
     assert finished.sha256 == trained.sha256
 
 
@@ -132,9 +132,9 @@ def test_a_feedforward_network_has_nothing_to_train(tmp_path: Path, monkeypatch:
     (tmp_path / "plain_network.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="no predictors"):
-        train(asked(tmp_path / "out", model="plain_network:plain", data="digits", images=64))
+        train_model(asked(tmp_path / "out", model="plain_network:plain", data="digits", images=64))
 
 
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'pdigits'"):
-        train(asked(tmp_path / "out", model="pdigit", data="digits"))
+        train_model(asked(tmp_path / "out", model="pdigit", data="digits"))

@@ -25,7 +25,7 @@ from pcbench.options import resolved
 from pcbench.results.environment import PARTS_CODE, code_hash
 from pcbench.training import losses
 from pcbench.training.job import Watcher as TrainingWatcher
-from pcbench.training.job import train
+from pcbench.training.job import train_model
 from pcbench.training.loop import Reporter
 from pcbench.training.options import TrainOptions
 from pcbench.training.record import CARD
@@ -101,15 +101,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_thread", "no_figures")
 def test_a_training_on_a_full_disk_says_so_in_one_line_and_goes_on(tmp_path: Path) -> None:
-    train(asked(tmp_path / "whole"))
+    train_model(asked(tmp_path / "whole"))
     folder = tmp_path / "full"
     for step, name, good in FULL_DISK:
         with pytest.raises(WriteError) as raised, watched(full_disk(step, folder / name, good)):
-            train(asked(folder))
+            train_model(asked(folder))
         reason = "cannot be written (No space left on device; free some space on this disk)"
         assert str(raised.value) == f"{folder / name}: {reason}"
         assert raised.value.exit_code == 1
-    train(asked(folder))
+    train_model(asked(folder))
     assert made(folder) == made(tmp_path / "whole")
 
 
@@ -145,7 +145,7 @@ def train_in_child(folder: Path, tell: Tell) -> int:
         torch.set_num_threads(1)
         losses._plot = two_files
         with watched(lambda point: tell(f"{point.moment} {point.step} {os.path.relpath(point.path, folder)}")):
-            train(asked(folder), Told(tell))
+            train_model(asked(folder), Told(tell))
         status = 0
     finally:
         if status:

@@ -21,7 +21,7 @@ from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
 from pcbench.training import solving
 from pcbench.training.fitted import NOT_THE_PAPERS
-from pcbench.training.job import Trained, train
+from pcbench.training.job import Trained, train_model
 from pcbench.training.loop import CHECKPOINT
 from pcbench.training.options import TrainOptions
 from pcbench.training.record import CARD
@@ -42,7 +42,7 @@ def asked(**more: Any) -> TrainOptions:
 
 
 def trained(**more: Any) -> Trained:
-    return train(asked(**more))
+    return train_model(asked(**more))
 
 
 def notes(found: Trained) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from pcbench.errors import UsageError
 from pcbench.options import resolved
-from pcbench.training.job import train
+from pcbench.training.job import train_model
 from pcbench.training.options import TrainOptions
 from pcbench.training.record import CARD
 from pcbench.training.request import predicted_by
@@ -46,9 +46,9 @@ def test_another_target_is_another_training(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "predicted_network.py").write_text(NETWORK)
     (tmp_path / "small.toml").write_text(CONFIGURATION)
     options: Any = {"model": "small.toml@predicted_network:small", **OPTIONS}
-    train(options)
+    train_model(options)
     assert "predicts" not in (tmp_path / "trained" / CARD).read_text()
     (tmp_path / "small.toml").write_text(CONFIGURATION + 'predicts = "[0]"\n')
     with pytest.raises(UsageError, match="is a checkpoint of another training"):
-        train(options)
+        train_model(options)
     assert predicted_by(resolved(TrainOptions, options)) == {"predicts": '[null, "[0]"]'}

@@ -22,11 +22,11 @@ from pcbench.models import load
 from pcbench.models.weights import part, read_weights, tensors_sha256
 from pcbench.models.zoo import zoo_entry
 from pcbench.options import resolved
-from pcbench.training.job import Trained, train
+from pcbench.training.job import Trained, train_model
 from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.record import CARD
 from pcbench.training.request import held_out_images, preprocessing_of, training_images
-from pcbench.training.tuning import tune
+from pcbench.training.tuning import tune_model
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 SMALL: dict[str, Any] = {
@@ -65,7 +65,7 @@ def epochs_of_the_reference(folder: Path) -> Path:
 
 
 def started(weights: str | Path, out: str = "out", **more: Any) -> Trained:
-    return train(resolved(TrainOptions, {**STILL, "weights": weights, "out": out, **more}))
+    return train_model(resolved(TrainOptions, {**STILL, "weights": weights, "out": out, **more}))
 
 
 def held(trained: Trained) -> list[dict[str, Tensor]]:
@@ -124,7 +124,7 @@ def test_predictors_that_learn_end_elsewhere_than_from_random_ones(folder: Path)
     epochs_of_the_reference(folder)
     learning: dict[str, Any] = {"learning_rate": 0.01, "optimizer": "adam", "seed": 2}
     one = started(folder, **learning)
-    other = train(resolved(TrainOptions, {**STILL, **learning, "out": "random"}))
+    other = train_model(resolved(TrainOptions, {**STILL, **learning, "out": "random"}))
     assert same(held(one), held(other))
     assert not same(held(one), predictors(2))
 
@@ -154,7 +154,7 @@ def test_a_backbone_that_the_file_holds_stays_and_is_written_again(folder: Path)
     # pdigits' own backbone is trained unless there are predictors that belong to one.
     shipped = zoo_entry("pdigits").weights_path
     assert shipped is not None
-    trained = train(resolved(TrainOptions, {**STILL, "model": "pdigits", "weights": shipped, "out": "out"}))
+    trained = train_model(resolved(TrainOptions, {**STILL, "model": "pdigits", "weights": shipped, "out": "out"}))
     one, other = read_weights(trained.weights), read_weights(shipped)
     assert one.keys() == other.keys()
     assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
@@ -163,17 +163,17 @@ def test_a_backbone_that_the_file_holds_stays_and_is_written_again(folder: Path)
 
 def test_more_epochs_of_a_backbone_are_refused_where_predictors_were_trained_on_it(folder: Path) -> None:
     asked: dict[str, Any] = {"model": "pdigits", "images": 20, "batch_size": 20, "out": folder / "out"}
-    train(resolved(TrainOptions, {**asked, "epochs": 1}))
+    train_model(resolved(TrainOptions, {**asked, "epochs": 1}))
     with pytest.raises(UsageError, match=r"another training \(epochs was 1, now 2\).*`weights` starts from"):
-        train(resolved(TrainOptions, {**asked, "epochs": 2}))
+        train_model(resolved(TrainOptions, {**asked, "epochs": 2}))
 
 
 def test_a_training_of_ones_own_network_goes_on_from_the_verb(folder: Path) -> None:
     # Oracle: the same command in one go, file by file.
     more: dict[str, Any] = {"learning_rate": 0.01, "noise": [0.5, 1], "noise_target": "clean", "shuffle": "rows"}
-    whole = train(resolved(TrainOptions, {**STILL, **more, "epochs": 2, "out": folder / "whole"}))
+    whole = train_model(resolved(TrainOptions, {**STILL, **more, "epochs": 2, "out": folder / "whole"}))
     for epochs in (1, 2):
-        went_on = train(resolved(TrainOptions, {**STILL, **more, "epochs": epochs, "out": folder / "parts"}))
+        went_on = train_model(resolved(TrainOptions, {**STILL, **more, "epochs": epochs, "out": folder / "parts"}))
     assert went_on.sha256 == whole.sha256
     cards = [(folder / name / CARD).read_text() for name in ("whole", "parts")]
     assert cards[0] == cards[1]
@@ -183,7 +183,7 @@ def test_a_training_of_ones_own_network_goes_on_from_the_verb(folder: Path) -> N
 
 def test_a_training_that_went_on_at_a_rate_for_fewer_epochs_says_so(folder: Path) -> None:
     for epochs in (1, 2):
-        train(resolved(TrainOptions, {**STILL, "schedule": "cosine", "epochs": epochs, "out": folder / "cosine"}))
+        train_model(resolved(TrainOptions, {**STILL, "schedule": "cosine", "epochs": epochs, "out": folder / "cosine"}))
     card = json.loads((folder / "cosine" / CARD).read_text())
     assert card["went_on_after_epochs"] == {"predictors": [1]}
 
@@ -199,7 +199,7 @@ def test_a_training_that_went_on_at_a_rate_for_fewer_epochs_says_so(folder: Path
 )
 def test_options_that_make_no_sense_are_refused(more: dict[str, Any], told: str, folder: Path) -> None:
     with pytest.raises(UsageError, match=told):
-        train(resolved(TrainOptions, {**STILL, **more, "out": folder / "out"}))
+        train_model(resolved(TrainOptions, {**STILL, **more, "out": folder / "out"}))
     assert not (folder / "out").exists()
 
 
@@ -226,6 +226,8 @@ def test_predictors_learn_from_a_flat_folder_of_images(folder: Path) -> None:
         "0.png", "1.png", "2.png", "3.png",
     ]  # fmt: skip
     assert (len(training_images(options)), len(held)) == (3, 1)
-    assert train(options).weights.is_file()
+    assert train_model(options).weights.is_file()
     with pytest.raises(DataError, match="pictures: "):
-        tune(resolved(TuneOptions, {"model": "started:network", "data": "imagefolder:pictures", "out": "tuned.toml"}))
+        tune_model(
+            resolved(TuneOptions, {"model": "started:network", "data": "imagefolder:pictures", "out": "tuned.toml"})
+        )

@@ -28,7 +28,7 @@ from pcbench.options import resolved
 from pcbench.training import descent, tuning, tuning_task
 from pcbench.training.found import Tried, Tuned, feedforward_point
 from pcbench.training.hyperparameters import LEARNED, FreeHyperparameters, rounded
-from pcbench.training.job import train
+from pcbench.training.job import train_model
 from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.request import training_images
 from pcbench.training.terms import TERMS, Term, term_of
@@ -103,7 +103,7 @@ def test_a_tuning_is_never_worse_than_feedforward_and_names_its_images(place: Pa
     def watch(done: int, total: int, best: float) -> None:
         told.append((done, total, best))
 
-    tuned = tuning.tune(asked(), watch)
+    tuned = tuning.tune_model(asked(), watch)
     assert told[-1][0] == told[-1][1]
     assert tuned.feedforward is not None
     assert tuned.score.value >= tuned.feedforward.value == pytest.approx(tuned.score.start)
@@ -128,7 +128,7 @@ def test_a_tuning_is_never_worse_than_feedforward_and_names_its_images(place: Pa
 
 
 def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tuning.tune(asked(out="whole.toml"))
+    tuning.tune_model(asked(out="whole.toml"))
     stops = iter(range(9))
 
     def stopping(*arguments: Any) -> bool:
@@ -139,7 +139,7 @@ def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeyp
     kept: Callable[..., bool] = descent.Descent._add_gradients  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(descent.Descent, "_add_gradients", stopping)
     with pytest.raises(KeyboardInterrupt):
-        tuning.tune(asked(out="part.toml"))
+        tuning.tune_model(asked(out="part.toml"))
     monkeypatch.setattr(descent.Descent, "_add_gradients", kept)
     held = json.loads((place / "part.tuning.json").read_text())
     assert held["result"] is None
@@ -151,7 +151,7 @@ def test_a_tuning_that_is_stopped_goes_on_to_the_same_bytes(place: Path, monkeyp
         return evaluate(*given)
 
     monkeypatch.setattr(tuning_task, "evaluate", watched)
-    tuning.tune(asked(out="part.toml"))
+    tuning.tune_model(asked(out="part.toml"))
     assert held["stages"]["from the best start"]["state"]["step"] == 1  # it is stopped in the second of three
     assert (place / "part.toml").read_bytes() == (place / "whole.toml").read_bytes()
     assert not [one for one in scored if one[2] == feedforward_point(2)]  # it was written down
@@ -164,7 +164,7 @@ def test_a_failed_tuning_is_named_and_gives_the_feedforward_point(place: Path, m
         return [Tried(one.hyperparameters, worst) for one in found]
 
     monkeypatch.setattr(tuning, "ranked", backwards)
-    tuned = tuning.tune(asked(noise=(0,), effects=False))
+    tuned = tuning.tune_model(asked(noise=(0,), effects=False))
     assert tuned.failed
     assert tuned.hyperparameters == feedforward_point(2)
     assert "FAILED TUNING" in (place / "tuned.toml").read_text()
@@ -174,7 +174,7 @@ def test_a_failed_tuning_is_named_and_gives_the_feedforward_point(place: Path, m
 @pytest.mark.parametrize("weight", ["feedback", "error_weight"])
 def test_a_control_without_a_term_is_tuned_like_the_network(weight: str, method: str, place: Path) -> None:
     # Oracle: the definition: the weight is 0 in all that was tried, and the others were moved.
-    tuned = tuning.tune(asked(without=weight, method=method, rounds=4, effects=False))
+    tuned = tuning.tune_model(asked(without=weight, method=method, rounds=4, effects=False))
     assert all(getattr(entry, weight) == 0 for entry in tuned.hyperparameters)
     course = json.loads((place / "tuned.tuning.json").read_text())
     column = LEARNED.index(weight)
@@ -230,7 +230,7 @@ def test_wrong_input_is_one_line(more: dict[str, Any], problem: str, place: Path
     (place / "images.toml").mkdir()
     (place / "nothing" / "a").mkdir(parents=True)
     with pytest.raises(PcbenchError, match=problem) as refused:
-        tuning.tune(asked(**more))
+        tuning.tune_model(asked(**more))
     assert refused.value.exit_code == 2
     assert "\n" not in str(refused.value)
 
@@ -248,7 +248,7 @@ def test_images_that_the_predictors_were_fitted_on_are_left_out(place: Path) -> 
     # Oracle: the training's own choice of images.
     model = "two.toml@tuned_network:backbone"
     given = {"model": model, "data": "imagefolder:images", "images": 9, "seed": 3, "out": "trained"}
-    trained = train(resolved(TrainOptions, given))
+    trained = train_model(resolved(TrainOptions, given))
     options = asked(weights=str(trained.weights), random_predictors=None)
     fitted = fitted_ids(options, "imagefolder:images")
     assert fitted == set(training_images(resolved(TrainOptions, given)).ids)
@@ -263,14 +263,14 @@ def test_images_that_the_predictors_were_fitted_on_are_left_out(place: Path) -> 
 
 
 def test_a_stopped_tuning_is_not_overwritten_by_another(place: Path) -> None:
-    tuning.tune(asked(effects=False))
+    tuning.tune_model(asked(effects=False))
     course = place / "tuned.tuning.json"
     held = json.loads(course.read_text())
     course.write_text(json.dumps({**held, "result": None}))
     with pytest.raises(UsageError, match=r"is of another tuning, which was stopped \(seed was 0, now 1\)"):
-        tuning.tune(asked(effects=False, seed=1))
+        tuning.tune_model(asked(effects=False, seed=1))
     course.write_text(json.dumps(held))
-    tuning.tune(asked(effects=False, seed=1))  # of one that is done nothing is lost
+    tuning.tune_model(asked(effects=False, seed=1))  # of one that is done nothing is lost
     assert json.loads(course.read_text())["identity"]["seed"] == 1
 
 
@@ -278,7 +278,7 @@ def test_the_command_at_the_end_measures_what_is_left(place: Path) -> None:
     # Oracle: the command, planned as it stands: all images were tuned on, or all but four.
     for more, rest, way in (({}, "16", "--allow-tuned-images"), ({"images": 12}, "4", "--leave-out")):
         options = asked(effects=False, rounds=1, **more)
-        tuning.tune(options)
+        tuning.tune_model(options)
         words = shlex.split(tuning.outcome(options).command)
         assert words[words.index("--images") + 1] == rest
         assert {"--allow-tuned-images", "--leave-out"}.intersection(words) == {way}

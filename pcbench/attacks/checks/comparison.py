@@ -39,7 +39,7 @@ class Comparison:
     exact McNemar test)."""
 
 
-def compare(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Comparison:
+def compare_rates(sign: str, epsilon: float, judged: NDArray[np.bool_], rival: NDArray[np.bool_]) -> Comparison:
     """Compare two attacks on the same images, (N,) each: True where broken."""
     rival_only, judged_only = int((rival & ~judged).sum()), int((judged & ~rival).sum())
     return Comparison(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcbench.attacks.adapters.registry import select
 from pcbench.attacks.checks.cheap import SWEEP, TRIALS, cheap_rows
-from pcbench.attacks.checks.comparison import SUSPICION_LEVEL, Comparison, compare, significant, too_few_broken
+from pcbench.attacks.checks.comparison import SUSPICION_LEVEL, Comparison, compare_rates, significant, too_few_broken
 from pcbench.attacks.checks.evidence import Checked, evidence_kinds, gather, judged_attack, shown_attacks
 from pcbench.attacks.checks.gradients import BUDGET_METRICS, METRICS, GradientEvidence, pooled_gradients
 from pcbench.attacks.checks.plain_pgd import cheap_subject
@@ -267,7 +267,7 @@ class _CheapEvidence(_Paired):
         for kind, sign in signs.items():
             # None of the images was left to the rival, or there is no gradient to follow.
             if self._numbers.of(kind, self._timestep, "broken"):
-                yield compare(sign, self._epsilon, *self._paired(kind))
+                yield compare_rates(sign, self._epsilon, *self._paired(kind))
         if self._numbers.of("widest", self._timestep, "broken"):
             broken = self._paired("widest")[1]
             yield too_few_broken(WIDEST, self._widest, broken, ALLOWED_STANDING)
@@ -275,7 +275,7 @@ class _CheapEvidence(_Paired):
             transferred = self._numbers.of(SWEEP, made, "broken", self._timestep)
             ids = [image_id for image_id in self._success if image_id in transferred]
             if made != self._timestep and ids:
-                yield compare(
+                yield compare_rates(
                     f"transfer from t = {made}", self._epsilon, is_true(self._success, ids), is_true(transferred, ids)
                 )
 
@@ -327,14 +327,14 @@ class _Evidence(_Paired):
     def _comparisons(self) -> Iterator[Comparison]:
         """Yield what is judged: the attack against its rivals, and against images made at other timesteps."""
         epsilon = self._matrix.epsilon
-        yield compare(f"random search with {RANDOM_TRIALS} trials", epsilon, *self._paired("random_search"))
-        yield compare(f"Square with {SQUARE_QUERIES} queries", epsilon, *self._paired("square"))
+        yield compare_rates(f"random search with {RANDOM_TRIALS} trials", epsilon, *self._paired("random_search"))
+        yield compare_rates(f"Square with {SQUARE_QUERIES} queries", epsilon, *self._paired("square"))
         # Evidence of former versions looked at no scale but a point's.
         if self._numbers.of("gradients", self._timestep, BUDGET_METRICS[0]):
-            yield compare(SMOOTHED, epsilon, *self._paired("smoothed"))
+            yield compare_rates(SMOOTHED, epsilon, *self._paired("smoothed"))
         success, more = self._paired("more_steps")
         # Here the rival is the weaker attack: it should not break what twice the steps cannot.
-        yield compare("the same attack with half the steps", epsilon, more, success)
+        yield compare_rates("the same attack with half the steps", epsilon, more, success)
         broken = self._paired("widest")[1]
         yield too_few_broken(WIDEST, self._widest, broken, ALLOWED_STANDING)
         yield from self._transfers()
@@ -342,10 +342,10 @@ class _Evidence(_Paired):
     def _shown(self) -> Iterator[Comparison]:
         """Yield what is shown and not judged."""
         for kind, definition in shown_attacks(self._definitions).items():
-            yield compare(definition.title, self._matrix.epsilon, *self._paired(kind))
+            yield compare_rates(definition.title, self._matrix.epsilon, *self._paired(kind))
         if "stop_error" in evidence_kinds(self._definitions, self._timestep):
             paired = self._paired("stop_error")
-            yield compare("the gradient that holds the error terms constant", self._matrix.epsilon, *paired)
+            yield compare_rates("the gradient that holds the error terms constant", self._matrix.epsilon, *paired)
 
     def _transfers(self) -> Iterator[Comparison]:
         matrix, index = self._matrix, self._matrix.timesteps.index(self._timestep)
@@ -353,7 +353,7 @@ class _Evidence(_Paired):
             if other != index:
                 both = matrix.correct[other] & matrix.correct[index]
                 direct, transferred = matrix.broken[[index, other], index][:, both]
-                yield compare(f"transfer from t = {made}", matrix.epsilon, direct, transferred)
+                yield compare_rates(f"transfer from t = {made}", matrix.epsilon, direct, transferred)
 
 
 def _gradient_signs(evidence: GradientEvidence, broken: float) -> Iterator[str]:

@@ -123,7 +123,7 @@ def opened(job: Job, model: Model | None = None) -> Context:
     return context
 
 
-def report(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
+def report_unit(unit: Unit, outcome: Part | Failure, schedule: UnitQueue, listener: Listener) -> None:
     """Report the result of a unit, and the failure of those that need it."""
     if isinstance(outcome, Part):
         listener.done(unit, outcome)

@@ -34,7 +34,7 @@ from pcbench.harness.engines.base import (
     UnitQueue,
     opened,
     perform,
-    report,
+    report_unit,
     told,
 )
 from pcbench.models.model import Model
@@ -75,7 +75,7 @@ class InProcess:
         schedule = UnitQueue(units)
         while (unit := schedule.next()) is not None:
             listener.begun(unit)
-            report(unit, perform(unit, read(unit), context), schedule, listener)
+            report_unit(unit, perform(unit, read(unit), context), schedule, listener)
 
     def close(self) -> None:
         """Give the process its own number of threads back."""
@@ -168,7 +168,7 @@ class Processes:
         if isinstance(message, Part | Failure):
             unit, worker.unit = worker.unit, None
             if unit is not None:
-                report(unit, message, state.schedule, state.listener)
+                report_unit(unit, message, state.schedule, state.listener)
         else:
             self._note(worker, message, state.listener)
 
@@ -210,7 +210,7 @@ class Processes:
             state.again.append(unit)
             return
         failure = Failure(f"its worker ended {state.tries[unit.path]} times ({_how(code)}); use a smaller batch size")
-        report(unit, failure, state.schedule, state.listener)
+        report_unit(unit, failure, state.schedule, state.listener)
 
     def close(self) -> None:
         """End all workers."""

@@ -21,7 +21,7 @@ from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Job
 from pcbench.harness.engines import ray_worker
-from pcbench.harness.engines.base import TRIES, Engine, Failure, Listener, Read, UnitQueue, report
+from pcbench.harness.engines.base import TRIES, Engine, Failure, Listener, Read, UnitQueue, report_unit
 from pcbench.harness.engines.ray_cluster import Cluster, cluster_address, environment, why
 from pcbench.harness.request import RunOptions
 from pcbench.options import with_places
@@ -238,7 +238,7 @@ class RayActors:
         unit, actor.unit, actor.task = actor.unit, None, None
         # Of a unit that two workers did, the first outcome counts.
         if unit is not None and work.schedule.holds(unit):
-            report(unit, outcome, work.schedule, work.listener)
+            report_unit(unit, outcome, work.schedule, work.listener)
 
     def _note_loss(self, actor: _Actor, reference: Any, error: BaseException, work: _Work) -> None:
         """Note that an actor ended before it answered, as often as Ray had it try."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from pcbench.arguments import public
+from typing_extensions import Unpack
+
+from pcbench.arguments import public, with_first
 from pcbench.harness.extraction.options import ExtractOptions, extraction_from
-from pcbench.harness.request import Model, with_first
+from pcbench.harness.request import Model
 from pcbench.harness.start import start
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @public(ExtractOptions)
-def extract(of_model: Model | None = None, /, **options: Any) -> Extraction:
+def extract(of_model: Model | None = None, /, **options: Unpack[ExtractOptions]) -> Extraction:
     """Write the values inside a network at every timestep to files: one array a layer, with the ids of the images.
 
     Args:
@@ -29,4 +31,4 @@ def extract(of_model: Model | None = None, /, **options: Any) -> Extraction:
         UsageError: The request is wrong or impossible, such as one that does not fit the disk; nothing was computed.
         RunError: The work failed; its finished units are kept for the next try.
     """
-    return cast("Extraction", start(extraction_from(with_first(options, of_model, None))))
+    return cast("Extraction", start(extraction_from(with_first(options, of_model))))

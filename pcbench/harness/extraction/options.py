@@ -20,7 +20,7 @@ LARGEST_PROJECTION = 1_000_000
     *("adversarials", "backend", "corrupted", "baseline", "jpeg_quality", "precision", "compiled", "recompute"),
     *("spec", "allow_missing", "report", "figures"),
 )
-class ExtractOptions(RunOptions):
+class ExtractOptions(RunOptions, total=False):
     """The options of `pcbench extract`."""
 
     keep: Annotated[

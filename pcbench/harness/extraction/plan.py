@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-# A request holds the values of all options.
-# pyright: reportTypedDictNotRequiredAccess=false
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence

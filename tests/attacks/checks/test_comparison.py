@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from pcbench.attacks.checks.comparison import Comparison, compare, significant, too_few_broken
+from pcbench.attacks.checks.comparison import Comparison, compare_rates, significant, too_few_broken
 
 
 def test_the_paired_test_is_the_binomial_tail_over_the_images_that_differ() -> None:
     judged = np.array([True, True, False, False, False, False])
     rival = np.array([True, False, True, True, True, False])
-    found = compare("rival", 0.1, judged, rival)
+    found = compare_rates("rival", 0.1, judged, rival)
     assert (found.rival_only, found.judged_only, found.n) == (3, 1, 6)
     assert found.p_value == (4 + 1) / 16
     assert (found.judged_rate, found.rival_rate) == (2 / 6, 4 / 6)
-    assert compare("rival", 0.1, judged, judged).p_value == 1
+    assert compare_rates("rival", 0.1, judged, judged).p_value == 1
 
 
 def test_too_few_broken_is_the_binomial_tail_of_the_allowed_share() -> None:

@@ -228,8 +228,8 @@ def test_a_unit_whose_worker_is_not_heard_of_is_done_by_another(
 ) -> None:
     monkeypatch.setattr(engine, "_SECONDS_OF_SILENCE", 0.0)
     done: list[str] = []
-    report = engine.report
-    monkeypatch.setattr(engine, "report", lambda unit, *rest: done.append(unit.path) or report(unit, *rest))
+    report_unit = engine.report_unit
+    monkeypatch.setattr(engine, "report_unit", lambda unit, *rest: done.append(unit.path) or report_unit(unit, *rest))
     made = measure(StandIn(lambda actor, method, _: NEVER if (actor, method) == (0, "do") else None))
     assert len(done) == len(set(done)) == UNITS
     assert made.manifest["files"] == measure(None, "local", workers=1).manifest["files"]

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from pcbench.attacks.checks import verdict as judging
-from pcbench.attacks.checks.comparison import compare, too_few_broken
+from pcbench.attacks.checks.comparison import compare_rates, too_few_broken
 from pcbench.reports.page.evidence import told_comparisons
 from pcbench.results.verdicts import ShownVerdict
 
@@ -19,13 +19,13 @@ def test_each_row_says_whose_rates_stand_on_both_sides() -> None:
     broken = [np.arange(50) < count for count in (30, 33, 50)]
     budget = 16 / 255
     judged = [
-        compare("random search with 50 trials", budget, broken[0], broken[0] & False),
-        compare(judging.SMOOTHED, budget, broken[0], broken[0]),
-        compare(HALF, budget, broken[1], broken[0]),
+        compare_rates("random search with 50 trials", budget, broken[0], broken[0] & False),
+        compare_rates(judging.SMOOTHED, budget, broken[0], broken[0]),
+        compare_rates(HALF, budget, broken[1], broken[0]),
         too_few_broken(judging.WIDEST, 1.0, broken[2], judging.ALLOWED_STANDING),
-        compare("transfer from t = 1", budget, broken[0], broken[0]),
+        compare_rates("transfer from t = 1", budget, broken[0], broken[0]),
     ]
-    shown = [compare("FGSM", budget, broken[0], broken[0])]
+    shown = [compare_rates("FGSM", budget, broken[0], broken[0])]
     assert f'"{HALF}"' in inspect.getsource(judging)  # its rates are those of the attack with twice the steps
     made = {"timestep": 0, "verdict": "consistent", "reasons": [], "attack": "pgd", "norm": "linf"}
     made |= {"comparisons": [asdict(one) for one in judged], "shown": [asdict(one) for one in shown]}
