@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -41,6 +42,7 @@ from pcbench.results.schema import joined, read_outcomes, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 MANIFEST_VERSION = 2
 _READ_VERSIONS = (1, MANIFEST_VERSION)
@@ -135,6 +137,29 @@ class Run:
         table: pd.DataFrame = joined(tables, "representations").to_pandas()
         return table
 
+    @property
+    def figures(self) -> list[str]:
+        """The names of the run's figures, for `plot`."""
+        return list(_drawing("figures").figure_names(self))
+
+    def plot(self, name: str, *, width: Literal["column", "page"] | None = None) -> Figure:
+        """Draw one figure, to go on with in matplotlib; see `pcbench.figure`.
+
+        Args:
+            name: One of `figures`, such as ``"success-by-timestep"``; the suite's name stands before it where several
+                have it.
+            width: 85 mm, or 175 mm; what the panels need, if not given.
+
+        Raises:
+            UnknownNameError: The run does not have this figure; the nearest is named.
+        """
+        found: Figure = _drawing("api").figure(self, name, width=width)
+        return found
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return str(_drawing("notebook").run_html(self))
+
     def _of_settings(self, read: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
         """Return the tables of all settings as one, which begins with a column for each swept hyperparameter."""
         import pandas as pd  # slow to import
@@ -151,6 +176,15 @@ class Run:
     def __repr__(self) -> str:
         suites = ", ".join(suite.name for suite in self.spec.suites)
         return f"Run({printable(str(self.spec.model['name']))} on {suites}, key {self.key}, in {str(self.folder)!r})"
+
+
+def _drawing(module: str) -> Any:
+    """Return what draws a run. It is made of runs and stands above them, so it is found by name when it is asked for.
+
+    Args:
+        module: Its name in `pcbench.reports`.
+    """
+    return importlib.import_module(f"pcbench.reports.{module}")
 
 
 def incomplete_suites(missing: Iterable[Mapping[str, Any]]) -> set[str]:
