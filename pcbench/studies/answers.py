@@ -112,7 +112,7 @@ def _sides(one: ArmComparison) -> list[str]:
 def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterator[ArmComparison]:
     suite, timestep = study.suite(question.suite), study.timestep_of(question)
     network = values_of(study, question, NETWORK, out)
-    believed = worst_verdict(network.folders, suite.name, (timestep, 0)) if question.measure == "standing" else None
+    believed = worst_verdict(network.folders, suite.label, (timestep, 0)) if question.measure == "standing" else None
     yield _comparison(question, BEGINNING, timestep, network, network.at(0), believed)
     for arm in study.arms_of(suite):
         if arm in (NETWORK, PLAIN_NETWORK):  # the latter is the network's own t = 0
@@ -121,7 +121,7 @@ def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterat
             continue  # its representations are those of another input or network
         other = values_of(study, question, arm, out)
         times = (0,) if ARMS[arm].timeless else (timestep, 0)
-        also = worst_verdict(other.folders, suite.name, times) if believed is not None else None
+        also = worst_verdict(other.folders, suite.label, times) if believed is not None else None
         yield _comparison(question, arm, timestep, network, other.at(timestep), _joined(believed, also), other)
 
 
@@ -235,8 +235,8 @@ def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     )
     parts = (
         f"{word} at t = {one.timestep}, {_against(one.against)}: {MEASURES[one.question.measure]} under "
-        f"{one.question.suite} changes by {_difference(one)} ({_level(one)}{believed}; p {_p_text(p)}, {holm_words}; "
-        f"{one.difference.images} images, {claim}{_tuned_words(study, one)})."
+        f"{one.question.suite_label} changes by {_difference(one)} ({_level(one)}{believed}; p {_p_text(p)}, "
+        f"{holm_words}; {one.difference.images} images, {claim}{_tuned_words(study, one)})."
     )
     measure = one.question.measure
     if one.decision == "undecided":

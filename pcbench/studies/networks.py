@@ -43,20 +43,20 @@ def network_rows(study: StudyFile, out: Path) -> pd.DataFrame:
 
 def _of_arm(study: StudyFile, arm: str, suite: SuiteTable, out: Path) -> pd.DataFrame:
     seeds = (None,) if arm == "deeper" else study.seeds_of(suite)
-    folders = [out / "runs" / suite.name / run_name(NETWORK if arm == PLAIN_NETWORK else arm, seed) for seed in seeds]
+    folders = [out / "runs" / suite.label / run_name(NETWORK if arm == PLAIN_NETWORK else arm, seed) for seed in seeds]
     runs = [open_run(folder, verify=False) for folder in folders]
     rows = pd.concat([board_rows(run.metrics) for run in runs])
     rows = rows[rows["timestep"] == 0] if arm == PLAIN_NETWORK else rows
     model = study.table.of_arm(arm).model if arm == "deeper" else study.table.model
     counted = "" if arm in (PLAIN_NETWORK, "deeper") else f", {len(seeds)} training seed{'s' * (len(seeds) != 1)}"
-    found = pd.DataFrame(_joined(rows[rows["suite"] == suite.name]))
+    found = pd.DataFrame(_joined(rows[rows["suite"] == suite.label]))
     verdicts = {
-        timestep: worst_verdict(folders, suite.name, (int(timestep),))
+        timestep: worst_verdict(folders, suite.label, (int(timestep),))
         for timestep in found[found["kind"] == "attack"]["timestep"].unique()
     }
     found.insert(0, "network", f"{model}, {arm}{counted}")
     found.insert(1, "data", images_text(runs[0].spec.data))
-    found.insert(2, "suite", suite.name)
+    found.insert(2, "suite", suite.label)
     attacked = found["kind"] == "attack"
     return found.assign(gradients=found["timestep"].map(verdicts).where(attacked, ""))
 

@@ -76,7 +76,7 @@ def linked_files(names: Sequence[str], folder: str) -> list[dict[str, str]]:
 def _line(study: StudyFile) -> str:
     """Return what was run, in one line."""
     table = study.table
-    suites = ", ".join(suite.name for suite in table.suites)
+    suites = ", ".join(suite.label for suite in table.suites)
     counted = f"{_counted('arm', len(table.arms))}, {_counted('training seed', len(table.training_seeds))}"
     return (
         f"{table.model} on {table.data}, t = 0 to {table.timesteps}, under {suites}; {counted} of one backbone. "
@@ -160,7 +160,7 @@ def _change(study: StudyFile, question: QuestionTable, frames: Any) -> dict[str,
         {
             "name": question.name,
             "question": question.question,
-            "suite": question.suite,
+            "suite": question.suite_label,
             "measure": MEASURES[question.measure],
         },
         in_points=question.measure in SHARES,
@@ -230,7 +230,7 @@ def _facts(study: StudyFile, record: StudyRecord) -> list[tuple[str, str]]:
 def _part(study: StudyFile, suite: SuiteTable) -> tuple[str, ...]:
     """Return a suite and the part of it that was measured; what is not all of it was cut."""
     return (
-        suite.name,
+        suite.label,
         _EVERY if suite.images is None else str(suite.images),
         _listed(suite.severities),
         _listed(suite.epsilons),

@@ -209,13 +209,13 @@ def _runs(study: StudyFile, given: Given, name: str, seed: int | None) -> Iterat
 def _run(
     study: StudyFile, given: Given, name: str, seed: int | None, suite: SuiteTable, model: Mapping[str, Any]
 ) -> Step:
-    made = {"out": given.out / Step("run", name, seed, {}, suite.name).name, "report": False, "workers": given.workers}
+    made = {"out": given.out / Step("run", name, seed, {}, suite.label).name, "report": False, "workers": given.workers}
     images = {
         "data": given.data or study.table.data,
         "suites": (suite.name,),
         **_part(study, suite, timeless=model["timesteps"] == 0),
     }
-    return Step("run", name, seed, {**model, **images, **made}, suite.name)
+    return Step("run", name, seed, {**model, **images, **made}, suite.label)
 
 
 def _part(study: StudyFile, suite: SuiteTable, *, timeless: bool) -> dict[str, Any]:

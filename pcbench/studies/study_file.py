@@ -10,15 +10,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pcbench.arguments import MOST_TIMESTEPS
 from pcbench.catalog import Definition, load_definition
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 from pcbench.limits.text import read_bytes
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.suites import check_suites
+from pcbench.training.options import LARGEST_TRAINING_SEED
 
 Measure = Literal["accuracy", "standing", "nll", "ece", "distance"]
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Seed = Annotated[int, Field(ge=0, le=LARGEST_TRAINING_SEED // 2)]
+"""The seed of a tuning is that of the training added to its own."""
 _Text = Annotated[str, Field(min_length=1)]
 BEGINNING = "t = 0"
 """What `against` calls the network's own first answer."""
@@ -28,7 +32,7 @@ class SuiteTable(Definition):
     """A suite, and the part of it that each arm is measured on."""
 
     name: _Text
-    """The suite's name."""
+    """The suite's name, or the path of its folder."""
     images: int | None = Field(default=None, ge=2)
     """How many images, chosen by a fixed permutation; all where it is not given."""
     severities: tuple[int, ...] | None = None
@@ -41,6 +45,11 @@ class SuiteTable(Definition):
     """Which arms are measured on it; all where it is not given."""
     training_seeds: tuple[int, ...] | None = None
     """Which of the study's seeds; all where it is not given."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in runs and tables: its name, or that of its folder."""
+        return Path(self.name).name
 
 
 class QuestionTable(Definition):
@@ -71,6 +80,11 @@ class QuestionTable(Definition):
     against: tuple[str, ...] = (BEGINNING,)
     """What the network at T is compared with in a primary question: ``"t = 0"`` and arms."""
 
+    @property
+    def suite_label(self) -> str:
+        """What its suite is called in runs and tables."""
+        return Path(self.suite).name
+
 
 class StudyTraining(Definition):
     """How the predictors of each training seed are made; options of `pcbench train`."""
@@ -87,7 +101,7 @@ class TuningTable(Definition):
     noise: tuple[float, ...] | None = None
     images: int = Field(default=1000, ge=1)
     rounds: int | None = Field(default=None, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: _Seed = 0
 
 
 class ArmTable(Definition):
@@ -110,9 +124,9 @@ class StudyTable(Definition):
     """A model of the zoo, or module:function."""
     data: _Text
     """The images: a data source, without a folder where the command names that."""
-    timesteps: int = Field(ge=1)
+    timesteps: int = Field(ge=1, le=MOST_TIMESTEPS)
     """T."""
-    training_seeds: tuple[int, ...] = Field(min_length=1)
+    training_seeds: tuple[_Seed, ...] = Field(min_length=1)
     """Each draws the predictors' training images and initialisation, and the batches of the tuning."""
     seen_before: _Text
     """What of these images' results had been looked at before the file was written."""
@@ -175,7 +189,7 @@ def read_study(path: Path) -> StudyFile:
 def _check(study: StudyFile) -> None:
     table = study.table
     _check_arms(study)
-    _refuse_twice(study, "suites", [suite.name for suite in table.suites])
+    _refuse_twice(study, "suites", [suite.label for suite in table.suites])
     _refuse_twice(study, "questions", [question.name for question in table.questions])
     _refuse_twice(study, "training_seeds", [str(seed) for seed in table.training_seeds])
     for suite in table.suites:

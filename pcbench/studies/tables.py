@@ -143,7 +143,7 @@ def _answer_row(one: ArmComparison) -> dict[str, Any]:
     return {
         "question": one.question.name,
         "measure": one.question.measure,
-        "suite": one.question.suite,
+        "suite": one.question.suite_label,
         "timestep": one.timestep,
         "against": one.against,
         "primary": one.primary,
@@ -262,9 +262,9 @@ def _blur_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
         return
     for suite in curve_suites(study):
         for width in study.table.of_arm(BLUR).widths:
-            folder = out / RUNS / suite.name / curve_arm(width)
+            folder = out / RUNS / suite.label / curve_arm(width)
             yield {
-                "suite": suite.name,
+                "suite": suite.label,
                 "point": BLUR,
                 "training_seed": None,
                 "width": width,
@@ -274,9 +274,9 @@ def _blur_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
             for seed in study.seeds_of(suite):
                 name = NETWORK if arm == "feedforward" else arm
                 timestep = 0 if ARMS[arm].timeless else study.table.timesteps
-                folder = out / RUNS / suite.name / run_name(name, None if arm == "deeper" else seed)
+                folder = out / RUNS / suite.label / run_name(name, None if arm == "deeper" else seed)
                 numbers = _clean_and_suite(folder, timestep)
-                yield {"suite": suite.name, "point": arm, "training_seed": seed, "width": np.nan, **numbers}
+                yield {"suite": suite.label, "point": arm, "training_seed": seed, "width": np.nan, **numbers}
 
 
 def _clean_and_suite(folder: Path, timestep: int) -> dict[str, float]:

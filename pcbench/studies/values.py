@@ -62,7 +62,7 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     suite = study.suite(question.suite)
     of_run = NETWORK if arm == PLAIN_NETWORK else arm
     seeds: tuple[int | None, ...] = study.seeds_of(suite) if of_run != "deeper" else (None,)
-    folders = tuple(out / RUNS / suite.name / run_name(of_run, seed) for seed in seeds)
+    folders = tuple(out / RUNS / suite.label / run_name(of_run, seed) for seed in seeds)
     tables = [_table(question, folder) for folder in folders]
     images = tuple(tables[0].index)
     if any(tuple(table.index) != images for table in tables):
@@ -105,19 +105,19 @@ def _chosen(rows: pd.DataFrame, question: QuestionTable, kinds: Sequence[str]) -
 
 
 def _accuracy(run: Run, question: QuestionTable) -> pd.DataFrame:
-    rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
+    rows = _chosen(run.outcomes(question.suite_label), question, CORRUPTED)
     return rows.assign(value=rows["correct"].astype(float))
 
 
 def _nll(run: Run, question: QuestionTable) -> pd.DataFrame:
-    rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
+    rows = _chosen(run.outcomes(question.suite_label), question, CORRUPTED)
     probability = rows["true_label_probability"].fillna(0.0)  # an answer that is not finite gives the label nothing
     return rows.assign(value=negative_log_likelihoods(probability.to_numpy(dtype=np.float32)))
 
 
 def _ece(run: Run, question: QuestionTable) -> pd.DataFrame:
     """Return each image's part of the calibration error; an answer that is not finite counts as sure and wrong."""
-    rows = _chosen(run.outcomes(question.suite), question, CORRUPTED)
+    rows = _chosen(run.outcomes(question.suite_label), question, CORRUPTED)
     names, image = np.unique(rows["image_id"].astype(str), return_inverse=True)
     confidence = rows["confidence"].fillna(1.0).to_numpy(dtype=np.float64)
     correct, at = rows["correct"].to_numpy(dtype=bool), rows["timestep"].to_numpy()
@@ -131,7 +131,7 @@ def _ece(run: Run, question: QuestionTable) -> pd.DataFrame:
 
 def _distance(run: Run, question: QuestionTable) -> pd.DataFrame:
     rows = run.representations()
-    rows = rows[(rows["suite"] == question.suite) & (rows["metric"] == CORRELATION_DISTANCE_TO_START)]
+    rows = rows[(rows["suite"] == question.suite_label) & (rows["metric"] == CORRELATION_DISTANCE_TO_START)]
     last = max((int(pcoder) for pcoder in rows["pcoder"].dropna().unique()), default=0)
     return rows[rows["pcoder"] == last]
 
@@ -142,7 +142,7 @@ def _standing(run: Run, question: QuestionTable) -> pd.DataFrame:
     These are the images that were made against t itself, and those that were made against every other attacked
     timestep and scored at t. An image that is wrong when it is clean stands at none.
     """
-    own = run.outcomes(question.suite)
+    own = run.outcomes(question.suite_label)
     attacks = _chosen(own, question, ("attack",))
     epsilons = np.array(sorted({float(value) for value in attacks["epsilon"].unique() if value > 0}))
     broken = attacks[~attacks["correct"].astype(bool) & (attacks["epsilon"] > 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Pa
         ({"training_seeds": [1, 1]}, "training_seeds: 1 is there twice"),
         ({"arm": {"smoothed": {"width": 2.0}}}, "'smoothed' is used, but not in the list"),
         ({"timestep": 3}, "timestep"),
+        ({"timesteps": 100_000}, "timesteps"),
+        ({"training_seeds": [-1]}, "training_seeds"),
+        ({"training_seeds": [2**70]}, "training_seeds"),
         ({"seen_before": ""}, "seen_before"),
         ({"study_version": 1}, "study_version"),
         ({"questions": [{"name": "a", "question": "?", "hypothesis": "!", "suite": "gaussian-noise", "timestep": 9}]},
@@ -109,3 +113,13 @@ def test_a_missing_file_and_a_folder_are_one_line(tmp_path: Path) -> None:
             read_study(path)
         assert refused.value.exit_code == 2
         assert str(path) in str(refused.value)
+
+
+def test_a_suite_of_ones_own_is_called_by_its_folder(tmp_path: Path) -> None:
+    own = tmp_path / "corruptions" / "mine"
+    shutil.copytree(ROOT / "corruptions" / "gaussian-noise", own)
+    study = read_study(written(tmp_path, small(suites=[{"name": str(own)}], questions=[asked(suite=str(own))])))
+    runs = [step for step in steps_of(study, Given(tmp_path / "out")) if step.kind == "run"]
+    assert {step.name.rpartition("/")[0] for step in runs} == {"runs/mine"}
+    assert {step.options["suites"] for step in runs} == {(str(own),)}
+    assert all(step.options["out"].is_relative_to(tmp_path / "out" / "runs") for step in runs)
