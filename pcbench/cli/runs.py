@@ -45,12 +45,8 @@ def _listed_runs(folder: Path) -> Iterator[ListedRun]:
     from pcbench.errors import DataError
     from pcbench.results.directory import MANIFEST, open_run
 
-    above: Path | None = None
-    for path in sorted(folder.rglob(MANIFEST)):
-        place = path.parent
-        if above is not None and place.is_relative_to(above):
-            continue
-        above = place
+    places = {path.parent for path in folder.rglob(MANIFEST)}
+    for place in sorted(place for place in places if places.isdisjoint(place.parents)):
         try:
             run = open_run(place, verify=False)
             numbers = _numbers_of(run)

@@ -52,6 +52,7 @@ def test_runs_are_listed_with_their_main_number(
     page: Path, make_run: Callable[..., Path], call: Call, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     make_run(tmp_path / "runs" / "deep" / "two", right=120, seed=1)
+    make_run(tmp_path / "runs" / "deep" / "two" / "feedback=0", right=100, seed=2)  # a setting's is part of its run
     assert call("runs", tmp_path / "runs") == 0
     printed = capsys.readouterr().out
     assert printed.count("fog-only") == 2
