@@ -19,10 +19,14 @@ def listing(kind: PluginGroup) -> Table:
     table = Table(title=kind, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column == columns[0])
+    own: set[str] = set()
     for row in rows():
         table.add_row(*row)
+        own.add(row[0].partition(":")[0])
     for plugin in plugins(kind).values():
-        table.add_row(plugin.name, *[""] * (len(columns) - 2), plugin.told)
+        hidden = kind in ("models", "suites", "data") and plugin.name in own
+        told = f"NOT USED {plugin.told}: pcbench's own has this name" if hidden else plugin.told
+        table.add_row(plugin.name, *[""] * (len(columns) - 2), told)
     return table
 
 

@@ -230,7 +230,8 @@ def published_weights(spec: str, pretrained: str) -> Mapping[str, Tensor]:
     if library == "hf":
         return hub_weights(name)
     name = name.partition("@" if library == "torchvision" else ".")[0]
-    remedy = f"give them with backbone_weights='FILE' ({library}'s weights of {name}, as safetensors or .pth)"
+    place = _place(library, name, pretrained)
+    remedy = f"give them with backbone_weights='FILE' ({library}'s weights of {name}, as safetensors or .pth: {place})"
     try:
         return _fetch_torchvision(name, pretrained) if library == "torchvision" else _fetch_timm(name, pretrained)
     except (URLError, OSError, RuntimeError, WeightsError) as error:
@@ -238,6 +239,14 @@ def published_weights(spec: str, pretrained: str) -> Mapping[str, Tensor]:
         raise WeightsError(
             f"{library}'s {pretrained} weights of {name} cannot be fetched ({reason}); {remedy}"
         ) from None
+
+
+def _place(library: str, name: str, pretrained: str) -> str:
+    """Return where a library's weights are, for those who fetch them on another machine."""
+    if library == "torchvision":
+        return str(_torchvision_weights(f"{name}@{pretrained}").url)
+    stated = _timm_facts(f"{name}.{pretrained}")
+    return f"https://huggingface.co/{stated.hf_hub_id}" if stated.hf_hub_id else str(stated.url)
 
 
 def _fetch_torchvision(name: str, pretrained: str) -> Mapping[str, Tensor]:

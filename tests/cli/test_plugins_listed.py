@@ -36,6 +36,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "data": {"mydigits": "listed_suite:digits"},
         "attacks": {"lost": "no_such_module_here:attack"},
         "corruptions": {"formless": "just text"},
+        "models": {"pdigits": "listed_suite:digits"},
     }
     site = install_plugins(tmp_path, monkeypatch, entries, sources={"listed_suite": _SOURCE})
     suite = site / "corruptions" / "mine-c"
@@ -51,7 +52,7 @@ def test_plugins_are_listed_without_their_import_and_broken_ones_do_not_break_th
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert site.is_dir()
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
     with pytest.raises(SystemExit) as ended:
         main(["list"])
     assert ended.value.code == 0
@@ -61,6 +62,7 @@ def test_plugins_are_listed_without_their_import_and_broken_ones_do_not_break_th
     assert "BROKEN plug-in of mypackage 1.5 (no_such_module_here:attack): there is no module" in said
     assert "BROKEN plug-in of mypackage 1.5 (just text)" in said
     assert "digits-linf" in said
+    assert "NOT USED plug-in of mypackage 1.5 (listed_suite:digits): pcbench's own has this name" in said
     assert "listed_suite" not in sys.modules
 
 

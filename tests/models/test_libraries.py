@@ -160,8 +160,9 @@ def test_weights_that_cannot_be_fetched_are_one_line_with_the_way_to_give_them(
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(WeightsError, match=r"cannot be reached .*; give them with backbone_weights='FILE'"):
+    with pytest.raises(WeightsError, match=r"cannot be reached .*; give them with backbone_weights='FILE'") as caught:
         models.load("timm:resnet18")
+    assert "https://huggingface.co/timm/resnet18.a1_in1k" in str(caught.value)
 
 
 @pytest.mark.parametrize(
