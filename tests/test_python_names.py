@@ -102,3 +102,12 @@ def test_the_options_of_a_run_are_completed_by_name() -> None:
 def test_the_import_takes_less_than_a_tenth_of_a_second_of_processor_time() -> None:
     code = "import time; begun = time.process_time(); import pcbench; print(time.process_time() - begun)"
     assert min(float(fresh(code)) for _ in range(3)) < 0.1
+
+
+def test_the_page_of_names_is_made_from_the_code() -> None:
+    from pcbench.cli.names_page import names_page
+
+    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
+    assert page == names_page(), "python -m pcbench.cli.names_page > docs/names.md"
+    assert all(f"| `pcbench.{name}` |" in page for name in ASKED)
+    assert "| `torchvision:NAME[@WEIGHTS]` |" in page

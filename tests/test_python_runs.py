@@ -132,3 +132,16 @@ def test_a_damaged_run_says_so_in_a_notebook(tmp_path: Path) -> None:
     run = make(tmp_path / "run")
     (run.folder / "metrics.parquet").write_bytes(b"nothing")
     assert re.search(r"metrics\.parquet", "".join(parsed(run._repr_html_()).itertext()))
+
+
+def test_columns_have_the_types_that_the_page_states(run: Run) -> None:
+    outcomes, metrics = run.outcomes().dtypes.astype(str), run.metrics.dtypes.astype(str)
+    texts = ["suite", "kind", "name", "image_id"]
+    assert set(outcomes[texts]) == {"category"}
+    assert (outcomes["label"], outcomes["timestep"], outcomes["correct"]) == ("int32", "int16", "bool")
+    assert set(metrics[["model", "suite", "kind", "name", "metric"]]) == {"str"}
+    assert set(metrics[["value", "ci_low", "ci_high"]]) == {"float64"}
+    stated = ("Int8", "int16", "Int16", "boolean")
+    assert tuple(metrics[["severity", "timestep", "attacked_timestep", "targeted"]]) == stated
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in (*stated, "str", "category", "float64"))

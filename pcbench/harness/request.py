@@ -21,9 +21,12 @@ from pcbench.options import MODEL_PLACE, Option, resolved
 if TYPE_CHECKING:
     from torch import nn
 
+    from pcbench.harness.told_results import OnResult
+
     Model: TypeAlias = str | nn.Module
 else:
     Model = object  # PyTorch takes seconds to import
+    OnResult = object
 
 _MODEL = "Model and images"
 _ATTACK = "Attacks"
@@ -34,6 +37,17 @@ _GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
 _ANY = "(?P<place>.+)"
 TUNED = "tuned"
 """The value of `leave_out` by which the images that a configuration names are left out."""
+
+
+def a_function(value: object) -> object:
+    """Return what `on_result` is given.
+
+    Raises:
+        UsageError: It cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise UsageError(f"`on_result` is a function of one value (got {shown(value)})")
+    return value
 
 
 class RunOptions(TypedDict, total=False):
@@ -234,6 +248,18 @@ class RunOptions(TypedDict, total=False):
         bool, Option("Print what pcbench plan prints, and compute nothing.", _RUN, default=False, repeats=False)
     ]
     """In Python this is `pcbench.plan`."""
+    on_result: Annotated[
+        OnResult | None,
+        Option(
+            "Called with each finished condition, and with the run.",
+            _RUN,
+            repeats=False,
+            in_shell=False,
+            form=a_function,
+        ),
+    ]
+    """A function of one value, a `Result` (docs/python.md). It is called in the process of `run`, and changes no
+    number; an exception in it is a warning."""
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
 
 
@@ -260,6 +286,8 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
     for name in ("severities", "attacked_timesteps"):
         values[name] = _each_once(name, values[name])
     _check_engine(values)
+    if values["on_result"] is not None and values["shard"] is not None:
+        raise UsageError("a shard finishes no condition: give `on_result` to a whole run")
     return values
 
 

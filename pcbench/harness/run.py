@@ -18,17 +18,18 @@ import pyarrow as pa
 from pcbench.errors import PcbenchError, RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.completion import Completion, Store
-from pcbench.harness.context import Inputs, Job
+from pcbench.harness.context import Job
 from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
 from pcbench.harness.extraction.ending import ExtractionEnding
 from pcbench.harness.finish import ANSWERS_FILE, finish, is_current, remake
-from pcbench.harness.grids import share_of
+from pcbench.harness.keeping import Keeper, PartReader
 from pcbench.harness.origin import locations_text, origin, without_places
 from pcbench.harness.plan import Plan
 from pcbench.harness.progress import RunProgress
 from pcbench.harness.recognition import ask, is_recognised, refuse_unreadable
 from pcbench.harness.request import RunOptions
+from pcbench.harness.told_results import Teller
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.harness.workers import with_workers
 from pcbench.reports.figures import FigureChoice
@@ -252,7 +253,7 @@ def _published(failure: Failure, request: RunOptions) -> Failure:
 
 def _do(
     request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit], ending: Ending
-) -> tuple[_Keeper, float | None]:
+) -> tuple[Keeper, float | None]:
     """Do the units that are left; return what was kept, and the share of the time that the network waited."""
     console = Terminal(file=sys.stderr) if request["progress"] else None
     if console is not None and todo:
@@ -260,7 +261,8 @@ def _do(
             console.print(sentence, soft_wrap=True)
     several, finishing = bool(todo) and engine.several, _SECONDS_A_SUITE * len(plan.spec.suites)
     progress = RunProgress(workspace.folder, plan.units, console, several=several, finishing=finishing)
-    listener = _Keeper(workspace, progress, ending)
+    teller = Teller(request["on_result"], plan, workspace.read_part)
+    listener = Keeper(workspace, progress, ending.kept, teller)
     with progress:
         # Also if all units are done, because the parts may be another network's.
         if plan.question is not None and not is_recognised(request, plan, workspace, plan.question, engine.get()):
@@ -268,9 +270,9 @@ def _do(
         left = {unit.path for unit in todo}
         for unit in plan.units:
             if unit.path not in left:
-                progress.skip(unit)
+                listener.skip(unit)
         if todo:
-            engine.get().run(todo, _Reader(workspace), listener)
+            engine.get().run(todo, PartReader(workspace), listener)
     return listener, progress.waited_share
 
 
@@ -328,58 +330,6 @@ def _left(request: RunOptions, plan: Plan, workspace: Workspace) -> list[Unit]:
             "record"
         )
     return left
-
-
-class _Reader:
-    """Reads the parts that a unit comes after."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-
-    def __call__(self, unit: Unit) -> Inputs:
-        try:
-            return {path: share_of(self._workspace.read_part(path), unit.setting).table for path in unit.after}
-        except PartError:
-            self._workspace.refuse_vanished()
-            raise
-
-
-class _Keeper:
-    """Keeps the parts that units made, and counts the work.
-
-    Args:
-        workspace: Receives the parts.
-        progress: Counts the work.
-        ending: What the work becomes.
-    """
-
-    def __init__(self, workspace: Workspace, progress: RunProgress, ending: Ending) -> None:
-        self._workspace, self._progress, self._ending = workspace, progress, ending
-        self.failures: list[tuple[Unit, Failure]] = []
-
-    def begun(self, unit: Unit) -> None:
-        """Show what is being worked on."""
-        self._progress.begin(unit)
-
-    def step(self, work: float, images: int) -> None:
-        """Count work inside a unit."""
-        self._progress.step(work, images)
-
-    def wait(self, waited: float, elapsed: float) -> None:
-        """Count the time that a network waited for images."""
-        self._progress.wait(waited, elapsed)
-
-    def done(self, unit: Unit, part: Part) -> None:
-        """Keep a part."""
-        self._workspace.write_part(unit.path, self._ending.kept(self._workspace, unit, part))
-        self._progress.end(unit)
-
-    def failed(self, unit: Unit, failure: Failure) -> None:
-        """Record a failure, and log it at once."""
-        self.failures.append((unit, failure))
-        logger.warning("%s (%s) failed: %s", unit.condition_title, unit.block.words, failure.reason)
-        logger.debug("%s", failure.trace)
-        self._progress.end(unit)
 
 
 def _failed(plan: Plan, workspace: Workspace, failures: Sequence[tuple[Unit, Failure]]) -> RunError:

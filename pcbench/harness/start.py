@@ -82,7 +82,14 @@ def start(request: RunOptions) -> Run:
         final = _default(plan.spec.name(), shard) if out is None else out
         if out is None:
             stack.enter_context(hold(final, command))
-        return execute(request, plan, final) if shard is None else execute_shard(request, plan, shard, final)
+        if shard is not None:
+            return execute_shard(request, plan, shard, final)
+        run = execute(request, plan, final)
+    if request["on_result"] is not None:
+        from pcbench.harness.told_results import Result, tell_result
+
+        tell_result(request["on_result"], lambda: Result(run.folder.name, run.metrics, run=run), run.folder.name)
+    return run
 
 
 def _place(out: Path, shard: ShardNumber | None) -> Path:

@@ -105,6 +105,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "figures": ("all", {}),
     "dry_run": (True, {}),
     "progress": (False, {}),
+    "on_result": (print, {}),
 }
 
 

@@ -18,7 +18,7 @@ LARGEST_PROJECTION = 1_000_000
     *("suites", "stochastic", "epsilons", "gradient", "plain_sweep", "bracketing", "checks", "save_adversarials"),
     *("attacked_timesteps", "severities"),
     *("adversarials", "backend", "corrupted", "baseline", "jpeg_quality", "precision", "compiled", "recompute"),
-    *("spec", "allow_missing", "report", "figures"),
+    *("spec", "allow_missing", "report", "figures", "on_result"),
 )
 class ExtractOptions(RunOptions, total=False):
     """The options of `pcbench extract`."""
