@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from pcbench.metrics.calibration import UNCERTAIN, calibration_terms, negative_l
 from pcbench.metrics.rates import Floats
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.results.conditions import CORRUPTED
-from pcbench.results.directory import Run, open_run
+from pcbench.results.directory import MANIFEST, Run, open_run
 from pcbench.studies.arms import NETWORK, PLAIN_NETWORK
 from pcbench.studies.steps import RUNS
 from pcbench.studies.study_file import Measure, QuestionTable, StudyFile
@@ -63,7 +64,7 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     of_run = NETWORK if arm == PLAIN_NETWORK else arm
     seeds: tuple[int | None, ...] = study.seeds_of(suite) if of_run != "deeper" else (None,)
     folders = tuple(out / RUNS / suite.label / run_name(of_run, seed) for seed in seeds)
-    tables = [_table(question, folder) for folder in folders]
+    tables = [_table(question.model_dump_json(), folder, _state(folder)) for folder in folders]
     images = tuple(tables[0].index)
     if any(tuple(table.index) != images for table in tables):
         raise DataError(f"{folders[0].parent}: the runs of {of_run} are not of the same images; delete them")
@@ -79,8 +80,18 @@ def run_name(arm: str, seed: int | None) -> str:
     return arm if seed is None else f"{arm}-seed-{seed}"
 
 
-def _table(question: QuestionTable, folder: Path) -> pd.DataFrame:
+def _state(folder: Path) -> tuple[int, ...]:
+    """Return what tells whether a run is the one that was read before."""
+    path = folder / MANIFEST
+    found = path.stat() if path.is_file() else None
+    return () if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@functools.lru_cache(maxsize=2048)
+def _table(asked: str, folder: Path, state: tuple[int, ...]) -> pd.DataFrame:
     """Return one row an image, sorted by id, and for `value` and `excess` one column a timestep."""
+    del state  # another one is read again
+    question = QuestionTable.model_validate_json(asked)
     run = open_run(folder, verify=False)
     rows = _MEASURES[question.measure](run, question)
     if rows.empty:
