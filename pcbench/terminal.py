@@ -6,13 +6,19 @@ a new title, going back over what was printed.
 
 from __future__ import annotations
 
+import html
+import importlib
+import math
+import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from pcbench.escaping import printable
+
+_SECONDS_BETWEEN_DRAWINGS = 0.5
 
 
 class Terminal(Console):
@@ -32,6 +38,51 @@ class Terminal(Console):
         """Return a text as Rich prints it."""
         literal: Any = {"markup": False, "emoji": False}
         return super().render_str(printable(text), **options | literal)
+
+
+class NotebookBar:
+    """A progress bar in a notebook's cell, of HTML alone: Rich's own needs another package, and warns without it."""
+
+    def __init__(self) -> None:
+        self._state: dict[str, Any] = {}
+        self._handle: Any = None
+        self._drawn = -math.inf
+
+    def add_task(self, description: str, total: float | None = None, **fields: Any) -> TaskID:
+        """Begin; it shows one task."""
+        self._state = {"description": description, "total": total, "completed": 0.0, **fields}
+        return TaskID(0)
+
+    def start(self) -> None:
+        """Show it."""
+        display: Any = importlib.import_module("IPython.display")  # it is there wherever a notebook is
+        self._handle = display.display(self._shown(), raw=True, display_id=True)
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """Change what it shows, at most twice a second."""
+        del task_id
+        self._state |= changes
+        if time.monotonic() - self._drawn > _SECONDS_BETWEEN_DRAWINGS:
+            self._draw()
+
+    def stop(self) -> None:
+        """Show the end."""
+        self._draw()
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        if self._handle is not None:
+            self._handle.update(self._shown(), raw=True)
+
+    def _shown(self) -> dict[str, str]:
+        state = {"total": None, "completed": 0.0, "description": ""} | self._state
+        more = [str(state[name]) for name in ("rate", "left") if state.get(name)]
+        share = state["completed"] / state["total"] if state["total"] else 0.0
+        text = printable(", ".join([state["description"], *more]))
+        return {
+            "text/plain": text,
+            "text/html": f'<progress max="1" value="{share:.3f}"></progress> {html.escape(text)}',
+        }
 
 
 def labelled(label: str, text: str) -> Text:

@@ -19,7 +19,7 @@ from pcbench.harness.durations import shown_duration
 from pcbench.harness.time_left import TimeLeft
 from pcbench.percent import percent
 from pcbench.results.directory import PROGRESS, write_json
-from pcbench.terminal import Terminal, column
+from pcbench.terminal import NotebookBar, Terminal, column
 
 logger = logging.getLogger("pcbench")
 
@@ -75,11 +75,11 @@ class RunProgress:
         self._start = self._last_file = self._last_line = time.monotonic()
         self._known: float | None = None
         self._asked = 0.0
-        self._bar: Progress | None = None
+        self._bar: Progress | NotebookBar | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> RunProgress:
-        if self._console is not None and self._console.is_terminal:
+        if self._console is not None and (self._console.is_terminal or self._console.is_jupyter):
             columns = (
                 column("{task.description}"),
                 BarColumn(bar_width=None),
@@ -87,7 +87,7 @@ class RunProgress:
                 column("{task.fields[rate]}"),
                 column("{task.fields[left]}"),
             )
-            self._bar = Progress(*columns, console=self._console)
+            self._bar = NotebookBar() if self._console.is_jupyter else Progress(*columns, console=self._console)
             self._task = self._bar.add_task("starting", total=self._work, rate="", left="")
             self._bar.start()
         return self

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -63,13 +64,13 @@ class Result:
 OnResult = Callable[[Result], object]
 
 
-def _name(row: dict[str, object]) -> Iterator[str]:
+def _name(row: Mapping[Any, Any]) -> Iterator[str]:
     yield str(row["suite"])
     yield str(row["name"])
     if pd.notna(row["severity"]):
         yield str(row["severity"])
     if pd.notna(row["epsilon"]):
-        yield f"epsilon {float(str(row['epsilon'])):.4g}"
+        yield f"epsilon {row['epsilon']:.4g}"
     attacked = row["attacked_timestep"]
     if pd.notna(attacked) and attacked != row["timestep"]:
         yield f"made at {attacked}"

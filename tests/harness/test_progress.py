@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from pcbench.harness.costs import Passes
 from pcbench.harness.progress import RunProgress
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import PROGRESS
-from pcbench.terminal import Terminal
+from pcbench.terminal import NotebookBar, Terminal
 
 
 def made_unit(name: str, work: float, severity: int = 1) -> Unit:
@@ -68,3 +70,31 @@ def test_the_time_left_ends_with_the_pages(tmp_path: Path) -> None:
         progress.begin(unit)
         progress.end(unit)
     assert json.loads((tmp_path / PROGRESS).read_text())["seconds_left"] == pytest.approx(16)
+
+
+def test_a_notebook_shows_a_bar_with_escaped_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Oracle: what a stand-in of IPython's display is given.
+    shown: list[dict[str, str]] = []
+
+    class Handle:
+        def update(self, content: dict[str, str], *, raw: bool) -> None:
+            assert raw
+            shown.append(content)
+
+    def display(content: dict[str, str], *, raw: bool, display_id: bool) -> Handle:
+        assert raw
+        assert display_id
+        shown.append(content)
+        return Handle()
+
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    bar = NotebookBar()
+    task = bar.add_task("<b>", total=4.0, rate="", left="")
+    bar.start()
+    bar.update(task, completed=1.0, description="<b>2/4</b>", rate="3 images/s")
+    bar.update(task, completed=2.0)  # too soon to be drawn
+    bar.stop()
+    assert [one["text/plain"] for one in shown] == ["<b>", "<b>2/4</b>, 3 images/s", "<b>2/4</b>, 3 images/s"]
+    assert shown[-1]["text/html"] == '<progress max="1" value="0.500"></progress> &lt;b&gt;2/4&lt;/b&gt;, 3 images/s'
+    with RunProgress(tmp_path, [], Terminal(force_jupyter=True)) as progress:
+        assert isinstance(progress._bar, NotebookBar)
