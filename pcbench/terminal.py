@@ -75,9 +75,9 @@ class NotebookBar:
             self._handle.update(self._shown(), raw=True)
 
     def _shown(self) -> dict[str, str]:
-        state = {"total": None, "completed": 0.0, "description": ""} | self._state
+        state: dict[str, Any] = {"total": None, "completed": 0.0, "description": "", **self._state}
         more = [str(state[name]) for name in ("rate", "left") if state.get(name)]
-        share = state["completed"] / state["total"] if state["total"] else 0.0
+        share: float = state["completed"] / state["total"] if state["total"] else 0.0
         text = printable(", ".join([state["description"], *more]))
         return {
             "text/plain": text,
