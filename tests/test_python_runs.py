@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -83,6 +85,15 @@ def test_a_run_is_checked_against_a_run_a_folder_and_a_file(run: Run, worse: Run
         assert not pcbench.check(worse.folder, reference).passed
     with pytest.raises(UsageError, match=r"`reference` is a text or a pathlib\.Path"):
         pcbench.check(run, 3)  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_no_run_is_refused_in_one_line(run: Run) -> None:
+    calls: tuple[Callable[[Any], object], ...] = (pcbench.report, lambda given: pcbench.compare(run, given))
+    for call in calls:
+        with pytest.raises(UsageError, match=r"`run` is a text or a pathlib\.Path"):
+            call(5)
+        with pytest.raises(UsageError, match="give at least one run"):
+            call([])
 
 
 def test_a_report_names_its_page(run: Run, worse: Run, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
 
 import pandas as pd
 
@@ -18,7 +17,8 @@ from pcbench.comparison.guarded import Guard
 from pcbench.comparison.reference import Reference, freeze, read_reference
 from pcbench.comparison.sentences import sentences
 from pcbench.metrics.drop import Side
-from pcbench.results.directory import GivenRun, Run, given_run
+from pcbench.results.directory import Run
+from pcbench.results.given import GivenRun, given_run, given_runs
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def compare(run: GivenRun, other: GivenRun | Sequence[GivenRun] | None = None) -
     if other is None:
         rows = compare_timesteps(first)
         return RunComparison(tuple(rows), (*(one.text for one in answers(first)), *sentences(rows)))
-    others = [given_run(one) for one in ([other] if isinstance(other, Run | str | PathLike) else other)]
-    rows = [row for second in others for row in compare_runs(first, second, compared_names(first, second))]
+    rows = [row for second in given_runs(other) for row in compare_runs(first, second, compared_names(first, second))]
     return RunComparison(tuple(rows), tuple(sentences(rows)))
 
 

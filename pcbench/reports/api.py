@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pcbench.arguments import a_word, public, read_path
-from pcbench.errors import UsageError
 from pcbench.reports.figures import FigureChoice, drawn_figure, write_figure
 from pcbench.reports.report import write_report
 from pcbench.reports.style import WIDTHS, Width
-from pcbench.results.directory import PAGE, REPORT, GivenRun, Run, given_run
+from pcbench.results.directory import PAGE, REPORT
+from pcbench.results.given import GivenRun, given_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def report(
         WriteError: A file could not be written.
     """
     a_word("figures", figures, get_args(FigureChoice))
-    opened = _opened(runs)
+    opened = given_runs(runs)
     return write_report(opened, opened[0].folder / REPORT if out is None else read_path("out", out), figures) / PAGE
 
 
@@ -70,14 +70,7 @@ def figure(
     """
     if width is not None:
         a_word("width", width, tuple(WIDTHS))
-    opened = _opened(runs)
+    opened = given_runs(runs)
     if out is not None:
         write_figure(name, opened, read_path("out", out), width)
     return drawn_figure(name, opened, width)
-
-
-def _opened(runs: GivenRun | Sequence[GivenRun]) -> list[Run]:
-    several = [runs] if isinstance(runs, Run | str | PathLike) else list(runs)
-    if not several:
-        raise UsageError("give at least one run, or the folder of one")
-    return [given_run(one) for one in several]

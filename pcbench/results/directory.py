@@ -23,14 +23,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from pcbench import files
-from pcbench.arguments import public, read_path
+from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError
 from pcbench.escaping import printable
 from pcbench.files import MARKER, UNFINISHED
@@ -254,22 +253,6 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
     found = changes(folder, manifest, MANIFEST)
     notes = [*manifest.get("notes", []), *([changed_sentence(found)] if found else [])]
     return Run(folder, spec, {**manifest, "notes": notes})
-
-
-GivenRun: TypeAlias = Run | str | PathLike[str]
-"""What functions take for a run: itself, or its folder."""
-
-
-def given_run(run: GivenRun) -> Run:
-    """Return the run that a caller gave, opened and checked where it is a folder.
-
-    Raises:
-        UsageError: It is neither a run nor a folder of one.
-        DataError: As for `open_run`.
-    """
-    if isinstance(run, Run):
-        return run
-    return open_run(read_path("run", run))
 
 
 def is_warning(note: str) -> bool:
