@@ -171,6 +171,8 @@ def _check(images: torch.Tensor, definition: CorruptionDefinition) -> None:
             f"the backend 'reference' knows ImageNet-C's constants only, not those of this {definition.name!r}; "
             "use the backend 'fast'"
         )
+    if not hasattr(_module_of_this_thread(), definition.function):
+        raise UsageError(f"imagecorruptions has no {definition.name!r}: use the backend 'fast'")
     if images.shape[1] != 3:
         raise DataError(
             f"the backend 'reference' takes and makes colour images, not images of {images.shape[1]} channels; "

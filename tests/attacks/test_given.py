@@ -76,8 +76,8 @@ def test_an_object_is_run_as_foolbox_runs_it(digits: Case) -> None:
 
 
 def test_a_minimal_norm_object_has_distances(digits: Case) -> None:
-    found, named = (of(digits, one, epsilons=[8]) for one in (attacks.L2DeepFoolAttack(), "minimal-norm/deepfool"))
-    assert found.norm == "l2"
+    found, named = (of(digits, one, epsilons=[0.5]) for one in (attacks.LinfDeepFoolAttack(), "minimal-norm/deepfool"))
+    assert found.norm == "linf"
     np.testing.assert_array_equal(found.distance, named.distance)
 
 

@@ -124,7 +124,7 @@ def is_right(network: CifarResNet, images: torch.Tensor, labels: torch.Tensor) -
     return network(inputs).argmax(1) == labels
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name, kind in FUNCTIONS.items() if ".bar_" not in kind.__module__])
 def test_a_classifier_errs_as_often(
     cifar: tuple[torch.Tensor, torch.Tensor], classifier: CifarResNet, name: str
 ) -> None:

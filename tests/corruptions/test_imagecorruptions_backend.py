@@ -28,6 +28,9 @@ from pcbench.corruptions.functions import FUNCTIONS
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.errors import DataError, UsageError
 
+# All but ImageNet-C-bar's, which have a package of their own.
+IN_IMAGECORRUPTIONS = [name for name, kind in FUNCTIONS.items() if ".bar_" not in kind.__module__]
+
 
 @pytest.fixture(scope="module")
 def source() -> str:
@@ -37,7 +40,12 @@ def source() -> str:
     return (Path(spec.submodule_search_locations[0]) / "corruptions.py").read_text()
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_that_it_does_not_have_is_refused(small_images: torch.Tensor) -> None:
+    with pytest.raises(UsageError, match="imagecorruptions has no 'sparkles': use the backend 'fast'"):
+        corrupt(small_images[:1], "sparkles", 1, backend="reference")
+
+
+@pytest.mark.parametrize("name", IN_IMAGECORRUPTIONS)
 def test_every_function_runs_on_today_s_libraries(small_images: torch.Tensor, name: str) -> None:
     images = small_images[:2, :, :32, :32].contiguous()
     result = corrupt(images, name, 1, backend="reference")

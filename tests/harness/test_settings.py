@@ -45,7 +45,7 @@ from pcbench.results.directory import Run
 from pcbench.results.parts import Part
 from pcbench.results.workspace import Workspace
 
-VALUES = {"feedback": (0.0, 0.3), "error_weight": 0.05}
+VALUES = {"feedback": (0.0, 0.25), "error_weight": 0.05}
 OPTIONS: dict[str, Any] = {
     "model": "pdigits",
     "data": "digits",
@@ -93,13 +93,13 @@ def tables(made: Run) -> dict[str, str]:
 
 
 def test_a_value_has_the_tables_of_its_own_run(several: Run, options: dict[str, Any], tmp_path: Path) -> None:
-    alone = run(**options, hyperparameters=["erm=0.05", "fbm=0.3"], out=tmp_path / "alone")
+    alone = run(**options, hyperparameters=["erm=0.05", "fbm=0.25"], out=tmp_path / "alone")
     found = several.setting_runs[1]
-    assert found.folder == several.folder / "feedback=0.3"
+    assert found.folder == several.folder / "feedback=0.25"
     assert found.key == alone.key
     assert found.spec == alone.spec
     assert tables(found) == tables(alone)
-    assert str(alone.spec.model["name"]) == "pdigits+feedback=0.3+error_weight=0.05"
+    assert str(alone.spec.model["name"]) == "pdigits+feedback=0.25+error_weight=0.05"
 
 
 def test_one_table_has_a_column_for_the_values(several: Run) -> None:
@@ -107,14 +107,14 @@ def test_one_table_has_a_column_for_the_values(several: Run) -> None:
     metrics = several.metrics
     assert list(metrics.columns[:2]) == ["model", "feedback"]
     assert set(metrics["model"]) == {"pdigits+error_weight=0.05"}
-    assert metrics["feedback"].tolist() == [0.0] * len(parts[0]) + [0.3] * len(parts[1])
+    assert metrics["feedback"].tolist() == [0.0] * len(parts[0]) + [0.25] * len(parts[1])
     pd.testing.assert_frame_equal(
         metrics.drop(columns=["model", "feedback"]), pd.concat(parts, ignore_index=True), check_dtype=False
     )
     assert pd.read_csv(several.folder / "metrics.csv")["feedback"].tolist() == metrics["feedback"].tolist()
     outcomes = several.outcomes()
     assert len(outcomes) == sum(len(one.outcomes()) for one in several.setting_runs)
-    assert outcomes.groupby("feedback").size().index.tolist() == [0.0, 0.3]
+    assert outcomes.groupby("feedback").size().index.tolist() == [0.0, 0.25]
 
 
 def test_workers_and_shards_make_the_bytes_of_one(several: Run, options: dict[str, Any], tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_stopped_run_goes_on(
         patch.setattr(Workspace, "write_part", stopping)
         with pytest.raises(KeyboardInterrupt):
             run(**asked)
-    with pytest.raises(UsageError, match=r"hyperparameters: .*0,0\.3.*0,0\.2"):
+    with pytest.raises(UsageError, match=r"hyperparameters: .*0,0\.25.*0,0\.2"):
         run(**{**asked, "hyperparameters": {**VALUES, "feedback": (0.0, 0.2)}})
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run.partial").rglob("*.part")}
     assert len(kept) == len(done)
@@ -169,10 +169,10 @@ def test_tables_are_made_again_where_their_code_changed(
 
 def test_a_saved_plan_holds_the_values(options: dict[str, Any], tmp_path: Path) -> None:
     plan(**options, hyperparameters=VALUES, save_spec=tmp_path / "plan")
-    asked = request_from({"spec": tmp_path / "plan", "hyperparameters": ["fbm=0.3,0", "erm=0.05"]})
+    asked = request_from({"spec": tmp_path / "plan", "hyperparameters": ["fbm=0.25,0", "erm=0.05"]})
     assert plan_for(asked).spec.key() == make_plan(request_from({**options, "hyperparameters": VALUES})).spec.key()
     with pytest.raises(
-        UsageError, match=r"contradicts the plan in .*feedback=0,0\.3, error_weight=0\.05 .got feedback=0"
+        UsageError, match=r"contradicts the plan in .*feedback=0,0\.25, error_weight=0\.05 .got feedback=0"
     ):
         request_from({"spec": tmp_path / "plan", "hyperparameters": "feedback=0"})
 
@@ -230,12 +230,12 @@ def test_charts_show_the_numbers_of_each_setting(several: Run) -> None:
         by, against = charts["accuracy-by-feedback"], charts["accuracy-against-feedback"]
         clean = metrics.query("suite == @suite and kind == 'clean' and metric == 'accuracy'")
         panel = next(panel for panel in by.panels if panel.title == "clean")
-        assert [line.label for line in panel.lines] == ["0", "0.3"]
-        for line, value in zip(panel.lines, (0.0, 0.3), strict=True):
+        assert [line.label for line in panel.lines] == ["0", "0.25"]
+        for line, value in zip(panel.lines, (0.0, 0.25), strict=True):
             assert line.x == (0, 1)
             assert list(line.y) == (clean[clean["feedback"] == value]["value"] * 100).tolist()
         panel = next(panel for panel in against.panels if panel.title == "clean")
-        assert [(line.label, line.x) for line in panel.lines] == [("0", (0.0, 0.3)), ("1", (0.0, 0.3))]
+        assert [(line.label, line.x) for line in panel.lines] == [("0", (0.0, 0.25)), ("1", (0.0, 0.25))]
     robust = next(chart for chart in shown.charts("small") if chart.name == "robust-accuracy-by-feedback")
     assert "not checked" in robust.title
     assert [panel.title.partition(",")[0] for panel in robust.panels] == ["FGSM"]
@@ -253,12 +253,12 @@ def test_page_and_terminal_show_them_too(several: Run, tmp_path: Path, capsys: p
     page = write_page([several], tmp_path / "page.html").read_text()
     assert "by feedback" in page
     assert "Robust accuracy, FGSM" in page
-    assert "hyperparameters</dt><dd>feedback=0,0.3; error_weight=0.05" in page
+    assert "hyperparameters</dt><dd>feedback=0,0.25; error_weight=0.05" in page
     with pytest.raises(UsageError, match="give one of them"):
         write_page([several, several.setting_runs[0]], tmp_path / "other.html")
     print_summary(several)
     told = capsys.readouterr().out
-    for one, value in zip(several.setting_runs, ("0", "0.3"), strict=True):
+    for one, value in zip(several.setting_runs, ("0", "0.25"), strict=True):
         clean = one.metrics.query("suite == 'two' and kind == 'clean' and metric == 'accuracy'")["value"]
         assert re.search(rf"│\s+{value} │" + "".join(rf"\s+{percent(number)} │" for number in clean), told)
     assert "pcbench compare" in told
@@ -274,8 +274,8 @@ def test_two_settings_are_compared_and_guarded_like_two_runs(several: Run) -> No
     first, second = several.setting_runs
     assert compare_runs(first, second, ("first", "second"))
     assert check_run(second, freeze(first), tolerated=0.9).passed
-    assert 'hyperparameters = [\n    "feedback=0.3",\n    "error_weight=0.05",\n]' in configuration(second)
-    assert "feedback=0,0.3" in configuration(several)
+    assert 'hyperparameters = [\n    "feedback=0.25",\n    "error_weight=0.05",\n]' in configuration(second)
+    assert "feedback=0,0.25" in configuration(several)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_two_settings_are_compared_and_guarded_like_two_runs(several: Run) -> No
         ({"feedback": True}, "finite number of at least 0"),
         (3, "NAME=VALUE"),
         ([{"feedback": 0.1}, "ffm=0.2"], "NAME=VALUE"),
-        ("feedback=0.1,0.9", "`hyperparameters` feedback=0.9: feedforward . feedback of PCoder 2 is 1.54.*at most 1"),
+        ("feedback=0.1,0.9", "`hyperparameters` feedback=0.9: feedforward . feedback of PCoder 1 is 1.60.*at most 1"),
         ("ffm=" + ",".join(str(value / 1000) for value in range(300)), "300 settings; a run has at most 256"),
     ],
 )
@@ -344,10 +344,10 @@ def test_all_ways_to_give_values_are_one_run() -> None:
 
 
 def test_every_combination_of_values_is_a_setting() -> None:
-    grid = Grid.of(("feedback=0,0.1", "pcoder1.feedback=0.3", "error_weight=0.01,0.1"))
+    grid = Grid.of(("feedback=0,0.1", "pcoder1.feedback=0.25", "error_weight=0.01,0.1"))
     assert grid.labels == tuple(f"feedback={one},error_weight={two}" for one in ("0", "0.1") for two in ("0.01", "0.1"))
     assert grid.settings[3].of_pcoders((1, 2, None)) == (
-        {"feedback": 0.3, "error_weight": 0.1},
+        {"feedback": 0.25, "error_weight": 0.1},
         *[{"feedback": 0.1, "error_weight": 0.1}] * 2,
     )
 
