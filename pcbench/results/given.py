@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from typing import TypeAlias
 
@@ -33,8 +33,8 @@ def given_runs(runs: GivenRun | Sequence[GivenRun]) -> list[Run]:
         UsageError: One is neither a run nor a folder of one, or there are none.
         DataError: As for `open_run`.
     """
-    alone = isinstance(runs, Run | str | PathLike) or not isinstance(runs, Iterable)
-    found = [given_run(one) for one in ([runs] if alone else runs)]
+    several = [runs] if isinstance(runs, str) or not isinstance(runs, Sequence) else runs
+    found = [given_run(one) for one in several]
     if not found:
         raise UsageError("give at least one run, or the folder of one")
     return found
