@@ -349,7 +349,7 @@ def test_a_node_that_is_killed_and_a_model_of_the_driver_alone_make_the_same_byt
     monkeypatch.setattr(engine, "_SECONDS_OF_SILENCE", 4.0)
     move_elsewhere(home, monkeypatch)
     node = next(iter(cluster.worker_nodes))
-    done = engine.report
+    done = engine.report_unit
     settled: list[str] = []
 
     def note(unit: Any, *others: Any) -> None:
@@ -358,7 +358,7 @@ def test_a_node_that_is_killed_and_a_model_of_the_driver_alone_make_the_same_byt
             cluster.remove_node(node, allow_graceful=False)
         done(unit, *others)
 
-    monkeypatch.setattr(engine, "report", note)
+    monkeypatch.setattr(engine, "report_unit", note)
     made = measure()
     assert len(settled) >= left // 2
     assert len(set(settled)) == len(settled)
