@@ -68,26 +68,6 @@ class Tuned:
     clean: Score | None = None
     """Their score on the clean images, which may cost what noisy ones gain; None in records of former versions."""
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Tuned:
-        """Return the value that `dataclasses.asdict` turned into a record."""
-        scores = {name: score_of(record[name]) for name in ("score", "before")}
-        later = {
-            name: score_of(record[name])
-            for name in ("feedforward", "best_other", "clean")
-            if record.get(name) is not None
-        }
-        return cls(
-            hyperparameters=tuple(Hyperparameters(**entry) for entry in record["hyperparameters"]),
-            tried=record["tried"],
-            diverged=record["diverged"],
-            method=record["method"],
-            failed=record.get("failed", False),
-            effects={name: score_of(one) for name, one in record.get("effects", {}).items()},
-            **scores,
-            **later,
-        )
-
     def provenance(self, network: str, validation: Validation, seen: str | None = None) -> list[str]:
         """Return how the hyperparameters were chosen, as lines of text.
 

@@ -26,7 +26,7 @@ from pcbench.network.configuration import read_configuration
 from pcbench.network.update import Hyperparameters
 from pcbench.options import resolved
 from pcbench.training import descent, tuning, tuning_task
-from pcbench.training.found import Tried, Tuned, feedforward_point
+from pcbench.training.found import Tried, feedforward_point, score_of
 from pcbench.training.hyperparameters import LEARNED, FreeHyperparameters, rounded
 from pcbench.training.job import train_model
 from pcbench.training.options import TrainOptions, TuneOptions
@@ -235,13 +235,9 @@ def test_wrong_input_is_one_line(more: dict[str, Any], problem: str, place: Path
     assert "\n" not in str(refused.value)
 
 
-def test_records_of_former_versions_are_read() -> None:
-    score = {"accuracies": [[0.5, 0.6]], "diverged": 0}
-    entry = {"feedforward": 0.3, "feedback": 0.0, "error_weight": 0.01}
-    found = Tuned.from_record(
-        {"hyperparameters": [entry], "score": score, "before": score, "tried": 1, "diverged": 0, "method": "search"}
-    )
-    assert (found.failed, found.feedforward, dict(found.effects)) == (False, None, {})
+def test_scores_of_former_versions_are_read() -> None:
+    found = score_of({"accuracies": [[0.5, 0.6]], "diverged": 0})  # before cross-entropies were kept
+    assert (found.value, found.start, found.cross_entropies) == (0.6, 0.5, ())
 
 
 def test_images_that_the_predictors_were_fitted_on_are_left_out(place: Path) -> None:
