@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pcbench.studies.study import StudyProgress
 
 _Study = Annotated[Path, typer.Argument(help="The study's TOML file.", metavar="STUDY.toml")]
+_SoFar = Annotated[
+    bool, typer.Option("--so-far", help="Also from an unfinished study; what is missing is named first.")
+]
 _Out = Annotated[Path | None, typer.Option("--out", help="The study's folder; by default results/studies/STUDY.")]
 
 
@@ -57,20 +60,21 @@ def study_status_command(study: _Study, options: StudyOptions) -> None:
     _tell(progress_of(study, given_by(study, options)))
 
 
-def report_study_command(study: _Study, out: _Out = None) -> None:
+def report_study_command(study: _Study, out: _Out = None, so_far: _SoFar = False) -> None:
     """Answer a finished study's questions again, from its runs, and write the tables and the page."""
-    _say_answers(study, folder_of_study(study, out))
+    _say_answers(study, folder_of_study(study, out), so_far=so_far)
 
 
 def publish_study_command(
     study: _Study,
     out: _Out = None,
     to: Annotated[Path, typer.Option("--to", help="The folder with results/ and reports/.")] = Path(),
+    so_far: _SoFar = False,
 ) -> None:
     """Write what is published of a finished study: its file and tables in results/STUDY, its page in reports/STUDY."""
     from pcbench.studies.publishing import publish_study
 
-    made = publish_study(study, folder_of_study(study, out), to)
+    made = publish_study(study, folder_of_study(study, out), to, so_far=so_far)
     size = sum(path.stat().st_size for path in made.results.iterdir())
     say(f"wrote {made.results} ({size / 1024:.0f} KiB) and {made.page}; compare the study made again with:")
     say(f"  pcbench study check {study} --against {made.results}")
@@ -110,11 +114,11 @@ def check_study_command(
     raise typer.Exit(1)
 
 
-def _say_answers(study: Path, folder: Path) -> None:
+def _say_answers(study: Path, folder: Path, *, so_far: bool = False) -> None:
     from pcbench.studies.page import PAGE_FILE
     from pcbench.studies.study import report_study
 
-    say(*report_study(study, folder).splitlines(), "", f"page: {folder / PAGE_FILE}")
+    say(*report_study(study, folder, so_far=so_far).splitlines(), "", f"page: {folder / PAGE_FILE}")
 
 
 def _tell(progress: StudyProgress) -> None:

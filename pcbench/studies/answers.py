@@ -117,12 +117,22 @@ def _of_question(study: StudyFile, question: QuestionTable, out: Path) -> Iterat
     for arm in study.arms_of(suite):
         if arm in (NETWORK, PLAIN_NETWORK):  # the latter is the network's own t = 0
             continue
-        if question.measure == "distance" and ARMS[arm].timeless:
-            continue  # its representations are those of another input or network
-        other = values_of(study, question, arm, out)
+        yield _against_arm(study, question, arm, network, values_of(study, question, arm, out))
+
+
+def _against_arm(
+    study: StudyFile, question: QuestionTable, arm: str, network: ArmValues, other: ArmValues
+) -> ArmComparison:
+    """Return the comparison with an arm, over the training seeds that both have."""
+    label, timestep = question.suite_label, study.timestep_of(question)
+    network, other = network.of_seeds(other.seeds), other.of_seeds(network.seeds)
+    own_last = study.table.of_arm(arm).timesteps
+    believed = None
+    if question.measure == "standing":
         times = (0,) if ARMS[arm].timeless else (timestep, 0)
-        also = worst_verdict(other.folders, suite.label, times) if believed is not None else None
-        yield _comparison(question, arm, timestep, network, other.at(timestep), _joined(believed, also), other)
+        both = (network.folders, (timestep, 0)), (other.folders, times)
+        believed = min((worst_verdict(folders, label, one) for folders, one in both), key=_rank)
+    return _comparison(question, arm, timestep, network, other.at(own_last or timestep), believed, other)
 
 
 def _comparison(
@@ -173,12 +183,6 @@ def worst_verdict(folders: Sequence[Path], suite: str, timesteps: Sequence[int])
 
 def _rank(words: str) -> int:
     return 0 if words.startswith(SUSPICIOUS) else 1 if words == NOT_CHECKED else 2
-
-
-def _joined(first: str | None, second: str | None) -> str | None:
-    if first is None or second is None:
-        return first
-    return min(first, second, key=_rank)
 
 
 @dataclass(frozen=True)

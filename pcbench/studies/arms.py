@@ -35,6 +35,8 @@ class Arm:
     """Whether it answers at t = 0 alone."""
     trained: bool = True
     """Whether it has the trained predictors of its seed."""
+    denoising: bool = False
+    """Whether its predictors are trained on noisy images, to predict the clean layer below."""
 
 
 ARMS: Mapping[str, Arm] = {
@@ -65,6 +67,12 @@ ARMS: Mapping[str, Arm] = {
         "whether predictions do more than smoothing",
         control="smoothed",
     ),
+    "denoising": Arm(
+        "predictors trained on noisy images to predict the clean layer below, tuned",
+        "what the predictors' training does",
+        denoising=True,
+    ),
+    "longer": Arm("the network at a later T of its own, tuned for it", "what more timesteps do"),
     "deeper": Arm(
         "a deeper feedforward network of about the same cost",
         "whether the time is better spent on depth",
@@ -74,3 +82,8 @@ ARMS: Mapping[str, Arm] = {
     ),
 }
 """All arms by name."""
+
+
+def run_name(arm: str, seed: int | None) -> str:
+    """Return the name of the folder of an arm's run, in the folder of its suite."""
+    return arm if seed is None else f"{arm}-seed-{seed}"

@@ -15,9 +15,8 @@ from pcbench.metrics.rates import CONFIDENCE
 from pcbench.reports.page.leaderboard import board_rows, images_text
 from pcbench.results.directory import open_run
 from pcbench.studies.answers import worst_verdict
-from pcbench.studies.arms import NETWORK, PLAIN_NETWORK
+from pcbench.studies.arms import NETWORK, PLAIN_NETWORK, run_name
 from pcbench.studies.study_file import StudyFile, SuiteTable
-from pcbench.studies.values import run_name
 
 _KEYS = ["timestep", "kind", "name", "norm", "epsilon", "metric", "baseline"]
 _NOT_SHARES = ("mean_corruption_error",)
@@ -42,7 +41,7 @@ def network_rows(study: StudyFile, out: Path) -> pd.DataFrame:
 
 
 def _of_arm(study: StudyFile, arm: str, suite: SuiteTable, out: Path) -> pd.DataFrame:
-    seeds = (None,) if arm == "deeper" else study.seeds_of(suite)
+    seeds = (None,) if arm == "deeper" else study.seeds_of(suite, arm)
     folders = [out / "runs" / suite.label / run_name(NETWORK if arm == PLAIN_NETWORK else arm, seed) for seed in seeds]
     runs = [open_run(folder, verify=False) for folder in folders]
     rows = pd.concat([board_rows(run.metrics) for run in runs])

@@ -18,6 +18,7 @@ from pcbench.reports.page.study_figures import blur_figure, change_figure
 from pcbench.results.environment import versions
 from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
+from pcbench.studies.finished import unfinished_words
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
 from pcbench.studies.tables import StudyTables
@@ -47,6 +48,7 @@ def study_page_values(
         "title": study.table.title,
         "line": _line(study),
         "changed": changed_since(record, study),
+        "unfinished": unfinished_words(study),
         "fixed": fixed_beforehand(record),
         "seen_before": study.table.seen_before,
         "file": study.path.name,
@@ -122,11 +124,17 @@ def _comparisons(study: StudyFile, question: QuestionTable, frames: Any) -> dict
                 "difference": _cell(question, row),
                 "p": _p_text(row),
                 "gradients": row["gradients"],
-                "each": [_cell(question, one) for _, one in seeds[seeds["against"] == row["against"]].iterrows()],
+                "each": _of_seeds(question, of_suite, seeds[seeds["against"] == row["against"]]),
             }
             for _, row in answers.iterrows()
         ],
     }
+
+
+def _of_seeds(question: QuestionTable, seeds: Sequence[int], rows: pd.DataFrame) -> list[Any]:
+    """Return what each training seed of a suite says; None of those that the other arm does not have."""
+    told = {one["training_seed"]: _cell(question, one) for _, one in rows.iterrows()}
+    return [told.get(seed) for seed in seeds]
 
 
 def _cell(question: QuestionTable, row: Any) -> dict[str, Any]:
@@ -235,9 +243,19 @@ def _part(study: StudyFile, suite: SuiteTable) -> tuple[str, ...]:
         _listed(suite.severities),
         _listed(suite.epsilons),
         _listed(suite.attacked_timesteps),
-        _listed(study.seeds_of(suite)),
+        _seeds_text(study, suite),
         _EVERY if suite.arms is None else _listed(suite.arms),
     )
+
+
+def _seeds_text(study: StudyFile, suite: SuiteTable) -> str:
+    """Return the training seeds of a suite, and of the arms that have others than the network."""
+    seeds = study.seeds_of(suite)
+    others: dict[tuple[int, ...], list[str]] = {}
+    for name in study.arms_of(suite):
+        if name != "deeper" and study.seeds_of(suite, name) != seeds:
+            others.setdefault(study.seeds_of(suite, name), []).append(name)
+    return "; ".join([_listed(seeds), *(f"{_listed(few)} of {', '.join(arms)}" for few, arms in others.items())])
 
 
 def _listed(values: Sequence[object] | None) -> str:

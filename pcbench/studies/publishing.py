@@ -18,8 +18,9 @@ from pcbench.reports.page.leaderboard import STUDY_TABLES
 from pcbench.reports.page.page import write_values
 from pcbench.results.directory import PAGE
 from pcbench.studies.decisions import DECISIONS, read_decisions, run_decisions, write_decisions
+from pcbench.studies.finished import part_of
 from pcbench.studies.page import linked_files, study_page_values
-from pcbench.studies.study import record_of_study, refuse_unfinished
+from pcbench.studies.study import answered_study, record_of_study
 from pcbench.studies.study_file import StudyFile, read_study
 from pcbench.studies.tables import ABOUT, TIMES, write_study_tables
 
@@ -41,13 +42,14 @@ class Publication:
 
 
 @public()
-def publish_study(path: Path, out: Path, to: Path) -> Publication:
+def publish_study(path: Path, out: Path, to: Path, *, so_far: bool = False) -> Publication:
     """Write what is published of a finished study: `results/NAME/` and `reports/NAME/index.html`, in one folder.
 
     Args:
         path: The study's file; NAME is its stem.
         out: The study's folder.
         to: The folder with `results` and `reports`, where they are made if they are not there.
+        so_far: Whether a study that is not finished is published as far as it is, with what is missing.
 
     Raises:
         DefinitionError: The file is wrong.
@@ -55,8 +57,7 @@ def publish_study(path: Path, out: Path, to: Path) -> Publication:
         DataError: A run is missing or damaged.
         WriteError: Files cannot be written.
     """
-    study, record = read_study(path), record_of_study(path, out)
-    refuse_unfinished(study, out)
+    study, record = answered_study(path, out, so_far=so_far), record_of_study(path, out)
     results, page = to / "results" / path.stem, to / "reports" / path.stem / PAGE
     for folder in (results, page.parent):
         files.try_folder(folder, "give another with `--to`")
@@ -130,11 +131,13 @@ def compare_study(path: Path, out: Path, published: Path) -> Sameness:
     own, theirs = _about(out / STUDY_TABLES), _about(published)
     if own["file_sha256"] != theirs["file_sha256"]:
         raise UsageError(f"{published}: is of another file than {path} is now; give the file that lies there")
+    flipped, decisions = _flips(study, out, published, part=theirs["unfinished"] is not None)
+    same = all(own[key] == theirs[key] for key in ("versions", "machines"))
+    if own["unfinished"] != theirs["unfinished"]:  # tables of other runs differ; the decisions of those of both do not
+        return Sameness(0, (DECISIONS,) if flipped else (), same, flipped, decisions)
     tables = {path.name for folder in (out / STUDY_TABLES, published) for path in folder.glob("*.csv")}
     names = sorted(tables.difference(_OF_MACHINE))
     different = tuple(name for name in names if _bytes(out / STUDY_TABLES / name) != _bytes(published / name))
-    flipped, decisions = _flips(study, out, published)
-    same = all(own[key] == theirs[key] for key in ("versions", "machines"))
     return Sameness(len(names), different, same, flipped, decisions)
 
 
@@ -144,21 +147,22 @@ def _about(folder: Path) -> Mapping[str, Any]:
         raise DataError(f"{path}: there is no such file; a study writes it when it is finished, and when published")
     with damage_refused(path, "is damaged", "make it anew with pcbench study report"):
         found = read_json(path)
-        return {key: found[key] for key in ("file_sha256", "versions", "machines")}
+        kept = {key: found[key] for key in ("file_sha256", "versions", "machines")}
+        return {**kept, "unfinished": found.get("unfinished")}  # studies of earlier versions are whole
 
 
 def _bytes(path: Path) -> bytes:
     return read_bytes(path) if files.is_file(path) else b""
 
 
-def _flips(study: StudyFile, out: Path, published: Path) -> tuple[int, int]:
-    """Return how many decisions differ, of how many.
+def _flips(study: StudyFile, out: Path, published: Path, *, part: bool) -> tuple[int, int]:
+    """Return how many decisions differ, of how many; with `part` of the published runs alone.
 
     Raises:
         UsageError: They are not of the same runs, images and conditions.
     """
     before, flipped, decisions = dict(read_decisions(published / DECISIONS)), 0, 0
-    for name, scores in run_decisions(study, out):
+    for name, scores in run_decisions(part_of(study, before) if part else study, out):
         old = before.pop(name, None)
         if old is None or (old.ids_sha256, old.cells) != (scores.ids_sha256, scores.cells):
             raise UsageError(f"{published}: holds no decisions of {name} on the same images and conditions; publish it")

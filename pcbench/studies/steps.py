@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pcbench.models.zoo import zoo_entry, zoo_names
-from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, Arm
+from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, run_name
 from pcbench.studies.options import Given
 from pcbench.studies.study_file import StudyFile, SuiteTable
 
@@ -39,13 +39,13 @@ class Step:
     def name(self) -> str:
         """What it is called, and where in the study's folder its result lies."""
         if self.kind == "train":
-            return f"{TRAINED}/seed-{self.seed}"
+            return _trained(self.arm, self.seed)
         if self.kind == "time":
             return TIMED
-        of_seed = "" if self.seed is None else f"-seed-{self.seed}"
+        named = run_name(self.arm, self.seed)
         if self.kind == "run":
-            return f"{RUNS}/{self.suite}/{self.arm}{of_seed}"
-        return f"{TUNED}/{self.arm}{of_seed}{'-start' if self.kind == 'configure' else ''}.toml"
+            return f"{RUNS}/{self.suite}/{named}"
+        return f"{TUNED}/{named}{'-start' if self.kind == 'configure' else ''}.toml"
 
     @property
     def cost(self) -> tuple[str, str | None, bool]:
@@ -73,8 +73,9 @@ def steps_of(study: StudyFile, given: Given) -> list[Step]:
     steps: list[Step] = []
     for seed in study.table.training_seeds:
         steps += _of_seed(study, given, seed)
-    if "deeper" in study.table.arms:
-        steps += _runs(study, given, "deeper", None)
+    for suite in study.table.suites:
+        if "deeper" in study.arms_of(suite):
+            steps.append(_run(study, given, "deeper", None, suite, _deeper(study, given)))
     if BLUR in study.table.arms:
         steps += _curve(study, given)
     return steps
@@ -98,7 +99,8 @@ def _curve(study: StudyFile, given: Given) -> Iterator[Step]:
         yield configured
         own = {**_model(study, given), "configuration": given.out / configured.name, "timesteps": 0}
         for suite in curve_suites(study):
-            yield _run(study, given, curve_arm(width), None, suite, own)
+            if study.has_run(suite, curve_arm(width), None):
+                yield _run(study, given, curve_arm(width), None, suite, own)
 
 
 def measured_arms(study: StudyFile) -> list[str]:
@@ -107,15 +109,20 @@ def measured_arms(study: StudyFile) -> list[str]:
 
 
 def _of_seed(study: StudyFile, given: Given, seed: int) -> Iterator[Step]:
-    names = [name for name in measured_arms(study) if name != "deeper"]
-    if any(ARMS[name].trained for name in names):
-        yield Step("train", NETWORK, seed, _training(study, given, seed))
+    names = [name for name in measured_arms(study) if name != "deeper" and seed in study.seeds_of_arm(name)]
+    if any(ARMS[name].trained and not ARMS[name].denoising for name in names):
+        yield Step("train", NETWORK, seed, _training(study, given, NETWORK, seed))
+    for name in names:
+        if ARMS[name].denoising:
+            yield Step("train", name, seed, _training(study, given, name, seed))
     for name in names:
         yield from _preparing(study, given, name, seed)
     if seed == study.table.training_seeds[0]:
         yield _timing(study, given, seed)
-    for name in names:
-        yield from _runs(study, given, name, seed)
+    for suite in study.table.suites:
+        for name in names:
+            if name in study.arms_of(suite) and seed in study.seeds_of(suite, name):
+                yield _run(study, given, name, seed, suite, _measured(study, given, name, seed))
 
 
 def _preparing(study: StudyFile, given: Given, name: str, seed: int) -> Iterator[Step]:
@@ -134,7 +141,7 @@ def _preparing(study: StudyFile, given: Given, name: str, seed: int) -> Iterator
 def _timing(study: StudyFile, given: Given, seed: int) -> Step:
     """Return how the arms are timed, as they are for one seed: their times do not depend on it."""
     arms: dict[str, dict[str, Any]] = {}
-    for name in study.table.arms:
+    for name in (name for name in study.table.arms if name == "deeper" or study.seeds_of_arm(name)):
         if name == PLAIN_NETWORK:
             arms[name] = {**_measured(study, given, NETWORK, seed), "timesteps": 0}
         else:
@@ -162,20 +169,28 @@ def _model(study: StudyFile, given: Given) -> dict[str, Any]:
     return {"model": name, **({} if weights is None else {"backbone_weights": weights})}
 
 
-def _training(study: StudyFile, given: Given, seed: int) -> dict[str, Any]:
+def _training(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
     asked = {key: value for key, value in study.table.training.model_dump().items() if value is not None}
-    place = {"data": given.training_data or given.data or study.table.data, "out": given.out / f"{TRAINED}/seed-{seed}"}
-    return {**_model(study, given), **asked, **place, "seed": seed}
+    noisy = {"noise": study.table.of_arm(name).noise, "noise_target": "clean"} if ARMS[name].denoising else {}
+    place = {"data": given.training_data or given.data or study.table.data, "out": given.out / _trained(name, seed)}
+    return {**_model(study, given), **asked, **noisy, **place, "seed": seed}
 
 
-def _predictors(study: StudyFile, given: Given, arm: Arm, seed: int) -> dict[str, Any]:
+def _trained(name: str, seed: int | None) -> str:
+    """Return the folder of a training, which the arms with the network's predictors share."""
+    return f"{TRAINED}/{run_name(name, seed) if ARMS[name].denoising else f'seed-{seed}'}"
+
+
+def predictors_file(study: StudyFile, name: str, seed: int) -> str:
+    """Return where in the study's folder the trained predictors of an arm lie."""
+    return f"{_trained(name, seed)}/{study.table.model.replace(':', '-')}.safetensors"
+
+
+def _predictors(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
+    arm = ARMS[name]
     if arm.random or arm.control == BLUR:  # before the plain network predictors change nothing
         return {"random_predictors": seed}
-    return {"weights": given.out / f"{TRAINED}/seed-{seed}" / f"{_stem(study)}.safetensors"} if arm.trained else {}
-
-
-def _stem(study: StudyFile) -> str:
-    return study.table.model.replace(":", "-")
+    return {"weights": given.out / predictors_file(study, name, seed)} if arm.trained else {}
 
 
 def _tuning(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
@@ -184,26 +199,18 @@ def _tuning(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, A
     levels = {} if asked.noise is None or objective != "noise" else {"noise": asked.noise}
     return {
         **_model(study, given),
-        **_predictors(study, given, arm, seed),
+        **_predictors(study, given, name, seed),
         **levels,
         **({} if asked.rounds is None else {"rounds": asked.rounds}),
         **({} if arm.without is None else {"without": arm.without}),
         "data": given.training_data or given.data or study.table.data,
         "objective": objective,
         "images": asked.images,
-        "timesteps": study.table.timesteps,
+        "timesteps": study.last_timestep(name),
         "effects": False,
         "seed": asked.seed + seed,
         "out": given.out / f"{TUNED}/{name}-seed-{seed}.toml",
     }
-
-
-def _runs(study: StudyFile, given: Given, name: str, seed: int | None) -> Iterator[Step]:
-    for suite in study.table.suites:
-        if name not in study.arms_of(suite) or (seed is not None and seed not in study.seeds_of(suite)):
-            continue
-        model = _deeper(study, given) if seed is None else _measured(study, given, name, seed)
-        yield _run(study, given, name, seed, suite, model)
 
 
 def _run(
@@ -234,9 +241,9 @@ def _measured(study: StudyFile, given: Given, name: str, seed: int) -> dict[str,
     prepared = f"{TUNED}/{name}-seed-{seed}{'-start' if name == 'paper' else ''}.toml"
     return {
         **_model(study, given),
-        **({} if arm.timeless else _predictors(study, given, arm, seed)),
+        **({} if arm.timeless else _predictors(study, given, name, seed)),
         "configuration": given.out / prepared,
-        "timesteps": 0 if arm.timeless else study.table.timesteps,
+        "timesteps": 0 if arm.timeless else study.last_timestep(name),
     }
 
 

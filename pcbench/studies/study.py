@@ -16,6 +16,7 @@ from pcbench.errors import UsageError
 from pcbench.options import resolved
 from pcbench.reports.page.page import write_values
 from pcbench.results.lock import hold
+from pcbench.studies.finished import finished_part
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE, study_page_values
 from pcbench.studies.record import StudyRecord, changed_since, is_done, open_record, read_record, with_step
@@ -103,20 +104,21 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
 
 
 @public()
-def report_study(path: Path, out: Path) -> str:
+def report_study(path: Path, out: Path, *, so_far: bool = False) -> str:
     """Write the tables and the page of a finished study from its runs, and return its answers in words (Markdown).
 
     Args:
         path: The study's file.
         out: Its folder.
+        so_far: Whether a study that is not finished is answered from the runs that are there; its tables and its page
+            name those that are missing.
 
     Raises:
         DefinitionError: The file is wrong.
         UsageError: The study was not begun there.
         DataError: A run is missing or damaged.
     """
-    study, record = read_study(path), record_of_study(path, out)
-    refuse_unfinished(study, out)
+    study, record = answered_study(path, out, so_far=so_far), record_of_study(path, out)
     tables = write_study_tables(study, record, out)
     page = write_values("study.html", study_page_values(study, record, tables), out / PAGE_FILE)
     logger.info("wrote %s", page)
@@ -136,6 +138,21 @@ def record_of_study(path: Path, out: Path) -> StudyRecord:
     return record
 
 
+def answered_study(path: Path, out: Path, *, so_far: bool) -> StudyFile:
+    """Return a study that can be answered: the whole one, or with `so_far` its finished part.
+
+    Raises:
+        DefinitionError: The file is wrong.
+        UsageError: The study was not begun there, or something that is needed is still to be done.
+    """
+    study = read_study(path)
+    record_of_study(path, out)
+    if so_far:
+        return finished_part(study, out)
+    refuse_unfinished(study, out)
+    return study
+
+
 def refuse_unfinished(study: StudyFile, out: Path) -> None:
     """Refuse to answer from a part of the runs.
 
@@ -147,7 +164,7 @@ def refuse_unfinished(study: StudyFile, out: Path) -> None:
     if left:
         raise UsageError(
             f"{out}: the study is not finished: {len(left)} of {len(steps)} steps are left, {left[0].name} first; "
-            f"go on with `pcbench study run {study.path}`"
+            f"go on with `pcbench study run {study.path}`, or answer from those that are there with `--so-far`"
         )
 
 

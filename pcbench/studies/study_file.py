@@ -14,8 +14,8 @@ from pcbench.arguments import MOST_TIMESTEPS
 from pcbench.catalog import Definition, load_definition
 from pcbench.errors import DefinitionError, UnknownNameError, UsageError
 from pcbench.limits.text import read_bytes
-from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
-from pcbench.studies.suites import check_suites
+from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK, run_name
+from pcbench.studies.suites import check_suites, of_representations
 from pcbench.training.options import LARGEST_TRAINING_SEED
 
 Measure = Literal["accuracy", "standing", "nll", "ece", "distance"]
@@ -45,6 +45,8 @@ class SuiteTable(Definition):
     """Which arms are measured on it; all where it is not given."""
     training_seeds: tuple[int, ...] | None = None
     """Which of the study's seeds; all where it is not given."""
+    control_seeds: tuple[int, ...] | None = None
+    """Which of these seeds for every arm but the network; all of them where it is not given."""
 
     @property
     def label(self) -> str:
@@ -113,6 +115,12 @@ class ArmTable(Definition):
     """The zoo network of ``deeper``."""
     widths: tuple[_Positive, ...] = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
     """Among which the width of ``input-blur`` is tuned, in pixels, and which its curve shows."""
+    timesteps: int | None = Field(default=None, ge=1, le=MOST_TIMESTEPS)
+    """The T of ``longer``."""
+    noise: tuple[_Positive, ...] | None = Field(default=None, min_length=1)
+    """The standard deviations of the noise on e_0 in the training of ``denoising``."""
+    training_seeds: tuple[int, ...] | None = None
+    """Which of the study's seeds the arm has; all where it is not given."""
 
 
 class StudyTable(Definition):
@@ -150,18 +158,42 @@ class StudyFile:
     table: StudyTable
     sha256: str
     """Hash of the file's bytes, which every result carries."""
+    measured: frozenset[str] | None = None
+    """The runs that are answered from, as suite/run, where the others are not finished; None for all."""
 
     def suite(self, name: str) -> SuiteTable:
         """Return what is said of a suite."""
         return next(suite for suite in self.table.suites if suite.name == name)
 
     def arms_of(self, suite: SuiteTable) -> tuple[str, ...]:
-        """Return the arms that are measured on a suite."""
-        return self.table.arms if suite.arms is None else suite.arms
+        """Return the arms that are measured on a suite: of representations, those that have time."""
+        asked = self.table.arms if suite.arms is None else suite.arms
+        if not of_representations(suite.name):
+            return asked
+        return tuple(name for name in asked if name == PLAIN_NETWORK or not ARMS[name].timeless)
 
-    def seeds_of(self, suite: SuiteTable) -> tuple[int, ...]:
-        """Return the training seeds that are measured on a suite."""
-        return self.table.training_seeds if suite.training_seeds is None else suite.training_seeds
+    def seeds_of(self, suite: SuiteTable, arm: str = NETWORK) -> tuple[int, ...]:
+        """Return the training seeds of an arm that are measured on a suite."""
+        seeds = self.table.training_seeds if suite.training_seeds is None else suite.training_seeds
+        of_run = NETWORK if arm == PLAIN_NETWORK else arm
+        if of_run != NETWORK:
+            kept = [one for one in (suite.control_seeds, self.table.of_arm(arm).training_seeds) if one is not None]
+            seeds = tuple(seed for seed in seeds if all(seed in one for one in kept))
+        return tuple(seed for seed in seeds if self.has_run(suite, of_run, seed))
+
+    def has_run(self, suite: SuiteTable, arm: str, seed: int | None) -> bool:
+        """Return whether a run is answered from."""
+        return self.measured is None or f"{suite.label}/{run_name(arm, seed)}" in self.measured
+
+    def seeds_of_arm(self, arm: str) -> tuple[int, ...]:
+        """Return the training seeds of an arm that are measured on any suite."""
+        suites = [suite for suite in self.table.suites if arm in self.arms_of(suite)]
+        measured = {seed for suite in suites for seed in self.seeds_of(suite, arm)}
+        return tuple(seed for seed in self.table.training_seeds if seed in measured)
+
+    def last_timestep(self, arm: str) -> int:
+        """Return the T of an arm."""
+        return self.table.of_arm(arm).timesteps or self.table.timesteps
 
     def timestep_of(self, question: QuestionTable) -> int:
         """Return the T of a question."""
@@ -178,6 +210,11 @@ def read_study(path: Path) -> StudyFile:
     """
     table = load_definition(StudyTable, path)
     study = StudyFile(path, table, hashlib.sha256(read_bytes(path)).hexdigest())
+    try:
+        for suite in table.suites:
+            of_representations(suite.name)  # a suite that does not exist has no arms either
+    except UsageError as error:
+        raise DefinitionError(path, str(error)) from error
     _check(study)
     try:
         check_suites(table)
@@ -193,13 +230,39 @@ def _check(study: StudyFile) -> None:
     _refuse_twice(study, "questions", [question.name for question in table.questions])
     _refuse_twice(study, "training_seeds", [str(seed) for seed in table.training_seeds])
     for suite in table.suites:
-        strange = set(study.seeds_of(suite)) - set(table.training_seeds)
-        if strange:
-            raise DefinitionError(study.path, f"suites: {suite.name}: seed {min(strange)} is not in training_seeds")
         if NETWORK not in study.arms_of(suite):
             raise DefinitionError(study.path, f"suites: {suite.name}: every comparison is with {NETWORK!r}; add it")
+    _check_seeds(study)
     for question in table.questions:
         _check_question(study, question)
+
+
+def _check_seeds(study: StudyFile) -> None:
+    table, known = study.table, study.table.training_seeds
+    named = [(f"suites: {suite.name}", suite.training_seeds, known) for suite in table.suites]
+    named += [
+        (f"suites: {suite.name}: control_seeds", suite.control_seeds, study.seeds_of(suite)) for suite in table.suites
+    ]
+    named += [(f"arm.{name}", one.training_seeds, known) for name, one in table.arm.items()]
+    for where, seeds, among in named:
+        strange = set(seeds or ()) - set(among)
+        if strange:
+            raise DefinitionError(study.path, f"{where}: seed {min(strange)} is not in training_seeds")
+        if seeds == ():
+            raise DefinitionError(study.path, f"{where}: name some seeds, or leave the key out for all")
+    for suite in table.suites:
+        for name in study.arms_of(suite):
+            if not study.seeds_of(suite, name):
+                raise DefinitionError(
+                    study.path,
+                    f"suites: {suite.name}: {name!r} has no training seed there: its own, in [arm.{name}], are others",
+                )
+    for name in table.arms:
+        seeds = study.seeds_of_arm(name)
+        if seeds and known[0] not in seeds:
+            raise DefinitionError(
+                study.path, f"arms: {name!r} is not measured with seed {known[0]}, the first, which arms are timed with"
+            )
 
 
 def _check_arms(study: StudyFile) -> None:
@@ -211,8 +274,17 @@ def _check_arms(study: StudyFile) -> None:
     for name in (*named, *table.arm):
         if name not in table.arms:
             raise DefinitionError(study.path, f"arms: {name!r} is used, but not in the list `arms`; add it")
-    if "deeper" in table.arms and table.of_arm("deeper").model is None:
-        raise DefinitionError(study.path, "arms: 'deeper' needs another network: give model in [arm.deeper]")
+    needed = {"deeper": ("model", "another network"), "longer": ("timesteps", "a T"), "denoising": ("noise", "noise")}
+    for name, (key, what) in needed.items():
+        if name in table.arms and getattr(table.of_arm(name), key) is None:
+            raise DefinitionError(study.path, f"arms: {name!r} needs {what}: give {key} in [arm.{name}]")
+    for name, one in table.arm.items():
+        if one.timesteps is not None and (name != "longer" or one.timesteps <= table.timesteps):
+            raise DefinitionError(
+                study.path, f"arm.{name}: timesteps: only 'longer' has its own, after the study's T, {table.timesteps}"
+            )
+        if one.noise is not None and name != "denoising":
+            raise DefinitionError(study.path, f"arm.{name}: noise: only 'denoising' is trained with it")
 
 
 def _check_question(study: StudyFile, question: QuestionTable) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from pcbench.attacks.definitions import AttackSuite
@@ -34,6 +35,18 @@ def check_suites(table: StudyTable) -> None:
         if question.measure == "standing":
             _check_attacked(question, of_suite, question.timestep or table.timesteps)
     _check_objective(table.tuning.objective, given=table.tuning.noise is not None)
+
+
+@functools.cache
+def of_representations(name: str) -> bool:
+    """Return whether a suite measures representations.
+
+    Raises:
+        UnknownNameError: There is no such suite.
+        DefinitionError: Its files are broken.
+    """
+    definition = read_definition(*suite_folder(name))
+    return isinstance(definition, CorruptionSuite) and definition.applied_to == "representations"
 
 
 def _check_part(suite: SuiteTable, definition: CorruptionSuite | AttackSuite, last: int) -> None:

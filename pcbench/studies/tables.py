@@ -22,16 +22,26 @@ from pcbench.results.directory import open_run
 from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash
 from pcbench.results.metrics_table import csv_frame
 from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, told_answer
-from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK
+from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, run_name
 from pcbench.studies.covered import coverage_rows, coverage_sentence
+from pcbench.studies.finished import unfinished_words
 from pcbench.studies.networks import network_rows
 from pcbench.studies.options import Given
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
-from pcbench.studies.steps import RUNS, TIMED, TRAINED, TUNED, curve_arm, curve_suites, measured_arms, steps_of
+from pcbench.studies.steps import (
+    RUNS,
+    TIMED,
+    TUNED,
+    curve_arm,
+    curve_suites,
+    measured_arms,
+    predictors_file,
+    steps_of,
+)
 from pcbench.studies.study_file import StudyFile
 from pcbench.studies.timing import time_rows
 from pcbench.studies.tunings import tuning_result
-from pcbench.studies.values import run_name, values_of
+from pcbench.studies.values import values_of
 from pcbench.training.found import score_of
 
 STUDY_ANSWERS = "answers.md"
@@ -93,6 +103,7 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "file": study.path.name,
         "file_sha256": study.sha256,
         "changed": changed_since(record, study),
+        "unfinished": unfinished_words(study),
         "fixed_beforehand": fixed_beforehand(record),
         "seen_before": study.table.seen_before,
         **_computed_with(study, out),
@@ -102,7 +113,7 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
 
 
 def _computed_with(study: StudyFile, out: Path) -> dict[str, Any]:
-    """Return the versions with which the runs were computed, our code, and on which kinds of processors."""
+    """Return the versions with which the runs were computed, the code of the tables, and the kinds of processors."""
     found: dict[str, set[str]] = {}
     machines: set[str] = set()
     for step in steps_of(study, Given(out)):
@@ -112,7 +123,7 @@ def _computed_with(study: StudyFile, out: Path) -> dict[str, Any]:
             for name, version in run.spec.versions.items():
                 found.setdefault(name, set()).add(version)
     named = {name: " and ".join(sorted(each)) for name, each in sorted(found.items())}
-    named["pcbench_code"] = code_hash((*PARTS_CODE, *METRICS_CODE, "training", "studies"))
+    named["pcbench_tables_code"] = code_hash((*PARTS_CODE, *METRICS_CODE, "training", "studies"))
     return {"versions": named, "machines": sorted(machines)}
 
 
@@ -127,8 +138,9 @@ def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list
 
 def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer], coverage: str) -> str:
     """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
-    changed = changed_since(record, study)
-    lines = [f"# {study.table.title}", "", *([f"**{changed}**", ""] if changed else [])]
+    lines = [f"# {study.table.title}", ""]
+    for warning in (changed_since(record, study), unfinished_words(study)):
+        lines += [f"**{warning}**", ""] if warning else []
     for question, answer in zip(study.table.questions, told, strict=True):
         lines += [f"## {question.name}", "", answer.paragraph, ""]
         lines += [f"Expected beforehand: {question.hypothesis}", ""]
@@ -187,7 +199,7 @@ def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
             values = values_of(study, question, arm, out)
             if values.images != start.images:
                 continue
-            before = start if ARMS[arm].timeless else values
+            before = start.of_seeds(values.seeds) if ARMS[arm].timeless else values
             for timestep in range(values.numbers.shape[2]):
                 uncertain = math.hypot(values.uncertain(timestep), before.uncertain(0))
                 found = two_way(values.at(timestep) - before.at(0), uncertain=uncertain)
@@ -207,7 +219,7 @@ def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
 
 def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
     for arm in measured_arms(study):
-        for seed in (None,) if arm == "deeper" else study.table.training_seeds:
+        for seed in (None,) if arm == "deeper" else study.seeds_of_arm(arm):
             result = tuning_result(out, arm, seed)
             yield {
                 "arm": arm,
@@ -251,8 +263,7 @@ def _feedforward(result: Mapping[str, Any]) -> float:
 def _r_squared(study: StudyFile, out: Path, arm: str, seed: int | None) -> str:
     if not ARMS[arm].trained or seed is None:
         return ""
-    weights = out / TRAINED / f"seed-{seed}" / f"{study.table.model.replace(':', '-')}.safetensors"
-    found: Any = training_header(weights).get("r_squared")
+    found: Any = training_header(out / predictors_file(study, arm, seed)).get("r_squared")
     return "" if found is None else str(found)
 
 
@@ -263,6 +274,8 @@ def _blur_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
     for suite in curve_suites(study):
         for width in study.table.of_arm(BLUR).widths:
             folder = out / RUNS / suite.label / curve_arm(width)
+            if not study.has_run(suite, curve_arm(width), None):
+                continue
             yield {
                 "suite": suite.label,
                 "point": BLUR,
@@ -271,9 +284,9 @@ def _blur_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
                 **_clean_and_suite(folder, 0),
             }
         for arm in study.arms_of(suite):
-            for seed in study.seeds_of(suite):
+            for seed in study.seeds_of(suite, arm):
                 name = NETWORK if arm == "feedforward" else arm
-                timestep = 0 if ARMS[arm].timeless else study.table.timesteps
+                timestep = 0 if ARMS[arm].timeless else study.last_timestep(arm)
                 folder = out / RUNS / suite.label / run_name(name, None if arm == "deeper" else seed)
                 numbers = _clean_and_suite(folder, timestep)
                 yield {"suite": suite.label, "point": arm, "training_seed": seed, "width": np.nan, **numbers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from pcbench.metrics.rates import Floats
 from pcbench.metrics.representations import CORRELATION_DISTANCE_TO_START
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import MANIFEST, Run, open_run
-from pcbench.studies.arms import NETWORK, PLAIN_NETWORK
+from pcbench.studies.arms import NETWORK, PLAIN_NETWORK, run_name
 from pcbench.studies.steps import RUNS
 from pcbench.studies.study_file import Measure, QuestionTable, StudyFile
 
@@ -43,6 +43,19 @@ class ArmValues:
     excess: Floats | None = None
     """(seeds, timesteps): what was taken off each mean, since chance makes it too large; None for nothing."""
 
+    def of_seeds(self, seeds: Sequence[int | None]) -> ArmValues:
+        """Return the numbers of those of its seeds that are among some; without seeds, on either side, all of them."""
+        if (None,) in (tuple(seeds), self.seeds):
+            return self
+        rows = [row for row, seed in enumerate(self.seeds) if seed in seeds]
+        return replace(
+            self,
+            seeds=tuple(self.seeds[row] for row in rows),
+            numbers=self.numbers[rows],
+            folders=tuple(self.folders[row] for row in rows),
+            excess=None if self.excess is None else self.excess[rows],
+        )
+
     def at(self, timestep: int) -> Floats:
         """Return the numbers (seeds, images) at a timestep; an arm without time has those of t = 0."""
         return self.numbers[:, :, min(timestep, self.numbers.shape[2] - 1)]
@@ -62,7 +75,7 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     """
     suite = study.suite(question.suite)
     of_run = NETWORK if arm == PLAIN_NETWORK else arm
-    seeds: tuple[int | None, ...] = study.seeds_of(suite) if of_run != "deeper" else (None,)
+    seeds: tuple[int | None, ...] = study.seeds_of(suite, arm) if of_run != "deeper" else (None,)
     folders = tuple(out / RUNS / suite.label / run_name(of_run, seed) for seed in seeds)
     tables = [_table(question.model_dump_json(), folder, _state(folder)) for folder in folders]
     images = tuple(tables[0].index)
@@ -73,11 +86,6 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     if arm == PLAIN_NETWORK:
         numbers, excess = numbers[:, :, :1], excess[:, :1]
     return ArmValues(arm, seeds, images, numbers, folders, excess)
-
-
-def run_name(arm: str, seed: int | None) -> str:
-    """Return the name of the folder of an arm's run, in the folder of its suite."""
-    return arm if seed is None else f"{arm}-seed-{seed}"
 
 
 def _state(folder: Path) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ QUESTION = {"name": "noise", "question": "Does it rise?", "hypothesis": "It rise
 
 def made(arm: str, numbers: Floats, seeds: Sequence[int | None] = (0, 1, 2)) -> ArmValues:
     images = tuple(f"image{number}" for number in range(numbers.shape[1]))
-    return ArmValues(arm, tuple(seeds), images, numbers, ())
+    return ArmValues(arm, tuple(seeds), images, numbers, tuple(Path(f"seed-{seed}") for seed in seeds))
 
 
 def simulated(effect: float, images: int, arm: str, noise: float = 0.1) -> ArmValues:
@@ -109,7 +108,7 @@ def test_each_seeds_own_difference_is_its_mean_over_images(study: StudyFile, mon
 
 def test_one_seed_is_claimed_for_that_training_alone(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
     one = simulated(0.2, 500, "network")
-    alone = dataclasses.replace(one, seeds=(0,), numbers=one.numbers[:1])
+    alone = made("network", one.numbers[:1], (0,))
     found = answered(study, monkeypatch, {"network": alone, "no-feedback": alone})
     assert "one training seed, so this is said of that training alone" in told_answer(study, found, 2).paragraph
 

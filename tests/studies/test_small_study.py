@@ -332,6 +332,36 @@ def test_a_leaderboard_is_made_of_published_results_alone(done: tuple[Path, Give
     assert write_leaderboard(done[1].out, tmp_path / "own.html").read_text().count('<th scope="row">') == 15
 
 
+def test_a_study_is_answered_before_its_end_and_names_what_is_missing(done: tuple[Path, Given], tmp_path: Path) -> None:
+    path, given = done
+    part = Given(tmp_path / "part", workers=1)
+    shutil.copytree(given.out, part.out)
+    missing = ["digits-linf/network-seed-0", "gaussian-noise/paper-seed-1", "gaussian-noise/blur-0.5"]
+    for name in missing:
+        shutil.rmtree(part.out / "runs" / name)
+    with pytest.raises(UsageError, match=r"3 of \d+ steps are left, .* with `--so-far`"):
+        report_study(path, part.out)
+    text = report_study(path, part.out, so_far=True)
+    assert "NOT ALL RUNS ARE HERE: 8 of 11 are finished. " in text
+    assert all(name in text for name in missing)
+    assert "## attack" not in text
+    assert "NOT ALL RUNS ARE HERE" in (part.out / PAGE_FILE).read_text()
+    seeds = pd.read_csv(part.out / "tables/seeds.csv")
+    of_noise = seeds[seeds["question"] == "noise"]
+    assert of_noise[of_noise["against"] == "paper"]["training_seed"].tolist() == [0]
+    assert of_noise[of_noise["against"] == "no-feedback"]["training_seed"].tolist() == [0, 1]
+    whole = pd.read_csv(given.out / "tables/seeds.csv")
+    same = whole[(whole["question"] == "noise") & (whole["against"] == "paper") & (whole["training_seed"] == 0)]
+    assert same["difference"].tolist() == of_noise[of_noise["against"] == "paper"]["difference"].tolist()
+    made = publish_study(path, part.out, tmp_path, so_far=True)
+    command = ["study", "check", str(path), "--out", str(given.out), "--against", str(made.results)]
+    assert exit_code(command) == 0  # the whole study made again: the published runs decide alike
+    for name in ("gaussian-noise", "digits-linf"):
+        shutil.rmtree(part.out / "runs" / name, ignore_errors=True)
+    with pytest.raises(UsageError, match="no question can be answered yet"):
+        report_study(path, part.out, so_far=True)
+
+
 @pytest.mark.parametrize(("flips", "code"), [(1, 0), (10, 1)])
 def test_flipped_decisions_are_counted_on_another_machine_and_fail_on_the_same(
     done: tuple[Path, Given],

@@ -40,9 +40,67 @@ def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Pa
     assert [step.options.get("without") for step in tuned] == [None, "feedback", None]
 
 
+def test_arms_have_seeds_of_their_own_on_each_suite(tmp_path: Path) -> None:
+    table = small(
+        training_seeds=[4, 5, 6],
+        arms=["network", "feedforward", "no-feedback", "no-error"],
+        arm={"no-feedback": {"training_seeds": [4, 5]}},
+        suites=[
+            {"name": "gaussian-noise"},
+            {"name": "digits-c", "control_seeds": [4], "arms": ["network", "no-error"]},
+            {"name": "manifold", "training_seeds": [4, 5], "arms": ["network"]},
+        ],
+    )
+    steps = steps_of(read_study(written(tmp_path, table)), Given(tmp_path))
+    runs = [step.name.removeprefix("runs/") for step in steps if step.kind == "run"]
+    noise = [f"gaussian-noise/{arm}-seed-{seed}" for arm in ("network", "no-error") for seed in (4, 5, 6)]
+    assert set(runs) == {
+        *noise,
+        *(f"gaussian-noise/no-feedback-seed-{seed}" for seed in (4, 5)),
+        *(f"digits-c/network-seed-{seed}" for seed in (4, 5, 6)),
+        "digits-c/no-error-seed-4",
+        *(f"manifold/network-seed-{seed}" for seed in (4, 5)),
+    }
+    assert runs[:3] == [f"gaussian-noise/{arm}-seed-4" for arm in ("network", "no-feedback", "no-error")]
+    assert {step.name for step in steps if step.kind == "tune" and step.arm == "no-feedback"} == {
+        "tuned/no-feedback-seed-4.toml",
+        "tuned/no-feedback-seed-5.toml",
+    }
+
+
+def test_exploratory_arms_have_their_own_training_and_their_own_last_timestep(tmp_path: Path) -> None:
+    arms = ["network", "feedforward", "denoising", "longer"]
+    own = {"denoising": {"noise": [0.3]}, "longer": {"timesteps": 6}}
+    steps = {step.name: step for step in steps_of(
+        read_study(written(tmp_path, small(training_seeds=[0], arms=arms, arm=own))), Given(tmp_path)
+    )}  # fmt: skip
+    training = steps["trained/denoising-seed-0"].options
+    assert (training["noise"], training["noise_target"]) == ((0.3,), "clean")
+    assert "noise" not in steps["trained/seed-0"].options
+    used = steps["runs/gaussian-noise/denoising-seed-0"].options["weights"]
+    assert used == tmp_path / "trained/denoising-seed-0/pdigits.safetensors"
+    assert (
+        steps["runs/gaussian-noise/longer-seed-0"].options["weights"] == tmp_path / "trained/seed-0/pdigits.safetensors"
+    )
+    for kind, name in (("tuned", "longer-seed-0.toml"), ("runs/gaussian-noise", "longer-seed-0")):
+        assert steps[f"{kind}/{name}"].options["timesteps"] == 6
+    assert steps["runs/gaussian-noise/denoising-seed-0"].options["timesteps"] == 2
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
+        ({"arm": {"no-feedback": {"training_seeds": [1]}}}, "'no-feedback' is not measured with seed 0, the first"),
+        ({"arm": {"no-feedback": {"training_seeds": [7]}}}, "arm.no-feedback: seed 7 is not in training_seeds"),
+        ({"arm": {"no-feedback": {"training_seeds": []}}}, "arm.no-feedback: name some seeds"),
+        ({"suites": [{"name": "gaussian-noise", "control_seeds": [7]}]}, "control_seeds: seed 7 is not in"),
+        ({"suites": [{"name": "gaussian-noise"}, {"name": "digits-c", "training_seeds": [1]}],
+          "arm": {"no-feedback": {"training_seeds": [0]}}}, "digits-c: 'no-feedback' has no training seed there"),
+        ({"arms": ["network", "longer"]}, "'longer' needs a T: give timesteps in"),
+        ({"arms": ["network", "longer"], "arm": {"longer": {"timesteps": 2}}}, "after the study's T, 2"),
+        ({"arms": ["network", "denoising"]}, "'denoising' needs noise: give noise in"),
+        ({"arm": {"no-feedback": {"timesteps": 4}}}, "only 'longer' has its own"),
+        ({"arm": {"no-feedback": {"noise": [0.3]}}}, "only 'denoising' is trained with it"),
         ({"arms": ["network", "no-feedbak"]}, "did you mean 'no-feedback'"),
         ({"arms": ["network", "deeper"]}, "'deeper' needs another network"),
         ({"suites": [{"name": "gaussian-noise", "arms": ["feedforward"]}]}, "every comparison is with 'network'"),

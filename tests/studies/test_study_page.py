@@ -28,6 +28,7 @@ from pcbench.studies.tables import StudyTables
 LAST, IMAGES, SEEDS = 8, 360, (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 TIMED = [name for name, arm in ARMS.items() if not arm.timeless]
 NAMES = [name for name in ARMS if name != "deeper"]
+OWN = {"denoising": {"noise": [0.3]}, "longer": {"timesteps": 12}}
 OTHERS = ("t = 0", *(name for name in NAMES if name not in ("network", "feedforward")))
 QUESTIONS = [
     {"name": f"asked-{number}", "question": f"Does it rise, {number}?", "hypothesis": f"Expected {number}."}
@@ -104,7 +105,7 @@ def blurred() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFile:
-    table = small(timesteps=LAST, training_seeds=list(SEEDS), arms=NAMES, questions=QUESTIONS)
+    table = small(timesteps=LAST, training_seeds=list(SEEDS), arms=NAMES, questions=QUESTIONS, arm=OWN)
     return read_study(written(tmp_path_factory.mktemp("study"), table))
 
 
