@@ -47,6 +47,19 @@ def test_the_page_of_speed_gets_each_ratio_with_what_stands_below_it(
     assert text.count("| `unroll`: plain forward, 2 threads | 3.12 | 3.00 to 3.20 |") == 1
 
 
+def test_every_committed_study_can_be_made_again_and_is_skipped_visibly_without_its_images(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(BENCHMARKS[0].with_name("reproduce_study.py")), run_name="imported")
+    committed = {path.stem for path in (BENCHMARKS[0].parents[1] / "studies").glob("*.toml")}
+    assert set(script["PLACES"]) == committed
+    monkeypatch.delenv("PCBENCH_TEST_DATA", raising=False)
+    for name in committed - {"pdigits"}:
+        monkeypatch.setattr(sys, "argv", ["reproduce_study.py", name])
+        script["main"]()
+        assert f"skipped: {name} needs real images and weights" in capsys.readouterr().out
+
+
 @pytest.fixture
 def choices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS[0].parent), *sys.path])
