@@ -142,6 +142,38 @@ def test_nothing_heavy_is_imported_before_the_lock_is_taken(doors: str) -> None:
     assert said.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("run --model presnet2", "model 'presnet2' does not exist"),
+        ("run --model timm:resnot18", "did you mean 'resnet18'"),
+        ("run --suite imagenet-cc", "suite 'imagenet-cc' does not exist; did you mean 'imagenet-c'"),
+        ("run --data imagnet:x", "data source 'imagnet:x' does not exist"),
+        ("run --data imagefolder:nowhere", "nowhere: there is no such folder of images"),
+        ("run --backbone-weights no.safetensors", "no.safetensors: there is no such weights file"),
+        ("run --configuration no.toml", "no.toml: there is no such file"),
+        ("plan --suite imagenet-cc", "suite 'imagenet-cc' does not exist"),
+        ("train --model pdigit", "did you mean 'pdigits'"),
+        ("tune --model pdigit", "did you mean 'pdigits'"),
+        ("predify --model pdigit", "did you mean 'pdigits'"),
+    ],
+)
+def test_a_wrong_name_is_told_before_anything_heavy_is_imported(arguments: str, told: str, tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pcbench.cli.main import main
+try:
+    main({arguments.split()!r})
+finally:
+    print([name for name in {_HEAVY!r} if name in sys.modules])
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+    )
+    assert (said.returncode, said.stdout.strip()) == (2, "[]")
+    assert told in " ".join(said.stderr.split())
+
+
 def test_the_lock_is_held_when_the_first_heavy_import_begins(tmp_path: Path) -> None:
     # An import of torch that is forbidden fails inside the run, where the holder's file must be there already.
     code = """

@@ -12,6 +12,7 @@ import typer
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.completion import complete_model
 from pcbench.cli.saying import say_json
+from pcbench.models.naming import refuse_unknown_model
 
 _OWN = "own"
 _IMAGES = {"digits": "digits", "cifar10": "torchvision:CIFAR10", "imagenet": "imagenet:PATH"}
@@ -43,6 +44,8 @@ def predify_command(
     as_json: AsJson = False,
 ) -> None:
     """Check that a configuration fits a CNN, and show its PCoders, without training."""
+    if model is not None:
+        refuse_unknown_model(model)
     from pcbench.models.conversions import inspect_network
     from pcbench.models.predictor_files import read_predictor_weights
     from pcbench.network.configuration import read_configuration

@@ -8,6 +8,7 @@ from pcbench.cli.arguments import AsJson
 from pcbench.cli.run import log_progress
 from pcbench.cli.saying import say, say_json
 from pcbench.escaping import printable
+from pcbench.models.naming import refuse_unknown_model
 from pcbench.percent import percent
 from pcbench.training.options import TuneOptions, file_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def tune_command(options: TuneOptions, as_json: AsJson = False) -> None:
     """Tune a network's hyperparameters for noisy or corrupted images, never on images that results are reported on."""
+    refuse_unknown_model(options["model"])
     from pcbench.terminal import bar
     from pcbench.training.tuning import course_of, outcome, tune_model
 

@@ -14,9 +14,9 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import imagenet_labels, imagenet_names
 from pcbench.data.labels import as_labels
 from pcbench.data.listing import class_folders, list_images
+from pcbench.data.names import no_such_place
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import FileStore
-from pcbench.errors import DataError
 
 _LISTS = Path(__file__).parent / "class_lists"
 _SOURCES = {
@@ -56,7 +56,7 @@ def open_counted(name: str, path: Path, preprocessing: Preprocessing) -> ImageSo
         DataError: There is no such folder, or it holds other classes.
     """
     if not path.is_dir():
-        raise DataError(f"{path}: there is no such folder; give that of {name}, which holds <wnid>/*.jpg")
+        raise no_such_place(name, path)
     counted = (_LISTS / f"{name}.txt").read_text().split()
     label_of = {wordnet_id: label for label, wordnet_id in enumerate(counted)}
     found = class_folders(path)

@@ -10,6 +10,7 @@ from pcbench.data.image_source import ImageSource
 from pcbench.data.imagenet_classes import IMAGENET_CLASSES, imagenet_labels, imagenet_names
 from pcbench.data.labels import UNKNOWN, as_labels
 from pcbench.data.listing import class_folders, list_flat, list_images, loose_images
+from pcbench.data.names import no_such_place
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.splits import train_note
 from pcbench.data.stores import FileStore
@@ -164,9 +165,6 @@ def _imagenet_root(path: Path, split: str) -> Path:
     if split not in _IMAGENET_FOLDERS:
         raise DataError(f"ImageNet has no split {split!r}; known: {', '.join(_IMAGENET_FOLDERS)}")
     if not path.is_dir():
-        raise DataError(
-            f"{path}: there is no such folder; give the folder of ImageNet that holds val/<wnid>/*.JPEG, "
-            "as imagenet:PATH"
-        )
+        raise no_such_place("imagenet", path)
     inner = path / _IMAGENET_FOLDERS[split]
     return inner if inner.is_dir() else path

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pcbench.data.names import no_such_place
 from pcbench.data.splits import SPLIT_WORDS, is_split_name, split_twins, splits_in
 from pcbench.errors import DataError
 
@@ -36,7 +37,7 @@ def class_folders(path: Path) -> list[str]:
     if path.is_file():
         raise DataError(f"{path}: is a file; give the folder that holds one folder per class; unpack an archive first")
     if not path.is_dir():
-        raise DataError(f"{path}: there is no such folder of images")
+        raise no_such_place("imagefolder", path)
     names = [entry.name for entry in _entries(path) if _is_folder(entry)]
     if not names:
         raise DataError(

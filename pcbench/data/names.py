@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from pcbench.errors import DataError, UnknownNameError
+from pcbench.plugins import plugins
+
 _SOURCES = {
     "digits": "1,797 handwritten digits at 32 px, embedded; splits train, validation, test",
     "imagenet:PATH": "ImageNet in torchvision's layout: PATH/val/<wnid>/*.JPEG, all 1,000 classes",
@@ -15,6 +21,66 @@ _SOURCES = {
 
 PLACE = "(?!torchvision:)[^:]+:(?P<place>.+)"
 """A pattern whose group `place` finds the file or folder in the text of a source."""
+
+
+_IMAGENET = "there is no such folder; give the folder of ImageNet that holds val/<wnid>/*.JPEG, as imagenet:PATH"
+_MISSING = {
+    "imagenet": _IMAGENET,
+    "imagenet-subset": _IMAGENET,
+    "imagenet-a": "there is no such folder; give that of imagenet-a, which holds <wnid>/*.jpg",
+    "imagenet-r": "there is no such folder; give that of imagenet-r, which holds <wnid>/*.jpg",
+    "imagefolder": "there is no such folder of images",
+    "parquet": "there is no such Parquet file or folder",
+}
+
+
+def names_scheme(source: str) -> bool:
+    """Return whether a text begins with a scheme of `source_names`."""
+    return source.partition(":")[0] in {form.partition(":")[0] for form in source_names()}
+
+
+def scheme_of(source: str) -> tuple[str, str]:
+    """Return how a text names data, and its file, folder or data set.
+
+    Args:
+        source: One of the forms of `source_names`, and no name that another package registers.
+
+    Raises:
+        UnknownNameError: It begins with no known scheme.
+        DataError: It is written otherwise.
+    """
+    scheme, _, place = source.partition(":")
+    forms = {form.partition(":")[0]: form for form in source_names()}
+    if scheme not in forms and scheme.casefold() in forms:
+        raise DataError(f"{source}: write it as {forms[scheme.casefold()]}")
+    if scheme not in forms and os.path.exists(source):  # noqa: PTH110 - of a text that may be too long for a path
+        raise DataError(f"{source}: is a path; say what lies there, as in imagefolder:{source} or parquet:{source}")
+    if scheme not in forms:
+        raise UnknownNameError("data source", source, [*source_names(), *plugins("data")])
+    if (scheme == "digits") is bool(place):
+        raise DataError(f"{source}: write it as {forms[scheme]}")
+    return scheme, place
+
+
+def no_such_place(scheme: str, path: Path) -> DataError:
+    """Return the error about a file or folder of images that is not there."""
+    return DataError(f"{path}: {_MISSING[scheme]}")
+
+
+def refuse_missing_data(source: str) -> None:
+    """Refuse a text that names no data, or a file or folder that is not there, before any library is loaded.
+
+    Raises:
+        UnknownNameError: It begins with no known scheme.
+        DataError: It is written otherwise, or what it names is not there.
+    """
+    if not names_scheme(source) and source.partition(":")[0] in plugins("data"):
+        return
+    scheme, place = scheme_of(source)
+    path = Path(place)
+    # A pattern, as of several Parquet files, and a home folder are read when the images are opened.
+    if scheme in _MISSING and path.name and not set("*?[~") & set(place) and not os.path.lexists(path):
+        raise no_such_place(scheme, path)
 
 
 def source_names() -> dict[str, str]:

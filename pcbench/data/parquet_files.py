@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcbench.data.listing import is_hidden
+from pcbench.data.names import no_such_place
 from pcbench.data.splits import is_split_name, splits_in, train_note
 from pcbench.errors import DataError
 from pcbench.files import file_sha256
@@ -92,7 +93,7 @@ def _matching(path: Path) -> list[Path]:
     files = list(path.parent.glob(path.name)) if path.parent.is_dir() and path.name else list[Path]()
     found = sorted(file for file in files if not is_hidden(file.name))
     if not found:
-        raise DataError(f"{path}: there is no such Parquet file or folder")
+        raise no_such_place("parquet", path)
     return found
 
 

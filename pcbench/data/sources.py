@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,12 @@ from pcbench.data.counted_classes import counted_schemes, open_counted
 from pcbench.data.digits import open_digits
 from pcbench.data.folders import open_image_folder, open_imagenet
 from pcbench.data.image_source import Batch, ImageSource
-from pcbench.data.names import source_names
+from pcbench.data.names import names_scheme, scheme_of, source_names
 from pcbench.data.objects import open_object
 from pcbench.data.parquet import open_parquet
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.registered import registered_data, registered_name
-from pcbench.errors import DataError, UnknownNameError, UsageError
-from pcbench.plugins import plugins
+from pcbench.errors import DataError, UsageError
 
 __all__ = ["Batch", "ImageSource", "check_source", "open_source", "source_names"]
 
@@ -51,19 +49,10 @@ def open_source(
         return replace(source, preprocessing=preprocessing)
     if not isinstance(source, str):
         return open_object(source, preprocessing, count)
-    scheme, _, place = source.partition(":")
-    forms = {form.partition(":")[0]: form for form in source_names()}
-    if scheme not in forms and (registered := registered_data(source, split)) is not None:
+    if not names_scheme(source) and (registered := registered_data(source, split)) is not None:
         opened = open_source(registered, preprocessing=preprocessing, count=count)
         return replace(opened, name=registered_name(source, split))
-    if scheme not in forms and scheme.casefold() in forms:
-        raise DataError(f"{source}: write it as {forms[scheme.casefold()]}")
-    if scheme not in forms and os.path.exists(source):  # noqa: PTH110 - of a text that may be too long for a path
-        raise DataError(f"{source}: is a path; say what lies there, as in imagefolder:{source} or parquet:{source}")
-    if scheme not in forms:
-        raise UnknownNameError("data source", source, [*source_names(), *plugins("data")])
-    if (scheme == "digits") is bool(place):
-        raise DataError(f"{source}: write it as {forms[scheme]}")
+    scheme, place = scheme_of(source)
     try:
         return _open_text(scheme, place, preprocessing, split)
     except OSError as error:

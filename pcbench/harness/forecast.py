@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from pcbench.arguments import public, with_first
 from pcbench.errors import UsageError
 from pcbench.harness.durations import read_duration
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.harness.shard_numbers import read_shard
 from pcbench.options import Option, declared, resolved
@@ -71,6 +72,7 @@ def forecast(given: Mapping[str, Any]) -> RunEstimate:
     options = resolved(PlanOptions, given)
     seconds = None if options["budget"] is None else read_duration("budget", options["budget"])
     request = request_from(_named(given, declared(RunOptions)))
+    refuse_unknown_names(request)
     shard = None if request["shard"] is None else read_shard(request["shard"])
     if seconds is not None and request["spec"] is not None:
         raise UsageError("a saved plan has its images already: give a budget without `spec`")

@@ -15,6 +15,7 @@ from pcbench.arguments import public, with_first
 from pcbench.errors import UsageError
 from pcbench.files import MARKER, UNFINISHED, real_path
 from pcbench.harness.engines.ray_cluster import refuse_unreachable
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.harness.request import Model, RunOptions, request_from
 from pcbench.harness.shard_numbers import ShardNumber, read_shard
 from pcbench.results.lock import announce, hold
@@ -65,6 +66,7 @@ def start(request: RunOptions) -> Run:
     shard = None if request["shard"] is None else read_shard(request["shard"])
     if shard is not None and request["progress"] and sys.stderr is not None:
         sys.stderr.write(f"{shard.sentence}\n")
+    refuse_unknown_names(request)
     if request["engine"] == "ray":
         refuse_unreachable(request["ray_address"])
     with ExitStack() as stack:

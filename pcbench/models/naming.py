@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcbench.errors import UnknownNameError, UsageError
+from pcbench.errors import UnknownNameError, UsageError, WeightsError
 from pcbench.plugins import plugins
 
 MODEL_LIBRARIES = ("torchvision", "timm", "hf")
@@ -192,6 +192,30 @@ def refuse_prefix(model: str) -> None:
     library = next((one for one in ("torchvision", "timm") if prefix.startswith(f"{one}.")), None)
     if library is not None and rest in library_models(library):
         raise UsageError(f"{model} makes it with random weights; write {library}:{rest} for the trained one")
+
+
+def refuse_unknown_model(model: str) -> None:
+    """Refuse a name that neither the zoo nor timm knows, before any library is loaded.
+
+    What torchvision, a module, a repository or a file holds is found when it is opened.
+
+    Raises:
+        UnknownNameError, UsageError: The message says how the model that was meant is named.
+    """
+    from pcbench.models.zoo import named_elsewhere, zoo_entry  # it needs the words of this file
+
+    if not named_elsewhere(model):
+        zoo_entry(model)
+        return
+    refuse_prefix(model)
+    library, _, name = model.partition(":")
+    if library == "timm" and name.partition(".")[0] not in library_models(library):
+        raise unknown_of_library(library, name)
+
+
+def no_such_weights(path: Path) -> WeightsError:
+    """Return the error about a file of weights that is not there."""
+    return WeightsError(f"{path}: there is no such weights file")
 
 
 def known_prefixes() -> Mapping[str, str]:

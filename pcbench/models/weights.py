@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from pcbench.errors import UsageError, WeightsError, damage_refused
 from pcbench.files import file_sha256, is_file, write
 from pcbench.limits.tensors import check_checkpoint, check_safetensors
+from pcbench.models.naming import no_such_weights
 
 StateDict = dict[str, Tensor]
 BACKBONE, PREDICTORS = "backbone.", "predictors."
@@ -91,7 +92,7 @@ def read_weights(path: Path) -> StateDict:
         WeightsError: The file is missing, damaged, or a pickle that would run code.
     """
     if not is_file(path):
-        raise WeightsError(f"{path}: there is no such weights file")
+        raise no_such_weights(path)
     if path.suffix == ".safetensors":
         what, remedy = "is not a readable safetensors file", "fetch it again"
         with damage_refused(path, what, remedy, SafetensorError, kind=WeightsError):
