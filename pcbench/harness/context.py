@@ -18,6 +18,7 @@ from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch, ImageSource
 from pcbench.errors import RunError, UsageError, first_line
 from pcbench.harness.blocks import Unit
+from pcbench.harness.decoded import DecodedBlock
 from pcbench.harness.images import images_again
 from pcbench.harness.locations import Locations, Objects
 from pcbench.harness.scoring import to_unit_range
@@ -116,6 +117,8 @@ class Context:
         self._suites: dict[str, MeasuredSuite] = {}
         self._models: dict[str, Model] = {}
         self._lists: dict[tuple[str, str], ImageSource] = {}
+        self.decoded = DecodedBlock()
+        """The images of the last block, for the units that follow on it."""
 
     def _load(self) -> Model:
         model = load_model(self.locations, self._objects, self.spec)
@@ -224,12 +227,14 @@ class Context:
         """
         block, digest = unit.block, hashlib.sha256()
         chosen = self.images(unit) if source is None else source
+        kept = self.decoded.holds(chosen, block, self.settings.batch_size)
 
         def seen(_: int, content: bytes) -> None:
             digest.update(content)
 
-        yield from chosen.batches(self.settings.batch_size, range(block.start, block.stop), seen=seen)
-        if digest.hexdigest() != block.sha256:
+        yield from self.decoded.batches(chosen, block, self.settings.batch_size, seen)
+        if not kept and digest.hexdigest() != block.sha256:
+            self.decoded.forget()
             remedy = "put the images back, start again with again=True, or, for a saved plan, plan again"
             if self._objects.data is not None:
                 remedy = "a data set must give the same images each time it is read: leave out random augmentation"

@@ -125,7 +125,7 @@ class _Sample(Context):
     def batches(self, unit: Unit, source: ImageSource | None = None) -> Iterator[Batch]:
         """Yield the images of a unit's shortened block, without comparing them with those planned."""
         chosen = self.images(unit) if source is None else source
-        yield from chosen.batches(self.settings.batch_size, range(unit.block.start, unit.block.stop))
+        yield from self.decoded.batches(chosen, unit.block, self.settings.batch_size, lambda _index, _sha256: None)
 
 
 class _Measuring:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
 from pcbench.errors import DataError, PcbenchError, named
-from pcbench.harness.blocks import Unit
+from pcbench.harness.blocks import Block, Unit
 from pcbench.harness.context import Context, Inputs, Job, Made, Meter
 from pcbench.models.draws import Drawing
 from pcbench.models.model import Model
@@ -87,9 +88,20 @@ class UnitQueue:
         """Return whether a unit is neither done nor failed."""
         return unit.path in self._open
 
-    def next(self) -> Unit | None:
-        """Return a unit that can be done now, or None."""
-        return self._ready.popleft() if self._ready else None
+    def next(self, last: Unit | None = None, others: Collection[Block] = ()) -> Unit | None:
+        """Return a unit that can be done now, or None.
+
+        Args:
+            last: What the worker did before: a unit on the same images is given first, since it holds these decoded.
+            others: The blocks that other workers are at; their units are left to them while there are different ones.
+        """
+        if not self._ready:
+            return None
+        same = (unit for unit in self._ready if last is not None and unit.block == last.block)
+        free = (unit for unit in self._ready if unit.block not in others)
+        unit = next(itertools.chain(same, free, self._ready))
+        self._ready.remove(unit)
+        return unit
 
     def done(self, unit: Unit) -> None:
         """Note that a unit is done."""

@@ -73,7 +73,8 @@ class InProcess:
         context = self._context = self._context or opened(self._job, self._model)
         context.meter = listener
         schedule = UnitQueue(units)
-        while (unit := schedule.next()) is not None:
+        unit: Unit | None = None
+        while (unit := schedule.next(unit)) is not None:
             listener.begun(unit)
             report_unit(unit, perform(unit, read(unit), context), schedule, listener)
 
@@ -89,6 +90,8 @@ class _Worker:
     process: subprocess.Popen[bytes]
     pipe: Connection
     unit: Unit | None = None
+    last: Unit | None = None
+    """The unit that it did before."""
     ready: bool = False
 
     def send(self, message: object) -> None:
@@ -187,10 +190,11 @@ class Processes:
     def _hand_out(self, worker: _Worker, state: _Round) -> None:
         if worker.unit is not None:
             return
-        unit = state.again.pop() if state.again else state.schedule.next()
+        others = [other.unit.block for other in self._workers if other.unit is not None]
+        unit = state.again.pop() if state.again else state.schedule.next(worker.last, others)
         if unit is None:
             return
-        worker.unit = unit
+        worker.unit = worker.last = unit
         state.tries[unit.path] = state.tries.get(unit.path, 0) + 1
         state.listener.begun(unit)
         worker.send((unit, state.read(unit)))
