@@ -174,6 +174,25 @@ finally:
     assert told in " ".join(said.stderr.split())
 
 
+_LATER = ("scipy.stats", "matplotlib", "torchvision", "sklearn", "timm", "foolbox", "optuna", "jinja2", "IPython")
+MOST_MODULES = 1100
+"""How many modules a worker may import beside PyTorch's own: each is a file to find, and to compile where containers
+keep no compiled ones. 1,000 in November 2026."""
+
+
+def test_a_run_imports_little_beside_pytorch_before_it_is_used() -> None:
+    code = f"""
+import sys, torch
+before = len(sys.modules)
+import pcbench.harness.run, pcbench.harness.work.scores, pcbench.harness.work.attacks
+print(len(sys.modules) - before, [name for name in {_LATER!r} if name in sys.modules])
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    count, _, found = said.stdout.strip().partition(" ")
+    assert found == "[]"
+    assert int(count) < MOST_MODULES
+
+
 def test_the_lock_is_held_when_the_first_heavy_import_begins(tmp_path: Path) -> None:
     # An import of torch that is forbidden fails inside the run, where the holder's file must be there already.
     code = """

@@ -6,7 +6,6 @@ import functools
 from abc import abstractmethod
 
 import numpy as np
-import scipy.stats
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
@@ -126,10 +125,12 @@ class ImpulseNoise(Noise):
 
 def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.Tensor:
     """Return the smallest count whose cumulative probability reaches `probabilities`, value by value, as float64."""
+    from scipy.stats import poisson  # its import takes as long as a third of PyTorch's
+
     counts = torch.zeros_like(rates)
     term = torch.exp(-rates)
     cumulative = term.clone()
-    last = int(scipy.stats.poisson.isf(0.25 / LEVELS_16_BIT, float(rates.max()))) + 1
+    last = int(poisson.isf(0.25 / LEVELS_16_BIT, float(rates.max()))) + 1
     for count in range(1, last + 1):
         counts += cumulative < probabilities
         term *= rates / count
@@ -141,13 +142,15 @@ def _poisson_counts(rates: torch.Tensor, probabilities: torch.Tensor) -> torch.T
 @functools.lru_cache(maxsize=5)
 def _poisson_levels(photons: float) -> NDArray[np.uint8]:
     """Return the noisy grey level for each grey level (slow index) and each 16-bit draw (fast index)."""
+    from scipy.stats import poisson  # as above
+
     grid = (np.arange(LEVELS_16_BIT) + 0.5) / LEVELS_16_BIT
-    most = int(scipy.stats.poisson.isf(0.25 / LEVELS_16_BIT, photons)) + 1
+    most = int(poisson.isf(0.25 / LEVELS_16_BIT, photons)) + 1
     counts = np.arange(most + 1)
     levels = np.floor(np.minimum(counts / photons, 1) * 255).astype(np.uint8)
     table = np.empty((256, LEVELS_16_BIT), np.uint8)
     for level in range(256):
-        cumulative = scipy.stats.poisson.cdf(counts[:-1], level / 255 * photons)
+        cumulative = poisson.cdf(counts[:-1], level / 255 * photons)
         table[level] = np.repeat(
             levels, np.diff(np.searchsorted(grid, cumulative, side="right"), prepend=0, append=LEVELS_16_BIT)
         )

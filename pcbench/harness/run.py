@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
@@ -32,14 +32,15 @@ from pcbench.harness.request import RunOptions
 from pcbench.harness.told_results import Teller
 from pcbench.harness.work.answers import refuse_other_answers
 from pcbench.harness.workers import with_workers
-from pcbench.reports.figures import FigureChoice
-from pcbench.reports.report import write_report
 from pcbench.results.directory import PAGE, Run
 from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import read_table
 from pcbench.results.workspace import RUN, Kind, Workspace, begin, clean_up, settle
 from pcbench.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pcbench.reports.figures import FigureChoice
 
 logger = logging.getLogger("pcbench")
 
@@ -130,6 +131,8 @@ class RunEnding:
         folder = finished.folder / "report"
         if self._drawn is not None and not (folder / PAGE).is_file():
             with _noted(lambda: f"the run in {finished.folder} is finished and its report is not"):
+                from pcbench.reports.report import write_report  # matplotlib is needed at the end alone
+
                 write_report([finished], folder, self._drawn)
         return finished
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy.stats import binom
 
 from pcbench.errors import UsageError
 from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats, rate
@@ -85,6 +84,8 @@ def median_distance(distances: Floats) -> Estimate:
 
 @functools.cache
 def _lower_quantile(images: int) -> int:
+    from scipy.stats import binom  # its import takes as long as a third of PyTorch's
+
     return int(binom.ppf((1 - CONFIDENCE) / 2, images, 0.5))
 
 

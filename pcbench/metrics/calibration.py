@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from pcbench.metrics.bootstrap import RESAMPLES, SEED
 from pcbench.metrics.cells import Cell, CellOutcomes
@@ -150,4 +149,4 @@ def student_mean(values: _Probabilities, *, highest: float) -> Estimate:
 
 @functools.cache
 def _students_factor(freedom: int) -> float:
-    return float(student.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

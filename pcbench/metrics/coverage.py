@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from pcbench.metrics.bootstrap import SEED
 from pcbench.metrics.rates import CONFIDENCE, Floats
@@ -126,4 +125,4 @@ def _halves(method: IntervalMethod, squares: MeanSquares, shape: tuple[int, int]
     variance = np.maximum(each[0] + each[1] - each[2], 0)
     terms = each[0] ** 2 / (seeds - 1) + each[1] ** 2 / (images - 1) + each[2] ** 2 / ((seeds - 1) * (images - 1))
     freedom = np.divide(variance**2, terms, out=np.ones_like(terms), where=(terms > 0) & (variance > 0))
-    return student.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
+    return stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance)

@@ -24,7 +24,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 #: Random sign vectors; with the observed one they make 10,000, so that α = 0.01 is a whole number of them.
 FLIPS = 9_999
@@ -178,12 +178,12 @@ def needed_images(drop: float, disagreement: float, *, critical: float, tolerate
 
 @functools.cache
 def _quantile(probability: float) -> float:
-    return float(norm.ppf(probability))
+    return float(ndtri(probability))
 
 
 @functools.cache
 def _upper_quantile(probability: float) -> float:
-    return float(norm.isf(probability))
+    return -float(ndtri(probability))
 
 
 def _largest(sums: NDArray[np.float32], side: Side) -> NDArray[np.float32]:

@@ -8,14 +8,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, binomtest, norm
+from scipy.special import ndtri
 
 from pcbench.metrics.bootstrap import RESAMPLES, SEED, bca_interval, resampled_means
 from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats
 
 _FLIPS_IN_A_BLOCK = 100
 _DRAWS_A_COMPARISON = 100
-_QUANTILE = norm.isf((1 - CONFIDENCE) / 2)
+_QUANTILE = -float(ndtri((1 - CONFIDENCE) / 2))
 
 
 class Difference(NamedTuple):
@@ -61,6 +61,8 @@ def mcnemar(
 def _mcnemar(
     gained: int, lost: int, method: Literal["exact", "midp"], alternative: Literal["two-sided", "greater"]
 ) -> float:
+    from scipy.stats import binom, binomtest  # its import takes as long as a third of PyTorch's
+
     p = float(binomtest(gained, gained + lost, alternative=alternative).pvalue)
     if method == "exact":
         return p

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from pcbench.metrics.rates import CONFIDENCE, Floats
 
@@ -167,9 +167,9 @@ def mean_variances(found: MeanSquares, shape: tuple[int, int]) -> tuple[Floats, 
 def half_widths(of_seeds: Floats, of_images: Floats, shape: tuple[int, int], confidence: float = CONFIDENCE) -> Floats:
     """Return half the widths of intervals of means of the shape (seeds, images), from `mean_variances`."""
     tail = (1 + confidence) / 2
-    images = float(student.ppf(tail, shape[1] - 1)) ** 2 * of_images
+    images = float(stdtrit(shape[1] - 1, tail)) ** 2 * of_images
     # One seed says nothing of others.
-    return np.sqrt(images if shape[0] == 1 else float(student.ppf(tail, shape[0] - 1)) ** 2 * of_seeds + images)
+    return np.sqrt(images if shape[0] == 1 else float(stdtrit(shape[0] - 1, tail)) ** 2 * of_seeds + images)
 
 
 def _parts(differences: Floats) -> _Parts:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from pcbench.metrics.rates import CONFIDENCE
 from pcbench.reports.page.leaderboard import board_rows, images_text
@@ -66,7 +66,7 @@ def _joined(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
         value, count = float(values.mean()), len(values)
         of_seeds = 0.0
         if count > 1:
-            factor = float(student.ppf((1 + CONFIDENCE) / 2, count - 1))
+            factor = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
             of_seeds = factor * float(values.std(ddof=1)) / math.sqrt(count)
         ends = value - math.hypot(of_seeds, (values - low).mean()), value + math.hypot(of_seeds, (high - values).mean())
         named = dict(zip(_KEYS, key, strict=True))
