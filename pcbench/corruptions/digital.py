@@ -7,11 +7,12 @@ import functools
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import Field, NonNegativeFloat
 from typing_extensions import override
 
-from pcbench.corruptions import filters, randomness
-from pcbench.corruptions.corruption import GREY_OR_COLOUR, ROUNDING_ERROR, Corruption, Drawn, as_float
+from pcbench.corruptions import filters, levels, randomness
+from pcbench.corruptions.corruption import GREY_OR_COLOUR, ROUNDING_ERROR, Corruption, Drawn, as_float, whole_levels
 from pcbench.corruptions.opencv import cv2
 
 
@@ -23,11 +24,20 @@ class Contrast(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        if levels.has_tables(images):
+            every = torch.arange(256, dtype=torch.float32)[None, None, None]
+            tables = self._drawn_together(every, self._means(images, levels.channel_sums(images)))
+            return levels.by_level(images, whole_levels(tables)[:, :, 0])
         total = images.sum(
             dim=(2, 3), keepdim=True, dtype=torch.int64 if images.dtype == torch.uint8 else torch.float64
         )
-        means = (total.double() / images.shape[-2:].numel()).float()
-        return as_float(images) * self.factor + means * (1 - self.factor)
+        return self._drawn_together(as_float(images), self._means(images, total))
+
+    def _means(self, images: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        return (total.double() / images.shape[-2:].numel()).float()
+
+    def _drawn_together(self, values: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
+        return values * self.factor + means * (1 - self.factor)
 
 
 class Brightness(Corruption):
@@ -44,10 +54,22 @@ class Brightness(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        levels = as_float(images)
-        value = levels.amax(dim=1, keepdim=True)
-        raised = (value + 255 * self.shift).clamp_(max=255)
-        return torch.where(value > 0, levels * (raised / value), raised)
+        if levels.has_tables(images):
+            return levels.by_level_and_largest(images, _brightness_table(self.shift))
+        values = as_float(images)
+        return _raised(values, values.amax(dim=1, keepdim=True), self.shift)
+
+
+def _raised(values: torch.Tensor, largest: torch.Tensor, shift: float) -> torch.Tensor:
+    """Return levels of pixels whose largest level is raised by a share of the range from black to white."""
+    raised = (largest + 255 * shift).clamp_(max=255)
+    return torch.where(largest > 0, values * (raised / largest), raised)
+
+
+@functools.lru_cache(maxsize=8)
+def _brightness_table(shift: float) -> torch.Tensor:
+    every = torch.arange(256, dtype=torch.float32)
+    return whole_levels(_raised(every[None], every[:, None], shift))
 
 
 class Saturate(Corruption):
@@ -66,13 +88,13 @@ class Saturate(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        levels = as_float(images)
-        value, least = levels.amax(dim=1, keepdim=True), levels.amin(dim=1, keepdim=True)
+        colours = as_float(images)
+        value, least = colours.amax(dim=1, keepdim=True), colours.amin(dim=1, keepdim=True)
         spread = value - least
         saturation = torch.where(value > 0, spread / value, 0)
         changed = (saturation * self.factor + self.shift).clamp_(0, 1)
-        red = torch.tensor([0.0, 1.0, 1.0], device=levels.device).reshape(1, 3, 1, 1)
-        below = torch.where(spread > 0, (value - levels) / spread, red)
+        red = torch.tensor([0.0, 1.0, 1.0], device=colours.device).reshape(1, 3, 1, 1)
+        below = torch.where(spread > 0, (value - colours) / spread, red)
         return value - value * changed * below
 
 
@@ -104,17 +126,17 @@ class ElasticTransform(Corruption):
         height, width = images.shape[-2:]
         rows = torch.arange(height, dtype=torch.float32, device=images.device)[None, :, None]
         columns = torch.arange(width, dtype=torch.float32, device=images.device)[None, None, :]
-        levels = as_float(images)
+        moved = as_float(images)
         if self.affine:
             coefficients = matrix[..., None, None]
             x, y = (
                 coefficients[:, row, 0] * columns + coefficients[:, row, 1] * rows + coefficients[:, row, 2]
                 for row in (0, 1)
             )
-            levels = filters.sample(levels, x, y, "mirror")
+            moved = filters.sample(moved, x, y, "mirror")
         if not self.displacement:
-            return levels
-        return filters.sample(levels, columns + field[:, 0], rows + field[:, 1], "reflect")
+            return moved
+        return filters.sample(moved, columns + field[:, 0], rows + field[:, 1], "reflect")
 
 
 class Pixelate(Corruption):
@@ -126,6 +148,8 @@ class Pixelate(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         height, width = images.shape[-2:]
+        if levels.has_tables(images):
+            return _pixelated(images, (max(1, int(width * self.scale)), max(1, int(height * self.scale))))
         # Pillow shrinks along the rows first and rounds after each axis; moving whole rows is what torch does fast.
         narrow = _box_means(as_float(images.transpose(2, 3).contiguous()), max(1, int(width * self.scale)))
         small = _box_means(narrow.transpose(2, 3).contiguous(), max(1, int(height * self.scale)))
@@ -134,6 +158,21 @@ class Pixelate(Corruption):
             for count, length in zip(small.shape[2:], (height, width), strict=True)
         )
         return small.index_select(2, down).index_select(3, across)
+
+
+def _pixelated(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return what Pillow itself makes of uint8 images on the CPU, channel by channel.
+
+    Args:
+        images: (batch, channels, height, width).
+        size: Width and height of the small image.
+    """
+    whole = (images.shape[3], images.shape[2])
+    enlarged = [
+        Image.fromarray(channel).resize(size, Image.Resampling.BOX).resize(whole, Image.Resampling.NEAREST)
+        for channel in images.numpy().reshape(-1, *images.shape[2:])
+    ]
+    return torch.from_numpy(np.stack([np.asarray(one) for one in enlarged])).reshape(images.shape)
 
 
 class JpegCompression(Corruption):
@@ -170,10 +209,10 @@ def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
 
 def _jpeg_round_trip(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     # OpenCV lets other threads run while it encodes, which Pillow does not; it keeps colours as blue, green, red.
-    _, stored = cv2.imencode(".jpg", np.ascontiguousarray(image[::-1].transpose(1, 2, 0)), _jpeg_options(quality))
+    _, stored = cv2.imencode(".jpg", cv2.merge(list(image[::-1])), _jpeg_options(quality))
     kind = cv2.IMREAD_GRAYSCALE if len(image) == 1 else cv2.IMREAD_COLOR
-    read = np.asarray(cv2.imdecode(stored, kind), np.uint8).reshape(*image.shape[1:], len(image))
-    return np.ascontiguousarray(read.transpose(2, 0, 1)[::-1])
+    read = np.asarray(cv2.imdecode(stored, kind), np.uint8)
+    return np.stack([np.asarray(channel, np.uint8) for channel in cv2.split(read)[::-1]])
 
 
 def _jpeg_options(quality: int) -> list[int]:
