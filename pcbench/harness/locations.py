@@ -53,6 +53,10 @@ class Objects:
     data: Any = None
     """An object with images and labels."""
 
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return self.model is not None or self.data is not None
+
     def refuse_workers(self, workers: int | str, engine: str) -> None:
         """Refuse to have other processes work on Python objects.
 
@@ -63,7 +67,7 @@ class Objects:
         Raises:
             UsageError: There is an object, and a worker in another process.
         """
-        if (engine == "local" and workers in (1, "auto")) or (self.model is None and self.data is None):
+        if (engine == "local" and workers in (1, "auto")) or not self:
             return
         what = "model" if self.model is not None else "data"
         form = 'model="module:function"' if self.model is not None else 'data="imagefolder:PATH"'

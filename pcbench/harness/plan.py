@@ -23,7 +23,7 @@ from pcbench.data.data_set import DataSet, known_data_set
 from pcbench.data.image_source import ImageSource
 from pcbench.data.sources import check_source
 from pcbench.errors import DataError, UnknownNameError, UsageError
-from pcbench.harness.blocks import Unit, default_block_size
+from pcbench.harness.blocks import Unit, default_batch_size, default_block_size, default_threads
 from pcbench.harness.checks import chosen_checks
 from pcbench.harness.choices import refuse_absent
 from pcbench.harness.digests import Digests
@@ -317,7 +317,8 @@ def _finish(draft: Draft, chosen: ChosenImages) -> Plan:
 def run_settings(draft: Draft, source: ImageSource, *, checks: Checks) -> Settings:
     """Return the settings of a run."""
     request = draft.request
-    batch_size = request["batch_size"] or (128 if max(source.size()) <= 64 else 32)
+    side, device = max(source.size()), torch.device(draft.device).type
+    batch_size = request["batch_size"] or default_batch_size(side)
     block_size = request["block_size"] or default_block_size(batch_size)
     if block_size % batch_size:
         raise UsageError(
@@ -327,8 +328,9 @@ def run_settings(draft: Draft, source: ImageSource, *, checks: Checks) -> Settin
         "timesteps": draft.facts.timesteps if request["timesteps"] is None else request["timesteps"],
         "batch_size": batch_size,
         "block_size": block_size,
+        "threads": request["threads"] or default_threads(side, device, shared=not draft.objects),
         "epsilons": _epsilons(request, [suite.definition for suite in draft.suites], source.shape()),
-        "device": torch.device(draft.device).type,
+        "device": device,
         "checks": checks,
     }
     values = {**request, **found}

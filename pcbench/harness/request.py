@@ -225,12 +225,13 @@ class RunOptions(TypedDict, total=False):
     ]
     """A worker uses one; 0.5 lets two share one. Where none is given, 1 if the device is one."""
     threads: Annotated[
-        int,
+        int | None,
         Ge(1),
         Le(MOST_PROCESSES),
-        Option("CPU threads of each worker (part of the key).", _RUN, 2, spec="settings"),
+        Option("CPU threads of each worker (part of the key).", _RUN, spec="settings"),
     ]
-    """They can change the last bits of a number."""
+    """They can change the last bits of a number. Where none is given, 1 for images of at most 64 pixels a side on a
+    CPU, and 2 for larger ones, on other devices, and for objects of Python, which one worker has to itself."""
     block_size: Annotated[
         int | None, Ge(1), Option("Images in one unit of work, a multiple of the batch.", _RUN, spec="settings")
     ]

@@ -18,6 +18,9 @@ logger = logging.getLogger("pcbench")
 
 _CAN_SHARE_PIPES = os.name != "nt"
 _FEW_CORES = 2
+_WORTH_A_START = 100_000
+"""From how much work on, in passes of one image, two of two cores pay: a worker's start takes several seconds, about as
+long as `pdigits` takes for half of these passes."""
 _USED_SHARE = 0.8
 """The share of the memory that is left which workers may take."""
 
@@ -45,10 +48,11 @@ def fitting_workers(plan: Plan) -> int:
         room = max(1, torch.cuda.device_count()) if ":" not in plan.locations.device else 1
     else:
         cores = usable_cores()
-        # Of two cores, one reads and decodes images; a second worker would only take its time to start.
-        room = cores // plan.spec.settings.threads if device.type == "cpu" and cores > _FEW_CORES else 1
+        room = cores // plan.spec.settings.threads if device.type == "cpu" else 1
+        if cores <= _FEW_CORES and sum(unit.cost for unit in plan.units) < _WORTH_A_START:
+            room = 1
     room = max(1, min(room, len(plan.units))) if _CAN_SHARE_PIPES else 1
-    if room > 1 and (plan.objects.model is not None or plan.objects.data is not None):
+    if room > 1 and plan.objects:
         what = "model" if plan.objects.model is not None else "data"
         form = 'model="module:function"' if what == "model" else 'data="imagefolder:PATH"'
         logger.info("one worker: the %s is an object of Python; with %s there would be %d", what, form, room)

@@ -16,6 +16,7 @@ from torch import nn
 
 from pcbench.errors import UsageError
 from pcbench.harness import workers
+from pcbench.harness.blocks import default_threads
 from pcbench.harness.engines.local import worker_environment
 from pcbench.harness.memory import BASE_BYTES, available_memory, worker_memory
 from pcbench.harness.plan import Plan, make_plan
@@ -48,6 +49,28 @@ def test_cores_by_threads_are_used_and_no_more_than_there_are_units(
 ) -> None:
     machine(cores)
     assert workers.fitting_workers(plan) == expected
+
+
+@pytest.mark.parametrize(("images", "expected"), [(None, 2), (20, 1)], ids=["the default run", "a short one"])
+def test_two_cores_are_shared_by_two_workers_where_these_pay_for_their_start(
+    images: int | None, expected: int, machine: Any
+) -> None:
+    machine(2)
+    plan = make_plan(request_from({"suites": ["digits-c"], "images": images, "timesteps": 2 if images else None}))
+    assert plan.spec.settings.threads == 1
+    assert workers.fitting_workers(plan) == expected
+
+
+def test_threads_follow_from_what_is_in_the_key() -> None:
+    def threads(**options: Any) -> int:
+        return make_plan(
+            request_from({"suites": ["digits-c"], "images": 4, "timesteps": 1, **options})
+        ).spec.settings.threads
+
+    assert [threads(), threads(workers=7), threads(threads=3)] == [1, 1, 3]
+    assert threads(model=nn.Sequential(nn.Flatten(), nn.Linear(3072, 10)), data="digits", timesteps=0) == 2
+    kinds = (64, "cpu"), (65, "cpu"), (64, "cuda")
+    assert [default_threads(side, device, shared=True) for side, device in kinds] == [1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "ray_address": ("auto", {"engine": "ray"}),
     "cpus_per_worker": (3, {"engine": "ray"}),
     "gpus_per_worker": (0.5, {"engine": "ray"}),
-    "threads": (1, {}),
+    "threads": (2, {}),
     "block_size": (1024, {}),
     "mixed_machines": (True, {}),
     "allow_missing": (True, {}),
