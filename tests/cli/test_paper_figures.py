@@ -1,10 +1,11 @@
-"""docs/from_predify.md: its commands, as they stand there, on stand-ins for ImageNet and the published weights.
+"""docs/paper_figures.md: its commands, as they stand there, on stand-ins for ImageNet and the published weights.
 
-Oracle: the page itself; the names that `pcbench list` knows.
+Oracle: the page itself, passes counted by hand among it; the names that `pcbench list` knows.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -20,8 +21,10 @@ from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.models.zoo import zoo_names
 from pcbench.network.predictors import inferred_predictor
 
-PAGE = (Path(__file__).parents[2] / "docs" / "from_predify.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "paper_figures.md").read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    pcbench run")]
+COSTS = re.findall(r"^\| ([^|]+) \| ([\d,]+) \| ([\d,]+) \| [\d,]+.*? \|", PAGE, re.MULTILINE)
 CLASSES = ("n01440764", "n01443537")
 NETWORK = """
 import torch
@@ -48,7 +51,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with ImageNet and ImageNet-C of two images, a small network, and its weights, one file a PCoder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "from_predify_network.py").write_text(NETWORK)
+    (tmp_path / "paper_figures_network.py").write_text(NETWORK)
     (tmp_path / "small.toml").write_text(CONFIGURATION)
     picture = tmp_path / "picture.JPEG"
     Image.fromarray(np.full((224, 224, 3), 128, np.uint8)).save(picture)
@@ -73,29 +76,35 @@ def test_there_is_a_command_for_each_figure_and_network() -> None:
     assert models == {"pvgg16", "pefficientnet_b0_timm"} <= set(zoo_names())
     others = [command.replace("pvgg16", "peffb0") for command in COMMANDS[::2]]
     assert others == [command.replace("pefficientnet_b0_timm", "peffb0") for command in COMMANDS[1::2]]
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 8 == 2 * len(COSTS)
 
 
-@pytest.mark.parametrize("command", COMMANDS[::2], ids=lambda command: shlex.split(command)[3])
-def test_the_commands_run_as_they_are_written(
-    command: str, stand_ins: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("command", "cost"), list(zip(COMMANDS[::2], COSTS, strict=True)), ids=[cost[0] for cost in COSTS]
+)
+def test_the_commands_run_as_they_are_written_and_cost_what_the_page_says(
+    command: str, cost: tuple[str, str, str], stand_ins: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = command.replace("--model pvgg16", "--model small.toml@from_predify_network:small")
+    given = command.replace("--model pvgg16", "--model small.toml@paper_figures_network:small")
     given = given.replace("imagenet:ImageNet", "imagenet-subset:ImageNet")
     given = re.sub(r"--images \d+", "--images 2", given)
     with pytest.raises(SystemExit) as ended:
-        main([*shlex.split(given)[1:], "--dry-run"])
+        main([*shlex.split(given)[1:], "--dry-run", "--json"])
     printed = capsys.readouterr()
     assert ended.value.code == 0, printed.err
-    assert "on 2 images" in " ".join(printed.out.split())
+    planned = json.loads(printed.out)
+    assert planned["images"] == 2
+    measured = [one["passes"] for one in planned["work"] if one["name"] not in ("growth", "pictures", "checks")]
+    forward, gradients = (sum(one[kind] for one in measured) / 2 for kind in ("forward", "gradients"))
+    assert [forward + gradients, gradients] == [float(number.replace(",", "")) for number in cost[1:]]
     assert not (stand_ins / "results").exists()
 
 
-def test_links_lead_somewhere() -> None:
-    docs = Path(__file__).parents[2] / "docs"
-    links = re.findall(r"\]\(([a-z_]+\.md)(#[a-z-]+)?\)", PAGE)
+@pytest.mark.parametrize("page", ["paper_figures.md", "from_predify.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([a-z_]+\.md)(#[a-z-]+)?\)", (DOCS / page).read_text(encoding="utf-8"))
     assert links
     for name, place in links:
-        headings = re.findall(r"^#+ (.*)$", (docs / name).read_text(encoding="utf-8"), re.MULTILINE)
+        headings = re.findall(r"^#+ (.*)$", (DOCS / name).read_text(encoding="utf-8"), re.MULTILINE)
         known = {"#" + re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
         assert not place or place in known
