@@ -31,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -203,8 +204,11 @@ def write_tables(folder: Path, row: Measured) -> None:
         table.writerows(rows.values())
     shown = [name for name in names if name not in ("machine", "versions")]
     lines = ["| " + " | ".join(one[name] for name in shown) + " |" for one in rows.values()]
-    made_with = {f"- {one['machine']}; {one['versions']}": None for one in rows.values()}
-    text = PAGE.format(rows="\n".join(lines), made_with="\n".join(made_with))
+    made_with: dict[str, set[str]] = defaultdict(set)
+    for one in rows.values():
+        made_with[one["machine"]].update(one["versions"].split(", "))
+    made_with_lines = [f"- {machine}; {', '.join(sorted(versions))}" for machine, versions in made_with.items()]
+    text = PAGE.format(rows="\n".join(lines), made_with="\n".join(made_with_lines))
     (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -225,6 +229,7 @@ Imagenette, with one worker and without a cache of kernels:
   from the start.
 - A pass takes one image through one timestep. They are counted by `pcbench plan`, those for examples and for growth
   among them. CPU milliseconds a pass are without the CPU seconds of `start`; a pass with a gradient counts as three.
+  They are those of the whole command: reading and corrupting the images are in them.
 - Other programs may have run on the same machine: the CPU seconds say more than the seconds.
 
 Kind of processor, and versions:
@@ -289,12 +294,13 @@ def _draw_weights(model: str, path: Path) -> None:
     if model not in zoo_names():
         return
     backbone = open_backbone(zoo_entry(model).backbone).eval()
-    for module in backbone.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+    normalisations = [module for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    if normalisations:
+        for module in normalisations:
             module.train().momentum = None
-    torch.manual_seed(SEED)
-    with torch.no_grad():
-        backbone(torch.randn(8, 3, 224, 224))
+        torch.manual_seed(SEED)
+        with torch.no_grad():
+            backbone(torch.randn(8, 3, 224, 224))
     save_file({name: value.contiguous() for name, value in backbone.state_dict().items()}, path)
 
 
