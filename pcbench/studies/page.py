@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 
 from pcbench.percent import decimal, interval, percent
-from pcbench.reports.charts import joined_verdicts
 from pcbench.reports.page.leaderboard import STUDY_TABLES
-from pcbench.reports.page.study_figures import blur_figure, change_figure
+from pcbench.reports.page.study_figures import study_figure
 from pcbench.results.environment import versions
 from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
-from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
+from pcbench.studies.arms import ARMS, PLAIN_NETWORK
+from pcbench.studies.figures import blur_charts_of, change_charts_of, ordered_arms
 from pcbench.studies.finished import unfinished_words
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
@@ -41,9 +41,11 @@ def study_page_values(
         folder: Where they lie beside the page.
     """
     frames, questions = tables.frames, study.table.questions
-    changes, curves = [_change(study, question, frames) for question in questions], list(_curves(study, frames))
-    for figure in (*changes, *curves):
-        figure["links"] = [{**link, "file": f"{folder}/{link['file']}"} for link in figure["links"]]
+    changes = [
+        study_figure(chart, f"{folder}/changes.csv", question.question)
+        for question, chart in change_charts_of(study, frames)
+    ]
+    curves = [study_figure(chart, f"{folder}/blur.csv", "") for chart in blur_charts_of(study, frames)]
     return {
         "title": study.table.title,
         "line": _line(study),
@@ -60,7 +62,7 @@ def study_page_values(
         "changes": changes,
         "curves": curves,
         "figures": [*changes, *curves],
-        "arms": [(name, ARMS[name].title, ARMS[name].shows, *_times(frames, name)) for name in _ordered(study)],
+        "arms": [(name, ARMS[name].title, ARMS[name].shows, *_times(frames, name)) for name in ordered_arms(study)],
         "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
         "objective": study.table.tuning.objective,
         "facts": _facts(study, record),
@@ -152,38 +154,6 @@ def _covered(row: pd.Series) -> tuple[str, ...]:
 def _p_text(row: Any) -> str:
     p = float(row["p"] if math.isnan(row["p_holm"]) else row["p_holm"])
     return decimal(p, 3) if p >= 0.001 else "< 0.001"
-
-
-def _ordered(study: StudyFile) -> list[str]:
-    """Return the arms, the network first."""
-    return [NETWORK, *(name for name in study.table.arms if name != NETWORK)]
-
-
-def _change(study: StudyFile, question: QuestionTable, frames: Any) -> dict[str, Any]:
-    rows, answers = (frame[frame["question"] == question.name] for frame in (frames["changes"], frames["answers"]))
-    said = [(str(row["against"]), str(row["gradients"])) for _, row in answers.iterrows() if row["gradients"]]
-    return change_figure(
-        rows,
-        _ordered(study),
-        {
-            "name": question.name,
-            "question": question.question,
-            "suite": question.suite_label,
-            "measure": MEASURES[question.measure],
-        },
-        in_points=question.measure in SHARES,
-        verdict=joined_verdicts(said) if said else None,
-    )
-
-
-def _curves(study: StudyFile, frames: Any) -> Iterator[dict[str, Any]]:
-    blur: pd.DataFrame = frames["blur"]
-    if not len(blur):
-        return
-    answers = frames["answers"]
-    for suite, rows in blur.groupby("suite", sort=False):
-        images = int(answers[answers["suite"] == suite]["images"].max())
-        yield blur_figure(rows, _ordered(study), images)
 
 
 def _times(frames: Any, arm: str) -> tuple[str, str]:

@@ -14,10 +14,12 @@ from pcbench import files
 from pcbench.arguments import public
 from pcbench.errors import DataError, UsageError, damage_refused
 from pcbench.limits.text import read_bytes, read_json
+from pcbench.reports.figures import write_charts
 from pcbench.reports.page.leaderboard import STUDY_TABLES
 from pcbench.reports.page.page import write_values
 from pcbench.results.directory import PAGE
 from pcbench.studies.decisions import DECISIONS, read_decisions, run_decisions, write_decisions
+from pcbench.studies.figures import decisive_charts
 from pcbench.studies.finished import part_of
 from pcbench.studies.page import linked_files, study_page_values
 from pcbench.studies.study import answered_study, record_of_study
@@ -43,7 +45,9 @@ class Publication:
 
 @public()
 def publish_study(path: Path, out: Path, to: Path, *, so_far: bool = False) -> Publication:
-    """Write what is published of a finished study: `results/NAME/` and `reports/NAME/index.html`, in one folder.
+    """Write what is published of a finished study: `results/NAME/` and `reports/NAME/`, in one folder.
+
+    The page is `reports/NAME/index.html`; the figures of primary questions are files beside it.
 
     Args:
         path: The study's file; NAME is its stem.
@@ -73,6 +77,7 @@ def publish_study(path: Path, out: Path, to: Path, *, so_far: bool = False) -> P
         files.write(results / name, text)
     write_decisions(study, out, results / DECISIONS)
     links = Path(os.path.relpath(results, page.parent)).as_posix()
+    write_charts(decisive_charts(study, tables.frames), page.parent / "figures")
     values = study_page_values(study, record, tables, links)
     shown = [*kept, path.name, DECISIONS]
     return Publication(results, write_values("study.html", {**values, "tables": linked_files(shown, links)}, page))

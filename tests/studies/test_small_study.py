@@ -298,8 +298,10 @@ def test_what_is_published_is_small_names_no_machine_and_links_to_itself(
     made = published(done, tmp_path)
     assert made.results == tmp_path / "results" / "study"
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 200_000
-    text = "\n".join(path.read_text() for path in files if path.suffix != ".npz")
+    assert sum(path.stat().st_size for path in files) < 300_000
+    figures = {path.name for path in files if path.parent.name == "figures"}
+    assert figures == {f"gaussian-noise-change-noise.{kind}" for kind in ("svg", "pdf", "png")}
+    text = "\n".join(path.read_text() for path in files if path.suffix not in (".npz", ".pdf", ".png"))
     assert str(done[1].out) not in text
     assert str(Path.home()) not in text
     page = made.page.read_text()

@@ -20,20 +20,25 @@ def arm_places(arms: Sequence[str]) -> dict[str, Rank]:
     return {arm: Rank(number / max(1, len(arms) - 1), number) for number, arm in enumerate(arms)}
 
 
-def change_figure(
-    rows: pd.DataFrame, arms: Sequence[str], said: dict[str, str], *, in_points: bool, verdict: str | None = None
-) -> dict[str, Any]:
-    """Return how every arm changes since t = 0 for one question: the first beside two others in each plot.
+def change_chart(
+    rows: pd.DataFrame,
+    arms: Sequence[str],
+    said: dict[str, str],
+    *,
+    in_points: bool,
+    together: bool,
+    verdict: str | None = None,
+) -> Chart:
+    """Return how arms change since t = 0 for one question.
 
     Args:
         rows: Of the table `changes`: those of one question.
         arms: All arms of the study in their order, the network first.
-        said: `name` of the question, the `question` itself, its `suite`, and what its `measure` is called.
+        said: `name` of the question, its `suite`, what its `measure` is called, and the `model` where no page names it.
         in_points: Whether changes are of shares, and so in percentage points.
+        together: Whether all arms are in one plot; else each plot has the first beside two others.
         verdict: On the gradients of attacks, where the measure is about these.
 
-    Returns:
-        What the template and the script need of a figure.
     """
     last = int(rows["timestep"].max())
     places, found = arm_places(arms), {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
@@ -43,34 +48,32 @@ def change_figure(
         if arm in found and not _is_beginning(found[arm])
     }
     network, *others = lines.values()
-    step = BANDS - 1
+    step = max(1, len(others)) if together else BANDS - 1
     groups = [others[first : first + step] for first in range(0, len(others), step)] or [[]]
     panels = tuple(
-        Panel(f"{network.label} beside {' and '.join(one.label for one in group)}" if group else "", (network, *group))
+        Panel(
+            "" if together else f"{network.label} beside {' and '.join(one.label for one in group)}", (network, *group)
+        )
         for group in groups
     )
     scale: Scale = "points" if in_points else "number"
-    return _figure(
-        Chart(
-            name=f"change-{said['name']}",
-            suite=said["suite"],
-            model="",
-            what=f"Change of {said['measure']} since t = 0",
-            where=f"under {said['suite']}",
-            caption=_change_caption(rows, last),
-            verdict=verdict,
-            x_label="timestep t",
-            y="change",
-            y_scale=scale,
-            x="timestep",
-            norm=None,
-            legend_title="arm",
-            colours="arm",
-            panels=panels,
-            reference=(0.0, _BEGINNING),
-        ),
-        "changes",
-        said["question"],
+    return Chart(
+        name=f"change-{said['name']}",
+        suite=said["suite"],
+        model=said["model"],
+        what=f"Change of {said['measure']} since t = 0",
+        where=f"under {said['suite']}",
+        caption=_change_caption(rows, last),
+        verdict=verdict,
+        x_label="timestep t",
+        y="change",
+        y_scale=scale,
+        x="timestep",
+        norm=None,
+        legend_title="arm",
+        colours="arm",
+        panels=panels,
+        reference=(0.0, _BEGINNING),
     )
 
 
@@ -107,16 +110,13 @@ def _change_caption(rows: pd.DataFrame, last: int) -> str:
     )
 
 
-def blur_figure(rows: pd.DataFrame, arms: Sequence[str], images: int) -> dict[str, Any]:
+def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int) -> Chart:
     """Return clean accuracy against accuracy under a suite: the curve of input blurs, and a point for each arm.
 
     Args:
         rows: Of the table `blur`: those of one suite.
         arms: All arms of the study in their order, the network first.
         images: How many images were measured.
-
-    Returns:
-        What the template and the script need of a figure.
     """
     suite = str(rows["suite"].iloc[0])
     curve, points = rows[rows["width"].notna()].sort_values("width"), rows[rows["width"].isna()]
@@ -126,7 +126,7 @@ def blur_figure(rows: pd.DataFrame, arms: Sequence[str], images: int) -> dict[st
     lines = [_points(f"blurs of {curve['width'].min():g} to {curve['width'].max():g} px", curve, None, images)]
     lines += [_points(arm, means.loc[[arm]], places[arm], images) for arm in arms if arm in means.index]
     seeds = points["training_seed"].nunique()
-    chart = Chart(
+    return Chart(
         name=f"blur-{suite}",
         suite=suite,
         model="",
@@ -147,7 +147,6 @@ def blur_figure(rows: pd.DataFrame, arms: Sequence[str], images: int) -> dict[st
         colours="arm",
         panels=(Panel("", tuple(lines)),),
     )
-    return _figure(chart, "blur", "")
 
 
 def _points(label: str, rows: pd.DataFrame, place: Rank | None, images: int) -> Line:
@@ -156,8 +155,8 @@ def _points(label: str, rows: pd.DataFrame, place: Rank | None, images: int) -> 
     return Line(label, x, y, unknown, unknown, (images,) * len(x), place=place)
 
 
-def _figure(chart: Chart, table: str, qualifier: str) -> dict[str, Any]:
-    """Return a figure for the template, with its numbers for the script and a link to the table that it is of."""
+def study_figure(chart: Chart, file: str, qualifier: str) -> dict[str, Any]:
+    """Return a figure for the template, with its numbers for the script and a link to the file of its numbers."""
     values = figure_values([(0, chart)])
     return {
         "id": chart.name,
@@ -166,6 +165,6 @@ def _figure(chart: Chart, table: str, qualifier: str) -> dict[str, Any]:
         "qualifier": qualifier,
         "panels": [panel["title"] for panel in values["panels"]],
         "drawn": values,
-        "links": [{"text": "CSV", "file": f"{table}.csv"}],
+        "links": [{"text": "CSV", "file": file}],
         "commands": [],
     }
