@@ -131,10 +131,14 @@ class RunEnding:
         folder = finished.folder / "report"
         if self._drawn is not None and not (folder / PAGE).is_file():
             with _noted(lambda: f"the run in {finished.folder} is finished and its report is not"):
-                from pcbench.reports.report import write_report  # matplotlib is needed at the end alone
-
-                write_report([finished], folder, self._drawn)
+                _write_report([finished], folder, self._drawn)
         return finished
+
+
+def _write_report(runs: Sequence[Run], folder: Path, drawn: FigureChoice) -> None:
+    from pcbench.reports.report import write_report  # matplotlib is needed at the end alone
+
+    write_report(runs, folder, drawn)
 
 
 def ending_of(plan: Plan, drawn: FigureChoice | None = "page") -> Ending:

@@ -86,7 +86,7 @@ NAMED = (RoundedInput, SignOfInput, ZeroHook, NoGradBlock, Plateau, DeadUnits, N
 @pytest.fixture(autouse=True)
 def _without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is tested stands in the terminal; drawing takes seconds."""
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
 
 

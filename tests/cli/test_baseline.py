@@ -24,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     asked: dict[str, Any] = {"data": "digits", "images": 20, "timesteps": 0, "progress": False}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)  # nothing here looks at the page
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)  # nothing here looks at the page
         return pcbench.run(network, ["imagenet-c"], out=out, **asked).folder
 
 

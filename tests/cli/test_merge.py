@@ -14,7 +14,7 @@ SMALL = ["--suite", "gaussian-noise", "--images", "4", "--timesteps", "0", "--th
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out pictures and page, and let no scheduler be seen."""
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
     for name in ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"):
         monkeypatch.delenv(name, raising=False)

@@ -212,7 +212,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run([GIT, "-c", "user.name=A", "-c", "user.email=a@b.c", *words], check=True)
     return work
@@ -262,7 +262,7 @@ def test_a_run_is_repeated_from_its_configuration_when_defaults_are_others(
     # Oracle: the key, and the run that is found again instead of being computed; here every option that counts has
     # another default by then.
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     assert call("run", "--images", 4, "--suite", "gaussian-noise", "-T", 1, "--threads", 1, "--out", "out") == 0
     capsys.readouterr()
     assert call("show", "out", "--config") == 0

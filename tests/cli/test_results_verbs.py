@@ -96,7 +96,7 @@ def test_agreement_prints_both_rates_and_ends_with_what_it_found(
 def test_run_prints_the_accuracies_of_its_metrics(
     call: Call, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
     command = ("run", "--suite", "gaussian-noise", "--model", "pdigits", "--images", 12, "--timesteps", 1)
     assert call(*command, "--out", tmp_path / "out", "--threads", 1) == 0

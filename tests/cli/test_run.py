@@ -64,7 +64,7 @@ def as_in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     logger = logging.getLogger("pcbench")
     before, level = list(logger.handlers), logger.level
     yield

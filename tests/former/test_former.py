@@ -47,7 +47,7 @@ ANSWERED = ["suite", "kind", "name", "severity", "epsilon", "attacked_timestep",
 def without_pictures() -> Any:
     """Leave out pages and example images of new runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         patch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
         yield
 

@@ -147,7 +147,7 @@ def _read_shards(folder: Path) -> None:
     for path in folder.iterdir():
         _ = repr(open_shard(path))
     status_command(folder)
-    with patch("pcbench.harness.run.write_report"):  # figures take seconds, and are drawn from what was read
+    with patch("pcbench.harness.run._write_report"):  # figures take seconds, and are drawn from what was read
         merge(folder, folder / "merged")
 
 

@@ -197,7 +197,7 @@ def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Work in an empty folder, and leave out figures and pages."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PCBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
 
 

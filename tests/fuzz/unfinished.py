@@ -105,7 +105,7 @@ def try_damage(place: Path, count: int, seed: int) -> tuple[Counter[str], list[s
     ended: Counter[str] = Counter()
     faults: list[str] = []
     with (
-        patch("pcbench.harness.run.write_report"),
+        patch("pcbench.harness.run._write_report"),
         patch("pcbench.harness.work.pictures._pictures", lambda *_: iter(())),
         patch.object(files, "_to_disk"),
     ):

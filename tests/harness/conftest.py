@@ -48,7 +48,7 @@ CONFIGURATION = {
 def without_pictures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Leave out figures, page and example images, which take longer than these small runs, except in one test."""
     if "with_pictures" not in request.keywords:
-        monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         monkeypatch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
 
 
@@ -72,7 +72,7 @@ def quick_shards(forks: forking.Forks) -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "subprocess", forks.subprocess)
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         yield
 
 

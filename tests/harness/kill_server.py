@@ -179,7 +179,7 @@ def _prepare() -> None:
     sources.open_digits = functools.cache(sources.open_digits)
     sources.open_digits("test", Preprocessing())
     progress._SECONDS_BETWEEN_FILES = float("inf")  # else the number of points would depend on the time
-    run.write_report = lambda _, folder, *__: write(folder / "index.html", "a page\n")
+    run._write_report = lambda _, folder, *__: write(folder / "index.html", "a page\n")
     gc.collect()
     gc.freeze()
 

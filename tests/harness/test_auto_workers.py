@@ -153,7 +153,7 @@ def test_the_memory_of_a_run_is_about_what_was_told(
     plan: Plan, attack_suite: Path, forks: forking.Forks, tmp_path: Path
 ) -> None:
     code = (
-        "import pathlib, pcbench, pcbench.harness.run; pcbench.harness.run.write_report = lambda *_: None; "
+        "import pathlib, pcbench, pcbench.harness.run; pcbench.harness.run._write_report = lambda *_: None; "
         f"pcbench.run(suites=[{str(attack_suite)!r}], images=8, timesteps=1, checks=False, "
         f"out={str(tmp_path / 'run')!r}, progress=False); print(pathlib.Path('/proc/self/status').read_text())"
     )

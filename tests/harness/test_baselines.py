@@ -49,14 +49,14 @@ def linear(seed: int) -> nn.Module:
 @pytest.fixture(autouse=True)
 def _without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are looked at, and what a page is made of; drawing takes seconds."""
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
 def first(shared_suites: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The run of ``measure(1)``, with which most tests begin."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         return pcbench.run(linear(1), [str(shared_suites[0])], out=tmp_path_factory.mktemp("first") / "run", **ASKED)
 
 

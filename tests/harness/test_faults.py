@@ -32,7 +32,7 @@ OPTIONS |= {"batch_size": 4, "block_size": 4, "threads": 1, "save_adversarials":
 def quickly() -> Iterator[None]:
     """Leave out pages and pictures, and don't wait for the disk: no machine fails here, only processes do."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         patch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
         patch.setattr(files, "_to_disk", lambda _: None)
         yield

@@ -36,7 +36,7 @@ OPTIONS |= {"batch_size": 4, "block_size": 4, "threads": 1}
 def quickly() -> Iterator[None]:
     """Leave out pages and pictures, and don't wait for the disk."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         patch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
         patch.setattr(files, "_to_disk", lambda _: None)
         yield
@@ -84,7 +84,7 @@ def test_who_stops_a_report_learns_that_the_run_is_finished(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pcbench.harness.run.write_report", stop)
+    monkeypatch.setattr("pcbench.harness.run._write_report", stop)
     with pytest.raises(KeyboardInterrupt) as stopped:
         measure()
     assert stopped.value.__notes__ == [f"the run in {tmp_path / 'run'} is finished and its report is not"]

@@ -38,7 +38,7 @@ QUIET = {"progress": False, "workers": 1}
 def without_report() -> Iterator[None]:
     """Leave out pages and figures: they are made from a finished run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         yield
 
 

@@ -65,7 +65,7 @@ def without_report(forks: forking.Forks) -> Iterator[None]:
     """Leave out pages and figures: they are made from a finished run. Workers are forks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "subprocess", forks.subprocess)
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         patch.setattr("pcbench.harness.work.pictures._pictures", lambda *_: iter(()))
         yield
 

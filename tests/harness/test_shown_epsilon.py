@@ -24,7 +24,7 @@ def test_terminal_page_figures_examples_and_checks_show_the_same_budget(
 ) -> None:
     monkeypatch.setattr(rivals, "SQUARE_QUERIES", 10)
     monkeypatch.setattr(rivals, "RANDOM_TRIALS", 5)
-    monkeypatch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+    monkeypatch.setattr("pcbench.harness.run._write_report", lambda *_: None)
     finished = run(
         "pdigits",
         [str(attack_suite)],

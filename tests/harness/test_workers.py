@@ -93,7 +93,7 @@ def make():
 def without_report() -> Iterator[None]:
     """Leave out pages and figures: they are made from a finished run, whichever worker computed it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         yield
 
 
@@ -186,7 +186,7 @@ import os, pathlib, sys
 os.environ["DRIVER"] = str(os.getpid())
 import pcbench
 import pcbench.harness.run
-pcbench.harness.run.write_report = lambda *_: None
+pcbench.harness.run._write_report = lambda *_: None
 made = pcbench.run("talking:make", {suites}, out={out!r}, images=24, timesteps=1, data="digits", progress=False,
                    threads=1, batch_size=4, block_size=8, workers=2)
 pathlib.Path({out!r}).with_name("told").write_text(str(made.metrics.shape))

@@ -59,7 +59,7 @@ MODEL = Path(__file__).with_name("nearest.py").read_text(encoding="utf-8")
 def without_report() -> Iterator[None]:
     """Leave out pages and figures: they are made from a finished run, whichever worker computed it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pcbench.harness.run.write_report", lambda *_: None)
+        patch.setattr("pcbench.harness.run._write_report", lambda *_: None)
         yield
 
 
@@ -177,7 +177,7 @@ def command(home: Place, suite: Path, tmp_path: Path, *words: str) -> subprocess
     working.mkdir(exist_ok=True)
     options = ["--images", str(IMAGES), "-T", "1", "--data", "digits", "--threads", "1", "--batch-size", str(BATCH)]
     options += ["--block-size", str(BLOCK), "--out", str(tmp_path / "run"), "--engine", "ray", *words]
-    code = "import pcbench.harness.run as run; run.write_report = lambda *_: None; "
+    code = "import pcbench.harness.run as run; run._write_report = lambda *_: None; "
     code += "from pcbench.cli.main import main; main()"
     arguments = [sys.executable, "-c", code, "run", "--model", "nearest:make", "--suite", str(suite), *options]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(home.folder), str(Path.cwd())])}
