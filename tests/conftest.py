@@ -25,7 +25,10 @@ FIRST = {
     "gw1": ("torchvision", "hypothesis", "statsmodels.stats.proportion"),
 }
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-LONGEST = ("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py")
+LONGEST = (
+    *("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py"),
+    *("test_small_study.py", "test_resnet_study.py"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

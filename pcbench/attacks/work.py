@@ -148,9 +148,11 @@ class Work:
         images = within_budget(found.images.detach().to(clean), clean, radii, self.definition.ball)
         # An image that was not changed keeps its scores: the same bits in another batch may be rounded differently.
         same = (images == clean).flatten(1).all(dim=1)
-        with drawing(self.seed, ids):
-            seen = classify(self.judge, images, self.labels[here], self.batch_size)
-        scores = self.clean.at(here).where(same, seen)
+        scores = self.clean.at(here)
+        if not bool(same.all()):
+            with drawing(self.seed, ids):
+                seen = classify(self.judge, images, self.labels[here], self.batch_size)
+            scores = scores.where(same, seen)
         success = self._reached(scores.prediction, classes)
         return ScoredBatch(images, scores, success, distances(images, clean), found.queries, found.gradients)
 

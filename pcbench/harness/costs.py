@@ -107,7 +107,7 @@ class SweepCost:
         else:
             # foolbox's own attacks run at budget 0 too.
             inside = _own(definition).times(runs * (budgets + (definition.library == "foolbox")))
-        scoring = Passes(forward=1 + runs * (budgets + 1))
+        scoring = Passes(forward=1 + runs * budgets)  # at 0 every image is the clean one
         found = (inside + scoring + self._reach(definition)).times(timesteps)
         return replace(found, usual=self._usual(definition))
 
@@ -146,10 +146,10 @@ def evidence_passes(kind: str, definitions: Sequence[AttackDefinition], timestep
         seen = 2 * DIRECTIONS * (len(STEPS) + 1)
         return Passes(forward=2 + seen, gradients=2).times(timestep + 1)
     if kind == "random_search":
-        return Passes(forward=RANDOM_TRIALS + 3).times(timestep + 1)
+        return Passes(forward=RANDOM_TRIALS + 2).times(timestep + 1)
     if kind == "smoothed":
         gradients = SMOOTHED_STEPS * SMOOTHED_DRAWS
-        return Passes(forward=SMOOTHED_STEPS + 3, gradients=gradients).times(timestep + 1)
+        return Passes(forward=SMOOTHED_STEPS + 2, gradients=gradients).times(timestep + 1)
     rivals = {"square": square, "more_steps": with_more_steps}
     definition = rivals[kind](judged) if kind in rivals else shown_attacks(definitions).get(kind, judged)
     found = sweep.passes(definition, timestep + 1, 1)

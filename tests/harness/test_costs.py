@@ -94,12 +94,12 @@ def test_a_tiny_plan_costs_what_is_counted_by_hand(network: PredictiveNetwork, a
         [unit.passes for unit in units if unit.work == "attacks" and unit.condition.name == name]
         for name in ("fgsm", "pgd")
     )
-    # Clean images, then the images of each budget and of 0. One gradient, at the clean image, serves all budgets.
-    assert [(one.forward, one.gradients) for one in fgsm] == [(5, 1), (10, 2), (15, 3)]
+    # Clean images, then the images of each budget. One gradient, at the clean image, serves all budgets.
+    assert [(one.forward, one.gradients) for one in fgsm] == [(4, 1), (8, 2), (12, 3)]
     # The guess where to start takes a gradient and an answer more.
-    assert [(one.forward, one.gradients) for one in pgd] == [(6, 13), (12, 26), (18, 39)]
+    assert [(one.forward, one.gradients) for one in pgd] == [(5, 13), (10, 26), (15, 39)]
     assert [one.usual for one in (fgsm[0], pgd[0])] == [ASCENDING_SHARE, BRACKETED_SHARE]
-    assert pgd[0].most == 6 + 3 * 13
+    assert pgd[0].most == 5 + 3 * 13
     first = next(unit for unit in units if unit.work == "scores")
     assert (first.passes.forward, first.passes.gradients, first.cost) == (3, 0, 36)
 

@@ -94,6 +94,7 @@ def test_a_card_names_files_without_their_folders_and_leaves_out_where_it_was_ma
     assert file_stem(own) == "own.toml@torchvision-vgg16"
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_digits_network_is_trained_from_the_start(tmp_path: Path) -> None:
     # Oracle: the same command run again gives the same bytes; what is written is what a run would load.
     small: dict[str, Any] = {"epochs": 1, "images": 64}
