@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pcbench.harness.context import configured, load_model
+from pcbench.harness.decoded import MOST_BYTES
 from pcbench.harness.plan import Plan
 from pcbench.models.model import Model
 
@@ -44,7 +46,9 @@ def worker_memory(plan: Plan, batch_size: int | None = None) -> int | None:
         return None
     network = sum(tensor.nbytes for tensor in (*model.timestep_model.parameters(), *model.timestep_model.buffers()))
     images = (two - one) * (batch_size or settings.batch_size)
-    return BASE_BYTES + network + max(0, 2 * one - two) + round(_SLACK * images)
+    block = max(len(unit.block) for unit in plan.units) * math.prod(size)
+    decoded = block if block <= MOST_BYTES else 0
+    return BASE_BYTES + network + max(0, 2 * one - two) + round(_SLACK * images) + decoded
 
 
 def available_memory() -> int | None:
