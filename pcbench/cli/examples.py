@@ -13,6 +13,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "extract": ("pcbench extract --model pdigits --keep representations --pool mean",),
     "predify": (
         "pcbench predify --model pdigits",
+        "pcbench predify --backbone mine:network > CONFIG.toml",
         "pcbench predify CONFIG.toml --backbone torchvision:resnet18",
     ),
     "list": ("pcbench list", "pcbench list suites --json"),

@@ -11,7 +11,7 @@ import typer
 
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.completion import complete_model
-from pcbench.cli.saying import say_json
+from pcbench.cli.saying import say, say_json
 from pcbench.models.naming import refuse_unknown_model
 
 _OWN = "own"
@@ -30,7 +30,11 @@ def predify_command(
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", "-b", help="torchvision:NAME, timm:NAME, hf:OWNER/REPO, module:function."),
+        typer.Option(
+            *("--backbone", "-b"),
+            help="torchvision:NAME, timm:NAME, hf:OWNER/REPO, module:function.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="A model, for its backbone.", autocompletion=complete_model)
@@ -43,22 +47,42 @@ def predify_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that a configuration fits a CNN, and show its PCoders, without training."""
+    """Check that a configuration fits a CNN, and show its PCoders, without training.
+
+    With a backbone alone: print a configuration to start from.
+    """
     if model is not None:
         refuse_unknown_model(model)
     from pcbench.models.conversions import inspect_network
     from pcbench.models.predictor_files import read_predictor_weights
-    from pcbench.network.configuration import read_configuration
 
+    if backbone is not None and model is None and configuration is None and given is None:
+        _start(backbone, as_json=as_json)
+        return
     file, spec, named, shipped, data = _what(configuration or given, backbone, model)
     facts = inspect_network(file, spec)
-    command = f"pcbench run {named}{_run_words(weights, shipped)}{_data_words(data, facts.classes)}"
+    images = _data_words(data, facts.classes)
+    command = f"pcbench run {named}{_run_words(weights, shipped)}{images}"
     if weights is not None:
         read_predictor_weights(weights, len(facts.pcoders))
     if as_json:
         say_json({**dataclasses.asdict(facts), "command": command})
         return
-    _show(facts, command, weights or shipped, read_configuration(file).unused)
+    _show(facts, weights or shipped)
+    if (weights or shipped) is None:
+        say("its predictors are random until they are trained:", f"pcbench train {named}{images}")
+    say("run it, with the folder of your images for PATH:" if "PATH" in command else "run it with:", command)
+
+
+def _start(backbone: str, *, as_json: bool) -> None:
+    from pcbench.models.conversions import starting_configuration
+
+    text = starting_configuration(backbone)
+    if as_json:
+        say_json({"configuration": text})
+        return
+    say(*text.splitlines())
+    say("a configuration to start from; once it is in a file: pcbench predify FILE.toml", error=True)
 
 
 def _what(
@@ -75,7 +99,10 @@ def _what(
     if backbone is not None and model is not None:
         raise UsageError("name what gets the dynamics: either `backbone` or, for a model, `model`")
     if configuration is None and model is None:
-        raise UsageError("name the configuration and what it is put on: pcbench predify CONFIG.toml --backbone SPEC")
+        raise UsageError(
+            "name the configuration and what it is put on: pcbench predify CONFIG.toml --backbone SPEC; without one, "
+            "pcbench predify --backbone SPEC prints a configuration to start from"
+        )
     if model is None:
         model = full_name(str(configuration)) if backbone is None else f"{configuration}@{backbone}"
         configuration, backbone = Path(f"{model.partition(CONVERTED)[0]}.toml"), model.partition(CONVERTED)[2]
@@ -107,7 +134,7 @@ def _data_words(data: str | None, classes: int) -> str:
     return f" --data {known}"
 
 
-def _show(facts: NetworkFacts, command: str, learned: Path | None, unused: str | None) -> None:
+def _show(facts: NetworkFacts, learned: Path | None) -> None:
     from rich.table import Table
 
     from pcbench.models.training_notes import TrainingNotes, training_notes
@@ -133,12 +160,5 @@ def _show(facts: NetworkFacts, command: str, learned: Path | None, unused: str |
     console.print(table)
     for pcoder in facts.pcoders:
         console.print(f"D_{pcoder.number} = {pcoder.predictor}")
-    if unused is not None:
-        console.print(unused, soft_wrap=True)
     for sentence in notes.sentences:
         console.print(sentence, soft_wrap=True)
-    if learned is None:
-        console.print("random predictors until they are trained; trained ones are given with --weights FILE")
-    start = "run it, with the folder of your images for PATH:" if "PATH" in command else "run it with:"
-    console.print(start)
-    console.print(command, soft_wrap=True)

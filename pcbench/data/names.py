@@ -9,7 +9,7 @@ from pcbench.errors import DataError, UnknownNameError
 from pcbench.plugins import plugins
 
 _SOURCES = {
-    "digits": "1,797 handwritten digits at 32 px, embedded; splits train, validation, test",
+    "digits": "1,797 handwritten digits at 32 px, embedded, in 1 or 3 channels as the network takes; three splits",
     "imagenet:PATH": "ImageNet in torchvision's layout: PATH/val/<wnid>/*.JPEG, all 1,000 classes",
     "imagenet-subset:PATH": "a part of ImageNet's classes in the same layout; labels stay those of all classes",
     "imagenet-a:PATH": "ImageNet-A, PATH/<wnid>/*: a network chooses among its 200 classes alone",

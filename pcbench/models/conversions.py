@@ -16,11 +16,13 @@ from pcbench.models.hub import hub_model
 from pcbench.models.libraries import STATING
 from pcbench.models.naming import CONVERTED
 from pcbench.models.normalisation import stated_normalisation
+from pcbench.models.probing import probe
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
 from pcbench.network.configuration import NetworkTable, read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.outputs import picked_logits
 from pcbench.network.own_modules import computed_in, own_code
+from pcbench.network.proposal import proposed_configuration
 from pcbench.network.traced import TracedBackbone
 
 _TIMESTEPS = 8
@@ -105,6 +107,24 @@ def inspect_network(config: str | Path, backbone: str) -> NetworkFacts:
     )
     traced = isinstance(network.backbone, TracedBackbone)
     return NetworkFacts(network.configuration.table.name, backbone, int(out.logits.shape[-1]), traced, facts)
+
+
+def starting_configuration(backbone: str) -> str:
+    """Return the text of a configuration to start from; see `proposed_configuration`.
+
+    Args:
+        backbone: As for `open_backbone`; its weights don't matter here.
+
+    Raises:
+        UsageError: There is no such backbone, it does not say which images it takes, or nothing can be proposed for it.
+    """
+    module = open_backbone(backbone).eval()
+    library, _, name = backbone.partition(":")
+    if library not in STATING:
+        return proposed_configuration(backbone, module, probe(module, backbone)[0])
+    stated = STATING[library](name, None)
+    side = stated["preprocessing"].crop
+    return proposed_configuration(backbone, module, torch.zeros(1, len(stated["mean"]), side, side))
 
 
 def converted_entry(model: str) -> ZooEntry:

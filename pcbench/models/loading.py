@@ -46,7 +46,7 @@ from pcbench.models.weights import (
 )
 from pcbench.models.zoo import CONTROL, ZooEntry, zoo_names
 from pcbench.network.configuration import read_configuration
-from pcbench.network.conversion import predify
+from pcbench.network.conversion import predify, tell_unused
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.own_modules import check_network, unwrapped
 from pcbench.network.predictors import initialise
@@ -211,11 +211,13 @@ def _gather(name: str, entry: ZooEntry, options: CheckedOptions) -> _Gathered:
     if options.configuration is not None:
         description[CONFIGURED] = options.configuration.stem
     path = entry.configuration_path
-    table = None if path is None else read_configuration(path).table
+    configuration = None if path is None else read_configuration(path)
+    table = None if configuration is None else configuration.table
     if table is not None and table.control is not None:
         description[NETWORK_CONTROL] = table.control.text
-    predictive = path is not None and bool(timesteps > 0 or options.random_predictors is not None or state)
-    if predictive:
+    predictive = configuration is not None and bool(timesteps > 0 or options.random_predictors is not None or state)
+    if configuration is not None and predictive:
+        tell_unused(configuration)
         description.update(_described(entry, state, options), feedforward=False)
         if is_of_other_backbone(entry, held, options):
             tell_other_backbone(name, entry)

@@ -23,6 +23,7 @@ from pcbench.network.predictors import Shape, counted_error_window, inferred_pre
 from pcbench.network.targets import no_such_module
 
 logger = logging.getLogger("pcbench")
+_TOLD: set[str] = set()
 
 
 @public()
@@ -107,11 +108,18 @@ def _check_modules(backbone: nn.Module, configuration: NetworkConfiguration) -> 
             raise configuration.problem(index, f"PCoder {other + 1} sits on this module already; name another one")
 
 
+def tell_unused(configuration: NetworkConfiguration) -> None:
+    """Say, once in a process, what is written in a configuration and not used."""
+    line = configuration.unused
+    if line is not None and line not in _TOLD:
+        _TOLD.add(line)
+        logger.warning("%s", line)
+
+
 def _tell_of_unused_feedback(network: PredictiveNetwork) -> None:
     pcoders = network.configuration.table.pcoders[:-1]  # of the last one nobody expects feedback
     stated = network.configuration.hyperparameters
-    if network.configuration.unused is not None:
-        logger.info("%s", network.configuration.unused)
+    tell_unused(network.configuration)
     for index, pcoder in enumerate(pcoders):
         if network.targets.feedback[index] is None and stated[index].feedback != 0:
             logger.info(

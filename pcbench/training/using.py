@@ -36,7 +36,7 @@ def command_with_tuned(options: TuneOptions, tuned: ImageSource, facts: ModelFac
         own |= {"leave_out": "tuned"} if rest > 0 else {"allow_tuned_images": True}
     _, _, suite = options["objective"].partition("suite:")
     own["suites"] = [suite or "gaussian-noise"]
-    return _command(options, data, own, images=None if source is None else rest or len(source))
+    return _command(options, data, own, facts, images=None if source is None else rest or len(source))
 
 
 def command_with_trained(options: TrainOptions, weights: Path, *, predictive: bool) -> str:
@@ -52,8 +52,9 @@ def command_with_trained(options: TrainOptions, weights: Path, *, predictive: bo
     data = data_of(options)
     own: dict[str, Any] = {"weights" if predictive else "backbone_weights": str(weights)}
     given: Any = {name: options.get(name) for name in ("backbone_weights", "configuration")} | own
-    source = _measurable(data, model_facts(options["model"], **given))
-    return _command(options, data, own, images=None if source is None else len(source))
+    facts = model_facts(options["model"], **given)
+    source = _measurable(data, facts)
+    return _command(options, data, own, facts, images=None if source is None else len(source))
 
 
 def _measurable(data: str, facts: ModelFacts) -> ImageSource | None:
@@ -66,7 +67,9 @@ def _measurable(data: str, facts: ModelFacts) -> ImageSource | None:
     return None if (source.labels < 0).any() else source
 
 
-def _command(options: TrainOptions | TuneOptions, data: str, own: dict[str, Any], *, images: int | None) -> str:
+def _command(
+    options: TrainOptions | TuneOptions, data: str, own: dict[str, Any], facts: ModelFacts, *, images: int | None
+) -> str:
     from pcbench.harness.extraction.options import ExtractOptions
     from pcbench.harness.request import RunOptions
 
@@ -74,7 +77,7 @@ def _command(options: TrainOptions | TuneOptions, data: str, own: dict[str, Any]
     values = {"model": options["model"], **{name: value for name, value in given.items() if value is not None}, **own}
     if options["resize"] is not True:
         values["resize"] = options["resize"]
-    if data != DIGITS:
+    if data != facts.default_data:
         values["data"] = data
     if images is None:
         return command_line(ExtractOptions, {**values, "images": 1}, verb="extract")

@@ -57,7 +57,31 @@ def test_the_last_line_is_a_command_that_works(
         capsys.readouterr()
 
 
-def test_values_that_are_not_used_are_named_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_backbone_alone_gives_a_configuration_that_works(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: the modules that were chosen by hand for the same network, and the commands that follow, as told."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["predify", "--backbone", BACKBONE])
+    assert ended.value.code == 0
+    printed = capsys.readouterr()
+    (tmp_path / "start.toml").write_text(printed.out, encoding="utf-8")
+    assert printed.err.rstrip().endswith("pcbench predify FILE.toml")
+    started = read_configuration(tmp_path / "start.toml")
+    chosen = read_configuration(CONFIGURATION).table
+    assert [one.path for one in started.table.pcoders] == [one.path for one in chosen.pcoders]
+    assert started.table.input_size == chosen.input_size
+    assert started.unused is None
+    with pytest.raises(SystemExit) as ended:
+        main(["predify", "start.toml"])
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = next(line for line in lines if line.startswith("pcbench train"))
+    assert told == f"pcbench train --model start.toml@{BACKBONE} --data digits"
+
+
+def test_values_that_are_not_used_are_named_in_one_line(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     """Oracle: the update rule, in which λ of the last PCoder is 0; what sharing means."""
     text = CONFIGURATION.read_text(encoding="utf-8")
     last = text.rindex("feedback = 0.0")
@@ -70,9 +94,13 @@ def test_values_that_are_not_used_are_named_in_one_line(capsys: pytest.CaptureFi
         (stated, "not used: feedback = 0.1 of PCoder 3 (no PCoder is above it)"),
         (shared, "not used: the values of PCoder 2, 3 (shared_hyperparameters takes those of PCoder 1)"),
     ):
+        words = ["--model", f"{path}@{BACKBONE}", "--random-predictors", "0", "--data", "digits", "--images", "4"]
+        verb = ["predify", str(path), "--backbone", BACKBONE] if path == stated else ["plan", *words]
         with pytest.raises(SystemExit):
-            main(["predify", str(path), "--backbone", BACKBONE])
-        assert f"{path}: {told}" in capsys.readouterr().out
+            main(verb)
+        lines = [(one.levelname, one.getMessage()) for one in caplog.records if "not used" in one.getMessage()]
+        assert lines == [("WARNING", f"{path}: {told}")]  # once, and as what a terminal shows
+        caplog.clear()
 
 
 def test_a_misspelt_hyperparameter_names_the_keys_of_its_level(tmp_path: Path) -> None:
