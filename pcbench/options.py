@@ -103,7 +103,7 @@ class Declared:
     @property
     def joined(self) -> bool:
         """Whether the command line takes its list as one text with commas; it repeats the option otherwise."""
-        return self.listed and self.entries != (str,)
+        return self.listed and self.entries not in ((str,), (object,))
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -266,7 +266,10 @@ def with_places(declaration: type, values: Mapping[str, Any], change: Callable[[
         if one is None or one.place is None or value is None:
             found[name] = value
         elif one.listed:
-            found[name] = [_with_place(one, str(item), change) for item in value]
+            found[name] = [
+                _with_place(one, str(item), change) if isinstance(item, str | Path) else f"<{type(item).__name__}>"
+                for item in value
+            ]
         elif isinstance(value, str | Path):
             found[name] = _with_place(one, str(value), change)
         else:

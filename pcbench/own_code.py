@@ -6,7 +6,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +51,22 @@ def object_name(value: Any) -> str:
     while isinstance(value, functools.partial):
         value = cast("Any", value).func
     return str(getattr(value, "__name__", type(value).__name__))
+
+
+def refuse_one_name(what: str, names: Sequence[str]) -> None:
+    """Refuse two things of one run that tables could not keep apart.
+
+    Args:
+        what: What they are, such as ``"attacks"``; pcbench's function that gives one another name is told by it.
+        names: Of each.
+
+    Raises:
+        UsageError: Two have one name.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            where = f"pcbench.{what}.own_{what.removesuffix('s')}"
+            raise UsageError(f"two of the {what} are called {name}: give one another name by {where}(…, name='other')")
 
 
 @contextmanager

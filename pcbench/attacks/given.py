@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -20,7 +20,7 @@ from pcbench.catalog import catalog_folder, parse_definition, suite_folder, suit
 from pcbench.errors import UsageError
 from pcbench.names import why_not
 from pcbench.norms import NORMS, norm_named, read_epsilons
-from pcbench.own_code import object_name
+from pcbench.own_code import object_name, refuse_one_name
 from pcbench.plugins import find_plugin
 
 DEFAULT_SUITE = "linf"
@@ -91,6 +91,19 @@ def attack_of(attack: object) -> AttackDefinition:
     if isinstance(attack, AttackDefinition):
         return attack
     return find_attack(os.fspath(attack)) if isinstance(attack, str | Path) else own_attack(attack)
+
+
+def suite_of_attacks(attacks: Sequence[object]) -> AttackSuite:
+    """Return the suite of the attacks that a user gives for a run, each as for `attack_of`.
+
+    Raises:
+        UnknownNameError, UsageError: One is no attack, or two have one name.
+    """
+    given = tuple(attack_of(one) for one in attacks)
+    refuse_one_name("attacks", [one.name for one in given])
+    return AttackSuite(
+        name="given-attacks", attacks=given, version="1", title="Given attacks", source="given in Python"
+    )
 
 
 def find_attack(name: str) -> AttackDefinition:

@@ -39,7 +39,7 @@ Made from the code (`python -m pcbench.cli.options_page > docs/options.md`); do 
 Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line. {other}
 `pcbench run --config run.toml` reads options from a file, one `name = value` a line; an option on the command line wins
 over the file, and `--no-…` turns off what the file turns on. `--save-config run.toml` writes the options that were
-given. `--json` prints JSON in place of tables ([json.md](json.md)), `-q` errors alone, and `-h` the help.
+given. `--json` prints JSON in place of tables ([json.md](json.md)), `-q` errors and warnings alone, and `-h` the help.
 `pcbench show RUN --config` prints the file that repeats a finished run. A path in a file is relative to the
 folder in which the command is started.
 
@@ -111,7 +111,8 @@ def _values(one: Declared) -> str:
         return "path"
     if one.listed:
         whole = "list of whole numbers" if one.entries == (int,) else "list of numbers or fractions"
-        return whole if one.joined else "list of texts"
+        texts = "list of texts; in Python of objects too" if one.entries == (object,) else "list of texts"
+        return whole if one.joined else texts
     for kind in one.kinds:
         if get_origin(kind) is Literal:
             words = [f"`{word}`" for word in get_args(kind)]

@@ -14,6 +14,7 @@ from pcbench.catalog import parse_definition, suite_folder, suite_names
 from pcbench.corruptions.definitions import (
     MOST_SEVERITIES,
     CorruptionDefinition,
+    CorruptionSuite,
     GivenCorruption,
     Parameter,
     load_corruption,
@@ -22,8 +23,11 @@ from pcbench.corruptions.definitions import (
 from pcbench.corruptions.imagenet import imagenet_definitions
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.names import why_not
-from pcbench.own_code import object_name
+from pcbench.own_code import object_name, refuse_one_name
 from pcbench.plugins import find_plugin, plugins
+
+_LEVELS = 5
+"""How many severities a function has where nothing says it, as in ImageNet-C."""
 
 
 class CorruptionKeys(TypedDict, total=False):
@@ -61,13 +65,17 @@ def own_corruption(corruption: object, **keys: Unpack[CorruptionKeys]) -> Corrup
     parameters = {key: list(listed(values) or ()) for key, values in dict(table["parameters"]).items()}
     table |= {"parameters": parameters, "function": name}
     if not parameters:
-        table.setdefault("levels", 5)
+        table.setdefault("levels", _LEVELS)
     plain = parse_definition(CorruptionDefinition, table, f"the corruption {name}")
     return _checked(GivenCorruption(**plain.__dict__, given=corruption))
 
 
-def corruption_of(corruption: object) -> CorruptionDefinition:
+def corruption_of(corruption: object, *, levels: int = MOST_SEVERITIES) -> CorruptionDefinition:
     """Return the definition of what a user gives as a corruption.
+
+    Args:
+        corruption: A name, a file, a function or a definition.
+        levels: How many severities a function has where nothing says it; by default any that is asked for.
 
     Raises:
         UnknownNameError, UsageError: As `find_corruption` and `own_corruption`.
@@ -75,17 +83,32 @@ def corruption_of(corruption: object) -> CorruptionDefinition:
     if isinstance(corruption, CorruptionDefinition):
         return corruption
     if isinstance(corruption, str | Path):
-        return find_corruption(os.fspath(corruption))
-    # The severity that is asked for says itself how strong it is.
-    return own_corruption(corruption, levels=MOST_SEVERITIES)
+        return find_corruption(os.fspath(corruption), levels=levels)
+    return own_corruption(corruption, levels=levels)
 
 
-def find_corruption(name: str) -> CorruptionDefinition:
+def suite_of_corruptions(corruptions: Sequence[object]) -> CorruptionSuite:
+    """Return the suite of the corruptions that a user gives for a run.
+
+    Args:
+        corruptions: Each as for `corruption_of`; a function has five severities where nothing says it.
+
+    Raises:
+        UnknownNameError, UsageError: One is no corruption, or two have one name.
+    """
+    given = tuple(corruption_of(one, levels=_LEVELS) for one in corruptions)
+    refuse_one_name("corruptions", [one.name for one in given])
+    stated = {"version": "1", "title": "Given corruptions", "source": "given by themselves"}
+    return CorruptionSuite(name="given-corruptions", corruptions=given, baseline=None, **stated)
+
+
+def find_corruption(name: str, *, levels: int = MOST_SEVERITIES) -> CorruptionDefinition:
     """Return a corruption by its name.
 
     Args:
         name: One of ImageNet-C's 19 (``"fog"``), ``"cifar-10-c/fog"`` of another suite, ``"mine/fog.toml"``, a file,
             ``"module:function"``, a function of the user's own, or what another package registers.
+        levels: As for `corruption_of`.
 
     Raises:
         UnknownNameError: There is no such corruption.
@@ -96,7 +119,7 @@ def find_corruption(name: str) -> CorruptionDefinition:
     if ":" in name:
         short = name.rpartition(":")[2]
         table: dict[str, Any] = {"name": short, "title": short, "family": "extra", "function": name, "source": name}
-        table |= {"parameters": {}, "levels": MOST_SEVERITIES}
+        table |= {"parameters": {}, "levels": levels}
         return _checked(parse_definition(CorruptionDefinition, table, name))
     suite, _, short = name.rpartition("/")
     if suite:
@@ -110,7 +133,7 @@ def find_corruption(name: str) -> CorruptionDefinition:
     plugin = find_plugin("corruptions", name)
     if plugin is None:
         raise UnknownNameError("corruption", name, [*known, *plugins("corruptions")])
-    return corruption_of(plugin.load()).model_copy(update={"name": name})
+    return corruption_of(plugin.load(), levels=levels).model_copy(update={"name": name})
 
 
 def _checked(definition: CorruptionDefinition) -> CorruptionDefinition:

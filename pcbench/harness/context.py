@@ -164,9 +164,11 @@ class Context:
         return self._suites[name]
 
     def _opened(self, stated: SuiteSpec) -> MeasuredSuite:
-        definition = read_definition(stated.kind, self.locations.suite(stated.name))
+        given = self._objects.suites.get(stated.name)
+        definition = given or read_definition(stated.kind, self.locations.suite(stated.name))
         if definition.identity() != stated.sha256:
-            raise RunError(f"the suite {stated.name} in {self.locations.suite(stated.name)} changed since the plan")
+            where = "" if given is not None else f" in {self.locations.suite(stated.name)}"
+            raise RunError(f"the suite {stated.name}{where} changed since the plan")
         source = self._images_of(stated.name, stated.images)
         published = None
         if isinstance(definition, CorruptionSuite):

@@ -29,14 +29,14 @@ def divisors_of(spec: RunSpec, locations: Locations, images: pa.Table) -> dict[s
     found: dict[str, Divisor] = {}
     given = False
     for suite, definition in _suites(spec, locations):
-        baseline = definition.baseline
-        if locations.baseline is not None:
+        baseline = None if definition is None else definition.baseline
+        if definition is not None and locations.baseline is not None:
             own = read_baseline(locations.baseline, definition.corruptions)
             if _is_for(own, suite, definition):
                 baseline, given = own, True
         found[suite.name] = divisor(baseline, suite, spec, images)
         reason = found[suite.name].reason
-        if reason is not None and locations.baseline is not None and baseline is not definition.baseline:
+        if reason is not None and definition is not None and baseline is not definition.baseline:
             raise UsageError(f"{locations.baseline}: {reason}")
     if locations.baseline is not None and not given:
         raise UsageError(
@@ -55,10 +55,12 @@ def given_baseline(suite: SuiteSpec, locations: Locations) -> bytes | None:
     return path.read_bytes() if _is_for(read_baseline(path, definition.corruptions), suite, definition) else None
 
 
-def _suites(spec: RunSpec, locations: Locations) -> Iterator[tuple[SuiteSpec, CorruptionSuite]]:
+def _suites(spec: RunSpec, locations: Locations) -> Iterator[tuple[SuiteSpec, CorruptionSuite | None]]:
+    """Yield the suites of corruptions; without its definition one of what is given by itself, which has no baseline."""
     for suite in () if spec.data.name == ADVERSARIALS else spec.suites:
         if suite.kind == "corruptions":
-            yield suite, load_corruption_suite(locations.suite(suite.name))
+            folder = dict(locations.suites).get(suite.name)
+            yield suite, None if folder is None else load_corruption_suite(folder)
 
 
 def _is_for(baseline: Baseline, suite: SuiteSpec, definition: CorruptionSuite) -> bool:

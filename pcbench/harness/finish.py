@@ -151,7 +151,11 @@ def definitions_of(plan: Plan) -> Definitions:
     """Return the suites of a run by name; of saved adversarial images no table needs more than their outcomes."""
     if plan.spec.data.name == ADVERSARIALS_FOLDER:
         return {}
-    return {suite.name: read_definition(suite.kind, plan.locations.suite(suite.name)) for suite in plan.spec.suites}
+    given = plan.objects.suites
+    return {
+        suite.name: given.get(suite.name) or read_definition(suite.kind, plan.locations.suite(suite.name))
+        for suite in plan.spec.suites
+    }
 
 
 def tables_identity(plan: Plan) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from pcbench.attacks.definitions import AttackSuite
+from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.errors import UsageError
+from pcbench.harness.given_suites import given_definitions
 from pcbench.harness.request import RunOptions
 from pcbench.network.own_modules import check_network
 
@@ -52,10 +56,26 @@ class Objects:
     """A network."""
     data: Any = None
     """An object with images and labels."""
+    suites: Mapping[str, AttackSuite | CorruptionSuite] = field(
+        default_factory=dict[str, AttackSuite | CorruptionSuite]
+    )
+    """What `attacks` and `corruptions` give, as suites by name."""
+
+    @property
+    def what(self) -> tuple[str, str] | None:
+        """What there is in words, and in which form every worker can open the like; None where there is nothing."""
+        if self.model is not None:
+            return "the model is an object of Python", 'model="module:function"'
+        if self.data is not None:
+            return "the data is an object of Python", 'data="imagefolder:PATH"'
+        for suite in self.suites.values():
+            kind = "attacks" if isinstance(suite, AttackSuite) else "corruptions"
+            return f"`{kind}` is for one process alone", f"suites={kind}/mine, the folder of a suite"
+        return None
 
     def __bool__(self) -> bool:
         """Whether there is one."""
-        return self.model is not None or self.data is not None
+        return self.what is not None
 
     def refuse_workers(self, workers: int | str, engine: str) -> None:
         """Refuse to have other processes work on Python objects.
@@ -67,20 +87,19 @@ class Objects:
         Raises:
             UsageError: There is an object, and a worker in another process.
         """
-        if (engine == "local" and workers in (1, "auto")) or not self:
+        if (engine == "local" and workers in (1, "auto")) or self.what is None:
             return
-        what = "model" if self.model is not None else "data"
-        form = 'model="module:function"' if self.model is not None else 'data="imagefolder:PATH"'
+        what, form = self.what
         alone = "workers=1" if engine == "local" else "engine='local' and workers=1"
         raise UsageError(
-            f"a {what} given as a Python object stays in this process: use {alone}, or give {form}, which every "
-            "worker can open by itself"
+            f"{what}, and stays in this one: use {alone}, or give {form}, which every worker can open by itself"
         )
 
 
 def objects_of(request: RunOptions) -> Objects:
     """Return what a request holds as Python objects."""
-    return Objects(_own_network(request["model"]), None if isinstance(request["data"], str) else request["data"])
+    data = None if isinstance(request["data"], str) else request["data"]
+    return Objects(_own_network(request["model"]), data, given_definitions(request))
 
 
 def _own_network(model: object) -> torch.nn.Module | None:

@@ -30,16 +30,14 @@ from pcbench.harness.digests import Digests
 from pcbench.harness.grids import by_setting, refuse_impossible
 from pcbench.harness.images import ChosenImages, choose_images, tuned_note
 from pcbench.harness.locations import Locations, Objects, locations_of, objects_of
+from pcbench.harness.named_suites import NamedSuite
 from pcbench.harness.request import RunOptions
 from pcbench.harness.saved_options import record
 from pcbench.harness.suites import (
     MeasuredSuite,
-    fitting_folder,
     is_subset,
     list_sha256,
-    open_corrupted,
     read_definition,
-    refuse_unfit,
     refuse_unused,
 )
 from pcbench.harness.units import question, units_of
@@ -64,7 +62,7 @@ from pcbench.results.run_spec import (
 from pcbench.results.saved_suite import open_saved
 
 _OF_IMAGES = (
-    *("suites", "data", "images", "leave_out", "corrupted", "baseline", "epsilons"),
+    *("suites", "attacks", "corruptions", "data", "images", "leave_out", "corrupted", "baseline", "epsilons"),
     *("severities", "attacked_timesteps", "skip_damaged", "resize", "crop"),
 )
 
@@ -102,47 +100,6 @@ class Plan:
         return self.facts if isinstance(self.facts, Model) else None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Named:
-    """A suite that was asked for, read but not yet joined with images."""
-
-    name: str
-    kind: SuiteKind
-    folder: Path
-    definition: CorruptionSuite | AttackSuite
-
-    @classmethod
-    def read(cls, name: str) -> _Named:
-        kind, folder = suite_folder(name)
-        return cls(name, kind, folder, read_definition(kind, folder))
-
-    def fitting(self, source: ImageSource) -> _Named:
-        """Return the variant of the suite that fits some images."""
-        folder = fitting_folder(self.name, self.folder, source)
-        return (
-            self if folder == self.folder else _Named(self.name, self.kind, folder, read_definition(self.kind, folder))
-        )
-
-    def measured(self, source: ImageSource, request: RunOptions, facts: ModelFacts) -> MeasuredSuite:
-        """Return the suite with the images that it is run on."""
-        wanted, suite = request["images"], self.definition
-        refuse_unfit(suite, facts, request)
-        if isinstance(suite, AttackSuite):
-            if wanted is None and suite.default_images is not None:
-                wanted = min(suite.default_images, len(source))
-            return MeasuredSuite(suite, _part(source, wanted))
-        part = _part(source, wanted)
-        if request["corrupted"] is not None and request["jpeg_quality"] is not None:
-            raise UsageError(
-                "published files are compressed already: `corrupted` and `jpeg_quality` exclude each other"
-            )
-        folder = None if request["corrupted"] is None else Path(request["corrupted"])
-        subset = wanted is not None or part.subset is not None
-        return MeasuredSuite(
-            suite, part, open_corrupted(suite, folder, part, subset=subset, severities=request["severities"])
-        )
-
-
 def make_plan(request: RunOptions) -> Plan:
     """Resolve a request.
 
@@ -156,7 +113,8 @@ def make_plan(request: RunOptions) -> Plan:
     _check_precision(request["precision"], device)
     if request["adversarials"] is not None:
         return _plan_of_saved(request, objects, _facts(request, device))
-    named = [_Named.read(name) for name in request["suites"]]
+    named = [NamedSuite.read(name) for name in request["suites"]]
+    named += [NamedSuite.given(suite) for suite in objects.suites.values()]
     _epsilons(request, [one.definition for one in named], None)
     problems: list[UsageError] = []
     facts: ModelFacts | None = None
@@ -184,16 +142,16 @@ def make_plan(request: RunOptions) -> Plan:
     source = chosen.source
     facts.check_size(source.shape())
     if not named:
-        named = [_Named.read(name) for name in _default_suites(source)]
+        named = [NamedSuite.read(name) for name in _default_suites(source)]
     _refuse_repeated([entry.definition.name for entry in named])
     named = [entry.fitting(source) for entry in named]
     suites = [entry.measured(source, request, facts) for entry in named]
     locations = dataclasses.replace(
         locations_of(request, device),
         data=data if isinstance(data, str) else None,
-        suites=tuple((entry.definition.name, entry.folder) for entry in named),
+        suites=tuple((entry.definition.name, entry.folder) for entry in named if entry.folder is not None),
     )
-    former = [folder_hash(entry.folder) for entry in named]
+    former = [None if entry.folder is None else folder_hash(entry.folder) for entry in named]
     return _finish(Draft(request, device, facts, objects, locations, suites, former), chosen)
 
 
@@ -248,7 +206,7 @@ def _refuse_repeated(names: list[str]) -> None:
             raise UsageError(f"the suite {name} is named twice; name it once")
 
 
-def _data_needed(named: list[_Named]) -> str:
+def _data_needed(named: list[NamedSuite]) -> str:
     imagenet = any(entry.definition.data == "imagenet" for entry in named)
     example = "'imagenet:PATH', the folder that holds ImageNet's val/" if imagenet else "'imagefolder:PATH'"
     return f"images are needed: give data={example}"
@@ -264,10 +222,6 @@ def _default_suites(source: ImageSource) -> tuple[str, ...]:
         return chosen
     known = [name for _, name in catalogue]
     raise UsageError(f"name what to measure with `suites`; known: {', '.join(known)}")
-
-
-def _part(source: ImageSource, images: int | None) -> ImageSource:
-    return source if images is None else source.take(images)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
@@ -35,8 +35,14 @@ _RUN = "The run"
 _GRADIENTS = f"{' or '.join(GRADIENTS)}.".replace("_", "-")
 # Where a value names a file or folder.
 _ANY = "(?P<place>.+)"
+_FILE = r"(?P<place>.+\.toml)"
 TUNED = "tuned"
 """The value of `leave_out` by which the images that a configuration names are left out."""
+
+
+def one_or_several(value: object) -> tuple[object, ...]:
+    """Return a tuple of what may be given alone."""
+    return tuple(cast("list[object]", value)) if isinstance(value, list | tuple) else (value,)
 
 
 def a_function(value: object) -> object:
@@ -136,6 +142,20 @@ class RunOptions(TypedDict, total=False):
     """The mean probability of the draws is measured, and attacked by expectation over other draws. A network that
     draws random numbers is refused without it."""
     model_version: Annotated[str | None, Option("Your name for a model without readable source.", _MODEL, spec="model")]
+    attacks: Annotated[
+        Sequence[object],
+        Option(
+            "An attack by itself: pgd, l2/pgd, FILE.toml, module:function; may be repeated.",
+            _ATTACK,
+            (),
+            flags=("--attack",),
+            place=_FILE,
+            form=one_or_several,
+            spec="suites",
+        ),
+    ]
+    """In Python also an attack object of foolbox or torchattacks, a function (model, images, labels, epsilon) ->
+    images, or what `own_attack` returns. They are the suite `given-attacks`; one worker measures them."""
     epsilons: Annotated[
         Sequence[float | str] | None, Option('Budgets, such as "1/255,8/255".', _ATTACK, spec="settings")
     ]
@@ -170,6 +190,20 @@ class RunOptions(TypedDict, total=False):
         Path | str | None, Option("A run's kept images, to score by this model.", _ATTACK, spec="suites")
     ]
     """They replace suites and data."""
+    corruptions: Annotated[
+        Sequence[object],
+        Option(
+            "A corruption by itself: fog, FILE.toml, module:function; may be repeated.",
+            _CORRUPTION,
+            (),
+            flags=("--corruption",),
+            place=_FILE,
+            form=one_or_several,
+            spec="suites",
+        ),
+    ]
+    """In Python also a function (images, severity, generator) -> images, or what `own_corruption` returns. They are the
+    suite `given-corruptions`; one worker measures them."""
     severities: Annotated[
         Sequence[int] | None, Option("These severities alone, such as 1,3.", _CORRUPTION, spec="settings")
     ]
@@ -289,6 +323,8 @@ def request_from(options: Mapping[str, Any]) -> RunOptions:
     _check_engine(values)
     if values["on_result"] is not None and values["shard"] is not None:
         raise UsageError("a shard finishes no condition: give `on_result` to a whole run")
+    if values["shard"] is not None and (values["attacks"] or values["corruptions"]):
+        raise UsageError("a shard measures suites: put the files of `attacks` and `corruptions` into a suite's folder")
     return values
 
 

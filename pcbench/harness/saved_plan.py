@@ -203,7 +203,16 @@ def write_plan(plan: Plan, folder: Path) -> Path:
 
 
 def write_plan_files(plan: Plan, folder: Path) -> None:
-    """Write the files of a plan into a folder that is being made."""
+    """Write the files of a plan into a folder that is being made.
+
+    Raises:
+        UsageError: Attacks or corruptions are given by themselves, and may be no files.
+    """
+    if plan.objects.suites:
+        raise UsageError(
+            "a saved plan holds suites: put the files of `attacks` and `corruptions` into the folder of one "
+            "(docs/attacks.md, docs/corruptions.md)"
+        )
     write_json(folder / RUN_SPEC, plan.spec.model_dump(mode="json"))
     write_units(plan.units, folder / UNITS)
     write_table(plan.images, folder / IMAGES, "images")

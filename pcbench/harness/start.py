@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path("results") / "runs"
 
 
-_IN_A_SUITE = {
-    kind: 'a run measures suites: put a file with function = "module:name", and a suite.toml, into a folder '
-    f"{kind}/NAME, and name that in `suites`; pcbench.{verb} takes objects and functions (docs/{kind}.md)"
-    for kind, verb in (("attacks", "attack"), ("corruptions", "corrupt"))
-}
-
-
-@public(RunOptions, elsewhere=_IN_A_SUITE)
+@public(RunOptions)
 def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /, **options: Unpack[RunOptions]) -> Run:
     """Measure how robust a network is at every timestep.
 
@@ -127,4 +120,5 @@ def fitting_place(out: Path) -> Path:
 def _words(request: RunOptions) -> str:
     model = request["model"]
     name = model if isinstance(model, str) else type(model).__name__
-    return f"{name} on {', '.join(request['suites']) or 'its own suites'}"
+    given = [what for what in ("corruptions", "attacks") if request[what]]
+    return f"{name} on {', '.join([*request['suites'], *given]) or 'its own suites'}"

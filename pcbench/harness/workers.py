@@ -52,10 +52,8 @@ def fitting_workers(plan: Plan) -> int:
         if cores <= _FEW_CORES and sum(unit.cost for unit in plan.units) < _WORTH_A_START:
             room = 1
     room = max(1, min(room, len(plan.units))) if _CAN_SHARE_PIPES else 1
-    if room > 1 and plan.objects:
-        what = "model" if plan.objects.model is not None else "data"
-        form = 'model="module:function"' if what == "model" else 'data="imagefolder:PATH"'
-        logger.info("one worker: the %s is an object of Python; with %s there would be %d", what, form, room)
+    if room > 1 and (objects := plan.objects.what) is not None:
+        logger.info("one worker: %s; with %s there would be %d", *objects, room)
         return 1
     if room > 1 and device.type == "cpu":
         room = _fitting_memory(plan, room)

@@ -158,8 +158,6 @@ def test_norms_and_budgets_are_taken_as_libraries_write_them() -> None:
         own_attack(fgsm, norm="l1")
     with pytest.raises(UsageError, match="restarts=3"):
         own_attack(attacks.L2AdditiveUniformNoiseAttack().repeat(3))
-    with pytest.raises(UsageError, match="a run measures suites"):
-        pcbench.run(attacks=[fgsm])
 
 
 def test_a_random_function_does_not_depend_on_the_batch(digits: Case) -> None:

@@ -51,6 +51,18 @@ class MakesNoise(nn.Module):
         return images + torch.randn_like(images)
 
 
+def signed(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """An attack of the user's own."""
+    del model, labels
+    return images + epsilon
+
+
+def darker(images: Any, severity: int, generator: np.random.Generator) -> Any:
+    """A corruption of the user's own."""
+    del generator
+    return images / severity
+
+
 # What a run is asked for where this is not the four images of digits-c.
 ATTACKED = {"suites": ("digits-linf",)}
 OWN = {"model": nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10)), "data": "digits", "timesteps": 0}
@@ -71,6 +83,8 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "hyperparameters": (("feedback=0.1",), {}),
     "stochastic": (2, RANDOM),
     "model_version": ("a", OWN),
+    "attacks": (signed, {}),
+    "corruptions": (darker, {}),
     "epsilons": (("1/255",), ATTACKED),
     "attacked_timesteps": ((0,), ATTACKED),
     "gradient": ("stop_error", {}),

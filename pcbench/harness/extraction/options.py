@@ -16,7 +16,7 @@ LARGEST_PROJECTION = 1_000_000
 
 @leaving_out(
     *("suites", "stochastic", "epsilons", "gradient", "plain_sweep", "bracketing", "checks", "save_adversarials"),
-    *("attacked_timesteps", "severities"),
+    *("attacks", "corruptions", "attacked_timesteps", "severities"),
     *("adversarials", "backend", "corrupted", "baseline", "jpeg_quality", "precision", "compiled", "recompute"),
     *("spec", "allow_missing", "report", "figures", "on_result"),
 )
