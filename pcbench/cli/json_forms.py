@@ -76,6 +76,50 @@ class ShardForm(TypedDict):
     """Where it lies."""
 
 
+class StudyStepForm(TypedDict):
+    """One step of a study: a training, a tuning, a run."""
+
+    name: str
+    """Which it is."""
+    kind: str
+    """`train`, `configure`, `tune`, `blur` or `run`."""
+    done: bool
+    """Whether it is done."""
+
+
+class StudyKindForm(TypedDict):
+    """Steps of one kind, which take about the same time each: `study plan --measure`."""
+
+    what: str
+    """In words."""
+    left: int
+    """How many are still to be done."""
+    hours: float | None
+    """How long all of them take; null where nothing tells."""
+
+
+class StudyPlanForm(TypedDict):
+    """How far a study is: `study plan`, `study status`."""
+
+    steps: list[StudyStepForm]
+    """All steps, in order."""
+    measured: list[StudyKindForm]
+    """With `--measure`, what is left by kind; else empty."""
+    hours_left: float | None
+    """How long the rest takes, by what is known of it; null where that is not known of every step."""
+
+
+class StudyAnswersForm(TypedDict):
+    """The answers of a finished study: `study run`, `study report`."""
+
+    folder: str
+    """The study's folder, with its tables."""
+    page: str
+    """Its page."""
+    answers: str
+    """The answers in words, as Markdown."""
+
+
 class ArrayForm(TypedDict):
     """One array of an extraction."""
 

@@ -30,12 +30,16 @@ JSON_FORMS: dict[str, tuple[type, ...]] = {
     "tune": (forms.TuneForm,),
     "predify": (NetworkFacts,),
     "agreement": (Agreement,),
+    "study plan": (forms.StudyPlanForm,),
+    "study status": (forms.StudyPlanForm,),
+    "study run": (forms.StudyAnswersForm,),
+    "study report": (forms.StudyAnswersForm,),
 }
 """What each verb prints: the first, or one of the others where it is about something else."""
 
 _MORE = {
     "plan": "and `shards`, how many of the wished duration. `pcbench run --dry-run` prints the same.",
-    "predify": "and `command`, the run with this network.",
+    "predify": "and `command`, the run with this network; of a backbone alone `configuration`, the text to start from.",
     "agreement": "in a list `rows`, one a budget.",
 }
 _WORDS: dict[Any, str] = {
@@ -51,8 +55,9 @@ _HEAD = """# What `--json` prints
 Made from the code (`python -m pcbench.cli.json_page > docs/json.md`); do not edit it.
 
 With `--json` a verb prints one JSON value on standard output in place of its tables; progress, warnings and errors stay
-on standard error, exit codes stay the same, and `-q` leaves errors alone beside it. Keys stay: a new version may add
-some, and removes or renames none without saying so. Shares are from 0 to 1, and a number that is not finite is null.
+on standard error, exit codes stay the same, and `-q` leaves errors and warnings alone beside it. Keys stay: a new
+version may add some, and removes or renames none without saying so. Shares are from 0 to 1, and a number that is not
+finite is null.
 
 `pcbench list --json` holds a list for each kind (`models`, `suites`, `attacks`, `corruptions`, `data`), whose entries
 have the headings of its table as keys. `pcbench doctor --json` is a list of findings: `topic`, `name`, `found`, `state`

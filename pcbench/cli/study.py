@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pcbench.cli.arguments import AsJson
 from pcbench.cli.run import log_progress
-from pcbench.cli.saying import say
+from pcbench.cli.saying import say, say_json
 from pcbench.studies.options import StudyOptions, folder_of_study, given_by
 
 if TYPE_CHECKING:
+    from pcbench.cli.json_forms import StudyAnswersForm, StudyPlanForm
     from pcbench.studies.planning import PlannedSteps
     from pcbench.studies.study import StudyProgress
 
@@ -22,12 +25,12 @@ _SoFar = Annotated[
 _Out = Annotated[Path | None, typer.Option("--out", help="The study's folder; by default results/studies/STUDY.")]
 
 
-def run_study_command(study: _Study, options: StudyOptions) -> None:
+def run_study_command(study: _Study, options: StudyOptions, as_json: AsJson = False) -> None:
     """Train, tune and measure every arm, and answer the study's questions; a stopped study goes on."""
     from pcbench.studies.study import run_study
 
     log_progress()
-    _say_answers(study, run_study(study, given_by(study, options)))
+    _say_answers(study, run_study(study, given_by(study, options)), as_json=as_json)
 
 
 def plan_study_command(
@@ -36,6 +39,7 @@ def plan_study_command(
     measure: Annotated[
         bool, typer.Option("--measure", help="Do the first training and tuning, and a few units of the runs.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the trainings, tunings and runs of a study, and tell how long they take."""
     from pcbench.studies.study import progress_of
@@ -45,24 +49,37 @@ def plan_study_command(
         from pcbench.studies.planning import measured_plan
 
         log_progress()
-        _show_measured(measured_plan(study, given))
+        planned = measured_plan(study, given)
+        if as_json:
+            say_json(_plan_form(progress_of(study, given), planned))
+        else:
+            _show_measured(planned)
         return
     progress = progress_of(study, given)
+    if as_json:
+        say_json(_plan_form(progress))
+        return
     _tell(progress)
     for step in progress.left:
         say(f"  {step.name}")
 
 
-def study_status_command(study: _Study, options: StudyOptions) -> None:
+def study_status_command(study: _Study, options: StudyOptions, as_json: AsJson = False) -> None:
     """Show how far a study is."""
     from pcbench.studies.study import progress_of
 
-    _tell(progress_of(study, given_by(study, options)))
+    progress = progress_of(study, given_by(study, options))
+    if as_json:
+        say_json(_plan_form(progress))
+    else:
+        _tell(progress)
 
 
-def report_study_command(study: _Study, out: _Out = None, so_far: _SoFar = False) -> None:
+def report_study_command(
+    study: _Study, out: _Out = None, so_far: _SoFar = False, as_json: AsJson = False
+) -> None:
     """Answer a finished study's questions again, from its runs, and write the tables and the page."""
-    _say_answers(study, folder_of_study(study, out), so_far=so_far)
+    _say_answers(study, folder_of_study(study, out), so_far=so_far, as_json=as_json)
 
 
 def publish_study_command(
@@ -114,11 +131,27 @@ def check_study_command(
     raise typer.Exit(1)
 
 
-def _say_answers(study: Path, folder: Path, *, so_far: bool = False) -> None:
+def _say_answers(study: Path, folder: Path, *, as_json: bool, so_far: bool = False) -> None:
     from pcbench.studies.page import PAGE_FILE
     from pcbench.studies.study import report_study
 
-    say(*report_study(study, folder, so_far=so_far).splitlines(), "", f"page: {folder / PAGE_FILE}")
+    answers, page = report_study(study, folder, so_far=so_far), folder / PAGE_FILE
+    if as_json:
+        form: StudyAnswersForm = {"folder": str(folder), "page": str(page), "answers": answers}
+        say_json(form)
+    else:
+        say(*answers.splitlines(), "", f"page: {page}")
+
+
+def _plan_form(progress: StudyProgress, planned: Sequence[PlannedSteps] = ()) -> StudyPlanForm:
+    known = [one.hours for one in planned if one.hours is not None]
+    left = {step.name for step in progress.left}
+    hours = progress.hours_of(progress.left)
+    return {
+        "steps": [{"name": one.name, "kind": one.kind, "done": one.name not in left} for one in progress.steps],
+        "measured": [{"what": one.what, "left": one.left, "hours": one.hours} for one in planned],
+        "hours_left": sum(known) if planned and len(known) == len(planned) else hours,
+    }
 
 
 def _tell(progress: StudyProgress) -> None:

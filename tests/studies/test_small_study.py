@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
 from small_studies import EXAMPLE, PUBLISHED, STUDIES_PAGE, written
 
+from pcbench.cli.json_forms import StudyAnswersForm, StudyPlanForm
 from pcbench.cli.main import main
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
@@ -262,6 +264,32 @@ def test_the_commands_of_the_documentation_work_as_they_stand(
     assert told.count(f"page: {Path('small') / PAGE_FILE}") == 2
     assert "\n## noise\n" in told
     assert "\\u000a" not in told
+
+
+def test_programs_read_how_far_a_study_is_and_its_answers(
+    done: tuple[Path, Given], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Oracle: the declared forms; the steps that are there before and after the study; what it says without --json."""
+    path, given = done
+
+    def told(verb: str, out: Path, form: Any) -> Any:
+        words = ["study", verb, str(path), "--out", str(out), "--json"]
+        with pytest.raises(SystemExit) as stopped:
+            main(words if verb == "report" else [*words, "--workers", "1"])
+        assert not stopped.value.code
+        value = json.loads(capsys.readouterr().out)
+        assert TypeAdapter(form).validate_python(value, strict=True) == value
+        return value
+
+    for verb in ("plan", "status"):
+        before, after = told(verb, tmp_path / "none", StudyPlanForm), told(verb, given.out, StudyPlanForm)
+        assert [one["name"] for one in before["steps"]] == [one.name for one in progress_of(path, given).steps]
+        assert {one["done"] for one in before["steps"]} == {False}
+        assert {one["done"] for one in after["steps"]} == {True}
+        assert (before["hours_left"], after["hours_left"]) == (None, 0)
+    answers = told("report", given.out, StudyAnswersForm)
+    assert answers["answers"] == report_study(path, given.out)
+    assert Path(answers["page"]).is_file()
 
 
 def test_the_documentation_names_every_arm_key_and_table(done: tuple[Path, Given]) -> None:
