@@ -48,6 +48,12 @@ def short_points(drop: float) -> str:
     return f"{round(in_percent(drop), 2) + 0:.3g}".replace("-", _MINUS)
 
 
+def in_points(drop: float) -> str:
+    """Return the same with its unit: "1 point", "0.5 points"."""
+    number = short_points(drop)
+    return f"{number} point" + ("" if number == "1" else "s")
+
+
 def interval(low: float, high: float, form: Callable[[float], str] = percent) -> str:
     """Return an interval in square brackets, its ends printed by `form`."""
     return f"[{form(low)}, {form(high)}]"

@@ -30,7 +30,7 @@ def complete_kind(incomplete: str) -> list[str]:
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Complete the name of a model of the zoo or of another package."""
+    """Complete the name of a model of the zoo or of another package, or the prefix of a library's."""
     return _beginning(incomplete, _models())
 
 
@@ -48,10 +48,12 @@ def complete_data(incomplete: str) -> list[str]:
 
 
 def _models() -> Iterator[str]:
+    from pcbench.models.naming import known_prefixes
     from pcbench.models.zoo import zoo_names
     from pcbench.plugins import plugins
 
     yield from zoo_names()
+    yield from (f"{prefix}:" for prefix in known_prefixes())
     yield from plugins("models")
 
 
@@ -64,8 +66,28 @@ def _suites() -> Iterator[str]:
     yield from plugins("suites")
 
 
+def _definitions(kind: Literal["attacks", "corruptions"]) -> Completer:
+    """Return what completes attacks or corruptions: those of every suite as ``SUITE/NAME``."""
+
+    def complete(incomplete: str) -> list[str]:
+        from pcbench.catalog import SUITE_FILE, catalog_folder, suite_names
+        from pcbench.plugins import plugins
+
+        found = ((suite, path) for suite in suite_names(kind) for path in (catalog_folder(kind) / suite).glob("*.toml"))
+        names = [f"{suite}/{path.stem}" for suite, path in found if path.name not in (SUITE_FILE, "baseline.toml")]
+        return _beginning(incomplete, [*sorted(names), *plugins(kind)])
+
+    return complete
+
+
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
-_COMPLETERS: dict[str, Completer] = {"model": complete_model, "suites": complete_suite, "data": complete_data}
+_COMPLETERS: dict[str, Completer] = {
+    "model": complete_model,
+    "suites": complete_suite,
+    "data": complete_data,
+    "attacks": _definitions("attacks"),
+    "corruptions": _definitions("corruptions"),
+}

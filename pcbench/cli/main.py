@@ -169,7 +169,10 @@ app.add_typer(_studies, name="study")
 def global_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print errors alone, and what --json asks for; may stand anywhere.")
+        bool,
+        typer.Option(
+            *("--quiet", "-q"), help="Print errors and warnings alone, and what --json asks for; may stand anywhere."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no transformed kernels on the disk.")] = False,

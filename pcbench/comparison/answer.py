@@ -27,7 +27,7 @@ from pcbench.comparison.sentences import (
 )
 from pcbench.errors import DataError
 from pcbench.metrics.rates import CONFIDENCE
-from pcbench.percent import interval, points, short_points
+from pcbench.percent import in_points, interval, points
 from pcbench.results.conditions import CORRUPTED
 from pcbench.results.directory import Run, incomplete_suites
 from pcbench.results.run_spec import SuiteSpec
@@ -123,7 +123,7 @@ def _answer(run: Run, suite: SuiteSpec, asked: Sequence[ComparedRow], attacks: i
     numbers = f"{row.figure.measure}{budgets_clause(row)} {change_clause(row)}, {_images(run, suite, row)}"
     clauses = [f"{found}: {numbers}", *shown_budget_clauses(row)]
     if decision == "undecided":
-        clauses.append(f"a change of less than {short_points(_missed(row))} points could have been missed")
+        clauses.append(f"a change of less than {in_points(_missed(row))} could have been missed")
     if decision != "yes":
         clauses += _best(asked)
     about: Subject = "attack" if row.figure.kind == "attack" else "corruption"
@@ -184,7 +184,7 @@ def _found(row: ComparedRow, decision: Decision, doubt: str | None, attacks: int
         amount = "more" if row.difference * row.figure.better > 0 else "less"
         said = f"{verb} {amount} {word} than {start} {place}"
     elif decision == "no":
-        said = f"is as {word} as {start} within {short_points(NO_CHANGE)} point {place}"
+        said = f"is as {word} as {start} within {in_points(NO_CHANGE)} {place}"
     else:
         said = f"is not clearly more or less {word} than {start} {place}"
     black_box = doubt is not None and doubt != row.verdict

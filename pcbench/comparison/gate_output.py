@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from pcbench.comparison.gate import CheckedRow, GateReport, images_for
 from pcbench.escaping import markdown, printable
-from pcbench.percent import percent, short_percent, short_points
+from pcbench.percent import in_points, percent, short_percent, short_points
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,7 +21,7 @@ _ANNOTATIONS = 9
 
 def verdict(report: GateReport) -> str:
     """Return the result in one sentence; that nothing was found says which drops would have been."""
-    condition = f"{short_points(report.tolerated)} points (α = {report.alpha:g} over all {len(report.rows)} rows)"
+    condition = f"{in_points(report.tolerated)} (α = {report.alpha:g} over all {len(report.rows)} rows)"
     change = "changed" if report.side == "change" else "dropped"
     if report.passed:
         return f"passed: no guarded accuracy {change} by demonstrably more than {condition}; {'; '.join(_seen(report))}"
@@ -55,7 +55,7 @@ def needed_sentence(report: GateReport, drop: float) -> str:
     sizes = " and ".join(str(size) for size in sorted({row.images for row in report.rows}))
     fewer = "" if pooled == every else f" ({pooled:,} in the rows that sum a suite up)"
     return (
-        f"a drop of {short_points(drop)} points needs {every:,} images to be shown with {percent(report.power, 0)} % "
+        f"a drop of {in_points(drop)} needs {every:,} images to be shown with {percent(report.power, 0)} % "
         f"probability in every guarded row{fewer}; this run has {sizes}"
     )
 
@@ -82,10 +82,10 @@ def _seen_by(report: GateReport, images: int) -> str:
     if worst is None:
         every = "no drop"
     else:
-        every = f"a drop of {short_points(worst)} points or more"
+        every = f"a drop of {in_points(worst)} or more"
         if short_points(pooled) == short_points(worst):
             return f"{images} images would show {every} {probability}"
-    summed = f"of {short_points(pooled)} points or more in those that sum a suite up"
+    summed = f"of {in_points(pooled)} or more in those that sum a suite up"
     return f"{images} images would show {every} {probability} in every guarded row, and one {summed}"
 
 
@@ -182,7 +182,7 @@ def _sentence(row: CheckedRow, report: GateReport) -> str:
     bound = f"at least {short_points(row.lower)}" if row.drop >= 0 else f"at most {short_points(row.upper)}"
     return (
         f"{row.row}: {percent(row.reference)} % to {percent(row.value)} % of {row.images} images, a drop of "
-        f"{short_points(row.drop)} points ({bound}); tolerated {short_points(report.tolerated)}"
+        f"{in_points(row.drop)} ({bound}); tolerated {short_points(report.tolerated)}"
     )
 
 

@@ -6,7 +6,7 @@ A new column about an image at a timestep that comes from the logits alone needs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -277,13 +277,20 @@ METRICS_COLUMNS: Mapping[str, Column] = {
 """One row a number: `metrics.csv` and `metrics.parquet`."""
 
 
-def table_of_columns(columns: Mapping[str, Column]) -> str:
-    """Return the table that docs/tables.md shows of some columns."""
-    lines = ["| column | type | unit or range | meaning |", "|---|---|---|---|"]
+def table_of_columns(columns: Mapping[str, Column], in_pandas: Callable[[Column], str] | None = None) -> str:
+    """Return the table that docs/tables.md shows of some columns.
+
+    Args:
+        columns: The columns.
+        in_pandas: Says what pandas calls the type of a column, where pcbench gives them as a DataFrame.
+    """
+    heads = ["column", "type", *([] if in_pandas is None else ["in pandas"]), "unit or range", "meaning"]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for name, column in columns.items():
         stored = {"float": "float32", "double": "float64"}.get(str(column.type), str(column.type))
         stored += ", may be empty" if column.may_be_empty else ""
         since = f" (since version {column.since})" if column.since > 1 and column.former_name is None else ""
         former = "" if column.former_name is None else f" (before version {column.since}: `{column.former_name}`)"
+        stored += "" if in_pandas is None else f" | {in_pandas(column)}"
         lines.append(f"| `{name}` | {stored} | {column.unit} | {column.meaning}{since}{former} |")
     return "\n".join(lines)

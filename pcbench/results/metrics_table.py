@@ -38,13 +38,14 @@ _NUMBERS = ("value", "ci_low", "ci_high", "n", "share_of_pixel_range", "marks")
 _SUBSET_NOTE = " (subset, not comparable)"
 
 
-def _pandas_type(column: Column) -> str:
+def metrics_type(column: Column) -> str:
+    """Return what pandas calls the type of a column of `Run.metrics`."""
     if column.type == pa.int16():
         return "Int16" if column.may_be_empty else "int16"
     return _PANDAS_TYPES[str(column.type)]
 
 
-_TYPES = {name: _pandas_type(column) for name, column in METRICS_COLUMNS.items()}
+_TYPES = {name: metrics_type(column) for name, column in METRICS_COLUMNS.items()}
 
 
 def subset_baseline(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pcbench import files
@@ -18,6 +18,7 @@ from pcbench.results.columns import (
     Column,
     table_of_columns,
 )
+from pcbench.results.metrics_table import metrics_type
 
 SECTIONS: Mapping[str, Mapping[str, Column]] = {
     "`outcomes/<suite>/*.parquet`": OUTCOMES_COLUMNS,
@@ -28,6 +29,21 @@ SECTIONS: Mapping[str, Mapping[str, Column]] = {
     "`answers.parquet`": ANSWERS_COLUMNS,
 }
 """The headings of the page that a table of columns stands below."""
+
+
+def outcomes_type(column: Column) -> str:
+    """Return what pandas calls the type of a column of `Run.outcomes()`: of some it depends on whether any is empty."""
+    stored = {"string": "category", "float": "float32", "double": "float64"}.get(str(column.type), str(column.type))
+    if not column.may_be_empty or stored in ("category", "float32", "float64"):
+        return stored
+    return f"{stored}; with empty ones {'object' if stored == 'bool' else 'float64'}"
+
+
+IN_PANDAS: Mapping[str, Callable[[Column], str]] = {
+    "`outcomes/<suite>/*.parquet`": outcomes_type,
+    "`metrics.csv` and `metrics.parquet`": metrics_type,
+}
+"""Of the sections whose tables are DataFrames in Python, `Run.outcomes()` and `Run.metrics`, what types are called."""
 
 _TABLE = re.compile(r"^(?:[|].*\n)+", re.MULTILINE)
 
@@ -41,7 +57,8 @@ def filled(page: str) -> str:
     for heading, columns in SECTIONS.items():
         above, below = page.split(f"\n## {heading}\n")
         before, after = _TABLE.split(below, maxsplit=1)
-        page = f"{above}\n## {heading}\n{before}{table_of_columns(columns)}\n{after}"
+        table = table_of_columns(columns, IN_PANDAS.get(heading))
+        page = f"{above}\n## {heading}\n{before}{table}\n{after}"
     return page
 
 

@@ -90,6 +90,9 @@ def _completed(words: str) -> set[str]:
 def test_a_shell_completes_names_without_pytorch() -> None:
     suites = {name for kind in SUITE_KINDS for name in suite_names(kind)}
     assert _completed("run --model p") >= {name for name in zoo_names() if name.startswith("p")}
+    assert _completed("run --model ti") == {"timm:"}
+    assert _completed("predify --backbone torchv") == {"torchvision:"}
+    assert _completed("run --attack l2/p") == {"l2/pgd"}
     assert _completed("run --suite digits") >= {name for name in suites if name.startswith("digits")}
     assert _completed("run --gradient st") == {"stop-error"}
     assert _completed("list at") == {"attacks"}

@@ -38,7 +38,7 @@ def failed(make_run: Callable[..., Run]) -> GateReport:
 
 
 def test_verdict_names_the_worst_row(passed: GateReport, failed: GateReport) -> None:
-    assert verdict(passed).startswith("passed: no guarded accuracy dropped by demonstrably more than 1 points")
+    assert verdict(passed).startswith("passed: no guarded accuracy dropped by demonstrably more than 1 point (")
     worst = max(failed.rows, key=lambda row: row.drop)
     assert verdict(failed).startswith("failed: 6 guarded accuracies")
     assert f"the most: {worst.row}, {100 * worst.reference:.1f} % to {100 * worst.value:.1f} %" in verdict(failed)

@@ -104,3 +104,43 @@ def test_what_is_no_function_and_a_shard_are_refused(tmp_path: Path) -> None:
         measure(tmp_path, on_result=3)
     with pytest.raises(UsageError, match="a shard finishes no condition"):
         measure(tmp_path, on_result=print, shard="1/2")
+
+
+def test_workers_several_settings_and_a_stopped_run_tell_each_condition(tmp_path: Path) -> None:
+    """Oracle: the table of the finished run, by setting; the conditions that a stopped run had told."""
+    wanted: dict[str, Any] = {"images": 8, "severities": [3], "epsilons": ["8/255"], "checks": False, "timesteps": 1}
+    wanted |= {"hyperparameters": "feedback=0,0.1", "workers": 2, "block_size": 8, "batch_size": 8, "progress": False}
+    first: list[Result] = []
+    again: list[tuple[int, Result]] = []
+
+    def stop(result: Result) -> None:
+        first.append(result)
+        if len(first) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pcbench.run("pdigits", SUITES, out=tmp_path / "run", report=False, on_result=stop, **wanted)
+    run = pcbench.run(
+        "pdigits",
+        SUITES,
+        out=tmp_path / "run",
+        report=False,
+        on_result=lambda one: again.append((os.getpid(), one)),
+        **wanted,
+    )
+    *conditions, (process, last) = again
+    assert {one for one, _ in again} == {process} == {os.getpid()}
+    assert last.run is not None
+    assert not last.run.found
+    titles = [one.title for _, one in conditions]
+    assert len(set(titles)) == len(titles)
+    assert {one.title for one in first[:2]} <= set(titles[: len(first) + 1])  # what was finished is told first
+    assert {one.setting for _, one in conditions} == {"feedback=0", "feedback=0.1"}
+    measured = run.outcomes()
+    measured = measured[~measured["name"].astype(str).str.startswith("worst")]
+    assert len(titles) == len(measured.drop_duplicates(["feedback", "suite", "name", "severity", "attacked_timestep"]))
+    for _, one in conditions:
+        whole = run.metrics[run.metrics["feedback"] == float(one.setting.removeprefix("feedback="))]
+        assert len(one.metrics)
+        rows = {tuple(row) for row in key_of(whole).itertuples(index=False)}
+        assert {tuple(row) for row in key_of(one.metrics).itertuples(index=False)} <= rows, one.title

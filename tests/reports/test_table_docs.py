@@ -11,7 +11,7 @@ import pytest
 
 from pcbench.results.columns import OUTCOMES_VERSION, table_of_columns
 from pcbench.results.directory import Run
-from pcbench.results.tables_page import SECTIONS, filled
+from pcbench.results.tables_page import IN_PANDAS, SECTIONS, filled
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
 
@@ -34,8 +34,24 @@ def test_the_tables_of_columns_are_the_declared_ones() -> None:
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_a_changed_table_of_columns_is_made_anew(heading: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    table = table_of_columns(SECTIONS[heading])
+    table = table_of_columns(SECTIONS[heading], IN_PANDAS.get(heading))
     assert filled(page.replace(table, table.replace("timestep", "step"))) == page
+
+
+def test_the_types_in_pandas_are_those_of_the_frames(runs: list[Run], metrics: pd.DataFrame) -> None:
+    for heading, frames in (
+        (
+            "`outcomes/<suite>/*.parquet`",
+            [run.outcomes(suite) for run in runs for suite in (None, run.spec.suites[0].name)],
+        ),
+        ("`metrics.csv` and `metrics.parquet`", [metrics, *(run.metrics for run in runs)]),
+    ):
+        for name, column in SECTIONS[heading].items():
+            told = IN_PANDAS[heading](column)
+            for frame in (one for one in frames if name in one):
+                plain, _, with_empty = told.partition("; with empty ones ")
+                expected = with_empty if with_empty and frame[name].isna().any() else plain
+                assert str(frame[name].dtype) == expected, (heading, name)
 
 
 def test_the_page_names_todays_version() -> None:
