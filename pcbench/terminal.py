@@ -10,7 +10,8 @@ import html
 import importlib
 import math
 import time
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -48,6 +49,15 @@ class NotebookBar:
         self._handle: Any = None
         self._drawn = -math.inf
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
     def add_task(self, description: str, total: float | None = None, **fields: Any) -> TaskID:
         """Begin; it shows one task."""
         self._state = {"description": description, "total": total, "completed": 0.0, **fields}
@@ -76,7 +86,7 @@ class NotebookBar:
 
     def _shown(self) -> dict[str, str]:
         state: dict[str, Any] = {"total": None, "completed": 0.0, "description": "", **self._state}
-        more = [str(state[name]) for name in ("rate", "left") if state.get(name)]
+        more = [str(state[name]) for name in ("rate", "left", "note") if state.get(name)]
         share: float = state["completed"] / state["total"] if state["total"] else 0.0
         text = printable(", ".join([state["description"], *more]))
         return {
@@ -95,8 +105,10 @@ def column(form: str) -> TextColumn:
     return TextColumn(form, markup=False)
 
 
-def bar() -> Progress:
-    """Return a progress bar for work whose parts are alike; without a terminal it draws nothing."""
+def bar() -> Progress | NotebookBar:
+    """Return a progress bar for work whose parts are alike; without a terminal or a notebook it draws nothing."""
     console = Terminal(stderr=True)
+    if console.is_jupyter:
+        return NotebookBar()
     columns = (column("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -75,9 +75,7 @@ def study_status_command(study: _Study, options: StudyOptions, as_json: AsJson =
         _tell(progress)
 
 
-def report_study_command(
-    study: _Study, out: _Out = None, so_far: _SoFar = False, as_json: AsJson = False
-) -> None:
+def report_study_command(study: _Study, out: _Out = None, so_far: _SoFar = False, as_json: AsJson = False) -> None:
     """Answer a finished study's questions again, from its runs, and write the tables and the page."""
     _say_answers(study, folder_of_study(study, out), so_far=so_far, as_json=as_json)
 

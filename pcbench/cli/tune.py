@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.run import log_progress
 from pcbench.cli.saying import say, say_json
-from pcbench.escaping import printable
 from pcbench.models.naming import refuse_unknown_model
 from pcbench.percent import percent
 from pcbench.training.options import TuneOptions, file_of
@@ -21,13 +20,11 @@ if TYPE_CHECKING:
 def tune_command(options: TuneOptions, as_json: AsJson = False) -> None:
     """Tune a network's hyperparameters for noisy or corrupted images, never on images that results are reported on."""
     refuse_unknown_model(options["model"])
-    from pcbench.terminal import bar
-    from pcbench.training.tuning import course_of, outcome, tune_model
+    from pcbench.training.tuning import course_of, outcome
+    from pcbench.training.watching import tune_in_sight
 
     log_progress()
-    with bar() as progress:
-        task = progress.add_task(printable(f"tuning {options['model']}"), total=None)
-        tuned = tune_model(options, lambda done, total, _: progress.update(task, completed=done, total=total))
+    tuned = tune_in_sight(options)
     told = outcome(options)
     if as_json:
         form: TuneForm = {

@@ -98,8 +98,14 @@ def suite_of_corruptions(corruptions: Sequence[object]) -> CorruptionSuite:
     """
     given = tuple(corruption_of(one, levels=_LEVELS) for one in corruptions)
     refuse_one_name("corruptions", [one.name for one in given])
-    stated = {"version": "1", "title": "Given corruptions", "source": "given by themselves"}
-    return CorruptionSuite(name="given-corruptions", corruptions=given, baseline=None, **stated)
+    return CorruptionSuite(
+        name="given-corruptions",
+        corruptions=given,
+        baseline=None,
+        version="1",
+        title="Given corruptions",
+        source="given by themselves",
+    )
 
 
 def find_corruption(name: str, *, levels: int = MOST_SEVERITIES) -> CorruptionDefinition:

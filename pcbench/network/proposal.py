@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pcbench.errors import ConfigurationError
+from pcbench.network.backbone import all_modules
 
 _PASSING = ("torch.nn.modules.pooling", "torch.nn.modules.dropout", "torch.nn.modules.flatten")
 """Where the layers are defined that make nothing new of what they are given."""
@@ -58,7 +59,7 @@ def _last_of_each_resolution(backbone: nn.Module, images: Tensor) -> list[str]:
     with _watched(backbone, outputs), torch.no_grad():
         backbone.eval()(images)
     times = [path for path, _ in outputs]
-    modules = dict(backbone.named_modules())
+    modules = all_modules(backbone)
     makers: dict[int, str] = {}
     for path, value in outputs:
         makers.setdefault(id(value), path)  # a block gives the very tensor that its last layer gave
@@ -77,7 +78,7 @@ def _only_passes(module: nn.Module) -> bool:
 
 
 @contextmanager
-def _watched(backbone: nn.Module, outputs: list[tuple[str, Tensor]]) -> Iterator[None]:
+def _watched(backbone: nn.Module, outputs: list[tuple[str, Tensor]]) -> Generator[None]:
     """Note what each module but the whole gives, when it is done, while this lasts."""
 
     def noted(path: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -87,7 +88,7 @@ def _watched(backbone: nn.Module, outputs: list[tuple[str, Tensor]]) -> Iterator
 
         return note
 
-    hooks = [module.register_forward_hook(noted(path)) for path, module in backbone.named_modules() if path]
+    hooks = [module.register_forward_hook(noted(path)) for path, module in all_modules(backbone).items() if path]
     try:
         yield
     finally:

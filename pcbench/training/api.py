@@ -36,8 +36,10 @@ def train(of_model: str | None = None, /, **options: Unpack[TrainOptions]) -> Tr
         WriteError: A file could not be written; the same call goes on from the folder.
     """
     from pcbench.training.job import train_model  # PyTorch takes seconds to import
+    from pcbench.training.watching import Bars
 
-    return train_model(resolved(TrainOptions, with_first(options, of_model)))
+    with Bars(lines=False) as bars:
+        return train_model(resolved(TrainOptions, with_first(options, of_model)), bars)
 
 
 @public(TuneOptions)
@@ -58,6 +60,6 @@ def tune(of_model: str | None = None, /, **options: Unpack[TuneOptions]) -> Tune
         DivergenceError: All that was tried diverged over t, the feedforward point too.
         WriteError: The file could not be written; the same call goes on.
     """
-    from pcbench.training.tuning import tune_model  # PyTorch takes seconds to import
+    from pcbench.training.watching import tune_in_sight  # PyTorch takes seconds to import
 
-    return tune_model(resolved(TuneOptions, with_first(options, of_model)))
+    return tune_in_sight(resolved(TuneOptions, with_first(options, of_model)))
