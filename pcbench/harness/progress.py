@@ -96,7 +96,8 @@ class RunProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, left="")  # it stays in a notebook's cell
+            if self._count.units == self._units:
+                self._bar.update(self._task, left="")  # it stays in a notebook's cell
             self._bar.stop()
         self._write_file()
 
