@@ -122,6 +122,8 @@ class _Actor:
     """Ray's reference to how far it is."""
     unit: Unit | None = None
     """Its unit; None where it has none, and where nobody waits for its outcome any more."""
+    last: Unit | None = None
+    """The unit that it was given last, whose images it holds decoded."""
     ready: bool = False
     heard: float = 0.0
     """When it last answered."""
@@ -184,10 +186,12 @@ class RayActors:
     def _hand_out(self, actor: _Actor, work: _Work) -> None:
         if actor.task is not None or not actor.ready:
             return
-        unit = work.again.pop() if work.again else work.schedule.next() or self._left_behind(work)
+        others = [other.unit.block for other in self._actors if other.unit is not None]
+        given = work.again.pop() if work.again else work.schedule.next(actor.last, others)
+        unit = given or self._left_behind(work)
         if unit is None:
             return
-        actor.unit, actor.heard = unit, time.monotonic()
+        actor.unit, actor.last, actor.heard = unit, unit, time.monotonic()
         work.listener.begun(unit)
         actor.task = actor.handle.do.remote(unit, work.read(unit), [self._job])
 
