@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,12 @@ def test_a_type_checker_sees_the_same_homes() -> None:
         alias.name: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert imports == pcbench._HOMES
+
+
+def test_the_documentation_calls_what_import_pcbench_gives() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    called = {name for page in pages for name in re.findall(r"\bpcbench\.([\w.]+)\(", page.read_text(encoding="utf-8"))}
+    assert {"run", "load", "attack"} <= called <= set(pcbench.__all__)
 
 
 def test_a_typo_names_the_nearest_function() -> None:

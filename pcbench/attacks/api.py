@@ -66,7 +66,7 @@ def attack(
     """Attack one timestep of a model, at every budget of an attack.
 
     Args:
-        model: A name of the zoo, ``"module:function"``, a module, or what `pcbench.models.load` returned.
+        model: A name of the zoo, ``"module:function"``, a module, or what `pcbench.load` returned.
         images: (N, channels, height, width), float, in [0, 1].
         labels: (N,), whole numbers.
         attack: ``"pgd"`` (in the suite `linf`), ``"l2/pgd"`` (in another suite), ``"mine.toml"``, a definition, an
@@ -106,7 +106,7 @@ def attack(
         check_stated_size(model, pixels.shape[1:])
         model = load(model, stochastic=stochastic)
     elif stochastic is not None:
-        raise UsageError("the model is loaded already: give `stochastic` to pcbench.models.load")
+        raise UsageError("the model is loaded already: give `stochastic` to pcbench.load")
     model.check_size(pixels.shape[1:])
     names = [str(index) for index in range(len(pixels))]
     classifier = model.at(model.timesteps if chosen is None else chosen, gradient)
