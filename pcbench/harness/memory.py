@@ -45,7 +45,11 @@ def worker_memory(plan: Plan, batch_size: int | None = None) -> int | None:
     if one is None or two is None:
         return None
     network = sum(tensor.nbytes for tensor in (*model.timestep_model.parameters(), *model.timestep_model.buffers()))
-    images = (two - one) * (batch_size or settings.batch_size)
+    largest = batch_size or settings.batch_size
+    if not attacks:
+        # The batches of a sweep hold pairs of an image and a budget; all others hold images alone.
+        largest = min(largest, plan.images.num_rows)
+    images = (two - one) * largest
     block = max(len(unit.block) for unit in plan.units) * math.prod(size)
     decoded = block if block <= MOST_BYTES else 0
     return BASE_BYTES + network + max(0, 2 * one - two) + round(_SLACK * images) + decoded

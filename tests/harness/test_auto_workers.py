@@ -138,6 +138,15 @@ def test_memory_grows_with_the_batch_by_the_same_bytes(plan: Plan) -> None:
     assert one > BASE_BYTES
 
 
+def test_few_images_fill_no_batch_except_with_their_budgets() -> None:
+    def memory(**options: Any) -> int | None:
+        return worker_memory(make_plan(request_from({"timesteps": 1, "images": 3, "threads": 2, **options})))
+
+    assert memory(suites=["digits-c"]) == memory(suites=["digits-c"], batch_size=3)
+    linf = {"suites": ["digits-linf"], "checks": False}
+    assert (memory(**linf) or 0) > (memory(**linf, batch_size=3) or 0) > 0
+
+
 def test_a_network_that_looks_at_values_has_no_known_memory(plan: Plan) -> None:
     class Looking(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
