@@ -230,6 +230,7 @@ Imagenette, with one worker and without a cache of kernels:
 - A pass takes one image through one timestep. They are counted by `pcbench plan`, those for examples and for growth
   among them. CPU milliseconds a pass are without the CPU seconds of `start`; a pass with a gradient counts as three.
   They are those of the whole command: reading and corrupting the images are in them.
+- Four images are meant, and two for pgd; where there are fewer, they were cut for want of time.
 - Other programs may have run on the same machine: the CPU seconds say more than the seconds.
 
 Kind of processor, and versions:
