@@ -125,4 +125,4 @@ def _halves(method: IntervalMethod, squares: MeanSquares, shape: tuple[int, int]
     variance = np.maximum(each[0] + each[1] - each[2], 0)
     terms = each[0] ** 2 / (seeds - 1) + each[1] ** 2 / (images - 1) + each[2] ** 2 / ((seeds - 1) * (images - 1))
     freedom = np.divide(variance**2, terms, out=np.ones_like(terms), where=(terms > 0) & (variance > 0))
-    return stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance)
+    return np.asarray(stdtrit(freedom, (1 + CONFIDENCE) / 2), np.float64) * np.sqrt(variance)
