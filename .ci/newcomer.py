@@ -13,7 +13,6 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 START = time.process_time()
@@ -35,8 +34,11 @@ def network():
 """
 
 
-def call(words: str, code: int = 0) -> SimpleNamespace:
-    """Run a command in this process; its exit code must be the given one, and an error one line."""
+def call(words: str, *wanted: str, code: int = 0) -> str:
+    """Run a command in this process, and return its standard output.
+
+    Its exit code must be the given one, and what it prints hold what is wanted.
+    """
     from pcbench.cli.main import main
 
     out, err = io.StringIO(), io.StringIO()
@@ -46,10 +48,12 @@ def call(words: str, code: int = 0) -> SimpleNamespace:
             found: Any = 0
         except SystemExit as ended:
             found = ended.code or 0
-    told = SimpleNamespace(out=out.getvalue(), err=err.getvalue())
-    assert found == code, f"pcbench {words}: exit code {found}, not {code}\n{told.out}{told.err}"
+    printed = out.getvalue() + err.getvalue()
+    assert found == code, f"pcbench {words}: exit code {found}, not {code}\n{printed}"
+    for one in wanted:
+        assert one in printed, f"pcbench {words}: {one!r} is not in\n{printed}"
     print(f"  pcbench {words}")
-    return told
+    return out.getvalue()
 
 
 def names() -> None:
@@ -64,7 +68,7 @@ def objects() -> None:
     import torch
 
     images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 1])
-    pcbench.attack("pdigits", images, labels, foolbox.attacks.LinfPGD(steps=2), epsilons=["8/255"])
+    pcbench.attack("pdigits", images, labels, foolbox.attacks.LinfPGD(), epsilons=["8/255"])
     few: dict[str, Any] = {"images": 4, "timesteps": 0, "epsilons": ["8/255"], "checks": False, "report": False}
     run = pcbench.run("pdigits", attacks=foolbox.attacks.FGSM(), progress=False, out="objects", **few)
     assert "robust_accuracy" in set(run.metrics["metric"])
@@ -72,37 +76,34 @@ def objects() -> None:
 
 def models() -> None:
     """Names of libraries, and an own CNN from its configuration to the command that `predify` ends with."""
-    assert "layer4" in call("predify --backbone torchvision:resnet18").out
-    assert "torchvision:resnet50" in call("plan --model resnet50 --suite linf --data digits", 2).err
-    assert "module:function" in call("plan --model torchhub:a/b --suite linf --data digits", 2).err
+    call("predify --backbone torchvision:resnet18", "layer4")
+    call("plan --model resnet50 --suite linf --data digits", "torchvision:resnet50", code=2)
+    call("plan --model torchhub:a/b --suite linf --data digits", "mymodels:FUNCTION", code=2)
     Path("mine.py").write_text(OWN)
-    Path("mine.toml").write_text(call("predify --backbone mine:network").out)
-    lines = call("predify mine.toml").out.splitlines()
+    Path("mine.toml").write_text(call("predify --backbone mine:network"))
+    lines = call("predify mine.toml").splitlines()
     train = next(line for line in lines if line.startswith("pcbench train "))
-    trained = call(f"{train.removeprefix('pcbench ')} --images 60 --out trained --allow-poor").out.splitlines()
+    trained = call(f"{train.removeprefix('pcbench ')} --images 60 --out trained --allow-poor").splitlines()
     for command in (lines[-1], trained[-1]):
         words = command.strip().removeprefix("pcbench run ")
-        call(
-            f"plan {words} {'' if '--images' in words else '--images 4'} {'' if '--suite' in words else '-s digits-c'}"
-        )
+        words += ("" if "--images" in words else " --images 4") + ("" if "--suite" in words else " --suite digits-c")
+        call(f"plan {words}")
+    wrong = Path("mine.toml").read_text().replace("feedback =", "feedbck =", 1)
+    Path("wrong.toml").write_text(wrong)
+    call("predify wrong.toml", "did you mean 'feedback'", code=2)
 
 
-def told(run: str) -> None:
-    """What verbs tell of a run: tables as JSON, the page, the gate's power, and a misspelt key with its remedy."""
-    verbs = f"show {run}; compare {run}; runs .; status {run}; list suites; predify --model pdigits"
-    for verb in verbs.split("; "):
-        assert json.loads(call(f"{verb} --json").out), verb
-        assert "Examples" in call(f"{verb.split()[0]} -h").out, verb
-    assert call(f"compare {run} -q").out == ""
-    assert len(call(f"compare {run} --all").out) > len(call(f"compare {run}").out)
-    assert "index.html" in call(f"open {run}").out
+def verbs(run: str) -> None:
+    """What verbs tell of a run: tables as JSON, the page, and what the gate could have found."""
+    for verb in (f"show {run}", f"compare {run}", "runs .", f"status {run}", "list suites", "predify --model pdigits"):
+        assert json.loads(call(f"{verb} --json")), verb
+        call(f"{verb.split()[0]} -h", "Examples")
+    assert call(f"compare {run} -q") == ""
+    assert len(call(f"compare {run} --all")) > len(call(f"compare {run}"))
+    call(f"open {run}", "index.html")
     call(f"freeze {run} --out reference.npz")
-    assert "images would show" in call(f"check {run} --against reference.npz").out
-    assert "images" in call(f"check {run} --against reference.npz --power 10").out
-    unknown = Path("unknown.toml")
-    unknown.write_text(Path("mine.toml").read_text().replace("feedback =", "feedbck =", 1))
-    assert "did you mean 'feedback'" in call("predify unknown.toml", 2).err
-    assert call(f"export {run} --format robustbench-like --out exported").out
+    call(f"check {run} --against reference.npz", "images would show")
+    call(f"export {run} --format robustbench-like --out exported", "exported")
 
 
 if __name__ == "__main__":
@@ -110,4 +111,4 @@ if __name__ == "__main__":
     names()
     objects()
     models()
-    told(sys.argv[1])
+    verbs(sys.argv[1])
