@@ -17,6 +17,7 @@ from pcbench.models.libraries import STATING
 from pcbench.models.naming import CONVERTED
 from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.probing import probe
+from pcbench.models.sizes import stated_size
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
 from pcbench.network.configuration import NetworkTable, read_configuration
 from pcbench.network.conversion import predify
@@ -121,7 +122,8 @@ def starting_configuration(backbone: str) -> str:
     module = open_backbone(backbone).eval()
     library, _, name = backbone.partition(":")
     if library not in STATING:
-        return proposed_configuration(backbone, module, probe(module, backbone)[0])
+        tried = stated_size(module, backbone) is None
+        return proposed_configuration(backbone, module, probe(module, backbone)[0], tried=tried)
     stated = STATING[library](name, None)
     side = stated["preprocessing"].crop
     return proposed_configuration(backbone, module, torch.zeros(1, len(stated["mean"]), side, side))

@@ -17,7 +17,7 @@ _PASSING = ("torch.nn.modules.pooling", "torch.nn.modules.dropout", "torch.nn.mo
 """Where the layers are defined that make nothing new of what they are given."""
 
 
-def proposed_configuration(name: str, backbone: nn.Module, images: Tensor) -> str:
+def proposed_configuration(name: str, backbone: nn.Module, images: Tensor, *, tried: bool = False) -> str:
     """Return the text of a configuration to start from; Predify's format.
 
     A PCoder sits on the last module before each change of resolution, as those of the zoo's networks do. Their
@@ -27,6 +27,7 @@ def proposed_configuration(name: str, backbone: nn.Module, images: Tensor) -> st
         name: The backbone as the user names it.
         backbone: The network itself; it is run once.
         images: Some that it takes, (batch, channels, height, width).
+        tried: Whether nothing states their size, and it is the first of some that the backbone takes.
 
     Raises:
         ConfigurationError: None of its modules gives images.
@@ -37,12 +38,13 @@ def proposed_configuration(name: str, backbone: nn.Module, images: Tensor) -> st
             f"{name}: none of its modules gives images (channels, height, width), so no PCoder can be proposed; name "
             "modules and predictors yourself (docs/network.md)"
         )
+    what = "the first of some sizes that it takes; put that of your images" if tried else "as it states"
     lines = [
         "# A configuration to start from: a PCoder on the last module before each change of resolution. Where no",
         "# predictor is written, it is bilinear upsampling and a 3x3 ConvTranspose2d. feedforward is β, feedback λ,",
         "# pc α; `pcbench tune` chooses them. All keys: docs/network.md",
         f"backbone = {json.dumps(name, ensure_ascii=False)}",
-        f"input_size = {list(images.shape[1:])}  # channels, height and width of the images",
+        f"input_size = {list(images.shape[1:])}  # channels, height and width: {what}",
         "gradient_scaling = true",
     ]
     for path in paths:

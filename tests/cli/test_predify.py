@@ -68,6 +68,7 @@ def test_a_backbone_alone_gives_a_configuration_that_works(
     printed = capsys.readouterr()
     (tmp_path / "start.toml").write_text(printed.out, encoding="utf-8")
     assert printed.err.rstrip().endswith("pcbench predify FILE.toml")
+    assert "# channels, height and width: the first of some sizes that it takes" in printed.out
     started = read_configuration(tmp_path / "start.toml")
     chosen = read_configuration(CONFIGURATION).table
     assert [one.path for one in started.table.pcoders] == [one.path for one in chosen.pcoders]

@@ -55,7 +55,9 @@ def test_the_last_module_of_each_resolution_is_chosen() -> None:
 
 
 def test_resnet18_gets_what_was_chosen_for_it_by_hand() -> None:
-    made = tomllib.loads(starting_configuration("torchvision:resnet18"))
+    text = starting_configuration("torchvision:resnet18")
+    made = tomllib.loads(text)
+    assert "# channels, height and width: as it states" in text
     chosen = tomllib.loads((CONFIGURATIONS / "presnet18.toml").read_text(encoding="utf-8"))
     assert [one["module"] for one in made["pcoders"]] == [one["module"] for one in chosen["pcoders"]]
     assert made["input_size"] == chosen["input_size"]
