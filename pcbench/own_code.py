@@ -63,10 +63,10 @@ def refuse_one_name(what: str, names: Sequence[str]) -> None:
     Raises:
         UsageError: Two have one name.
     """
+    renamed = f"pcbench.{what}.api.own_{what.removesuffix('s')}(…, name='other')"
     for name in names:
         if names.count(name) > 1:
-            where = f"pcbench.{what}.own_{what.removesuffix('s')}"
-            raise UsageError(f"two of the {what} are called {name}: give one another name by {where}(…, name='other')")
+            raise UsageError(f"two of the {what} are called {name}: name it once, or give one another name, {renamed}")
 
 
 @contextmanager

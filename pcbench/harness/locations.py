@@ -70,7 +70,7 @@ class Objects:
             return "the data is an object of Python", 'data="imagefolder:PATH"'
         for suite in self.suites.values():
             kind = "attacks" if isinstance(suite, AttackSuite) else "corruptions"
-            return f"`{kind}` is for one process alone", f"suites={kind}/mine, the folder of a suite"
+            return f"what `{kind}` names is measured by one process", f"suites={kind}/mine, the folder of a suite"
         return None
 
     def __bool__(self) -> bool:
@@ -91,9 +91,7 @@ class Objects:
             return
         what, form = self.what
         alone = "workers=1" if engine == "local" else "engine='local' and workers=1"
-        raise UsageError(
-            f"{what}, and stays in this one: use {alone}, or give {form}, which every worker can open by itself"
-        )
+        raise UsageError(f"{what}: use {alone}, or give {form}, which every worker can open by itself")
 
 
 def objects_of(request: RunOptions) -> Objects:

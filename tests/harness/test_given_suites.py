@@ -81,7 +81,7 @@ def test_what_cannot_be_measured_is_told_in_one_line() -> None:
             pcbench.run(**FEW, **options)
         return str(caught.value)
 
-    assert "`attacks` is for one process alone, and stays in this one" in refused(attacks=fgsm, workers=2)
+    assert "what `attacks` names is measured by one process: use workers=1" in refused(attacks=fgsm, workers=2)
     assert "two of the corruptions are called darker" in refused(
         corruptions=[darker, own_corruption(brighter, name="darker")]
     )
