@@ -307,7 +307,7 @@ def test_workers_end_when_their_driver_is_killed(
         process.communicate()
     workers = [int(path.name) for path in started.iterdir() if int(path.name) != process.pid]
     assert len(workers) == 2
-    _wait_for(lambda: not any(_alive(worker) for worker in workers), 3)
+    _wait_for(lambda: not any(_alive(worker) for worker in workers), 20)
 
 
 def test_objects_are_refused_in_one_line_that_shows_another_way(
