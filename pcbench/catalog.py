@@ -27,6 +27,8 @@ from pcbench.plugins import Plugin, find_plugin, plugins
 
 SuiteKind = Literal["attacks", "corruptions"]
 SUITE_KINDS: tuple[SuiteKind, ...] = ("corruptions", "attacks")
+GIVEN_SUITES = {"attacks": "given-attacks", "corruptions": "given-corruptions"}
+"""What the suite is called of attacks, or corruptions, that a run is given by themselves."""
 SUITE_FILE = "suite.toml"
 
 _PACKAGE = Path(__file__).resolve().parent

@@ -16,7 +16,7 @@ from pcbench.arguments import listed, public, shown
 from pcbench.attacks import libraries
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite, GivenAttack, load_attack, load_attack_suite
 from pcbench.attacks.libraries import FUNCTION, library_names
-from pcbench.catalog import catalog_folder, parse_definition, suite_folder, suite_names
+from pcbench.catalog import GIVEN_SUITES, catalog_folder, parse_definition, suite_folder, suite_names
 from pcbench.errors import UsageError
 from pcbench.names import why_not
 from pcbench.norms import NORMS, norm_named, read_epsilons
@@ -102,7 +102,7 @@ def suite_of_attacks(attacks: Sequence[object]) -> AttackSuite:
     given = tuple(attack_of(one) for one in attacks)
     refuse_one_name("attacks", [one.name for one in given])
     return AttackSuite(
-        name="given-attacks", attacks=given, version="1", title="Given attacks", source="given in Python"
+        name=GIVEN_SUITES["attacks"], attacks=given, version="1", title="Given attacks", source="given in Python"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from typing_extensions import TypedDict
 
 from pcbench.arguments import listed, public, shown
-from pcbench.catalog import parse_definition, suite_folder, suite_names
+from pcbench.catalog import GIVEN_SUITES, parse_definition, suite_folder, suite_names
 from pcbench.corruptions.definitions import (
     MOST_SEVERITIES,
     CorruptionDefinition,
@@ -99,7 +99,7 @@ def suite_of_corruptions(corruptions: Sequence[object]) -> CorruptionSuite:
     given = tuple(corruption_of(one, levels=_LEVELS) for one in corruptions)
     refuse_one_name("corruptions", [one.name for one in given])
     return CorruptionSuite(
-        name="given-corruptions",
+        name=GIVEN_SUITES["corruptions"],
         corruptions=given,
         baseline=None,
         version="1",

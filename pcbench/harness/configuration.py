@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from pcbench.catalog import GIVEN_SUITES
 from pcbench.data.cifar import ARCHIVES
 from pcbench.data.names import source_names
 from pcbench.data.splits import is_split_name
@@ -70,7 +71,8 @@ def _images(spec: RunSpec) -> Iterator[tuple[str, Any]]:
     if spec.data.name == SAVED:
         yield "adversarials", "<FOLDER>"
         return
-    yield "suites", [_placeholder(suite.name) for suite in spec.suites]
+    named = [suite.name for suite in spec.suites if suite.name not in GIVEN_SUITES.values()]
+    yield "suites", [_placeholder(name) for name in named]
     yield "data", _source(spec.data.name, spec.data.split)
     yield "leave_out", spec.data.leave_out
     yield "corrupted", None if spec.data.corrupted is None else "<FOLDER>"

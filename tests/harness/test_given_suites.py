@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pcbench.corruptions.api import own_corruption
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
+from pcbench.harness.configuration import configuration
 
 FEW: dict[str, Any] = {"model": "pdigits", "images": 12, "timesteps": 1, "report": False, "progress": False}
 CHEAP: dict[str, Any] = {**FEW, "epsilons": "16/255", "checks": False}
@@ -56,6 +58,9 @@ def test_objects_names_and_functions_are_the_same_attack(tmp_path: Path) -> None
     assert len({run.key for run in runs}) == 3  # other code may give other images
     assert pcbench.run(**CHEAP, attacks=fgsm, out=tmp_path / "run-2").found
     assert set(runs[2].manifest["options"]["attacks"]) == {"<function>"}
+    repeated = tomllib.loads(configuration(runs[0]))
+    assert (repeated["attacks"], repeated["suites"]) == (["fgsm"], [])
+    assert pcbench.plan(**repeated).key == runs[0].key
 
 
 def test_a_function_corrupts_with_five_severities(tmp_path: Path) -> None:
