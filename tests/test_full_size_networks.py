@@ -85,7 +85,8 @@ def test_a_process_is_measured_by_what_it_took(script: ModuleType, tmp_path: Pat
     seconds, processor, memory = script.run_measured([], tmp_path / "runs" / "one")
     assert seconds > 0.5
     assert processor > 0
-    assert 200 < memory < 400
+    # It is at least what this process was, which may have loaded PyTorch; another unit would be a thousand times off.
+    assert 200 < memory < 20_000
     with pytest.raises(SystemExit, match="ended with 1"):
         script.run_measured(["wrong"], tmp_path / "runs" / "two")
 
