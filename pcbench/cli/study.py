@@ -42,7 +42,8 @@ def plan_study_command(
     as_json: AsJson = False,
 ) -> None:
     """List the trainings, tunings and runs of a study, and tell how long they take."""
-    from pcbench.studies.study import progress_of
+    from pcbench.studies.study import level_lines, progress_of
+    from pcbench.studies.study_file import read_study
 
     given = given_by(study, options)
     if measure:
@@ -60,6 +61,7 @@ def plan_study_command(
         say_json(_plan_form(progress))
         return
     _tell(progress)
+    say(*level_lines(read_study(study), given))
     for step in progress.left:
         say(f"  {step.name}")
 

@@ -66,7 +66,7 @@ def study_page_values(
         "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
         "objective": study.table.tuning.objective,
         "facts": _facts(study, record),
-        "suites": [_part(study, suite) for suite in study.table.suites],
+        "suites": [_part(study, suite, frames["networks"]) for suite in study.table.suites],
         "versions": versions(),
         "tables": linked_files(tables.files, folder),
     }
@@ -205,17 +205,24 @@ def _facts(study: StudyFile, record: StudyRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _part(study: StudyFile, suite: SuiteTable) -> tuple[str, ...]:
+def _part(study: StudyFile, suite: SuiteTable, networks: pd.DataFrame) -> tuple[str, ...]:
     """Return a suite and the part of it that was measured; what is not all of it was cut."""
     return (
         suite.label,
         _EVERY if suite.images is None else str(suite.images),
-        _listed(suite.severities),
+        _severities_text(suite, networks),
         _listed(suite.epsilons),
         _listed(suite.attacked_timesteps),
         _seeds_text(study, suite),
         _EVERY if suite.arms is None else _listed(suite.arms),
     )
+
+
+def _severities_text(suite: SuiteTable, networks: pd.DataFrame) -> str:
+    """Return the severities of a suite, and of noise the levels that they stand for."""
+    noise = networks[(networks["suite"] == suite.label) & (networks["kind"] == "noise")]
+    levels = ", ".join(f"{level:g}" for level in sorted(noise["epsilon"].dropna().unique()))
+    return _listed(suite.severities) + (f" (noise of {levels})" if levels else "")
 
 
 def _seeds_text(study: StudyFile, suite: SuiteTable) -> str:

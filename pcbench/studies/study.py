@@ -22,6 +22,7 @@ from pcbench.studies.page import PAGE_FILE, study_page_values
 from pcbench.studies.record import StudyRecord, changed_since, is_done, open_record, read_record, with_step
 from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study_file import StudyFile, read_study
+from pcbench.studies.suites import far_apart, noise_levels
 from pcbench.studies.tables import write_study_tables
 from pcbench.studies.work import do_step
 from pcbench.training.options import TrainOptions
@@ -95,6 +96,8 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
         left = [step for step in wanted if not is_done(record, step, given)]
         if left:
             refuse_shared_images(study, given, steps)
+            for line in level_lines(study, given, warnings_alone=True):
+                logger.warning("%s", line)
         for number, step in enumerate(left, 1):
             logger.info("step %d of %d: %s", number, len(left), step.name)
             began = time.monotonic()
@@ -179,6 +182,33 @@ def progress_of(path: Path, given: Given) -> StudyProgress:
     record = read_record(given.out)
     done = [] if record is None else [step for step in steps if is_done(record, step, given)]
     return StudyProgress(steps, done, record)
+
+
+def level_lines(study: StudyFile, given: Given, *, warnings_alone: bool = False) -> list[str]:
+    """Return a line for each suite of noise: its levels, and whether arms are tuned for levels far from them.
+
+    Args:
+        study: The study.
+        given: Where the measured images are.
+        warnings_alone: Only suites whose levels lie apart from those that are tuned for.
+
+    Raises:
+        DataError: The images cannot be read.
+    """
+    tuned = study.table.tuning.noise or ()
+    source = open_source(given.data or study.table.data, preprocessing=Preprocessing(), split="test")
+    lines: list[str] = []
+    for suite, levels in noise_levels(study.table, source).items():
+        said = f"{suite} has noise of {_numbers(levels)} on images of this size"
+        if far_apart(tuned, levels):
+            lines.append(f"{said}, and arms are tuned for {_numbers(tuned)}: is that meant?")
+        elif not warnings_alone:
+            lines.append(said)
+    return lines
+
+
+def _numbers(levels: Sequence[float]) -> str:
+    return ", ".join(f"{level:g}" for level in levels)
 
 
 def refuse_other_results(record: StudyRecord, steps: Sequence[Step], given: Given) -> None:

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import suite_folder
 from pcbench.corruptions.definitions import CorruptionSuite
+from pcbench.corruptions.input_noise import input_noise_level
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.harness.choices import refuse_absent
-from pcbench.harness.suites import read_definition
+from pcbench.harness.suites import fitting_folder, read_definition
 from pcbench.norms import parse_epsilons
 from pcbench.training.tuning_images import OBJECTIVES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pcbench.data.image_source import ImageSource
     from pcbench.studies.study_file import QuestionTable, StudyTable, SuiteTable
 
 _SUITE = "suite:"
@@ -47,6 +51,34 @@ def of_representations(name: str) -> bool:
     """
     definition = read_definition(*suite_folder(name))
     return isinstance(definition, CorruptionSuite) and definition.applied_to == "representations"
+
+
+def noise_levels(table: StudyTable, source: ImageSource) -> dict[str, tuple[float, ...]]:
+    """Return the levels of noise that a study measures, by suite: standard deviations on e_0 for Gaussian noise.
+
+    Which levels a severity stands for depends on the size of the images.
+
+    Args:
+        table: The study.
+        source: The measured images, as the network takes them.
+    """
+    found: dict[str, tuple[float, ...]] = {}
+    for suite in table.suites:
+        kind, folder = suite_folder(suite.name)
+        definition = read_definition(kind, fitting_folder(suite.name, folder, source))
+        if isinstance(definition, CorruptionSuite) and definition.applied_to != "pixels":
+            levels = {
+                input_noise_level(corruption, severity)
+                for corruption in definition.corruptions
+                for severity in corruption.measured(suite.severities)
+            }
+            found[suite.label] = tuple(sorted(levels))
+    return found
+
+
+def far_apart(tuned: Sequence[float], measured: Sequence[float]) -> bool:
+    """Return whether all measured levels lie on one side of all that arms are tuned for."""
+    return bool(tuned and measured) and (max(measured) < min(tuned) or min(measured) > max(tuned))
 
 
 def _check_part(suite: SuiteTable, definition: CorruptionSuite | AttackSuite, last: int) -> None:

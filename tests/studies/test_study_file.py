@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from small_studies import small, written
 
 from pcbench.errors import PcbenchError
 from pcbench.studies.options import Given
 from pcbench.studies.steps import steps_of
+from pcbench.studies.study import level_lines
 from pcbench.studies.study_file import read_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +40,29 @@ def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Pa
     assert len(tuned) == 3
     assert len({tuple(step.options[name] for name in same) for step in tuned}) == 1
     assert [step.options.get("without") for step in tuned] == [None, "feedback", None]
+
+
+@pytest.mark.parametrize(("side", "levels"), [(32, (0.05, 0.15)), (96, (0.25, 0.75))])
+def test_levels_of_noise_are_those_of_the_images_and_far_from_the_tuning_are_told(
+    side: int, levels: tuple[float, ...], tmp_path: Path
+) -> None:
+    for number in range(2):
+        path = tmp_path / "images" / f"class{number}" / "one.png"
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (side, side), (80 * number, 10, 10)).save(path)
+    source = f"imagefolder:{tmp_path / 'images'}"
+    suites = [{"name": "gaussian-noise", "severities": [1, 3]}]
+
+    def lines(tuned: list[float], *, warnings_alone: bool) -> list[str]:
+        table = small(data=source, suites=suites, tuning={"noise": tuned})
+        return level_lines(read_study(written(tmp_path, table)), Given(tmp_path), warnings_alone=warnings_alone)
+
+    told = f"gaussian-noise has noise of {levels[0]:g}, {levels[1]:g} on images of this size"
+    assert lines([levels[0]], warnings_alone=False) == [told]
+    assert lines([levels[0]], warnings_alone=True) == []
+    for tuned in ([2.0, 3.0], [0.01]):
+        words = ", ".join(f"{level:g}" for level in tuned)
+        assert lines(tuned, warnings_alone=True) == [f"{told}, and arms are tuned for {words}: is that meant?"]
 
 
 def test_arms_have_seeds_of_their_own_on_each_suite(tmp_path: Path) -> None:
