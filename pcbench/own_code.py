@@ -31,16 +31,22 @@ def named_object(spec: str, folder: Path | None = None) -> Any:
     with _folder_on_path(folder), working_folder_on_path():
         try:
             module = importlib.import_module(module_name)
-            found: Any = getattr(module, name)
         except ModuleNotFoundError as error:
             where = "here" if folder is None else f"here, in {folder}"
             raise UsageError(
                 f"{spec}: there is no module {error.name!r} {where} or among the installed ones"
             ) from error
-        except AttributeError as error:
-            raise UsageError(f"{spec}: the module {module_name!r} has no function {name!r}") from error
+        except SystemExit as error:
+            raise UsageError(
+                f"{spec}: importing {module_name!r} ends the program ({named(error)}); put what a script does behind "
+                "`if __name__ == '__main__':`"
+            ) from error
         except Exception as error:
             raise UsageError(f"{spec}: importing {module_name!r} fails: {named(error)}; correct the module") from error
+        try:
+            found: Any = getattr(module, name)
+        except AttributeError as error:
+            raise UsageError(f"{spec}: the module {module_name!r} has no function {name!r}") from error
     if folder is not None:
         _refuse_another(spec, folder, getattr(module, "__file__", None))
     return found

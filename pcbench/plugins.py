@@ -67,7 +67,7 @@ class Plugin:
                 found = getattr(found, part)
         except PcbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.broken(named(error)) from error
         return found
 

@@ -129,10 +129,28 @@ def find_attack(name: str) -> AttackDefinition:
     plugin = None if suite else find_plugin("attacks", name)
     if plugin is not None and name not in [one.name for one in _suite(DEFAULT_SUITE).attacks]:
         return attack_of(plugin.load()).model_copy(update={"name": name})
+    if not suite:
+        _refuse_elsewhere(name)
     kind, folder = suite_folder(suite or DEFAULT_SUITE)
     if kind != "attacks":
         raise UsageError(f"{suite!r} is a suite of corruptions; attacks are in: {', '.join(suite_names('attacks'))}")
     return load_attack_suite(folder).attack(attack_name)
+
+
+def _refuse_elsewhere(name: str) -> None:
+    """Refuse the name of an attack that is in another suite than `linf`, or is written otherwise, with what to write.
+
+    Raises:
+        UsageError: There is such an attack.
+    """
+    if name in [one.name for one in _suite(DEFAULT_SUITE).attacks]:
+        return
+    plain = name.casefold()
+    for suite in (DEFAULT_SUITE, *suite_names("attacks")):
+        for attack in _suite(suite).attacks:
+            if plain in (attack.name, f"{suite}{attack.name}"):
+                written = attack.name if suite == DEFAULT_SUITE else f"{suite}/{attack.name}"
+                raise UsageError(f"attack {name!r} does not exist in {DEFAULT_SUITE}; write {written}")
 
 
 def _defaults(name: str, attack: object) -> dict[str, Any]:

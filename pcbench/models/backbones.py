@@ -62,7 +62,7 @@ def registered_network(plugin: Plugin) -> Any:
         return found()
     except PcbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise plugin.broken(named(error)) from error
 
 
@@ -82,6 +82,11 @@ def call_function(spec: str) -> Any:
         raise UsageError(f"{spec!r} is not a model; write {_WAYS} or MODULE:FUNCTION")
     refuse_prefix(spec)
     function = _named_function(spec)
+    if isinstance(function, nn.Module):
+        raise UsageError(
+            f"{spec}: {function_name!r} is a network itself; name a function that returns it, such as "
+            f"`def network(): return {function_name}`"
+        )
     if not callable(function):
         raise UsageError(f"{spec}: {function_name!r} is not a function")
     with working_folder_on_path():
@@ -89,7 +94,7 @@ def call_function(spec: str) -> Any:
             return function()
         except PcbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{spec}: {function_name!r} fails: {named(error)}; correct the function") from error
 
 

@@ -90,6 +90,34 @@ def test_a_function_is_attacked_with_as_the_same_steps_in_the_catalogue(digits: 
     assert (ours.columns["queries"][1:][ours.attacked[1:]] == 1).all()
 
 
+def test_what_a_function_does_to_the_network_no_other_attack_meets(digits: Case) -> None:
+    def spoils(model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+        answer = fgsm(model, images, labels, epsilon)
+        model.train()
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.data.zero_()
+        return answer
+
+    before = of(digits, fgsm)
+    np.testing.assert_array_equal(of(digits, spoils).success_within, before.success_within)
+    np.testing.assert_array_equal(of(digits, fgsm).success_within, before.success_within)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("PGD", "pgd"),
+        ("square", "blackbox/square"),
+        ("LinfPGD", "pgd"),
+        ("L2PGD", "l2/pgd"),
+        ("deepfool", "minimal-norm/deepfool"),
+    ],
+)
+def test_the_name_of_an_attack_elsewhere_says_what_to_write(name: str, written: str) -> None:
+    with pytest.raises(UsageError, match=f"attack '{name}' does not exist in linf; write {written}$"):
+        find_attack(name)
+
+
 def test_a_budget_that_is_left_is_told_and_the_images_are_clipped(
     digits: Case, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -113,7 +141,7 @@ def test_an_array_may_be_returned_and_nan_is_no_success(digits: Case, caplog: py
     np.testing.assert_array_equal(of(digits, array).success_within, of(digits, fgsm).success_within)
     lost = of(digits, lambda *given: given[1] * float("nan"))
     assert not lost.success_within.any()
-    assert "leaves its budget" in caplog.text
+    assert "returns NaN at ε = " in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,9 @@ def test_a_model_that_raises_in_its_third_batch_is_the_cause_and_once_mended_the
         measure("run")
     units = 5 * IMAGES // BATCH + 1
     told = str(failed.value)
-    assert told.startswith(f"1 of {units} units failed: two: clean, images 5 to 8: ValueError: no answer to this; ")
+    assert told.startswith(
+        f"1 of {units} units failed: two: contrast 1, images 1 to 4: ValueError: no answer to this; "
+    )
     assert "allow_missing=True" in told
     cause = failed.value.__cause__
     assert isinstance(cause, ValueError)
@@ -142,7 +144,7 @@ def test_a_model_that_raises_in_its_third_batch_is_the_cause_and_once_mended_the
         made = measure("run")
     written = [path for path in seen if path.suffix == ".part"]
     assert [path.relative_to(tmp_path / "run.partial" / "parts").as_posix() for path in dict.fromkeys(written)] == [
-        "scores/two/clean/00001.part"
+        "scores/two/contrast-1/00000.part"
     ]
     assert tables(made) == tables(whole)
 
@@ -155,6 +157,14 @@ def test_a_model_that_raises_in_its_third_batch_is_the_cause_and_once_mended_the
         ("import nowhere_to_be_found\n", ModuleNotFoundError, "no module 'nowhere_to_be_found'"),
         ("def make():\n    return 1 / 0\n", ZeroDivisionError, "'make' fails: ZeroDivisionError"),
         ("made = 3\n", AttributeError, "has no function 'make'"),
+        ("import numpy\nD = numpy.float\n", AttributeError, "importing 'failing' fails: AttributeError"),
+        ("import sys\nsys.exit(0)\n", SystemExit, "importing 'failing' ends the program (SystemExit: 0); put what"),
+        ("def make():\n    raise SystemExit('no weights')\n", SystemExit, "'make' fails: SystemExit: no weights"),
+        (
+            "import torch\nmake = torch.nn.Identity()\n",
+            None,
+            "'make' is a network itself; name a function",
+        ),
         ("def make():\n    return 3\n", None, "returns int; a model is a torch.nn.Module"),
         (MODEL.replace("logits / 2]", "1 / 0]"), ZeroDivisionError, "ZeroDivisionError"),
     ],
@@ -164,7 +174,7 @@ def test_a_module_that_is_broken_is_one_line_with_its_cause(
     tmp_path: Path,
     write_module: Callable[[str], None],
     text: str,
-    cause: type[Exception] | None,
+    cause: type[BaseException] | None,
     words: str,
 ) -> None:
     write_module(text)
@@ -279,10 +289,14 @@ def test_a_condition_that_lacks_a_block_takes_its_images_out_of_all_and_the_suit
     for name in ("gaussian_noise.toml", "contrast.toml", "baseline.toml"):
         (suite / name).write_text((catalogue / name).read_text())
     write_module(MODEL)
-    monkeypatch.setenv("FAILS", "9")  # the question, three blocks of clean images, three at severity 1, two at 2
+    monkeypatch.setenv(
+        "FAILS", "9"
+    )  # the question, and of the first block clean images, contrast 1 to 5, noise 1 and 2
     common: dict[str, Any] = {"data": "digits", "images": IMAGES, "out": tmp_path / "run", **OPTIONS}
     made = run("failing:make", str(suite), allow_missing=True, **common)
-    assert [(entry["condition"], entry["images"]) for entry in made.missing] == [("based: contrast 2", "images 5 to 8")]
+    assert [(entry["condition"], entry["images"]) for entry in made.missing] == [
+        ("based: gaussian_noise 2", "images 1 to 4")
+    ]
     metrics = made.metrics
     assert set(metrics[metrics["metric"] == "accuracy"]["n"]) == {IMAGES - BATCH}
     assert made.outcomes()["image_id"].nunique() == IMAGES

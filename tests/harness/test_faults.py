@@ -241,7 +241,7 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(
     assert isinstance(failed.value.__cause__, OSError)
     assert not (tmp_path / "run").exists()
     kept = parts_of(tmp_path / "run.partial")
-    assert len(kept) == {"00001.part": 1}.get(name, UNITS if (name, step) in FULL[3:] else 0)
+    assert len(kept) == {"00001.part": 3}.get(name, UNITS if (name, step) in FULL[3:] else 0)
     seen: set[Path] = set()
     with watched(lambda point: seen.add(point.path) if point.step == "write" else None):
         assert same(measure(tmp_path / "run"), whole)

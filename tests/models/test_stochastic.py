@@ -234,7 +234,7 @@ def test_a_converted_network_whose_backbone_draws_is_the_mean_of_draws() -> None
 
 
 def test_a_model_that_is_loaded_takes_its_draws_at_loading() -> None:
-    with pytest.raises(UsageError, match=r"give `stochastic` to pcbench\.models\.load"):
+    with pytest.raises(UsageError, match=r"give `stochastic` to pcbench\.load"):
         pcbench.attack(models.load(Noisy(), stochastic=2), of_total(1.5), [0], "fgsm", stochastic=3)
 
 

@@ -7,6 +7,7 @@ on the batch where the function draws. The other parameters become keyword argum
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from pcbench.attacks.adapters.base import Counted, Found, Task, frozen
 from pcbench.attacks.definitions import AttackDefinition
-from pcbench.errors import RunError
+from pcbench.errors import RunError, named
 from pcbench.network.seeding import seeded
 
 logger = logging.getLogger("pcbench")
@@ -64,16 +65,30 @@ class FunctionAdapter:
         return self._definition.search == "fixed_epsilon"
 
     def _run(self, classifier: nn.Module, task: Task, seed: int) -> Found:
-        counted = Counted(classifier)
+        own = self._copied(classifier)
+        counted = Counted(own)
         epsilon = task.epsilon if self._fixed else math.inf
-        with frozen(classifier), seeded(seed, task.images.device), torch.enable_grad():
+        with frozen(own), seeded(seed, task.images.device), torch.enable_grad():
             answer = self._function(counted, task.images.clone(), task.classes.clone(), epsilon, **self._arguments)
-        classifier.eval()
         images = self._checked(answer, task.images)
         if self._fixed and not self._told:
             self._tell_outside(images, task)
         queries = torch.full((len(images),), round(counted.images / len(images)), dtype=torch.int64)
         return Found(images, queries)
+
+    def _copied(self, classifier: nn.Module) -> nn.Module:
+        """Return a network of the function's own: what it does to it, such as `train()`, no other attack meets.
+
+        Raises:
+            RunError: The network cannot be copied.
+        """
+        try:
+            return copy.deepcopy(classifier)
+        except Exception as error:
+            raise RunError(
+                f"the attack {self._definition.name} gets a copy of the network, and this one cannot be copied "
+                f"({named(error)}); give its class a __deepcopy__"
+            ) from error
 
     def _checked(self, answer: Any, clean: Tensor) -> Tensor:
         """Return the images that a function returns as a tensor like those that it was given.
@@ -96,7 +111,14 @@ class FunctionAdapter:
         radii = task.epsilons.to(images) * (1 + _ROUNDING) + _ROUNDING
         allowed = self._definition.ball.length(images - task.images) <= radii  # False of what is not a number
         allowed &= ((images >= -_ROUNDING) & (images <= 1 + _ROUNDING)).flatten(1).all(dim=1)
-        if not bool(allowed.all()):
+        if bool(images.isnan().any()):
+            self._told = True
+            logger.warning(
+                "the attack %s returns NaN at ε = %s: such pixels are those of the clean image",
+                self._definition.name,
+                self._definition.ball.text(task.epsilon),
+            )
+        elif not bool(allowed.all()):
             self._told = True
             logger.warning(
                 "the attack %s leaves its budget (%s, ε = %s) or [0, 1]: its images are clipped, and judged as clipped",

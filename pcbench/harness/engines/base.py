@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
 
-from pcbench.errors import DataError, PcbenchError, named
+from pcbench.errors import DataError, PcbenchError, RunError, named
 from pcbench.harness.blocks import Block, Unit
 from pcbench.harness.context import Context, Inputs, Job, Made, Meter
 from pcbench.models.draws import Drawing
@@ -156,6 +156,9 @@ def perform(unit: Unit, inputs: Inputs, context: Context) -> Part | Failure:
             made: Made = import_module(f"pcbench.harness.work.{unit.work}").compute(
                 unit, inputs, context.at(unit.setting)
             )
+    except SystemExit as error:  # of the user's code; it would end the worker without a word
+        ended = RunError(f"the code that is run ends the program ({named(error)}); let it raise an exception instead")
+        return Failure(reason_of(ended), traceback.format_exc(), ended)
     except Exception as error:  # noqa: BLE001 - the user's network may raise anything; the other units continue
         return Failure(reason_of(error), traceback.format_exc(), error)
     return Part(made.table, machine_kind(context.locations.device), made.files)
