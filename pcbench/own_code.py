@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import os
@@ -50,6 +51,17 @@ def named_object(spec: str, folder: Path | None = None) -> Any:
     if folder is not None:
         _refuse_another(spec, folder, getattr(module, "__file__", None))
     return found
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of an object of the user's own, so that what it remembers is what it had when it was given.
+
+    What cannot be copied is returned itself; a function is one and the same.
+    """
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - an object of the user's own may hold anything, such as a lock
+        return value
 
 
 def object_name(value: Any) -> str:

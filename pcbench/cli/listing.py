@@ -13,6 +13,10 @@ from pcbench.plugins import PluginGroup, plugins
 ListedRow = tuple[str, ...]
 
 
+_BARE = {"attacks": ("linf",), "corruptions": ("imagenet-c", "imagenet-c-extra")}
+"""The suites whose definitions are named without a suite; a plug-in of such a name is not used."""
+
+
 def listing(kind: PluginGroup) -> Table:
     """Return the table of one kind; what other packages register stands below pcbench's own."""
     columns, rows = _LISTINGS[kind]
@@ -22,9 +26,10 @@ def listing(kind: PluginGroup) -> Table:
     own: set[str] = set()
     for row in rows():
         table.add_row(*row)
-        own.add(row[0].partition(":")[0])
+        if kind not in _BARE or row[1] in _BARE[kind]:
+            own.add(row[0].partition(":")[0])
     for plugin in plugins(kind).values():
-        hidden = kind in ("models", "suites", "data") and plugin.name in own
+        hidden = plugin.name in own
         told = f"NOT USED {plugin.told}: pcbench's own has this name" if hidden else plugin.told
         table.add_row(plugin.name, *[""] * (len(columns) - 2), told)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
@@ -14,15 +15,22 @@ from pcbench.corruptions.corruption import Corruption, Drawn
 from pcbench.errors import RunError, UsageError
 from pcbench.network.own_modules import own_code
 from pcbench.network.seeding import seeded
+from pcbench.own_code import copied
 
 CorruptionFunction: TypeAlias = Callable[[torch.Tensor, int, np.random.Generator], torch.Tensor]
 """A corruption of the user's own: one image (1, channels, height, width), float32 in [0, 1], on the CPU, the severity
 from 1, and the image's own generator -> an image of the same shape, cut off to [0, 1]. An array of NumPy may be
 returned too."""
 
+logger = logging.getLogger("pcbench")
+
 _ONE_AT_A_TIME = threading.Lock()
 """The global generators, which such a function may draw from, are of the whole process."""
 _CPU = torch.device("cpu")
+_FAR = 1.0
+"""Noise leaves [0, 1] and is cut off; what leaves it by more than its range is in other units, such as 0 to 255."""
+_TOLD: set[str] = set()
+"""The corruptions that were told of once in this process."""
 
 
 ONLY_PUBLISHED = "only_published"
@@ -83,7 +91,18 @@ class OwnCorruption(Corruption):
             raise RunError(f"the corruption {self.name} returns {tuple(answer.shape)} of {answer.dtype}; {wanted}")
         if not bool(answer.isfinite().all()):
             raise RunError(f"the corruption {self.name} returns NaN or infinity; {wanted}")
+        low, high = (float(end) for end in answer.aminmax())
+        if low < -_FAR or high > 1 + _FAR:
+            _tell_outside(self.name, low, high)
         return answer.detach().to(_CPU, torch.float32) * 255
+
+
+def _tell_outside(name: str, low: float, high: float) -> None:
+    if name not in _TOLD:
+        _TOLD.add(name)
+        logger.warning(
+            "the corruption %s returns %.3g to %.3g, and images are in [0, 1]: they are cut off there", name, low, high
+        )
 
 
 def own_function(function: object, name: str, severity: int, arguments: Mapping[str, Any]) -> Corruption:
@@ -96,9 +115,13 @@ def own_function(function: object, name: str, severity: int, arguments: Mapping[
     if not callable(function) or isinstance(function, type):
         raise UsageError(f"{name}: {takes}, not {function!r}")
     try:
-        inspect.signature(cast("Callable[..., Any]", function)).bind(None, severity, None, **arguments)
+        called = function.forward if isinstance(function, torch.nn.Module) else function  # a module takes anything
+        inspect.signature(cast("Callable[..., Any]", called)).bind(None, severity, None, **arguments)
     except TypeError as error:
-        raise UsageError(f"{name}: {takes}; this one does not take these and its parameters: {error}") from None
+        raise UsageError(
+            f"{name}: {takes}; this one does not take these and its parameters: {error}; write "
+            f"lambda images, severity, generator: {name}(…)"
+        ) from None
     except ValueError:
         pass  # of code that is not Python nothing is known
-    return OwnCorruption(name=name, function=function, severity=severity, arguments=dict(arguments))
+    return OwnCorruption(name=name, function=copied(function), severity=severity, arguments=dict(arguments))

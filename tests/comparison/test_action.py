@@ -63,6 +63,34 @@ def test_the_steps_run_pcbench_with_the_words_that_were_given(action: Any, tmp_p
     assert check.split("|")[-3:-1] == ["--tolerated", "0.02"]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", []),
+        ("--model mine:network \\\n  --suite linf\n", ["--model", "mine:network", "--suite", "linf"]),
+        ("--data 'imagefolder:my images'", ["--data", "imagefolder:my images"]),
+        ('--model mine:network --data "imagefolder:my images', None),
+        ("--model-version Tom's --model mine:network", None),
+    ],
+)
+def test_options_are_taken_word_by_word_and_an_open_quote_ends_the_step(
+    action: Any, tmp_path: Path, options: str, words: list[str] | None
+) -> None:
+    binary = tmp_path / "bin" / "pcbench"
+    binary.parent.mkdir()
+    binary.write_text('#!/bin/bash\nprintf "%s|" "$@"\n')
+    binary.chmod(0o755)
+    (step,) = (one for one in action["runs"]["steps"] if " run " in one.get("run", ""))
+    environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": str(tmp_path), "FOLDER": "out", "OPTIONS": options}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if words is None:
+        assert done.returncode == 2
+        assert "the input run has a quote that is not closed" in done.stdout
+    else:
+        assert done.stdout.split("|")[:-1] == ["run", *words, "--out", "out"]
+
+
 def test_the_readmes_workflow_gives_inputs_that_the_action_has(action: Any) -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").split("    name: robustness\n")[1].split("\n\n")[0]
     workflow = yaml.safe_load("name: robustness\n" + re.sub(r"^    ", "", lines, flags=re.MULTILINE))

@@ -177,3 +177,27 @@ def test_another_package_registers_a_corruption(
     assert torch.equal(corrupt(small_images, "dim", 2), corrupt(small_images, dimmed, 2))
     with pytest.raises(UsageError, match="plug-in of mypackage"):
         corrupt(small_images, "lost", 1)
+
+
+def test_images_in_other_units_are_told_and_noise_is_not(
+    small_images: torch.Tensor, caplog: pytest.LogCaptureFixture
+) -> None:
+    def levels(images: torch.Tensor, severity: int, generator: np.random.Generator) -> torch.Tensor:
+        del severity, generator
+        return images * 255
+
+    corrupt(small_images, noisy, 5)
+    assert not caplog.records
+    for _ in range(2):
+        corrupt(small_images, levels, 1)
+    (told,) = caplog.records
+    assert "and images are in [0, 1]: they are cut off there" in told.getMessage()
+
+
+def test_a_transform_of_images_alone_is_refused_with_what_to_write(small_images: torch.Tensor) -> None:
+    class Blur(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images
+
+    with pytest.raises(UsageError, match=r"write lambda images, severity, generator: Blur\(…\)"):
+        corrupt(small_images, Blur(), 1)

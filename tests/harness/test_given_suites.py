@@ -95,6 +95,27 @@ def test_what_cannot_be_measured_is_told_in_one_line() -> None:
     assert "a corruption is a name" in refused(corruptions=[3])
 
 
+class Counting:
+    """An attack that remembers how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+        del model, labels
+        self.asked += 1
+        return images + epsilon * (self.asked > 3)
+
+
+def test_what_an_object_remembers_is_what_it_had_when_it_was_given(tmp_path: Path) -> None:
+    given = Counting()
+    one = pcbench.run(**FEW, attacks=[given], out=tmp_path / "one")
+    assert given.asked == 0
+    two = pcbench.run(**FEW, attacks=[given], out=tmp_path / "two")
+    assert one.key == two.key
+    assert one.outcomes().equals(two.outcomes())
+
+
 def test_the_key_is_that_of_the_code() -> None:
     keys = {
         pcbench.plan(**FEW, corruptions=[given]).key

@@ -20,6 +20,7 @@ from pcbench.attacks.adapters.base import Counted, Found, Task, frozen
 from pcbench.attacks.definitions import AttackDefinition
 from pcbench.errors import RunError, named
 from pcbench.network.seeding import seeded
+from pcbench.own_code import copied
 
 logger = logging.getLogger("pcbench")
 
@@ -41,7 +42,7 @@ class FunctionAdapter:
     mixes_epsilons = False
 
     def __init__(self, definition: AttackDefinition) -> None:
-        self._definition, self._function = definition, definition.own
+        self._definition, self._function = definition, copied(definition.own)
         self._arguments = {name: value for name, value in definition.parameters.items() if name != "together"}
         self._together = bool(definition.parameters.get("together", False))
         self._told = False
