@@ -68,6 +68,10 @@ def made_tables() -> StudyTables:
         "changes": pd.DataFrame(changed(*one) for one in timed),
         "arms": pd.DataFrame(tuned(arm, seed) for arm in NAMES for seed in SEEDS),
         "blur": pd.DataFrame(blurred()),
+        "networks": pd.DataFrame(
+            {"suite": "gaussian-noise", "kind": kind, "epsilon": level}
+            for kind, level in (("clean", np.nan), ("noise", 0.25), ("noise", 0.05), ("noise", 0.25))
+        ),
         "image_times": pd.DataFrame({"arm": arm, "milliseconds": 10.0 if arm in TIMED else 2.0} for arm in NAMES),
         "coverage": pd.DataFrame([{"question": "asked-0", "against": "t = 0", **COVERED}]),
     }
@@ -177,6 +181,10 @@ def test_tables_have_each_seeds_own_value_and_what_each_tuning_found(html: Path,
     assert "../tables/answers.csv" in text
     assert text.count("<td>10</td><td>5</td>") == len(TIMED)
     assert all(str(question["hypothesis"]) in text for question in QUESTIONS)
+
+
+def test_the_levels_of_noise_that_a_suite_measured_are_shown(page: Page) -> None:
+    assert page.get_by_text("all (noise of 0.05, 0.25)", exact=True).count() == 1
 
 
 def test_a_changed_file_is_told_first(study: StudyFile, tmp_path: Path) -> None:
