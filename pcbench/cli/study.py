@@ -42,6 +42,7 @@ def plan_study_command(
     as_json: AsJson = False,
 ) -> None:
     """List the trainings, tunings and runs of a study, and tell how long they take."""
+    from pcbench.errors import DataError
     from pcbench.studies.study import level_lines, progress_of
     from pcbench.studies.study_file import read_study
 
@@ -61,7 +62,10 @@ def plan_study_command(
         say_json(_plan_form(progress))
         return
     _tell(progress)
-    say(*level_lines(read_study(study), given))
+    try:
+        say(*level_lines(read_study(study), given))
+    except DataError as error:  # the steps are listed without images, too
+        say(f"the levels of noise are told where the images are: {error}")
     for step in progress.left:
         say(f"  {step.name}")
 

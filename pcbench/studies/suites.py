@@ -60,7 +60,7 @@ def noise_levels(table: StudyTable, source: ImageSource) -> dict[str, tuple[floa
 
     Args:
         table: The study.
-        source: The measured images, as the network takes them.
+        source: The measured images, in their own size.
     """
     found: dict[str, tuple[float, ...]] = {}
     for suite in table.suites:

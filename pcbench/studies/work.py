@@ -30,7 +30,7 @@ from pcbench.training.tuning_task import begin_tuning
 from pcbench.training.validation import evaluate
 
 _THREADS = 2
-"""As many as a run's workers have by default: a sum over other threads has other last bits, on any machine."""
+"""The same on any machine: a sum over other threads has other last bits. Runs have their own number."""
 
 
 def do_step(step: Step, out: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from small_studies import small, written
 
+from pcbench.cli.main import main
 from pcbench.errors import PcbenchError
 from pcbench.studies.options import Given
 from pcbench.studies.steps import steps_of
@@ -63,6 +64,16 @@ def test_levels_of_noise_are_those_of_the_images_and_far_from_the_tuning_are_tol
     for tuned in ([2.0, 3.0], [0.01]):
         words = ", ".join(f"{level:g}" for level in tuned)
         assert lines(tuned, warnings_alone=True) == [f"{told}, and arms are tuned for {words}: is that meant?"]
+
+
+def test_the_steps_are_listed_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, small(data="parquet:nowhere.parquet"))
+    with pytest.raises(SystemExit) as ended:
+        main(["study", "plan", str(path), "--out", str(tmp_path / "out")])
+    assert not ended.value.code
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the levels of noise are told where the images are: nowhere.parquet: there is no such Parquet file" in told
+    assert "runs/gaussian-noise/network-seed-0" in told
 
 
 def test_arms_have_seeds_of_their_own_on_each_suite(tmp_path: Path) -> None:
