@@ -1,4 +1,4 @@
-"""Run the benchmarks of speed, and write their ratios into docs/speed.md.
+"""Run the benchmarks of speed, and write their ratios into docs/explanation/speed.md.
 
     uv run python benchmarks/speed.py [--published FOLDER] [BENCHMARK …]
 
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 BENCHMARKS = ("unroll", "first_call", "gradients", "attacks")
-PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "speed.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _RATIO = re.compile(r"^ratio (?P<name>.+) (?P<value>\d+(\.\d+)?)$")
 

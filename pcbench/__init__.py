@@ -1,7 +1,7 @@
 """pcbench: how robust is a network at every timestep of its thinking?
 
 The names below are imported when they are first used, so that `import pcbench` and `pcbench --help` stay quick. Type
-checkers and editors know them all the same; docs/names.md lists them.
+checkers and editors know them all the same; docs/reference/names.md lists them.
 """
 
 from __future__ import annotations

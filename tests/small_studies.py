@@ -1,7 +1,7 @@
 """Files of small studies, for tests.
 
-As a program it runs the study of docs/studies.md and a small form of that of ResNet-20, and writes what is published
-of them to tests/studies/published and published_resnet:
+As a program it runs the study of docs/how_to/studies.md and a small form of that of ResNet-20, and writes what is
+published of them to tests/studies/published and published_resnet:
 
     PCBENCH_TEST_DATA=FOLDER uv run python tests/small_studies.py
 """
@@ -25,7 +25,7 @@ from pcbench.studies.study import run_study
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISHED = ROOT / "tests" / "studies" / "published"
 PUBLISHED_RESNET = ROOT / "tests" / "studies" / "published_resnet"
-STUDIES_PAGE = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+STUDIES_PAGE = (ROOT / "docs" / "how_to" / "studies.md").read_text(encoding="utf-8")
 EXAMPLE: dict[str, Any] = tomllib.loads(re.findall(r"```toml\n(.*?)```", STUDIES_PAGE, re.DOTALL)[0])
 """The study of the documentation."""
 RESNET: dict[str, Any] = {

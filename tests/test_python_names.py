@@ -92,7 +92,7 @@ def test_a_type_checker_sees_the_same_homes() -> None:
 
 
 def test_the_documentation_calls_what_import_pcbench_gives() -> None:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     called = {name for page in pages for name in re.findall(r"\bpcbench\.([\w.]+)\(", page.read_text(encoding="utf-8"))}
     assert {"run", "load", "attack"} <= called <= set(pcbench.__all__)
 
@@ -114,7 +114,7 @@ def test_the_import_takes_less_than_a_tenth_of_a_second_of_processor_time() -> N
 def test_the_page_of_names_is_made_from_the_code() -> None:
     from pcbench.cli.names_page import names_page
 
-    page = (ROOT / "docs" / "names.md").read_text(encoding="utf-8")
-    assert page == names_page(), "python -m pcbench.cli.names_page > docs/names.md"
+    page = (ROOT / "docs" / "reference" / "names.md").read_text(encoding="utf-8")
+    assert page == names_page(), "python -m pcbench.cli.names_page > docs/reference/names.md"
     assert all(f"| `pcbench.{name}` |" in page for name in ASKED)
     assert "| `torchvision:NAME[@WEIGHTS]` |" in page

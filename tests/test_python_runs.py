@@ -154,5 +154,5 @@ def test_columns_have_the_types_that_the_page_states(run: Run) -> None:
     assert set(metrics[["value", "ci_low", "ci_high"]]) == {"float64"}
     stated = ("Int8", "int16", "Int16", "boolean")
     assert tuple(metrics[["severity", "timestep", "attacked_timestep", "targeted"]]) == stated
-    page = (Path(__file__).parents[1] / "docs" / "tables.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "tables.md").read_text(encoding="utf-8")
     assert all(name in page for name in (*stated, "str", "category", "float64"))

@@ -1,4 +1,4 @@
-"""What the verbs print with `--json`: keys that stay, as types, which docs/json.md is made from.
+"""What the verbs print with `--json`: keys that stay, as types, which docs/reference/json.md is made from.
 
 Shares are from 0 to 1, differences of shares from -1 to 1. A number that is not finite is null.
 """

@@ -1,4 +1,4 @@
-"""The page docs/json.md, made from the forms: `python -m pcbench.cli.json_page > docs/json.md`."""
+"""The page docs/reference/json.md, made from the forms: `python -m pcbench.cli.json_page > docs/reference/json.md`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _WORDS: dict[Any, str] = {
 }
 _HEAD = """# What `--json` prints
 
-Made from the code (`python -m pcbench.cli.json_page > docs/json.md`); do not edit it.
+Made from the code (`python -m pcbench.cli.json_page > docs/reference/json.md`); do not edit it.
 
 With `--json` a verb prints one JSON value on standard output in place of its tables; progress, warnings and errors stay
 on standard error, exit codes stay the same, and `-q` leaves errors and warnings alone beside it. Keys stay: a new

@@ -1,4 +1,4 @@
-"""The table of `docs/models.md` that says how a model is named, made from the code."""
+"""The table of `docs/reference/models.md` that says how a model is named, made from the code."""
 
 from __future__ import annotations
 

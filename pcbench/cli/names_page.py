@@ -1,4 +1,4 @@
-"""The page docs/names.md, made from the code: `python -m pcbench.cli.names_page > docs/names.md`."""
+"""The page docs/reference/names.md, made from the code: `python -m pcbench.cli.names_page > PAGE`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pcbench.options import declared
 
 _HEAD = """# All names
 
-Made from the code (`python -m pcbench.cli.names_page > docs/names.md`); do not edit it.
+Made from the code (`python -m pcbench.cli.names_page > docs/reference/names.md`); do not edit it.
 """
 
 
@@ -32,7 +32,7 @@ def _functions() -> Iterator[str]:
     for name in pcbench.__all__:
         if not name.startswith("_"):
             yield f"| `pcbench.{name}` | {_first(inspect.getdoc(getattr(pcbench, name)))} |"
-    yield "\nArguments, results and errors: `help(pcbench.run)`, and [python.md](python.md).\n"
+    yield "\nArguments, results and errors: `help(pcbench.run)`, and [python.md](../how_to/python.md).\n"
 
 
 def _verbs() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The page docs/options.md, made from the declarations: `python -m pcbench.cli.options_page > docs/options.md`."""
+"""The page docs/reference/options.md, made from the declarations: `python -m pcbench.cli.options_page > PAGE`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VERBS: dict[str, type] = {
 
 _HEAD = """# Options
 
-Made from the code (`python -m pcbench.cli.options_page > docs/options.md`); do not edit it.
+Made from the code (`python -m pcbench.cli.options_page > docs/reference/options.md`); do not edit it.
 
 Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line. {other}
 `pcbench run --config run.toml` reads options from a file, one `name = value` a line; an option on the command line wins

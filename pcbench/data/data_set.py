@@ -1,4 +1,4 @@
-"""Whether images are ImageNet's, by what the data says of them. docs/corruptions.md states the rule."""
+"""Whether images are ImageNet's, by what the data says of them. docs/reference/corruptions.md states the rule."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Encoded image files: from bytes to a Pillow image, and whether the bytes are whole.
 
-A file is taken or refused by rules of ours, in docs/data.md: its format is one of those below, it has at most 8 bits
-per channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`, or than a file of its size
-may have.
+A file is taken or refused by rules of ours, in docs/reference/data.md: its format is one of those below, it has at most
+8 bits per channel, its colours can be turned into RGB, and it has no more pixels than `MAX_PIXELS`, or than a file of
+its size may have.
 """
 
 from __future__ import annotations

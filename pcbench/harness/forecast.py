@@ -52,7 +52,7 @@ def plan(
     Args:
         of_model: The option `model`, which may be given without its name.
         on_suites: The option `suites`, which may be given without its name too.
-        **options: The options of `pcbench plan`; docs/options.md lists them.
+        **options: The options of `pcbench plan`; docs/reference/options.md lists them.
 
     Returns:
         Units, images, passes, bytes, and, where it was measured, hours.

@@ -293,7 +293,7 @@ class RunOptions(TypedDict, total=False):
             form=a_function,
         ),
     ]
-    """A function of one value, a `Result` (docs/python.md). It is called in the process of `run`, and changes no
+    """A function of one value, a `Result` (docs/how_to/python.md). It is called in the process of `run`, and changes no
     number; an exception in it is a warning."""
     progress: Annotated[bool, Option("Show progress.", _RUN, default=True, repeats=False, in_shell=False)]
 

@@ -211,7 +211,7 @@ def write_plan_files(plan: Plan, folder: Path) -> None:
     if plan.objects.suites:
         raise UsageError(
             "a saved plan holds suites: put the files of `attacks` and `corruptions` into the folder of one "
-            "(docs/attacks.md, docs/corruptions.md)"
+            "(docs/explanation/attacks.md, docs/reference/corruptions.md)"
         )
     write_json(folder / RUN_SPEC, plan.spec.model_dump(mode="json"))
     write_units(plan.units, folder / UNITS)

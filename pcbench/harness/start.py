@@ -33,7 +33,7 @@ def run(of_model: Model | None = None, on_suites: Sequence[str] | None = None, /
     Args:
         of_model: The option `model`, which may be given without its name.
         on_suites: The option `suites`, which may be given without its name too.
-        **options: The options of `pcbench run`; docs/options.md lists them.
+        **options: The options of `pcbench run`; docs/reference/options.md lists them.
 
     Returns:
         The finished run; `run.metrics` is a pandas DataFrame, `run.folder` holds everything. With `shard`, the finished

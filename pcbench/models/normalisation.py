@@ -30,7 +30,7 @@ def tell_unstated(module: nn.Module, name: str) -> None:
     named = f", or name it as {library}:NAME" if library in ("torchvision", "timm") else ""
     logger.warning(
         "%s states no mean and std: images in [0,1] reach it as they are, as with mean 0 and std 1. If it was trained "
-        "on normalised images, give it attributes mean and std, one number a channel (docs/models.md)%s",
+        "on normalised images, give it attributes mean and std, one number a channel (docs/reference/models.md)%s",
         name,
         named,
     )

@@ -36,13 +36,13 @@ def proposed_configuration(name: str, backbone: nn.Module, images: Tensor, *, tr
     if not paths:
         raise ConfigurationError(
             f"{name}: none of its modules gives images (channels, height, width), so no PCoder can be proposed; name "
-            "modules and predictors yourself (docs/network.md)"
+            "modules and predictors yourself (docs/explanation/network.md)"
         )
     what = "the first of some sizes that it takes; put that of your images" if tried else "as it states"
     lines = [
         "# A configuration to start from: a PCoder on the last module before each change of resolution. Where no",
         "# predictor is written, it is bilinear upsampling and a 3x3 ConvTranspose2d. feedforward is β, feedback λ,",
-        "# pc α; `pcbench tune` chooses them. All keys: docs/network.md",
+        "# pc α; `pcbench tune` chooses them. All keys: docs/explanation/network.md",
         f"backbone = {json.dumps(name, ensure_ascii=False)}",
         f"input_size = {list(images.shape[1:])}  # channels, height and width: {what}",
         "gradient_scaling = true",

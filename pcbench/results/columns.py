@@ -278,7 +278,7 @@ METRICS_COLUMNS: Mapping[str, Column] = {
 
 
 def table_of_columns(columns: Mapping[str, Column], in_pandas: Callable[[Column], str] | None = None) -> str:
-    """Return the table that docs/tables.md shows of some columns.
+    """Return the table that docs/reference/tables.md shows of some columns.
 
     Args:
         columns: The columns.

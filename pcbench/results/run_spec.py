@@ -82,7 +82,7 @@ class Settings(Definition):
     """The choices of a run that can change a number: options of `pcbench run`, each with the value that was used.
 
     What an option means stands in its declaration, `RunOptions` in `pcbench/harness/request.py`, and in
-    docs/options.md. Only what is said of a description alone stands here.
+    docs/reference/options.md. Only what is said of a description alone stands here.
     """
 
     seed: int

@@ -1,4 +1,4 @@
-"""The tables of columns in docs/tables.md, made from the declarations: `python -m pcbench.results.tables_page FILE`."""
+"""The tables of columns in docs/reference/tables.md, from the code: `python -m pcbench.results.tables_page FILE`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def train(of_model: str | None = None, /, **options: Unpack[TrainOptions]) -> Tr
 
     Args:
         of_model: The option `model`, which may be given without its name: what `pcbench.run` takes as a text.
-        **options: The options of `pcbench train`; docs/options.md lists them.
+        **options: The options of `pcbench train`; docs/reference/options.md lists them.
 
     Returns:
         `.weights`, the safetensors file, `.sha256` of it, `.network`, and `.fitted.r_squared`, R² of each predictor on
@@ -48,7 +48,7 @@ def tune(of_model: str | None = None, /, **options: Unpack[TuneOptions]) -> Tune
 
     Args:
         of_model: The option `model`, which may be given without its name: what `pcbench.run` takes as a text.
-        **options: The options of `pcbench tune`; docs/options.md lists them.
+        **options: The options of `pcbench tune`; docs/reference/options.md lists them.
 
     Returns:
         `.hyperparameters`, one entry a PCoder, `.score` and `.feedforward`, whose `.value` is the accuracy at T, 0 to

@@ -31,8 +31,8 @@ def read_as(form: Any, capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_the_page_is_that_of_the_code() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "json.md"
-    assert page.read_text(encoding="utf-8") == json_page(), "python -m pcbench.cli.json_page > docs/json.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
+    assert page.read_text(encoding="utf-8") == json_page(), "python -m pcbench.cli.json_page > docs/reference/json.md"
 
 
 def test_a_number_that_is_not_finite_is_null(capsys: pytest.CaptureFixture[str]) -> None:

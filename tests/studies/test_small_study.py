@@ -1,4 +1,4 @@
-"""The study of docs/studies.md, as it stands there.
+"""The study of docs/how_to/studies.md, as it stands there.
 
 Oracles: the runs of the study, counted by a loop over their outcomes; its bytes when made again.
 """

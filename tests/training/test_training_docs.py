@@ -1,4 +1,4 @@
-"""The code of docs/training.md, word for word.
+"""The code of docs/how_to/training.md, word for word.
 
 Oracle: the plain implementation of the dynamics, which shares no code with ours, trained by PyTorch's own optimizer.
 """
@@ -24,7 +24,7 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.network.update import Hyperparameters
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how_to" / "training.md").read_text(encoding="utf-8")
 VERB, JOINT, HYPERPARAMETERS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 CONFIGURATION = """
 input_size = [3, 8, 8]

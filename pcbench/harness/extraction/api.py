@@ -21,7 +21,7 @@ def extract(of_model: Model | None = None, /, **options: Unpack[ExtractOptions])
 
     Args:
         of_model: The option `model`, which may be given without its name.
-        **options: The options of `pcbench extract`; docs/options.md lists them. `data` needs no labels.
+        **options: The options of `pcbench extract`; docs/reference/options.md lists them. `data` needs no labels.
 
     Returns:
         The finished extraction: `extraction.array("representations/1")` is (images, timesteps, channels, height,

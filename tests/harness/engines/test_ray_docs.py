@@ -18,7 +18,7 @@ from manifests import BELOW_PODS, LIST, NUMBER, PODS, TABLE, TEXT, WHOLE, YES, S
 from pcbench.harness.request import RunOptions
 from pcbench.options import declared
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ray.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "how_to" / "ray.md").read_text(encoding="utf-8")
 
 SCHEMA = Schema(
     {
