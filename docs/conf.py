@@ -1,0 +1,38 @@
+"""How Sphinx makes the site of these pages; `python docs/build.py` runs it."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pcbench
+
+sys.path[:0] = [str(Path(__file__).parent)]
+
+project = "pcbench"
+author = "the pcbench developers"
+project_copyright = author
+version = release = pcbench.__version__
+
+# repository_links: a link to a file outside docs/ leads to it on GitHub too, where nothing of docs/ is built.
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "repository_links"]
+source_suffix = {".md": "markdown"}
+exclude_patterns = ["_static"]
+nitpicky = True
+
+# The front page names pages by pattern, and Sphinx 9.0 gives this warning no type that `suppress_warnings` could name.
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda record: "toctree glob" not in str(record.msg))
+
+myst_heading_anchors = 6
+myst_heading_slug_func = "github"
+repository_address = os.environ.get("PCBENCH_REPOSITORY", "")
+
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+
+html_theme = "furo"
+html_title = f"pcbench {release}"
+html_static_path = ["_static"]
+html_css_files = ["pcbench.css"]
+html_copy_source = False
+html_show_sphinx = False
