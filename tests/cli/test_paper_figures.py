@@ -22,7 +22,7 @@ from pcbench.models.zoo import zoo_names
 from pcbench.network.predictors import inferred_predictor
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how_to" / "paper_figures.md").read_text(encoding="utf-8")
-COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    pcbench run")]
+COMMANDS = [line.removeprefix("$ ") for line in PAGE.splitlines() if line.startswith("$ pcbench run")]
 COSTS = re.findall(r"^\| ([^|]+) \| ([\d,]+) \| ([\d,]+) \| [\d,]+.*? \|", PAGE, re.MULTILINE)
 CLASSES = ("n01440764", "n01443537")
 NETWORK = """

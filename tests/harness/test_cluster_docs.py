@@ -99,13 +99,6 @@ def test_the_script_for_slurm_is_one_that_bash_reads() -> None:
     assert "auto/$shards" in script
 
 
-def test_the_commands_of_the_page_are_those_of_the_program() -> None:
-    lines = [line.partition("#")[0] for line in PAGE.splitlines() if line.startswith("    pcbench ")]
-    assert len(lines) == 4
-    for line in lines:
-        refuse_unknown_options(shlex.split(line))
-
-
 def test_the_manifest_is_an_indexed_job() -> None:
     (text,) = blocks(PAGE, "yaml")
     job = yaml.safe_load(text)
