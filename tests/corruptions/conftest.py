@@ -10,15 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from shipped_corruptions import shipped_suites
 
-from pcbench.catalog import catalog_folder, suite_names
-from pcbench.corruptions.definitions import CorruptionSuite, load_corruption_suite
+from pcbench.corruptions.definitions import CorruptionSuite
 
 
 @pytest.fixture(scope="session")
 def suites() -> dict[str, CorruptionSuite]:
-    folder = catalog_folder("corruptions")
-    return {name: load_corruption_suite(folder / name) for name in suite_names("corruptions")}
+    return shipped_suites()
 
 
 @pytest.fixture(scope="session")

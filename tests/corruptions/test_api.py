@@ -8,34 +8,38 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from shipped_corruptions import by_function, computed_suites, reached
 
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.definitions import CorruptionSuite
-from pcbench.corruptions.functions import FUNCTIONS
+from pcbench.corruptions.definitions import CorruptionDefinition, CorruptionSuite
 from pcbench.corruptions.input_noise import network_input_noise
 from pcbench.errors import DataError, UnknownNameError, UsageError
 
 IDS = ["a", "b", "c", "d", "e", "f"]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_bits_do_not_depend_on_batch_order_or_number(small_images: torch.Tensor, name: str) -> None:
-    together = corrupt(small_images, name, 3, seed=7, ids=IDS)
+@pytest.mark.parametrize("definition", by_function().values(), ids=by_function())
+def test_the_bits_do_not_depend_on_batch_order_or_number(
+    small_images: torch.Tensor, definition: CorruptionDefinition
+) -> None:
+    severity = reached(definition, 3)
+    together = corrupt(small_images, definition, severity, seed=7, ids=IDS)
     order = torch.tensor([4, 1, 5])
-    apart = corrupt(small_images[order], name, 3, seed=7, ids=[IDS[index] for index in order])
+    apart = corrupt(small_images[order], definition, severity, seed=7, ids=[IDS[index] for index in order])
     assert torch.equal(together[order], apart)
-    one = corrupt(small_images.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)[2:3], name, 3, seed=7, ids=["c"])
+    turned = small_images.permute(0, 1, 3, 2).contiguous().permute(0, 1, 3, 2)
+    one = corrupt(turned[2:3], definition, severity, seed=7, ids=["c"])
     assert torch.equal(together[2:3], one)
 
 
-@pytest.mark.parametrize("suite", ["imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c", "imagenet-c-bar"])
+@pytest.mark.parametrize("suite", computed_suites())
 def test_floats_are_corrupted_as_bytes_are(
     small_images: torch.Tensor, suites: dict[str, CorruptionSuite], suite: str
 ) -> None:
     # One grey level apart at most: bytes are cut off at the end, and JPEG knows bytes only.
     images = small_images[:2]
     for definition in suites[suite].corruptions:
-        for severity in (1, 5):
+        for severity in (1, definition.severities[-1]):
             whole = corrupt(images, definition, severity)
             real = corrupt(images.float() / 255, definition, severity)
             assert whole.dtype == torch.uint8
@@ -60,7 +64,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(small_images: torch.Ten
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            results.append([corrupt(small_images, name, 2) for name in FUNCTIONS])
+            results.append([corrupt(small_images, one, reached(one, 2)) for one in by_function().values()])
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -70,8 +74,8 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(small_images: torch.Ten
 def test_the_images_given_are_not_changed(small_images: torch.Tensor) -> None:
     for images in (small_images.clone(), small_images.float() / 255):
         before = images.clone()
-        for name in FUNCTIONS:
-            corrupt(images, name, 3)
+        for name, definition in by_function().items():
+            corrupt(images, definition, reached(definition, 3))
             assert torch.equal(images, before), name
 
 
@@ -81,9 +85,10 @@ def test_images_of_any_size_and_one_colour_are_corrupted(
 ) -> None:
     for colour in (0.0, 1.0):
         images = torch.full((1, 3, *size), colour)
-        for suite in ("imagenet-c", "imagenet-c-extra", "cifar-10-c", "digits-c", "imagenet-c-bar"):
+        for suite in computed_suites():
             for definition in suites[suite].corruptions:
-                assert corrupt(images, definition, 5).isfinite().all(), definition.name
+                worst = corrupt(images, definition, definition.severities[-1])
+                assert worst.isfinite().all(), definition.name
 
 
 def test_no_image_is_none(small_images: torch.Tensor) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from shipped_corruptions import by_function, reached
 
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.functions import FUNCTIONS
 from pcbench.errors import DataError, UsageError
 
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "brownish_noise")
@@ -23,15 +23,17 @@ def grey(small_images: torch.Tensor) -> torch.Tensor:
     return small_images[:2, :1]
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in COLOUR_ONLY])
+@pytest.mark.parametrize("name", [name for name, one in by_function().items() if one.takes(1)])
 @pytest.mark.parametrize("severity", [1, 4])
 def test_a_grey_image_is_corrupted_as_the_colour_image_that_it_is_repeated_to(
     name: str, severity: int, grey: torch.Tensor
 ) -> None:
     # imagecorruptions repeats grey images to three channels, and gives these.
-    found = corrupt(grey, name, severity)
+    definition = by_function()[name]
+    severity = reached(definition, severity)
+    found = corrupt(grey, definition, severity)
     assert found.shape == grey.shape
-    colour = corrupt(grey.repeat(1, 3, 1, 1), name, severity)
+    colour = corrupt(grey.repeat(1, 3, 1, 1), definition, severity)
     if name in COLOURED:
         inside = (colour > 0).all(1, keepdim=True) & (colour < 255).all(1, keepdim=True)
         luma = (colour.float() * LUMA).sum(1, keepdim=True)
@@ -42,13 +44,15 @@ def test_a_grey_image_is_corrupted_as_the_colour_image_that_it_is_repeated_to(
         assert name in NOISES or torch.equal(colour[:, :1], colour[:, 2:])
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name not in (*OF_COLOURS, "fog")])
+@pytest.mark.parametrize("name", [name for name, one in by_function().items() if one.takes(2) and name != "fog"])
 def test_two_and_four_channels_are_corrupted_each_by_itself(name: str, small_images: torch.Tensor) -> None:
+    definition = by_function()[name]
+    severity = reached(definition, 3)
     four = torch.cat([small_images[:2], small_images[2:4, :1]], 1)
     for images in (four, four[:, 1:3]):
-        found = corrupt(images, name, 3)
+        found = corrupt(images, definition, severity)
         assert found.shape == images.shape
-        alone = [corrupt(images[:, channel : channel + 1], name, 3) for channel in range(images.shape[1])]
+        alone = [corrupt(images[:, channel : channel + 1], definition, severity) for channel in range(images.shape[1])]
         if name in NOISES:
             assert torch.equal(found[:, :1], alone[0])
             noise = (found.float() - images.float()).flatten(2)

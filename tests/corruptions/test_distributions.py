@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
+from shipped_corruptions import IN_IMAGECORRUPTIONS, shipped_suites
 
 from pcbench.corruptions.api import Backend, corrupt
-from pcbench.corruptions.functions import FUNCTIONS
 from pcbench.models.architectures import CifarResNet
 
 RANDOM = (
@@ -124,7 +124,9 @@ def is_right(network: CifarResNet, images: torch.Tensor, labels: torch.Tensor) -
     return network(inputs).argmax(1) == labels
 
 
-@pytest.mark.parametrize("name", [name for name, kind in FUNCTIONS.items() if ".bar_" not in kind.__module__])
+@pytest.mark.parametrize(
+    "name", [one.function for suite in IN_IMAGECORRUPTIONS for one in shipped_suites()[suite].corruptions]
+)
 def test_a_classifier_errs_as_often(
     cifar: tuple[torch.Tensor, torch.Tensor], classifier: CifarResNet, name: str
 ) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from shipped_corruptions import by_function, reached
 
 from pcbench.corruptions import engine, filters, randomness
 from pcbench.corruptions.api import corrupt
-from pcbench.corruptions.functions import FUNCTIONS
-from pcbench.corruptions.imagenet import imagenet_definition
+from pcbench.corruptions.definitions import CorruptionDefinition
 
 IDS = [str(index) for index in range(6)]
 
@@ -21,16 +21,17 @@ def largest_difference(one: torch.Tensor, other: torch.Tensor) -> int:
     return int((one.int() - other.int()).abs().max())
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("definition", by_function().values(), ids=by_function())
 @pytest.mark.parametrize("severity", [1, 4])
 def test_a_batch_at_once_is_its_images_one_by_one(
-    small_images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, name: str, severity: int
+    small_images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, definition: CorruptionDefinition, severity: int
 ) -> None:
     # The arithmetic of a batch may round otherwise: one grey level at most.
-    one_by_one = corrupt(small_images, name, severity)
+    name, severity = definition.name, reached(definition, severity)
+    one_by_one = corrupt(small_images, definition, severity)
     monkeypatch.setattr(filters, "_opencv_can", lambda _: False)
     generators = [randomness.corruption_generator(0, image_id, name, severity) for image_id in IDS]
-    at_once = engine.corrupt_whole_batch(small_images, imagenet_definition(name).at(severity), generators)
+    at_once = engine.corrupt_whole_batch(small_images, definition.at(severity), generators)
     if name == "spatter" and severity == 1:
         # Here drops are drawn by the other filter too: edges found in them may move.
         assert (at_once.int() - one_by_one.int()).abs().float().mean() < 0.5
@@ -73,7 +74,8 @@ def test_an_error_in_one_image_is_raised(small_images: torch.Tensor, monkeypatch
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_gpu_corrupts_as_the_cpu_does(small_images: torch.Tensor) -> None:
-    for name in FUNCTIONS:
-        on_gpu = corrupt(small_images.cuda(), name, 3)
+    for name, definition in by_function().items():
+        severity = reached(definition, 3)
+        on_gpu = corrupt(small_images.cuda(), definition, severity)
         assert on_gpu.is_cuda
-        assert largest_difference(on_gpu.cpu(), corrupt(small_images, name, 3)) <= 1, name
+        assert largest_difference(on_gpu.cpu(), corrupt(small_images, definition, severity)) <= 1, name

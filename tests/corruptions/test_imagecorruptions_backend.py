@@ -20,16 +20,15 @@ import pytest
 import skimage.filters
 import skimage.util
 import torch
+from shipped_corruptions import IN_IMAGECORRUPTIONS, shipped_suites
 
 from pcbench.corruptions import imagecorruptions_backend
 from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionSuite
-from pcbench.corruptions.functions import FUNCTIONS
 from pcbench.corruptions.imagenet import imagenet_definition
 from pcbench.errors import DataError, UsageError
 
-# All but ImageNet-C-bar's, which have a package of their own.
-IN_IMAGECORRUPTIONS = [name for name, kind in FUNCTIONS.items() if ".bar_" not in kind.__module__]
+FUNCTIONS = [one.function for suite in IN_IMAGECORRUPTIONS for one in shipped_suites()[suite].corruptions]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_a_function_that_it_does_not_have_is_refused(small_images: torch.Tensor)
         corrupt(small_images[:1], "sparkles", 1, backend="reference")
 
 
-@pytest.mark.parametrize("name", IN_IMAGECORRUPTIONS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_runs_on_today_s_libraries(small_images: torch.Tensor, name: str) -> None:
     images = small_images[:2, :, :32, :32].contiguous()
     result = corrupt(images, name, 1, backend="reference")
