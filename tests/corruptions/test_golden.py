@@ -1,6 +1,6 @@
 """Oracle: this package's own images of an earlier day, as hashes: no corruption changes without being noticed.
 
-`PYTHONPATH=tests uv run python tests/corruptions/test_golden.py` writes the hashes that are missing. Whoever takes one
+`uv run poe golden` writes the hashes that are missing. Whoever takes one
 out, so that it is written anew, changes a suite and raises its version. Each hash has the seed of an image no value of
 which lies so near a cut between two grey levels that another processor's rounding would move it.
 """
@@ -42,7 +42,7 @@ def golden_hash(definition: CorruptionDefinition, seed: int) -> str:
 def test_the_images_are_those_of_before(suites: dict[str, CorruptionSuite], suite: str) -> None:
     recorded = json.loads(FILE.read_text()).get(suite, {})
     names = [definition.name for definition in suites[suite].corruptions]
-    assert list(recorded) == names, "PYTHONPATH=tests uv run python tests/corruptions/test_golden.py"
+    assert list(recorded) == names, "uv run poe golden"
     changed = [
         definition.name
         for definition in suites[suite].corruptions

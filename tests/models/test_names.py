@@ -120,7 +120,7 @@ def test_predify_takes_every_name_of_a_model(
 
 def test_the_docs_list_every_way_to_name_a_model() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
-    assert forms_page() in page, "python -m pcbench.cli.models_page, into docs/reference/models.md"
+    assert forms_page() in page, "python -m pcbench.cli.models_page docs/reference/models.md"
 
 
 def test_the_list_says_which_weights_come_and_how_others_are_given(
