@@ -34,5 +34,6 @@ html_theme = "furo"
 html_title = f"pcbench {release}"
 html_static_path = ["_static"]
 html_css_files = ["pcbench.css"]
+html_js_files = ["pcbench.js"]
 html_copy_source = False
 html_show_sphinx = False
