@@ -14,8 +14,16 @@ from pcbench.models.scores import Scores
 
 
 def to_unit_range(images: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """Return uint8 images 0..255 as float32 images in [0,1] on a device."""
-    return images.to(device).to(torch.float32) / 255
+    """Return uint8 images 0..255 as float32 images in [0,1] on a device.
+
+    A GPU is not waited for: images in page-locked memory are copied while it computes, see `page_locked`.
+    """
+    return images.to(device, non_blocking=torch.device(device).type == "cuda").to(torch.float32) / 255
+
+
+def page_locked(images: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return images in memory from which a GPU copies by itself; for other devices they stay as they are."""
+    return images.pin_memory() if device.type == "cuda" and images.device.type == "cpu" else images
 
 
 def check_shape(logits: torch.Tensor, shape: tuple[int, int, int]) -> None:

@@ -18,7 +18,7 @@ from pcbench.data.prefetch import LookAhead
 from pcbench.errors import RunError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
-from pcbench.harness.scoring import check_shape, to_unit_range
+from pcbench.harness.scoring import check_shape, page_locked, to_unit_range
 from pcbench.models.inner_values import PCODER_VALUES, show_values
 from pcbench.network.watching import MODULES
 from pcbench.results.run_spec import ArraySpec, ExtractionSpec, RunSpec
@@ -39,7 +39,7 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     extraction, timesteps = _of(spec), spec.settings.timesteps
     rows = _Rows(spec, len(unit.block))
     keep, first = wanted(extraction), 0
-    ahead = LookAhead((batch, batch.images) for batch in context.batches(unit))
+    ahead = LookAhead((batch, page_locked(batch.images, model.device)) for batch in context.batches(unit))
     for batch, images in ahead:
         rows.start(first, len(batch.ids))
         pixels = to_unit_range(images, model.device)

@@ -15,7 +15,7 @@ from pcbench.data.prefetch import LookAhead
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
 from pcbench.harness.grids import share_file
-from pcbench.harness.scoring import TimestepRows, check_shape, refuse_divergence, to_unit_range
+from pcbench.harness.scoring import TimestepRows, check_shape, page_locked, refuse_divergence, to_unit_range
 from pcbench.models.draws import drawing, tallied
 from pcbench.models.model import Model, answers_of_each
 from pcbench.models.scores import scores
@@ -42,7 +42,8 @@ def compute(unit: Unit, inputs: Inputs, context: Context) -> Made:
     models = context.models_of(suite.name)
     way = _way(unit, context, models[0])
     gathered = [TimestepRows() for _ in models]
-    ahead = LookAhead((batch, way.prepare(batch)) for batch in context.batches(unit, way.source))
+    device = models[0].device
+    ahead = LookAhead((batch, page_locked(way.prepare(batch), device)) for batch in context.batches(unit, way.source))
     for batch, prepared in ahead:
         _score(batch, prepared, way, context, models, gathered)
         context.meter.step(len(batch.ids) * unit.passes.work, len(batch.ids))
