@@ -31,7 +31,10 @@ _DAMAGE: tuple[type[Exception], ...] = (
 
 
 class PcbenchError(Exception):
-    """The root of all errors that pcbench raises on purpose."""
+    """The root of all errors that pcbench raises on purpose.
+
+    What to do: read the message, which ends with the remedy. In Python, `except pcbench.errors.PcbenchError` catches all.
+    """
 
     exit_code = 1
 
@@ -42,13 +45,18 @@ class PcbenchError(Exception):
 
 
 class UsageError(PcbenchError):
-    """The request is wrong or impossible; the computation did not start."""
+    """The request is wrong or impossible; the computation did not start.
+
+    What to do: change the option or argument that the message names.
+    """
 
     exit_code = 2
 
 
 class UnknownNameError(UsageError):
     """A name that no registry or catalogue knows; the message suggests the nearest known ones.
+
+    What to do: take a suggested name, or one of `pcbench list`.
 
     Args:
         kind: What was looked for, such as ``"suite"``.
@@ -71,7 +79,10 @@ class UnknownNameError(UsageError):
 
 
 class DefinitionError(UsageError):
-    """A definition file (TOML) that is missing, damaged, or holds an unknown key or a wrong value."""
+    """A definition file (TOML) that is missing, damaged, or holds an unknown key or a wrong value.
+
+    What to do: change the key that the message names, in the file that it names.
+    """
 
     def __init__(self, path: Path | str, problem: str) -> None:
         self.path = Path(path)
@@ -79,23 +90,37 @@ class DefinitionError(UsageError):
 
 
 class ConfigurationError(UsageError):
-    """A predictive network that cannot be built as configured; the message names the PCoder and the fix."""
+    """A predictive network that cannot be built as configured; the message names the PCoder and the fix.
+
+    What to do: change the configuration, and try it with `pcbench predify`, which trains and measures nothing.
+    """
 
 
 class DataError(UsageError):
-    """Images or labels that are missing, damaged, or do not belong to the model."""
+    """Images, labels or results that are missing, damaged, or do not belong to the model.
+
+    What to do: give the folder or file that the message asks for, or make the damaged one again.
+    """
 
 
 class DamagedImageError(DataError):
-    """An image file that is cut short, damaged or none at all; a run can leave it out with `skip_damaged`."""
+    """An image file that is cut short, damaged or none at all.
+
+    What to do: get the file again, or leave it out with `--skip-damaged`; the results name what was left out.
+    """
 
 
 class WeightsError(UsageError):
-    """Weights that are missing, damaged, or made for another network."""
+    """Weights that are missing, damaged, or made for another network.
+
+    What to do: look with `pcbench show FILE` at what the file holds, and give the file of this network.
+    """
 
 
 class MissingExtraError(UsageError):
     """A library that pcbench can use is not installed.
+
+    What to do: install the extra that the message names.
 
     Args:
         library: The library's name as users know it.
@@ -107,23 +132,38 @@ class MissingExtraError(UsageError):
 
 
 class LibraryError(UsageError):
-    """A library that is installed cannot be loaded on this machine."""
+    """A library that is installed cannot be loaded on this machine.
+
+    What to do: run `pcbench doctor`, which says what is missing or collides.
+    """
 
 
 class RunError(PcbenchError):
-    """A run that started and could not be finished."""
+    """A run that started and could not be finished.
+
+    What to do: mend what the message names; the same command continues from what is done.
+    """
 
 
 class WriteError(RunError):
-    """A file or folder could not be made, replaced or removed; an earlier version of it is unchanged."""
+    """A file or folder could not be made, replaced or removed; an earlier version of it is unchanged.
+
+    What to do: make room on the disk, or give another folder with `--out`; then the same command continues.
+    """
 
 
 class HeldError(UsageError):
-    """Another process works on the same run."""
+    """Another process works on the same run.
+
+    What to do: wait for it (`pcbench status` shows how far it is), stop it, or give another folder with `--out`.
+    """
 
 
 class DivergenceError(RunError):
-    """The representations of a network grow without bound over its timesteps."""
+    """The representations of a network grow without bound over its timesteps.
+
+    What to do: lower α (`pc`), use fewer timesteps, or train the predictors longer.
+    """
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class AgreementOptions(TypedDict):
 
 
 def agreement_command(options: AgreementOptions, as_json: AsJson = False) -> None:
-    """Run the same L∞ PGD by foolbox and by torchattacks; exit 1 where a rate leaves the other's 95 % interval."""
+    """Run the same L∞ PGD by foolbox and torchattacks; exit code 1 where a rate leaves the other's 95 % interval."""
     from rich.table import Table
 
     from pcbench.attacks.agreement import library_agreement

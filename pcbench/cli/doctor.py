@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def doctor_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON, for a bug report.")] = False,
 ) -> None:
-    """Look at versions, devices, threads, folders and libraries that exclude each other; 1 if anything is wrong."""
+    """Look at versions, devices, threads, folders and libraries that collide; exit code 1 if anything is wrong."""
     from pcbench.doctor.examination import findings
 
     found = findings()

@@ -1,9 +1,8 @@
-"""The page docs/reference/json.md, made from the forms: `python -m pcbench.cli.json_page > docs/reference/json.md`."""
+"""The page docs/reference/json.md, made from the declared forms."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -12,7 +11,7 @@ from typing_extensions import is_typeddict
 
 from pcbench.attacks.agreement import Agreement
 from pcbench.cli import json_forms as forms
-from pcbench.cli.options_page import field_docstrings
+from pcbench.cli.pages.markdown import MADE, field_docstrings
 from pcbench.harness.estimate import RunEstimate
 from pcbench.models.conversions import NetworkFacts
 
@@ -50,9 +49,9 @@ _WORDS: dict[Any, str] = {
     NoneType: "null",
     Any: "any",
 }
-_HEAD = """# What `--json` prints
+_HEAD = f"""# What `--json` prints
 
-Made from the code (`python -m pcbench.cli.json_page > docs/reference/json.md`); do not edit it.
+{MADE}
 
 With `--json` a verb prints one JSON value on standard output in place of its tables; progress, warnings and errors stay
 on standard error, exit codes stay the same, and `-q` leaves errors and warnings alone beside it. Keys stay: a new
@@ -113,7 +112,3 @@ def _kind_of(hint: Any) -> str:
     if inner:
         return " or ".join(map(_kind_of, inner))
     return f"[{hint.__name__}](#{hint.__name__.lower()})"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json_page())

@@ -55,6 +55,12 @@ from pcbench.data.cache import NO_CACHE
 from pcbench.errors import DefinitionError, PcbenchError, UnknownNameError, named
 from pcbench.shadows import UNLOADABLE, not_loaded, unloadable
 
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    1: "a run that started and failed, a regression or a difference that was found, or a bug of pcbench",
+    2: "wrong use: nothing was computed",
+}
+"""What the command line ends with, and what it means; one that a signal stopped ends as a shell says it."""
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
 _QUIET = {"-q", "--quiet"}
 _HELP = ("-h", "--help")
@@ -185,11 +191,7 @@ def global_options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and end the process with its exit code.
-
-    0: done. 1: a run that failed, or a regression found. 2: wrong use. 130, 143, 129: stopped by the user (Ctrl-C), by
-    SIGTERM, by a closed terminal.
-    """
+    """Run the command line and end the process with one of `EXIT_CODES`, or with 128 and the signal that stopped it."""
     given = sys.argv[1:] if arguments is None else arguments
     debug, quiet, rest = _prepare(given)
     _print_what_can_be_printed()

@@ -1,9 +1,8 @@
-"""The page docs/reference/names.md, made from the code: `python -m pcbench.cli.names_page > PAGE`."""
+"""The page docs/reference/names.md, made from the code."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,13 +11,11 @@ import typer.main
 import pcbench
 from pcbench.cli.main import app
 from pcbench.cli.options_page import VERBS
+from pcbench.cli.pages.markdown import MADE, first_paragraph
 from pcbench.models.naming import MODEL_FORMS
 from pcbench.options import declared
 
-_HEAD = """# All names
-
-Made from the code (`python -m pcbench.cli.names_page > docs/reference/names.md`); do not edit it.
-"""
+_HEAD = f"# All names\n\n{MADE}\n"
 
 
 def names_page() -> str:
@@ -31,7 +28,7 @@ def _functions() -> Iterator[str]:
     yield "| function | what it does |\n|---|---|"
     for name in pcbench.__all__:
         if not name.startswith("_"):
-            yield f"| `pcbench.{name}` | {_first(inspect.getdoc(getattr(pcbench, name)))} |"
+            yield f"| `pcbench.{name}` | {first_paragraph(inspect.getdoc(getattr(pcbench, name)))} |"
     yield "\nArguments, results and errors: `help(pcbench.run)`, and [python.md](../how_to/python.md).\n"
 
 
@@ -45,7 +42,7 @@ def _verbs() -> Iterator[str]:
 def _commands(above: str, group: Any) -> Iterator[str]:
     commands: Mapping[str, Any] = group.commands
     for name, command in commands.items():
-        yield f"| `{above} {name}` | {_first(command.help)} |"
+        yield f"| `{above} {name}` | {first_paragraph(command.help)} |"
         if hasattr(command, "commands"):
             yield from _commands(f"{above} {name}", command)
 
@@ -70,12 +67,3 @@ def _models() -> Iterator[str]:
     for one in MODEL_FORMS:
         yield f"| `{one.form}` | {one.what} | {one.weights} |"
     yield ""
-
-
-def _first(text: str | None) -> str:
-    """Return the first paragraph of a text, on one line."""
-    return " ".join((text or "").split("\n\n")[0].split())
-
-
-if __name__ == "__main__":
-    sys.stdout.write(names_page())

@@ -1,20 +1,14 @@
-"""The page docs/reference/options.md, made from the declarations: `python -m pcbench.cli.options_page > PAGE`."""
+"""The page docs/reference/options.md, made from the declarations of options."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-import itertools
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin
-
-import tomli_w
-from typing_extensions import is_typeddict
+from typing import Literal, get_args, get_origin
 
 from pcbench.cli.agreement import AgreementOptions
 from pcbench.cli.check import CheckOptions
+from pcbench.cli.pages.markdown import MADE, field_docstrings, shown_value
 from pcbench.harness.extraction.options import ExtractOptions
 from pcbench.harness.forecast import PlanOptions
 from pcbench.harness.request import RunOptions
@@ -34,7 +28,7 @@ VERBS: dict[str, type] = {
 
 _HEAD = """# Options
 
-Made from the code (`python -m pcbench.cli.options_page > docs/reference/options.md`); do not edit it.
+{made}
 
 Each option has one name: `batch_size` in Python and in configuration files, `--batch-size` on the command line. {other}
 `pcbench run --config run.toml` reads options from a file, one `name = value` a line; an option on the command line wins
@@ -50,7 +44,10 @@ In Python: `pcbench.run(model="pdigits", images=100)`, and with a file, `pcbench
 def options_page() -> str:
     """Return the page as Markdown: a table for each verb and heading."""
     return "\n".join(
-        [_HEAD.format(other=_other_names()), *(line for verb, found in VERBS.items() for line in _section(verb, found))]
+        [
+            _HEAD.format(made=MADE, other=_other_names()),
+            *(line for verb, found in VERBS.items() for line in _section(verb, found)),
+        ]
     )
 
 
@@ -78,7 +75,7 @@ def _section(verb: str, declaration: type) -> Iterator[str]:
         yield "| name | on the command line | values | default | meaning |\n|---|---|---|---|---|"
         for one in options:
             flags = ", ".join(f"`{flag}`" for flag in one.flags) if one.option.in_shell else "(Python only)"
-            default = "" if one.option.default in (None, ()) else f"`{_written(one.option.default)}`"
+            default = "" if one.option.default in (None, ()) else f"`{shown_value(one.option.default)}`"
             meaning = " ".join([one.option.help, *more.get(one.name, "").split()])
             yield f"| `{one.name}` | {flags} | {_values(one)} | {default} | {meaning} |"
         yield ""
@@ -96,13 +93,6 @@ def _extended(verb: str, declaration: type) -> str | None:
     """Return the verb whose options another one has as well."""
     bases = getattr(declaration, "__orig_bases__", ())
     return next((other for other, found in VERBS.items() if other != verb and found in bases), None)
-
-
-def _written(value: Any) -> str:
-    """Return a value as a configuration file holds it, in one line."""
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_written, cast('tuple[Any, ...]', value)))}]"
-    return tomli_w.dumps({"is": value}).removeprefix("is = ").rstrip("\n")
 
 
 def _values(one: Declared) -> str:
@@ -128,22 +118,3 @@ def _number(one: Declared) -> str:
         return f"{word}, {limits['ge']} to {limits['le']}"
     words = {"ge": "or more", "le": "or less"}
     return ", ".join([word, *(f"{limit} {words[name]}" for name, limit in limits.items())])
-
-
-def field_docstrings(declaration: type) -> dict[str, str]:
-    """Return the docstrings that stand under the fields of a declaration, by name."""
-    (tree,) = ast.parse(inspect.getsource(declaration)).body
-    more = [base for base in getattr(declaration, "__orig_bases__", ()) if is_typeddict(base)]
-    found = {name: text for base in more for name, text in field_docstrings(base).items()}
-    body = tree.body if isinstance(tree, ast.ClassDef) else []
-    for field, after in itertools.pairwise(body):
-        match field, after:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[name] = text
-            case _:
-                pass
-    return found
-
-
-if __name__ == "__main__":
-    sys.stdout.write(options_page())

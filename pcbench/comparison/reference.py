@@ -30,7 +30,7 @@ from pcbench.results.directory import Run
 from pcbench.results.run_spec import RunSpec, read_spec
 
 REFERENCE_VERSION = 2
-_READ_VERSIONS = (1, REFERENCE_VERSION)
+READ_REFERENCES = (1, REFERENCE_VERSION)
 
 
 class FrozenSuite(Definition):
@@ -137,7 +137,7 @@ def read_reference(path: Path) -> Reference:
 
 def _check_version(path: Path, text: bytes) -> None:
     version = parse_json(text, path)["pcbench_reference"]
-    if version not in _READ_VERSIONS:
+    if version not in READ_REFERENCES:
         raise DataError(
             f"{path}: a reference of version {version}, this pcbench reads {REFERENCE_VERSION}; freeze a run again"
         )

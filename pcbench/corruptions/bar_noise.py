@@ -46,9 +46,13 @@ def between(generator: np.random.Generator, low: float, high: float) -> float:
 
 
 class SingleFrequencyGreyscale(Corruption):
-    """A plane wave of any direction, no shorter than two pixels, in all channels alike."""
+    """A plane wave of any direction, no shorter than two pixels, in all channels alike.
+
+    Source: `single_frequency_greyscale` of ImageNet-C-bar.
+    """
 
     amplitude: Strength
+    """In grey levels of 255."""
 
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         """Draw the two frequencies, in radians a pixel, and the phase."""
@@ -67,9 +71,13 @@ class SingleFrequencyGreyscale(Corruption):
 
 
 class CocentricSineWaves(Corruption):
-    """Rings around a point, whose radius swings with the angle, as a saw tooth in all channels alike."""
+    """Rings around a point, whose radius swings with the angle, as a saw tooth in all channels alike.
+
+    Source: `cocentric_sine_waves` of ImageNet-C-bar.
+    """
 
     amplitude: Strength
+    """In grey levels of 255."""
 
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         """Draw the centre, the swings in a turn, their height and the width of a ring, in pixels."""
@@ -92,11 +100,15 @@ class CocentricSineWaves(Corruption):
 
 
 class PlasmaNoise(Corruption):
-    """Colours that swirl: sines of coordinates that were displaced by finer and finer sines."""
+    """Colours that swirl: sines of coordinates that were displaced by finer and finer sines.
+
+    Source: `plasma_noise` of ImageNet-C-bar.
+    """
 
     made_for = (3,)
 
     amplitude: Strength
+    """In grey levels of 255."""
 
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         """Draw the time, the number of displacements, their sharpness, and the scale in pixels."""
@@ -125,7 +137,10 @@ class PlasmaNoise(Corruption):
 
 
 class PerlinNoise(Corruption):
-    """Turbulence: five octaves of Perlin's gradient noise, blended in, in all channels alike."""
+    """Turbulence: five octaves of Perlin's gradient noise, blended in, in all channels alike.
+
+    Source: `perlin_noise` of ImageNet-C-bar.
+    """
 
     share: Annotated[float, Field(gt=0, le=1)]
     """Of the noise in the blend."""
@@ -177,9 +192,13 @@ def _gradient_noise(
 
 
 class BrownishNoise(Corruption):
-    """Noise whose spectrum falls with the square of the frequency, of its own in each channel."""
+    """Noise whose spectrum falls with the square of the frequency, of its own in each channel.
+
+    Source: `brownish_noise` of ImageNet-C-bar.
+    """
 
     standard_deviation: Strength
+    """Of the noise, in grey levels of 255."""
 
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         """Draw the phases of each channel's spectrum."""
@@ -193,7 +212,10 @@ class BrownishNoise(Corruption):
 
 
 class BlueNoiseSample(Corruption):
-    """Black pixels, spread evenly: where noise whose spectrum grows with the frequency is below a threshold."""
+    """Black pixels, spread evenly: where noise whose spectrum grows with the frequency is below a threshold.
+
+    Source: `blue_noise_sample` of ImageNet-C-bar.
+    """
 
     threshold: Annotated[float, Field(ge=-5, le=5)]
     """In standard deviations of the noise."""

@@ -64,7 +64,7 @@ def _glow(
 
 
 class Sparkles(Corruption):
-    """Five white stars, each of 50 to 199 rays of uneven length."""
+    """Five white stars, each of 50 to 199 rays of uneven length. Source: `sparkles` of ImageNet-C-bar."""
 
     radius: Annotated[float, Field(gt=0, le=1)]
     """Of a star, as a share of the shorter side."""
@@ -87,7 +87,10 @@ class Sparkles(Corruption):
 
 
 class InverseSparkles(Corruption):
-    """White around a star of half the image's width, inside which the image is seen."""
+    """White around a star of half the image's width, inside which the image is seen.
+
+    Source: `inverse_sparkles` of ImageNet-C-bar.
+    """
 
     falloff: Annotated[float, Field(gt=0, le=10)]
     """The power of the distance with which the image fades."""
@@ -109,7 +112,10 @@ class InverseSparkles(Corruption):
 
 
 class CheckerboardCutout(Corruption):
-    """Grey squares: of the black squares of a turned chessboard a share, chosen by chance."""
+    """Grey squares: of the black squares of a turned chessboard a share, chosen by chance.
+
+    Source: `checkerboard_cutout` of ImageNet-C-bar.
+    """
 
     share: Annotated[float, Field(gt=0, le=1)]
     """Of the black squares that are grey."""
@@ -140,7 +146,10 @@ class CheckerboardCutout(Corruption):
 
 
 class CausticRefraction(Corruption):
-    """The image at the ground of moving water: its light is bent, and gathered in bright lines."""
+    """The image at the ground of moving water: its light is bent, and gathered in bright lines.
+
+    Source: `caustic_refraction` of ImageNet-C-bar.
+    """
 
     bending: Annotated[float, Field(gt=0, le=5)]
     """How far light is moved, as a share of the shorter side, where the surface is steepest."""

@@ -125,6 +125,7 @@ class ZoomBlur(Corruption):
     end: float = Field(gt=1)
     """The factors are 1, 1 + step, and so on, below this one (as numpy.arange rounds it)."""
     step: PositiveFloat
+    """How much one factor is above the one before."""
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -49,7 +49,8 @@ _UNIT = {
 }
 _ROW = 2000
 """The bytes that a unit takes as a Python object."""
-_VERSION: dict[bytes | str, bytes | str] = {"pcbench_units_version": "1"}
+UNITS_VERSION = 1
+_VERSION: dict[bytes | str, bytes | str] = {"pcbench_units_version": str(UNITS_VERSION)}
 _SCHEMA = pa.schema({**_UNIT, **_PASSES, **_CONDITION, **_BLOCK}, metadata=_VERSION)
 _WITH_SETTINGS = pa.schema({**_UNIT, "setting": pa.string(), **_PASSES, **_CONDITION, **_BLOCK}, metadata=_VERSION)
 """Of the units of a run with several settings of hyperparameters."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from pcbench.errors import DataError, UsageError
 
 READ_VARIABLE = "PCBENCH_READ_GB"
-_GIGABYTES = 0.25
+DEFAULT_READ_GIGABYTES = 0.25
 MEMORY_GROWTH = 32
 """How many times its size on the disk a file may grow in memory: tables of real runs grow up to 20 times."""
 TEXT_GROWTH, CSV_GROWTH = 16, 10
@@ -43,7 +43,7 @@ def memory_limit() -> int:
     Raises:
         UsageError: The variable is not a positive number.
     """
-    return gigabytes(READ_VARIABLE, _GIGABYTES)
+    return gigabytes(READ_VARIABLE, DEFAULT_READ_GIGABYTES)
 
 
 def allowed(size: int, growth: int = MEMORY_GROWTH) -> int:

@@ -87,6 +87,8 @@ MODEL_FORMS = (
 class UnknownModelError(UnknownNameError):
     """A name that is no model's; the message says how the model that was meant is named.
 
+    What to do: take the name in the message, or one of `pcbench list models`.
+
     Args:
         name: What the user wrote, without a prefix.
         known: The names that need none.

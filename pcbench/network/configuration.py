@@ -32,24 +32,29 @@ class HyperparameterTable(Definition):
     """One PCoder's hyperparameters under the names of Predify: β, λ and α (`pc`), each at least 0."""
 
     feedforward: _Weight = 0.3
+    """β, the share of the new feedforward drive; β + λ is at most 1."""
     feedback: _Weight = 0.3
+    """λ, the share of the prediction from above; of the last PCoder it is not used."""
     pc: _Weight = 0.01
+    """α, the weight of the error's gradient (`error_weight` elsewhere in pcbench)."""
 
 
 class PCoderTable(Definition):
-    """One entry of `[[pcoders]]`.
-
-    `error_window` is C of the gradient scale: how many prediction cells one cell of the representation reaches.
-    Where it is absent it is counted. A float is accepted, because it may be the square of a published root. `predicts`
-    says what the PCoder predicts instead of the layer below: ``"input"``, what goes into its module, or the name of a
-    module that runs before, whose output it is.
-    """
+    """One PCoder, from the first to the last: the module that it sits on, and how it predicts the layer below."""
 
     module: str = Field(min_length=1)
+    """The backbone's module whose output is the representation, as PyTorch names it: `features.3` or `features[3]`."""
     predictor: str | None = None
+    """Its decoder as an expression of Python, `ConvTranspose2d(64, 3, 3, padding=1)`; one that fits where it is not
+    given."""
     hyperparameters: HyperparameterTable | None = None
+    """β, λ and α."""
     error_window: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """C of the gradient scale: how many prediction cells one cell of the representation reaches. Where it is absent it
+    is counted. A float is accepted, because it may be the square of a published root."""
     predicts: Annotated[str, Field(min_length=1)] | None = None
+    """What it predicts instead of the layer below: ``"input"``, what goes into its module, or the name of a module
+    that runs before, whose output it is."""
 
     @property
     def path(self) -> str:
@@ -77,25 +82,30 @@ def _without_unused(table: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 class NetworkTable(Definition):
-    """A whole configuration file; `input_size` is (channels, height, width).
-
-    `output` says which of a backbone's outputs are the logits: the index of a tuple, the key of a mapping, or the name
-    of an attribute. What that output does not need is not computed. `backbone` names what the configuration is put
-    on where the file alone is named; another one may be given. `tuned_on` holds a hash of each image that the
-    hyperparameters were tuned on, as `pcbench tune` writes it; it changes no network. `control` makes it one to
-    compare with; see `pcbench.network.controls`.
-    """
+    """A network: its images, its PCoders, and what is said of the backbone."""
 
     name: str = Field(default="network", min_length=1)
+    """What the network is called."""
     input_size: tuple[int, int, int]
+    """(channels, height, width) of an image."""
     gradient_scaling: bool = False
+    """Whether the error's gradient is scaled by K/√C, K cells of one image's prediction and C the `error_window`."""
     shared_hyperparameters: bool = False
+    """Whether all PCoders have the values of the first."""
     imports: tuple[str, ...] = ()
+    """Lines of Python that import what the predictors name; names of `torch.nn` alone."""
     output: int | str | None = None
+    """Which of a backbone's outputs are the logits: the index of a tuple, the key of a mapping, or the name of an
+    attribute. What that output does not need is not computed."""
     backbone: str | None = None
+    """What the configuration is put on where the file alone is named; another one may be given."""
     tuned_on: tuple[str, ...] = ()
+    """A hash of each image that the hyperparameters were tuned on, as `pcbench tune` writes it; it changes no
+    network."""
     control: Control | None = None
+    """What makes the network one to compare with."""
     pcoders: tuple[PCoderTable, ...] = Field(min_length=1)
+    """The PCoders, from the first to the last."""
 
     @model_serializer(mode="wrap")
     def _as_before(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:

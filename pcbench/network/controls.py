@@ -36,6 +36,7 @@ class Control(Definition):
     """
 
     kind: ControlKind
+    """Which of these."""
     width: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Standard deviation of the blur, in cells of what is blurred (pixels of the image); of at least 0.3."""
     seed: Annotated[int, Field(ge=0)] | None = None

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MANIFEST_VERSION = 2
-_READ_VERSIONS = (1, MANIFEST_VERSION)
+READ_MANIFESTS = (1, MANIFEST_VERSION)
 MANIFEST = "manifest.json"
 SHARD_MANIFEST = "shard.json"
 EXTRACTION_MANIFEST = "extraction.json"
@@ -282,7 +282,7 @@ def read_manifest(folder: Path, name: str = MANIFEST, *, verify: bool = True) ->
     try:
         manifest: dict[str, Any] = read_json(folder / name)
         version = manifest["manifest_version"]
-        if version not in _READ_VERSIONS:
+        if version not in READ_MANIFESTS:
             raise DataError(
                 f"{folder}: a run of version {version}, this pcbench reads {MANIFEST_VERSION}; run it again"
             )

@@ -25,12 +25,15 @@ from pcbench.limits.text import parse_json
 
 ENDING = ".part"
 _REMEDY = "delete it, and it is computed again"
-_FORMAT = "pcbench part 1"
+PART_FORMAT = "pcbench part 1"
 _FEW_ROWS = 1000
 
 
 class PartError(DataError):
-    """A file is not the part that it should be."""
+    """A file of an unfinished run is not the part that it should be.
+
+    What to do: delete it, and it is computed again.
+    """
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def write_part(path: Path, part: Part, *, key: str, unit: str) -> None:
         "files": {name: len(content) for name, content in part.files.items()},
     }
     body = b"".join([json.dumps(header).encode(), b"\n", table, *part.files.values()])
-    files.write(path, f"{_FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode() + body)
+    files.write(path, f"{PART_FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode() + body)
 
 
 def read_part(path: Path, *, key: str, unit: str, schema: pa.Schema | None = None) -> Part:
@@ -114,7 +117,7 @@ def _checked(path: Path) -> tuple[dict[str, Any], bytes]:
     except OSError as error:
         raise PartError(f"{path}: cannot be read ({error.strerror})") from error
     line, _, body = content.partition(b"\n")
-    if line != f"{_FORMAT} {hashlib.sha256(body).hexdigest()}".encode():
+    if line != f"{PART_FORMAT} {hashlib.sha256(body).hexdigest()}".encode():
         what = "is empty" if not content else "is cut or changed"
         raise PartError(f"{path}: {what} (its checksum does not fit)")
     header, _, rest = body.partition(b"\n")

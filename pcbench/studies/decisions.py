@@ -29,10 +29,11 @@ from pcbench.studies.steps import RUNS, steps_of
 from pcbench.studies.study_file import StudyFile
 
 DECISIONS = "decisions.npz"
+DecisionsVersion = Literal[1]
 
 
 class _Header(Definition):
-    study_decisions: Literal[1]
+    study_decisions: DecisionsVersion
     suites: tuple[FrozenSuite, ...]
     """Each only once: the runs of a suite are mostly of the same conditions."""
     runs: tuple[tuple[str, int], ...]

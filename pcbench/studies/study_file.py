@@ -92,18 +92,26 @@ class StudyTraining(Definition):
     """How the predictors of each training seed are made; options of `pcbench train`."""
 
     images: int | None = Field(default=None, ge=1)
+    """How many images they are trained on; all of the training split where it is not given."""
     method: Literal["ridge", "descent", "reference"] | None = None
+    """How they are trained; that of `pcbench train` where it is not given."""
     epochs: int | None = Field(default=None, ge=1)
+    """How often each image is used; the model's own number where it is not given."""
 
 
 class TuningTable(Definition):
     """How every arm is tuned: the same images, objective, budget and starts; options of `pcbench tune`."""
 
     objective: str = "noise"
+    """What is raised, such as accuracy under noise."""
     noise: tuple[float, ...] | None = None
+    """Standard deviations of the noise, in place of the model's own."""
     images: int = Field(default=1000, ge=1)
+    """How many images it is tuned on."""
     rounds: int | None = Field(default=None, ge=1)
+    """How many rounds the search takes; those of `pcbench tune` where it is not given."""
     seed: _Seed = 0
+    """That of a training's tuning is the training's added to it."""
 
 
 class ArmTable(Definition):
@@ -124,10 +132,12 @@ class ArmTable(Definition):
 
 
 class StudyTable(Definition):
-    """A whole file."""
+    """What a study is about, and how it is done."""
 
     study_version: Literal[2]
+    """The version of this form of file."""
     title: _Text
+    """What the page is called."""
     model: _Text
     """A model of the zoo, or module:function."""
     data: _Text
@@ -139,11 +149,17 @@ class StudyTable(Definition):
     seen_before: _Text
     """What of these images' results had been looked at before the file was written."""
     arms: tuple[str, ...] = (NETWORK, PLAIN_NETWORK)
+    """The arms: the network, and what it is compared with."""
     training: StudyTraining = StudyTraining()
+    """How predictors are trained."""
     tuning: TuningTable = TuningTable()
+    """How β, λ and α are chosen."""
     arm: Mapping[str, ArmTable] = Field(default_factory=dict)
+    """What an arm needs besides its name, in `[arm.NAME]`."""
     suites: tuple[SuiteTable, ...] = Field(min_length=1)
+    """What is measured."""
     questions: tuple[QuestionTable, ...] = Field(min_length=1)
+    """What is asked."""
 
     def of_arm(self, name: str) -> ArmTable:
         """Return what an arm needs besides its name."""
