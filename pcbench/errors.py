@@ -33,7 +33,7 @@ _DAMAGE: tuple[type[Exception], ...] = (
 class PcbenchError(Exception):
     """The root of all errors that pcbench raises on purpose.
 
-    What to do: read the message, which ends with the remedy. In Python, `except pcbench.errors.PcbenchError` catches all.
+    What to do: read the message, which ends with the remedy; in Python, catch this class to catch all of them.
     """
 
     exit_code = 1

@@ -13,10 +13,8 @@ from types import FrameType
 
 SECONDS_TO_CLEAN_UP = 2.0
 """How long the process lives on after a second signal."""
-STOPPING: tuple[signal.Signals, ...] = tuple(
-    signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__
-)
-"""The signals that ask a run to stop, besides that of Ctrl-C; Windows has no SIGHUP."""
+STOPPING = ("SIGTERM", "SIGHUP")
+"""The signals that ask a run to stop, besides Ctrl-C's; Windows has no SIGHUP."""
 
 
 class Stopped(BaseException):
@@ -75,7 +73,7 @@ def stoppable() -> Generator[None]:
         yield
         return
     stopper = _Stopper()
-    before = {number: signal.getsignal(number) for number in STOPPING}
+    before = {number: signal.getsignal(number) for name in STOPPING if (number := getattr(signal, name, None))}
     # None means a handler that was not set by Python: it could not be put back.
     ours = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     try:

@@ -15,7 +15,6 @@ from pydantic import TypeAdapter
 from simulated_runs import write_run
 
 from pcbench.cli import json_forms as forms
-from pcbench.cli.json_page import json_page
 from pcbench.cli.saying import say_json
 from pcbench.harness.estimate import RunEstimate
 from pcbench.models.conversions import NetworkFacts
@@ -28,11 +27,6 @@ def read_as(form: Any, capsys: pytest.CaptureFixture[str]) -> Any:
     value = json.loads(capsys.readouterr().out)
     assert TypeAdapter(form).validate_python(value, strict=True) == value
     return value
-
-
-def test_the_page_is_that_of_the_code() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "json.md"
-    assert page.read_text(encoding="utf-8") == json_page(), "python -m pcbench.cli.json_page > docs/reference/json.md"
 
 
 def test_a_number_that_is_not_finite_is_null(capsys: pytest.CaptureFixture[str]) -> None:

@@ -319,13 +319,6 @@ def test_the_manifest_names_places_without_their_folders(name: str, value: Any, 
     assert found == {"model": "pvgg16", name: named}
 
 
-def test_the_page_of_options_is_up_to_date() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "options.md"
-    assert page.read_text(encoding="utf-8") == options_page(), (
-        "python -m pcbench.cli.options_page > docs/reference/options.md"
-    )
-
-
 def test_the_page_holds_every_option_of_every_verb() -> None:
     verbs = typer.main.get_command(main_app).commands  # type: ignore[attr-defined]
     for verb, declaration in VERBS.items():

@@ -11,7 +11,7 @@ import typer.main
 from pcbench.cli.examples import EXAMPLES
 from pcbench.cli.main import EXIT_CODES, app
 from pcbench.cli.options_page import VERBS
-from pcbench.cli.pages.markdown import MADE, cell, first_paragraph, slug, table
+from pcbench.cli.pages.markdown import MADE, anchor, cell, first_paragraph, table
 from pcbench.cli.signals import STOPPING, Stopped
 from pcbench.options import declared
 
@@ -19,15 +19,18 @@ _HEAD = f"""# Command line
 
 {MADE}
 
-`pcbench COMMAND -h` prints the same for one command, with its examples. Words in capitals stand for what you give: files,
-folders, names and numbers. The options of `run`, `plan`, `extract`, `train`, `tune`, `check` and `agreement` can stand in
-a TOML file too; [options.md](options.md) lists them, with their values and defaults. What `--json` prints is in
-[json.md](json.md).
+`pcbench COMMAND -h` prints the same for one command, with its examples. Words in capitals stand for what you give:
+files, folders, names and numbers. The options of `run`, `plan`, `extract`, `train`, `tune`, `check` and `agreement` can
+stand in a TOML file too; [options.md](options.md) lists them, with their values and defaults. What `--json` prints is
+in [json.md](json.md).
 """
 _NOT_RUN = (
     "<!-- not run: the examples of the help, which the tests give to the parser; "
     "words in capitals stand for files and folders -->"
 )
+
+
+_SIGNALS = [signal.SIGINT, *(signal.Signals[name] for name in STOPPING)]
 
 
 def commands_page() -> str:
@@ -57,7 +60,7 @@ def _verbs(above: str, group: Any) -> Iterator[tuple[str, Any]]:
 
 def _listed(verbs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for verb, command in verbs.items():
-        yield f"[`pcbench {verb}`](#{slug(_heading(verb))})", first_paragraph(command.help)
+        yield f"[`pcbench {verb}`](#{anchor(_heading(verb))})", first_paragraph(command.help)
 
 
 def _heading(verb: str) -> str:
@@ -66,7 +69,7 @@ def _heading(verb: str) -> str:
 
 def _for_all(top: Any) -> Iterator[str]:
     yield "## Options of every command\n"
-    yield "`--quiet`, `--debug` and `--no-cache` may stand anywhere on the line, and `--help` or `-h` after any command.\n"
+    yield "`--quiet`, `--debug` and `--no-cache` may stand anywhere, and `--help` or `-h` after any command.\n"
     yield table(("option", "meaning"), (_option(one) for one in top.params if not one.hidden))
 
 
@@ -75,7 +78,7 @@ def _section(verb: str, command: Any) -> Iterator[str]:
     for paragraph in (command.help or "").split("\n\n"):
         yield f"{cell(paragraph)}\n"
     arguments = [one for one in command.params if one.param_type_name == "argument"]
-    yield f"    pcbench {verb} {' '.join([*map(_written, arguments), '[OPTIONS]'])}\n"
+    yield f"```text\npcbench {verb} {' '.join([*map(_written, arguments), '[OPTIONS]'])}\n```\n"
     if arguments:
         yield table(("argument", "meaning"), ((f"`{_name(one)}`", _meaning(one)) for one in arguments))
     elsewhere = set(declared(VERBS[verb])) if verb in VERBS else set[str]()
@@ -85,7 +88,7 @@ def _section(verb: str, command: Any) -> Iterator[str]:
     if own:
         yield table(("option", "meaning"), map(_option, own))
     if elsewhere:
-        yield f"All other options: [options.md](options.md#{slug(_heading(verb))}).\n"
+        yield f"All other options: [options.md](options.md#{anchor(_heading(verb))}).\n"
     yield _examples(verb)
 
 
@@ -126,9 +129,7 @@ def _exit_codes() -> Iterator[str]:
         "[errors.md](errors.md) says which error has which code.\n"
     )
     rows = [(f"`{code}`", meaning) for code, meaning in EXIT_CODES.items()]
-    rows += [
-        (f"`{Stopped(number).exit_code}`", f"stopped by {_words(number)}") for number in (signal.SIGINT, *STOPPING)
-    ]
+    rows += [(f"`{Stopped(number).exit_code}`", f"stopped by {_words(number)}") for number in _SIGNALS]
     yield table(("code", "meaning"), rows)
 
 

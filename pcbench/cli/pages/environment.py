@@ -44,7 +44,7 @@ READ: Mapping[str, str] = {
 }
 """Those of others that pcbench reads."""
 
-CHANGED: Mapping[str, str] = {
+SET_OR_REMOVED: Mapping[str, str] = {
     "MPLBACKEND": "Removed by the command line: figures are files, and a notebook's backend may not be there.",
     "TTY_COMPATIBLE": "`0` under `--quiet`, so that libraries draw no bars.",
     "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "`1` while a file of weights is read, so that PyTorch reads tensors alone.",
@@ -66,7 +66,7 @@ OF_LIBRARIES: Mapping[str, tuple[str, str]] = {
 """Those that libraries read and that change what a user of pcbench sees: the library, and the meaning."""
 
 DEVELOPERS: Mapping[str, str] = {
-    "PCBENCH_TEST_DATA": "A folder of real images and weights, for the tests that need some; without it they are skipped.",
+    "PCBENCH_TEST_DATA": "A folder of real images and weights; tests that need it are skipped without it.",
     "PCBENCH_REPOSITORY": "The repository's address, to which pages of the site link what is not on the site.",
 }
 """Those of the tests and of the documentation."""
@@ -75,8 +75,8 @@ _HEAD = f"""# Environment variables
 
 {MADE}
 
-What decides over a run's numbers is an option, and stands in the run's key. Variables say where things are, which GPU or
-shard is meant, and how output is shown.
+What decides over a run's numbers is an option, and stands in the run's key. Variables say where things are, which GPU
+or shard is meant, and how output is shown.
 
 """
 
@@ -92,7 +92,7 @@ def environment_page() -> str:
             "## Of others, read by pcbench\n",
             table(("variable", "what it decides"), ((f"`{name}`", meaning) for name, meaning in READ.items())),
             "## Changed by pcbench, in its own processes\n",
-            table(("variable", "how, and why"), ((f"`{name}`", meaning) for name, meaning in CHANGED.items())),
+            table(("variable", "how, and why"), ((f"`{name}`", meaning) for name, meaning in SET_OR_REMOVED.items())),
             "## Read by libraries that pcbench uses\n",
             table(("variable", "library", "what it decides"), others),
             "## For work on pcbench itself\n",

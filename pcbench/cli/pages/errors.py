@@ -57,8 +57,8 @@ Every error that pcbench raises on purpose is a `PcbenchError`, from `pcbench.er
 user's words, with the remedy. The command line prints it on standard error and ends with the error's exit code; options
 are spelled there as on the command line, and in Python as in Python. `--debug` shows the traceback.
 
-Any other exception is a bug of pcbench or of a library: the message says so. `pcbench doctor` looks for what is known to
-collide.
+Any other exception is a bug of pcbench or of a library: the message says so. `pcbench doctor` looks for what is known
+to collide.
 
 """
 

@@ -56,7 +56,7 @@ def prose(documented: object) -> str:
     return (inspect.getdoc(documented) or "").replace("``", "`")
 
 
-def slug(heading: str) -> str:
+def anchor(heading: str) -> str:
     """Return a heading's anchor, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
@@ -137,6 +137,15 @@ def kind_in_words(hint: Any, sections: Mapping[type[BaseModel], str], limits: It
         return _READ_BY[read_by]
     if get_origin(hint) is Annotated:
         return kind_in_words(hint.__origin__, sections, hint.__metadata__)
+    if get_origin(hint) is not None:
+        return _composed(hint, sections, limits)
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return f"[table](#{anchor(sections[hint])})"
+    return f"{_WORDS[hint]}{_limits_in_words(limits)}"
+
+
+def _composed(hint: Any, sections: Mapping[type[BaseModel], str], limits: tuple[Any, ...]) -> str:
+    """Return what a value may be whose type is made of others: one of several, a list, a table."""
     if get_origin(hint) is Literal:
         # Python may give the words of another annotation that has the same ones in another order.
         return ", ".join(sorted(f"`{shown_value(word)}`" for word in get_args(hint)))
@@ -145,11 +154,7 @@ def kind_in_words(hint: Any, sections: Mapping[type[BaseModel], str], limits: It
         return " or ".join(kind_in_words(one, sections, limits) for one in kinds)
     if get_origin(hint) is tuple:
         return _list_in_words(get_args(hint), sections)
-    if get_origin(hint) in (dict, Mapping):
-        return f"table of {kind_in_words(get_args(hint)[1], sections)}"
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return f"[table](#{slug(sections[hint])})"
-    return f"{_WORDS[hint]}{_limits_in_words(limits)}"
+    return f"table of {kind_in_words(get_args(hint)[1], sections)}"
 
 
 def _list_in_words(entries: tuple[Any, ...], sections: Mapping[type[BaseModel], str]) -> str:

@@ -24,13 +24,13 @@ _HEAD = f"""# Configurations of networks
 {MADE}
 
 A configuration says on which modules of a CNN the PCoders sit, how each predicts the layer below, and β, λ and α. The
-format is that of Predify (Choksi et al., NeurIPS 2021, arXiv 2106.02749), whose files are read without changes; `output`,
-`backbone`, `error_window`, `predicts`, `control` and `tuned_on` are keys of pcbench. A key that is not listed here is
-refused, with the nearest known one. All keys are there since version 0.1.0, unless a table says otherwise.
+format is that of Predify (Choksi et al., NeurIPS 2021, arXiv 2106.02749), whose files are read without changes.
+`output`, `backbone`, `error_window`, `predicts`, `control` and `tuned_on` are keys of pcbench. A key that is not listed
+here is refused, with the nearest known one. All keys are there since version 0.1.0, unless a table says otherwise.
 
-`pcbench predify --backbone mine:network > mine.toml` writes one to start from, and `pcbench predify mine.toml` shows what
-it makes of the CNN. What the keys do is explained in [network.md](../explanation/network.md). Predictors are layers of
-`torch.nn` with literal arguments: the text is parsed, and nothing else in it is run.
+`pcbench predify --backbone mine:network > mine.toml` writes one to start from, and `pcbench predify mine.toml` shows
+what it makes of the CNN. What the keys do is explained in [network.md](../explanation/network.md). Predictors are
+layers of `torch.nn` with literal arguments: the text is parsed, and nothing else in it is run.
 
 """
 

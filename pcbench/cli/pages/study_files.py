@@ -30,9 +30,9 @@ _HEAD = f"""# Files of studies
 {MADE}
 
 A study is a TOML file that is written before the work: what is asked, on which images, with which arms. The folder
-[studies/](../../studies/README.md) has whole ones, and [studies.md](../how_to/studies.md) says how they are run and read.
-A key that is not listed here is refused, with the nearest known one. All keys are there since version 0.1.0, unless a
-table says otherwise.
+[studies/](../../studies/README.md) has whole ones, and [studies.md](../how_to/studies.md) says how they are run and
+read. A key that is not listed here is refused, with the nearest known one. All keys are there since version 0.1.0,
+unless a table says otherwise.
 
 """
 

@@ -133,8 +133,8 @@ def _functions() -> Iterator[str]:
     yield "## The functions of corruptions\n"
     yield (
         "What `function` may name, with the parameters of each: for every one a file gives one value a severity. "
-        f"`{ONLY_PUBLISHED}` has none, since its images are read from files. ImageNet-C is Hendrycks and Dietterich, ICLR "
-        "2019, arXiv 1903.12261; ImageNet-C-bar is Mintun, Kirillov and Xie, NeurIPS 2021, arXiv 2102.11273.\n"
+        f"`{ONLY_PUBLISHED}` has none, since its images are read from files. ImageNet-C is Hendrycks and Dietterich, "
+        "ICLR 2019, arXiv 1903.12261; ImageNet-C-bar is Mintun, Kirillov and Xie, NeurIPS 2021, arXiv 2102.11273.\n"
     )
     for name, function in FUNCTIONS.items():
         yield f"### `{name}`\n\n{prose(function)}\n"
