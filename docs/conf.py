@@ -37,3 +37,7 @@ html_css_files = ["pcbench.css"]
 html_js_files = ["pcbench.js"]
 html_copy_source = False
 html_show_sphinx = False
+
+linkcheck_timeout = 10
+linkcheck_retries = 2
+linkcheck_ignore = [r"https://github\.com/OWNER/", r"https://example\.org"]  # placeholders

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,32 @@ def test_a_fault_on_a_page_is_found(text: str, fault: str, folder: Path, forks: 
     with pytest.raises(Exception, match=fault) as found:
         follow(page, folder, forks)
     assert "page.md" in f"{found.value}{getattr(found.value, '__notes__', '')}"
+
+
+def documented(path: Path) -> tuple[int, str]:
+    """Run the examples in the docstrings of a file; return how many failed, and what was said of them."""
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    module: Any = types.ModuleType(path.stem)
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))  # noqa: S102 - a file of ours
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, path.stem, module=False, globs=vars(module)):
+        runner.run(test, out=said.append)
+    return runner.failures, "".join(said)
+
+
+def test_the_examples_in_docstrings_do_what_they_say() -> None:
+    sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "pcbench").rglob("*.py")}
+    assert len(sources) > 100
+    # A docstring's code is an example with `>>> `, which is run; in a block of another form it would not be.
+    assert [path for path, text in sources.items() if re.search(r"^\s+\S.*::$|^ *```", text, re.MULTILINE)] == []
+    for path in (path for path, text in sources.items() if ">>> " in text):
+        assert documented(path) == (0, "")
+
+
+def test_a_wrong_example_in_a_docstring_is_found(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(
+        'def two() -> int:\n    """Return 2.\n\n    >>> two()\n    3\n    """\n    return 2\n'
+    )
+    failures, said = documented(tmp_path / "wrong.py")
+    assert failures == 1
+    assert "Expected:\n    3" in said
