@@ -265,6 +265,15 @@ def test_gpus_that_cannot_be_used(
     assert (found[-1].state, words in found[-1].found) == (state, True)
 
 
+def test_a_cache_below_a_file_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PCBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    found = {one.name: one for one in machine.folders()}["cache"]
+    assert found.state == "wrong"
+    assert "cannot be written" in found.found
+    assert found.remedy == "set PCBENCH_CACHE to a folder that can be written"
+
+
 def test_a_user_of_a_container_who_has_no_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(_: type[Path]) -> Path:
         raise RuntimeError("Could not determine home directory.")

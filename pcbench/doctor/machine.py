@@ -107,7 +107,8 @@ def _torch_cache() -> Path:
 
 
 def _folder(name: str, folder: Path, remedy: str) -> Finding:
-    there = next((one for one in (folder, *folder.absolute().parents) if files.is_folder(one)), Path("/"))
+    # What is there may be a file, below which no folder can be made.
+    there = next((one for one in (folder, *folder.absolute().parents) if os.path.lexists(one)), Path("/"))
     size = f"{_size(folder) / 1e6:,.0f} MB" if files.is_folder(folder) and name != "temporary" else ""
     try:
         with tempfile.TemporaryFile(dir=there) as file:
