@@ -15,8 +15,10 @@ project_copyright = author
 version = release = pcbench.__version__
 
 # repository_links: a link to a file outside docs/ leads to it on GitHub too, where nothing of docs/ is built.
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "repository_links"]
-source_suffix = {".md": "markdown"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "repository_links"]
+source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
+# The notebook is shown as it is stored; tests/docs/test_notebook.py executes it.
+nb_execution_mode = "off"
 exclude_patterns = ["_static"]
 nitpicky = True
 
