@@ -101,17 +101,21 @@ def noise_notes(rows: pd.DataFrame, classes: int | None = None) -> Iterator[str]
         shares = ", ".join(f"{level:.3g}: {in_percent(share):.3g} %" for level, share in pairs)
         yield f"σ is on e_0; as a share of the pixel range (mean over the channels): {shares}"
     guessed = "" if classes is None else f" ({100 / classes:.3g} % for {classes} classes)"
-    for (name, severity), part in noisy.groupby(["name", "severity"], observed=True):
-        chance = part[has_mark(part, AT_CHANCE)]
-        if chance.empty:
-            continue
-        times = sorted({int(t) for t in chance["timestep"]})
-        every = len(times) == part["timestep"].nunique()
-        level = part["epsilon"].dropna().unique()
-        what = (
-            f"{level_symbol([str(name)])} = {level[0]:.3g}"
-            if len(level) == 1
-            else f"{name}, severity {int(str(severity))}"
-        )
-        when = "every t" if every else f"t = {', '.join(map(str, times))}"
+    for (name, when), severities in _at_chance(noisy).items():
+        levels = noisy[(noisy["name"] == name) & noisy["severity"].isin(severities)]["epsilon"].dropna().unique()
+        what = f"{name}, {severities_words(severities)}"
+        if len(levels):
+            what = f"{level_symbol([name])} = {', '.join(f'{level:.3g}' for level in levels)}"
         yield f"{AT_CHANCE.upper()}{guessed} at {when}: {what}"
+
+
+def _at_chance(noisy: pd.DataFrame) -> dict[tuple[str, str], list[int]]:
+    """Return the severities at chance of each corruption and set of timesteps, in words."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for (name, severity), part in noisy.groupby(["name", "severity"], observed=True):
+        times = sorted({int(t) for t in part[has_mark(part, AT_CHANCE)]["timestep"]})
+        if times:
+            every = len(times) == part["timestep"].nunique()
+            when = "every t" if every else f"t = {', '.join(map(str, times))}"
+            found.setdefault((str(name), when), []).append(int(str(severity)))
+    return found

@@ -70,3 +70,17 @@ def test_a_row_at_chance_says_so_and_levels_have_their_share_of_the_pixel_range(
         "AT CHANCE (10 % for 10 classes) at t = 1: σ = 0.2",
         "AT CHANCE (10 % for 10 classes) at every t: σ = 0.4",
     ]
+
+
+def test_severities_of_a_corruption_that_are_at_chance_together_are_one_line() -> None:
+    row = {"kind": "corruption", "metric": "accuracy", "name": "fog", "model": "m", "suite": "s", "n": 40}
+    lows = {1: (0.5, 0.5), 2: (0.08, 0.09), 3: (0.09, 0.08), 4: (0.2, 0.09)}
+    rows = [
+        {**row, "severity": severity, "timestep": t, "value": 0.6, "ci_low": low, "ci_high": 0.7}
+        for severity, both in lows.items()
+        for t, low in enumerate(both)
+    ]
+    assert list(noise_notes(Marking(10).marked(metrics_table(rows)))) == [
+        "AT CHANCE at every t: fog, severities 2 and 3",
+        "AT CHANCE at t = 1: fog, severity 4",
+    ]
