@@ -1,4 +1,8 @@
-"""One attack on all timesteps at once, for the attacker who does not know which timestep answers."""
+"""One attack on all timesteps at once, for the attacker who does not know which timestep answers.
+
+Source: Own, since no attack on all timesteps of a network was found; each step is PGD's (Madry et al., ICLR 2018,
+arXiv 1706.06083) on the mean, or on the least, of the timesteps' losses.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 The arithmetic is foolbox's (`L2`/`LinfBaseGradientDescent`), operation by operation, so that outcomes are the same bit
 for bit at equal batches and starts; the tests compare the two. Unlike foolbox it computes no gradients of the
 parameters, and the gradient at the clean image, which is the same for every budget, only once.
+
+Source: Goodfellow, Shlens and Szegedy, ICLR 2015, arXiv 1412.6572 (FGSM); Kurakin, Goodfellow and Bengio, 2016, arXiv
+1607.02533 (BIM); Madry et al., ICLR 2018, arXiv 1706.06083 (PGD).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The union over the attacks of a suite: an image is broken where any of them breaks it."""
+"""The union over the attacks of a suite: an image is broken where any of them breaks it.
+
+Source: the union of attacks by which AutoAttack reports robust accuracy, Croce and Hein, ICML 2020, arXiv 2003.01690.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 An image that is misclassified from the start is not attacked: it counts as an error at every ε in `robust_accuracy`
 and is left out of the success rates, whose eligible images therefore differ from timestep to timestep. What is
 compared between timesteps is robust accuracy, or the success rate over the images correct at all of them.
+
+Source: robust accuracy as in RobustBench (Croce et al., NeurIPS Datasets and Benchmarks 2021, arXiv 2010.09670), at
+every timestep; success rates over the images that were right before, after Carlini et al., 2019, arXiv 1902.06705.
 """
 
 from __future__ import annotations
@@ -71,7 +74,8 @@ def median_distance(distances: Floats) -> Estimate:
 
     Returns:
         The median (the lower one of an even number of images) with the distribution-free 95 % interval of order
-        statistics; an end is infinite where too few images were broken to say, or too few images are there.
+        statistics (H. A. David and H. N. Nagaraja, "Order Statistics", 2003, section 7.1); an end is infinite where
+        too few images were broken to say, or too few images are there.
     """
     ordered = np.sort(distances)
     images = len(ordered)

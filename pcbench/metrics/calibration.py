@@ -133,7 +133,7 @@ def negative_log_likelihoods(true_label_probability: _Probabilities) -> Floats:
 
 
 def student_mean(values: _Probabilities, *, highest: float) -> Estimate:
-    """Return a mean over images with Student's interval.
+    """Return a mean over images with Student's interval (Student, Biometrika 6, 1908).
 
     Args:
         values: Shape (images,), at least one, from 0 to `highest`.

@@ -95,7 +95,8 @@ def paired_rate_change(first: Booleans, second: Booleans) -> Estimate:
 def enough_draws(comparisons: int) -> int:
     """Return how many draws the answer to a question of several comparisons needs.
 
-    With few, Holm's factor would take the smallest p value that they can show above every level.
+    With few, Holm's factor would take the smallest p value that they can show above every level (S. Holm, Scand. J.
+    Statist. 6, 1979).
     """
     return max(RESAMPLES, _DRAWS_A_COMPARISON * comparisons)
 
@@ -104,7 +105,8 @@ def paired_differences(differences: NDArray[np.floating], *, resamples: int = RE
     """Return the mean of every column with its BCa interval and p value by the bootstrap over images.
 
     An image is drawn with all its columns together. The p value is twice the share of resamples on the far side of
-    zero, at least 2 / (resamples + 1): no difference is called more certain than the resamples can show.
+    zero, at least 2 / (resamples + 1): no difference is called more certain than the resamples can show (B. Efron and
+    R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 14 and 16).
 
     Args:
         differences: Second score minus first, shape (images, columns).
@@ -126,7 +128,7 @@ def _difference(column: Floats, resampled: Floats) -> Difference:
 
 
 def sign_flip_p_values(differences: NDArray[np.floating], *, flips: int = RESAMPLES) -> list[float]:
-    """Return the two-sided p value of every column's sum by Fisher's randomisation test.
+    """Return the two-sided p value of every column's sum by Fisher's randomisation test (R. A. Fisher, 1935).
 
     Without a difference the two scores of an image could be exchanged, so its difference could have either sign. This
     holds its level exactly where few images differ, and there the bootstrap does not: of five images that differ in the

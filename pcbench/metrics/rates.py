@@ -1,4 +1,8 @@
-"""Rates: the share of images for which something holds, with the interval that belongs to it."""
+"""Rates: the share of images for which something holds, with the interval that belongs to it.
+
+Source: top-1 accuracy as in ILSVRC (Russakovsky et al., IJCV 115, 2015, arXiv 1409.0575); intervals by E. B. Wilson,
+JASA 22, 1927.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The rows of the transfer matrix: images made against one timestep, scored at another."""
+"""The rows of the transfer matrix: images made against one timestep, scored at another.
+
+Source: transferred images as in Papernot, McDaniel and Goodfellow, 2016, arXiv 1605.07277; from timestep to timestep
+is our own.
+"""
 
 from __future__ import annotations
 

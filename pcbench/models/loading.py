@@ -68,10 +68,14 @@ def load(model: str | nn.Module, **options: Unpack[LoadOptions]) -> Model:
             `timesteps`. A module is copied.
         **options: See `LoadOptions`.
 
+    Returns:
+        The model, in evaluation mode: `.logits(images)` are (T+1, batch, classes), `.at(t)` is a classifier, and
+        `.network` is the predictive network, where it is one.
+
     Raises:
         UnknownNameError: There is no such model or ablation.
         WeightsError: Weights are missing, damaged, or another network's; the message says how to give them.
-        UsageError: CheckedOptions that don't go together, or a model that cannot be measured as it is.
+        UsageError: Options that don't go together, or a model that cannot be measured as it is.
     """
     check_network(model)
     given = checked_options(options)

@@ -1,4 +1,8 @@
-"""The ways in which error terms are differentiated, declared once; importing this loads no other library."""
+"""The ways in which error terms are differentiated, declared once; importing this loads no other library.
+
+Source: Own. `exact` is the derivative as it is; `stop_error` is what the published implementation of Predify (Choksi
+et al., NeurIPS 2021, arXiv 2106.02749) differentiates.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Predictors: the decoders D_n that predict the layer below, built, checked, and their reach counted."""
+"""Predictors: the decoders D_n that predict the layer below, built, checked, and their reach counted.
+
+Source: Choksi et al., NeurIPS 2021, arXiv 2106.02749.
+"""
 
 from __future__ import annotations
 

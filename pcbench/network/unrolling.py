@@ -1,4 +1,7 @@
-"""Unrolling: all timesteps of a predictive network from one pass over the images."""
+"""Unrolling: all timesteps of a predictive network from one pass over the images.
+
+Source: Choksi et al., NeurIPS 2021, arXiv 2106.02749; the equations stand in `pcbench.network.update`.
+"""
 
 from __future__ import annotations
 

@@ -230,6 +230,9 @@ def open_run(folder: Path | str, *, verify: bool = True, allow_changed: bool = F
         verify: Whether to compare every file with its hash in the manifest.
         allow_changed: Read on where files were changed, which a note of the run then says.
 
+    Returns:
+        The run: `.metrics` is a pandas DataFrame, `.outcomes(suite)` has one row an image, condition and timestep.
+
     Raises:
         UsageError: The folder holds no finished run.
         DataError: The manifest or one of the files is damaged, changed or of an unknown version, or a link leads out

@@ -1,4 +1,7 @@
-"""Choosing β, λ and α by gradient: the cross-entropy of the answers, differentiated through all timesteps."""
+"""Choosing β, λ and α by gradient: the cross-entropy of the answers, differentiated through all timesteps.
+
+Source: Own; the steps are Adam's (Kingma and Ba, ICLR 2015, arXiv 1412.6980).
+"""
 
 from __future__ import annotations
 

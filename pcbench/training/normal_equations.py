@@ -4,6 +4,9 @@ The output of a convolution, a transposed convolution or a linear layer is linea
 stride s falls into s x s phases: output cells of one phase see the same taps of the kernel, and no tap serves two
 phases. So each phase is a regression of its own on patches of the input (zeros outside the image, as the layer has
 them), and the phases share nothing but the bias.
+
+Source: A. E. Hoerl and R. W. Kennard, "Ridge regression: biased estimation for nonorthogonal problems", Technometrics
+12, 1970.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Choosing β, λ and α by search: Optuna proposes, validation accuracy decides."""
+"""Choosing β, λ and α by search: Optuna proposes, validation accuracy decides.
+
+Source: Akiba et al., "Optuna", KDD 2019, arXiv 1907.10902.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import importlib.metadata
+import inspect
 import re
 import signal
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 import pcbench
 from pcbench.attacks.definitions import AttackDefinition, AttackHeader
 from pcbench.cli.main import EXIT_CODES, app
-from pcbench.cli.pages import environment, errors, network_files, study_files, suite_files
+from pcbench.cli.pages import api, environment, errors, network_files, study_files, suite_files
 from pcbench.cli.pages.__main__ import PAGES
 from pcbench.cli.pages.markdown import keys_table
 from pcbench.corruptions.definitions import Baseline, CorruptionDefinition, CorruptionHeader
@@ -154,3 +155,24 @@ def test_the_page_of_formats_uses_every_version_that_the_code_states() -> None:
     assert {name for name in fields - {"model_version"} if f"`{name}`" not in source} == set()
     assert range(2, schema.OUTCOMES_VERSION) == schema._FORMER_OUTCOMES
     assert adversarials._FORMER == "pcbench adversarial images, 1"
+
+
+FUNCTIONS = [name for name in pcbench.__all__ if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_pcbench_explains_its_arguments_results_and_errors(name: str) -> None:
+    # Oracle: the signature as Python sees it.
+    function = getattr(pcbench, name)
+    section = api.api_page().split(f"### `pcbench.{name}`\n")[1].split("\n### ")[0]
+    parameters = [one for one in inspect.signature(function).parameters.values() if one.default is not Ellipsis]
+    explained = set(re.findall(r"^\| `\**(\w+)` \|", section, re.MULTILINE))
+    assert {one.name for one in parameters} <= explained
+    assert "\nReturns: " in section
+    assert "\n| error | where |\n" in section
+
+
+def test_what_the_functions_return_is_on_the_page() -> None:
+    classes = {cls.__name__ for group in api.GROUPS.values() for cls in group}
+    returned = {str(inspect.signature(getattr(pcbench, name)).return_annotation) for name in FUNCTIONS}
+    assert returned - classes == {"Figure", "Path", "AnyImages"}  # matplotlib's, Python's, and what was given

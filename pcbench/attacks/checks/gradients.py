@@ -1,4 +1,7 @@
-"""Whether a classifier's gradients exist, are finite and not zero, and predict what small and large steps do."""
+"""Whether a classifier's gradients exist, are finite and not zero, and predict what small and large steps do.
+
+Source: Athalye, Carlini and Wagner, ICML 2018, arXiv 1802.00420, section 3.1; Carlini et al., 2019, arXiv 1902.06705.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 Suites that look for the nearest adversarial image, ask only for answers, attack all timesteps at once or take one step
 still say something about a network, and a network whose gradients are broken may make it wrong. So plain PGD attacks a
 few of their images, at the budget that the suite's own outcomes show. Its numbers are evidence, and no part of a table.
+
+Source: Madry et al., ICLR 2018, arXiv 1706.06083.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Attacks that a sound white-box attack beats, or at least equals: where one of them wins, gradients may be broken."""
+"""Attacks that a sound white-box attack beats, or at least equals: where one of them wins, gradients may be broken.
+
+Source: Athalye, Carlini and Wagner, ICML 2018, arXiv 1802.00420, section 3.1; Carlini et al., 2019, arXiv 1902.06705.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Adversarial images made against one timestep, scored at every timestep."""
+"""Adversarial images made against one timestep, scored at every timestep.
+
+Source: transferred images as in Papernot, McDaniel and Goodfellow, 2016, arXiv 1605.07277; from timestep to timestep
+is our own.
+"""
 
 from __future__ import annotations
 

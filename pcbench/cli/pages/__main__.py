@@ -9,6 +9,7 @@ from pcbench import files
 from pcbench.cli.json_page import json_page
 from pcbench.cli.names_page import names_page
 from pcbench.cli.options_page import options_page
+from pcbench.cli.pages.api import api_page
 from pcbench.cli.pages.commands import commands_page
 from pcbench.cli.pages.environment import environment_page
 from pcbench.cli.pages.errors import errors_page
@@ -20,6 +21,7 @@ from pcbench.cli.pages.suite_files import attacks_readme, corruptions_readme, su
 PAGES: Mapping[str, Callable[[], str]] = {
     "attacks/README.md": attacks_readme,
     "corruptions/README.md": corruptions_readme,
+    "docs/reference/api.md": api_page,
     "docs/reference/commands.md": commands_page,
     "docs/reference/environment.md": environment_page,
     "docs/reference/errors.md": errors_page,
