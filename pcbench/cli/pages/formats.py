@@ -173,7 +173,7 @@ _UNVERSIONED = [
 
 def formats_page() -> str:
     """Return the page as Markdown."""
-    heads = ("file", "what it is", "format", "version", "where the version stands", "what is read")
+    heads = ("file", "what it is", "version, and where it stands", "what is read")
     return (
         _HEAD
         + _READ_ON
@@ -181,13 +181,13 @@ def formats_page() -> str:
         + "\n".join(
             [
                 "## Results\n",
-                table(heads, _RESULTS),
+                table(heads, map(_row, _RESULTS)),
                 "## Tables of a run\n",
                 table(
                     ("table", "version", "where the version stands", "what is read"), map(_table_row, TABLES.items())
                 ),
                 "## Plans, studies and what is made of runs\n",
-                table(heads, _OTHERS),
+                table(heads, map(_row, _OTHERS)),
                 "## Without a version\n",
                 "Their form follows a library's, or they are for people and the next command only.\n",
                 table(("file", "what it is", "what reads it"), _UNVERSIONED),
@@ -195,6 +195,12 @@ def formats_page() -> str:
             ]
         )
     )
+
+
+def _row(one: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a row of four columns, which a page is wide enough for."""
+    file, what, form, version, where, read = one
+    return file, f"{what} ({form})", f"{version}: {where}", read
 
 
 def _table_row(one: tuple[str, pa.Schema]) -> tuple[str, str, str, str]:

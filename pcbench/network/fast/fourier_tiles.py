@@ -1,10 +1,10 @@
 """Convolution by tiles and discrete Fourier transforms, as products of small real matrices.
 
 An image is cut into overlapping tiles of N = m + L - 1 pixels per side; circular convolution of a tile with a kernel of
-L pixels per side gives m x m of the pixels wanted (overlap-save; Oppenheim and Schafer, "Discrete-Time Signal
-Processing", 2010, section 8.7). At each frequency the transforms meet in a product over channels. Tiles and kernels are
-real: of two conjugate frequencies one is kept, so N x N real numbers stand for a tile and as many for a kernel. Both
-numbers of a complex frequency of a tile, x_r and x_i, are multiplied by both of the kernel's; the inverse transform takes the
+L pixels per side gives m x m of the pixels wanted (overlap-save; Oppenheim and Schafer, 2010, "Discrete-Time Signal
+Processing", section 8.7). At each frequency the transforms meet in a product over channels. Tiles and kernels are real:
+of two conjugate frequencies one is kept, so N x N real numbers stand for a tile and as many for a kernel. Both numbers
+of a complex frequency of a tile, x_r and x_i, are multiplied by both of the kernel's; the inverse transform takes the
 four products (x_r w_r, x_i w_r, x_r w_i, x_i w_i). Three products would do (Gauss), but kernels are larger than the
 caches: what takes time is to read them, and three products need three numbers of each.
 
