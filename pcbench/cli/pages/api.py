@@ -40,7 +40,7 @@ GROUPS: Mapping[str, tuple[type, ...]] = {
     "Training": (Trained, Tuned),
 }
 """The classes that the functions take and return, under the headings of the page."""
-OWN: tuple[Callable[..., Any], ...] = (own_attack, own_corruption)
+_OWN: tuple[Callable[..., Any], ...] = (own_attack, own_corruption)
 """Functions of modules, by which what is a user's own is given with its name and settings."""
 
 _LONGEST = 100
@@ -69,7 +69,7 @@ def api_page() -> str:
         *((f"[`{one.__name__}`](#{anchor(_heading(one))})", first_paragraph(one.__doc__)) for one in _classes()),
     ]
     lines = [_HEAD, table(("name", "what it is"), rows), "## Functions\n"]
-    lines += [line for one in (*functions, *OWN) for line in _function(one)]
+    lines += [line for one in (*functions, *_OWN) for line in _function(one)]
     for group, classes in GROUPS.items():
         lines += [f"## {group}\n", *(line for one in classes for line in _class(one))]
     return "\n".join(lines)
