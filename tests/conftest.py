@@ -27,7 +27,7 @@ FIRST = {
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LONGEST = (
     *("test_kills.py", "test_shards.py", "test_workers.py", "test_page.py", "test_job.py"),
-    *("test_small_study.py", "test_resnet_study.py"),
+    *("test_small_study.py", "test_resnet_study.py", "test_code.py", "test_site.py"),
 )
 
 
