@@ -1,6 +1,5 @@
 """How Sphinx makes the site of these pages; `python docs/build.py` runs it."""
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -21,9 +20,6 @@ source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 nb_execution_mode = "off"
 exclude_patterns = ["_static"]
 nitpicky = True
-
-# The front page names pages by pattern, and Sphinx 9.0 gives this warning no type that `suppress_warnings` could name.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda record: "toctree glob" not in str(record.msg))
 
 myst_heading_anchors = 6
 myst_heading_slug_func = "github"
