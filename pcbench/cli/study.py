@@ -98,7 +98,8 @@ def publish_study_command(
     made = publish_study(study, folder_of_study(study, out), to, so_far=so_far)
     size = sum(path.stat().st_size for path in made.results.iterdir())
     say(f"wrote {made.results} ({size / 1024:.0f} KiB) and {made.page}; compare the study made again with:")
-    say(f"  pcbench study check {study} --against {made.results}")
+    where = "" if out is None else f" --out {out}"
+    say(f"  pcbench study check {study} --against {made.results}{where}")
 
 
 def check_study_command(
