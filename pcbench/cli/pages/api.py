@@ -11,7 +11,7 @@ import pcbench
 from pcbench.attacks.api import AttackOptions
 from pcbench.attacks.given import AttackKeys, own_attack
 from pcbench.attacks.sweep import Sweep, SweepOptions
-from pcbench.cli.pages.markdown import MADE, anchor, cell, field_docstrings, first_paragraph, table
+from pcbench.cli.pages.markdown import MADE, anchor, cell, field_docstrings, first_paragraph, prose, table
 from pcbench.comparison.api import RunComparison
 from pcbench.comparison.compare import ComparedRow
 from pcbench.comparison.gate import CheckedRow, GateReport
@@ -119,7 +119,7 @@ def _parameter(one: inspect.Parameter) -> str:
 
 def _documented(one: object) -> Iterator[str]:
     """Yield a docstring as Markdown: its text, its arguments and errors as tables."""
-    text = (inspect.getdoc(one) or "").replace("``", "`")
+    text = prose(one).replace("docs/reference/options.md", "[options.md](options.md)")
     about, *rest = _SECTION.split(text)
     yield f"{about.strip()}\n"
     for name, body in zip(rest[::2], rest[1::2], strict=True):
@@ -134,6 +134,9 @@ def _documented(one: object) -> Iterator[str]:
 def _class(cls: type) -> Iterator[str]:
     yield f"### {_heading(cls)}\n"
     yield from _documented(cls)
+    above = [f"[`{one.__name__}`](#{anchor(_heading(one))})" for one in cls.__bases__ if one in _classes()]
+    if above:
+        yield f"It has all of {', '.join(above)} too.\n"
     fields = {name: text for name, text in field_docstrings(cls).items() if not name.startswith("_")}
     if fields:
         yield table(("field", "meaning"), ((f"`{name}`", text) for name, text in fields.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import itertools
 import re
@@ -77,7 +78,9 @@ def field_docstrings(declaration: type) -> dict[str, str]:
 
 
 def _has_fields(base: Any) -> bool:
-    return is_typeddict(base) or (isinstance(base, type) and issubclass(base, BaseModel) and base is not BaseModel)
+    if is_typeddict(base) or dataclasses.is_dataclass(base):
+        return True
+    return isinstance(base, type) and issubclass(base, BaseModel) and base is not BaseModel
 
 
 def keys_table(
