@@ -101,12 +101,13 @@ def pcbench_words(text: str) -> Iterator[list[str]]:
         lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
         lexer.whitespace_split = True
         for words in _simple_commands(list(lexer)):
-            names = [Path(word).name for word in words]
+            # What is installed from an address is no call of it.
+            names = ["" if "://" in word else Path(word).name for word in words]
             if "pcbench" in names:
                 before, after = words[: names.index("pcbench")], words[names.index("pcbench") + 1 :]
                 while before and re.match(r"\w+=", before[0]):
                     del before[0]
-                if (not before or before[0] in _STARTERS) and before[:2] != ["uv", "pip"]:
+                if (not before or before[0] in _STARTERS) and before[:2] not in (["uv", "pip"], ["uv", "tool"]):
                     yield after
 
 
