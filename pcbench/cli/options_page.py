@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_origin
 
 from pcbench.cli.agreement import AgreementOptions
 from pcbench.cli.check import CheckOptions
-from pcbench.cli.pages.markdown import MADE, field_docstrings, shown_value
+from pcbench.cli.pages.markdown import MADE, field_docstrings, shown_value, with_code
 from pcbench.harness.extraction.options import ExtractOptions
 from pcbench.harness.forecast import PlanOptions
 from pcbench.harness.request import RunOptions
@@ -76,7 +76,7 @@ def _section(verb: str, declaration: type) -> Iterator[str]:
         for one in options:
             flags = ", ".join(f"`{flag}`" for flag in one.flags) if one.option.in_shell else "(Python only)"
             default = "" if one.option.default in (None, ()) else f"`{shown_value(one.option.default)}`"
-            meaning = " ".join([one.option.help, *more.get(one.name, "").split()])
+            meaning = with_code(" ".join([one.option.help, *more.get(one.name, "").split()]))
             yield f"| `{one.name}` | {flags} | {_values(one)} | {default} | {meaning} |"
         yield ""
 

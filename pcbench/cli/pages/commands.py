@@ -111,7 +111,8 @@ def _meaning(one: Any) -> str:
     shown = one.show_default if isinstance(one.show_default, str) else one.default
     given = "" if one.required or shown in (None, False, True, (), "") or callable(shown) else f" Default: `{shown}`."
     needed = " Needed." if one.required and one.param_type_name == "option" else ""
-    return f"{cell(one.help or '')}{given}{needed}"
+    text = cell(one.help or "").replace("docs/reference/json.md", "[json.md](json.md)")
+    return f"{text}{given}{needed}"
 
 
 def _option(one: Any) -> tuple[str, str]:

@@ -94,7 +94,7 @@ _RESULTS: list[tuple[str, ...]] = [
     (
         "the file of `pcbench freeze`",
         "a reference: one bit for each answer, and the run's description",
-        "NumPy archive (`.npz`)",
+        "NumPy `.npz`",
         str(REFERENCE_VERSION),
         "`pcbench_reference` in the entry `header`",
         f"versions {' and '.join(map(str, READ_REFERENCES))}",
@@ -136,7 +136,7 @@ _OTHERS: list[tuple[str, ...]] = [
     (
         "`decisions.npz`",
         "a published study's answers at t = 0 and at T",
-        "NumPy archive (`.npz`)",
+        "NumPy `.npz`",
         _words(DecisionsVersion),
         "`study_decisions` in the entry `header`",
         "this version",

@@ -20,6 +20,7 @@ from typing_extensions import is_typeddict
 MADE = "Made from the code (`python -m pcbench.cli.pages`); do not edit it."
 """What the second paragraph of every such page says."""
 
+_OPTION = re.compile(r"`[^`]*`|(?<![\w-])(--[a-z][\w-]*)")
 _WORDS: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any"}
 _READ_BY = {
     "_read_version": "whole number, 1 or more",
@@ -43,8 +44,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as it can stand in a table: on one line, its code in single backticks."""
-    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+    """Return a text as it can stand in a table: on one line, its code and its options in single backticks."""
+    return with_code(" ".join(text.split()).replace("``", "`").replace("|", "\\|"))
+
+
+def with_code(text: str) -> str:
+    """Return a text in which options are code: a site would make one dash of the two of ``--json``."""
+    return _OPTION.sub(lambda found: f"`{found[1]}`" if found[1] else found[0], text)
 
 
 def first_paragraph(text: str | None) -> str:
