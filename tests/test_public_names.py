@@ -152,7 +152,6 @@ def test_what_everybody_writes_is_among_them() -> None:
         "json: RunForm.numbers",
         "column: metrics.csv and metrics.parquet: value",
         "toml: corruption: family",
-        "format: outcomes 4",
         "suite: corruptions/imagenet-c version 1",
         "entry points: pcbench.attacks",
         "error: UsageError, exit code 2",
