@@ -15,12 +15,12 @@ from pcbench.models.backbones import open_backbone
 from pcbench.models.hub import hub_model
 from pcbench.models.libraries import STATING
 from pcbench.models.naming import CONVERTED
-from pcbench.models.normalisation import stated_normalisation
 from pcbench.models.probing import probe
 from pcbench.models.sizes import stated_size
 from pcbench.models.zoo import PreprocessingTable, ZooEntry
 from pcbench.network.configuration import NetworkTable, read_configuration
 from pcbench.network.conversion import predify
+from pcbench.network.normalisation import stated_normalisation
 from pcbench.network.outputs import picked_logits
 from pcbench.network.own_modules import computed_in, own_code
 from pcbench.network.proposal import proposed_configuration

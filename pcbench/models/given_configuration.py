@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from pcbench.errors import ConfigurationError, UsageError
-from pcbench.models.normalisation import stated_normalisation, tell_unstated
 from pcbench.models.zoo import CONTROL, ZooEntry
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.normalisation import stated_normalisation, tell_unstated
 from pcbench.network.own_modules import computed_in, unwrapped
 
 _TIMESTEPS = 8

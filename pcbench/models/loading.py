@@ -20,7 +20,6 @@ from pcbench.models.libraries import in_present_names, published_weights
 from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.naming import CONVERTED, ROBUSTBENCH
-from pcbench.models.normalisation import tell_unstated
 from pcbench.models.own import (
     check_model,
     identity_facts,
@@ -48,6 +47,7 @@ from pcbench.models.zoo import CONTROL, ZooEntry, zoo_names
 from pcbench.network.configuration import read_configuration
 from pcbench.network.conversion import predify, tell_unused
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.normalisation import tell_unstated
 from pcbench.network.own_modules import check_network, unwrapped
 from pcbench.network.predictors import initialise
 from pcbench.network.targets import Targets

@@ -17,7 +17,6 @@ from pcbench.models.given_configuration import configured_module
 from pcbench.models.load_options import CheckedOptions, ablated
 from pcbench.models.model import Model
 from pcbench.models.naming import MODEL_LIBRARIES, ROBUSTBENCH
-from pcbench.models.normalisation import stated_normalisation, tell_unstated
 from pcbench.models.predictor_files import load_predictors, read_predictor_weights
 from pcbench.models.probing import check_answers, probe
 from pcbench.models.sizes import stated_size
@@ -34,6 +33,7 @@ from pcbench.models.weights import (
 from pcbench.network.function_probe import LARGE
 from pcbench.network.identity import model_identity
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.normalisation import stated_normalisation, tell_unstated
 from pcbench.network.own_modules import computed_in, private_copy
 from pcbench.network.predictors import initialise
 from pcbench.network.seeding import put_back, states

@@ -18,6 +18,7 @@ from pcbench.network.configuration import NetworkConfiguration, read_configurati
 from pcbench.network.cutting import Cut, cut_network
 from pcbench.network.expressions import build_module, imported_names
 from pcbench.network.network import PredictiveNetwork
+from pcbench.network.normalisation import normalisation_of
 from pcbench.network.own_modules import check_network, refuse_scripted, unwrapped
 from pcbench.network.predictors import Shape, counted_error_window, inferred_predictor, predicted_shape
 from pcbench.network.targets import no_such_module
@@ -41,7 +42,8 @@ def predify(
         backbone: Any CNN that maps images (batch, channels, height, width) to logits (batch, classes). It is copied;
             the original is not modified.
         config: A TOML file in Predify's format, or a mapping with the same keys.
-        mean: Per channel, subtracted from images in [0,1] before they become e_0. Default: nothing is.
+        mean: Per channel, subtracted from images in [0,1] before they become e_0. Where neither is given, what the
+            backbone states in its attributes `mean` and `std` counts; else nothing is.
         std: Per channel, what the difference is divided by.
         stochastic: Whether the backbone may draw random numbers; it is refused otherwise. The network draws anew at
             every pass; `pcbench.run(…, stochastic=20)` measures the mean of 20 draws.
@@ -64,8 +66,11 @@ def predify(
     backbone = unwrapped(backbone)
     refuse_scripted(backbone)
     configuration = read_configuration(config)
-    normalisation = _normalisation(mean, std, configuration.table.input_size[0])
     _check_modules(backbone, configuration)
+    if mean is None and std is None:
+        size, output = configuration.table.input_size, configuration.table.output
+        mean, std = normalisation_of(backbone, size, output) or (None, None)
+    normalisation = _normalisation(mean, std, configuration.table.input_size[0])
     made = cut_network(backbone, configuration, stochastic=stochastic)
     predictors = _predictors(configuration, made)
     windows = _error_windows(configuration, predictors, made)

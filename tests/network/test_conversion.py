@@ -238,6 +238,36 @@ def test_a_backbone_that_answers_differently_each_time_is_refused() -> None:
         pcbench.predify(Random(), {"input_size": [3, 8, 8], "pcoders": [{"module": "layer"}]})
 
 
+class Normalising(nn.Sequential):
+    """Normalises images by its attributes, in code of its own."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        mean, std = (torch.tensor(getattr(self, name)).view(3, 1, 1) for name in ("mean", "std"))
+        return super().forward((images - mean) / std)
+
+
+@pytest.mark.parametrize("kind", [nn.Sequential, Normalising])
+def test_what_a_backbone_states_of_its_images_counts_where_nothing_is_given(kind: type[nn.Sequential]) -> None:
+    """Oracle: the backbone's own logits on images that are normalised here."""
+    mean, std = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+    torch.manual_seed(0)
+    backbone = kind(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 5))
+    backbone.mean, backbone.std = mean, std  # type: ignore[assignment] - as users set them
+    kept = {name: value.clone() for name, value in backbone.state_dict().items()}
+    configuration = {"input_size": [3, 8, 8], "pcoders": [{"module": "[0]"}]}
+    network = pcbench.predify(backbone, configuration)  # in training mode, as it comes from an own loop
+    assert backbone.training
+    assert all(torch.equal(value, kept[name]) for name, value in backbone.state_dict().items())
+    images = torch.rand(2, 3, 8, 8)
+    inputs = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    with torch.no_grad():
+        expected = nn.Sequential.forward(backbone.eval(), inputs)
+    torch.testing.assert_close(network.unroll(images, 0).logits[0], expected)
+    given = pcbench.predify(backbone, configuration, mean=[0.0] * 3, std=[1.0] * 3)
+    assert not torch.allclose(given.unroll(images, 0).logits[0], expected) or kind is Normalising
+
+
 def test_the_same_images_give_the_same_logits_whichever_way_they_are_asked(
     small_backbone: nn.Module, small_configuration: Configure, images: Tensor
 ) -> None:

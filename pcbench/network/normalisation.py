@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from pcbench.arguments import listed, number, shown
 from pcbench.errors import ConfigurationError
 from pcbench.network.outputs import Output, picked_logits
+from pcbench.network.own_modules import computed_in
 from pcbench.network.seeding import seeded
 
 Channels = tuple[float, ...]
@@ -64,6 +66,27 @@ def stated_normalisation(
             f"{images.shape[1]} channels in both, above 0 in std"
         )
     return () if _holds(module, mean, std) or _uses(module, images, output) else (mean, std)
+
+
+def normalisation_of(
+    backbone: nn.Module, input_size: Sequence[int], output: Output = None
+) -> tuple[Sequence[float], Sequence[float]] | tuple[()]:
+    """Return what `stated_normalisation` does of a network that may be in training mode; a copy of it is asked.
+
+    Args:
+        backbone: The network.
+        input_size: Channels, height and width of its images.
+        output: Which of its outputs are the logits.
+
+    Raises:
+        ConfigurationError: What it states is not a normalisation.
+    """
+    if not any(hasattr(backbone, attribute) for attribute in ("mean", "std")):
+        return ()
+    asked = copy.deepcopy(backbone).eval()
+    first = next(asked.parameters(), torch.empty(0))
+    black = torch.zeros(1, *input_size, dtype=computed_in(asked), device=first.device)
+    return stated_normalisation(asked, type(backbone).__name__, black, output)
 
 
 def _channels(module: nn.Module, name: str, attribute: str) -> Channels | None:
