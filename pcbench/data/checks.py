@@ -103,10 +103,12 @@ def _check_names(name: str, of_data: tuple[str, ...], of_model: tuple[str, ...])
         raise DataError(f"{name}: names {len(of_data)} classes, the model names {len(of_model)}")
     label = first_difference(of_data, of_model)
     if label is not None:
-        order = "; the same names in another order" if sorted(of_data) == sorted(of_model) else ""
+        reordered = sorted(of_data) == sorted(of_model)
+        order = "; the same names in another order" if reordered else ""
+        remedy = "call the data's 0, 1, 2 … in the order of the outputs" if reordered else "give those of the outputs"
         raise DataError(
             f"{name}: class {label} is {of_data[label]!r}, but {of_model[label]!r} for the model{order}; "
-            "labels would be counted wrong: give classes in the order of the outputs"
+            f"labels would be counted wrong: {remedy}, and leave the model's class_names as its outputs are"
         )
 
 

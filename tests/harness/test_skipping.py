@@ -52,4 +52,5 @@ def test_the_bound_is_the_exact_one() -> None:
         expected = binomtest(0, spot_checked, alternative="less").proportion_ci(0.95).high
         assert SkippedAttacks(5000, spot_checked, 0).largest_share == pytest.approx(expected)
     assert "at most 0.53 % of them" in str(SkippedAttacks(5120, 569, 0).sentence)
+    assert "is not known; --no-bracketing" in str(SkippedAttacks(9, 0, 0).sentence)
     assert SkippedAttacks(0, 0, 0).sentence is None
