@@ -78,7 +78,7 @@ def test_a_corruption_of_colours_is_refused(channels: int) -> None:
             continue
         made = "colour images (3 channels)" if name in COLOUR_ONLY else "grey or colour images (1 or 3 channels)"
         with pytest.raises(UsageError) as caught:
-            corrupt(images, name, 1)
+            corrupt(images, by_function()[name], 1)
         assert str(caught.value) == f"{name} is made for {made}, not for images of {channels}"
     if channels > 1:
         with pytest.raises(UsageError, match=rf"a JPEG has 1 or 3 channels, not {channels}; leave `jpeg_quality` out"):

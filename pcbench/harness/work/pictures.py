@@ -29,6 +29,7 @@ from pcbench.models.scores import NO_PREDICTION, predicted
 from pcbench.results.schema import joined, made_table
 
 SHOWN_CORRUPTIONS = ("gaussian_noise", "glass_blur", "snow", "contrast")
+"""One of each family of ImageNet-C; of a suite that has none of them its first ones are shown, as many at most."""
 SHOWN_SEVERITY = 3
 MAGNIFICATIONS = (0.5, 1, 2, 3, 5, 10, 20, 30, 50, 100)
 """What a perturbation may be multiplied by to be seen: the largest that keeps all of it in the range of pixels."""
@@ -157,13 +158,13 @@ def _probability(value: float) -> float | None:
 def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSuite, batch: Batch) -> Iterator[_Shown]:
     if suite.published is not None or definition.applied_to != "pixels":
         return
-    for corruption in definition.corruptions:
-        if corruption.name in SHOWN_CORRUPTIONS:
-            measured = corruption.measured(context.settings.severities)
-            severity = max((one for one in measured if one <= SHOWN_SEVERITY), default=measured[0])
-            images = corrupt(batch.images, corruption, severity, seed=context.settings.seed, ids=batch.ids)
-            unit = to_unit_range(images, context.model.device)
-            yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {severity}"))
+    shown = [corruption for corruption in definition.corruptions if corruption.name in SHOWN_CORRUPTIONS]
+    for corruption in shown or definition.corruptions[: len(SHOWN_CORRUPTIONS)]:
+        measured = corruption.measured(context.settings.severities)
+        severity = max((one for one in measured if one <= SHOWN_SEVERITY), default=measured[0])
+        images = corrupt(batch.images, corruption, severity, seed=context.settings.seed, ids=batch.ids)
+        unit = to_unit_range(images, context.model.device)
+        yield _scored(context, _Shown(unit, "corrupted", f"{corruption.title}, severity {severity}"))
 
 
 def _attacked(context: Context, suite: AttackSuite, batch: Batch, epsilon: float | None) -> Iterator[_Shown]:
