@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 import types
@@ -110,3 +111,23 @@ def test_a_form_that_is_nowhere_faster_is_not_written(choices: dict[str, Any]) -
     slow = [{value: [0.5] for value in one} for one in recorded(choices)]
     with pytest.raises(SystemExit, match=r"tiles is faster at no rung"):
         choices["written"](choices["TABLE"].read_text(encoding="utf-8"), slow, "now.")
+
+
+def test_the_benchmark_of_gpus_runs_in_small_on_a_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Oracle: the formula of the hours, computed again from the images a second that are printed."""
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS[0].parent), *sys.path])
+    gpu = runpy.run_path(str(BENCHMARKS[0].with_name("gpu.py")), run_name="imported")
+    small = ["--model", "pefficientnet_b0", "--device", "cpu", "--batch", "1", "--timesteps", "1", "--images", "1"]
+    table = tmp_path / "gpu.csv"
+    few = ["--seconds", "0", "--corruptions", "fog", "--out", str(table)]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *small, *few])
+    gpu["main"]()
+    printed = capsys.readouterr().out
+    ways = [line.split(",")[0] for line in table.read_text(encoding="utf-8").splitlines()[1:]]
+    assert ways[:2] == ["plain backbone", "plain dynamics"]
+    assert len(ways) == 6
+    (rate,) = re.findall(r"from JPEG to outcomes, float32: ([\d.e+-]+) images/s", printed)
+    (hours,) = re.findall(r"extrapolated from this: ([\d.]+)", printed)
+    assert float(hours) == pytest.approx(50_000 * 76 / float(rate) / 3600, rel=1e-2)

@@ -58,9 +58,7 @@ class SkippedAttacks:
         if self.broken:
             return f"{asked}: {self.broken:,} broke, so in their batches no attack was skipped"
         if not self.spot_checked:
-            return (
-                f"{asked}: how many of them would have succeeded is not known; --no-bracketing runs them"
-            )
+            return f"{asked}: how many of them would have succeeded is not known; --no-bracketing runs them"
         return (
             f"{asked}: none broke, so at most {percent(self.largest_share, 2)} % of them would have (95 % confidence)"
         )
