@@ -111,7 +111,5 @@ def test_no_page_is_wider_than_a_phone(browser: Browser, pages: dict[Path, str])
 def test_the_search_works_from_a_disk(browser: Browser, site: Path) -> None:
     page = browser.new_context(offline=True).new_page()
     page.goto(f"{(site / 'search.html').as_uri()}?q=severity")
-    page.wait_for_selector("#search-results li a")
-    targets = page.eval_on_selector_all("#search-results li a", "links => links.map(link => link.href)")
-    assert any(target.split("?")[0].endswith("reference/corruptions.html") for target in targets)
+    page.wait_for_selector('#search-results li a[href*="reference/corruptions.html"]')  # results come one by one
     page.context.close()

@@ -253,7 +253,7 @@ def test_the_commands_of_the_documentation_work_as_they_stand(
     shutil.copytree(given.out, tmp_path / "small")
     shutil.copy(path, tmp_path / "small.toml")
     monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"^    (pcbench study .*?)  ", STUDIES_PAGE, re.MULTILINE)
+    commands = re.findall(r"^\$ (pcbench study .*?)  ", STUDIES_PAGE, re.MULTILINE)
     assert [command.split()[2] for command in commands] == ["plan", "run", "status", "report", "publish", "check"]
     for command in commands:
         with pytest.raises(SystemExit) as stopped:
