@@ -14,7 +14,7 @@ project_copyright = author
 version = release = pcbench.__version__
 
 # repository_links: a link to a file outside docs/ leads to it on GitHub too, where nothing of docs/ is built.
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "repository_links"]
+extensions = ["myst_nb", "repository_links"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 # The notebook is shown as it is stored; tests/docs/test_notebook.py executes it.
 nb_execution_mode = "off"
@@ -24,9 +24,6 @@ nitpicky = True
 myst_heading_anchors = 6
 myst_heading_slug_func = "github"
 repository_address = os.environ.get("PCBENCH_REPOSITORY", "")
-
-autodoc_typehints = "none"
-autodoc_member_order = "bysource"
 
 html_theme = "furo"
 html_title = f"pcbench {release}"

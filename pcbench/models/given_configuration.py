@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pcbench.errors import ConfigurationError, UsageError
@@ -13,8 +12,8 @@ from pcbench.models.zoo import CONTROL, ZooEntry
 from pcbench.network.configuration import NetworkConfiguration, read_configuration
 from pcbench.network.conversion import predify
 from pcbench.network.network import PredictiveNetwork
-from pcbench.network.normalisation import stated_normalisation, tell_unstated
-from pcbench.network.own_modules import computed_in, unwrapped
+from pcbench.network.normalisation import normalisation_of, tell_unstated
+from pcbench.network.own_modules import unwrapped
 
 _TIMESTEPS = 8
 _STATED = ("preprocessing", "class_names", "timesteps")
@@ -72,9 +71,7 @@ def configured_module(module: nn.Module, name: str, path: Path) -> PredictiveNet
         inside.configuration = given
         return inside
     inside = inside.eval()
-    first = next(inside.parameters(), torch.empty(0))
-    black = torch.zeros(1, *given.table.input_size, dtype=computed_in(inside), device=first.device)
-    stated = stated_normalisation(inside, name, black, given.table.output) or (None, None)
+    stated = normalisation_of(inside, name, given.table.input_size, given.table.output) or (None, None)
     tell_unstated(inside, name)
     network = predify(inside, path, mean=stated[0], std=stated[1])
     for attribute in _STATED:

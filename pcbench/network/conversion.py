@@ -69,7 +69,7 @@ def predify(
     _check_modules(backbone, configuration)
     if mean is None and std is None:
         size, output = configuration.table.input_size, configuration.table.output
-        mean, std = normalisation_of(backbone, size, output) or (None, None)
+        mean, std = normalisation_of(backbone, type(backbone).__name__, size, output) or (None, None)
     normalisation = _normalisation(mean, std, configuration.table.input_size[0])
     made = cut_network(backbone, configuration, stochastic=stochastic)
     predictors = _predictors(configuration, made)

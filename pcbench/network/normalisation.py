@@ -69,12 +69,13 @@ def stated_normalisation(
 
 
 def normalisation_of(
-    backbone: nn.Module, input_size: Sequence[int], output: Output = None
+    backbone: nn.Module, name: str, input_size: Sequence[int], output: Output = None
 ) -> tuple[Sequence[float], Sequence[float]] | tuple[()]:
     """Return what `stated_normalisation` does of a network that may be in training mode; a copy of it is asked.
 
     Args:
         backbone: The network.
+        name: Its name, for messages.
         input_size: Channels, height and width of its images.
         output: Which of its outputs are the logits.
 
@@ -86,7 +87,7 @@ def normalisation_of(
     asked = copy.deepcopy(backbone).eval()
     first = next(asked.parameters(), torch.empty(0))
     black = torch.zeros(1, *input_size, dtype=computed_in(asked), device=first.device)
-    return stated_normalisation(asked, type(backbone).__name__, black, output)
+    return stated_normalisation(asked, name, black, output)
 
 
 def _channels(module: nn.Module, name: str, attribute: str) -> Channels | None:
