@@ -55,4 +55,4 @@ FUNCTIONS: dict[str, type[Corruption]] = {
     "single_frequency_greyscale": SingleFrequencyGreyscale,
     "sparkles": Sparkles,
 }
-"""In the order of ImageNet-C's 15, then its extra four, then ImageNet-C-bar's ten."""
+"""In the order of ImageNet-C's 15, then its extra four, then ImageNet-C-bar's ten, then those of this project."""
