@@ -29,7 +29,7 @@ def main() -> None:
         cells: list[str] = []
         for method in METHODS:
             found = simulated_coverage(
-                seeds, images, accuracy=accuracy, spread=SPREADS[name], draws=options.draws, method=method
+                (seeds, images), accuracy=accuracy, spread=SPREADS[name], draws=options.draws, method=method
             )
             worst[method] = min(worst[method], found.coverage)
             cells.append(f"{percent(found.coverage)} % ({percent(found.width, 2)})")

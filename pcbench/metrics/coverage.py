@@ -1,19 +1,19 @@
 """How often the interval over seeds and images holds the true effect: by simulation, at a study's own sizes.
 
-Source: Own simulation. An image is answered rightly where a normal number, its ease, passes a threshold; seeds,
-images and both together move it.
+Source: Own simulation. Where an image is answered rightly or wrongly, it is right where a normal number, its ease,
+passes a threshold; seeds, images and both together move it. Where it has a mean over several conditions, its
+difference itself is the sum of normal numbers of seeds, images and both.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from pcbench.metrics.bootstrap import SEED
 from pcbench.metrics.rates import CONFIDENCE, Floats
@@ -68,65 +68,112 @@ class SimulatedCoverage:
     width: float
     """The mean width, as a share of images."""
     found: float
-    """The share of intervals that leave out 0: the power where there is an effect."""
+    """The share of studies that find a difference at the level: the power where there is one."""
 
 
 def simulated_coverage(
-    seeds: int,
-    images: int,
+    shape: tuple[int, int],
     *,
     accuracy: float,
     spread: LatentSpread,
-    effect: float = 0.0,
+    difference: float = 0.0,
+    level: float = 1 - CONFIDENCE,
     draws: int = 1000,
     method: IntervalMethod = "joined",
 ) -> SimulatedCoverage:
-    """Draw studies of some size, and count how often the interval of each holds the true effect.
+    """Draw studies whose images are right or wrong, and count how often the interval of each holds the truth.
 
     Args:
-        seeds: Seeds of each study, at least two.
-        images: Its images, at least two.
+        shape: (seeds, images) of each study, at least two of each.
         accuracy: Of the network that is compared with, which has no seed; 0 to 1, exclusive.
         spread: How much seeds and images differ; `LatentSpread.like` makes it of measured variances.
-        effect: What is added to the eases of all images: 0.1 is 1 to 4 points of accuracy.
+        difference: The true difference in accuracy; accuracy and difference together are between 0 and 1, exclusive.
+        level: A difference is found where its p value is below it.
         draws: How many studies.
         method: Which interval.
     """
     generator, threshold = np.random.default_rng(SEED), float(-ndtri(accuracy))
     total = math.sqrt(1 + spread.seeds**2 + spread.images**2 + spread.rest**2)
-    true = float(ndtr((effect - threshold) / total)) - accuracy
+    moved = threshold + total * float(ndtri(accuracy + difference))
+
+    def drawn(count: int) -> Floats:
+        ease = generator.standard_normal((count, 1, shape[1]), dtype=np.float32)
+        after = ease + moved + _drawn(generator, (spread.seeds, spread.images, spread.rest), (count, *shape))
+        return (after > threshold).astype(np.float64) - (ease > threshold)
+
+    return _counted(drawn, difference, shape, draws, (level, method))
+
+
+def simulated_coverage_of_means(
+    shape: tuple[int, int],
+    *,
+    parts: VarianceParts,
+    difference: float = 0.0,
+    level: float = 1 - CONFIDENCE,
+    draws: int = 1000,
+) -> SimulatedCoverage:
+    """Draw studies whose images have means over several conditions, and count as `simulated_coverage` does.
+
+    Args:
+        shape: (seeds, images) of each study, at least two of each.
+        parts: The variances of single differences.
+        difference: The true difference.
+        level: A difference is found where its p value is below it.
+        draws: How many studies.
+    """
+    generator = np.random.default_rng(SEED)
+    deviations = math.sqrt(parts.seeds), math.sqrt(parts.images), math.sqrt(parts.rest)
+
+    def drawn(count: int) -> Floats:
+        return difference + _drawn(generator, deviations, (count, *shape))
+
+    return _counted(drawn, difference, shape, draws, (level, "joined"))
+
+
+def _drawn(
+    generator: np.random.Generator, deviations: tuple[float, float, float], shape: tuple[int, int, int]
+) -> Floats:
+    """Return what seeds, images and both add in some studies, (studies, seeds, images)."""
+    count, seeds, images = shape
+    of_seeds, of_images, rest = (np.float32(one) for one in deviations)
+    moved = of_seeds * generator.standard_normal((count, seeds, 1), dtype=np.float32)
+    moved = moved + of_images * generator.standard_normal((count, 1, images), dtype=np.float32)
+    return np.asarray(moved + rest * generator.standard_normal(shape, dtype=np.float32), np.float64)
+
+
+def _counted(
+    drawn: Callable[[int], Floats],
+    true: float,
+    shape: tuple[int, int],
+    draws: int,
+    interval: tuple[float, IntervalMethod],
+) -> SimulatedCoverage:
+    """Return what the intervals of some studies hold; `drawn` returns the differences of so many studies."""
     held = found = width = 0.0
-    rows = max(1, _CELLS_AT_ONCE // (seeds * images))
+    level, method = interval
+    rows = max(1, _CELLS_AT_ONCE // (shape[0] * shape[1]))
     for start in range(0, draws, rows):
-        count = min(rows, draws - start)
-
-        def drawn(deviation: float, *shape: int, count: int = count) -> NDArray[np.float32]:
-            return np.float32(deviation) * generator.standard_normal((count, *shape), dtype=np.float32)
-
-        ease = drawn(1.0, 1, images)
-        moved = drawn(spread.seeds, seeds, 1) + drawn(spread.images, 1, images) + drawn(spread.rest, seeds, images)
-        differences = (ease + moved + effect > threshold).astype(np.float64) - (ease > threshold)
-        squares = mean_squares(differences)
-        value = squares.mean
-        half = _halves(method, squares, (seeds, images))
-        half = np.where(half > 0, half, _none_of(images))
-        held += float((np.abs(value - true) <= half).sum())
-        found += float((np.abs(value) > half).sum())
+        squares = mean_squares(drawn(min(rows, draws - start)))
+        half = _halves(method, squares, shape, CONFIDENCE)
+        held += float((np.abs(squares.mean - true) <= half).sum())
+        found += float((np.abs(squares.mean) > _halves(method, squares, shape, 1 - level)).sum())
         width += float(2 * half.sum())
     return SimulatedCoverage(held / draws, width / draws, found / draws)
 
 
-def _none_of(images: int) -> float:
-    """Return half the width where no difference differs from 0."""
-    return two_way(np.zeros((2, images))).high
-
-
-def _halves(method: IntervalMethod, squares: MeanSquares, shape: tuple[int, int]) -> Floats:
+def _halves(method: IntervalMethod, squares: MeanSquares, shape: tuple[int, int], confidence: float) -> Floats:
     if method == "joined":
-        return half_widths(*mean_variances(squares, shape), shape)
+        half = half_widths(*mean_variances(squares, shape), shape, confidence)
+    else:
+        half = _halves_by_satterthwaite(squares, shape, confidence)
+    none = two_way(np.zeros((2, shape[1])), confidence).high  # where no image differs
+    return np.where(half > 0, half, none)
+
+
+def _halves_by_satterthwaite(squares: MeanSquares, shape: tuple[int, int], confidence: float) -> Floats:
     seeds, images = shape
     each = tuple(one / (seeds * images) for one in (squares.seeds, squares.images, squares.rest))
     variance = np.maximum(each[0] + each[1] - each[2], 0)
     terms = each[0] ** 2 / (seeds - 1) + each[1] ** 2 / (images - 1) + each[2] ** 2 / ((seeds - 1) * (images - 1))
     freedom = np.divide(variance**2, terms, out=np.ones_like(terms), where=(terms > 0) & (variance > 0))
-    return np.asarray(stdtrit(freedom, (1 + CONFIDENCE) / 2), np.float64) * np.sqrt(variance)
+    return np.asarray(stdtrit(freedom, (1 + confidence) / 2), np.float64) * np.sqrt(variance)

@@ -15,18 +15,20 @@ its own sizes and spread, by `pcbench.metrics.coverage.simulated_coverage`, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import stdtrit
+from scipy.special import gammaincinv, ndtr, stdtrit
 
 from pcbench.metrics.rates import CONFIDENCE, Floats
 
 POWER = 0.8
 """A difference that would be found less often than this could have been missed."""
 _SMALLEST_P = 1e-12
+_DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,26 @@ class TwoWay:
     """The ends of its 95 % interval."""
     p: float
     """Of the hypothesis that it is 0: the level at which the interval would end at 0."""
-    smallest: float
-    """The difference that would be found in 80 of 100 studies of this size and these variances."""
+    of_seeds: float
+    """The variance of the mean that comes from the seeds, with what is neither the seed's nor the image's."""
+    of_images: float
+    """The variance of the mean that comes from the images."""
     seeds: int
     images: int
+
+    def smallest(self, comparisons: int = 1) -> float:
+        """Return the true difference that is found in 80 of 100 studies of this size and these variances.
+
+        Where no image differs there are no variances: twice half the width of the interval stands for it.
+
+        Args:
+            comparisons: How many comparisons are corrected for together. It is found at the strictest level of Holm's
+                correction, whatever the others show.
+        """
+        if self.of_seeds + self.of_images == 0:
+            return 2 * (self.high - self.value)
+        level = (1 - CONFIDENCE) / comparisons
+        return smallest_found(self.of_seeds, self.of_images, (self.seeds, self.images), level)
 
 
 @dataclass(frozen=True)
@@ -71,22 +89,6 @@ class MeanSquares(NamedTuple):
     """That of what is neither."""
 
 
-@dataclass(frozen=True)
-class _Parts:
-    value: float
-    of_seeds: float
-    """The variance of the mean that comes from the seeds, with what is neither the seed's nor the image's."""
-    of_images: float
-    """The variance of the mean that comes from the images."""
-    seeds: int
-    images: int
-
-    def half(self, confidence: float) -> float:
-        """Return half the width of the interval."""
-        found = half_widths(np.array(self.of_seeds), np.array(self.of_images), (self.seeds, self.images), confidence)
-        return float(found)
-
-
 def two_way(
     differences: Floats, confidence: float = CONFIDENCE, largest: float = 1.0, uncertain: float = 0.0
 ) -> TwoWay:
@@ -106,30 +108,48 @@ def two_way(
     """
     if differences.ndim != 2 or differences.shape[1] < 2 or not np.isfinite(differences).all():
         raise ValueError(f"differences are finite numbers (seeds, images) of two images or more {differences.shape}")
-    parts = _parts(differences)
-    if parts.of_images + parts.of_seeds == 0:
-        half = largest * float(1 - ((1 - confidence) / 2) ** (1 / parts.images))
-        return TwoWay(parts.value, parts.value - half, parts.value + half, 1.0, 2 * half, parts.seeds, parts.images)
-    parts = replace(parts, of_images=parts.of_images + uncertain**2)
-    half = parts.half(confidence)
-    smallest = half + parts.half(2 * POWER - 1)
-    low, high = parts.value - half, parts.value + half
-    return TwoWay(parts.value, low, high, _p(parts), smallest, parts.seeds, parts.images)
+    seeds, images = shape = differences.shape
+    differences = differences.astype(np.float64)
+    of_seeds, of_images = _variances(differences)
+    value = float(differences.mean())
+    if of_seeds + of_images == 0:
+        half = largest * (1 - ((1 - confidence) / 2) ** (1 / images))
+        return TwoWay(value, value - half, value + half, 1.0, 0.0, 0.0, seeds, images)
+    of_images += uncertain**2
+    half = _half(of_seeds, of_images, shape, confidence)
+    p = _p(value, of_seeds, of_images, shape)
+    return TwoWay(value, value - half, value + half, p, of_seeds, of_images, seeds, images)
 
 
-def detectable_effect(parts: VarianceParts, seeds: int, images: int, power: float = POWER) -> float:
-    """Return the smallest effect whose 95 % interval leaves out 0 with some probability, of a study that is planned.
+def smallest_found(of_seeds: float, of_images: float, shape: tuple[int, int], level: float) -> float:
+    """Return the true difference that is found with a probability of `POWER`.
+
+    The mean of a study is normal about the true difference. Each study estimates both variances anew, as χ² of their
+    degrees of freedom, so that half its interval varies, too; the probability is the mean over both.
 
     Args:
-        parts: The variances that are expected, such as `variance_parts` gives of a former study.
-        seeds: How many seeds.
-        images: How many images.
-        power: That probability, from 0.5, below 1.
+        of_seeds: The variance of the mean that comes from the seeds and the rest.
+        of_images: That which comes from the images; both together are above 0.
+        shape: (seeds, images) of the study.
+        level: A difference is found where its p value is below it.
     """
-    of_seeds = parts.seeds / seeds + parts.rest / (seeds * images) if seeds > 1 else 0.0
-    of_images = (parts.images + (parts.rest if seeds == 1 else 0.0)) / images
-    planned = _Parts(0.0, of_seeds, of_images, seeds, images)
-    return planned.half(CONFIDENCE) + planned.half(2 * power - 1)
+    drawn = of_seeds * _mean_squares_drawn(shape[0] - 1)[:, None], of_images * _mean_squares_drawn(shape[1] - 1)
+    halves, deviation = half_widths(*drawn, shape, 1 - level), math.sqrt(of_seeds + of_images)
+
+    def missing(difference: float) -> float:
+        beyond = ndtr((difference - halves) / deviation) + ndtr((-difference - halves) / deviation)
+        return POWER - float(beyond.mean())
+
+    found: float = brentq(missing, 0, halves.max() + 3 * deviation)  # pyright: ignore[reportAssignmentType]  # SciPy's types allow more
+    return found
+
+
+def _mean_squares_drawn(freedom: int) -> Floats:
+    """Return the quantiles of a mean square whose expectation is 1, at equal steps of probability."""
+    if freedom == 0:
+        return np.ones(1)
+    steps = (np.arange(_DRAWS) + 0.5) / _DRAWS
+    return np.asarray(2 * gammaincinv(freedom / 2, steps) / freedom, np.float64)
 
 
 def variance_parts(differences: Floats) -> VarianceParts:
@@ -172,23 +192,25 @@ def half_widths(of_seeds: Floats, of_images: Floats, shape: tuple[int, int], con
     return np.sqrt(images if shape[0] == 1 else float(stdtrit(shape[0] - 1, tail)) ** 2 * of_seeds + images)
 
 
-def _parts(differences: Floats) -> _Parts:
-    seeds, images = differences.shape
-    if seeds == 1:
-        return _Parts(float(differences.mean()), 0.0, float(differences[0].var(ddof=1)) / images, seeds, images)
-    found = mean_squares(differences[None].astype(np.float64))
-    of_seeds, of_images = mean_variances(found, differences.shape)
-    return _Parts(float(found.mean[0]), float(of_seeds[0]), float(of_images[0]), seeds, images)
+def _variances(differences: Floats) -> tuple[float, float]:
+    """Return the variances of the mean that come from the seeds with the rest, and from the images."""
+    if len(differences) == 1:
+        return 0.0, float(differences[0].var(ddof=1)) / differences.shape[1]
+    of_seeds, of_images = mean_variances(mean_squares(differences[None]), differences.shape)
+    return float(of_seeds[0]), float(of_images[0])
 
 
-def _p(parts: _Parts) -> float:
+def _half(of_seeds: float, of_images: float, shape: tuple[int, int], confidence: float) -> float:
+    return float(half_widths(np.array(of_seeds), np.array(of_images), shape, confidence))
+
+
+def _p(value: float, of_seeds: float, of_images: float, shape: tuple[int, int]) -> float:
     """Return 1 less the confidence at which the interval ends at 0."""
-    size = abs(parts.value)
-    if size == 0:
+    if value == 0:
         return 1.0
 
     def beyond(p: float) -> float:
-        return parts.half(1 - p) - size
+        return _half(of_seeds, of_images, shape, 1 - p) - abs(value)
 
     if beyond(_SMALLEST_P) < 0:
         return _SMALLEST_P

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from pcbench.escaping import printable
 from pcbench.files import write
-from pcbench.reports.charts import Chart, Line, LineVariable, Panel
+from pcbench.reports.charts import Chart, Line, LineVariable, Panel, Rank
 
 Width = Literal["column", "page"]
 WIDTHS: dict[Width, float] = {"column": 85.0, "page": 175.0}
@@ -91,6 +91,8 @@ COLOURS_APART = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9
 """Colours of what has no order, by Okabe and Ito."""
 _INK = ("#303030", "#e8e8e8")
 """The colour of a line that stands outside of an order, such as clean images, on light and on dark."""
+_BESIDE_ARMS = "#8c8c8c"
+"""The colour of a line that is no arm, such as the curve of blurs: the network has the darkest."""
 
 
 def line_colours(chart: Chart, panel: Panel, *, dark: bool = False) -> list[str]:
@@ -107,11 +109,17 @@ def line_colours(chart: Chart, panel: Panel, *, dark: bool = False) -> list[str]
 def _colour(variable: LineVariable, line: Line, *, dark: bool) -> str:
     if variable == "family":
         return _FAMILIES[line.label][0] if line.label in _FAMILIES else _INK[dark]
-    if variable == "arm" and line.place is not None and line.place.number:
-        return COLOURS_APART[(line.place.number - 1) % len(COLOURS_APART)]
+    if variable == "arm":
+        return _arm_colour(line.place, dark=dark)
     if variable not in _MAPS or line.place is None:
         return _INK[dark]
     return _in_order(variable, line.place.share, dark=dark)
+
+
+def _arm_colour(place: Rank | None, *, dark: bool) -> str:
+    if place is None:
+        return _BESIDE_ARMS
+    return COLOURS_APART[(place.number - 1) % len(COLOURS_APART)] if place.number else _INK[dark]
 
 
 @functools.cache  # a map of colours is slow to make
@@ -135,7 +143,7 @@ def pattern(chart: Chart, line: Line) -> Pattern:
     if chart.colours == "family":
         return Pattern(_FAMILIES[line.label][1] if line.label in _FAMILIES else "o", ())
     if line.place is None:
-        return Pattern("o", _APART if chart.colours in ("severity", "epsilon") else ())
+        return Pattern("o", _APART if chart.colours in ("severity", "epsilon", "arm") else ())
     return Pattern(_SIGNS[line.place.number % len(_SIGNS)], _DASHES[line.place.number % len(_DASHES)])
 
 

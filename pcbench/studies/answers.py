@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pcbench.comparison.answer import Decision
 from pcbench.comparison.verdicts import verdicts_of
 from pcbench.metrics.paired import holm
@@ -18,7 +20,7 @@ from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED, SUSPICIOUS
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
-from pcbench.studies.tunings import failed_words
+from pcbench.studies.tunings import tuning_words
 from pcbench.studies.values import LOWER_IS_BETTER, SHARES, ArmValues, values_of
 
 LEVEL = 0.05
@@ -65,13 +67,22 @@ class ArmComparison:
     """The verdict on the attacks' gradients, where the measure is about attacks."""
     parts: VarianceParts | None = None
     """The variances of the difference between seeds and between images; None of one seed."""
-    failed: str = ""
-    """Which tunings of both sides failed, in a sentence."""
+    single: bool = True
+    """Whether each image is right or wrong under each seed; not where it has a mean over several conditions."""
+    tunings: str = ""
+    """What limits the tunings of both sides, in sentences."""
+    corrected: int = 1
+    """How many comparisons it was corrected with, itself included."""
 
     @property
     def primary(self) -> bool:
         """Whether it was named beforehand as one that decides."""
         return self.question.primary and self.against in self.question.against
+
+    @property
+    def smallest(self) -> float:
+        """The true difference that is found in 80 of 100 such studies, corrected as this one."""
+        return self.difference.smallest(self.corrected)
 
     @property
     def better(self) -> float:
@@ -95,13 +106,13 @@ def comparisons_of(study: StudyFile, out: Path) -> list[ArmComparison]:
         DataError: A run is missing or damaged.
     """
     found = [
-        dataclasses.replace(one, failed=failed_words(out, _sides(one), [each.seed for each in one.each]))
+        dataclasses.replace(one, tunings=tuning_words(out, _sides(one), [each.seed for each in one.each]))
         for question in study.table.questions
         for one in _of_question(study, question, out)
     ]
     primary = [index for index, one in enumerate(found) if one.primary]
     for index, p in zip(primary, holm([found[index].difference.p for index in primary]), strict=True):
-        found[index] = dataclasses.replace(found[index], p_holm=p)
+        found[index] = dataclasses.replace(found[index], p_holm=p, corrected=len(primary))
     return found
 
 
@@ -166,6 +177,7 @@ def _comparison(
         each,
         believed,
         None if len(differences) == 1 else variance_parts(differences),
+        bool(np.isin(differences, (-1, 0, 1)).all()),
     )
 
 
@@ -202,13 +214,12 @@ class ToldAnswer:
         return " ".join((self.question, *self.decisive, *self.beside))
 
 
-def told_answer(study: StudyFile, of_question: Sequence[ArmComparison], primary: int) -> ToldAnswer:
+def told_answer(study: StudyFile, of_question: Sequence[ArmComparison]) -> ToldAnswer:
     """Return the answer to a question in words.
 
     Args:
         study: The study.
         of_question: The comparisons of one question.
-        primary: How many comparisons of the study were corrected for together.
     """
     question = of_question[0].question
     decisive = [one for one in of_question if one.primary] or list(of_question[:1])
@@ -220,15 +231,15 @@ def told_answer(study: StudyFile, of_question: Sequence[ArmComparison], primary:
     seeds = ", ".join(difference_text(question.measure, one.difference.value) for one in decisive[0].each)
     if len(decisive[0].each) > 1:
         beside.append(f"Each training seed by itself, against {decisive[0].against}: {seeds}.")
-    sentences = tuple(f"{_sentence(study, one, primary)} {one.failed}".rstrip() for one in decisive)
-    beside += dict.fromkeys(one.failed for one in rest if one.failed)
+    sentences = tuple(f"{_sentence(study, one)} {one.tunings}".rstrip() for one in decisive)
+    beside += dict.fromkeys(one.tunings for one in rest if one.tunings)
     return ToldAnswer(question.question, sentences, tuple(beside))
 
 
-def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
+def _sentence(study: StudyFile, one: ArmComparison) -> str:
     word = {"yes": "Yes", "no": "No", "undecided": "Undecided"}[one.decision]
     believed = "" if one.believed is None else f", {one.believed}"
-    counted = f"{primary} primary comparison{'s' * (primary != 1)}"
+    counted = f"{one.corrected} primary comparison{'s' * (one.corrected != 1)}"
     holm_words = "exploratory" if one.p_holm is None else f"Holm over {counted}"
     p = one.difference.p if one.p_holm is None else one.p_holm
     seeds = len(one.each)
@@ -244,11 +255,11 @@ def _sentence(study: StudyFile, one: ArmComparison, primary: int) -> str:
     )
     measure = one.question.measure
     if one.decision == "undecided":
-        smallest = difference_text(measure, one.difference.smallest, plain=True)
+        text = difference_text(measure, one.smallest, plain=True)
         possible = one.other if measure in LOWER_IS_BETTER else 1 - one.other
-        if measure in SHARES and one.difference.smallest > possible:
-            return f"{parts} No gain that is possible could have been found: it would have to be {smallest}."
-        return f"{parts} A difference of {smallest} could have been found."
+        if measure in SHARES and one.smallest > possible:
+            return f"{parts} No possible gain is found in 80 of 100 such studies: it would have to be {text}."
+        return f"{parts} A true difference of {text} is found in 80 of 100 such studies."
     if one.decision == "yes":
         return parts
     if p < LEVEL:

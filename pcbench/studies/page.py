@@ -147,8 +147,9 @@ def _cell(question: QuestionTable, row: Any) -> dict[str, Any]:
 
 def _covered(row: pd.Series) -> tuple[str, ...]:
     """Return what the simulation of a comparison found, as the page's table has it."""
-    shares = (percent(float(row[name])) for name in ("coverage", "width", "effect", "power"))
-    return (str(row["question"]), str(row["against"]), *shares)
+    shares = (percent(float(row[name])) for name in ("coverage", "width", "difference"))
+    power = "no such gain is possible" if math.isnan(row["power"]) else percent(float(row["power"]))
+    return (str(row["question"]), str(row["against"]), *shares, power)
 
 
 def _p_text(row: Any) -> str:

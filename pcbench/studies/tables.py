@@ -129,11 +129,10 @@ def _computed_with(study: StudyFile, out: Path) -> dict[str, Any]:
 
 def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list[ToldAnswer]:
     """Return the answers of a study, in the order of its questions."""
-    primary = sum(one.primary for one in comparisons)
     of_questions = [
         [one for one in comparisons if one.question.name == question.name] for question in study.table.questions
     ]
-    return [told_answer(study, of_question, primary) for of_question in of_questions]
+    return [told_answer(study, of_question) for of_question in of_questions]
 
 
 def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer], coverage: str) -> str:
@@ -168,7 +167,7 @@ def _answer_row(one: ArmComparison) -> dict[str, Any]:
         "p_holm": np.nan if one.p_holm is None else one.p_holm,
         "decision": one.decision,
         "margin": one.question.margin,
-        "smallest_found": found.smallest,
+        "smallest_found": one.smallest,
         "gradients": one.believed or "",
         "images": found.images,
         "training_seeds": found.seeds,

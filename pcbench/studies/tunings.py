@@ -1,4 +1,4 @@
-"""What the tunings of a study's arms found, and which of them failed."""
+"""What the tunings of a study's arms found, which of them failed, and which ended at the edge of what they tried."""
 
 from __future__ import annotations
 
@@ -21,8 +21,24 @@ def tuning_result(out: Path, arm: str, seed: int | None) -> Mapping[str, Any]:
     return read_json(path)["result"] if files.is_file(path) else {}
 
 
-def failed_words(out: Path, arms: Sequence[str], seeds: Sequence[int | None]) -> str:
-    """Return which tunings did not reach the feedforward point, in a sentence; nothing where all did."""
-    failed = {arm: sum(bool(tuning_result(out, arm, seed).get("failed")) for seed in seeds) for arm in arms}
-    counted = [f"of {arm} for {count} of {len(seeds)} training seeds" for arm, count in failed.items() if count]
-    return f"The tuning failed {' and '.join(counted)}: the feedforward point stands for it." if counted else ""
+def tuning_words(out: Path, arms: Sequence[str], seeds: Sequence[int | None]) -> str:
+    """Return what limits the tunings of some arms, in sentences; nothing where nothing does.
+
+    It is said where a tuning did not reach the feedforward point, and where the widest of the blurs was chosen.
+    """
+    results = {arm: [tuning_result(out, arm, seed) for seed in seeds] for arm in arms}
+    failed = _counted({arm: [bool(one.get("failed")) for one in found] for arm, found in results.items()})
+    widest = _counted({arm: [_is_widest(one) for one in found] for arm, found in results.items()})
+    said = [f"Tunings that failed: {failed}; the feedforward point stands for them."] if failed else []
+    said += [f"The widest blur of the list was chosen: {widest}; a wider one may do better."] if widest else []
+    return " ".join(said)
+
+
+def _counted(true: Mapping[str, Sequence[bool]]) -> str:
+    return ", ".join(
+        f"{arm} in {sum(found)} of {len(found)} training seeds" for arm, found in true.items() if any(found)
+    )
+
+
+def _is_widest(result: Mapping[str, Any]) -> bool:
+    return "curve" in result and result["width"] == max(one["width"] for one in result["curve"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pcbench.metrics.two_way import two_way, variance_parts
+from pcbench.metrics.two_way import smallest_found, two_way, variance_parts
 
 
 def test_one_seed_is_students_interval_over_images() -> None:
@@ -61,12 +61,35 @@ def test_it_covers_the_true_difference_in_95_of_100_studies(spread: tuple[float,
     assert covered / 2000 >= 0.95 - 0.012
 
 
-def test_the_smallest_difference_is_found_in_80_of_100_studies() -> None:
-    # Oracle: the definition of power, over seeded studies of one seed.
-    generator = np.random.default_rng(3)
-    smallest = float(np.mean([two_way(generator.normal(0, 1, (1, 200))).smallest for _ in range(50)]))
-    found = [two_way(generator.normal(smallest, 1, (1, 200))).low > 0 for _ in range(1000)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+@pytest.mark.parametrize("comparisons", [1, 5])
+@pytest.mark.parametrize("shape", [(1, 200), (1, 10), (2, 100), (3, 200), (10, 100)])
+@pytest.mark.parametrize("parts", [(0.0, 0.3, 0.2), (0.05, 0.1, 0.3), (0.2, 0.1, 0.1)])
+def test_the_smallest_difference_is_found_in_80_of_100_studies(
+    parts: tuple[float, float, float], shape: tuple[int, int], comparisons: int
+) -> None:
+    # Oracle: the definition of power, over 1,500 seeded studies whose variances are known.
+    (a, b, c), (seeds, images), generator = parts, shape, np.random.default_rng(3)
+    of_seeds = (a**2 + c**2 / images) / seeds if seeds > 1 else 0.0
+    of_images = (b**2 + (c**2 if seeds == 1 else 0.0)) / images
+    smallest = smallest_found(of_seeds, of_images, shape, 0.05 / comparisons)
+    found = 0
+    for _ in range(1500):
+        of_both = generator.normal(0, b, (1, images)) + generator.normal(0, c, shape)
+        of_seed = generator.normal(0, a, (seeds, 1)) if seeds > 1 else 0.0
+        found += two_way(smallest + of_seed + of_both).p < 0.05 / comparisons
+    assert found / 1500 == pytest.approx(0.8, abs=0.05)
+
+
+def test_the_smallest_difference_of_a_study_is_that_of_its_own_variances() -> None:
+    values = np.random.default_rng(4).normal(0.1, 1, (3, 50))
+    found = two_way(values)
+    parts = variance_parts(values)
+    of_seeds = (parts.seeds + parts.rest / 50) / 3
+    assert (found.of_seeds, found.of_images) == pytest.approx((of_seeds, parts.images / 50))
+    assert found.smallest(4) == smallest_found(found.of_seeds, found.of_images, (3, 50), 0.0125)
+    assert found.smallest() < found.smallest(4)
+    none = two_way(np.zeros((3, 100)))
+    assert none.smallest() == none.high - none.low
 
 
 def test_a_difference_of_a_rounding_error_is_none() -> None:

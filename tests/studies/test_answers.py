@@ -65,9 +65,9 @@ def test_a_known_effect_none_and_too_few_images(
     found = answered(study, monkeypatch, of_arm)
     assert found[0].against == "t = 0"
     assert found[0].decision == decision
-    text = told_answer(study, found, 2).paragraph
+    text = told_answer(study, found).paragraph
     assert {"yes": "Yes", "no": "No", "undecided": "Undecided"}[decision] in text
-    assert ("could have been found" in text.split("against no-feedback")[0]) == (decision == "undecided")
+    assert ("is found in 80 of 100 such studies" in text.split("against no-feedback")[0]) == (decision == "undecided")
     assert "3 training seeds of one backbone" in text
 
 
@@ -76,7 +76,7 @@ def test_a_loss_is_no_gain(study: StudyFile, monkeypatch: pytest.MonkeyPatch) ->
     turned = made("network", worse.numbers[:, :, ::-1].copy())
     (first, *_) = answered(study, monkeypatch, {"network": turned, "no-feedback": turned})
     assert (first.decision, first.better < 0) == ("no", True)
-    assert "It is a loss." in told_answer(study, [first], 1).paragraph
+    assert "It is a loss." in told_answer(study, [first]).paragraph
 
 
 def test_holm_is_over_all_primary_comparisons(study: StudyFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +110,7 @@ def test_one_seed_is_claimed_for_that_training_alone(study: StudyFile, monkeypat
     one = simulated(0.2, 500, "network")
     alone = made("network", one.numbers[:1], (0,))
     found = answered(study, monkeypatch, {"network": alone, "no-feedback": alone})
-    assert "one training seed, so this is said of that training alone" in told_answer(study, found, 2).paragraph
+    assert "one training seed, so this is said of that training alone" in told_answer(study, found).paragraph
 
 
 def test_noise_in_the_tuning_of_an_arm_alone_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_noise_in_the_tuning_of_an_arm_alone_is_told(tmp_path: Path, monkeypatch
     study = read_study(written(tmp_path, table))
     network = simulated(0.1, 200, "network")
     found = answered(study, monkeypatch, {"network": network, "tuned-noise": network})
-    (told,) = told_answer(study, found, 1).decisive
+    (told,) = told_answer(study, found).decisive
     assert "; tuned with labels and noise)" in told
 
 
@@ -133,7 +133,22 @@ def test_a_failed_tuning_is_named_in_the_sentence(
     for arm, seed, failed in (("network", 0, False), ("network", 2, True), ("no-feedback", 1, True)):
         record = json.dumps({"result": {"objective": 0.5, "failed": failed}})
         (tmp_path / "tuned" / f"{arm}-seed-{seed}.tuning.json").write_text(record)
-    first, second = told_answer(study, comparisons_of(study, tmp_path), 2).decisive
-    own = "of network for 1 of 3 training seeds"
-    assert first.endswith(f"The tuning failed {own}: the feedforward point stands for it.")
-    assert f"The tuning failed {own} and of no-feedback for 1 of 3 training seeds" in second
+    first, second = told_answer(study, comparisons_of(study, tmp_path)).decisive
+    own = "Tunings that failed: network in 1 of 3 training seeds"
+    assert first.endswith(f"{own}; the feedforward point stands for them.")
+    assert f"{own}, no-feedback in 1 of 3 training seeds;" in second
+
+
+def test_a_blur_at_the_end_of_its_list_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [{**QUESTION, "primary": True, "against": ["input-blur"]}]
+    table = small(arms=["network", "feedforward", "input-blur"], training_seeds=[0, 1, 2], questions=questions)
+    network = simulated(0.05, 1000, "network")
+    monkeypatch.setattr(answers, "values_of", lambda *_: network)
+    (tmp_path / "tuned").mkdir()
+    for seed, width in ((0, 0.8), (1, 0.7), (2, 0.8)):
+        record = json.dumps({"result": {"width": width, "curve": [{"width": 0.7}, {"width": 0.8}]}})
+        (tmp_path / "tuned" / f"input-blur-seed-{seed}.tuning.json").write_text(record)
+    study = read_study(written(tmp_path, table))
+    (told,) = told_answer(study, comparisons_of(study, tmp_path)[1:]).decisive
+    chosen = "The widest blur of the list was chosen: input-blur in 2 of 3 training seeds"
+    assert told.endswith(f"{chosen}; a wider one may do better.")
