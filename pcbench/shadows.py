@@ -42,16 +42,19 @@ def unloadable(error: BaseException) -> str | None:
     """Return the library whose import an error ended, or None where it was raised by something else.
 
     Args:
-        error: As it was caught: its traceback says which modules were being imported.
+        error: As it was caught: its traceback says which modules were being imported. Where one library imports
+            another, it is the inner one.
     """
-    ours, traceback = False, error.__traceback__
+    ours, found, traceback = False, None, error.__traceback__
     while traceback is not None:
         frame = traceback.tb_frame
         top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         if ours and frame.f_code.co_name == "<module>" and top not in (_OURS, "__main__"):
-            return top
+            found = top
         ours = ours or top == _OURS
         traceback = traceback.tb_next
+    if found is not None:
+        return found
     asked = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     return asked if asked not in ("", _OURS) else None
 

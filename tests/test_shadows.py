@@ -77,10 +77,11 @@ def test_a_verb_that_needs_a_library_which_cannot_be_loaded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, raised: str, words: str
 ) -> None:
     (tmp_path / "broken_library.py").write_text(f"raise {raised}")
+    (tmp_path / "outer_library.py").write_text("import broken_library")
     monkeypatch.syspath_prepend(tmp_path)
 
     def needs() -> None:
-        __import__("broken_library")
+        __import__("outer_library")
 
     monkeypatch.setattr("pcbench.cli.listing.suite_names", lambda _: needs())
     with pytest.raises(SystemExit) as end:

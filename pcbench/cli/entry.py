@@ -6,6 +6,7 @@ The verbs are imported inside, since libraries that do not fit each other fail w
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from pcbench.shadows import UNLOADABLE, not_loaded, unloadable
 
@@ -18,14 +19,18 @@ def run_command_line() -> None:
         library = unloadable(error)
         if library is None or "--debug" in sys.argv:
             raise
-        sys.exit(_without_verbs(not_loaded(library, error)))
+        print(f"pcbench: {not_loaded(library, error)}", file=sys.stderr)
+        sys.exit(end_without_library(sys.argv[1:]))
     main()
 
 
-def _without_verbs(problem: str) -> int:
-    """Say what is wrong where no verb can be loaded; the doctor alone is at work even there."""
-    print(f"pcbench: {problem}", file=sys.stderr)
-    if sys.argv[1:2] != ["doctor"]:
+def end_without_library(words: Sequence[str]) -> int:
+    """Return the exit code where a library cannot be loaded; the doctor alone is at work even there.
+
+    Args:
+        words: Of the command line.
+    """
+    if words[:1] != ["doctor"]:
         return 2
     try:
         from pcbench.doctor.examination import findings

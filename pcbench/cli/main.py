@@ -7,52 +7,18 @@ import errno
 import io
 import logging
 import os
-import signal
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 import pcbench
-from pcbench.cli.agreement import agreement_command
-from pcbench.cli.baseline import baseline_command
-from pcbench.cli.check import check_command
-from pcbench.cli.compare import compare_command
-from pcbench.cli.doctor import doctor_command
-from pcbench.cli.examples import epilog
-from pcbench.cli.export import export_command
-from pcbench.cli.extract import extract_command
-from pcbench.cli.figure import figure_command
-from pcbench.cli.freeze import freeze_command
-from pcbench.cli.leaderboard import leaderboard_command
-from pcbench.cli.list import list_command
-from pcbench.cli.merge import merge_command
-from pcbench.cli.open import open_command
-from pcbench.cli.options import as_command, as_flags
+from pcbench.cli.entry import end_without_library
 from pcbench.cli.parsing import ParserError, parser_message
-from pcbench.cli.plan import plan_command
-from pcbench.cli.predify import predify_command
-from pcbench.cli.report import report_command
-from pcbench.cli.run import run_command
-from pcbench.cli.runs import runs_command
 from pcbench.cli.saying import LogLine, quietly, say
-from pcbench.cli.show import show_command
 from pcbench.cli.signals import Stopped, stoppable
-from pcbench.cli.status import status_command
-from pcbench.cli.study import (
-    check_study_command,
-    plan_study_command,
-    publish_study_command,
-    report_study_command,
-    run_study_command,
-    study_status_command,
-)
-from pcbench.cli.train import train_command
-from pcbench.cli.tune import tune_command
-from pcbench.data.cache import NO_CACHE
-from pcbench.errors import DefinitionError, PcbenchError, UnknownNameError, named
+from pcbench.cli.verbs import HELP_FLAGS, HELP_NAMES, StudyVerbs, Verbs
+from pcbench.errors import DefinitionError, PcbenchError, named
 from pcbench.shadows import UNLOADABLE, not_loaded, unloadable
 
 EXIT_CODES: dict[int, str] = {
@@ -63,111 +29,20 @@ EXIT_CODES: dict[int, str] = {
 """What the command line ends with, and what it means; one that a signal stopped ends as a shell says it."""
 _NO_OUTPUT = (errno.ENOSPC, errno.EIO, errno.EBADF)
 _QUIET = {"-q", "--quiet"}
-_HELP = ("-h", "--help")
-_HELP_NAMES = {"help_option_names": list(_HELP)}
 _FAULT = "this is a bug of pcbench: --debug shows where"
-
-
-class _Verbs(TyperGroup):
-    """Passes Ctrl-C on with its notes: typer would end the process without a message."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the verb that the first word names.
-
-        Raises:
-            UnknownNameError: There is no such verb.
-        """
-        verbs = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in verbs:
-            raise UnknownNameError("command", args[0], verbs)
-        return super().resolve_command(ctx, args)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options."""
-        return _without_types(super().get_params(ctx))
-
-    def invoke(self, ctx: Any) -> Any:
-        """Do what a verb does.
-
-        Raises:
-            Stopped: The user stopped it.
-        """
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            stop = Stopped(signal.SIGINT)
-            for note in getattr(interrupt, "__notes__", []):
-                stop.add_note(note)
-            raise stop from interrupt
-
-
-class _Verb(TyperCommand):
-    """Its help says what an argument is in words: some versions of typer add Python's type, such as <list[Path]>."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options and arguments."""
-        return _without_types(super().get_params(ctx))
-
-
-def _without_types(parameters: list[Any]) -> list[Any]:
-    for one in parameters:
-        if one.metavar is None or one.param_type_name == "argument":
-            one.display_type_rich = _no_type
-    return parameters
-
-
-def _no_type(ctx: Any) -> None:
-    del ctx
 
 
 app = typer.Typer(
     name="pcbench",
-    cls=_Verbs,
+    cls=Verbs,
     no_args_is_help=True,
-    context_settings=_HELP_NAMES,
+    context_settings=HELP_NAMES,
     pretty_exceptions_enable=False,
     help="How robust is a network at every timestep of its thinking?",
 )
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "run": run_command,
-    "plan": plan_command,
-    "merge": merge_command,
-    "extract": extract_command,
-    "predify": predify_command,
-    "list": list_command,
-    "report": report_command,
-    "figure": figure_command,
-    "export": export_command,
-    "show": show_command,
-    "status": status_command,
-    "open": open_command,
-    "runs": runs_command,
-    "leaderboard": leaderboard_command,
-    "compare": compare_command,
-    "freeze": freeze_command,
-    "check": check_command,
-    "baseline": baseline_command,
-    "agreement": agreement_command,
-    "train": train_command,
-    "tune": tune_command,
-    "doctor": doctor_command,
-}
-_STUDY_COMMANDS: dict[str, Callable[..., None]] = {
-    "run": run_study_command,
-    "plan": plan_study_command,
-    "status": study_status_command,
-    "report": report_study_command,
-    "publish": publish_study_command,
-    "check": check_study_command,
-}
 _studies = typer.Typer(
-    cls=_Verbs, no_args_is_help=True, help="Run a study: a question fixed beforehand, its arms, and the answer."
+    cls=StudyVerbs, no_args_is_help=True, help="Run a study: a question fixed beforehand, its arms, and the answer."
 )
-for _verb, _command in _COMMANDS.items():
-    app.command(_verb, cls=_Verb, epilog=epilog(_verb), context_settings=_HELP_NAMES)(as_command(_verb, _command))
-for _verb, _command in _STUDY_COMMANDS.items():
-    _register_step = _studies.command(_verb, cls=_Verb, epilog=epilog(f"study {_verb}"), context_settings=_HELP_NAMES)
-    _register_step(as_command(f"study {_verb}", _command))
 app.add_typer(_studies, name="study")
 
 
@@ -217,6 +92,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, UNLOADABLE) and (library := unloadable(error)) is not None:
+            _fail(not_loaded(library, error), 2)
+            sys.exit(end_without_library(given))
         sys.exit(_fail(*_unforeseen(error)))
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -229,8 +107,10 @@ def _prepare(given: list[str]) -> tuple[bool, bool, list[str]]:
     if debug:
         logging.getLogger("pcbench").setLevel(logging.DEBUG)
     if "--no-cache" in given:
+        from pcbench.data.cache import NO_CACHE  # with a library of locks
+
         os.environ[NO_CACHE] = "1"  # workers are started with it too
-    quiet = bool(_QUIET.intersection(given)) and not set(_HELP).intersection(given)
+    quiet = bool(_QUIET.intersection(given)) and not set(HELP_FLAGS).intersection(given)
     return debug, quiet, [word for word in given if word not in ("--debug", "--no-cache", *_QUIET)]
 
 
@@ -255,8 +135,6 @@ def _unforeseen(error: Exception) -> tuple[str, int]:
     """Return what to say of an error that no verb expects, and the exit code: the machine's fault, or a bug."""
     if (unprinted := _unprintable(error)) is not None:
         return unprinted, 1
-    if isinstance(error, UNLOADABLE) and (library := unloadable(error)) is not None:
-        return not_loaded(library, error), 2
     if isinstance(error, FileNotFoundError) and error.filename is None and _is_nowhere():
         return "the current folder does not exist any more; cd to a folder that does", 2
     wrong = _other_version()
@@ -291,6 +169,8 @@ def _unprintable(error: Exception) -> str | None:
 
 def with_flags(message: str) -> str:
     """Return a message with the options in it as the command line spells them."""
+    from pcbench.cli.options import as_flags  # with what reads options, which help and version need not
+
     return as_flags(message, typer.main.get_command(app))
 
 

@@ -113,6 +113,8 @@ def as_flags(message: str, app: Any) -> str:
         message: Names options as Python does.
         app: The command of all verbs, whose options are known.
     """
+    if _NAMED.search(message) is None:
+        return message  # the options of all verbs are not asked for: each would be imported
     flags: dict[str, str] = {}
     for verb in app.commands.values():
         for one in verb.params:

@@ -70,7 +70,7 @@ def plan_study_command(
         say(f"  {step.name}")
 
 
-def study_status_command(study: _Study, options: StudyOptions, as_json: AsJson = False) -> None:
+def status_study_command(study: _Study, options: StudyOptions, as_json: AsJson = False) -> None:
     """Show how far a study is."""
     from pcbench.studies.study import progress_of
 

@@ -13,6 +13,7 @@ import typer
 
 import pcbench
 from pcbench.cli.main import app, main, with_flags
+from pcbench.cli.verbs import PURPOSES, STUDY_PURPOSES
 from pcbench.files import MARKER
 
 
@@ -161,12 +162,46 @@ def test_notes_of_a_run_are_told_in_the_words_of_the_command_line() -> None:
     assert with_flags("leave out `epsilons`, or give suites='linf'") == "leave out --epsilons, or give --suite linf"
 
 
-def test_help_imports_nothing_heavy() -> None:
+_HEAVY = ("torch", "pandas", "matplotlib", "numpy", "pyarrow", "timm", "foolbox", "scipy", "pydantic", "filelock")
+MOST_MODULES_OF_HELP = 25
+"""How many modules the help may import beside those that typer draws it with. 19 in November 2026."""
+
+
+def test_help_imports_nothing_heavy_and_no_verb() -> None:
     """What makes help slow is importing these; a clock in a test would only measure the machine."""
-    heavy = ("torch", "pandas", "matplotlib", "numpy", "pyarrow", "timm", "foolbox", "scipy")
     code = (
-        "import sys\nfrom pcbench.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-        f"print([name for name in {heavy} if name in sys.modules])"
+        "import sys, typer, typer.rich_utils\nbefore = len(sys.modules)\n"
+        "from pcbench.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        f"print(len(sys.modules) - before, [name for name in {_HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("[]")
+    count, _, found = done.stdout.splitlines()[-1].partition(" ")
+    assert found == "[]"
+    assert int(count) <= MOST_MODULES_OF_HELP
+
+
+@pytest.mark.parametrize(
+    ("words", "imported"),
+    [
+        ("list", ["list"]),
+        ("run --model presnet2", ["run"]),
+        ("study status nowhere.toml", ["run", "study"]),  # which shows its progress as a run does
+        ("lsit", []),
+        ("--version", []),
+    ],
+)
+def test_the_verb_that_is_used_is_imported_alone(words: str, imported: list[str]) -> None:
+    code = (
+        f"import sys\nfrom pcbench.cli.main import main\ntry: main({words.split()})\nexcept SystemExit: pass\n"
+        f"print([name for name in {sorted([*PURPOSES, 'study'])} if 'pcbench.cli.' + name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == str(imported)
+
+
+def test_the_list_of_verbs_says_what_the_help_of_each_begins_with() -> None:
+    # Oracle: the functions' own docstrings.
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for purposes, found in ((PURPOSES, commands), (STUDY_PURPOSES, commands["study"].commands)):
+        assert purposes == {name: " ".join(found[name].help.split("\n\n")[0].split()) for name in purposes}
+    assert list(commands) == [*PURPOSES, "study"]
