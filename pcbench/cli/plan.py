@@ -13,6 +13,7 @@ from pcbench.percent import percent, shown_bytes
 
 if TYPE_CHECKING:
     from pcbench.harness.estimate import RunEstimate
+    from pcbench.harness.fitting_batch import FittingBatch
 
 
 def plan_command(options: PlanOptions, given: Collection[str], as_json: AsJson = False) -> None:
@@ -71,6 +72,7 @@ def _lines(found: RunEstimate) -> list[str]:
         f"Conditions: {found.conditions}. Blocks of images in each, at most: {found.blocks}.",
         f"Disk: about {shown_bytes(found.disk_bytes)}, most of it while the run is finished.",
         f"Memory of a worker: {memory}. Workers on this machine: {found.workers}.",
+        _batch(found.batch),
         *_time(found),
         *_share(found),
     ]
@@ -78,6 +80,20 @@ def _lines(found: RunEstimate) -> list[str]:
         fits = "" if found.budget_hours is None else f" {shown_duration(3600 * found.budget_hours)}"
         lines += [f"The largest run that fits{fits}:", found.command]
     return lines
+
+
+def _batch(found: FittingBatch | None) -> str:
+    """Return which batch fits, for how much memory that was computed, and that another one is another run."""
+    if found is None:
+        return "Batch that fits: unknown, as the network's memory or the device's is."
+    fits = "not even one image fits: try --recompute, or fewer workers"
+    if found.largest:
+        fits = f"of its halves and doubles up to a block, {found.largest} is the largest that fits"
+    needs = f"{shown_bytes(found.image_bytes)} an image, {shown_bytes(found.other_bytes)} for all else"
+    where = "on this machine" if found.device == "cpu" else f"on {found.device}"
+    shared = f", for {found.sharing} workers" if found.sharing > 1 else ""
+    room = f"{percent(found.used_share, 0)} % of the {shown_bytes(found.free_bytes)} free {where}{shared}"
+    return f"Batch: {found.planned} images planned; {fits} ({needs}, in {room}). The batch size is in the key."
 
 
 def _share(found: RunEstimate) -> list[str]:

@@ -9,8 +9,9 @@ from pcbench.errors import UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import CHECKED_IMAGES, SHOWN_IMAGES, WATCHED_IMAGES
 from pcbench.harness.durations import shown_duration
+from pcbench.harness.fitting_batch import fitting_batch
 from pcbench.harness.measuring import Speeds, speed_key
-from pcbench.harness.memory import available_memory, worker_memory
+from pcbench.harness.memory import worker_memory
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
 from pcbench.options import chosen, command_line
@@ -18,7 +19,6 @@ from pcbench.options import chosen, command_line
 FEWEST_IMAGES = 100
 """The smallest sensible subset: with fewer images an accuracy's 95 % interval is wider than ten points either way."""
 _FEW = {"growth": WATCHED_IMAGES, "evidence": CHECKED_IMAGES, "pictures": SHOWN_IMAGES}
-_USED_SHARE = 0.8
 
 
 def fitting_command(request: RunOptions, plan: Plan, speeds: Speeds, seconds: float, workers: int) -> str:
@@ -45,7 +45,7 @@ def fitting_command(request: RunOptions, plan: Plan, speeds: Speeds, seconds: fl
     images = whole if cost.seconds(whole) <= seconds else _largest(cost, fewest, whole, seconds)
     options: dict[str, Any] = chosen(RunOptions, request)
     options |= {} if images == whole else {"images": images}
-    options |= _fitting_batch(plan, workers)
+    options |= _smaller_batch(plan, workers)
     return command_line(RunOptions, options, verb="run")
 
 
@@ -90,20 +90,9 @@ class _Cost:
         return self._speeds.spread(list(kinds.values()))[2] / self._workers
 
 
-def _fitting_batch(plan: Plan, workers: int) -> Mapping[str, int]:
+def _smaller_batch(plan: Plan, workers: int) -> Mapping[str, int]:
     """Return a smaller batch size where the plan's does not fit the memory, and nothing where it does."""
-    there, planned = available_memory(), plan.spec.settings.batch_size
-    if there is None or plan.locations.device != "cpu":
+    found = fitting_batch(plan, worker_memory(plan), workers)
+    if found is None or found.largest >= found.planned:
         return {}
-    for size in _halves(planned):
-        needed = worker_memory(plan, size)
-        if needed is None or needed * workers <= _USED_SHARE * there:
-            return {} if size == planned else {"batch_size": size}
-    return {"batch_size": 1}
-
-
-def _halves(size: int) -> Sequence[int]:
-    found = [size]
-    while found[-1] > 1:
-        found.append(found[-1] // 2)
-    return found
+    return {"batch_size": max(1, found.largest)}

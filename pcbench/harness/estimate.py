@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pcbench.harness.blocks import Unit
 from pcbench.harness.costs import Passes
+from pcbench.harness.fitting_batch import FittingBatch, fitting_batch
 from pcbench.harness.grids import TOGETHER
 from pcbench.harness.memory import worker_memory
 from pcbench.harness.plan import Plan
@@ -101,6 +102,8 @@ class RunEstimate:
     """Memory of a worker; None where the network cannot be followed without computing."""
     workers: int
     """How many workers fit this machine."""
+    batch: FittingBatch | None = None
+    """The largest batch that fits; None where the network's memory or the device's is not known."""
     hours: Hours | None = None
     """Time, where it was measured."""
     hours_per_shard: float | None = None
@@ -126,12 +129,19 @@ class RunEstimate:
         return self.hours is not None and wished is not None and self.hours.high > self.units * wished
 
 
-def estimate(plan: Plan) -> RunEstimate:
-    """Return what a plan costs."""
+def estimate(plan: Plan, workers: int | None = None) -> RunEstimate:
+    """Return what a plan costs.
+
+    Args:
+        plan: What is run.
+        workers: How many work at the same time, where that is asked for; else as many as fit.
+    """
     work = tuple(_work(plan.units))
     total = Passes()
     for one in work:
         total += one.passes
+    memory = worker_memory(plan)
+    fitting = fitting_workers(plan, memory)
     return RunEstimate(
         model=str(plan.spec.model["name"]),
         key=plan.spec.key(),
@@ -145,8 +155,9 @@ def estimate(plan: Plan) -> RunEstimate:
         gradient_passes=total.gradients,
         usual_share=total.usual,
         disk_bytes=_disk_bytes(plan),
-        worker_bytes=worker_memory(plan),
-        workers=fitting_workers(plan),
+        worker_bytes=None if memory is None else memory.whole(plan.spec.settings.batch_size),
+        workers=fitting,
+        batch=fitting_batch(plan, memory, workers or fitting),
     )
 
 

@@ -81,7 +81,8 @@ def forecast(given: Mapping[str, Any]) -> RunEstimate:
 
     made = plan_for(request)
     share = None if shard is None else share_cost(made, shard)
-    found = dataclasses.replace(estimate(made), hours_per_shard=options["hours_per_shard"], share=share)
+    workers = None if request["workers"] == "auto" else request["workers"]
+    found = dataclasses.replace(estimate(made, workers), hours_per_shard=options["hours_per_shard"], share=share)
     if options["save_spec"] is not None:
         write_plan(made, Path(options["save_spec"]))
     if options["measure"] or seconds is not None:

@@ -9,7 +9,7 @@ import torch
 
 from pcbench.cores import usable_cores
 from pcbench.errors import UsageError
-from pcbench.harness.memory import available_memory, worker_memory
+from pcbench.harness.memory import USED_SHARE, WorkerMemory, available_memory, worker_memory
 from pcbench.harness.plan import Plan
 from pcbench.harness.request import RunOptions
 from pcbench.percent import decimal
@@ -21,8 +21,6 @@ _FEW_CORES = 2
 _WORTH_A_START = 100_000
 """From how much work on, in passes of one image, two of two cores pay: a worker's start takes several seconds, about as
 long as `pdigits` takes for half of these passes."""
-_USED_SHARE = 0.8
-"""The share of the memory that is left which workers may take."""
 
 
 def with_workers(request: RunOptions, plan: Plan) -> RunOptions:
@@ -38,10 +36,14 @@ def with_workers(request: RunOptions, plan: Plan) -> RunOptions:
     return {**request, "workers": fitting_workers(plan)}
 
 
-def fitting_workers(plan: Plan) -> int:
+def fitting_workers(plan: Plan, memory: WorkerMemory | None = None) -> int:
     """Return how many workers fit, and say so where an object of Python leaves room unused.
 
     One a GPU; else as many as cores by threads and the memory allow, and no more than there are units.
+
+    Args:
+        plan: What is run.
+        memory: A worker's, where it is known already.
     """
     device = torch.device(plan.locations.device)
     if device.type == "cuda":
@@ -56,15 +58,16 @@ def fitting_workers(plan: Plan) -> int:
         logger.info("one worker: %s; with %s there would be %d", *objects, room)
         return 1
     if room > 1 and device.type == "cpu":
-        room = _fitting_memory(plan, room)
+        room = _fitting_memory(plan, room, memory or worker_memory(plan))
     return room
 
 
-def _fitting_memory(plan: Plan, room: int) -> int:
-    needed, there = worker_memory(plan), available_memory()
-    if needed is None or there is None:
+def _fitting_memory(plan: Plan, room: int, memory: WorkerMemory | None) -> int:
+    there = available_memory()
+    if memory is None or there is None:
         return room
-    fitting = max(1, int(_USED_SHARE * there) // needed)
+    needed = memory.whole(plan.spec.settings.batch_size)
+    fitting = max(1, int(USED_SHARE * there) // needed)
     if fitting < room:
         logger.info("%d workers of %d: each needs %s GB of memory", fitting, room, decimal(needed / 1e9, 1))
     return min(fitting, room)

@@ -29,7 +29,10 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> s
     return shown.err if code else shown.out
 
 
-def test_a_plan_is_printed_and_a_dry_run_prints_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_plan_is_printed_and_a_dry_run_prints_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pcbench.harness.memory.available_memory", lambda: 10**11)
     shown = printed(capsys, "plan", *SMALL)
     found = pcbench.plan(suites=["digits-linf"], timesteps=1, images=20)
     assert f"pdigits on 20 images (a SUBSET of the images), key {found.key[:12]}" in shown
@@ -41,6 +44,24 @@ def test_a_plan_is_printed_and_a_dry_run_prints_the_same(capsys: pytest.CaptureF
     assert "Time: not measured; --measure" in shown
     assert printed(capsys, "run", "--dry-run", *SMALL) == shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_batch_that_fits_is_told_with_the_memory_that_it_was_computed_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcbench.harness.memory.available_memory", lambda: 10**11)
+    shown = printed(capsys, "plan", *SMALL, "--workers", "3")
+    batch = pcbench.plan(suites=["digits-linf"], timesteps=1, images=20, workers=3).batch
+    assert batch is not None
+    needs = f"{batch.image_bytes / 1e3:.0f} kB an image, {batch.other_bytes / 1e6:.1f} MB for all else"
+    assert (
+        "Batch: 128 images planned; of its halves and doubles up to a block, 512 is the largest that fits "
+        f"({needs}, in 80 % of the 100.0 GB free on this machine, for 3 workers). The batch size is in the key."
+    ) in shown.splitlines()
+    monkeypatch.setattr("pcbench.harness.memory.available_memory", lambda: 10**6)
+    assert "not even one image fits: try --recompute, or fewer workers (" in printed(capsys, "plan", *SMALL)
+    monkeypatch.setattr("pcbench.harness.memory.available_memory", lambda: None)
+    assert "Batch that fits: unknown" in printed(capsys, "plan", *SMALL)
 
 
 def test_shards_need_a_measured_speed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from pcbench.errors import UsageError
 from pcbench.harness import workers
 from pcbench.harness.blocks import default_threads
 from pcbench.harness.engines.local import worker_environment
-from pcbench.harness.memory import BASE_BYTES, available_memory, worker_memory
+from pcbench.harness.memory import WorkerMemory, available_memory, worker_memory
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.request import request_from
 
@@ -33,8 +33,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make up a machine."""
 
     def made(cores: int, memory: float | None = 1e12, needed: int | None = 10**9) -> None:
-        def worker_memory(_: Plan) -> int | None:
-            return needed
+        def worker_memory(_: Plan) -> WorkerMemory | None:
+            return None if needed is None else WorkerMemory(process=needed, network=0, image=0, fills=None)
 
         monkeypatch.setattr(workers, "usable_cores", lambda: cores)
         monkeypatch.setattr(workers, "available_memory", lambda: None if memory is None else int(memory))
@@ -129,22 +129,16 @@ def test_the_number_of_workers_is_not_in_the_key(plan: Plan) -> None:
     assert make_plan(request_from({"images": 20, "threads": 2, "workers": 7})).spec.key() == plan.spec.key()
 
 
-def test_memory_grows_with_the_batch_by_the_same_bytes(plan: Plan) -> None:
-    one, two, four = (worker_memory(plan, size) for size in (100, 200, 400))
-    assert one is not None
-    assert two is not None
-    assert four is not None
-    assert (four - two) == pytest.approx(2 * (two - one), abs=10)
-    assert one > BASE_BYTES
-
-
 def test_few_images_fill_no_batch_except_with_their_budgets() -> None:
-    def memory(**options: Any) -> int | None:
-        return worker_memory(make_plan(request_from({"timesteps": 1, "images": 3, "threads": 2, **options})))
+    def memory(**options: Any) -> int:
+        plan = make_plan(request_from({"timesteps": 1, "images": 3, "threads": 2, **options}))
+        found = worker_memory(plan)
+        assert found is not None
+        return found.whole(plan.spec.settings.batch_size)
 
     assert memory(suites=["digits-c"]) == memory(suites=["digits-c"], batch_size=3)
     linf = {"suites": ["digits-linf"], "checks": False}
-    assert (memory(**linf) or 0) > (memory(**linf, batch_size=3) or 0) > 0
+    assert memory(**linf) > memory(**linf, batch_size=3) > 0
 
 
 def test_a_network_that_looks_at_values_has_no_known_memory(plan: Plan) -> None:
@@ -170,8 +164,9 @@ def test_the_memory_of_a_run_is_about_what_was_told(
     process = forks.subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True)
     status, errors = process.communicate()
     assert process.returncode == 0, errors
-    told = worker_memory(plan)
-    assert told is not None
+    memory = worker_memory(plan)
+    assert memory is not None
+    told = memory.whole(plan.spec.settings.batch_size)
     # Not of `getrusage`: a program begins with the peak of the one that starts it. The fork has what was imported.
     peak = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     assert told / 2 < int(peak) * 1024 < told * 1.5

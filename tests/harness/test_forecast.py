@@ -20,6 +20,7 @@ from pcbench.harness import measuring
 from pcbench.harness.blocks import Unit
 from pcbench.harness.budget import FEWEST_IMAGES, fitting_command
 from pcbench.harness.measuring import Speeds, measure_speed, speed_key
+from pcbench.harness.memory import WorkerMemory
 from pcbench.harness.plan import Plan, make_plan
 from pcbench.harness.request import RunOptions, request_from
 from pcbench.network.network import PredictiveNetwork
@@ -66,6 +67,7 @@ def test_a_plan_adds_up_its_units_and_computes_nothing(tmp_path: Path, monkeypat
     assert fgsm.passes.gradients == 20 * (1 + 2)
     assert (found.hours, found.shards, found.command) == (None, None, None)
     assert found.worker_bytes is not None
+    assert found.batch is None or found.batch.planned == made.spec.settings.batch_size == 128
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,11 +137,11 @@ def test_a_budget_too_small_is_refused_with_the_one_that_is_needed(whole: tuple[
 def test_a_batch_that_does_not_fit_is_halved(whole: tuple[RunOptions, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     request, plan = whole
 
-    def needed(_: Plan, batch_size: int) -> int:
-        return 1000 * batch_size
+    def needed(_: Plan) -> WorkerMemory:
+        return WorkerMemory(process=0, network=0, image=1000, fills=None)
 
     monkeypatch.setattr("pcbench.harness.budget.worker_memory", needed)
-    monkeypatch.setattr("pcbench.harness.budget.available_memory", lambda: 50_000)
+    monkeypatch.setattr("pcbench.harness.memory.available_memory", lambda: 50_000)
     command = fitting_command(request, plan, made_speeds(plan, lambda _: 1e-6), 3600, 1)
     assert shlex.split(command)[-2:] == ["--batch-size", "32"]
 

@@ -73,10 +73,10 @@ def measure(
         return network.normalise(images.to(device))
 
     inputs = normalise(to_unit_range(batch.images, device))
-    clean = _unrolled(network, inputs, timesteps)
+    clean = unrolled_whole(network, inputs, timesteps)
     for severity in noise.measured(severities):
         noisy_inputs = noisy_input(noise, severity, batch.images, normalise, seed=seed, ids=batch.ids)
-        noisy = _unrolled(network, noisy_inputs, timesteps)
+        noisy = unrolled_whole(network, noisy_inputs, timesteps)
         for timestep in range(timesteps + 1):
             for metric, pcoder, values in _compared(clean, noisy, _array(inputs), timestep):
                 yield made_table(
@@ -95,7 +95,8 @@ def measure(
                 )
 
 
-def _unrolled(network: PredictiveNetwork, inputs: torch.Tensor, timesteps: int) -> Unrolled:
+def unrolled_whole(network: PredictiveNetwork, inputs: torch.Tensor, timesteps: int) -> Unrolled:
+    """Return a pass with all that is compared of it, which is held for two passes at a time."""
     keep = ("representations",) if network.targets.image is None else ("representations", "reconstructions")
     with torch.no_grad():
         return network.unroll_input(inputs, timesteps, keep=keep)
