@@ -54,7 +54,11 @@ def fitting_batch(plan: Plan, memory: WorkerMemory | None, workers: int) -> Fitt
     other = memory.network if on_gpu else memory.process + memory.network
     room = int(USED_SHARE * free) // sharing - other
     settings = plan.spec.settings
-    fitting = (size for size in _sizes(settings.batch_size, settings.block_size) if memory.of_batch(size) <= room)
+    fitting = (
+        size
+        for size in _sizes(settings.batch_size, settings.block_size or settings.batch_size)
+        if memory.of_batch(size) <= room
+    )
     return FittingBatch(
         planned=settings.batch_size,
         largest=max(fitting, default=0),

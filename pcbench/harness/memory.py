@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -116,7 +116,7 @@ def free_memory(device: str) -> int | None:
     named = torch.device(device)
     if named.type != "cuda":
         return available_memory() if named.type == "cpu" else None
-    numbers = range(torch.cuda.device_count()) if named.index is None else [named.index]
+    numbers = [named.index] if ":" in device else range(torch.cuda.device_count())
     try:
         return min((torch.cuda.mem_get_info(number)[0] for number in numbers), default=None)
     except RuntimeError:  # taken by another program, full, or lost
@@ -193,11 +193,11 @@ class _Living(TorchDispatchMode):
         self._aside = {_storage(tensor) for tensor in aside}
         self._known = set(self._aside)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> object:
         """Do an operation, and count what it makes."""
         del types
-        made = func(*args, **(kwargs or {}))
-        outputs = list(_strided(made if isinstance(made, tuple | list) else (made,)))
+        made: Any = func(*args, **(kwargs or {}))
+        outputs = list(_strided(cast("Iterable[object]", made if isinstance(made, tuple | list) else (made,))))
         for tensor in outputs:
             if _storage(tensor) not in self._known:
                 self._add(tensor.untyped_storage(), _storage(tensor))
@@ -205,7 +205,7 @@ class _Living(TorchDispatchMode):
         if func.name() in _LAID_OUT:
             laid_out = sum(one.nbytes for one in (*_strided(args), *outputs) if _storage(one) not in self._aside)
         self.most = max(self.most, self._now + laid_out)
-        return made
+        return cast("object", made)
 
     def _add(self, storage: torch.UntypedStorage, name: int) -> None:
         size = storage.nbytes()

@@ -168,3 +168,15 @@ def test_a_pass_allocates_about_what_is_told(
     one_pass(4)()
     few, many = (allocated(one_pass(images)) for images in (4, 8))
     assert (many - few) / 4 == pytest.approx(memory.image / 1.3, rel=0.2)
+
+
+def test_representations_that_are_compared_count_at_every_timestep(network: PredictiveNetwork) -> None:
+    def image_bytes(timesteps: int) -> int:
+        options = {"model": network, "data": "digits", "suites": ["manifold"], "images": 4, "timesteps": timesteps}
+        memory = worker_memory(make_plan(request_from(options)))
+        assert memory is not None
+        return memory.image
+
+    # Each of two passes holds e_1, e_2, the image that is made of e_1, logits, and a magnitude a PCoder.
+    each = 2 * 4 * (4 * 16 * 16 + 6 * 8 * 8 + 3 * 32 * 32 + 10 + 2)
+    assert image_bytes(9) - image_bytes(4) == pytest.approx(1.3 * 5 * each, abs=1)
