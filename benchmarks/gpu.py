@@ -29,9 +29,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
-from PIL import Image
+from drawn_images import write_photographs
 from plain_networks import ours, plain, some_images
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -46,7 +45,6 @@ from pcbench.network.network import PredictiveNetwork
 
 CONDITIONS, FULL = 1 + 15 * 5, 50_000
 SEVERITY = 3
-CLASSES = ("n01440764", "n01443537")
 TYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -201,7 +199,7 @@ def from_jpeg_to_outcomes(options: argparse.Namespace, device: torch.device) -> 
 
     asked = {"corruptions": options.corruptions} if options.corruptions else {"suites": ["imagenet-c"]}
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(scores, "LookAhead", Watched):
-        _write_photographs(Path(folder) / "images", options.images)
+        write_photographs(Path(folder) / "images", options.images)
         run(
             network,
             data=f"imagenet-subset:{Path(folder) / 'images'}",
@@ -219,18 +217,6 @@ def from_jpeg_to_outcomes(options: argparse.Namespace, device: torch.device) -> 
         )
     elapsed, waited = (sum(getattr(one, f"{what}_seconds") for one in seen) for what in ("elapsed", "waited"))
     return options.images * len(seen) / elapsed, waited / elapsed
-
-
-def _write_photographs(folder: Path, count: int) -> None:
-    """Write JPEG files of a photograph's size: smooth colours with fine grain, as no photograph may be shipped."""
-    generator = np.random.default_rng(0)
-    for number in range(count):
-        coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((500, 375))
-        grain = generator.integers(-12, 13, (375, 500, 3))
-        pixels = np.clip(np.asarray(coarse, dtype=np.int64) + grain, 0, 255).astype(np.uint8)
-        path = folder / CLASSES[number % 2] / f"ILSVRC2012_val_{number + 1:08d}.JPEG"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=90)
 
 
 def _write(path: Path, rows: list[Row]) -> None:

@@ -36,8 +36,6 @@ import argparse
 import functools
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -48,7 +46,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from drawn_images import Drawn, peak_memory
+from drawn_images import Drawn, peak_memory, tell_peaks
 from torch import Tensor, nn
 
 from pcbench.catalog import suite_folder
@@ -335,19 +333,6 @@ def run_made(folder: Path, images: int) -> None:
     print(peak_memory())
 
 
-def memory(images: int) -> None:
-    """Print how much more memory many images take than few."""
-    peaks: dict[int, float] = {}
-    for count in (1000, images):
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, __file__, "--run-made", str(count), folder]
-            start = time.perf_counter()
-            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this file
-            peaks[count] = float(answer.stdout.split()[-1])
-            print(f"{count} images: {peaks[count]:.0f} MB at most, {time.perf_counter() - start:.0f} s")
-    print(f"ratio driver_memory {peaks[images] / peaks[1000]:.3f}")
-
-
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -369,7 +354,7 @@ def main() -> None:
         if "harness" in options.only:
             harness_share(Path(name) / "harness", options.scored_images)
     if "memory" in options.only:
-        memory(options.images)
+        tell_peaks("driver_memory", Path(__file__), ["--run-made"], 1000, options.images)
 
 
 if __name__ == "__main__":
