@@ -69,7 +69,11 @@ def whole_levels(levels: torch.Tensor) -> torch.Tensor:
     A value that the arithmetic of real numbers puts on a whole level may come out a rounding error below it, and
     then would lose a level by chance: so a thousandth of a level is added first.
     """
-    return levels.add_(ROUNDING_ERROR).clamp_(0, 255).to(torch.uint8)
+    levels = levels.add_(ROUNDING_ERROR).clamp_(0, 255)
+    if levels.device.type != "cpu":
+        return levels.to(torch.uint8)
+    # NumPy cuts off three times as fast as torch.
+    return torch.from_numpy(levels.numpy().astype(np.uint8))
 
 
 GREY_OR_COLOUR = (1, 3)

@@ -15,6 +15,9 @@ from pcbench.corruptions import filters, levels, randomness
 from pcbench.corruptions.corruption import GREY_OR_COLOUR, ROUNDING_ERROR, Corruption, Drawn, as_float, whole_levels
 from pcbench.corruptions.opencv import cv2
 
+_PILLOW_BITS = 22
+"""Of the fractions in which Pillow counts a filter's weights."""
+
 
 class Contrast(Corruption):
     """Every colour drawn towards its mean over the image. Source: `contrast` of ImageNet-C."""
@@ -161,18 +164,58 @@ class Pixelate(Corruption):
 
 
 def _pixelated(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return what Pillow itself makes of uint8 images on the CPU, channel by channel.
+    """Return what Pillow makes of uint8 images on the CPU, to the bit, by moving whole rows.
 
     Args:
         images: (batch, channels, height, width).
         size: Width and height of the small image.
     """
-    whole = (images.shape[3], images.shape[2])
-    enlarged = [
-        Image.fromarray(channel).resize(size, Image.Resampling.BOX).resize(whole, Image.Resampling.NEAREST)
-        for channel in images.numpy().reshape(-1, *images.shape[2:])
-    ]
-    return torch.from_numpy(np.stack([np.asarray(one) for one in enlarged])).reshape(images.shape)
+    height, width = images.shape[-2:]
+    if height > 2 * width:  # here Pillow 13 shrinks along the columns first, others do not
+        return torch.from_numpy(np.stack([_pixelated_by_pillow(image, size) for image in images.numpy()]))
+    turned = cv2.transpose(images.numpy().reshape(-1, width))
+    narrow, columns = _rounded_box_means(np.asarray(turned, np.uint8)[None], size[0])
+    upright = np.asarray(cv2.transpose(narrow[0]), np.uint8).reshape(-1, height, size[0])
+    small, rows = _rounded_box_means(upright, size[1])
+    turned = np.asarray(cv2.transpose(small.reshape(-1, size[0])), np.uint8)
+    wide = cv2.transpose(turned.take(columns[_nearest(size[0], width).numpy()], axis=0))
+    enlarged = np.asarray(wide, np.uint8).reshape(-1, size[1], width)
+    return torch.from_numpy(enlarged.take(rows[_nearest(size[1], height).numpy()], axis=1)).reshape(images.shape)
+
+
+def _pixelated_by_pillow(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    small = [Image.fromarray(channel).resize(size, Image.Resampling.BOX) for channel in image]
+    return np.stack([np.asarray(one.resize(image.shape[:0:-1], Image.Resampling.NEAREST)) for one in small])
+
+
+def _rounded_box_means(planes: NDArray[np.uint8], count: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """Shrink planes, (planes, rows, columns), to `count` rows in the integers of Pillow's Resample.c.
+
+    Returns:
+        The rows, those of boxes of one size together, and where each of them is in its right order.
+    """
+    boxes, order = _boxes_by_size(planes.shape[1], count)
+    means: list[NDArray[np.uint8]] = []
+    for rows in boxes:
+        total = np.take(planes, rows[0], axis=1)
+        if len(rows) > 1:
+            sums = total.astype(np.uint32)
+            for others in rows[1:]:
+                sums += np.take(planes, others, axis=1)
+            sums *= np.uint32(0.5 + (1 << _PILLOW_BITS) / len(rows))
+            sums += np.uint32(1 << (_PILLOW_BITS - 1))
+            sums >>= np.uint32(_PILLOW_BITS)
+            total = sums.astype(np.uint8)
+        means.append(total)
+    return means[0] if len(means) == 1 else np.concatenate(means, axis=1), order
+
+
+@functools.lru_cache(maxsize=64)
+def _boxes_by_size(length: int, count: int) -> tuple[list[NDArray[np.int64]], NDArray[np.intp]]:
+    """Return the rows of each box, (rows, boxes), an array for each size, and where each box is in their sequence."""
+    first, sizes = _boxes(length, count)
+    each = [np.add.outer(np.arange(size), first[sizes == size]) for size in range(1, sizes.max() + 1) if size in sizes]
+    return each, np.argsort(np.argsort(sizes, kind="stable"))
 
 
 class JpegCompression(Corruption):
@@ -228,28 +271,28 @@ def _inverse_affine(moves: NDArray[np.float32], height: int, width: int) -> NDAr
 
 def _box_means(levels: torch.Tensor, count: int) -> torch.Tensor:
     """Shrink images to `count` rows, each the rounded mean of the rows whose centres lie in its box."""
+    first, sizes = (torch.from_numpy(part).to(levels.device) for part in _boxes(levels.shape[2], count))
     total = torch.zeros((*levels.shape[:2], count, levels.shape[3]), device=levels.device)
-    for rows, weights in _boxes(levels.shape[2], count):
-        total.addcmul_(levels.index_select(2, rows.to(levels.device)), weights.to(levels.device))
+    for step in range(int(sizes.max())):
+        weights = ((step < sizes) / sizes).float()
+        total.addcmul_(levels.index_select(2, (first + step).clamp_(max=levels.shape[2] - 1)), weights[:, None])
     return total.add_(0.5 + ROUNDING_ERROR).floor_()
 
 
 @functools.lru_cache(maxsize=64)
-def _boxes(length: int, count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return the rows that are added up, and their weights (count, 1): first each box's first row, then its second.
+def _boxes(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first row of each box, and how many there are.
 
     Whether a centre on the edge of a box lies in it is decided by double precision, as in Pillow's Resample.c.
     """
     scale = length / count
     centres = (np.arange(count) + 0.5) * scale
-    starts = (centres - scale / 2 + 0.5).astype(np.int32)
-    stops = np.minimum((centres + scale / 2 + 0.5).astype(np.int32), length)
+    starts = (centres - scale / 2 + 0.5).astype(np.int64)
+    stops = np.minimum((centres + scale / 2 + 0.5).astype(np.int64), length)
     steps = np.arange(int((stops - starts).max()))[:, None]
     positions = (starts + steps - centres + 0.5) * (1 / scale)
     inside = (starts + steps < stops) & (positions > -0.5) & (positions <= 0.5)
-    weights = torch.from_numpy((inside / inside.sum(axis=0)).astype(np.float32))
-    rows = torch.from_numpy(np.minimum(starts + steps, length - 1).astype(np.int32))
-    return [(rows[step], weights[step][:, None]) for step in range(len(steps))]
+    return starts + inside.argmax(axis=0), inside.sum(axis=0)
 
 
 @functools.lru_cache(maxsize=64)

@@ -84,12 +84,12 @@ def network_input_noise(
     if not isinstance(function, GaussianNoise):
         raise UsageError(f"only gaussian_noise does not depend on the image, not {definition.function}")
     drawn = [
-        torch.from_numpy(function.draw(generator, *shape[1:])[0])
+        torch.from_numpy(randomness.standard_normal(generator, tuple(shape[1:]), function.standard_deviation))
         for generator in (
             randomness.corruption_generator(seed, name, definition.name, severity) for name in _names(ids, shape)
         )
     ]
-    return torch.stack(drawn) * function.standard_deviation
+    return torch.stack(drawn)
 
 
 def input_noise_level(definition: CorruptionDefinition, severity: int) -> float:

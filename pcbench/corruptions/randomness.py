@@ -12,10 +12,14 @@ import json
 
 import numpy as np
 import scipy.special
-import torch
 from numpy.typing import NDArray
 
+from pcbench.corruptions.opencv import cv2
+
 LEVELS_16_BIT = 65536
+
+# Before, its tables end at 256 entries.
+_OPENCV_READS_16_BIT = tuple(int(part) for part in cv2.__version__.split(".")[:2]) >= (4, 13)
 
 
 def corruption_generator(seed: int, image_id: str, corruption: str, severity: int) -> np.random.Generator:
@@ -55,20 +59,22 @@ def uniform_16_bit(generator: np.random.Generator, shape: tuple[int, ...]) -> ND
     return words.astype("<u8", copy=False).view("<u2")[:count].reshape(shape)
 
 
-def standard_normal(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Draw from the normal distribution with mean 0 and variance 1.
+def standard_normal(generator: np.random.Generator, shape: tuple[int, ...], scale: float = 1.0) -> NDArray[np.float32]:
+    """Draw from the normal distribution with mean 0 and variance 1, times `scale`.
 
     The distribution is inverted at one of 65,536 evenly spaced probabilities, by a table: values end at 4.17, the
     cumulative distribution is right to 1 / 131,072, and the table's variance is set to 1. This is four times as fast
     as an exact draw; rounding to 256 grey levels hides far more.
     """
-    indices = torch.from_numpy(uniform_16_bit(generator, shape).astype(np.int32).reshape(-1))
-    return _normal_quantiles().index_select(0, indices).numpy().reshape(shape)
+    table, indices = _normal_quantiles(scale), uniform_16_bit(generator, shape)
+    if _OPENCV_READS_16_BIT:
+        return np.asarray(cv2.LUT(indices.reshape(1, -1), table[None]), np.float32).reshape(shape)
+    return table.take(indices.astype(np.intp))
 
 
 def uniform(generator: np.random.Generator, low: float, high: float, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Draw from the uniform distribution over [low, high)."""
-    drawn = generator.random(shape, dtype=np.float32)
+    drawn = _random(generator, int(np.prod(shape))).reshape(shape)
     drawn *= high - low
     drawn += low
     return drawn
@@ -79,7 +85,24 @@ def below(generator: np.random.Generator, limit: int) -> int:
     return int(generator.integers(limit, dtype=np.int64))
 
 
-@functools.lru_cache(maxsize=1)
-def _normal_quantiles() -> torch.Tensor:
+def _random(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
+    """Return what `generator.random(count, dtype=np.float32)` does, in half the time.
+
+    A float is the upper 24 bits of half a word, the lower half first. NumPy keeps the half that an odd count leaves
+    for the next draw of 32 bits: where one is left, and for an odd count's last float, NumPy draws itself.
+    """
+    if generator.bit_generator.state["has_uint32"]:
+        return generator.random(count, dtype=np.float32)
+    words = generator.bit_generator.random_raw(count // 2).astype("<u8", copy=False).view("<u4")
+    words >>= 8
+    drawn = words.view(np.int32).astype(np.float32)  # signed, since processors turn those into floats faster
+    drawn *= np.float32(2**-24)
+    return np.append(drawn, generator.random(1, dtype=np.float32)) if count % 2 else drawn
+
+
+@functools.lru_cache(maxsize=8)
+def _normal_quantiles(scale: float) -> NDArray[np.float32]:
+    if scale != 1:
+        return _normal_quantiles(1.0) * np.float32(scale)
     quantiles = scipy.special.ndtri((np.arange(LEVELS_16_BIT) + 0.5) / LEVELS_16_BIT)
-    return torch.from_numpy((quantiles / quantiles.std()).astype(np.float32))
+    return (quantiles / quantiles.std()).astype(np.float32)

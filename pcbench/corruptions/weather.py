@@ -6,8 +6,6 @@ image as a photograph: see `frost_textures`.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -109,7 +107,7 @@ class Fog(Corruption):
     @override
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         side = 1 << (max(height, width) - 1).bit_length()
-        return (plasma_fractal(generator, side, self.decay)[None, :height, :width],)
+        return (plasma_fractal(generator, side, self.decay, height, width)[None],)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -162,48 +160,62 @@ def _luma(levels: torch.Tensor) -> torch.Tensor:
     return (levels * torch.tensor(LUMA, device=levels.device).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 
-def plasma_fractal(generator: np.random.Generator, side: int, decay: float) -> NDArray[np.float32]:
+def plasma_fractal(
+    generator: np.random.Generator, side: int, decay: float, rows: int, columns: int
+) -> NDArray[np.float32]:
     """Make a fractal landscape by the diamond-square algorithm on a torus.
 
     Args:
         generator: Draws the roughness.
-        side: Rows and columns, a power of two.
+        side: Rows and columns of the torus, a power of two.
         decay: Factor by which the amplitude shrinks from one scale to the next finer.
+        rows: Rows of the piece that is returned.
+        columns: Its columns.
 
     Returns:
-        (side, side), from 0 to 1.
+        (rows, columns); the whole torus reaches from 0 to 1.
     """
     # All roughness is drawn at once, coarsest scale first: in each, the squares' centres, then the two kinds of edges.
-    roughness = iter(np.split(randomness.uniform(generator, -1, 1, (side * side - 1,)), _fractal_parts(side)))
-    corners = np.zeros((1, 1), np.float32)
+    roughness = randomness.uniform(generator, -1, 1, (side * side - 1,))
+    # The first row and column stand again at the end, where the torus closes: neighbours are slices then.
+    landscape = np.zeros((2, 2), np.float32)
     amplitude = 100.0
-    while len(corners) < side:
-        count, reach = len(corners), np.float32(amplitude * amplitude)
-        across, down = corners + _rolled(corners, 1), corners + _rolled(corners, 0)
-        rough: list[NDArray[np.float32]] = [next(roughness).reshape(count, count) * reach for _ in range(3)]
-        centres = (across + _rolled(across, 0)) * _QUARTER + rough[0]
-        above, before = _rolled(centres, 0, back=True), _rolled(centres, 1, back=True)
-        finer = np.empty((count, 2, count, 2), np.float32)
-        finer[:, 0, :, 0], finer[:, 1, :, 1] = corners, centres
-        finer[:, 0, :, 1] = (centres + above + across) * _QUARTER + rough[1]
-        finer[:, 1, :, 0] = (centres + before + down) * _QUARTER + rough[2]
-        corners, amplitude = finer.reshape(2 * count, 2 * count), amplitude / decay
-    lowest, highest = corners.min(), corners.max()
-    return (corners - lowest) / (highest - lowest)
+    while (count := len(landscape) - 1) < side:
+        drawn = roughness[count * count - 1 : 4 * count * count - 1].reshape(3, count, count)
+        landscape = _finer(landscape, drawn * np.float32(amplitude * amplitude))
+        amplitude /= decay
+    heights = landscape[:side, :side]
+    lowest, highest = heights.min(), heights.max()
+    return (heights[:rows, :columns] - lowest) / (highest - lowest)
 
 
-def _rolled(array: NDArray[np.float32], axis: int, *, back: bool = False) -> NDArray[np.float32]:
-    """Return the next values along an axis (`back`: those before), the ends joined; faster than numpy.roll."""
-    ends = (array[-1:], array[:-1]) if back else (array[1:], array[:1])
-    if axis == 1:
-        ends = (array[:, -1:], array[:, :-1]) if back else (array[:, 1:], array[:, :1])
-    return np.concatenate(ends, axis=axis)
+def _finer(corners: NDArray[np.float32], rough: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a landscape at the next finer scale.
+
+    Args:
+        corners: (count + 1, count + 1), the last row and column being the first.
+        rough: (3, count, count), added to the centres, the upper edges and the left edges of the squares.
+
+    Returns:
+        (2 * count + 1, 2 * count + 1), closed like `corners`.
+    """
+    count = len(corners) - 1
+    across, down = corners[:, :-1] + corners[:, 1:], corners[:-1] + corners[1:]
+    centres = np.empty((count + 1, count + 1), np.float32)  # with those of the row and the column before
+    _mean_and_rough(np.add(across[:-1], across[1:]), rough[0], centres[1:, 1:])
+    centres[0, 1:], centres[1:, 0] = centres[-1, 1:], centres[1:, -1]
+    finer = np.empty((2 * count + 1, 2 * count + 1), np.float32)
+    finer[:-1:2, :-1:2], finer[1::2, 1::2] = corners[:-1, :-1], centres[1:, 1:]
+    upper, left = centres[1:, 1:] + centres[:-1, 1:], centres[1:, 1:] + centres[1:, :-1]
+    _mean_and_rough(np.add(upper, across[:-1], out=upper), rough[1], finer[:-1:2, 1::2])
+    _mean_and_rough(np.add(left, down[:, :-1], out=left), rough[2], finer[1::2, :-1:2])
+    finer[-1], finer[:, -1] = finer[0], finer[:, 0]
+    return finer
 
 
-@functools.lru_cache(maxsize=8)
-def _fractal_parts(side: int) -> list[int]:
-    counts = [4**level for level in range(side.bit_length() - 1) for _ in range(3)]
-    return np.cumsum(counts)[:-1].tolist()
+def _mean_and_rough(total: NDArray[np.float32], rough: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+    total *= _QUARTER
+    np.add(total, rough, out=into)
 
 
 def _water(drops: NDArray[np.float32]) -> NDArray[np.float32]:

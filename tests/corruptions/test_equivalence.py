@@ -49,8 +49,8 @@ def replay_nothing(_: Any, __: int) -> Replay:
     return Replay()
 
 
-def replay_normal(function: Any, side: int) -> Replay:
-    noise = planes_last(function.draw(generator(), 3, side, side)[0])
+def replay_normal(_: Any, side: int) -> Replay:
+    noise = planes_last(randomness.standard_normal(generator(), (3, side, side)))
     return Replay(normal=lambda size, scale: noise.reshape(size) * np.float64(scale))
 
 
