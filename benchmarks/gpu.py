@@ -1,13 +1,16 @@
 """How fast a device computes a predictive network, how near its peak that is, and what ImageNet-C in full would take.
 
     uv run python benchmarks/gpu.py [--model pvgg16] [--device cuda] [--batch 64] [--timesteps 10] [--seconds 5]
-                                    [--images 256] [--corruptions fog snow] [--out gpu.csv]
+                                    [--images 256] [--corruptions fog snow] [--out gpu.csv] [--compile | --no-compile]
 
 Rows: the plain backbone; the plain dynamics (hooks on the whole backbone, as the published classes compute them); ours
 in float32, TF32 and bfloat16; the gradient of ours. Each has images a second. Beside them stands a share: the
 operations that torch counts in it, over those that the device does in large products of matrices of the same precision.
 These are measured here as well; no number of a data sheet is used. Operations that torch's table lacks (oneDNN's fused
 ones, on a CPU) are not counted.
+
+With `--compile`, the default on a GPU, ours and its gradient stand there twice more: by `torch.compile`, after the pass
+that compiles, and on a GPU as one CUDA graph, replayed. Where one of them cannot be had, its reason is printed.
 
 Then imagenet-c, or those of its corruptions that are named, is run at one severity, from JPEG files to outcomes, by one
 worker. With it stands the share of the time in which the network waited for images.
@@ -25,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -56,7 +60,7 @@ class Row:
     precision: str
     images_a_second: float
     share_of_peak: float | None
-    """None where the operations are not counted: of a whole condition."""
+    """None where the operations are not counted: of a whole condition, of a graph."""
 
 
 def main() -> None:
@@ -69,6 +73,8 @@ def main() -> None:
     for name, operations in peaks.items():
         print(f"{name}: {operations / 1e12:.3f} TFLOP/s in products of matrices")
     rows = list(_network_rows(options, device, peaks))
+    if options.compile:
+        rows += _other_rows(options, device)
     whole, waited = from_jpeg_to_outcomes(options, device)
     rows.append(Row("imagenet-c, from JPEG to outcomes", "float32", whole, None))
     for row in rows:
@@ -91,6 +97,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=256, help="of the run from JPEG files to outcomes")
     parser.add_argument("--corruptions", nargs="+", default=[], help="those of imagenet-c that are run; all by default")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
     return parser.parse_args()
 
 
@@ -183,6 +190,62 @@ def gradient(network: PredictiveNetwork, images: Tensor, timesteps: int) -> Tens
     given = images.detach().clone().requires_grad_()
     (found,) = torch.autograd.grad(network.unroll_input(given, timesteps).logits[-1].square().sum(), given)
     return found
+
+
+def _other_rows(options: argparse.Namespace, device: torch.device) -> Iterator[Row]:
+    """Yield unrolling and its gradient by torch.compile, and as a CUDA graph; print the reason where one fails."""
+    network, _ = ours(options.model)
+    images = some_images(network.to(device), options.batch).to(device)
+    given = images.clone().requires_grad_()
+
+    def unroll(inputs: Tensor) -> Tensor:
+        return network.unroll_input(inputs, options.timesteps).logits
+
+    def forward(unroll: Callable[[Tensor], Tensor]) -> Tensor:
+        with torch.no_grad():
+            return unroll(images)
+
+    def back(unroll: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.autograd.grad(unroll(given)[-1].square().sum(), given)[0]
+
+    for way, work in ((f"ours, {options.timesteps + 1} timesteps", forward), ("gradient of ours", back)):
+        makers: dict[str, Callable[[], Callable[[], Tensor]]] = {
+            "torch.compile": partial(_compiled, work, unroll),
+            "a CUDA graph": partial(captured, partial(work, unroll)),
+        }
+        for name in makers if device.type == "cuda" else ["torch.compile"]:
+            try:
+                made = makers[name]()
+                largest = (made() - work(unroll)).abs().max() / work(unroll).abs().max()
+                often = rate(made, device, options.seconds)
+            except Exception as error:  # noqa: BLE001 - a compiler fails in ways of its own
+                print(f"{way}, by {name}: not measured ({type(error).__name__}: {str(error).partition(chr(10))[0]})")
+                continue
+            print(f"{way}, by {name}: largest difference {float(largest):.1e} of the largest number")
+            yield Row(f"{way}, by {name}", "float32", options.batch * often, None)
+
+
+def _compiled(work: Callable[[Callable[[Tensor], Tensor]], Tensor], unroll: Callable[[Tensor], Tensor]) -> Any:
+    return partial(work, torch.compile(unroll))
+
+
+def captured(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Return what does some work as one CUDA graph: no kernel is started by Python."""
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        made = work()
+
+    def replay() -> Tensor:
+        graph.replay()
+        return made
+
+    return replay
 
 
 def from_jpeg_to_outcomes(options: argparse.Namespace, device: torch.device) -> tuple[float, float]:

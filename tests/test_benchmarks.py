@@ -6,11 +6,14 @@ import re
 import runpy
 import sys
 import types
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from pcbench.network.fast.table import ROWS, FastForm
 
@@ -121,13 +124,25 @@ def test_the_benchmark_of_gpus_runs_in_small_on_a_cpu(
     gpu = runpy.run_path(str(BENCHMARKS[0].with_name("gpu.py")), run_name="imported")
     small = ["--model", "pefficientnet_b0", "--device", "cpu", "--batch", "1", "--timesteps", "1", "--images", "1"]
     table = tmp_path / "gpu.csv"
-    few = ["--seconds", "0", "--corruptions", "fog", "--out", str(table)]
+    few = ["--seconds", "0", "--corruptions", "fog", "--out", str(table), "--compile"]
     monkeypatch.setattr(sys, "argv", ["gpu.py", *small, *few])
+    asked: list[Callable[[Tensor], Tensor]] = []
+
+    def compile_once(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        asked.append(function)
+        if len(asked) > 1:
+            raise RuntimeError("no compiler\nand more")
+        return lambda inputs: 2 * function(inputs)
+
+    monkeypatch.setattr(torch, "compile", compile_once)
     gpu["main"]()
     printed = capsys.readouterr().out
     ways = [line.split(",")[0] for line in table.read_text(encoding="utf-8").splitlines()[1:]]
     assert ways[:2] == ["plain backbone", "plain dynamics"]
-    assert len(ways) == 6
+    # The stand-in of the compiler doubles all numbers, and does not compile twice: the benchmark tells both.
+    assert "ours, 2 timesteps, by torch.compile: largest difference 1.0e+00 of the largest number" in printed
+    assert "gradient of ours, by torch.compile: not measured (RuntimeError: no compiler)" in printed
+    assert [way.strip('"') for way in ways[2:]] == ["ours", "ours", "gradient of ours", "ours", "imagenet-c"]
     (rate,) = re.findall(r"from JPEG to outcomes, float32: ([\d.e+-]+) images/s", printed)
     (hours,) = re.findall(r"extrapolated from this: ([\d.]+)", printed)
     assert float(hours) == pytest.approx(50_000 * 76 / float(rate) / 3600, rel=1e-2)
