@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plan_command(options: PlanOptions, given: Collection[str], as_json: AsJson = False) -> None:
-    """Say what a run will cost: passes, memory, disk, and with --measure hours.
+    """Say what a run will cost: passes, disk, memory, the batch that fits it, and with --measure hours.
 
     It takes every option of `pcbench run` and computes nothing, unless it measures.
     """

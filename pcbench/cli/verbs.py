@@ -22,7 +22,7 @@ HELP_NAMES = {"help_option_names": list(HELP_FLAGS)}
 
 PURPOSES: dict[str, str] = {
     "run": "Measure how robust a network is at every timestep.",
-    "plan": "Say what a run will cost: passes, memory, disk, and with --measure hours.",
+    "plan": "Say what a run will cost: passes, disk, memory, the batch that fits it, and with --measure hours.",
     "merge": "Make the run of all its shards: the one that a single process would have made, to the byte.",
     "extract": "Write representations, errors or any module's outputs at every timestep to files.",
     "predify": "Check that a configuration fits a CNN, and show its PCoders, without training.",
