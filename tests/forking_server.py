@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import fcntl
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -49,6 +50,7 @@ def serve(path: str) -> None:
 def _import() -> None:
     """Import what programs need; nothing is computed, so no thread is begun."""
     import lightning_fabric  # noqa: F401
+    import scipy.ndimage
     import scipy.stats  # noqa: F401
     import torch
 
@@ -56,9 +58,12 @@ def _import() -> None:
     import pcbench.cli.main
     import pcbench.cli.run_table
     import pcbench.harness.start  # noqa: F401
-    from pcbench.harness import run  # noqa: F401
+    from pcbench.cli.verbs import PURPOSES
+    from pcbench.harness import finish, run, told_results  # noqa: F401
     from pcbench.harness.work import answers, attacks, growth, pictures, scores  # noqa: F401
 
+    for verb in (*PURPOSES, "study"):
+        importlib.import_module(f"pcbench.cli.{verb}")
     torch.set_num_threads(1)
     os.fsync = lambda _: None  # as in the tests' own processes: none of them ends with a power cut
     gc.collect()

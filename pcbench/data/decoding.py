@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, ImageFile
 
 from pcbench.data.channels import is_grey
 from pcbench.data.damage import examine
@@ -165,7 +165,7 @@ def _open(content: bytes, name: str) -> ImageFile.ImageFile:
             f"read, so that memory is bounded: make it smaller, or {remedy()}"
         )
     refuse_mode(image, name)
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
+    if image.format == "TIFF":
         _refuse_dark_palette(image, name)
     return image
 
@@ -185,8 +185,10 @@ def _refuse_depth(content: bytes, name: str) -> None:
         raise DataError(f"{name}: has channels with a sign; save it as an 8-bit image without one")
 
 
-def _refuse_dark_palette(image: TiffImagePlugin.TiffImageFile, name: str) -> None:
+def _refuse_dark_palette(image: Any, name: str) -> None:
     """Refuse a TIFF whose palette holds values of 8 bits where 16 are due: decoders make black of it, or scale it."""
+    from PIL import TiffImagePlugin  # Pillow has imported it to open the image
+
     palette = image.tag_v2.get(TiffImagePlugin.COLORMAP, ())
     if image.mode == "P" and 0 < max(palette, default=0) < 256:
         raise DataError(f"{name}: has a palette of values below 256, where TIFF needs 16 bits; save it as RGB")

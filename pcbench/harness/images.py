@@ -17,7 +17,6 @@ from pcbench.data.sources import check_source, open_source
 from pcbench.data.unlabelled import open_unlabelled
 from pcbench.errors import DataError, UsageError
 from pcbench.harness.request import TUNED, RunOptions
-from pcbench.metrics.marks import TUNED_ON
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import tuned_hashes
 from pcbench.results.run_spec import DataSpec
@@ -90,6 +89,8 @@ def tuned_note(request: RunOptions, facts: ModelFacts, rows: NDArray[np.uint8]) 
     Raises:
         UsageError: There are such images, and the request does not allow it.
     """
+    from pcbench.metrics.marks import TUNED_ON  # with pandas, which is needed at a run's end
+
     hashes = tuned_hashes(request["model"], facts, request["configuration"])
     shared = sum(one in hashes for one in image_hashes(rows)) if hashes else 0
     if not shared:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Inputs
 from pcbench.harness.engines.base import Failure
 from pcbench.harness.grids import share_of
 from pcbench.harness.progress import RunProgress
-from pcbench.harness.told_results import Teller
 from pcbench.results.parts import Part, PartError
 from pcbench.results.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pcbench.harness.told_results import Teller
 
 logger = logging.getLogger("pcbench")
 

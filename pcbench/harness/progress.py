@@ -9,8 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-
-from rich.progress import BarColumn, Progress, TaskID
+from typing import TYPE_CHECKING
 
 from pcbench.errors import WriteError
 from pcbench.escaping import printable
@@ -19,7 +18,11 @@ from pcbench.harness.durations import shown_duration
 from pcbench.harness.time_left import TimeLeft
 from pcbench.percent import percent
 from pcbench.results.directory import PROGRESS, write_json
-from pcbench.terminal import NotebookBar, Terminal, column
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from pcbench.terminal import NotebookBar, Terminal
 
 logger = logging.getLogger("pcbench")
 
@@ -80,6 +83,10 @@ class RunProgress:
 
     def __enter__(self) -> RunProgress:
         if self._console is not None and (self._console.is_terminal or self._console.is_jupyter):
+            from rich.progress import BarColumn, Progress  # what is drawn in a terminal alone
+
+            from pcbench.terminal import NotebookBar, column
+
             columns = (
                 column("{task.description}"),
                 BarColumn(bar_width=None),

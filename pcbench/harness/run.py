@@ -21,8 +21,6 @@ from pcbench.harness.completion import Completion, Store
 from pcbench.harness.context import Job
 from pcbench.harness.engines import local, ray
 from pcbench.harness.engines.base import Engine, Failure
-from pcbench.harness.extraction.ending import ExtractionEnding
-from pcbench.harness.finish import ANSWERS_FILE, finish, is_current, remake
 from pcbench.harness.keeping import Keeper, PartReader
 from pcbench.harness.origin import locations_text, origin, without_places
 from pcbench.harness.plan import Plan
@@ -37,7 +35,6 @@ from pcbench.results.environment import machine_kind
 from pcbench.results.parts import Part, PartError
 from pcbench.results.schema import read_table
 from pcbench.results.workspace import RUN, Kind, Workspace, begin, clean_up, settle
-from pcbench.terminal import Terminal
 
 if TYPE_CHECKING:
     from pcbench.reports.figures import FigureChoice
@@ -92,7 +89,10 @@ class Ending(Protocol):
 
 
 class RunEnding:
-    """The work becomes a run; of the figures of its report, `drawn` become files, and with None it has no report."""
+    """The work becomes a run; of the figures of its report, `drawn` become files, and with None it has no report.
+
+    What makes tables is imported when they are made: pandas and SciPy take as long to import as a third of PyTorch.
+    """
 
     kind = RUN
 
@@ -106,12 +106,16 @@ class RunEnding:
 
     def answers(self, held: Run, plan: Plan) -> pa.Table | None:
         """Return the answers that lie in the run's folder."""
+        from pcbench.harness.finish import ANSWERS_FILE
+
         del plan
         stored = held.folder / ANSWERS_FILE
         return read_table(stored, "answers") if stored.is_file() else None
 
     def renewed(self, held: Run, plan: Plan) -> Run:
         """Make its tables again where the code that makes them has changed."""
+        from pcbench.harness.finish import is_current, remake
+
         return held if is_current(held, plan) else remake(held, plan)
 
     def refuse_no_room(self, plan: Plan, final: Path) -> None:
@@ -124,6 +128,8 @@ class RunEnding:
 
     def finish(self, plan: Plan, workspace: Workspace, measured: Completion, store: Store | None = None) -> Run:
         """Make its tables."""
+        from pcbench.harness.finish import finish
+
         return finish(plan, workspace, measured, store)
 
     def reported(self, finished: Run) -> Run:
@@ -143,7 +149,11 @@ def _write_report(runs: Sequence[Run], folder: Path, drawn: FigureChoice) -> Non
 
 def ending_of(plan: Plan, drawn: FigureChoice | None = "page") -> Ending:
     """Return what the work of a whole plan becomes: a run, with a report if `drawn` is not None, or an extraction."""
-    return RunEnding(drawn) if plan.spec.extraction is None else ExtractionEnding()
+    if plan.spec.extraction is None:
+        return RunEnding(drawn)
+    from pcbench.harness.extraction.ending import ExtractionEnding  # seldom needed
+
+    return ExtractionEnding()
 
 
 def execute(request: RunOptions, plan: Plan, final: Path, ending: Ending | None = None) -> Run:
@@ -262,7 +272,11 @@ def _do(
     request: RunOptions, plan: Plan, workspace: Workspace, engine: _Lazy, todo: Sequence[Unit], ending: Ending
 ) -> tuple[Keeper, float | None]:
     """Do the units that are left; return what was kept, and the share of the time that the network waited."""
-    console = Terminal(file=sys.stderr) if request["progress"] else None
+    console = None
+    if request["progress"]:
+        from pcbench.terminal import Terminal  # with Rich, which nothing else in a run needs
+
+        console = Terminal(file=sys.stderr)
     if console is not None and todo:
         for sentence in _upper_bounds(plan):
             console.print(sentence, soft_wrap=True)

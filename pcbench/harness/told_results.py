@@ -7,29 +7,25 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from pcbench.errors import named
 from pcbench.harness.blocks import Unit
 from pcbench.harness.grids import TOGETHER, share_of
-from pcbench.harness.joining import split_retried
 from pcbench.harness.plan import Plan
-from pcbench.metrics.attack_rows import ANY_ATTACKED
-from pcbench.metrics.summary import summarise
 from pcbench.results.conditions import Condition
 from pcbench.results.directory import Run
 from pcbench.results.parts import Part
 from pcbench.results.schema import joined
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 logger = logging.getLogger("pcbench")
 
 _MEASURED = ("scores", "attacks", "saved")
 """The kinds of work that leave outcomes."""
-_OF_SEVERAL = ("attack_success_rate_common", ANY_ATTACKED)
-"""How metrics begin that are of several attacked timesteps together."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,9 @@ class Result:
         ``"digits-linf/pgd/epsilon 0.03137/robust_accuracy"``. A number that is not defined is left out.
         """
         found: dict[int, dict[str, float]] = {}
-        for row in self.metrics.to_dict("records"):
-            if pd.notna(row["value"]):
+        known = self.metrics.astype(object).where(self.metrics.notna(), None)
+        for row in known.to_dict("records"):
+            if row["value"] is not None:
                 names = found.setdefault(int(row["timestep"]), {})
                 names["/".join([*([self.setting] if self.setting else []), *_name(row)])] = float(row["value"])
         return found
@@ -67,12 +64,12 @@ OnResult = Callable[[Result], object]
 def _name(row: Mapping[Any, Any]) -> Iterator[str]:
     yield str(row["suite"])
     yield str(row["name"])
-    if pd.notna(row["severity"]):
+    if row["severity"] is not None:
         yield str(row["severity"])
-    if pd.notna(row["epsilon"]):
+    if row["epsilon"] is not None:
         yield f"epsilon {row['epsilon']:.4g}"
     attacked = row["attacked_timestep"]
-    if pd.notna(attacked) and attacked != row["timestep"]:
+    if attacked is not None and attacked != row["timestep"]:
         yield f"made at {attacked}"
     yield str(row["metric"])
 
@@ -121,6 +118,13 @@ class Teller:
         ]
 
     def _result(self, last: Unit, label: str, title: str) -> Result:
+        # What makes tables takes long to import, and is needed here only where a function is told of conditions.
+        import pandas as pd
+
+        from pcbench.harness.joining import split_retried
+        from pcbench.metrics.attack_rows import ANY_ATTACKED
+        from pcbench.metrics.summary import summarise
+
         condition = last.condition
         units = [one for one in self._plan.units if one.work in _MEASURED and one.condition == condition]
         tables = [self._table([one for one in units if one.setting == last.setting], label)]
@@ -129,7 +133,8 @@ class Teller:
         outcomes: pd.DataFrame = pd.concat([table.to_pandas() for table in tables], ignore_index=True)
         rows = summarise(outcomes, model=str(self._plan.spec.model["name"]), baselines={})
         mine = (rows["kind"] == condition.kind) & (rows["name"] == condition.name)
-        alone = ~rows["metric"].str.startswith(_OF_SEVERAL)
+        of_several = ("attack_success_rate_common", ANY_ATTACKED)  # attacked timesteps together
+        alone = ~rows["metric"].str.startswith(of_several)
         return Result(title, rows[mine & alone].reset_index(drop=True), condition, label)
 
     def _table(self, units: Sequence[Unit], label: str) -> pa.Table:

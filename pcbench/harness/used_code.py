@@ -14,6 +14,9 @@ from pcbench.harness.suites import MeasuredSuite
 from pcbench.models.facts import ModelFacts
 from pcbench.results.environment import PARTS_CODE, code_hash, library_versions
 
+_LATE = ("pandas", "scipy")
+"""Libraries that every run uses and that are imported inside functions, since they take long to import."""
+
 
 @dataclasses.dataclass(frozen=True)
 class UsedCode:
@@ -29,7 +32,7 @@ class UsedCode:
         return {
             "pcbench": pcbench.__version__,
             "pcbench_code": code_hash(PARTS_CODE),
-            **library_versions(self.modules, libraries=self.libraries),
+            **library_versions((*self.modules, *_LATE), libraries=self.libraries),
         }
 
 

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pcbench.errors import DataError
@@ -220,6 +219,8 @@ def _values(array: Any) -> Any:
 
 def _letters(array: Any) -> int:
     """Return how many bytes the texts of an array with a dictionary take once each stands in its row."""
-    lengths = cast("Any", pc).binary_length(array.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
+    from pyarrow import compute  # its functions are made when it is imported, which takes as long as all of pyarrow
+
+    lengths = cast("Any", compute).binary_length(array.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
     indices = array.indices.drop_null().to_numpy()
     return int(lengths.astype(np.int64)[indices].sum()) if len(indices) else 0

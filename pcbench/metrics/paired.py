@@ -8,14 +8,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from pcbench.metrics.bootstrap import RESAMPLES, SEED, bca_interval, resampled_means
-from pcbench.metrics.rates import CONFIDENCE, Booleans, Estimate, Floats
+from pcbench.metrics.rates import Booleans, Estimate, Floats, two_sided_quantile
 
 _FLIPS_IN_A_BLOCK = 100
 _DRAWS_A_COMPARISON = 100
-_QUANTILE = -float(ndtri((1 - CONFIDENCE) / 2))
 
 
 class Difference(NamedTuple):
@@ -85,7 +83,7 @@ def paired_rate_change(first: Booleans, second: Booleans) -> Estimate:
     images = len(first)
     gained, lost = np.count_nonzero(second & ~first), np.count_nonzero(first & ~second)
     up, down = (gained + 1) / (images + 2), (lost + 1) / (images + 2)
-    spread = float(_QUANTILE * np.sqrt((up + down - (up - down) ** 2) / (images + 2)))
+    spread = float(two_sided_quantile() * np.sqrt((up + down - (up - down) ** 2) / (images + 2)))
     centre, value = up - down, (gained - lost) / images
     # If every image changed in the same way, the centre lies inside, but the change itself may not.
     low, high = max(-1.0, min(centre - spread, value)), min(1.0, max(centre + spread, value))

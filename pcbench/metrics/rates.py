@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from pcbench.errors import UsageError
 
@@ -69,6 +68,17 @@ def rate(hits: Booleans, counted: Booleans | None = None) -> Estimate:
     return Estimate(value, float(low), float(high), int(among.size))
 
 
+def two_sided_quantile(confidence: float = CONFIDENCE) -> float:
+    """Return how many standard deviations a normal interval goes to either side of its middle.
+
+    Args:
+        confidence: Its coverage, in (0, 1).
+    """
+    from scipy.special import ndtri  # attacks import this module, and no more of SciPy is needed before the tables
+
+    return float(-ndtri((1 - confidence) / 2))
+
+
 def wilson_interval(
     hits: npt.ArrayLike, trials: npt.ArrayLike, confidence: float = CONFIDENCE
 ) -> tuple[Floats, Floats]:
@@ -85,7 +95,7 @@ def wilson_interval(
         Lower and upper ends, in [0, 1].
     """
     hit, total = np.asarray(hits, dtype=np.float64), np.asarray(trials, dtype=np.float64)
-    z, share = float(-ndtri((1 - confidence) / 2)), hit / total
+    z, share = two_sided_quantile(confidence), hit / total
     shrinking = 1 + z**2 / total
     centre = (share + z**2 / (2 * total)) / shrinking
     half = z * np.sqrt(share * (1.0 - share) / total + z**2 / (4.0 * total**2)) / shrinking

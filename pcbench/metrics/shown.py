@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pcbench.errors import UsageError
 from pcbench.results.conditions import RETRIED
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def own_timestep(rows: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +103,9 @@ def _by_timestep(table: pa.Table) -> Iterator[pa.Table]:
 
 def _first_attempts(table: pa.Table) -> pa.Table:
     names = table.column("name").cast(pa.string())
-    return table.filter(pc.invert(pc.ends_with(names, RETRIED)))
+    from pyarrow import compute  # its functions are made when it is imported, which takes as long as all of pyarrow
+
+    return table.filter(compute.invert(compute.ends_with(names, RETRIED)))
 
 
 def _column(table: pa.Table, name: str) -> NDArray[Any]:

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from pcbench.catalog import Definition
@@ -103,6 +102,8 @@ def blurred(values: Tensor, width: float) -> Tensor:
 @functools.lru_cache(maxsize=32)
 def _blur_matrix(length: int, width: float) -> Tensor:
     """Return the matrix (length, length) of SciPy's Gaussian filter, whose border is reflected."""
+    from scipy.ndimage import gaussian_filter1d  # its import takes a tenth as long as PyTorch's, and few runs blur
+
     made: Any = gaussian_filter1d(np.eye(length), width, axis=0, mode="reflect", truncate=_TAPS)
     return torch.from_numpy(np.asarray(made, dtype=np.float64))
 

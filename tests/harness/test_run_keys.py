@@ -79,6 +79,9 @@ as_it_is = cache(lambda ask, *suites: ask(*suites))
     [
         ("torch", CORRUPTIONS, True),
         ("numpy", CORRUPTIONS, True),
+        # These two are imported inside functions.
+        ("scipy", CORRUPTIONS, True),
+        ("pandas", ATTACKS, True),
         ("foolbox", CORRUPTIONS, False),
         ("timm", CORRUPTIONS, False),
         ("matplotlib", CORRUPTIONS, False),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pcbench.errors import DataError
 from pcbench.network.gradient import Gradient
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JUDGED_GRADIENT: Gradient = "exact"
 """How the judged attack differentiates the error terms: the verdict is about the stronger way, whatever a run used."""

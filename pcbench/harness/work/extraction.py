@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
 from pcbench.data.prefetch import LookAhead
@@ -83,6 +82,8 @@ def projection(numbers: int, left: int, seed: int) -> Project:
     Returns:
         A function from (batch, numbers) to (batch, left). What it gives for one image does not depend on the others.
     """
+    from scipy import sparse  # a run that projects nothing does without it
+
     drawn = hashlib.sha256(f"projection {seed} {numbers} {left}".encode()).digest()
     generator, share = np.random.default_rng(int.from_bytes(drawn, "big")), numbers**-0.5
     counts = generator.binomial(numbers, share, left).tolist()

@@ -13,10 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pcbench.attacks.checks.verdict import judged_attack
+from pcbench.attacks.checks.evidence import judged_attack
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.attacks.sweep import sweep
-from pcbench.corruptions.api import corrupt
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.data.image_source import Batch
 from pcbench.harness.blocks import Unit
@@ -158,6 +157,8 @@ def _probability(value: float) -> float | None:
 def _corrupted(context: Context, suite: MeasuredSuite, definition: CorruptionSuite, batch: Batch) -> Iterator[_Shown]:
     if suite.published is not None or definition.applied_to != "pixels":
         return
+    from pcbench.corruptions.api import corrupt  # with OpenCV; a plan, which imports this module, corrupts nothing
+
     shown = [corruption for corruption in definition.corruptions if corruption.name in SHOWN_CORRUPTIONS]
     for corruption in shown or definition.corruptions[: len(SHOWN_CORRUPTIONS)]:
         measured = corruption.measured(context.settings.severities)
