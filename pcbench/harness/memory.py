@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pcbench.harness.context import configured, load_model
 from pcbench.harness.decoded import MOST_BYTES
 from pcbench.harness.plan import Plan
-from pcbench.harness.work.representations import unrolled_whole
 from pcbench.models.model import Model
 from pcbench.network.network import PredictiveNetwork
 from pcbench.network.timestep_model import TimestepModel
@@ -174,6 +173,8 @@ def _attacked(network: TimestepModel, shape: tuple[int, ...], timesteps: int) ->
 def _compared(network: TimestepModel, shape: tuple[int, ...], timesteps: int) -> object:
     if not isinstance(network, PredictiveNetwork):
         return None
+    from pcbench.harness.work.representations import unrolled_whole  # with pandas; most runs compare none
+
     entered = network.normalise(torch.zeros(shape, device="meta"))
     return unrolled_whole(network, entered, timesteps), unrolled_whole(network, entered, timesteps)
 
