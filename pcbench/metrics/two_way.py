@@ -6,10 +6,10 @@ freedom and gets Student's factor, that of the images has many and gets Student'
 are joined in quadrature.
 
 It was chosen by simulation (`benchmarks/coverage.py`, 4,000 studies a case; 3, 5 and 10 seeds, 180, 500 and 1,000
-images, five spreads, accuracies of 50, 80 and 97 %; nominal 95 %). It held 93.9 to 98.4 % where seeds differ by a few
-points or less, and 92.8 to 95.7 % where they differ by 10 points and more; Satterthwaite's degrees of freedom, whose
-intervals are up to a quarter narrower, held 91.0 to 95.7 % and 90.4 to 95.2 %. Seeds that differ by so many points at
-97 %, where most of them can only be worse, are too few to show it: 88.6 to 92.3 % (84.4 to 91.5 %). A report simulates
+images, five spreads, accuracies of 50, 80 and 97 %; nominal 95 %). It held 94.5 to 98.5 % where seeds differ by a few
+points or less, and 92.4 to 95.7 % where they differ by 10 points and more; Satterthwaite's degrees of freedom, whose
+intervals are up to a quarter narrower, held 91.1 to 96.5 % and 89.5 to 95.2 %. Seeds that differ by so many points at
+97 %, where most of them can only be worse, are too few to show it: 87.8 to 96.9 % (82.0 to 96.0 %). A report simulates
 its own sizes and spread, by `pcbench.metrics.coverage.simulated_coverage`, and prints what it finds.
 """
 
@@ -43,7 +43,8 @@ class TwoWay:
     p: float
     """Of the hypothesis that it is 0: the level at which the interval would end at 0."""
     of_seeds: float
-    """The variance of the mean that comes from the seeds, with what is neither the seed's nor the image's."""
+    """The variance of the mean that comes from the seeds, with what is neither the seed's nor the image's, and at least
+    the latter: few seeds may show less by chance."""
     of_images: float
     """The variance of the mean that comes from the images."""
     seeds: int
@@ -110,7 +111,7 @@ def two_way(
         raise ValueError(f"differences are finite numbers (seeds, images) of two images or more {differences.shape}")
     seeds, images = shape = differences.shape
     differences = differences.astype(np.float64)
-    of_seeds, of_images = _variances(differences)
+    of_seeds, of_images, of_rest = _variances(differences)
     value = float(differences.mean())
     if of_seeds + of_images == 0:
         half = largest * (1 - ((1 - confidence) / 2) ** (1 / images))
@@ -118,7 +119,7 @@ def two_way(
     of_images += uncertain**2
     half = _half(of_seeds, of_images, shape, confidence)
     p = _p(value, of_seeds, of_images, shape)
-    return TwoWay(value, value - half, value + half, p, of_seeds, of_images, seeds, images)
+    return TwoWay(value, value - half, value + half, p, max(of_seeds, of_rest), of_images, seeds, images)
 
 
 def smallest_found(of_seeds: float, of_images: float, shape: tuple[int, int], level: float) -> float:
@@ -192,12 +193,13 @@ def half_widths(of_seeds: Floats, of_images: Floats, shape: tuple[int, int], con
     return np.sqrt(images if shape[0] == 1 else float(stdtrit(shape[0] - 1, tail)) ** 2 * of_seeds + images)
 
 
-def _variances(differences: Floats) -> tuple[float, float]:
-    """Return the variances of the mean that come from the seeds with the rest, and from the images."""
+def _variances(differences: Floats) -> tuple[float, float, float]:
+    """Return the variances of the mean that come from the seeds with the rest, from the images, and from the rest."""
     if len(differences) == 1:
-        return 0.0, float(differences[0].var(ddof=1)) / differences.shape[1]
-    of_seeds, of_images = mean_variances(mean_squares(differences[None]), differences.shape)
-    return float(of_seeds[0]), float(of_images[0])
+        return 0.0, float(differences[0].var(ddof=1)) / differences.shape[1], 0.0
+    found = mean_squares(differences[None])
+    of_seeds, of_images = mean_variances(found, differences.shape)
+    return float(of_seeds[0]), float(of_images[0]), float(found.rest[0]) / differences.size
 
 
 def _half(of_seeds: float, of_images: float, shape: tuple[int, int], confidence: float) -> float:

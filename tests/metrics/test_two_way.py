@@ -89,6 +89,9 @@ def test_the_smallest_difference_of_a_study_is_that_of_its_own_variances() -> No
     assert found.smallest(4) == smallest_found(found.of_seeds, found.of_images, (3, 50), 0.0125)
     assert found.smallest() < found.smallest(4)
     none = two_way(np.zeros((3, 100)))
+    # Seeds whose means agree by chance: what is neither the seed's nor the image's is left.
+    alike = values - values.mean(axis=1, keepdims=True)
+    assert two_way(alike).of_seeds == pytest.approx(variance_parts(alike).rest / 150)
     assert none.smallest() == none.high - none.low
 
 
