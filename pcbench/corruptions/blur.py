@@ -57,8 +57,14 @@ class GlassBlur(Corruption):
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         drawn = randomness.uniform_16_bit(generator, (2, self.iterations, height, width))
         # 16 bits times the number of offsets, the high half kept: uniform to one part in 65536 / (2 * reach).
-        offsets = ((drawn.astype(np.uint32) * (2 * self.reach)) >> 16).astype(np.int32) - self.reach
-        return (offsets[0] * width + offsets[1],)
+        offsets = drawn.astype(np.uint32)
+        offsets *= np.uint32(2 * self.reach)
+        offsets >>= np.uint32(16)
+        down, across = offsets.view(np.int32)
+        down *= width
+        down += across
+        down -= self.reach * (width + 1)
+        return (down,)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -81,19 +87,18 @@ class GlassBlur(Corruption):
         Returns:
             (batch * height * width) int32, indices into the flattened batch.
         """
-        inner = torch.zeros(steps.shape, dtype=torch.bool, device=steps.device)
-        inner[:, self.reach + 1 : steps.shape[1] - self.reach + 1, self.reach + 1 : steps.shape[2] - self.reach + 1] = (
-            True
-        )
-        inner = inner.flatten()
-        here = torch.arange(steps.numel(), dtype=torch.int32, device=steps.device)
-        read = torch.where(inner, here + steps.flatten(), here)
-        # A later pixel that was itself visited has its new value by now: the chain goes on there.
-        jump = torch.where((read > here) & inner.index_select(0, read), read, here)
+        # Pixels near the edges are not visited: they keep what they have.
+        inner = torch.zeros_like(steps)
+        rows, columns = (slice(self.reach + 1, side - self.reach + 1) for side in steps.shape[1:])
+        inner[:, rows, columns] = steps[:, rows, columns]
+        distances = inner.flatten()
+        here = torch.arange(len(distances), dtype=torch.int32, device=steps.device)
+        # A later pixel has its new value by now: the chain goes on there.
+        jump = here + distances.clamp(min=0)
         while True:
             further = jump.index_select(0, jump)
             if torch.equal(further, jump):
-                return read.index_select(0, jump)
+                return here.add_(distances).index_select(0, jump)
             jump = further
 
 

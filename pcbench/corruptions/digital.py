@@ -28,16 +28,14 @@ class Contrast(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         if levels.has_tables(images):
-            every = torch.arange(256, dtype=torch.float32)[None, None, None]
-            tables = self._drawn_together(every, self._means(images, levels.channel_sums(images)))
-            return levels.by_level(images, whole_levels(tables)[:, :, 0])
-        total = images.sum(
-            dim=(2, 3), keepdim=True, dtype=torch.int64 if images.dtype == torch.uint8 else torch.float64
-        )
-        return self._drawn_together(as_float(images), self._means(images, total))
+            means = self._means(images, levels.channel_sums(images))
+            tables = self._drawn_together(levels.EVERY, means[..., None])
+            return levels.by_level(images, whole_levels(tables))
+        total = images.sum(dim=(2, 3), dtype=torch.int64 if images.dtype == torch.uint8 else torch.float64)
+        return self._drawn_together(as_float(images), self._means(images, total)[..., None, None])
 
-    def _means(self, images: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
-        return (total.double() / images.shape[-2:].numel()).float()
+    def _means(self, images: torch.Tensor, totals: torch.Tensor) -> torch.Tensor:
+        return (totals.double() / images.shape[-2:].numel()).float()
 
     def _drawn_together(self, values: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
         return values * self.factor + means * (1 - self.factor)
@@ -58,7 +56,7 @@ class Brightness(Corruption):
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         if levels.has_tables(images):
-            return levels.by_level_and_largest(images, _brightness_table(self.shift))
+            return _raised_by_factors(images, self.shift)
         values = as_float(images)
         return _raised(values, values.amax(dim=1, keepdim=True), self.shift)
 
@@ -69,10 +67,18 @@ def _raised(values: torch.Tensor, largest: torch.Tensor, shift: float) -> torch.
     return torch.where(largest > 0, values * (raised / largest), raised)
 
 
+def _raised_by_factors(images: torch.Tensor, shift: float) -> torch.Tensor:
+    """Return `_raised` of uint8 images on the CPU: the factor of a pixel's largest level is read from a table."""
+    largest = levels.largest(images)
+    raised = as_float(images).mul_(levels.entries(largest, _brightness_factors(shift)))
+    if not largest.all():  # a black pixel has no colour that could grow
+        raised = torch.where(largest > 0, raised, 255 * shift)
+    return raised
+
+
 @functools.lru_cache(maxsize=8)
-def _brightness_table(shift: float) -> torch.Tensor:
-    every = torch.arange(256, dtype=torch.float32)
-    return whole_levels(_raised(every[None], every[:, None], shift))
+def _brightness_factors(shift: float) -> torch.Tensor:
+    return (levels.EVERY + 255 * shift).clamp_(max=255).div_(levels.EVERY.clamp(min=1))
 
 
 class Saturate(Corruption):
@@ -246,16 +252,17 @@ def jpeg_round_trip(images: torch.Tensor, quality: int) -> torch.Tensor:
         The same shape, uint8, on the images' device.
     """
     whole = images if images.dtype == torch.uint8 else images.round().clamp(0, 255).to(torch.uint8)
-    stored = [_jpeg_round_trip(image, quality) for image in whole.cpu().numpy()]
-    return torch.from_numpy(np.stack(stored)).to(images.device)
+    read = np.empty(whole.shape, np.uint8)
+    for image, into in zip(whole.cpu().numpy(), read, strict=True):
+        _jpeg_round_trip(image, quality, into)
+    return torch.from_numpy(read).to(images.device)
 
 
-def _jpeg_round_trip(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def _jpeg_round_trip(image: NDArray[np.uint8], quality: int, into: NDArray[np.uint8]) -> None:
     # OpenCV lets other threads run while it encodes, which Pillow does not; it keeps colours as blue, green, red.
     _, stored = cv2.imencode(".jpg", cv2.merge(list(image[::-1])), _jpeg_options(quality))
     kind = cv2.IMREAD_GRAYSCALE if len(image) == 1 else cv2.IMREAD_COLOR
-    read = np.asarray(cv2.imdecode(stored, kind), np.uint8)
-    return np.stack([np.asarray(channel, np.uint8) for channel in cv2.split(read)[::-1]])
+    cv2.split(np.asarray(cv2.imdecode(stored, kind), np.uint8), list(into[::-1]))
 
 
 def _jpeg_options(quality: int) -> list[int]:

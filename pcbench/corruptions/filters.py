@@ -75,7 +75,8 @@ def correlate(images: torch.Tensor, kernel: NDArray[np.float32], border: Border)
     if 2 * reach + 1 > _LARGEST_DIRECT_KERNEL:
         return _correlate_by_fourier(images, kernel, border)
     if _opencv_can(images):
-        return _by_plane(images, lambda plane: cv2.filter2D(plane, -1, kernel, borderType=_OPENCV_BORDERS[border]))
+        edge = _OPENCV_BORDERS[border]
+        return _by_plane(images, lambda plane, into: cv2.filter2D(plane, -1, kernel, into, borderType=edge))
     return _convolve(pad(images, (reach, reach), (reach, reach), border), torch.from_numpy(kernel))
 
 
@@ -94,7 +95,7 @@ def gaussian_blur(
     column, row = gaussian_kernel(down, truncate), gaussian_kernel(across, truncate)
     if _opencv_can(images):
         edge = _OPENCV_BORDERS[border]
-        return _by_plane(images, lambda plane: cv2.sepFilter2D(plane, -1, row, column, borderType=edge))
+        return _by_plane(images, lambda plane, into: cv2.sepFilter2D(plane, -1, row, column, into, borderType=edge))
     tall, wide = len(column) // 2, len(row) // 2
     padded = pad(images, (tall, tall), (wide, wide), border)
     return _convolve(_convolve(padded, torch.from_numpy(column[:, None])), torch.from_numpy(row[None, :]))
@@ -128,17 +129,35 @@ def zoom_sum(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
         images: (batch, channels, height, width), float32.
         factors: Each at least 1.
     """
-    turned_sum = torch.zeros_like(images.transpose(2, 3), memory_format=torch.contiguous_format)
+    if _opencv_can(images):
+        # Plane by plane, so that what is worked on stays in the processor's caches.
+        return torch.stack([_zoom_sum(plane, factors) for plane in images.flatten(0, 1)]).reshape(images.shape)
+    return _zoom_sum(images, factors)
+
+
+def _zoom_sum(images: torch.Tensor, factors: Sequence[float]) -> torch.Tensor:
+    total = torch.zeros_like(_turned(images))
     for factor in factors:
-        tall = _interpolate_rows(images, factor)
-        turned = _interpolate_rows(tall.transpose(2, 3).contiguous(), factor)
-        turned_sum[:, :, : turned.shape[2], : turned.shape[3]] += turned
-    return turned_sum.transpose(2, 3)
+        if factor == 1:
+            total += _turned(images)
+            continue
+        zoomed = _interpolate_rows(_turned(_interpolate_rows(images, factor)), factor)
+        total[..., : zoomed.shape[-2], : zoomed.shape[-1]] += zoomed
+    return _turned(total)
+
+
+def _turned(images: torch.Tensor) -> torch.Tensor:
+    """Return images, (..., height, width), or one plane, whose rows are their columns."""
+    if images.ndim == 2 and _opencv_can(images):
+        return torch.from_numpy(
+            np.asarray(cv2.transpose(images.numpy()), np.float32)
+        )  # torch takes three times as long
+    return images.transpose(-2, -1).contiguous()
 
 
 def _interpolate_rows(images: torch.Tensor, factor: float) -> torch.Tensor:
-    lower, upper, weights = (part.to(images.device) for part in _zoomed_rows(images.shape[2], factor))
-    return images.index_select(2, lower).lerp_(images.index_select(2, upper), weights)
+    lower, upper, weights = (part.to(images.device) for part in _zoomed_rows(images.shape[-2], factor))
+    return images.index_select(-2, lower).lerp_(images.index_select(-2, upper), weights)
 
 
 @functools.lru_cache(maxsize=256)
@@ -173,11 +192,18 @@ def sample(
     """
     height, width = images.shape[-2:]
     mirror = border == "mirror"
-    if mirror:
-        grid = torch.stack((x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1), dim=-1)
-    else:
-        grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
+    grid = images.new_empty(*x.shape, 2)  # filled by halves: torch.stack takes many times as long
+    for axis, (points, length) in enumerate(((x, width), (y, height))):
+        grid[..., axis] = points * (2 / max(length - 1, 1)) - 1 if mirror else (2 * points + 1) / length - 1
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=mirror)
+
+
+def zero_below(images: torch.Tensor, limit: float) -> torch.Tensor:
+    """Replace values below a limit, rounded to float32, by 0.
+
+    Where they lie is often a matter of chance, and torch.where then guesses wrong half the time.
+    """
+    return F.threshold(images, float(np.nextafter(np.float32(limit), np.float32(-np.inf))), 0)
 
 
 @dataclass(frozen=True)
@@ -239,9 +265,15 @@ def _continued(length: int, beyond: tuple[int, int], border: Border) -> torch.Te
     return torch.from_numpy(np.pad(np.arange(length, dtype=np.int32), beyond, mode=mode))
 
 
-def _by_plane(images: torch.Tensor, blur: Callable[[NDArray[np.float32]], MatLike]) -> torch.Tensor:
-    planes = images.contiguous().numpy().reshape(-1, *images.shape[-2:])
-    return torch.from_numpy(np.stack([blur(plane) for plane in planes])).reshape(images.shape)
+def _by_plane(
+    images: torch.Tensor, blur: Callable[[NDArray[np.float32], NDArray[np.float32]], MatLike]
+) -> torch.Tensor:
+    """Return images whose planes `blur` writes, (plane, into)."""
+    blurred = torch.empty_like(images, memory_format=torch.contiguous_format)
+    planes, results = (part.numpy().reshape(-1, *images.shape[-2:]) for part in (images.contiguous(), blurred))
+    for plane, into in zip(planes, results, strict=True):
+        blur(plane, into)
+    return blurred
 
 
 def _correlate_by_fourier(images: torch.Tensor, kernel: NDArray[np.float32], border: Border) -> torch.Tensor:

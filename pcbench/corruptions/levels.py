@@ -5,11 +5,15 @@ Each table is made by the arithmetic that images of float32 go through, so that 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pcbench.corruptions.opencv import cv2
+
+EVERY = torch.arange(256, dtype=torch.float32)
+"""Every level."""
 
 
 def has_tables(images: torch.Tensor) -> bool:
@@ -18,9 +22,9 @@ def has_tables(images: torch.Tensor) -> bool:
 
 
 def channel_sums(images: torch.Tensor) -> torch.Tensor:
-    """Return the sum of each channel's levels, (batch, channels, 1, 1), int64, of uint8 images on the CPU."""
-    sums = [[int(cv2.sumElems(channel)[0]) for channel in image] for image in images.numpy()]
-    return torch.tensor(sums, dtype=torch.int64)[..., None, None]
+    """Return the sum of each channel's levels, (batch, channels), float64, of uint8 images on the CPU."""
+    sums = [[cv2.sumElems(channel)[0] for channel in image] for image in images.numpy()]
+    return torch.tensor(sums, dtype=torch.float64)
 
 
 def by_level(images: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
@@ -37,24 +41,13 @@ def by_level(images: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(replaced)
 
 
-def by_level_and_largest(images: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    """Replace each level by that of a table, which depends on the largest level of the pixel as well.
-
-    Args:
-        images: (batch, channels, height, width), uint8, on the CPU.
-        table: (256, 256), uint8: the largest level, then the level itself.
-    """
-    entries = table.reshape(-1)
-    replaced = torch.empty_like(images)
-    for image, result in zip(images, replaced, strict=True):
-        largest = _largest(image.numpy()).astype(np.int32) << 8
-        indices = torch.from_numpy(image.numpy().astype(np.int32) + largest)
-        result.copy_(entries.index_select(0, indices.reshape(-1)).reshape(image.shape))
-    return replaced
+def largest(images: torch.Tensor) -> torch.Tensor:
+    """Return each pixel's largest level, (batch, 1, height, width), of uint8 images on the CPU."""
+    found = [functools.reduce(cv2.max, image) for image in images.numpy()]
+    return torch.from_numpy(np.stack(found)[:, None])
 
 
-def _largest(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    largest = image[0]
-    for channel in image[1:]:
-        largest = np.asarray(cv2.max(largest, channel), np.uint8)
-    return largest
+def entries(planes: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """Replace each level of planes, (batch, 1, height, width), uint8, by a table's entry, float32."""
+    found = [cv2.LUT(plane[0], table.numpy()) for plane in planes.numpy()]
+    return torch.from_numpy(np.stack(found)[:, None])

@@ -52,8 +52,7 @@ class Snow(Corruption):
         noise = torch.from_numpy(randomness.standard_normal(generator, (1, 1, rows, columns)))
         noise.mul_(self.standard_deviation).add_(self.mean)
         size = (round(rows * self.zoom), round(columns * self.zoom))
-        flakes = filters.resize(noise, size)
-        flakes = torch.where(flakes < self.threshold, 0, flakes).clamp_(0, 1)
+        flakes = filters.zero_below(filters.resize(noise, size), self.threshold).clamp_(0, 1)
         taps = filters.motion_taps(self.radius, self.sigma, float(generator.uniform(-135, -45)), size)
         fallen = filters.trace(flakes, taps).mul_(255).round_()[0, :, :height, :width]
         return ((fallen + fallen.rot90(2, (1, 2))).numpy(),)
@@ -62,8 +61,8 @@ class Snow(Corruption):
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
         levels = as_float(images)
         grey = levels if levels.shape[1] == 1 else _luma(levels)
-        whitened = torch.maximum(levels, grey * 1.5 + 127.5)
-        return levels * self.clarity + whitened * (1 - self.clarity) + drawn[0]
+        whitened = torch.maximum(levels, grey * 1.5 + 127.5).mul_(1 - self.clarity)
+        return (levels * self.clarity).add_(whitened).add_(drawn[0])
 
 
 class Frost(Corruption):
@@ -141,11 +140,11 @@ class Spatter(Corruption):
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:
         noise = torch.from_numpy(randomness.standard_normal(generator, (1, 1, height, width)))
         liquid = filters.gaussian_blur(noise.mul_(self.standard_deviation).add_(self.mean), self.sigma)
-        drops = torch.where(liquid < self.threshold, 0, liquid)
+        drops = filters.zero_below(liquid, self.threshold)
         if not self.mud:
             return (_water(drops[0, 0].numpy())[None] * np.float32(self.strength),)
         cover = filters.gaussian_blur((drops > self.threshold).float(), self.strength)
-        return (torch.where(cover < 0.8, 0, cover)[0].numpy(),)
+        return (filters.zero_below(cover, 0.8)[0].numpy(),)
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -157,7 +156,8 @@ class Spatter(Corruption):
 
 def _luma(levels: torch.Tensor) -> torch.Tensor:
     """Return the grey values of colours, (batch, 3, height, width) -> (batch, 1, height, width)."""
-    return (levels * torch.tensor(LUMA, device=levels.device).reshape(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+    red, green, blue = (levels[:, channel : channel + 1] * weight for channel, weight in enumerate(LUMA))
+    return red.add_(green).add_(blue)
 
 
 def plasma_fractal(

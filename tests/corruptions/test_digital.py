@@ -11,9 +11,11 @@ import pytest
 import scipy.ndimage
 import torch
 from PIL import Image
+from shipped_corruptions import by_function
 
 from pcbench.corruptions import randomness
 from pcbench.corruptions.api import corrupt
+from pcbench.corruptions.corruption import whole_levels
 from pcbench.corruptions.definitions import CorruptionSuite
 from pcbench.corruptions.engine import corrupt_whole_batch
 
@@ -49,6 +51,18 @@ def test_elastic_transform_with_an_affine_map(suites: dict[str, CorruptionSuite]
     ours = corrupt_whole_batch(levels, function, [randomness.corruption_generator(0, "a", "b", 1)])[0].permute(1, 2, 0)
     theirs = elastic_by_scipy(image.astype(np.uint8), function, randomness.corruption_generator(0, "a", "b", 1))
     assert np.abs(ours.numpy() - theirs).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "pixelate"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tables_give_what_the_arithmetic_of_floats_gives(name: str, channels: int) -> None:
+    # To the bit. Half of one image is black, which has no colour that brightness could keep.
+    images = torch.randint(0, 256, (3, channels, 24, 31), generator=torch.Generator().manual_seed(channels)).byte()
+    images[1, :, :12], images[2] = 0, 77
+    for severity in (1, 2, 3, 4, 5):
+        function = by_function()[name].at(severity)
+        ours = corrupt_whole_batch(images, function, [np.random.default_rng(0)] * len(images))
+        assert torch.equal(ours, whole_levels(function.apply(images.float(), ()))), severity
 
 
 @pytest.mark.parametrize("scale", [1, 0.95, 0.9, 0.85, 0.75, 0.65, 0.6, 0.5, 0.4, 0.3, 0.25, 0.13, 0.1])

@@ -6,6 +6,7 @@ machines without a GPU; where there is one, it is tried too.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from shipped_corruptions import by_function, reached
@@ -61,6 +62,14 @@ def test_large_kernels_by_fourier_give_what_the_sum_gives(small_images: torch.Te
     weights = torch.from_numpy(kernel).expand(3, 1, -1, -1)
     summed = torch.nn.functional.conv2d(padded, weights, groups=3)
     assert (filters.correlate(images, kernel, "mirror") - summed).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize("limit", [0.9, 0.85, 0.0, -0.3])
+def test_zero_below_keeps_the_limit_itself(limit: float) -> None:
+    # Oracle: torch.where. The limit as float32, and its two neighbours.
+    at = np.float32(limit)
+    values = torch.tensor([float(np.nextafter(at, np.float32(-9))), float(at), float(np.nextafter(at, np.float32(9)))])
+    assert torch.equal(filters.zero_below(values, limit), torch.where(values < limit, 0, values))
 
 
 def test_an_error_in_one_image_is_raised(small_images: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
