@@ -17,6 +17,8 @@ from pcbench.corruptions.opencv import cv2
 
 _PILLOW_BITS = 22
 """Of the fractions in which Pillow counts a filter's weights."""
+_LARGEST_BOX = 128
+"""As many rows of 255 can be added up, doubled and rounded within 16 bits."""
 
 
 class Contrast(Corruption):
@@ -177,7 +179,8 @@ def _pixelated(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         size: Width and height of the small image.
     """
     height, width = images.shape[-2:]
-    if height > 2 * width:  # here Pillow 13 shrinks along the columns first, others do not
+    # Of tall images Pillow 13 shrinks the columns first, others do not; sums over larger boxes need more than 16 bits.
+    if height > 2 * width or max(width / size[0], height / size[1]) > _LARGEST_BOX:
         return torch.from_numpy(np.stack([_pixelated_by_pillow(image, size) for image in images.numpy()]))
     turned = cv2.transpose(images.numpy().reshape(-1, width))
     narrow, columns = _rounded_box_means(np.asarray(turned, np.uint8)[None], size[0])
@@ -203,14 +206,16 @@ def _rounded_box_means(planes: NDArray[np.uint8], count: int) -> tuple[NDArray[n
     boxes, order = _boxes_by_size(planes.shape[1], count)
     means: list[NDArray[np.uint8]] = []
     for rows in boxes:
-        total = np.take(planes, rows[0], axis=1)
-        if len(rows) > 1:
-            sums = total.astype(np.uint32)
+        total, size = np.take(planes, rows[0], axis=1), len(rows)
+        if size > 1:
+            sums = total.astype(np.uint16)
             for others in rows[1:]:
                 sums += np.take(planes, others, axis=1)
-            sums *= np.uint32(0.5 + (1 << _PILLOW_BITS) / len(rows))
-            sums += np.uint32(1 << (_PILLOW_BITS - 1))
-            sums >>= np.uint32(_PILLOW_BITS)
+            # A row's weight in fixed-point numbers may be a little below 1 / size: then Pillow rounds a half down.
+            exact = int(0.5 + (1 << _PILLOW_BITS) / size) * size >= 1 << _PILLOW_BITS
+            sums *= 2
+            sums += size if exact else size - 1
+            sums //= 2 * size
             total = sums.astype(np.uint8)
         means.append(total)
     return means[0] if len(means) == 1 else np.concatenate(means, axis=1), order

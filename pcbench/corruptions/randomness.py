@@ -94,9 +94,11 @@ def _random(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
         return generator.random(count, dtype=np.float32)
     words = generator.bit_generator.random_raw(count // 2).astype("<u8", copy=False).view("<u4")
     words >>= 8
-    drawn = words.view(np.int32).astype(np.float32)  # signed, since processors turn those into floats faster
+    drawn = np.zeros(count, np.float32)
+    drawn[: len(words)] = words.view(np.int32)  # signed, since processors turn those into floats faster
     drawn *= np.float32(2**-24)
-    return np.append(drawn, generator.random(1, dtype=np.float32)) if count % 2 else drawn
+    drawn[len(words) :] = generator.random(count % 2, dtype=np.float32)
+    return drawn
 
 
 @functools.lru_cache(maxsize=8)

@@ -186,7 +186,9 @@ def plasma_fractal(
         amplitude /= decay
     heights = landscape[:side, :side]
     lowest, highest = heights.min(), heights.max()
-    return (heights[:rows, :columns] - lowest) / (highest - lowest)
+    piece = heights[:rows, :columns] - lowest
+    piece /= highest - lowest
+    return piece
 
 
 def _finer(corners: NDArray[np.float32], rough: NDArray[np.float32]) -> NDArray[np.float32]:

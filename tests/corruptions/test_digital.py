@@ -79,6 +79,17 @@ def test_pixelate_is_pillow_s_box_down_and_nearest_up(suites: dict[str, Corrupti
         assert np.array_equal(theirs, result), (height, width)
 
 
+@pytest.mark.parametrize("width", [1279, 1280, 1290])
+def test_pixelate_is_pillow_s_for_large_boxes(suites: dict[str, CorruptionSuite], width: int) -> None:
+    # Ten pixels of 127.9, 128 and 129 columns, of 0 and 255: sums of 128 rows are the largest that 16 bits hold.
+    function = type(suites["cifar-10-c"].corruption("pixelate").at(1))(scale=10.5 / width)
+    image = torch.randint(0, 2, (1, 1, 640, width), generator=torch.Generator().manual_seed(width)).byte() * 255
+    image[..., :300] = 255
+    small = Image.fromarray(image[0, 0].numpy()).resize((10, int(640 * 10.5 / width)), Image.Resampling.BOX)
+    result = function.apply(image, ())[0, 0].numpy()
+    assert np.array_equal(result, np.asarray(small.resize((width, 640), Image.Resampling.NEAREST)))
+
+
 @pytest.mark.parametrize("quality", [1, 7, 25, 40, 80, 85, 100])
 def test_jpeg_is_pillow_s(small_images: torch.Tensor, suites: dict[str, CorruptionSuite], quality: int) -> None:
     function = type(suites["cifar-10-c"].corruption("jpeg_compression").at(1))(quality=quality)
