@@ -19,6 +19,7 @@ from pcbench.percent import decimal, interval, percent, points, signed
 from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED, SUSPICIOUS
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
+from pcbench.studies.pooled import pooled_words
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
 from pcbench.studies.tunings import tuning_words
 from pcbench.studies.values import LOWER_IS_BETTER, SHARES, ArmValues, values_of
@@ -250,7 +251,7 @@ def _sentence(study: StudyFile, one: ArmComparison) -> str:
     )
     parts = (
         f"{word} at t = {one.timestep}, {_against(one.against)}: {MEASURES[one.question.measure]} under "
-        f"{one.question.suite_label} changes by {_difference(one)} ({_level(one)}{believed}; p {_p_text(p)}, "
+        f"{pooled_words(one.question)} changes by {_difference(one)} ({_level(one)}{believed}; p {_p_text(p)}, "
         f"{holm_words}; {one.difference.images} images, {claim}{_tuned_words(study, one)})."
     )
     measure = one.question.measure

@@ -10,6 +10,7 @@ from pcbench.reports.charts import Chart, joined_verdicts
 from pcbench.reports.page.study_figures import blur_chart, change_chart
 from pcbench.studies.answers import MEASURES
 from pcbench.studies.arms import BLUR, NETWORK
+from pcbench.studies.pooled import all_pooled, pooled_sentence, pooled_words
 from pcbench.studies.study_file import QuestionTable, StudyFile
 from pcbench.studies.values import SHARES
 
@@ -28,7 +29,8 @@ def blur_charts_of(study: StudyFile, frames: Mapping[str, pd.DataFrame]) -> Iter
     answers = frames["answers"]
     for suite, rows in blur.groupby("suite", sort=False):
         images = int(answers[answers["suite"] == suite]["images"].max())
-        yield blur_chart(rows, ordered_arms(study), images)
+        measured = next(one for one in study.table.suites if one.label == suite)
+        yield blur_chart(rows, ordered_arms(study), images, f"under {all_pooled(measured)}")
 
 
 def decisive_charts(study: StudyFile, frames: Mapping[str, pd.DataFrame]) -> list[Chart]:
@@ -57,7 +59,14 @@ def _change(question: QuestionTable, frames: Mapping[str, pd.DataFrame], arms: S
     return change_chart(
         rows,
         arms,
-        {"name": question.name, "suite": question.suite_label, "measure": MEASURES[question.measure], "model": model},
+        {
+            "name": question.name,
+            "suite": question.suite_label,
+            "where": f"under {pooled_words(question)}",
+            "pooled": pooled_sentence(question),
+            "measure": MEASURES[question.measure],
+            "model": model,
+        },
         in_points=question.measure in SHARES,
         together=bool(model),
         verdict=joined_verdicts(said) if said else None,

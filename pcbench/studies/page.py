@@ -19,6 +19,7 @@ from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
 from pcbench.studies.arms import ARMS, PLAIN_NETWORK
 from pcbench.studies.figures import blur_charts_of, change_charts_of, ordered_arms
 from pcbench.studies.finished import unfinished_words
+from pcbench.studies.pooled import pooled_sentence, pooled_words
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.study_file import QuestionTable, StudyFile, SuiteTable
 from pcbench.studies.tables import StudyTables
@@ -53,6 +54,7 @@ def study_page_values(
         "unfinished": unfinished_words(study),
         "fixed": fixed_beforehand(record),
         "seen_before": study.table.seen_before,
+        "pooled": [(question.name, said) for question in questions if (said := pooled_sentence(question))],
         "file": study.path.name,
         "file_sha256": study.sha256,
         "questions": [_question(question, one) for question, one in zip(questions, tables.told, strict=True)],
@@ -108,11 +110,12 @@ def _comparisons(study: StudyFile, question: QuestionTable, frames: Any) -> dict
     """Return every comparison of a question, with each training seed's own value."""
     answers, seeds = (frame[frame["question"] == question.name] for frame in (frames["answers"], frames["seeds"]))
     of_suite = study.seeds_of(study.suite(question.suite))
+    measured = f"{MEASURES[question.measure]} under {pooled_words(question)}"
     shares = question.measure in SHARES
     level = percent if shares else partial(decimal, digits=3)
     return {
         "name": question.name,
-        "title": f"{question.name}: the network at t = {study.timestep_of(question)}, {MEASURES[question.measure]}",
+        "title": f"{question.name}: the network at t = {study.timestep_of(question)}, {measured}",
         "unit": " (points)" if shares else "",
         "level_unit": " (%)" if shares else "",
         "seeds": of_suite,

@@ -27,6 +27,7 @@ from pcbench.studies.covered import coverage_rows, coverage_sentence
 from pcbench.studies.finished import unfinished_words
 from pcbench.studies.networks import network_rows
 from pcbench.studies.options import Given
+from pcbench.studies.pooled import named_conditions, pooled_sentence
 from pcbench.studies.record import StudyRecord, changed_since, fixed_beforehand
 from pcbench.studies.steps import (
     RUNS,
@@ -38,7 +39,7 @@ from pcbench.studies.steps import (
     predictors_file,
     steps_of,
 )
-from pcbench.studies.study_file import StudyFile
+from pcbench.studies.study_file import QuestionTable, StudyFile
 from pcbench.studies.timing import time_rows
 from pcbench.studies.tunings import tuning_result
 from pcbench.studies.values import values_of
@@ -144,6 +145,9 @@ def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswe
         lines += [f"## {question.name}", "", answer.paragraph, ""]
         lines += [f"Expected beforehand: {question.hypothesis}", ""]
     lines += ["## How", "", fixed_beforehand(record), f"Seen before: {study.table.seen_before}", ""]
+    for question in study.table.questions:
+        pooled = pooled_sentence(question)
+        lines += [f"{question.name}: {pooled}", ""] if pooled else []
     lines += [coverage, ""] if coverage else []
     lines.append(f"File {study.path.name}, sha256 {study.sha256}.")
     return "\n".join(lines) + "\n"
@@ -155,6 +159,7 @@ def _answer_row(one: ArmComparison) -> dict[str, Any]:
         "question": one.question.name,
         "measure": one.question.measure,
         "suite": one.question.suite_label,
+        "conditions": _conditions(one.question),
         "timestep": one.timestep,
         "against": one.against,
         "primary": one.primary,
@@ -174,10 +179,16 @@ def _answer_row(one: ArmComparison) -> dict[str, Any]:
     }
 
 
+def _conditions(question: QuestionTable) -> str:
+    """Return the conditions that a question names; empty where it is about all of its suite."""
+    return ", ".join(named_conditions(question))
+
+
 def _seed_rows(one: ArmComparison) -> Iterator[dict[str, Any]]:
     for each in one.each:
         yield {
             "question": one.question.name,
+            "conditions": _conditions(one.question),
             "against": one.against,
             "training_seed": each.seed,
             "value": each.value,
@@ -205,6 +216,7 @@ def _change_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
                 itself = timestep == 0 and (arm == PLAIN_NETWORK or not ARMS[arm].timeless)
                 yield {
                     "question": question.name,
+                    "conditions": _conditions(question),
                     "arm": arm,
                     "timestep": timestep,
                     "value": float(values.at(timestep).mean()),

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_studies import small, written
+from small_studies import ROOT, small, written
 
 from pcbench.metrics.rates import Floats
 from pcbench.studies import answers
 from pcbench.studies.answers import comparisons_of, told_answer
+from pcbench.studies.pooled import all_pooled, named_conditions, pooled_sentence, pooled_words
 from pcbench.studies.study_file import StudyFile, read_study
 from pcbench.studies.values import ArmValues
 
@@ -122,6 +123,43 @@ def test_noise_in_the_tuning_of_an_arm_alone_is_told(tmp_path: Path, monkeypatch
     found = answered(study, monkeypatch, {"network": network, "tuned-noise": network})
     (told,) = told_answer(study, found).decisive
     assert "; tuned with labels and noise)" in told
+
+
+@pytest.mark.parametrize(
+    ("conditions", "said", "beforehand"),
+    [
+        (None, "digits-c", ""),
+        (
+            ["defocus_blur", "contrast"],
+            "defocus blur and contrast of digits-c",
+            "Of digits-c, only 2 of its 15 corruptions are pooled: defocus blur and contrast.",
+        ),
+        (
+            ["fog", "snow", "frost", "fog", "contrast"],
+            "4 of the 15 corruptions of digits-c",
+            "Of digits-c, only 4 of its 15 corruptions are pooled: fog, snow, frost and contrast.",
+        ),
+    ],
+)
+def test_a_sentence_is_about_the_conditions_that_its_question_names(
+    conditions: list[str] | None, said: str, beforehand: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: the question's own list, and the folder of the suite, which has fifteen corruptions."""
+    question = {**QUESTION, "suite": "digits-c", **({} if conditions is None else {"conditions": conditions})}
+    table = small(suites=[{"name": "digits-c"}], arms=["network"], training_seeds=[0, 1, 2], questions=[question])
+    study = read_study(written(tmp_path, table))
+    found = answered(study, monkeypatch, {"network": simulated(0.1, 200, "network")})
+    assert f": accuracy under {said} changes by " in told_answer(study, found).decisive[0]
+    assert pooled_sentence(study.table.questions[0]) == beforehand
+
+
+def test_all_conditions_of_a_suite_by_name_are_the_suite(tmp_path: Path) -> None:
+    every = [path.stem for path in (ROOT / "corruptions/digits-c").iterdir() if path.stem not in ("suite", "baseline")]
+    question = {**QUESTION, "suite": "digits-c", "conditions": every}
+    study = read_study(written(tmp_path, small(suites=[{"name": "digits-c"}], questions=[question])))
+    (asked,) = study.table.questions
+    assert (pooled_words(asked), named_conditions(asked)) == ("digits-c", ())
+    assert all_pooled(study.table.suites[0]) == "all 15 corruptions of digits-c"
 
 
 def test_a_failed_tuning_is_named_in_the_sentence(

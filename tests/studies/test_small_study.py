@@ -32,6 +32,7 @@ from pcbench.results.verdicts import NOT_CHECKED
 from pcbench.studies import study as studies
 from pcbench.studies.answers import worst_verdict
 from pcbench.studies.arms import ARMS
+from pcbench.studies.figures import change_charts_of
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE
 from pcbench.studies.planning import measured_plan
@@ -117,6 +118,35 @@ def test_an_image_stands_where_no_image_of_any_attacked_timestep_breaks_it(done:
                 wrong = [row.epsilon for row in here if row.kind == "attack" and row.epsilon > 0 and not row.correct]
                 expected = np.mean([epsilon < min(wrong, default=1.0) for epsilon in (8 / 255, 24 / 255)])
             assert found.numbers[0, number, timestep] == pytest.approx(expected)
+
+
+def test_a_question_about_some_conditions_is_named_by_them_everywhere(done: tuple[Path, Given], tmp_path: Path) -> None:
+    """Oracle: the same question about each attack by itself; a loop over the outcomes of that attack."""
+    _, given = done
+    asked = EXAMPLE["questions"][3]
+    named = [{**asked, "name": f"by-{attack}", "conditions": [attack], "primary": True} for attack in ("bim", "fgsm")]
+    path = written(tmp_path, {**EXAMPLE, "questions": [*EXAMPLE["questions"][:1], asked, *named]})
+    out = tmp_path / "out"
+    shutil.copytree(given.out, out)
+    text = report_study(path, out)
+    for question, title in (("by-bim", "BIM"), ("by-fgsm", "FGSM")):
+        assert f"the share of ε at which images stand under {title} of digits-linf changes by" in text
+        assert f"{question}: Of digits-linf, only 1 of its " in text
+    assert "the share of ε at which images stand under digits-linf changes by" in text
+    for table in ("answers", "seeds", "changes"):
+        rows = pd.read_csv(out / "tables" / f"{table}.csv", keep_default_na=False)
+        of_question = {name: set(part["conditions"]) for name, part in rows.groupby("question")}
+        assert of_question == {"noise": {""}, "attack": {""}, "by-bim": {"bim"}, "by-fgsm": {"fgsm"}}
+    page = (out / PAGE_FILE).read_text()
+    beforehand = page.split('id="beforehand"')[1]
+    assert re.search(r"<p>by-bim: Of digits-linf, only 1 of its \d attacks is pooled: BIM.</p>", beforehand)
+    tables = ("answers", "changes")
+    frames = {name: pd.read_csv(out / f"tables/{name}.csv", keep_default_na=False) for name in tables}
+    titles = {question.name: chart for question, chart in change_charts_of(read_study(path), frames)}
+    assert titles["attack"].plain_title.endswith(" under digits-linf")
+    assert titles["by-fgsm"].plain_title.endswith(" under FGSM of digits-linf")
+    assert titles["by-fgsm"].caption.endswith("attacks is pooled: FGSM.")
+    assert "pooled" not in titles["attack"].caption
 
 
 def test_a_run_without_a_verdict_at_one_of_the_timesteps_is_not_checked(

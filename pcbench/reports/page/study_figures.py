@@ -34,7 +34,8 @@ def change_chart(
     Args:
         rows: Of the table `changes`: those of one question.
         arms: All arms of the study in their order, the network first.
-        said: `name` of the question, its `suite`, what its `measure` is called, and the `model` where no page names it.
+        said: `name` of the question, its `suite`, `where` it is asked, which of its conditions are `pooled` (empty for
+            all), what its `measure` is called, and the `model` where no page names it.
         in_points: Whether changes are of shares, and so in percentage points.
         together: Whether all arms are in one plot; else each plot has the first beside two others.
         verdict: On the gradients of attacks, where the measure is about these.
@@ -62,8 +63,8 @@ def change_chart(
         suite=said["suite"],
         model=said["model"],
         what=f"Change of {said['measure']} since t = 0",
-        where=f"under {said['suite']}",
-        caption=_change_caption(rows, last),
+        where=said["where"],
+        caption=f"{_change_caption(rows, last)} {said['pooled']}".rstrip(),
         verdict=verdict,
         x_label="timestep t",
         y="change",
@@ -110,13 +111,14 @@ def _change_caption(rows: pd.DataFrame, last: int) -> str:
     )
 
 
-def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int) -> Chart:
+def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str) -> Chart:
     """Return clean accuracy against accuracy under a suite: the curve of input blurs, and a point for each arm.
 
     Args:
         rows: Of the table `blur`: those of one suite.
         arms: All arms of the study in their order, the network first.
         images: How many images were measured.
+        where: Under what, in words: a question about the same suite may be about fewer conditions.
     """
     suite = str(rows["suite"].iloc[0])
     curve, points = rows[rows["width"].notna()].sort_values("width"), rows[rows["width"].isna()]
@@ -131,11 +133,11 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int) -> Chart:
         suite=suite,
         model="",
         what="Clean accuracy against accuracy",
-        where=f"under {suite}",
+        where=where,
         caption=(
             f"The line joins Gaussian blurs before the plain network, of {widths} px in this order. Each other point "
             f"is an arm at its own last t, the mean over {seeds} training seed{'s' * (seeds != 1)}; "
-            f"{images} images. An arm above the line keeps more accuracy under {suite} than a blur of the same clean "
+            f"{images} images. An arm above the line keeps more accuracy {where} than a blur of the same clean "
             "accuracy. No intervals are drawn: the answers have them."
         ),
         x_label="clean accuracy (%)",
