@@ -34,7 +34,8 @@ class DefocusBlur(Corruption):
 
     @override
     def apply(self, images: torch.Tensor, drawn: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        return filters.correlate(as_float(images), filters.disk_kernel(self.radius, self.edge_blur), "mirror")
+        kernel = filters.disk_kernel_of_levels if images.dtype == torch.uint8 else filters.disk_kernel
+        return filters.correlate(as_float(images), kernel(self.radius, self.edge_blur), "mirror")
 
 
 class GlassBlur(Corruption):

@@ -63,6 +63,20 @@ def disk_kernel(radius: float, edge_blur: float) -> NDArray[np.float32]:
     return np.ascontiguousarray(smoothed[half - reach : half + reach + 1, half - reach : half + reach + 1])
 
 
+@functools.lru_cache(maxsize=16)
+def disk_kernel_of_levels(radius: float, edge_blur: float) -> NDArray[np.float32]:
+    """Return a disk kernel for images of whole grey levels, whose blurred levels are cut off to whole ones.
+
+    A direct kernel is left without weights below float32's least normal number, which only a sharp edge has:
+    processors take many times as long over them. The other weights are then 1 / n for n pixels of a disk, or less than
+    1e-18, and a blurred level is a multiple of 1 / n, which no rounding error moves across a whole level.
+    """
+    kernel = disk_kernel(radius, edge_blur)
+    if len(kernel) > _LARGEST_DIRECT_KERNEL:
+        return kernel
+    return np.where(kernel < np.finfo(np.float32).tiny, np.float32(0), kernel)
+
+
 def correlate(images: torch.Tensor, kernel: NDArray[np.float32], border: Border) -> torch.Tensor:
     """Correlate every plane with one symmetric kernel of two dimensions, large ones by Fourier transforms.
 

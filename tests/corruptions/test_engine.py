@@ -13,6 +13,7 @@ from shipped_corruptions import by_function, reached
 
 from pcbench.corruptions import engine, filters, randomness
 from pcbench.corruptions.api import corrupt
+from pcbench.corruptions.corruption import whole_levels
 from pcbench.corruptions.definitions import CorruptionDefinition
 
 IDS = [str(index) for index in range(6)]
@@ -62,6 +63,19 @@ def test_large_kernels_by_fourier_give_what_the_sum_gives(small_images: torch.Te
     weights = torch.from_numpy(kernel).expand(3, 1, -1, -1)
     summed = torch.nn.functional.conv2d(padded, weights, groups=3)
     assert (filters.correlate(images, kernel, "mirror") - summed).abs().max() < 2e-3
+
+
+@pytest.mark.parametrize(("radius", "edge_blur"), [(3, 0.1), (4, 0.1), (5, 0.101)])
+def test_weights_that_are_not_normal_numbers_move_no_level(radius: float, edge_blur: float) -> None:
+    # Oracle: the filter with all its weights. Mostly black images: there such a weight may be a pixel's first.
+    kernel = filters.disk_kernel(radius, edge_blur)
+    assert ((kernel > 0) & (kernel < np.finfo(np.float32).tiny)).any()
+    function = type(by_function()["defocus_blur"].at(1))(radius=radius, edge_blur=edge_blur)
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 1, 32, 40), generator=draws).byte()
+    images *= torch.rand(images.shape, generator=draws) < torch.linspace(0, 1, 40).reshape(-1, 1, 1, 1)
+    whole = whole_levels(filters.correlate(images.float(), kernel, "mirror"))
+    assert torch.equal(whole_levels(function.apply(images, ())), whole)
 
 
 @pytest.mark.parametrize("limit", [0.9, 0.85, 0.0, -0.3])
