@@ -43,10 +43,12 @@ def plan_study_command(
 ) -> None:
     """List the trainings, tunings and runs of a study, and tell how long they take."""
     from pcbench.errors import DataError
+    from pcbench.studies.basis import refuse_unpredictive
     from pcbench.studies.study import level_lines, progress_of
     from pcbench.studies.study_file import read_study
 
     given = given_by(study, options)
+    refuse_unpredictive(read_study(study))
     if measure:
         from pcbench.studies.planning import measured_plan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +37,15 @@ class StepRecord(Definition):
     """When: ISO 8601, UTC."""
 
 
+class BasisPart(Definition):
+    """Something that all results of a study stand on."""
+
+    value: str
+    """A hash, or what says how the backbone is asked."""
+    since: str
+    """The first result that stands on it."""
+
+
 class StudyRecord(Definition):
     """The record of a study."""
 
@@ -47,23 +57,22 @@ class StudyRecord(Definition):
     committed: str | None
     """The commit that held the file, unchanged, when the study was begun; None where none did."""
     steps: dict[str, StepRecord] = Field(default_factory=dict)
+    basis: dict[str, BasisPart] = Field(default_factory=dict)
+    """The model, its backbone and the images; empty in studies of earlier versions."""
 
 
 def open_record(study: StudyFile, out: Path) -> StudyRecord:
-    """Return the record in a study's folder, or a new one where there is none yet.
+    """Return the record in a study's folder, or a new one, which is written with the first result.
 
     Raises:
         DataError: It is damaged.
-        WriteError: It cannot be written.
+        WriteError: The folder cannot be written to.
     """
     found = read_record(out)
     if found is not None:
         return found
     files.try_folder(out, "give another folder with `out`")
-    made = StudyRecord(file_sha256=study.sha256, begun=_now(), committed=commit_of_file(study.path))
-    files.write(out / COPY, study.path.read_bytes())
-    _write(made, out)
-    return made
+    return StudyRecord(file_sha256=study.sha256, begun=_now(), committed=commit_of_file(study.path))
 
 
 def read_record(out: Path) -> StudyRecord | None:
@@ -85,8 +94,10 @@ def is_done(record: StudyRecord, step: Step, given: Given) -> bool:
     return found is not None and found.sha256 == step.sha256(given) and (given.out / step.name).exists()
 
 
-def with_step(record: StudyRecord, step: Step, study: StudyFile, given: Given, began: float) -> StudyRecord:
-    """Return the record with a step that has just ended, and write it.
+def with_step(
+    record: StudyRecord, step: Step, study: StudyFile, given: Given, began: float, basis: Mapping[str, str]
+) -> StudyRecord:
+    """Return the record with a step that has just ended, and write it; with the first one, a copy of the file as well.
 
     Args:
         record: The record so far.
@@ -94,6 +105,7 @@ def with_step(record: StudyRecord, step: Step, study: StudyFile, given: Given, b
         study: Its file as it is now.
         given: Where things lie.
         began: When the step began, by `time.monotonic`.
+        basis: What the step stands on; what the record says of the same is kept, with the first result since.
 
     Raises:
         WriteError: It cannot be written.
@@ -104,7 +116,12 @@ def with_step(record: StudyRecord, step: Step, study: StudyFile, given: Given, b
         seconds=round(time.monotonic() - began, 1),
         ended=_now(),
     )
-    made = record.model_copy(update={"steps": {**record.steps, step.name: done}})
+    parts = {key: BasisPart(value=value, since=step.name) for key, value in basis.items()}
+    kept = {key: part for key, part in record.basis.items() if basis.get(key, part.value) == part.value}
+    update = {"steps": {**record.steps, step.name: done}, "basis": {**record.basis, **parts, **kept}}
+    made = record.model_copy(update=update)
+    if not record.steps:
+        files.write(given.out / COPY, study.path.read_bytes())
     _write(made, given.out)
     return made
 

@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcbench.arguments import public
-from pcbench.data.image_hashes import image_hashes
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import UsageError
-from pcbench.options import resolved
 from pcbench.reports.page.page import write_values
 from pcbench.results.lock import hold
+from pcbench.studies.agreement import refuse_mixed_runs
+from pcbench.studies.basis import (
+    basis_of,
+    configuration_hash,
+    refuse_other_basis,
+    refuse_shared_images,
+    refuse_unpredictive,
+    study_images,
+)
 from pcbench.studies.finished import finished_part
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE, study_page_values
@@ -25,8 +32,6 @@ from pcbench.studies.study_file import StudyFile, read_study
 from pcbench.studies.suites import far_apart, noise_levels
 from pcbench.studies.tables import write_study_tables
 from pcbench.studies.work import do_step
-from pcbench.training.options import TrainOptions
-from pcbench.training.request import training_images
 
 logger = logging.getLogger("pcbench")
 
@@ -77,7 +82,8 @@ def run_study(path: Path, given: Given) -> Path:
 
     Raises:
         DefinitionError: The file is wrong.
-        UsageError: Images that are measured were trained on, or a result lies where another one would be written.
+        UsageError: Images that are measured were trained on, a result lies where another one would be written, or
+            the model, its backbone or the images are not those that earlier results stand on.
         PcbenchError: As the trainings, tunings and runs.
     """
     return do_some(path, given, steps_of(read_study(path), given))
@@ -92,17 +98,22 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
         told = changed_since(record, study)
         if told is not None:
             logger.warning("%s", told)
+        refuse_unpredictive(study)
         refuse_other_results(record, steps, given)
         left = [step for step in wanted if not is_done(record, step, given)]
+        images = study_images(study, given, steps)
+        basis = basis_of(study, given, images)
+        refuse_other_basis(record, basis, given.out)
+        refuse_mixed_runs(study, given.out, basis, images)
         if left:
-            refuse_shared_images(study, given, steps)
+            refuse_shared_images(images)
             for line in level_lines(study, given, warnings_alone=True):
                 logger.warning("%s", line)
         for number, step in enumerate(left, 1):
             logger.info("step %d of %d: %s", number, len(left), step.name)
             began = time.monotonic()
             do_step(step, given.out)
-            record = with_step(record, step, study, given, began)
+            record = with_step(record, step, study, given, began, basis)
     return given.out
 
 
@@ -146,14 +157,17 @@ def answered_study(path: Path, out: Path, *, so_far: bool) -> StudyFile:
 
     Raises:
         DefinitionError: The file is wrong.
-        UsageError: The study was not begun there, or something that is needed is still to be done.
+        UsageError: The study was not begun there, something that is needed is still to be done, or the model's
+            configuration is another one than the results stand on.
+        DataError: Runs are not of one backbone, or of other images.
     """
-    study = read_study(path)
-    record_of_study(path, out)
-    if so_far:
-        return finished_part(study, out)
-    refuse_unfinished(study, out)
-    return study
+    study, record = read_study(path), record_of_study(path, out)
+    if not so_far:
+        refuse_unfinished(study, out)
+    answered = finished_part(study, out) if so_far else study
+    refuse_other_basis(record, configuration_hash(study), out)
+    refuse_mixed_runs(answered, out, {key: part.value for key, part in record.basis.items()})
+    return answered
 
 
 def refuse_unfinished(study: StudyFile, out: Path) -> None:
@@ -224,24 +238,3 @@ def refuse_other_results(record: StudyRecord, steps: Sequence[Step], given: Give
             f"{given.out / other[0].name}: was made with other options than the file has now, as were "
             f"{len(other) - 1} other results: give another folder with `out`, or delete what is to be made again"
         )
-
-
-def refuse_shared_images(study: StudyFile, given: Given, steps: Sequence[Step]) -> None:
-    """Refuse images that are measured and were trained on; those that were tuned on are refused by each run.
-
-    Raises:
-        UsageError: There are some.
-        DataError: Images cannot be read.
-    """
-    source = open_source(given.data or study.table.data, preprocessing=Preprocessing(), split="test")
-    measured = set(image_hashes(source.digests()))
-    for step in steps:
-        if step.kind != "train":
-            continue
-        trained = training_images(resolved(TrainOptions, {**step.options, "allow_poor": True}))
-        shared = measured.intersection(image_hashes(trained.digests()))
-        if shared:
-            raise UsageError(
-                f"{len(shared)} of the {len(measured)} images that are measured are among those that "
-                f"{step.name} trains on: give other images with `data` or `training_data`"
-            )

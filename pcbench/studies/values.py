@@ -79,8 +79,12 @@ def values_of(study: StudyFile, question: QuestionTable, arm: str, out: Path) ->
     folders = tuple(out / RUNS / suite.label / run_name(of_run, seed) for seed in seeds)
     tables = [_table(question.model_dump_json(), folder, _state(folder)) for folder in folders]
     images = tuple(tables[0].index)
-    if any(tuple(table.index) != images for table in tables):
-        raise DataError(f"{folders[0].parent}: the runs of {of_run} are not of the same images; delete them")
+    for folder, table in zip(folders, tables, strict=True):
+        if tuple(table.index) != images:
+            raise DataError(
+                f"{folders[0].parent}: {folders[0].name} and {folder.name} are not of the same images, and training "
+                "seeds are compared on the same: delete the run of the others, and give the former images with `data`"
+            )
     numbers = np.stack([table["value"].to_numpy(dtype=np.float64) for table in tables])
     excess = np.stack([table["excess"].iloc[0].to_numpy(dtype=np.float64) for table in tables])
     if arm == PLAIN_NETWORK:

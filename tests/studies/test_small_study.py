@@ -29,6 +29,7 @@ from pcbench.percent import decimal, points
 from pcbench.reports.page.leaderboard import write_leaderboard
 from pcbench.results.directory import open_run
 from pcbench.results.verdicts import NOT_CHECKED
+from pcbench.studies import basis
 from pcbench.studies import study as studies
 from pcbench.studies.answers import worst_verdict
 from pcbench.studies.arms import ARMS
@@ -266,7 +267,7 @@ def test_images_that_were_trained_on_are_not_measured(tmp_path: Path, monkeypatc
         del options
         return open_source("digits", preprocessing=Preprocessing(), split="test").take(7)
 
-    monkeypatch.setattr(studies, "training_images", seven)
+    monkeypatch.setattr(basis, "training_images", seven)
     with pytest.raises(UsageError, match=r"7 of the 360 images that are measured are among those that trained/seed-0"):
         run_study(path, given)
 
