@@ -239,9 +239,9 @@ def test_a_run_that_is_told_to_stop_says_what_it_keeps_and_the_same_command_goes
 
 
 def _patience() -> float:
-    """Two seconds, and on a busy machine as many more as it takes longer to start Python."""
+    """Two seconds, and on a busy machine as many more as it takes longer to start the verb."""
     begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", SCRIPT, "--version"], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", SCRIPT, "run", "--help"], check=True, capture_output=True)
     return max(2.0, 4 * (time.monotonic() - begun))
 
 
