@@ -11,12 +11,13 @@ from pcbench.errors import DataError
 from pcbench.results.directory import MANIFEST, read_manifest
 from pcbench.results.run_spec import RunSpec
 from pcbench.results.schema import read_table
-from pcbench.studies.basis import MODEL_FACTS, StudyImages, short_value, what_is
+from pcbench.studies.basis import MODEL_FACTS, StudyImages, remedy_of, short_value, what_is
 from pcbench.studies.options import Given
 from pcbench.studies.steps import steps_of
 from pcbench.studies.study_file import StudyFile
 
 _IMAGES = "images.parquet"
+_GIVEN = "what is given now"
 _IMAGES_MEND = "give the former images with `data`, or delete the runs that are of the others and make them again"
 _MEND = "delete the results that are of the other one, and make them again with `pcbench study run`"
 
@@ -41,7 +42,7 @@ def refuse_mixed_runs(study: StudyFile, out: Path, basis: Mapping[str, str], ima
         if step.kind == "run" and files.is_file(out / step.name / MANIFEST)
     }
     of_backbone = ((name, spec.model) for name, (arm, spec) in runs.items() if arm != "deeper")
-    _refuse_other_backbones(out, [("the study", basis), *of_backbone])
+    _refuse_other_backbones(out, [("study.json" if images is None else _GIVEN, basis), *of_backbone])
     specs = {name: spec for name, (_, spec) in runs.items()}
     _refuse_other_suites(out, specs)
     _refuse_other_images(out, specs, images)
@@ -56,9 +57,10 @@ def _refuse_other_backbones(out: Path, described: Iterable[tuple[str, Mapping[st
             value = str(facts[key])
             first, former = seen.setdefault(key, (name, value))
             if former != value:
+                mend = f"{remedy_of(key)}, or give another folder with `out`" if first == _GIVEN else _MEND
                 raise DataError(
                     f"{out}: {first} and {name} differ in {what_is(key)} ({short_value(former)} and "
-                    f"{short_value(value)}), and results of one backbone alone are compared: {_MEND}"
+                    f"{short_value(value)}), and results of one backbone alone are compared: {mend}"
                 )
 
 

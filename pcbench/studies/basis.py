@@ -39,6 +39,8 @@ _CONFIGURATION, _DEEPER, _DATA, _TRAINING = (
     "data_sha256",
     "training_data_sha256",
 )
+_MODEL = "model"
+"""The folder of a study's copy of the configuration."""
 _WORDS = {
     _CONFIGURATION: ("the file of the model's configuration", "put the former file back"),
     "backbone": ("the backbone's name", "name the former one"),
@@ -141,6 +143,33 @@ def configuration_hash(study: StudyFile) -> dict[str, str]:
     return {_CONFIGURATION: hashlib.sha256(read_bytes(path)).hexdigest()}
 
 
+def keep_configuration(study: StudyFile, out: Path) -> None:
+    """Copy the file of the model's configuration to a study's folder, where the model is one.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    path = configuration_file(study)
+    if path is not None:
+        files.make_folder(out / _MODEL)
+        files.write(out / _MODEL / path.name, read_bytes(path))
+
+
+def kept_configuration(study: StudyFile, out: Path) -> dict[str, bytes]:
+    """Return name and content of the configuration's file: the study's copy of it, or the one that is here.
+
+    Raises:
+        UsageError: It has the name of the study's file, and both cannot lie in one folder.
+    """
+    path = configuration_file(study)
+    if path is None:
+        return {}
+    if path.name == study.path.name:
+        raise UsageError(f"{study.path}: the model's configuration has the same name; give one of them another")
+    there = [one for one in (out / _MODEL / path.name, path) if files.is_file(one)]
+    return {path.name: read_bytes(there[0])} if there else {}
+
+
 def refuse_other_basis(record: StudyRecord, now: Mapping[str, str], out: Path) -> None:
     """Refuse to add to results, or to answer from them, where they stand on something else.
 
@@ -155,13 +184,12 @@ def refuse_other_basis(record: StudyRecord, now: Mapping[str, str], out: Path) -
     there = {name for name in record.steps if (out / name).exists()}
     former = {**dict(_of_trainings(there, out)), **record.basis}
     for key, value in now.items():
-        part, (kind, _, training) = former.get(key), key.partition("/")
+        part, training = former.get(key), key.partition("/")[2]
         if part is not None and part.value != value and (training in there if training else there):
-            what, remedy = _WORDS[kind]
             values = f"{short_value(part.value)} then, {short_value(value)} now"
             raise UsageError(
-                f"{out}: {what} changed since {part.since} was made ({values}): {remedy}, or give another folder "
-                "with `out`"
+                f"{out}: {what_is(key)} changed since {part.since} was made ({values}): {remedy_of(key)}, or give "
+                "another folder with `out`"
             )
 
 
@@ -175,6 +203,11 @@ def _of_trainings(steps: Iterable[str], out: Path) -> Iterator[tuple[str, BasisP
 def what_is(key: str) -> str:
     """Return in words what a key of the basis stands for."""
     return _WORDS[key.partition("/")[0]][0]
+
+
+def remedy_of(key: str) -> str:
+    """Return what mends that a part of the basis differs."""
+    return _WORDS[key.partition("/")[0]][1]
 
 
 def short_value(value: str) -> str:

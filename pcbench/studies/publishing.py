@@ -1,4 +1,4 @@
-"""A study as it is published: its file, tables, decisions and page, without the runs; and the same study compared."""
+"""A study as it is published: its files, tables, decisions and page, without the runs; and the same study compared."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pcbench.reports.figures import write_charts
 from pcbench.reports.page.leaderboard import STUDY_TABLES
 from pcbench.reports.page.page import write_values
 from pcbench.results.directory import PAGE
+from pcbench.studies.basis import kept_configuration
 from pcbench.studies.decisions import DECISIONS, read_decisions, run_decisions, write_decisions
 from pcbench.studies.figures import decisive_charts
 from pcbench.studies.finished import part_of
@@ -65,9 +66,11 @@ def publish_study(path: Path, out: Path, to: Path, *, so_far: bool = False) -> P
     results, page = to / "results" / path.stem, to / "reports" / path.stem / PAGE
     for folder in (results, page.parent):
         files.try_folder(folder, "give another with `--to`")
+    configuration = kept_configuration(study, out)
     tables = write_study_tables(study, record, out)
     kept = [name for name in tables.files if name != TIMES]
     content = {name: read_bytes(out / STUDY_TABLES / name) for name in (*kept, ABOUT)} | {path.name: read_bytes(path)}
+    content |= configuration
     for name, text in content.items():
         _refuse_places(results / name, text.decode())
     for old in sorted(results.glob("*.csv")):
@@ -79,7 +82,7 @@ def publish_study(path: Path, out: Path, to: Path, *, so_far: bool = False) -> P
     links = Path(os.path.relpath(results, page.parent)).as_posix()
     write_charts(decisive_charts(study, tables.frames), page.parent / "figures")
     values = study_page_values(study, record, tables, links)
-    shown = [*kept, path.name, DECISIONS]
+    shown = [*kept, path.name, *configuration, DECISIONS]
     return Publication(results, write_values("study.html", {**values, "tables": linked_files(shown, links)}, page))
 
 

@@ -18,6 +18,7 @@ from pcbench.studies.agreement import refuse_mixed_runs
 from pcbench.studies.basis import (
     basis_of,
     configuration_hash,
+    keep_configuration,
     refuse_other_basis,
     refuse_shared_images,
     refuse_unpredictive,
@@ -107,6 +108,7 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
         refuse_mixed_runs(study, given.out, basis, images)
         if left:
             refuse_shared_images(images)
+            keep_configuration(study, given.out)
             for line in level_lines(study, given, warnings_alone=True):
                 logger.warning("%s", line)
         for number, step in enumerate(left, 1):
@@ -228,13 +230,16 @@ def _numbers(levels: Sequence[float]) -> str:
 def refuse_other_results(record: StudyRecord, steps: Sequence[Step], given: Given) -> None:
     """Refuse a folder with results that other options made: they would be mixed with those of this file.
 
+    The times of an image are made again where arms were added; no answer depends on them.
+
     Raises:
         UsageError: There are some.
     """
     other = [step for step in steps if step.name in record.steps and not is_done(record, step, given)]
-    other = [step for step in other if (given.out / step.name).exists()]
+    other = [step for step in other if step.kind != "time" and (given.out / step.name).exists()]
     if other:
+        more = f", as were {len(other) - 1} other results" if len(other) > 1 else ""
         raise UsageError(
-            f"{given.out / other[0].name}: was made with other options than the file has now, as were "
-            f"{len(other) - 1} other results: give another folder with `out`, or delete what is to be made again"
+            f"{given.out / other[0].name}: was made with other options than the file has now{more}: give another "
+            "folder with `out`, or delete what is to be made again"
         )

@@ -139,7 +139,7 @@ class StudyTable(Definition):
     title: _Text
     """What the page is called."""
     model: _Text
-    """A model of the zoo, or module:function."""
+    """A predictive network: of the zoo, CONFIG.toml, CONFIG.toml@BACKBONE, or a module:function that returns one."""
     data: _Text
     """The images: a data source, without a folder where the command names that."""
     timesteps: int = Field(ge=1, le=MOST_TIMESTEPS)

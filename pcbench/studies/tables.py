@@ -107,6 +107,7 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "unfinished": unfinished_words(study),
         "fixed_beforehand": fixed_beforehand(record),
         "seen_before": study.table.seen_before,
+        **({"basis": {key: part.value for key, part in record.basis.items()}} if record.basis else {}),
         **_computed_with(study, out),
     }
     files.write(out / STUDY_TABLES / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,12 @@ from pcbench.errors import DataError, UsageError
 from pcbench.harness.start import run
 from pcbench.studies import study as studies
 from pcbench.studies.agreement import refuse_mixed_runs
-from pcbench.studies.basis import refuse_unpredictive
+from pcbench.studies.basis import refuse_unpredictive, study_images
 from pcbench.studies.options import Given
+from pcbench.studies.publishing import compare_study, publish_study
 from pcbench.studies.record import read_record
 from pcbench.studies.steps import Step
-from pcbench.studies.study import run_study
+from pcbench.studies.study import report_study, run_study
 from pcbench.studies.study_file import read_study
 
 CODE = """
@@ -215,5 +219,41 @@ def test_runs_of_two_backbones_or_of_other_pixels_are_not_compared(begun: tuple[
     measured(given, "no-feedback-seed-0")
     with pytest.raises(DataError, match=rf"{both}the content of \w/\d\.png"):
         refuse_mixed_runs(study, given.out, {})
-    with pytest.raises(DataError, match="the study and runs/gaussian-noise/network-seed-0 differ in the weights"):
+    with pytest.raises(DataError, match=r"study\.json and runs/gaussian-noise/network-seed-0 differ in the weights"):
         refuse_mixed_runs(study, given.out, {"backbone_sha256": "0" * 64})
+    study_now = replace(given, data=f"imagefolder:{path.parent / 'others' / 'test'}")
+    now = study_images(study, study_now, [])
+    with pytest.raises(
+        DataError, match=r"the images that are given now \(.*\) and .*network-seed-0 differ in the cont"
+    ):
+        refuse_mixed_runs(study, given.out, {}, now)
+
+
+def test_what_is_published_holds_the_configuration_and_says_what_it_stands_on(begun: tuple[Path, Given]) -> None:
+    path, given = begun
+    arms = {"arms": ["network", "feedforward"], "training_seeds": [0], "timesteps": 1}
+    suites = {"suites": [{"name": "gaussian-noise", "images": 8, "severities": [1]}]}
+    tuning = {"tuning": {"images": 4, "rounds": 1, "noise": [1.0]}, "training": {"images": 6}}
+    written(path.parent, small(model="mine.toml", data="imagefolder", **arms, **suites, **tuning))
+    run_study(path, given)
+    report_study(path, given.out)
+    (path.parent / "mine.toml").rename(path.parent / "moved.toml")  # it is published from the study's copy
+    results = publish_study(path, given.out, path.parent / "public").results
+    (path.parent / "moved.toml").rename(path.parent / "mine.toml")
+    assert (results / "mine.toml").read_text() == CONFIGURATION
+    basis = json.loads((results / "about.json").read_text())["basis"]
+    assert basis["configuration_file_sha256"] == hashlib.sha256(CONFIGURATION.encode()).hexdigest()
+    card = json.loads((given.out / "trained/seed-0/training.json").read_text())
+    assert basis["backbone_sha256"] == card["backbone_sha256"]
+    assert basis["training_data_sha256/trained/seed-0"] == card["data_fingerprint"]
+    assert str(path.parent) not in json.dumps(basis)
+    assert compare_study(path, given.out, results).passed
+    answers = (given.out / "tables/answers.md").read_bytes()
+    other_data = replace(given, data=f"imagefolder:{path.parent / 'others' / 'test'}")
+    with pytest.raises(UsageError, match="the content of the measured images changed"):
+        run_study(path, other_data)
+    other_configuration(path.parent)
+    for ask in (lambda: report_study(path, given.out), lambda: publish_study(path, given.out, path.parent / "again")):
+        with pytest.raises(UsageError, match="the file of the model's configuration changed since trained/seed-0"):
+            ask()
+    assert (given.out / "tables/answers.md").read_bytes() == answers

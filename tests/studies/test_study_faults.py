@@ -123,3 +123,14 @@ def test_a_file_where_the_folder_should_be_is_one_line(doer: Doer, begun: tuple[
         run_study(*begun)
     assert "\n" not in str(refused.value)
     assert doer.done == []
+
+
+def test_an_arm_that_is_added_keeps_what_is_done(doer: Doer, begun: tuple[Path, Given]) -> None:
+    run_study(*begun)
+    before = names(begun)
+    written(begun[0].parent, small(arms=["network", "feedforward", "no-feedback", "input-blur", "smoothed"]))
+    doer.done.clear()
+    run_study(*begun)
+    added = [name for name in names(begun) if name not in before]
+    assert {name.split("/")[-1].split("-seed")[0] for name in added} == {"smoothed"}
+    assert sorted(doer.done) == sorted([*added, "image_times.json"])
