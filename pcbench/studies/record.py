@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from pcbench import files
 from pcbench.catalog import Definition
 from pcbench.errors import DataError, damage_refused
 from pcbench.harness.origin import commit_of_file
-from pcbench.limits.text import json_bytes
+from pcbench.limits.text import json_bytes, read_bytes
+from pcbench.studies.changes import changes_in_words
 from pcbench.studies.options import Given
 from pcbench.studies.steps import Step
 from pcbench.studies.study_file import StudyFile
@@ -59,6 +61,8 @@ class StudyRecord(Definition):
     steps: dict[str, StepRecord] = Field(default_factory=dict)
     basis: dict[str, BasisPart] = Field(default_factory=dict)
     """The model, its backbone and the images; empty in studies of earlier versions."""
+    begun_with: str | None = Field(default=None, exclude=True)
+    """The text of the file with which it was begun; it lies beside the record. None where it does not."""
 
 
 def open_record(study: StudyFile, out: Path) -> StudyRecord:
@@ -75,6 +79,16 @@ def open_record(study: StudyFile, out: Path) -> StudyRecord:
     return StudyRecord(file_sha256=study.sha256, begun=_now(), committed=commit_of_file(study.path))
 
 
+def keep_file(record: StudyRecord, study: StudyFile, out: Path) -> None:
+    """Copy the file to the folder of a study that is about to begin.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    if not record.steps:
+        files.write(out / COPY, read_bytes(study.path))
+
+
 def read_record(out: Path) -> StudyRecord | None:
     """Return the record in a study's folder; None where there is none.
 
@@ -85,7 +99,10 @@ def read_record(out: Path) -> StudyRecord | None:
     if not files.is_file(path):
         return None
     with damage_refused(path, "is damaged", "delete it, and the study finds finished runs again", kind=DataError):
-        return StudyRecord.model_validate_json(json_bytes(path))
+        found = StudyRecord.model_validate_json(json_bytes(path))
+    copy = read_bytes(out / COPY) if files.is_file(out / COPY) else b""
+    same = hashlib.sha256(copy).hexdigest() == found.file_sha256
+    return found.model_copy(update={"begun_with": copy.decode()}) if same else found
 
 
 def is_done(record: StudyRecord, step: Step, given: Given) -> bool:
@@ -97,7 +114,7 @@ def is_done(record: StudyRecord, step: Step, given: Given) -> bool:
 def with_step(
     record: StudyRecord, step: Step, study: StudyFile, given: Given, began: float, basis: Mapping[str, str]
 ) -> StudyRecord:
-    """Return the record with a step that has just ended, and write it; with the first one, a copy of the file as well.
+    """Return the record with a step that has just ended, and write it.
 
     Args:
         record: The record so far.
@@ -120,8 +137,6 @@ def with_step(
     kept = {key: part for key, part in record.basis.items() if basis.get(key, part.value) == part.value}
     update = {"steps": {**record.steps, step.name: done}, "basis": {**record.basis, **parts, **kept}}
     made = record.model_copy(update=update)
-    if not record.steps:
-        files.write(given.out / COPY, study.path.read_bytes())
     _write(made, given.out)
     return made
 
@@ -131,9 +146,12 @@ def changed_since(record: StudyRecord, study: StudyFile) -> str | None:
     if study.sha256 == record.file_sha256:
         return None
     earlier = sum(one.file_sha256 != study.sha256 for one in record.steps.values())
+    former = record.begun_with
+    changes = "" if former is None else changes_in_words(former, read_bytes(study.path).decode())
+    words = f" Changed since then: {changes}." if changes else ""
     return (
         f"THE FILE WAS CHANGED after the study was begun on {record.begun} (its hash was {record.file_sha256[:12]} and "
-        f"is {study.sha256[:12]}); {earlier} of {len(record.steps)} results were made with an earlier one."
+        f"is {study.sha256[:12]}); {earlier} of {len(record.steps)} results were made with an earlier one.{words}"
     )
 
 

@@ -27,7 +27,15 @@ from pcbench.studies.basis import (
 from pcbench.studies.finished import finished_part
 from pcbench.studies.options import Given
 from pcbench.studies.page import PAGE_FILE, study_page_values
-from pcbench.studies.record import StudyRecord, changed_since, is_done, open_record, read_record, with_step
+from pcbench.studies.record import (
+    StudyRecord,
+    changed_since,
+    is_done,
+    keep_file,
+    open_record,
+    read_record,
+    with_step,
+)
 from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study_file import StudyFile, read_study
 from pcbench.studies.suites import far_apart, noise_levels
@@ -108,6 +116,7 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
         refuse_mixed_runs(study, given.out, basis, images)
         if left:
             refuse_shared_images(images)
+            keep_file(record, study, given.out)
             keep_configuration(study, given.out)
             for line in level_lines(study, given, warnings_alone=True):
                 logger.warning("%s", line)

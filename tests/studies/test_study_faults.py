@@ -16,6 +16,7 @@ from pcbench import files
 from pcbench.errors import DataError, HeldError, PcbenchError, UsageError, WriteError
 from pcbench.results.lock import hold
 from pcbench.studies import study as studies
+from pcbench.studies.changes import changes_in_words
 from pcbench.studies.options import Given
 from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study import progress_of, report_study, run_study
@@ -125,12 +126,31 @@ def test_a_file_where_the_folder_should_be_is_one_line(doer: Doer, begun: tuple[
     assert doer.done == []
 
 
-def test_an_arm_that_is_added_keeps_what_is_done(doer: Doer, begun: tuple[Path, Given]) -> None:
+def test_an_arm_that_is_added_keeps_what_is_done(
+    doer: Doer, begun: tuple[Path, Given], caplog: pytest.LogCaptureFixture
+) -> None:
     run_study(*begun)
     before = names(begun)
-    written(begun[0].parent, small(arms=["network", "feedforward", "no-feedback", "input-blur", "smoothed"]))
+    written(begun[0].parent, small(arms=["network", "feedforward", "no-feedback", "input-blur", "smoothed"], title="B"))
     doer.done.clear()
-    run_study(*begun)
+    with caplog.at_level("WARNING", logger="pcbench"):
+        run_study(*begun)
+    assert "were made with an earlier one. Changed since then: title; arms (smoothed added)." in caplog.text
     added = [name for name in names(begun) if name not in before]
     assert {name.split("/")[-1].split("-seed")[0] for name in added} == {"smoothed"}
     assert sorted(doer.done) == sorted([*added, "image_times.json"])
+
+
+@pytest.mark.parametrize(
+    ("former", "present", "words"),
+    [
+        ("a = 1 # one", "a = 1", "nothing but comments and order"),
+        ("a = [1, 2]", "a = [2, 1]", "a (their order)"),
+        ("a = 1", "b = 1", "a; b"),
+        ("[[s]]\nname = 'x'\nn = 1", "[[s]]\nname = 'x'\nn = 2\n[[s]]\nname = 'y'", "s (x changed, y added)"),
+        ("a = [1]", "a = [2]", "a (1 removed, 2 added)"),
+        ("a = ", "a = 1", ""),
+    ],
+)
+def test_what_was_changed_in_a_file_is_named(former: str, present: str, words: str) -> None:
+    assert changes_in_words(former, present) == words
