@@ -21,7 +21,7 @@ from pcbench.results.verdicts import NOT_CHECKED, SUSPICIOUS
 from pcbench.studies.arms import ARMS, NETWORK, PLAIN_NETWORK
 from pcbench.studies.pooled import pooled_words
 from pcbench.studies.study_file import BEGINNING, Measure, QuestionTable, StudyFile
-from pcbench.studies.tunings import tuning_words
+from pcbench.studies.tunings import apart_words, tuned_levels, tuning_words
 from pcbench.studies.values import LOWER_IS_BETTER, SHARES, ArmValues, values_of
 
 LEVEL = 0.05
@@ -72,6 +72,8 @@ class ArmComparison:
     """Whether each image is right or wrong under each seed; not where it has a mean over several conditions."""
     tunings: str = ""
     """What limits the tunings of both sides, in sentences."""
+    levels: str = ""
+    """That the arms were tuned for quite other noise than the suite has, in a sentence."""
     corrected: int = 1
     """How many comparisons it was corrected with, itself included."""
 
@@ -106,15 +108,25 @@ def comparisons_of(study: StudyFile, out: Path) -> list[ArmComparison]:
     Raises:
         DataError: A run is missing or damaged.
     """
+    tuned = tuned_levels(study, out)
     found = [
-        dataclasses.replace(one, tunings=tuning_words(out, _sides(one), [each.seed for each in one.each]))
+        dataclasses.replace(one, tunings=tuning_words(out, _sides(one), [each.seed for each in one.each]), levels=apart)
         for question in study.table.questions
+        for apart in [apart_words(question.suite_label, tuned, _measured_levels(study, question, out) if tuned else ())]
         for one in _of_question(study, question, out)
     ]
     primary = [index for index, one in enumerate(found) if one.primary]
     for index, p in zip(primary, holm([found[index].difference.p for index in primary]), strict=True):
         found[index] = dataclasses.replace(found[index], p_holm=p, corrected=len(primary))
     return found
+
+
+def _measured_levels(study: StudyFile, question: QuestionTable, out: Path) -> list[float]:
+    """Return the levels of noise of a question's suite; none of a suite without noise on e_0."""
+    (folder, *_) = values_of(study, question, NETWORK, out).folders
+    rows = open_run(folder, verify=False).metrics
+    noise = rows[(rows["suite"] == question.suite_label) & (rows["kind"] == "noise")]
+    return sorted({float(level) for level in noise["epsilon"].dropna()})
 
 
 def _sides(one: ArmComparison) -> list[str]:
@@ -232,9 +244,10 @@ def told_answer(study: StudyFile, of_question: Sequence[ArmComparison]) -> ToldA
     seeds = ", ".join(difference_text(question.measure, one.difference.value) for one in decisive[0].each)
     if len(decisive[0].each) > 1:
         beside.append(f"Each training seed by itself, against {decisive[0].against}: {seeds}.")
-    sentences = tuple(f"{_sentence(study, one)} {one.tunings}".rstrip() for one in decisive)
+    sentences = [f"{_sentence(study, one)} {one.tunings}".rstrip() for one in decisive]
+    sentences[-1] = f"{sentences[-1]} {decisive[-1].levels}".rstrip()
     beside += dict.fromkeys(one.tunings for one in rest if one.tunings)
-    return ToldAnswer(question.question, sentences, tuple(beside))
+    return ToldAnswer(question.question, tuple(sentences), tuple(beside))
 
 
 def _sentence(study: StudyFile, one: ArmComparison) -> str:

@@ -66,7 +66,7 @@ def study_page_values(
         "figures": [*changes, *curves],
         "arms": [(name, ARMS[name].title, ARMS[name].shows, *_times(frames, name)) for name in ordered_arms(study)],
         "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
-        "objective": study.table.tuning.objective,
+        "objective": _objective(study.table.tuning.objective, frames["arms"]),
         "facts": _facts(study, record),
         "suites": [_part(study, suite, frames["networks"]) for suite in study.table.suites],
         "versions": versions(),
@@ -177,6 +177,7 @@ def _tuned(row: pd.Series) -> dict[str, Any]:
         "seed": "" if pd.isna(seed) else int(seed),
         "objective": _number(row["objective"], 3),
         "feedforward": _number(row["objective_feedforward"], 3),
+        "noise": row["noise"],
         "tuning": "failed: the feedforward point stands for it" if row["failed_tuning"] else "",
         "width": "" if pd.isna(row["width"]) else f"{row['width']:g}",
         "weights": "; ".join(
@@ -185,6 +186,16 @@ def _tuned(row: pd.Series) -> dict[str, Any]:
         ),
         "r_squared": ", ".join(decimal(one, 2) for one in json.loads(row["r_squared"] or "[]")),
     }
+
+
+def _objective(objective: str, arms: pd.DataFrame) -> str:
+    """Return what arms were tuned for: of noise, its levels, or that they differ, as in studies of earlier versions."""
+    levels = [one for one in arms["noise"].unique() if one]
+    if objective != "noise" or not levels:
+        return objective
+    if len(levels) == 1:
+        return f"noise of {levels[0]}"
+    return "noise of levels that differ, so that what the tunings reached is not to be compared"
 
 
 def _number(value: float, digits: int) -> str:

@@ -12,7 +12,7 @@ from pcbench.studies.options import Given
 from pcbench.studies.steps import Step
 from pcbench.studies.study import StudyProgress, do_some, progress_of
 
-_PREPARING = ("train", "configure", "tune", "blur")
+_PREPARING = ("train", "levels", "configure", "tune", "blur")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,15 @@ from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, run_name
 from pcbench.studies.options import Given
 from pcbench.studies.study_file import StudyFile, SuiteTable
 
-StepKind = Literal["train", "configure", "tune", "blur", "time", "run"]
+StepKind = Literal["train", "levels", "configure", "tune", "blur", "time", "run"]
 TRAINED, TUNED, RUNS = "trained", "tuned", "runs"
 """The folders of a study: trainings, configurations, runs."""
 TIMED = "image_times.json"
 """The file of the times of an image."""
+FOUND_LEVELS = f"{TUNED}/noise_levels.json"
+"""The file of the levels of noise that all arms of all seeds are tuned for, where the study names none."""
+_NAMES: Mapping[StepKind, str] = {"time": TIMED, "levels": FOUND_LEVELS}
+"""Steps of which a study has one."""
 _PLACES = ("out", "data", "backbone_weights", "workers", "report")
 """Options that say where things lie or how they are computed; each training, tuning and run keeps hashes of them."""
 
@@ -40,8 +44,8 @@ class Step:
         """What it is called, and where in the study's folder its result lies."""
         if self.kind == "train":
             return _trained(self.arm, self.seed)
-        if self.kind == "time":
-            return TIMED
+        if self.kind in _NAMES:
+            return _NAMES[self.kind]
         named = run_name(self.arm, self.seed)
         if self.kind == "run":
             return f"{RUNS}/{self.suite}/{named}"
@@ -115,6 +119,8 @@ def _of_seed(study: StudyFile, given: Given, seed: int) -> Iterator[Step]:
     for name in names:
         if ARMS[name].denoising:
             yield Step("train", name, seed, _training(study, given, name, seed))
+    if _finds_levels(study) and seed == study.table.training_seeds[0]:
+        yield Step("levels", NETWORK, seed, _asked_of_tuning(study, given, NETWORK, seed))
     for name in names:
         yield from _preparing(study, given, name, seed)
     if seed == study.table.training_seeds[0]:
@@ -193,18 +199,30 @@ def _predictors(study: StudyFile, given: Given, name: str, seed: int) -> dict[st
     return {"weights": given.out / predictors_file(study, name, seed)} if arm.trained else {}
 
 
+def _finds_levels(study: StudyFile) -> bool:
+    """Return whether the levels of noise are found, once for all arms and seeds: what they reach is compared."""
+    return study.table.tuning.objective == "noise" and study.table.tuning.noise is None
+
+
 def _tuning(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
+    """Return how an arm is tuned; `noise` is the file of the levels where the study names none."""
+    asked, options = study.table.tuning, _asked_of_tuning(study, given, name, seed)
+    if options["objective"] != "noise":
+        return options
+    if _finds_levels(study):
+        return {**options, "noise": given.out / FOUND_LEVELS}
+    return options if asked.noise is None else {**options, "noise": asked.noise}
+
+
+def _asked_of_tuning(study: StudyFile, given: Given, name: str, seed: int) -> dict[str, Any]:
     arm, asked = ARMS[name], study.table.tuning
-    objective = arm.objective or asked.objective
-    levels = {} if asked.noise is None or objective != "noise" else {"noise": asked.noise}
     return {
         **_model(study, given),
         **_predictors(study, given, name, seed),
-        **levels,
         **({} if asked.rounds is None else {"rounds": asked.rounds}),
         **({} if arm.without is None else {"without": arm.without}),
         "data": given.training_data or given.data or study.table.data,
-        "objective": objective,
+        "objective": arm.objective or asked.objective,
         "images": asked.images,
         "timesteps": study.last_timestep(name),
         "effects": False,

@@ -40,6 +40,7 @@ from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study_file import StudyFile, read_study
 from pcbench.studies.suites import far_apart, noise_levels
 from pcbench.studies.tables import write_study_tables
+from pcbench.studies.tunings import level_words, tuned_levels
 from pcbench.studies.work import do_step
 
 logger = logging.getLogger("pcbench")
@@ -118,14 +119,20 @@ def do_some(path: Path, given: Given, wanted: Sequence[Step]) -> Path:
             refuse_shared_images(images)
             keep_file(record, study, given.out)
             keep_configuration(study, given.out)
-            for line in level_lines(study, given, warnings_alone=True):
-                logger.warning("%s", line)
+            _warn_of_levels(study, given)
         for number, step in enumerate(left, 1):
             logger.info("step %d of %d: %s", number, len(left), step.name)
             began = time.monotonic()
             do_step(step, given.out)
+            if step.kind == "levels":
+                _warn_of_levels(study, given)
             record = with_step(record, step, study, given, began, basis)
     return given.out
+
+
+def _warn_of_levels(study: StudyFile, given: Given) -> None:
+    for line in level_lines(study, given, warnings_alone=True):
+        logger.warning("%s", line)
 
 
 @public()
@@ -187,7 +194,9 @@ def refuse_unfinished(study: StudyFile, out: Path) -> None:
     Raises:
         UsageError: Something is still to be done.
     """
-    steps = [step for step in steps_of(study, Given(out)) if step.kind != "time"]  # no answer depends on that
+    steps = [
+        step for step in steps_of(study, Given(out)) if step.kind not in ("time", "levels")
+    ]  # no answer reads them
     left = [step for step in steps if not (out / step.name).exists()]
     if left:
         raise UsageError(
@@ -220,20 +229,16 @@ def level_lines(study: StudyFile, given: Given, *, warnings_alone: bool = False)
     Raises:
         DataError: The images cannot be read.
     """
-    tuned = study.table.tuning.noise or ()
+    tuned = tuned_levels(study, given.out)
     source = open_source(given.data or study.table.data, preprocessing=Preprocessing(), split="test")
     lines: list[str] = []
     for suite, levels in noise_levels(study.table, source).items():
-        said = f"{suite} has noise of {_numbers(levels)} on images of this size"
+        said = f"{suite} has noise of {level_words(levels)} on images of this size"
         if far_apart(tuned, levels):
-            lines.append(f"{said}, and arms are tuned for {_numbers(tuned)}: is that meant?")
+            lines.append(f"{said}, and arms are tuned for {level_words(tuned)}: is that meant?")
         elif not warnings_alone:
             lines.append(said)
     return lines
-
-
-def _numbers(levels: Sequence[float]) -> str:
-    return ", ".join(f"{level:g}" for level in levels)
 
 
 def refuse_other_results(record: StudyRecord, steps: Sequence[Step], given: Given) -> None:

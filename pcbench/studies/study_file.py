@@ -80,7 +80,8 @@ class QuestionTable(Definition):
     primary: bool = False
     """Whether its comparisons are corrected for together, and confirmed or not; all others are exploratory."""
     against: tuple[str, ...] = (BEGINNING,)
-    """What the network at T is compared with in a primary question: ``"t = 0"`` and arms."""
+    """What the network at T is compared with in a primary question: ``"t = 0"`` and arms. Another question lists every
+    arm as exploratory, whatever stands here."""
 
     @property
     def suite_label(self) -> str:
@@ -105,7 +106,8 @@ class TuningTable(Definition):
     objective: str = "noise"
     """What is raised, such as accuracy under noise."""
     noise: tuple[float, ...] | None = None
-    """Standard deviations of the noise, in place of the model's own."""
+    """Standard deviations of the noise on e_0. Without them levels are found once, for all arms and seeds: by the
+    answers at t = 0 on the images that the first seed is tuned on."""
     images: int = Field(default=1000, ge=1)
     """How many images it is tuned on."""
     rounds: int | None = Field(default=None, ge=1)

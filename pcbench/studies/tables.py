@@ -41,7 +41,7 @@ from pcbench.studies.steps import (
 )
 from pcbench.studies.study_file import QuestionTable, StudyFile
 from pcbench.studies.timing import time_rows
-from pcbench.studies.tunings import tuning_result
+from pcbench.studies.tunings import level_words, levels_of_result, tuning_result
 from pcbench.studies.values import values_of
 from pcbench.training.found import score_of
 
@@ -239,11 +239,20 @@ def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
                 "what": ARMS[arm].title,
                 "objective": result.get("objective", np.nan),
                 "objective_feedforward": _feedforward(result),
+                "noise": level_words(levels_of_result(result) or _named_levels(study, arm, result)),
                 "failed_tuning": bool(result.get("failed", False)),
                 "width": result.get("width", np.nan),
                 "hyperparameters": _hyperparameters(result, out / TUNED / f"{arm}-seed-{seed}-start.toml"),
                 "r_squared": _r_squared(study, out, arm, seed),
             }
+
+
+def _named_levels(study: StudyFile, arm: str, result: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the levels that the file names, for a tuning whose record does not hold them, as earlier ones of blurs."""
+    objective = ARMS[arm].objective or study.table.tuning.objective
+    if not result or "conditions" in result or objective != "noise":
+        return ()
+    return study.table.tuning.noise or ()
 
 
 def _image_time_rows(out: Path) -> list[dict[str, Any]]:

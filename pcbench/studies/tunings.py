@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pcbench import files
+from pcbench.errors import DataError, damage_refused
 from pcbench.limits.text import read_json
-from pcbench.studies.steps import TUNED
+from pcbench.studies.arms import NETWORK
+from pcbench.studies.steps import FOUND_LEVELS, TUNED
+from pcbench.studies.study_file import StudyFile
+from pcbench.studies.suites import far_apart
+from pcbench.training.conditions import titled_levels
 
 
 def tuning_result(out: Path, arm: str, seed: int | None) -> Mapping[str, Any]:
@@ -19,6 +24,44 @@ def tuning_result(out: Path, arm: str, seed: int | None) -> Mapping[str, Any]:
     """
     path = out / TUNED / f"{arm}-seed-{seed}.tuning.json"
     return read_json(path)["result"] if files.is_file(path) else {}
+
+
+def found_for_all(path: Path) -> tuple[float, ...]:
+    """Return the levels of noise that were found once, for all arms and seeds of a study.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    with damage_refused(path, "holds no levels of noise", "delete it, and the study finds them again", kind=DataError):
+        return tuple(float(level) for level in read_json(path)["noise"])
+
+
+def levels_of_result(result: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the levels of noise that an arm was tuned for, by `tuning_result`; none for another objective."""
+    return titled_levels(result.get("conditions", ()))
+
+
+def tuned_levels(study: StudyFile, out: Path) -> tuple[float, ...]:
+    """Return the levels of noise that the arms of a study are tuned for; none as long as nothing tells."""
+    if study.table.tuning.objective != "noise":
+        return ()
+    if study.table.tuning.noise is not None:
+        return study.table.tuning.noise
+    if files.is_file(out / FOUND_LEVELS):
+        return found_for_all(out / FOUND_LEVELS)
+    return levels_of_result(tuning_result(out, NETWORK, study.table.training_seeds[0]))
+
+
+def apart_words(suite: str, tuned: Sequence[float], measured: Sequence[float]) -> str:
+    """Return, in a sentence, that a suite has quite other levels of noise than arms were tuned for; else nothing."""
+    if not far_apart(tuned, measured):
+        return ""
+    return f"Arms were tuned for noise of {level_words(tuned)}; {suite} has noise of {level_words(measured)}."
+
+
+def level_words(levels: Sequence[float]) -> str:
+    """Return levels of noise as tables have them."""
+    return ", ".join(f"{level:g}" for level in levels)
 
 
 def tuning_words(out: Path, arms: Sequence[str], seeds: Sequence[int | None]) -> str:

@@ -20,13 +20,14 @@ from pcbench.options import resolved
 from pcbench.studies.arms import PAPER_WEIGHTS
 from pcbench.studies.steps import Step
 from pcbench.studies.timing import write_times
+from pcbench.studies.tunings import found_for_all
 from pcbench.training.conditions import CLEAN
 from pcbench.training.found import Tried, feedforward_point, ranked
 from pcbench.training.hyperparameters import write_configuration
 from pcbench.training.job import train_model
 from pcbench.training.options import TrainOptions, TuneOptions
 from pcbench.training.tuning import tune_model
-from pcbench.training.tuning_task import begin_tuning
+from pcbench.training.tuning_task import begin_tuning, levels_for_tuning
 from pcbench.training.validation import evaluate
 
 _THREADS = 2
@@ -52,9 +53,22 @@ def _train(step: Step, out: Path) -> None:
     train_model(resolved(TrainOptions, {**step.options, "allow_poor": True}))
 
 
+def _find_levels(step: Step, out: Path) -> None:
+    levels = levels_for_tuning(resolved(TuneOptions, step.options))
+    path = out / step.name
+    files.make_folder(path.parent)
+    files.write(path, json.dumps({"noise": levels}) + "\n")
+
+
 def _tune(step: Step, out: Path) -> None:
     del out
-    tune_model(resolved(TuneOptions, step.options))
+    tune_model(resolved(TuneOptions, _with_levels(step.options)))
+
+
+def _with_levels(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a tuning with the levels of noise themselves, where they lie in a file."""
+    noise = options.get("noise")
+    return {**options, "noise": found_for_all(noise)} if isinstance(noise, Path) else dict(options)
 
 
 def _run(step: Step, out: Path) -> None:
@@ -96,7 +110,7 @@ def _blur(step: Step, out: Path) -> None:
 
     Of equal accuracies the one of lower cross-entropy is chosen.
     """
-    options = dict(step.options)
+    options = _with_levels(step.options)
     widths = options.pop("widths")
     task = begin_tuning(resolved(TuneOptions, options), None)
     plain = feedforward_point(len(task.network.predictors))
@@ -118,7 +132,13 @@ def _blur(step: Step, out: Path) -> None:
     ]
     path = out / step.name
     write_configuration(path, table, plain, said, task.hashes)
-    record = {"objective": best.score.value, "width": chosen, "curve": curve, "score": asdict(best.score)}
+    record = {
+        "objective": best.score.value,
+        "conditions": task.validation.titles,
+        "width": chosen,
+        "curve": curve,
+        "score": asdict(best.score),
+    }
     files.write(path.with_suffix(".tuning.json"), json.dumps({"result": record}, indent=1) + "\n")
 
 
@@ -128,6 +148,7 @@ def _time(step: Step, out: Path) -> None:
 
 _DOERS: Mapping[str, Callable[[Step, Path], None]] = {
     "train": _train,
+    "levels": _find_levels,
     "configure": _configure,
     "tune": _tune,
     "blur": _blur,

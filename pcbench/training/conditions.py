@@ -60,6 +60,7 @@ class TuningCondition:
 
 
 CLEAN_IMAGES = TuningCondition("clean")
+_NOISE_TITLE = ("noise of standard deviation ", " on e_0")
 
 
 @cache
@@ -130,4 +131,11 @@ def suite_conditions(name: str, channels: int) -> tuple[TuningCondition, ...]:
 
 
 def _noise_title(sigma: float) -> str:
-    return f"noise of standard deviation {sigma:g} on e_0"
+    return f"{_NOISE_TITLE[0]}{sigma:g}{_NOISE_TITLE[1]}"
+
+
+def titled_levels(titles: Sequence[str]) -> tuple[float, ...]:
+    """Return the standard deviations of the noises on e_0 among the titles that the record of a tuning has."""
+    begin, end = _NOISE_TITLE
+    noises = [title for title in titles if title.startswith(begin) and title.endswith(end)]
+    return tuple(float(title.removeprefix(begin).removesuffix(end)) for title in noises)

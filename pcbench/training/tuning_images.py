@@ -162,10 +162,20 @@ def conditions_of(
         return (CLEAN_IMAGES,)
     if noise is not None:
         return noise_conditions(noise)
-    return _found_levels(network, source, options["seed"])
+    return noise_conditions(found_levels(network, source, options["seed"]))
 
 
-def _found_levels(network: PredictiveNetwork, source: ImageSource, seed: int) -> tuple[TuningCondition, ...]:
+def found_levels(network: PredictiveNetwork, source: ImageSource, seed: int) -> tuple[float, ...]:
+    """Return the levels of noise, at most four of `LADDER`, at which t = 0 is between `LOWEST` and `HIGHEST`.
+
+    Args:
+        network: The network.
+        source: The images, of which a part is answered.
+        seed: Another one takes another part, and draws another noise.
+
+    Raises:
+        UsageError: There is no such level.
+    """
     part = source.take(min(_LOOKED_AT, len(source)), seed)
     conditions = noise_conditions(LADDER)
     accuracies = [accuracy_at_0(network, part, condition, seed) for condition in conditions]
@@ -182,7 +192,7 @@ def _found_levels(network: PredictiveNetwork, source: ImageSource, seed: int) ->
     levels = [LADDER[index] for index in fitting]
     logger.info("accuracy at t = 0 by standard deviation of noise on e_0: %s", told)
     logger.info("tuned for the noise levels %s", ", ".join(f"{level:g}" for level in levels))
-    return noise_conditions(levels)
+    return tuple(levels)
 
 
 def accuracy_at_0(network: PredictiveNetwork, source: ImageSource, condition: TuningCondition, seed: int) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pcbench.data.image_hashes import image_hashes
+from pcbench.data.image_source import ImageSource
 from pcbench.errors import ConfigurationError
 from pcbench.files import try_folder
 from pcbench.models.loading import load
@@ -22,7 +23,14 @@ from pcbench.training.found import Tried, feedforward_point
 from pcbench.training.hyperparameters import LEARNED
 from pcbench.training.options import TuneOptions, data_of, file_of
 from pcbench.training.terms import Term, term_of, tuned_terms
-from pcbench.training.tuning_images import accuracy_at_0, conditions_of, fitted_ids, seen_before, validation_images
+from pcbench.training.tuning_images import (
+    accuracy_at_0,
+    conditions_of,
+    fitted_ids,
+    found_levels,
+    seen_before,
+    validation_images,
+)
 from pcbench.training.validation import Score, Validation, ValidationInputs, evaluate, prepared
 
 TuningReport = Callable[[int, int, float], None]
@@ -128,7 +136,49 @@ def begin_tuning(options: TuneOptions, report: TuningReport | None) -> TuningTas
     Raises:
         UsageError, DataError, WeightsError: It is not possible as asked for, or files cannot be written there.
     """
-    data, out = data_of(options), file_of(options)
+    out = file_of(options)
+    model, network, source, fitted = _subject(options)
+    try_folder(out.parent, "give another with `out`")
+    if len(source) < _FEW:
+        logger.warning("tuned on %d images: of fewer than %d an accuracy says little; give more", len(source), _FEW)
+    size = 100 if max(source.size()) <= _SMALL else 16
+    Validation(source, model.timesteps, (0,))  # labels and T are refused before answers are asked for
+    channels = model.preprocessing.of_size(options["resize"], options["crop"]).channels
+    conditions = conditions_of(options, network, source, channels)
+    accuracy_at_0(network, source.take(1), conditions[0], options["seed"])
+    stride = max(1, -(-len(source) * len(conditions) // _MOST_PAIRS))
+    stride = min(stride, len(source))
+    validation = Validation(source, model.timesteps, conditions, options["seed"], size, stride)
+    inputs, seen = prepared(network, validation), seen_before(options, data_of(options), source, fitted)
+    settings = _settings(options)
+    by_gradient = options["method"] == "gradient" or (
+        options["method"] is None and _has_gradient(network, validation, settings)
+    )
+    rounds = options["rounds"] or (_STEPS if by_gradient else _TRIALS)
+    settings = replace(settings, steps=rounds)
+    hashes = image_hashes(source.digests())
+    identity = _identity(options, model, validation, settings, by_gradient=by_gradient)
+    course = Course(course_of(options), identity)
+    if course.resumed:
+        logger.info("goes on with %s", course.path)
+    task = TuningTask(options, model, network, validation, seen, hashes, inputs, course, settings, by_gradient, report)
+    task.total = _work(task)
+    return task
+
+
+def levels_for_tuning(options: TuneOptions) -> tuple[float, ...]:
+    """Return the levels of noise that a tuning finds where it is given none: by the answers at t = 0 on its images.
+
+    Raises:
+        UsageError, DataError, WeightsError: It is not possible as asked for, or no level fits.
+    """
+    _, network, source, _ = _subject(options)
+    return found_levels(network, source, options["seed"])
+
+
+def _subject(options: TuneOptions) -> tuple[Model, PredictiveNetwork, ImageSource, frozenset[str]]:
+    """Return what is tuned, the images that decide, and the ids of those that its predictors were fitted on."""
+    data = data_of(options)
     model = load(
         options["model"],
         timesteps=options["timesteps"],
@@ -145,31 +195,7 @@ def begin_tuning(options: TuneOptions, report: TuningReport | None) -> TuningTas
     source = validation_images(
         data, options["images"], options["seed"], preprocessing=steps, facts=model, fitted=fitted
     )
-    try_folder(out.parent, "give another with `out`")
-    if len(source) < _FEW:
-        logger.warning("tuned on %d images: of fewer than %d an accuracy says little; give more", len(source), _FEW)
-    size = 100 if max(source.size()) <= _SMALL else 16
-    Validation(source, model.timesteps, (0,))  # labels and T are refused before answers are asked for
-    conditions = conditions_of(options, network, source, steps.channels)
-    accuracy_at_0(network, source.take(1), conditions[0], options["seed"])
-    stride = max(1, -(-len(source) * len(conditions) // _MOST_PAIRS))
-    stride = min(stride, len(source))
-    validation = Validation(source, model.timesteps, conditions, options["seed"], size, stride)
-    inputs, seen = prepared(network, validation), seen_before(options, data, source, fitted)
-    settings = _settings(options)
-    by_gradient = options["method"] == "gradient" or (
-        options["method"] is None and _has_gradient(network, validation, settings)
-    )
-    rounds = options["rounds"] or (_STEPS if by_gradient else _TRIALS)
-    settings = replace(settings, steps=rounds)
-    hashes = image_hashes(source.digests())
-    identity = _identity(options, model, validation, settings, by_gradient=by_gradient)
-    course = Course(course_of(options), identity)
-    if course.resumed:
-        logger.info("goes on with %s", course.path)
-    task = TuningTask(options, model, network, validation, seen, hashes, inputs, course, settings, by_gradient, report)
-    task.total = _work(task)
-    return task
+    return model, network, source, fitted
 
 
 def _settings(options: TuneOptions) -> DescentSettings:

@@ -260,6 +260,25 @@ def test_a_changed_file_is_told_and_other_options_are_not_mixed(
         run_study(other, copy)
 
 
+def test_quite_other_levels_than_were_tuned_for_stand_with_the_answer(done: tuple[Path, Given], tmp_path: Path) -> None:
+    """Oracle: the file's own levels, far from those of the suite's third and fifth severity, and those themselves."""
+    path, given = done
+    assert "Arms were tuned for noise" not in report_study(path, given.out)
+    out = tmp_path / "out"
+    shutil.copytree(given.out, out)
+    text = report_study(written(tmp_path, {**EXAMPLE, "tuning": {**EXAMPLE["tuning"], "noise": [7.0, 9.0]}}), out)
+    said = "Arms were tuned for noise of 7, 9; gaussian-noise has noise of 0.75, 2."
+    assert said in text.split("## noise")[1].split("Expected beforehand")[0]
+    assert said not in text.split("## attack")[1]
+    arms = pd.read_csv(given.out / "tables/arms.csv", dtype=str, keep_default_na=False)
+    assert dict(zip(arms["arm"], arms["noise"], strict=True)) == {
+        "network": "2",
+        "no-feedback": "2",
+        "input-blur": "2",
+        "paper": "",
+    }
+
+
 def test_images_that_were_trained_on_are_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, given = written(tmp_path, EXAMPLE), Given(tmp_path / "out", workers=1)
 

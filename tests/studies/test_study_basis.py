@@ -90,7 +90,8 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Given]
     for seed, split in enumerate(("test", "train")):
         paint(tmp_path / "images" / split, seed)
     paint(tmp_path / "others" / "test", 7)
-    path = written(tmp_path, small(model="mine.toml", data="imagefolder", training={"images": 6}))
+    tuning = {"noise": [2.0]}
+    path = written(tmp_path, small(model="mine.toml", data="imagefolder", training={"images": 6}, tuning=tuning))
     training = f"imagefolder:{tmp_path / 'images' / 'train'}"
     return path, Given(Path("out"), f"imagefolder:{tmp_path / 'images' / 'test'}", training, workers=1)
 

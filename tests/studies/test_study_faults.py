@@ -49,7 +49,7 @@ def doer(monkeypatch: pytest.MonkeyPatch) -> Doer:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> tuple[Path, Given]:
-    return written(tmp_path, small()), Given(tmp_path / "out", workers=1)
+    return written(tmp_path, small(tuning={"noise": [2.0]})), Given(tmp_path / "out", workers=1)
 
 
 def names(begun: tuple[Path, Given]) -> list[str]:
@@ -131,7 +131,8 @@ def test_an_arm_that_is_added_keeps_what_is_done(
 ) -> None:
     run_study(*begun)
     before = names(begun)
-    written(begun[0].parent, small(arms=["network", "feedforward", "no-feedback", "input-blur", "smoothed"], title="B"))
+    arms = ["network", "feedforward", "no-feedback", "input-blur", "smoothed"]
+    written(begun[0].parent, small(tuning={"noise": [2.0]}, arms=arms, title="B"))
     doer.done.clear()
     with caplog.at_level("WARNING", logger="pcbench"):
         run_study(*begun)

@@ -14,7 +14,7 @@ from small_studies import small, written
 from pcbench.cli.main import main
 from pcbench.errors import PcbenchError
 from pcbench.studies.options import Given
-from pcbench.studies.steps import steps_of
+from pcbench.studies.steps import Step, steps_of
 from pcbench.studies.study import level_lines
 from pcbench.studies.study_file import read_study
 
@@ -41,6 +41,27 @@ def test_every_arm_gets_the_same_images_objective_budget_and_starts(tmp_path: Pa
     assert len(tuned) == 3
     assert len({tuple(step.options[name] for name in same) for step in tuned}) == 1
     assert [step.options.get("without") for step in tuned] == [None, "feedback", None]
+
+
+def test_levels_that_are_not_named_are_found_once_before_any_tuning(tmp_path: Path) -> None:
+    """Oracle: the file: no arm and no seed has levels of its own, and what names levels is as it was."""
+
+    def steps(**more: Any) -> list[Step]:
+        table = small(arms=["network", "feedforward", "no-feedback", "input-blur", "tuned-noise"], **more)
+        return steps_of(read_study(written(tmp_path, table)), Given(tmp_path))
+
+    def levels(steps: list[Step]) -> set[Any]:
+        return {step.options.get("noise") for step in steps if step.kind in ("tune", "blur")}
+
+    found = steps()
+    kinds = [step.kind for step in found]
+    (first,) = (step for step in found if step.kind == "levels")
+    assert (first.arm, first.seed, "noise" in first.options) == ("network", 0, False)
+    assert kinds.index("train") < kinds.index("levels") < min(kinds.index("tune"), kinds.index("blur"))
+    assert levels(found) == {tmp_path / first.name}
+    assert levels(steps(tuning={"noise": [0.5, 1.0]})) == {(0.5, 1.0)}
+    other = steps(tuning={"objective": "clean"})  # tuned-noise finds its own, and is compared with no other
+    assert (levels(other), {step.kind for step in other} & {"levels"}) == ({None}, set())
 
 
 @pytest.mark.parametrize(("side", "levels"), [(32, (0.05, 0.15)), (96, (0.25, 0.75))])

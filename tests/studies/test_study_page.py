@@ -94,6 +94,7 @@ def changed(name: str, arm: str, t: int) -> dict[str, Any]:
 def tuned(arm: str, seed: int) -> dict[str, Any]:
     weights = json.dumps([[0.8, 0.1, 0.01], [0.7, 0.0, 0.0123]])
     row = {"arm": arm, "training_seed": seed, "objective": 0.7694, "objective_feedforward": 0.7111, "width": np.nan}
+    row |= {"noise": "0.2, 0.75"}
     return {**row, "failed_tuning": arm == "no-error", "hyperparameters": weights, "r_squared": "[-0.402, 0.91]"}
 
 
@@ -185,6 +186,18 @@ def test_tables_have_each_seeds_own_value_and_what_each_tuning_found(html: Path,
 
 def test_the_levels_of_noise_that_a_suite_measured_are_shown(page: Page) -> None:
     assert page.get_by_text("all (noise of 0.05, 0.25)", exact=True).count() == 1
+
+
+def test_the_levels_that_arms_were_tuned_for_are_told_and_that_they_differ(study: StudyFile, html: Path) -> None:
+    """Oracle: the column `noise` of arms.csv."""
+    assert "Every arm that is tuned was tuned for noise of 0.2, 0.75 (where" in html.read_text()
+    assert html.read_text().count("<td>0.2, 0.75</td>") == len(NAMES) * len(SEEDS)
+    tables = made_tables()
+    tables.frames["arms"].loc[3, "noise"] = "0.1"
+    values = study_page_values(study, record_of(study.sha256), tables)
+    assert values["objective"].startswith("noise of levels that differ, so that what the tunings reached is not")
+    tables.frames["arms"]["noise"] = ""
+    assert study_page_values(study, record_of(study.sha256), tables)["objective"] == "noise"
 
 
 def test_a_changed_file_is_told_first(study: StudyFile, tmp_path: Path) -> None:
