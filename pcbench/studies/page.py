@@ -52,7 +52,7 @@ def study_page_values(
         "line": _line(study),
         "changed": changed_since(record, study),
         "unfinished": unfinished_words(study),
-        "fixed": fixed_beforehand(record),
+        "fixed": fixed_beforehand(record, study),
         "seen_before": study.table.seen_before,
         "pooled": [(question.name, said) for question in questions if (said := pooled_sentence(question))],
         "file": study.path.name,

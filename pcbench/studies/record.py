@@ -155,12 +155,17 @@ def changed_since(record: StudyRecord, study: StudyFile) -> str | None:
     )
 
 
-def fixed_beforehand(record: StudyRecord) -> str:
-    """Return, in a sentence, what shows that the file was fixed before the study was begun."""
+def fixed_beforehand(record: StudyRecord, study: StudyFile) -> str:
+    """Return, in a sentence, what shows that the file was fixed beforehand; not of a file that was changed since."""
     if record.committed is None:
         return (
             "Nothing but this folder shows that the file was fixed beforehand: it was not committed, unchanged, to a "
             f"git repository when the study was begun on {record.begun}."
+        )
+    if study.sha256 != record.file_sha256:
+        return (
+            f"The file that the study was begun with on {record.begun} was committed before ({record.committed}); the "
+            "present one is another."
         )
     return f"The file was committed ({record.committed}) before the study was begun on {record.begun}."
 

@@ -105,7 +105,7 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "file_sha256": study.sha256,
         "changed": changed_since(record, study),
         "unfinished": unfinished_words(study),
-        "fixed_beforehand": fixed_beforehand(record),
+        "fixed_beforehand": fixed_beforehand(record, study),
         "seen_before": study.table.seen_before,
         **({"basis": {key: part.value for key, part in record.basis.items()}} if record.basis else {}),
         **_computed_with(study, out),
@@ -145,7 +145,7 @@ def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswe
     for question, answer in zip(study.table.questions, told, strict=True):
         lines += [f"## {question.name}", "", answer.paragraph, ""]
         lines += [f"Expected beforehand: {question.hypothesis}", ""]
-    lines += ["## How", "", fixed_beforehand(record), f"Seen before: {study.table.seen_before}", ""]
+    lines += ["## How", "", fixed_beforehand(record, study), f"Seen before: {study.table.seen_before}", ""]
     for question in study.table.questions:
         pooled = pooled_sentence(question)
         lines += [f"{question.name}: {pooled}", ""] if pooled else []

@@ -204,6 +204,9 @@ def test_a_changed_file_is_told_first(study: StudyFile, tmp_path: Path) -> None:
     values = study_page_values(study, record_of("0" * 64), made_tables())
     text = write_values("study.html", values, tmp_path / "index.html").read_text()
     assert text.count("THE FILE WAS CHANGED") == 2
+    assert "The file was committed" not in text  # not the one whose hash stands below
+    began = "The file that the study was begun with on 2026-01-01T00:00:00Z was committed before (abc123); the present"
+    assert f"{began} one is another." in text
     assert text.index("THE FILE WAS CHANGED") < text.index("The answers</h2>")
 
 
