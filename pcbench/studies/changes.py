@@ -50,6 +50,6 @@ def _of_lists(before: Sequence[Any], after: Sequence[Any]) -> Iterator[str]:
 def _by_name(values: Sequence[Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in values:
-        name = cast("dict[str, Any]", one).get("name") if isinstance(one, dict) else None
-        found[str(one if name is None else name)] = one
+        table: dict[str, Any] = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
+        found[str(table.get("name", cast("Any", one)))] = one
     return found
