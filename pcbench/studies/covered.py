@@ -28,7 +28,7 @@ def coverage_rows(comparisons: Iterable[ArmComparison]) -> Iterator[dict[str, An
             continue
         smallest, accuracy = one.smallest, min(max(one.other, _EDGE), 1 - _EDGE)
         none = _simulated(one, one.parts, accuracy, 0.0, LEVEL)
-        possible = not one.single or accuracy + smallest < 1
+        possible = accuracy + smallest < 1
         some = _simulated(one, one.parts, accuracy, smallest, LEVEL / one.corrected) if possible else None
         yield {
             "question": one.question.name,

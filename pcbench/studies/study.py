@@ -235,7 +235,10 @@ def level_lines(study: StudyFile, given: Given, *, warnings_alone: bool = False)
     for suite, levels in noise_levels(study.table, source).items():
         said = f"{suite} has noise of {level_words(levels)} on images of this size"
         if far_apart(tuned, levels):
-            lines.append(f"{said}, and arms are tuned for {level_words(tuned)}: is that meant?")
+            lines.append(
+                f"{said}, and arms are tuned for {level_words(tuned)}: if that "
+                "is not meant, name noise in [tuning], or measure a suite of your own"
+            )
         elif not warnings_alone:
             lines.append(said)
     return lines

@@ -45,8 +45,9 @@ def test_images_with_means_over_conditions_are_simulated_as_such(tmp_path: Path)
     assert row["power"] == pytest.approx(0.8, abs=0.04)
 
 
-def test_a_gain_that_is_not_possible_has_no_power(tmp_path: Path) -> None:
-    (row,) = coverage_rows([_compared(tmp_path, single=True, other=0.99)])
+@pytest.mark.parametrize("single", [True, False])
+def test_a_gain_that_is_not_possible_has_no_power(single: bool, tmp_path: Path) -> None:
+    (row,) = coverage_rows([_compared(tmp_path, single=single, other=0.99)])
     assert math.isnan(row["power"])
     assert "is found in" not in coverage_sentence([row])
 

@@ -84,7 +84,8 @@ def test_levels_of_noise_are_those_of_the_images_and_far_from_the_tuning_are_tol
     assert lines([levels[0]], warnings_alone=True) == []
     for tuned in ([2.0, 3.0], [0.01]):
         words = ", ".join(f"{level:g}" for level in tuned)
-        assert lines(tuned, warnings_alone=True) == [f"{told}, and arms are tuned for {words}: is that meant?"]
+        remedy = "if that is not meant, name noise in [tuning], or measure a suite of your own"
+        assert lines(tuned, warnings_alone=True) == [f"{told}, and arms are tuned for {words}: {remedy}"]
 
 
 def test_the_steps_are_listed_without_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,5 +38,6 @@ def test_arms_and_seeds_are_tuned_for_the_same_levels_of_noise_which_are_told(
     own = json.loads((tmp_path / "alone.tuning.json").read_text())["result"]
     assert levels_of_result(own) == levels
     named = ", ".join(f"{level:g}" for level in levels)
-    warned = f"gaussian-noise has noise of 0.25 on images of this size, and arms are tuned for {named}: is that meant?"
+    remedy = "if that is not meant, name noise in [tuning], or measure a suite of your own"
+    warned = f"gaussian-noise has noise of 0.25 on images of this size, and arms are tuned for {named}: {remedy}"
     assert [one.message for one in caplog.records].count(warned) == 1
