@@ -18,7 +18,7 @@ from pcbench.studies.values import SHARES
 def change_charts_of(study: StudyFile, frames: Mapping[str, pd.DataFrame]) -> Iterator[tuple[QuestionTable, Chart]]:
     """Yield each question with its figure, of the table `changes`."""
     for question in study.table.questions:
-        yield question, _change(question, frames, ordered_arms(study), model="")
+        yield question, _change(study, question, frames)
 
 
 def blur_charts_of(study: StudyFile, frames: Mapping[str, pd.DataFrame]) -> Iterator[Chart]:
@@ -43,7 +43,7 @@ def decisive_charts(study: StudyFile, frames: Mapping[str, pd.DataFrame]) -> lis
         measured = study.arms_of(study.suite(question.suite))
         named = [name for name in measured if name in question.against or name == BLUR]
         if question.primary:
-            found.append(_change(question, frames, [NETWORK, *named], model=study.table.model))
+            found.append(_change(study, question, frames, shown=[NETWORK, *named]))
     return found
 
 
@@ -52,9 +52,13 @@ def ordered_arms(study: StudyFile) -> list[str]:
     return [NETWORK, *(name for name in study.table.arms if name != NETWORK)]
 
 
-def _change(question: QuestionTable, frames: Mapping[str, pd.DataFrame], arms: Sequence[str], *, model: str) -> Chart:
+def _change(
+    study: StudyFile, question: QuestionTable, frames: Mapping[str, pd.DataFrame], shown: Sequence[str] | None = None
+) -> Chart:
+    """Return the figure of a question: on the page with all arms, as a file with those shown, in the same colours."""
+    arms, model = ordered_arms(study), "" if shown is None else study.table.model
     rows, answers = (frame[frame["question"] == question.name] for frame in (frames["changes"], frames["answers"]))
-    rows = rows[rows["arm"].isin(list(arms))]
+    rows = rows[rows["arm"].isin(arms if shown is None else list(shown))]
     said = [(str(row["against"]), str(row["gradients"])) for _, row in answers.iterrows() if row["gradients"]]
     return change_chart(
         rows,

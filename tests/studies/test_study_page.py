@@ -18,8 +18,10 @@ from small_studies import small, written
 
 from pcbench.percent import points
 from pcbench.reports.page.page import write_values
+from pcbench.reports.style import line_colours
 from pcbench.studies.answers import ToldAnswer
 from pcbench.studies.arms import ARMS
+from pcbench.studies.figures import change_charts_of, decisive_charts
 from pcbench.studies.page import study_page_values
 from pcbench.studies.record import StudyRecord
 from pcbench.studies.study_file import StudyFile, read_study
@@ -239,3 +241,19 @@ def test_it_is_printed_with_its_answers_figures_and_tables(page: Page) -> None:
     for wanted in ("Does it rise, 4?", "change (points)", "misplaced-feedback", "failed: the", "seed 9"):
         assert wanted in text
     assert page.heard == []
+
+
+def test_an_arm_has_one_colour_on_the_page_and_in_the_files_beside_it(study: StudyFile) -> None:
+    frames = made_tables().frames
+    (_, on_page), *_ = change_charts_of(study, frames)
+    in_file, *_ = decisive_charts(study, frames)
+    page_colours, file_colours = (
+        {
+            line.label: colour
+            for panel in one.panels
+            for line, colour in zip(panel.lines, line_colours(one, panel), strict=True)
+        }
+        for one in (on_page, in_file)
+    )
+    assert set(file_colours) == {"network", "input-blur"}
+    assert file_colours.items() <= page_colours.items()
