@@ -103,8 +103,10 @@ def _corrupted(
         from pcbench.corruptions.imagecorruptions_backend import corrupt_by_imagecorruptions
 
         return corrupt_by_imagecorruptions(images, definition, severity, seed=seed, ids=ids)
-    generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in ids]
-    return corrupt_batch(images, definition.at(severity), generators)
+    corruption = definition.at(severity)
+    drawn_for = ids if corruption.is_random else ()
+    generators = [randomness.corruption_generator(seed, name, definition.name, severity) for name in drawn_for]
+    return corrupt_batch(images, corruption, generators)
 
 
 def _image_names(count: int, ids: Iterable[object] | None) -> Sequence[str]:

@@ -31,6 +31,11 @@ class Corruption(Definition):
     """The numbers of channels that the function has a meaning for: 3 are red, green and blue, 1 is grey; empty for any
     number, where what is done to a channel does not depend on what it stands for."""
 
+    @property
+    def is_random(self) -> bool:
+        """Whether anything is drawn for an image."""
+        return type(self).draw is not Corruption.draw
+
     def draw(self, generator: np.random.Generator, channels: int, height: int, width: int) -> Drawn:  # noqa: ARG002
         """Draw what is random for one image.
 

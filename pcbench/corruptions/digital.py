@@ -186,8 +186,8 @@ def _pixelated(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         return torch.from_numpy(np.stack([_pixelated_by_pillow(image, size) for image in images.numpy()]))
     box = width // size[0]
     if box in _WORDS and (width, height) == (box * size[0], box * size[1]):
-        each = [_pixelated_by_words(np.ascontiguousarray(image), box) for image in images.numpy()]
-        return torch.from_numpy(np.stack(each))
+        planes = np.ascontiguousarray(images.numpy().reshape(-1, height, width))
+        return torch.from_numpy(_pixelated_by_words(planes, box)).reshape(images.shape)
     turned = cv2.transpose(images.numpy().reshape(-1, width))
     narrow, columns = _rounded_box_means(np.asarray(turned, np.uint8)[None], size[0])
     upright = np.asarray(cv2.transpose(narrow[0]), np.uint8).reshape(-1, height, size[0])
@@ -211,24 +211,28 @@ def _pixelated_by_words(planes: NDArray[np.uint8], box: int) -> NDArray[np.uint8
     word = _WORDS[box]
     every_other, every = word(0x00FF00FF % 256**box), word(0x01010101 % 256**box)
     words = planes.view(word)
-    sums = words & every_other
-    sums += (words >> word(8)) & every_other
+    sums, others = words & every_other, words >> word(8)
+    if box == 4:
+        others &= every_other
+    sums += others
     if box == 4:
         sums += sums >> word(16)
-    narrow = _rounded_quotient(sums, box)
-    rows = narrow.reshape(len(planes), -1, box, narrow.shape[2])
-    total = rows[:, :, 0].astype(np.uint16)
-    for row in range(1, box):
-        total += rows[:, :, row]
-    wide = (_rounded_quotient(total, box).astype(word) * every).view(np.uint8)
-    return np.repeat(wide, box, axis=1)
+    narrow = _rounded_quotient(sums, box).reshape(len(planes), -1, box, sums.shape[2])
+    total = narrow[:, :, 0] + narrow[:, :, 1]
+    for row in range(2, box):
+        total += narrow[:, :, row]
+    wide = _rounded_quotient(total, box)
+    wide *= every
+    return np.repeat(wide.view(np.uint8), box, axis=1)
 
 
-def _rounded_quotient(sums: NDArray[np.unsignedinteger], divisor: int) -> NDArray[np.uint8]:
-    """Divide in place by 2 or 4, a half rounded up; bytes above the lowest are lost."""
+def _rounded_quotient(sums: NDArray[np.unsignedinteger], divisor: int) -> NDArray[np.unsignedinteger]:
+    """Divide the lower 16 bits by 2 or 4 in place, a half rounded up; what stands above them is lost."""
     sums += sums.dtype.type(divisor // 2)
     sums >>= sums.dtype.type(divisor.bit_length() - 1)
-    return sums.astype(np.uint8)
+    if divisor == 4:
+        sums &= sums.dtype.type(0xFF)
+    return sums
 
 
 def _rounded_box_means(planes: NDArray[np.uint8], count: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:

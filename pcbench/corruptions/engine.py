@@ -28,7 +28,7 @@ def corrupt_batch(
     Args:
         images: (batch, channels, height, width), uint8, or float32 in [0, 1].
         corruption: What to do, at one severity.
-        generators: One for each image.
+        generators: One for each image; none is needed where the corruption is not random.
 
     Returns:
         Shape, type and device of `images`. uint8 values are cut off, not rounded, as NumPy does for ImageNet-C.
