@@ -16,25 +16,13 @@ import statistics
 import time
 
 import torch
-import torch.nn.functional as F
+from drawn_images import images_like_photographs
 
 from pcbench.catalog import catalog_folder
 from pcbench.corruptions.api import Backend, corrupt
 from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 
 THREADS = 2
-
-
-def images_like_photographs(batch: int, side: int) -> torch.Tensor:
-    """Return (batch, 3, side, side) uint8 images with colour fields at several scales and some grain."""
-    generator = torch.Generator().manual_seed(0)
-    total = torch.zeros(batch, 3, side, side)
-    for cells in (4, 12, 40):
-        field = torch.rand(batch, 3, cells, cells, generator=generator)
-        total += F.interpolate(field, (side, side), mode="bicubic") * (4 / cells) ** 0.5
-    total += 0.05 * torch.randn(total.shape, generator=generator)
-    low, high = total.amin(dim=(1, 2, 3), keepdim=True), total.amax(dim=(1, 2, 3), keepdim=True)
-    return ((total - low) / (high - low) * 255).to(torch.uint8)
 
 
 def seconds(images: torch.Tensor, definition: CorruptionDefinition, backend: Backend, seed: int) -> float:

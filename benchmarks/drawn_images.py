@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,6 +39,18 @@ class Drawn:
 
     def __getitem__(self, place: int) -> NDArray[np.uint8]:
         return np.random.default_rng(place).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def images_like_photographs(batch: int, side: int) -> torch.Tensor:
+    """Return (batch, 3, side, side) uint8 images with colour fields at several scales and some grain."""
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(batch, 3, side, side)
+    for cells in (4, 12, 40):
+        field = torch.rand(batch, 3, cells, cells, generator=generator)
+        total += F.interpolate(field, (side, side), mode="bicubic") * (4 / cells) ** 0.5
+    total += 0.05 * torch.randn(total.shape, generator=generator)
+    low, high = total.amin(dim=(1, 2, 3), keepdim=True), total.amax(dim=(1, 2, 3), keepdim=True)
+    return ((total - low) / (high - low) * 255).to(torch.uint8)
 
 
 def write_photographs(folder: Path, count: int) -> None:
