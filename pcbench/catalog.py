@@ -37,7 +37,8 @@ _PACKAGE = Path(__file__).resolve().parent
 class Definition(BaseModel):
     """The base of everything read from a TOML file: frozen, strict about types, refusing unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    # Built when first used: a process imports every kind of definition, and reads files of a few.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 def _check_path_name(name: str) -> str:

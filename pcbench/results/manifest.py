@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 class _Missing(BaseModel):
     """What could not be computed."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, defer_build=True)
 
     condition: str
     images: str
@@ -20,7 +20,7 @@ class _Missing(BaseModel):
 class _Manifest(BaseModel):
     """The fields that are read, with their types; what else a manifest says is left as it is."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, defer_build=True)
 
     manifest_version: int
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
