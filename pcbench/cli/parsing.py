@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from pcbench.errors import UnknownNameError
+from pcbench.errors import UnknownNameError, UsageError
 
 # BadParameter > UsageError > ClickException: the base of what the option parser raises, whichever click typer contains.
 ParserError: type[Exception] = typer.BadParameter.__mro__[2]
 _TOO_MANY = re.compile(r"unexpected extra argument(?:s|\(s\))? \((?P<words>.*)\)")
+_LIKE_AN_OPTION = re.compile("--[a-z]")
+
+
+def refuse_forgotten_values(parameters: Sequence[Any], words: Sequence[str]) -> None:
+    """Refuse an option that another one follows where its value should stand: a parser takes the other for the value.
+
+    Args:
+        parameters: The options and arguments of a command.
+        words: What follows the command on the command line.
+
+    Raises:
+        UsageError: The value of an option is missing.
+    """
+    options = {flag: one for one in parameters for flag in (*one.opts, *one.secondary_opts) if flag.startswith("-")}
+    is_value = False
+    for word, following in zip(words, words[1:], strict=False):
+        one = None if is_value else options.get(word)
+        is_value = one is not None and not one.is_flag
+        if word == "--" and not is_value:
+            return
+        if is_value and (following in options or _LIKE_AN_OPTION.match(following)):
+            meant = f"; where it is meant, write it right after {word}=" if following not in options else ""
+            raise UsageError(f"{word} needs a value after it, but {following} follows{meant}")
 
 
 def parser_message(error: Any) -> str:

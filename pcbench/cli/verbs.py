@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from pcbench.cli.parsing import refuse_forgotten_values
 from pcbench.cli.signals import Stopped
 from pcbench.errors import UnknownNameError
 
@@ -76,6 +77,16 @@ class _Verb(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options and arguments."""
         return _without_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line.
+
+        Raises:
+            UsageError: An option stands where another one's value should.
+        """
+        if not ctx.resilient_parsing:  # a shell that completes words is told nothing
+            refuse_forgotten_values(self.get_params(ctx), args)
+        return super().parse_args(ctx, args)
 
 
 class _Commands(Mapping[str, Any]):
