@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,7 @@ def refuse_forgotten_values(parameters: Sequence[Any], words: Sequence[str]) -> 
     """
     options = {flag: one for one in parameters for flag in (*one.opts, *one.secondary_opts) if flag.startswith("-")}
     is_value = False
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in itertools.pairwise(words):
         one = None if is_value else options.get(word)
         is_value = one is not None and not one.is_flag
         if word == "--" and not is_value:

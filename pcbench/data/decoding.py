@@ -49,7 +49,7 @@ _WRONG_FILES = {
 }
 # Pillow's warnings of a TIFF whose tags lie beyond its end.
 _DAMAGE_WARNINGS = ("Truncated File Read", "Tag data larger than file")
-_SKIP = "leave it out with --skip-damaged (in Python, skip_damaged=True)"
+_SKIP = "leave it out with `skip_damaged`"
 _STRICT = threading.Lock()
 
 

@@ -40,7 +40,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (("run", "--images", "many"), "--images is a whole number of at least 1 (got 'many')"),
         (("run", "--seed", "1.5"), "--seed is a whole number from 0 to 9223372036854775807 (got '1.5')"),
         (("run", "--images"), "--images needs a value after it"),
-        (("run", "--random-predictors", "--model", "pvgg16"), "--random-predictors needs a value after it, but --model"),
+        (("run", "--random-predictors", "--model", "pvgg16"), "predictors needs a value after it, but --model follows"),
         (("run", "--out", "--again"), "--out needs a value after it, but --again follows"),
         (("run", "-m", "-T", "3"), "-m needs a value after it, but -T follows"),
         (("run", "--model-version", "--mine"), "but --mine follows; where it is meant, write it right after --model"),
@@ -94,6 +94,7 @@ def test_an_image_file_that_is_none_is_named(capsys: pytest.CaptureFixture[str],
         (tmp_path / "images" / name / "a.png").write_bytes(b"no image")
     line = fails(capsys, "run", "--data", f"imagefolder:{tmp_path / 'images'}", "--suite", "digits-c")
     assert "a.png" in line
+    assert "leave it out with --skip-damaged\n" in line  # and not what it is in Python, spelled as a flag
 
 
 def test_a_folder_that_cannot_be_written_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
