@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,12 @@ SUITE_KINDS: tuple[SuiteKind, ...] = ("corruptions", "attacks")
 GIVEN_SUITES = {"attacks": "given-attacks", "corruptions": "given-corruptions"}
 """What the suite is called of attacks, or corruptions, that a run is given by themselves."""
 SUITE_FILE = "suite.toml"
+BASELINE_FILE = "baseline.toml"
+BARE_SUITES: dict[SuiteKind, tuple[str, ...]] = {
+    "attacks": ("linf",),
+    "corruptions": ("imagenet-c", "imagenet-c-extra", "imagenet-c-bar"),
+}
+"""The suites whose definitions are named without a suite; a plug-in of such a name is not used."""
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -124,6 +131,11 @@ def suite_names(kind: SuiteKind) -> list[str]:
     return sorted(path.parent.name for path in catalog_folder(kind).glob(f"*/{SUITE_FILE}"))
 
 
+def definition_names(folder: Path) -> list[str]:
+    """Return the names of the definitions in a suite's folder, sorted; no definition is read."""
+    return sorted(path.stem for path in folder.glob("*.toml") if path.name not in (SUITE_FILE, BASELINE_FILE))
+
+
 def suite_folder(name: str) -> tuple[SuiteKind, Path]:
     """Find a suite by its name, or by the path of a folder of the user's own.
 
@@ -178,6 +190,21 @@ def _kind_of_own_folder(path: Path) -> SuiteKind:
         if path.parent.name == kind:
             return kind
     raise DefinitionError(path, "put a suite of your own in a folder named 'attacks' or 'corruptions'")
+
+
+def is_absent(path: Path | str | None) -> bool:
+    """Return whether a path is given and nothing is there; a home folder is found when it is opened."""
+    return path is not None and not str(path).startswith("~") and not os.path.lexists(path)
+
+
+def refuse_missing(path: Path | str | None) -> None:
+    """Refuse a file of definitions that is not there, before it is opened; None is no file.
+
+    Raises:
+        DefinitionError: It is not there.
+    """
+    if is_absent(path):
+        raise DefinitionError(str(path), "there is no such file")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
+import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,36 +145,91 @@ def test_nothing_heavy_is_imported_before_the_lock_is_taken(doors: str) -> None:
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ("run --model presnet2", "model 'presnet2' does not exist"),
-        ("run --model timm:resnot18", "did you mean 'resnet18'"),
-        ("run --suite imagenet-cc", "suite 'imagenet-cc' does not exist; did you mean 'imagenet-c'"),
-        ("run --data imagnet:x", "data source 'imagnet:x' does not exist"),
-        ("run --data imagefolder:nowhere", "nowhere: there is no such folder of images"),
-        ("run --backbone-weights no.safetensors", "no.safetensors: there is no such weights file"),
-        ("run --configuration no.toml", "no.toml: there is no such file"),
-        ("plan --suite imagenet-cc", "suite 'imagenet-cc' does not exist"),
-        ("train --model pdigit", "did you mean 'pdigits'"),
-        ("tune --model pdigit", "did you mean 'pdigits'"),
-        ("predify --model pdigit", "did you mean 'pdigits'"),
-    ],
-)
-def test_a_wrong_name_is_told_before_anything_heavy_is_imported(arguments: str, told: str, tmp_path: Path) -> None:
+_WRONG = [
+    ("run --model presnet2", "model 'presnet2' does not exist"),
+    ("run --model timm:resnot18", "did you mean 'resnet18'"),
+    ("run --suite imagenet-cc", "suite 'imagenet-cc' does not exist; did you mean 'imagenet-c'"),
+    ("run --data imagnet:x", "data source 'imagnet:x' does not exist"),
+    ("run --data imagefolder:nowhere", "nowhere: there is no such folder of images"),
+    ("run --backbone-weights no.safetensors", "no.safetensors: there is no such weights file"),
+    ("run --configuration no.toml", "no.toml: there is no such file"),
+    ("run --model torchvision:resnet1", "did you mean 'resnet18'"),
+    ("run --corruption fogg", "corruption 'fogg' does not exist; did you mean 'fog'?"),
+    ("run --corruption cifar-10-c/fogg", "corruption in cifar-10-c 'fogg' does not exist; did you mean 'fog'?"),
+    ("run --corruption linf/pgd", "'linf' is a suite of attacks; corruptions are in: cifar-10-c, "),
+    ("run --corruption no.toml", "no.toml: there is no such file"),
+    ("run --attack pgdd", "attack 'pgdd' does not exist; did you mean 'pgd'?"),
+    ("run --attack deepfool", "write minimal-norm/deepfool"),
+    ("run --weights no.pth@3", "no.pth@3: there is no such weights file"),
+    ("run --precision bf16", "did you mean 'bfloat16'?"),
+    ("run --ablation nofeedback", "did you mean 'no-feedback'?"),
+    ("run --device gpu", "there is no device 'gpu'; known: auto, cpu, cuda, cuda:N"),
+    ("run --corrupted nowhere", "nowhere: there is no such folder of published corrupted images"),
+    ("run --adversarials nowhere", "there is no such folder; give that of a run with --save-adversarials"),
+    ("plan --random-predictors --model pvgg16", "--random-predictors needs a value after it"),
+    ("plan --suite imagenet-cc", "suite 'imagenet-cc' does not exist"),
+    ("train --model pdigit", "did you mean 'pdigits'"),
+    ("tune --model pdigit", "did you mean 'pdigits'"),
+    ("train --data imagefolder:nowhere", "nowhere: there is no such folder of images"),
+    ("tune --objective nois", "did you mean 'noise'?"),
+    ("tune --objective suite:imagenet-cc", "did you mean 'imagenet-c'"),
+    ("agreement --model pdigit", "did you mean 'pdigits'"),
+    ("extract --device gpu", "there is no device 'gpu'"),
+    *((f"study {verb} no.toml", "no.toml: there is no such file") for verb in ("run", "plan", "status", "report")),
+    ("study publish no.toml", "no.toml: there is no such file"),
+    ("study check no.toml --against x", "no.toml: there is no such file"),
+    ("leaderboard nowhere", "nowhere is not a folder"),
+    ("predify no.toml --backbone torchvision:resnet1", "no.toml: there is no such file"),
+    ("predify --backbone torchvision:resnet1", "did you mean 'resnet18'"),
+    ("predify --model pdigit", "did you mean 'pdigits'"),
+]
+
+
+@functools.cache
+def answers() -> dict[str, tuple[int, str, list[str]]]:
+    """Return, for each wrong command line, the exit code, what is said, and what heavy libraries are there by then.
+
+    One process is asked for all, since each takes a second to start.
+    """
+    code = f"""
+import contextlib, io, json, sys
+from pcbench.cli.main import main
+found = {{}}
+for arguments in {[arguments for arguments, _ in _WRONG]!r}:
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        found[arguments] = [None, "", []]
+        try:
+            main(arguments.split())
+        except SystemExit as end:
+            heavy = [name for name in {_HEAVY!r} if name in sys.modules]
+            found[arguments] = [end.code, said.getvalue(), heavy]
+print(json.dumps(found))
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        said = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300, cwd=folder
+        )
+    return json.loads(said.stdout)
+
+
+@pytest.mark.parametrize(("arguments", "told"), _WRONG)
+def test_a_wrong_name_is_told_before_anything_heavy_is_imported(arguments: str, told: str) -> None:
+    code, said, heavy = answers()[arguments]
+    assert (code, heavy) == (2, [])
+    assert told in " ".join(said.split())
+
+
+@pytest.mark.parametrize("arguments", ["report nowhere", "merge nowhere"])
+def test_a_wrong_folder_waits_for_no_pytorch(arguments: str) -> None:
     code = f"""
 import sys
 from pcbench.cli.main import main
-try:
-    main({arguments.split()!r})
-finally:
-    print([name for name in {_HEAVY!r} if name in sys.modules])
+sys.modules["torch"] = None  # an import of it fails
+main({arguments.split()!r})
 """
-    said = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
-    )
-    assert (said.returncode, said.stdout.strip()) == (2, "[]")
-    assert told in " ".join(said.stderr.split())
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert said.returncode == 2
+    assert "nowhere is not a" in said.stderr
 
 
 _LATER = (

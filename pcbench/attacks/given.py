@@ -7,25 +7,27 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from torch import Tensor, nn
 from typing_extensions import TypedDict
 
 from pcbench.arguments import listed, public, shown
 from pcbench.attacks import libraries
 from pcbench.attacks.definitions import AttackDefinition, AttackSuite, GivenAttack, load_attack, load_attack_suite
 from pcbench.attacks.libraries import FUNCTION, library_names
-from pcbench.catalog import GIVEN_SUITES, catalog_folder, parse_definition, suite_folder, suite_names
+from pcbench.catalog import BARE_SUITES, GIVEN_SUITES, catalog_folder, parse_definition, suite_folder, suite_names
 from pcbench.errors import UsageError
 from pcbench.names import why_not
 from pcbench.norms import NORMS, norm_named, read_epsilons
 from pcbench.own_code import object_name, refuse_one_name
-from pcbench.plugins import find_plugin
+from pcbench.plugins import find_plugin, plugins
 
-DEFAULT_SUITE = "linf"
+if TYPE_CHECKING:
+    from torch import Tensor, nn  # names are looked up here before PyTorch is loaded
 
-AttackFunction = Callable[[nn.Module, Tensor, Tensor, float], Tensor]
+DEFAULT_SUITE = BARE_SUITES["attacks"][0]
+
+AttackFunction = Callable[["nn.Module", "Tensor", "Tensor", float], "Tensor"]
 """An attack of the user's own: a classifier (images in [0, 1] -> logits), images (batch, channels, height, width),
 classes (batch,) and a budget -> images of the same shape. An array of NumPy may be returned too."""
 
@@ -137,6 +139,18 @@ def find_attack(name: str) -> AttackDefinition:
     return load_attack_suite(folder).attack(attack_name)
 
 
+def refuse_unknown_attack(name: str) -> None:
+    """Refuse a name that is no attack's, before any library is loaded.
+
+    What a function is, and what another package gives, is found when it is opened.
+
+    Raises:
+        UnknownNameError, UsageError, DefinitionError: As `find_attack`.
+    """
+    if name not in plugins("attacks") and ":" not in name:
+        find_attack(name)
+
+
 def _refuse_elsewhere(name: str) -> None:
     """Refuse the name of an attack that is in another suite than `linf`, or is written otherwise, with what to write.
 
@@ -192,6 +206,8 @@ def _function(attack: object) -> AttackFunction:
         UsageError: It cannot be called, or not with these.
     """
     takes = "(model, images, labels, epsilon) -> images"
+    from torch import nn
+
     if not callable(attack) or isinstance(attack, nn.Module):
         raise UsageError(
             f"an attack is a name, such as 'linf/pgd', a .toml file, 'module:function', an AttackDefinition, an attack "

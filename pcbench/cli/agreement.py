@@ -15,6 +15,7 @@ from pcbench.arguments import MOST_TIMESTEPS
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.saying import say_json
 from pcbench.data.names import PLACE as SOURCE_PLACE
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.options import Option
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class AgreementOptions(TypedDict):
 
 def agreement_command(options: AgreementOptions, as_json: AsJson = False) -> None:
     """Run the same L∞ PGD by foolbox and torchattacks; exit code 1 where a rate leaves the other's 95 % interval."""
+    refuse_unknown_names(options)
     from rich.table import Table
 
     from pcbench.attacks.agreement import library_agreement

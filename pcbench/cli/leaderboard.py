@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pcbench.cli.saying import say
+from pcbench.errors import UsageError
 
 
 def leaderboard_command(
@@ -15,6 +16,8 @@ def leaderboard_command(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("leaderboard.html"),
 ) -> None:
     """Make one sortable page of all runs below a folder: networks and timesteps, from their manifests and tables."""
+    if not results.is_dir():
+        raise UsageError(f"{results} is not a folder: give one below which runs or studies lie")
     from pcbench.reports.page.leaderboard import write_leaderboard
 
     say(f"wrote {write_leaderboard(results, out)}")

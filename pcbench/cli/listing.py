@@ -7,14 +7,18 @@ from typing import Any
 
 from rich.table import Table
 
-from pcbench.catalog import SUITE_FILE, SUITE_KINDS, catalog_folder, read_toml, suite_names
+from pcbench.catalog import (
+    BARE_SUITES,
+    SUITE_FILE,
+    SUITE_KINDS,
+    catalog_folder,
+    definition_names,
+    read_toml,
+    suite_names,
+)
 from pcbench.plugins import PluginGroup, plugins
 
 ListedRow = tuple[str, ...]
-
-
-_BARE = {"attacks": ("linf",), "corruptions": ("imagenet-c", "imagenet-c-extra")}
-"""The suites whose definitions are named without a suite; a plug-in of such a name is not used."""
 
 
 def listing(kind: PluginGroup) -> Table:
@@ -26,7 +30,7 @@ def listing(kind: PluginGroup) -> Table:
     own: set[str] = set()
     for row in rows():
         table.add_row(*row)
-        if kind not in _BARE or row[1] in _BARE[kind]:
+        if kind not in BARE_SUITES or row[1] in BARE_SUITES[kind]:
             own.add(row[0].partition(":")[0])
     for plugin in plugins(kind).values():
         hidden = plugin.name in own
@@ -58,15 +62,14 @@ def _suites() -> Iterator[ListedRow]:
         for name in suite_names(kind):
             folder = catalog_folder(kind) / name
             header = read_toml(folder / SUITE_FILE)
-            definitions = [path for path in folder.glob("*.toml") if path.stem not in ("suite", "baseline")]
-            yield name, kind, str(len(definitions)), str(header.get("title", ""))
+            yield name, kind, str(len(definition_names(folder))), str(header.get("title", ""))
 
 
 def _definitions(kind: Any, describe: Callable[[dict[str, Any]], str]) -> Iterator[ListedRow]:
     for suite in suite_names(kind):
-        for path in sorted((catalog_folder(kind) / suite).glob("*.toml")):
-            if path.stem not in ("suite", "baseline"):
-                yield path.stem, suite, describe(read_toml(path))
+        folder = catalog_folder(kind) / suite
+        for name in definition_names(folder):
+            yield name, suite, describe(read_toml(folder / f"{name}.toml"))
 
 
 def _attacks() -> Iterator[ListedRow]:

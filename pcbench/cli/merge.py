@@ -34,6 +34,9 @@ def merge_command(
 
     No network and no image is loaded.
     """
+    from pcbench.harness.shard_folders import find_shards
+
+    find_shards(folders or [])  # a wrong folder need not wait for PyTorch
     from pcbench.cli.extract import print_extraction
     from pcbench.cli.run_table import print_summary
     from pcbench.harness.merge import merge

@@ -12,6 +12,7 @@ import typer
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.completion import complete_model
 from pcbench.cli.saying import say, say_json
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.models.naming import refuse_unknown_model
 
 _OWN = "own"
@@ -51,8 +52,9 @@ def predify_command(
 
     With a backbone alone: print a configuration to start from.
     """
-    if model is not None:
-        refuse_unknown_model(model)
+    refuse_unknown_names({"model": model, "configuration": configuration or given, "weights": weights})
+    if backbone is not None:
+        refuse_unknown_model(backbone)
     from pcbench.models.conversions import inspect_network
     from pcbench.models.predictor_files import read_predictor_weights
 

@@ -23,9 +23,10 @@ def report_command(
     allow_changed: AllowChanged = False,
 ) -> None:
     """Make the figures and the page of finished runs."""
-    from pcbench.reports.report import write_report
     from pcbench.results.directory import open_run
 
     opened = [open_run(folder, allow_changed=allow_changed) for folder in runs]
+    from pcbench.reports.report import write_report  # with PyTorch, which a wrong folder need not wait for
+
     folder = write_report(opened, out or opened[0].folder / "report", figures)
     say(f"wrote {folder}")

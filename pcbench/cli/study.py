@@ -27,10 +27,11 @@ _Out = Annotated[Path | None, typer.Option("--out", help="The study's folder; by
 
 def run_study_command(study: _Study, options: StudyOptions, as_json: AsJson = False) -> None:
     """Train, tune and measure every arm, and answer the study's questions; a stopped study goes on."""
+    given = given_by(study, options)  # a wrong name need not wait for PyTorch
     from pcbench.studies.study import run_study
 
     log_progress()
-    _say_answers(study, run_study(study, given_by(study, options)), as_json=as_json)
+    _say_answers(study, run_study(study, given), as_json=as_json)
 
 
 def plan_study_command(
@@ -42,12 +43,12 @@ def plan_study_command(
     as_json: AsJson = False,
 ) -> None:
     """List the trainings, tunings and runs of a study, and tell how long they take."""
+    given = given_by(study, options)
     from pcbench.errors import DataError
     from pcbench.studies.basis import refuse_unpredictive
     from pcbench.studies.study import level_lines, progress_of
     from pcbench.studies.study_file import read_study
 
-    given = given_by(study, options)
     refuse_unpredictive(read_study(study))
     if measure:
         from pcbench.studies.planning import measured_plan
@@ -74,9 +75,10 @@ def plan_study_command(
 
 def status_study_command(study: _Study, options: StudyOptions, as_json: AsJson = False) -> None:
     """Show how far a study is."""
+    given = given_by(study, options)
     from pcbench.studies.study import progress_of
 
-    progress = progress_of(study, given_by(study, options))
+    progress = progress_of(study, given)
     if as_json:
         say_json(_plan_form(progress))
     else:
@@ -95,9 +97,10 @@ def publish_study_command(
     so_far: _SoFar = False,
 ) -> None:
     """Write what is published of a finished study: its file and tables in results/STUDY, its page in reports/STUDY."""
+    folder = folder_of_study(study, out)
     from pcbench.studies.publishing import publish_study
 
-    made = publish_study(study, folder_of_study(study, out), to, so_far=so_far)
+    made = publish_study(study, folder, to, so_far=so_far)
     size = sum(path.stat().st_size for path in made.results.iterdir())
     say(f"wrote {made.results} ({size / 1024:.0f} KiB) and {made.page}; compare the study made again with:")
     where = "" if out is None else f" --out {out}"
@@ -114,10 +117,11 @@ def check_study_command(
     The same versions and kind of processor give the same tables, byte for byte. Elsewhere, at most 0.5 % of the
     decisions at t = 0 and at T may differ.
     """
+    folder = folder_of_study(study, out)
     from pcbench.percent import short_percent
     from pcbench.studies.publishing import TOLERATED, compare_study
 
-    found = compare_study(study, folder_of_study(study, out), against)
+    found = compare_study(study, folder, against)
     if not found.different:
         say(f"the same: {found.tables} tables are equal, byte for byte")
         return

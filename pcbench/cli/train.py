@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.saying import say, say_json
-from pcbench.models.naming import refuse_unknown_model
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def train_command(options: TrainOptions, as_json: AsJson = False) -> None:
 
     The project's own networks for digits are trained from the start, backbone first. β, λ and α: `pcbench tune`.
     """
-    refuse_unknown_model(options["model"])
+    refuse_unknown_names(options)
     from pcbench.errors import RunError
     from pcbench.training.job import train_model
     from pcbench.training.using import command_with_trained

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from pcbench.cli.arguments import AsJson
 from pcbench.cli.run import log_progress
 from pcbench.cli.saying import say, say_json
-from pcbench.models.naming import refuse_unknown_model
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.percent import percent
-from pcbench.training.options import TuneOptions, file_of
+from pcbench.training.options import TuneOptions, file_of, refuse_unknown_objective
 
 if TYPE_CHECKING:
     from pcbench.cli.json_forms import ScoreForm, TuneForm
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def tune_command(options: TuneOptions, as_json: AsJson = False) -> None:
     """Tune a network's hyperparameters for noisy or corrupted images, never on images that results are reported on."""
-    refuse_unknown_model(options["model"])
+    refuse_unknown_names(options)
+    refuse_unknown_objective(options)
     from pcbench.training.tuning import course_of, outcome
     from pcbench.training.watching import tune_in_sight
 

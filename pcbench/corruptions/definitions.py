@@ -16,10 +16,12 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from pcbench.arguments import shown, whole
 from pcbench.catalog import (
+    BASELINE_FILE,
     SUITE_FILE,
     Definition,
     PathName,
     SuiteHeader,
+    definition_names,
     identity,
     load_definition,
     load_header,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 # Published means have six decimals, published errors five.
 _MEAN_TOLERANCE = 2e-5
-BASELINE_FILE = "baseline.toml"
 
 AppliedTo = Literal["pixels", "network_input", "representations"]
 Parameter = float | int | bool
@@ -274,7 +275,7 @@ def load_corruption_suite(folder: Path) -> CorruptionSuite:
             the message names file, key and remedy.
     """
     header = load_header(CorruptionHeader, folder)
-    files = {path.stem: path for path in sorted(folder.glob("*.toml")) if path.name not in {SUITE_FILE, BASELINE_FILE}}
+    files = {name: folder / f"{name}.toml" for name in definition_names(folder)}
     if not files:
         raise DefinitionError(folder, "holds no corruption; put one TOML file for each into it")
     for name in header.order:

@@ -10,7 +10,17 @@ from typing import Any, Unpack
 from typing_extensions import TypedDict
 
 from pcbench.arguments import listed, public, shown
-from pcbench.catalog import GIVEN_SUITES, parse_definition, suite_folder, suite_names
+from pcbench.catalog import (
+    BARE_SUITES,
+    GIVEN_SUITES,
+    SuiteKind,
+    catalog_folder,
+    definition_names,
+    parse_definition,
+    refuse_missing,
+    suite_folder,
+    suite_names,
+)
 from pcbench.corruptions.definitions import (
     MOST_SEVERITIES,
     CorruptionDefinition,
@@ -20,12 +30,13 @@ from pcbench.corruptions.definitions import (
     load_corruption,
     load_corruption_suite,
 )
-from pcbench.corruptions.imagenet import imagenet_definitions
+from pcbench.corruptions.imagenet import imagenet_definition, imagenet_definitions
 from pcbench.errors import UnknownNameError, UsageError
 from pcbench.names import why_not
 from pcbench.own_code import object_name, refuse_one_name
 from pcbench.plugins import find_plugin, plugins
 
+_KIND: SuiteKind = "corruptions"
 _LEVELS = 5
 """How many severities a function has where nothing says it, as in ImageNet-C."""
 
@@ -120,6 +131,7 @@ def find_corruption(name: str, *, levels: int = MOST_SEVERITIES) -> CorruptionDe
         UnknownNameError: There is no such corruption.
         UsageError: The function cannot be imported, or the plug-in is broken.
     """
+    refuse_unknown_corruption(name)
     if name.endswith(".toml"):
         return load_corruption(Path(name))
     if ":" in name:
@@ -129,17 +141,42 @@ def find_corruption(name: str, *, levels: int = MOST_SEVERITIES) -> CorruptionDe
         return _checked(parse_definition(CorruptionDefinition, table, name))
     suite, _, short = name.rpartition("/")
     if suite:
-        kind, folder = suite_folder(suite)
-        if kind != "corruptions":
-            raise UsageError(f"{suite!r} is a suite of attacks; corruptions are in: {', '.join(suite_names(kind))}")
-        return load_corruption_suite(folder).corruption(short)
-    known = imagenet_definitions()
-    if name in known:
-        return known[name]
+        return load_corruption_suite(suite_folder(suite)[1]).corruption(short)
     plugin = find_plugin("corruptions", name)
-    if plugin is None:
-        raise UnknownNameError("corruption", name, [*known, *plugins("corruptions")])
+    if plugin is None or name in imagenet_definitions():
+        return imagenet_definition(name)
     return corruption_of(plugin.load(), levels=levels).model_copy(update={"name": name})
+
+
+def refuse_unknown_corruption(name: str) -> None:
+    """Refuse a name that is no corruption's, before any library is loaded.
+
+    What a function is, and what a file holds, is found when they are opened.
+
+    Args:
+        name: As for `find_corruption`.
+
+    Raises:
+        UnknownNameError: There is no such corruption, or suite.
+        UsageError: The suite is one of attacks.
+        DefinitionError: There is no such file.
+    """
+    if name.endswith(".toml"):
+        refuse_missing(Path(name))
+        return
+    if ":" in name:
+        return
+    suite, _, short = name.rpartition("/")
+    if not suite:
+        own = [one for bare in BARE_SUITES[_KIND] for one in definition_names(catalog_folder(_KIND) / bare)]
+        known, what = [*own, *plugins(_KIND)], "corruption"
+    else:
+        kind, folder = suite_folder(suite)
+        if kind != _KIND:
+            raise UsageError(f"{suite!r} is a suite of attacks; corruptions are in: {', '.join(suite_names(_KIND))}")
+        known, what = definition_names(folder), f"corruption in {folder.name}"
+    if short not in known:
+        raise UnknownNameError(what, short, known)
 
 
 def _checked(definition: CorruptionDefinition) -> CorruptionDefinition:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from pcbench.catalog import catalog_folder
+from pcbench.catalog import BARE_SUITES, catalog_folder
 from pcbench.corruptions.definitions import CorruptionDefinition, load_corruption_suite
 from pcbench.errors import UnknownNameError
-
-_IMAGENET_SUITES = ("imagenet-c", "imagenet-c-extra", "imagenet-c-bar")
 
 
 def imagenet_definition(name: str) -> CorruptionDefinition:
@@ -26,5 +24,5 @@ def imagenet_definition(name: str) -> CorruptionDefinition:
 @functools.lru_cache(maxsize=1)
 def imagenet_definitions() -> dict[str, CorruptionDefinition]:
     """Return all of them, by their names."""
-    suites = (load_corruption_suite(catalog_folder("corruptions") / name) for name in _IMAGENET_SUITES)
+    suites = (load_corruption_suite(catalog_folder("corruptions") / name) for name in BARE_SUITES["corruptions"])
     return {definition.name: definition for suite in suites for definition in suite.corruptions}

@@ -10,7 +10,7 @@ from pcbench.errors import UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.request import RunOptions
 from pcbench.models.facts import ModelFacts
-from pcbench.models.load_options import ABLATIONS
+from pcbench.models.known_words import ABLATIONS
 from pcbench.models.loading import own_hyperparameters
 from pcbench.network.grid import Grid
 from pcbench.network.weighting import weights_of

@@ -44,8 +44,9 @@ from pcbench.harness.units import question, units_of
 from pcbench.harness.used_code import UsedCode, used_code
 from pcbench.models.devices import read_device
 from pcbench.models.facts import LoadOptions, ModelFacts
+from pcbench.models.known_words import PRECISIONS
 from pcbench.models.loading import model_facts
-from pcbench.models.model import PRECISIONS, Model
+from pcbench.models.model import Model
 from pcbench.norms import parse_epsilons, read_epsilons
 from pcbench.options import declared
 from pcbench.results.environment import folder_hash

@@ -24,8 +24,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from pcbench import files, models
-from pcbench.catalog import SUITE_FILE, Definition
-from pcbench.corruptions.definitions import BASELINE_FILE
+from pcbench.catalog import BASELINE_FILE, SUITE_FILE, Definition
 from pcbench.errors import DataError, DefinitionError, UsageError, first_line
 from pcbench.files import MARKER, UNFINISHED
 from pcbench.harness.blocks import Unit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pcbench.errors import UsageError
+from pcbench.models.known_words import refuse_unknown_device
 
 
 def read_device(name: str) -> str:
@@ -13,12 +14,10 @@ def read_device(name: str) -> str:
     Raises:
         UsageError: There is no such device here.
     """
+    refuse_unknown_device(name)
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"there is no device {name!r}; known: auto, cpu, cuda, cuda:N") from None
+    device = torch.device(name)
     if device.type == "cpu":
         return name
     here = {"cuda": torch.cuda, "mps": torch.mps}.get(device.type)

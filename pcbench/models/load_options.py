@@ -13,11 +13,9 @@ from pcbench.arguments import a_word
 from pcbench.errors import UsageError
 from pcbench.models.devices import read_device
 from pcbench.models.facts import LoadOptions
+from pcbench.models.known_words import ABLATIONS
 from pcbench.network.network import PredictiveNetwork
 from pcbench.options import resolved
-
-#: Ablations of a run, and the hyperparameter that each sets to 0.
-ABLATIONS = {"no-feedback": "feedback", "no-error": "error_weight"}
 
 
 @dataclass(frozen=True)

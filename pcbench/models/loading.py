@@ -16,8 +16,9 @@ from pcbench.files import is_file, is_folder
 from pcbench.models.backbones import call_function, class_names, open_backbone
 from pcbench.models.entries import described_entry, full_name
 from pcbench.models.facts import CONFIGURED, NETWORK_CONTROL, Described, LoadOptions, ModelFacts
+from pcbench.models.known_words import ABLATIONS
 from pcbench.models.libraries import in_present_names, published_weights
-from pcbench.models.load_options import ABLATIONS, CheckedOptions, ablated, checked_options
+from pcbench.models.load_options import CheckedOptions, ablated, checked_options
 from pcbench.models.model import Model
 from pcbench.models.naming import CONVERTED, ROBUSTBENCH
 from pcbench.models.own import (

@@ -13,6 +13,7 @@ from pcbench.arguments import asked
 from pcbench.data.counted_classes import counted_classes
 from pcbench.errors import DataError, UnknownNameError, UsageError
 from pcbench.models.facts import ModelFacts
+from pcbench.models.known_words import PRECISIONS
 from pcbench.models.stochastic import StochasticModel
 from pcbench.models.timestep_model import CompiledModel, CountedModel, LowPrecisionModel
 from pcbench.network.gradient import Gradient
@@ -22,8 +23,6 @@ from pcbench.network.timestep_model import TimestepClassifier, TimestepModel
 from pcbench.network.unit_range import outside_unit_range
 from pcbench.network.update import Hyperparameters
 from pcbench.network.weighting import GivenWeights
-
-PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 @dataclass(frozen=True)

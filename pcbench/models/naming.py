@@ -162,6 +162,15 @@ def library_models(library: str) -> tuple[str, ...]:
     return tuple(sorted({name for file in files for name in _REGISTERED[library].findall(file.read_text("utf-8"))}))
 
 
+def _is_defined(library: str, name: str) -> bool:
+    """Return whether a library has a model of a name, for whatever task, by its source alone."""
+    spec = importlib.util.find_spec(library)
+    if name in library_models(library) or spec is None or spec.origin is None:
+        return True
+    files = (Path(spec.origin).parent / _FOLDERS[library]).rglob("*.py")
+    return any(f"\ndef {name}(" in path.read_text("utf-8") for path in files)
+
+
 def unknown_of_library(library: str, name: str) -> UsageError:
     """Return the error about a name that torchvision or timm does not know; all their names would fill pages."""
     known = library_models(library)
@@ -197,9 +206,9 @@ def refuse_prefix(model: str) -> None:
 
 
 def refuse_unknown_model(model: str) -> None:
-    """Refuse a name that neither the zoo nor timm knows, before any library is loaded.
+    """Refuse a name that neither the zoo nor its library knows, before any library is loaded.
 
-    What torchvision, a module, a repository or a file holds is found when it is opened.
+    What a module, a repository or a file holds, and what a model of torchvision is for, is found when it is opened.
 
     Raises:
         UnknownNameError, UsageError: The message says how the model that was meant is named.
@@ -213,6 +222,8 @@ def refuse_unknown_model(model: str) -> None:
     library, _, name = model.partition(":")
     if library == "timm" and name.partition(".")[0] not in library_models(library):
         raise unknown_of_library(library, name)
+    if library == "torchvision" and not _is_defined(library, name.partition("@")[0]):
+        raise unknown_of_library(library, name.partition("@")[0])
 
 
 def no_such_weights(path: Path) -> WeightsError:

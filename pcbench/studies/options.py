@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
 from pcbench.arguments import MOST_PROCESSES
+from pcbench.catalog import refuse_missing
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.options import Option
 
@@ -30,12 +31,21 @@ class StudyOptions(TypedDict):
 
 
 def folder_of_study(study: Path, out: Path | str | None) -> Path:
-    """Return the folder of a study."""
+    """Return the folder of a study.
+
+    Raises:
+        DefinitionError: The study's file is not there.
+    """
+    refuse_missing(study)
     return Path("results") / "studies" / study.stem if out is None else Path(out)
 
 
 def given_by(study: Path, options: StudyOptions) -> Given:
-    """Return where things lie, from the options of a command."""
+    """Return where things lie, from the options of a command.
+
+    Raises:
+        DefinitionError: The study's file is not there.
+    """
     backbone, deeper = options["backbone_weights"], options["deeper_weights"]
     return Given(
         out=folder_of_study(study, options["out"]),

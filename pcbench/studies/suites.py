@@ -13,15 +13,13 @@ from pcbench.errors import UnknownNameError, UsageError
 from pcbench.harness.choices import refuse_absent
 from pcbench.harness.suites import fitting_folder, read_definition
 from pcbench.norms import parse_epsilons
-from pcbench.training.tuning_images import OBJECTIVES
+from pcbench.training.options import OBJECTIVES, OF_SUITE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pcbench.data.image_source import ImageSource
     from pcbench.studies.study_file import QuestionTable, StudyTable, SuiteTable
-
-_SUITE = "suite:"
 
 
 def check_suites(table: StudyTable) -> None:
@@ -130,9 +128,9 @@ def _check_attacked(question: QuestionTable, suite: SuiteTable, last: int) -> No
 
 def _check_objective(objective: str, *, given: bool) -> None:
     where = "tuning: objective"
-    if objective.startswith(_SUITE):
-        suite_folder(objective.removeprefix(_SUITE))
+    if objective.startswith(OF_SUITE):
+        suite_folder(objective.removeprefix(OF_SUITE))
     elif objective not in OBJECTIVES:
-        raise UnknownNameError(where, objective, [*OBJECTIVES, f"{_SUITE}NAME"])
+        raise UnknownNameError(where, objective, [*OBJECTIVES, f"{OF_SUITE}NAME"])
     if given and objective != "noise":
         raise UsageError(f"{where}: noise names levels for the objective 'noise', not for {objective!r}; leave it out")

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 from typing_extensions import TypedDict
 
-from pcbench.arguments import LARGEST_SEED, MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS
+from pcbench.arguments import LARGEST_SEED, MOST_PIXELS, MOST_PROCESSES, MOST_TIMESTEPS, a_word
+from pcbench.catalog import suite_folder
 from pcbench.data.names import PLACE as SOURCE_PLACE
 from pcbench.errors import UsageError
 from pcbench.options import MODEL_PLACE, Option, with_places
@@ -23,6 +24,11 @@ _RUNS = Path("results") / "runs"
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 """What a training computes on; its processes share the GPUs."""
+
+OBJECTIVES = ("noise", "clean")
+"""What is tuned for, besides ``suite:NAME``."""
+OF_SUITE = "suite:"
+"""What stands before the name of a suite that is tuned for."""
 
 LARGEST_TRAINING_SEED = 2**32 - 1
 """Optuna takes seeds of 32 bits."""
@@ -184,6 +190,19 @@ def data_of(options: TrainOptions | TuneOptions) -> str:
     if found is None:
         raise UsageError(f"{model}: say which images are used: give data='imagefolder:PATH'")
     return found
+
+
+def refuse_unknown_objective(options: TuneOptions) -> None:
+    """Refuse what nothing can be tuned for.
+
+    Raises:
+        UnknownNameError: There is no such objective, or suite.
+    """
+    objective = options["objective"]
+    if objective.startswith(OF_SUITE):
+        suite_folder(objective.removeprefix(OF_SUITE))
+    else:
+        a_word("objective", objective, (*OBJECTIVES, f"{OF_SUITE}NAME"))
 
 
 def model_name(options: TrainOptions | TuneOptions) -> str:

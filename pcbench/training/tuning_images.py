@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pcbench.arguments import a_word
 from pcbench.data.image_source import ImageSource
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import check_source, open_source
@@ -24,18 +23,15 @@ from pcbench.network.network import PredictiveNetwork
 from pcbench.options import declared, resolved
 from pcbench.percent import percent
 from pcbench.training.conditions import CLEAN_IMAGES, TuningCondition, noise_conditions, suite_conditions
-from pcbench.training.options import TrainOptions, TuneOptions
+from pcbench.training.options import OF_SUITE, TrainOptions, TuneOptions, refuse_unknown_objective
 from pcbench.training.request import training_images
 
-OBJECTIVES = ("noise", "clean")
-"""What is tuned for, besides ``suite:NAME``."""
 LADDER = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """The standard deviations on e_0 among which levels are found where none are named."""
 LOWEST, HIGHEST = 0.2, 0.9
 """Between which the accuracy at t = 0 lies at the levels that are found."""
 _MOST_LEVELS = 4
 _LOOKED_AT = 500
-_SUITE = "suite:"
 _TRAINED_ON = ("images", "held_out", "seed", "images_seed")
 
 logger = logging.getLogger("pcbench")
@@ -155,9 +151,9 @@ def conditions_of(
         raise UsageError(
             f"`noise` names levels for objective='noise', not for objective={objective!r}: give one of both"
         )
-    if objective.startswith(_SUITE):
-        return suite_conditions(objective.removeprefix(_SUITE), channels)
-    a_word("objective", objective, (*OBJECTIVES, "suite:NAME"))
+    refuse_unknown_objective(options)
+    if objective.startswith(OF_SUITE):
+        return suite_conditions(objective.removeprefix(OF_SUITE), channels)
     if objective == "clean":
         return (CLEAN_IMAGES,)
     if noise is not None:

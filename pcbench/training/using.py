@@ -12,7 +12,7 @@ from pcbench.errors import PcbenchError
 from pcbench.models.facts import ModelFacts
 from pcbench.models.loading import model_facts
 from pcbench.options import command_line
-from pcbench.training.options import TrainOptions, TuneOptions, data_of, file_of
+from pcbench.training.options import OF_SUITE, TrainOptions, TuneOptions, data_of, file_of
 from pcbench.training.request import DIGITS
 
 _IMAGES = 500
@@ -34,7 +34,7 @@ def command_with_tuned(options: TuneOptions, tuned: ImageSource, facts: ModelFac
     rest = 0 if source is None else len(source) - (len(tuned) if source.name == tuned.name else 0)
     if data != DIGITS:
         own |= {"leave_out": "tuned"} if rest > 0 else {"allow_tuned_images": True}
-    _, _, suite = options["objective"].partition("suite:")
+    _, _, suite = options["objective"].partition(OF_SUITE)
     own["suites"] = [suite or "gaussian-noise"]
     return _command(options, data, own, facts, images=None if source is None else rest or len(source))
 
