@@ -17,11 +17,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcbench.errors import PcbenchError
 from pcbench.percent import short_percent
 from pcbench.studies.decisions import DECISIONS, read_decisions
 from pcbench.studies.finished import part_of
 from pcbench.studies.options import Given
-from pcbench.studies.publishing import TOLERATED, compare_study
+from pcbench.studies.publishing import TOLERATED, Sameness, compare_study
 from pcbench.studies.steps import steps_of
 from pcbench.studies.study import do_some, report_study
 from pcbench.studies.study_file import read_study
@@ -73,6 +74,14 @@ def given_of(name: str, out: Path, workers: int | str) -> Given | None:
     )
 
 
+def made_again(path: Path, given: Given) -> Sameness:
+    """Do what is published of a study once more, and compare."""
+    part = part_of(read_study(path), list(read_decisions(path.parent / DECISIONS)))
+    do_some(path, given, steps_of(part, given))
+    report_study(path, given.out, so_far=True)
+    return compare_study(path, given.out, path.parent)
+
+
 def main() -> None:
     """Do what is published of a study, and say whether it is the same."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -86,11 +95,13 @@ def main() -> None:
         print(f"skipped: {options.study} needs real images and weights, in the folder that PCBENCH_TEST_DATA names")
         return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    path = published / f"{options.study}.toml"
-    part = part_of(read_study(path), list(read_decisions(published / DECISIONS)))
-    do_some(path, given, steps_of(part, given))
-    report_study(path, given.out, so_far=True)
-    found = compare_study(path, given.out, published)
+    try:
+        found = made_again(published / f"{options.study}.toml", given)
+    except PcbenchError as error:
+        sys.exit(f"reproduce_study: {error}")
+    except KeyboardInterrupt:
+        print("reproduce_study: stopped; the same command goes on", file=sys.stderr)
+        sys.exit(130)  # as shells have it for Ctrl-C
     print(
         f"{found.flipped} of {found.decisions} decisions differ; {len(found.different)} of {found.tables} tables"
         f"{'' if found.same_machine else ', with other versions, code or processor'}: "

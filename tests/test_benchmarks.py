@@ -64,6 +64,23 @@ def test_every_committed_study_can_be_made_again_and_is_skipped_visibly_without_
         assert f"skipped: {name} needs real images and weights" in capsys.readouterr().out
 
 
+def test_a_reproduction_that_is_stopped_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Oracle: what a user of Ctrl-C in other commands of the shell meets, one line and exit code 130."""
+    script = runpy.run_path(str(BENCHMARKS[0].with_name("reproduce_study.py")), run_name="imported")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(script["main"].__globals__, "made_again", stop)
+    monkeypatch.setattr(sys, "argv", ["reproduce_study.py", "pdigits", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        script["main"]()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "reproduce_study: stopped; the same command goes on\n"
+
+
 @pytest.fixture
 def choices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS[0].parent), *sys.path])
