@@ -18,7 +18,7 @@ from pcbench.options import chosen, command_line
 
 FEWEST_IMAGES = 100
 """The smallest sensible subset: with fewer images an accuracy's 95 % interval is wider than ten points either way."""
-_FEW = {"growth": WATCHED_IMAGES, "evidence": CHECKED_IMAGES, "pictures": SHOWN_IMAGES}
+_FEW = {"growth": WATCHED_IMAGES, "precision": WATCHED_IMAGES, "evidence": CHECKED_IMAGES, "pictures": SHOWN_IMAGES}
 
 
 def fitting_command(request: RunOptions, plan: Plan, speeds: Speeds, seconds: float, workers: int) -> str:

@@ -31,7 +31,7 @@ from pcbench.results.run_spec import RunSpec, SuiteSpec, differences, marked_nam
 from pcbench.results.saved_suite import open_saved
 
 WATCHED_IMAGES = 256
-"""How many images' representations are watched for growth."""
+"""How many images' representations are watched for growth, and decisions for what a low precision changes."""
 CHECKED_IMAGES = 128
 """On how many images the gradients are judged: enough to distinguish broken ones; more only cost time."""
 FEW_CHECKED_IMAGES = 64
@@ -264,7 +264,12 @@ def image_list(work: str, suite: MeasuredSuite) -> ImageSource:
     if work == "evidence":
         few = isinstance(suite.definition, AttackSuite) and suite.definition.default_images == len(source)
         return source.take(min(FEW_CHECKED_IMAGES if few else CHECKED_IMAGES, len(source)))
-    first = {"growth": WATCHED_IMAGES, "pictures": SHOWN_IMAGES, "answers": ASKED_IMAGES}.get(work)
+    first = {
+        "growth": WATCHED_IMAGES,
+        "precision": WATCHED_IMAGES,
+        "pictures": SHOWN_IMAGES,
+        "answers": ASKED_IMAGES,
+    }.get(work)
     if first is None or first >= len(source):
         return source
     return source.select(range(first), f"the first {first} images")

@@ -173,6 +173,7 @@ def work_name(unit: Unit) -> tuple[str, str]:
     names = {
         "scores": "clean" if unit.condition.kind == "clean" else "corrupted",
         "growth": "growth",
+        "precision": "precision",
         "representations": "noise",
         "evidence": "checks",
         "pictures": "pictures",

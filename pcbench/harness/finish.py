@@ -34,6 +34,7 @@ from pcbench.harness.suites import read_definition
 from pcbench.harness.transferred import TRANSFERRED, judged_at
 from pcbench.harness.work.attacks import ADVERSARIALS
 from pcbench.harness.work.growth import growth_of
+from pcbench.harness.work.precision import changed_decisions
 from pcbench.metrics.draw_rows import draw_notes
 from pcbench.metrics.lost_gradients import lost_gradient_warnings
 from pcbench.metrics.marks import TUNED_ON, Marking, stated_std
@@ -100,6 +101,7 @@ def _made(plan: Plan, folder: Path, measured: Completion, store: Store) -> dict[
     lost = [missing_entry(unit, failure) for unit, failure in _in_order(plan, measured.failures)]
     write_worst_cases(folder, attacks, incomplete_suites(lost))
     growth = growth_of([part.table for _, part in parts.of("growth")])
+    rounded = changed_decisions([part.table for _, part in parts.of("precision")], plan.spec.settings.precision)
     pictures = [part.table for _, part in parts.of("pictures")]
     write_pictures(folder, joined(pictures, "pictures"))
     if plan.question is not None:
@@ -107,7 +109,7 @@ def _made(plan: Plan, folder: Path, measured: Completion, store: Store) -> dict[
     write_table(plan.images, folder / "images.parquet", "images")
     metrics, tables = _write_numbers(plan, folder, lost)
     skipped = count_skipped(folder / "outcomes") if attacks and plan.spec.settings.bracketing else None
-    sentences = [None if growth is None else growth.sentence, None if skipped is None else skipped.sentence]
+    sentences = [None if one is None else one.sentence for one in (growth, skipped)]
     return {
         **_of_work(measured),
         "machines": parts.machines,
@@ -119,7 +121,7 @@ def _made(plan: Plan, folder: Path, measured: Completion, store: Store) -> dict[
         "missing": lost,
         "notes": [
             *measured.marks,
-            *(sentence for sentence in sentences if sentence is not None),
+            *(sentence for sentence in (rounded, *sentences) if sentence is not None),
             *lost_gradient_warnings(metrics),
             *draw_notes(metrics, plan.spec.settings.stochastic),
             *_notes(plan, parts, lost),

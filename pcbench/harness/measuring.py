@@ -27,7 +27,7 @@ from pcbench.results.parts import Part
 
 SECONDS = 60.0
 """How long is measured at most; a single pass, and the corruption of a batch, are not stopped in the middle."""
-_MEASURED = ("growth", "scores", "representations", "saved", "attacks")
+_MEASURED = ("growth", "precision", "scores", "representations", "saved", "attacks")
 """Evidence and pictures are made of what these do, and wait for the results of sweeps."""
 _SECONDS_A_SAMPLE = 1.0
 _LARGE_IMAGE, _FEW = 64, 8

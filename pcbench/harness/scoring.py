@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from pcbench.errors import DivergenceError, RunError
+from pcbench.models.model import Model
 from pcbench.models.scores import Scores
 
 
@@ -94,3 +96,14 @@ class TimestepRows:
             "timestep": np.arange(times).repeat(images),
             **{name: values[:, kept].ravel() for name, values in scores.items()},
         }
+
+
+@contextmanager
+def full_precision(model: Model) -> Generator[Model]:
+    """Give the model in float32, without TF32, whatever the run computes in."""
+    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield model.in_full_precision()
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions

@@ -65,6 +65,9 @@ def units_of(spec: RunSpec, suites: Sequence[MeasuredSuite], digests: Digests, *
     planner = _Planner(spec, digests)
     if predictive and planner.times > 1:
         yield from planner.units(suites[0], _of_first(suites, "growth"), "growth", planner.each)
+    if planner.settings.precision != "float32":
+        cost = planner.each.times(2)
+        yield from planner.units(suites[0], _of_first(suites, "precision"), "precision", cost)
     for suite in suites:
         if isinstance(suite.definition, AttackSuite):
             yield from _attacks(planner, suite, suite.definition)

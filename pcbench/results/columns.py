@@ -201,6 +201,13 @@ GROWTH_COLUMNS: Mapping[str, Column] = {
 }
 """One row per image x timestep x PCoder: the root mean square of a representation of the clean image."""
 
+PRECISION_COLUMNS: Mapping[str, Column] = {
+    "image_id": Column(pa.string(), "the image's id in its data source"),
+    "timestep": Column(pa.int16(), "the number of updates", "t"),
+    "changed": Column(pa.bool_(), "whether the decision is another one than in float32"),
+}
+"""One row per image x timestep of a run below float32: whether its precision changes what is decided."""
+
 PICTURES_COLUMNS: Mapping[str, Column] = {
     "image_id": Column(pa.string(), "the image's id in its data source"),
     "label": Column(pa.string(), "the name of its class"),

@@ -29,6 +29,7 @@ from pcbench.results.columns import (
     OUTCOMES_COLUMNS,
     OUTCOMES_VERSION,
     PICTURES_COLUMNS,
+    PRECISION_COLUMNS,
     REPRESENTATIONS_COLUMNS,
     Column,
 )
@@ -58,6 +59,7 @@ OUTCOMES = _schema(OUTCOMES_COLUMNS, "outcomes", OUTCOMES_VERSION)
 REPRESENTATIONS = _schema(REPRESENTATIONS_COLUMNS, "representations", 1)
 EVIDENCE = _schema(EVIDENCE_COLUMNS, "evidence", 1)
 GROWTH = _schema(GROWTH_COLUMNS, "growth", 1)
+PRECISION = _schema(PRECISION_COLUMNS, "precision", 1)
 PICTURES = _schema(PICTURES_COLUMNS, "pictures", 1)
 ANSWERS = _schema(ANSWERS_COLUMNS, "answers", 1)
 IMAGES = _schema(IMAGES_COLUMNS, "images", 1)
@@ -67,6 +69,7 @@ TABLES = {
     "representations": REPRESENTATIONS,
     "evidence": EVIDENCE,
     "growth": GROWTH,
+    "precision": PRECISION,
     "pictures": PICTURES,
     "answers": ANSWERS,
     "images": IMAGES,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any, cast
 
 import numpy as np
-import torch
 
 from pcbench.attacks.checks.cheap import CHEAP, CHEAP_IMAGES, gradient_rows, rival_rows
 from pcbench.attacks.checks.evidence import gather
@@ -19,10 +18,9 @@ from pcbench.attacks.eval_batch import EvalBatch
 from pcbench.errors import RunError, UsageError
 from pcbench.harness.blocks import Unit
 from pcbench.harness.context import Context, Inputs, Made
-from pcbench.harness.scoring import to_unit_range
+from pcbench.harness.scoring import full_precision, to_unit_range
 from pcbench.metrics.shown import epsilon_of_sweeps, own_outcomes
 from pcbench.models.draws import drawing
-from pcbench.models.model import Model
 from pcbench.results.schema import EVIDENCE, made_table
 
 
@@ -56,7 +54,7 @@ def _full(unit: Unit, context: Context, suite: AttackSuite, epsilon: float) -> I
     for batch in _batches(unit, context):
         # A difference quotient of low precision is noise, and so is one of unequal draws; the attacks that are compared
         # say their own.
-        precisely = _full_precision(model) if unit.detail == "gradients" else nullcontext(model)
+        precisely = full_precision(model) if unit.detail == "gradients" else nullcontext(model)
         with precisely as asked, drawing(context.settings.seed, batch.ids, unit.detail, repeated=True):
             rows = gather(unit.detail, asked, batch, suite.attacks, timestep=timestep, epsilon=epsilon, timesteps=times)
         yield from rows
@@ -77,7 +75,7 @@ def _cheap(unit: Unit, inputs: Inputs, context: Context, epsilon: float) -> Iter
             )
             attacked = attacked.some(np.array([name in success for name in attacked.ids], dtype=np.bool_))
             yield from rows
-        with _full_precision(model) as precise, drawing(batch.seed, batch.ids, "gradients", repeated=True):
+        with full_precision(model) as precise, drawing(batch.seed, batch.ids, "gradients", repeated=True):
             plain = precise.at(timestep, JUDGED_GRADIENT)
             numbers = gradient_rows(plain, attacked, definition, timestep=timestep, epsilon=epsilon)
         yield from numbers
@@ -115,14 +113,3 @@ def _batches(unit: Unit, context: Context) -> Iterator[EvalBatch]:
         images = to_unit_range(batch.images, device)
         yield EvalBatch(images, batch.labels.to(images.device), batch.ids, context.settings.seed)
         context.meter.step(unit.passes.work * len(batch.ids), len(batch.ids))
-
-
-@contextmanager
-def _full_precision(model: Model) -> Generator[Model]:
-    """Give the model in float32, without TF32, whatever the run computes in."""
-    products, convolutions = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield model.in_full_precision()
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = products, convolutions
