@@ -40,14 +40,19 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from pcbench.data.image_source import Batch
 from pcbench.data.prefetch import LookAhead
+from pcbench.errors import PcbenchError
+from pcbench.harness.known_names import refuse_unknown_names
 from pcbench.harness.start import run
 from pcbench.harness.work import scores
+from pcbench.models.devices import read_device
 from pcbench.models.loading import load
 from pcbench.models.model import Model
+from pcbench.models.zoo import zoo_entry
 from pcbench.network.network import PredictiveNetwork
 
-CONDITIONS, FULL = 1 + 15 * 5, 50_000
+CONDITIONS, FULL, CLASSES = 1 + 15 * 5, 50_000, 1000
 SEVERITY = 3
 TYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -98,7 +103,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--corruptions", nargs="+", default=[], help="those of imagenet-c that are run; all by default")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=torch.cuda.is_available())
-    return parser.parse_args()
+    options = parser.parse_args()
+    try:  # before minutes are measured
+        refuse_unknown_names({"model": options.model, "corruptions": options.corruptions})
+        read_device(options.device)
+        if zoo_entry(options.model).classes != CLASSES:
+            parser.error(f"{options.model} is no network for ImageNet, whose images it is given")
+    except PcbenchError as error:
+        parser.error(str(error))
+    return options
 
 
 def _machine(device: torch.device) -> str:
@@ -251,13 +264,19 @@ def captured(work: Callable[[], Tensor]) -> Callable[[], Tensor]:
 def from_jpeg_to_outcomes(options: argparse.Namespace, device: torch.device) -> tuple[float, float]:
     """Return images a second of a run, over its conditions and the clean one, and the share that the network waited."""
     network, _ = ours(options.model)
-    seen: list[LookAhead[object]] = []
+    seen: list[LookAhead[tuple[Batch, Tensor]]] = []
+    scored: list[int] = []
 
-    class Watched(LookAhead[object]):
-        """Is asked afterwards how long the network waited for images."""
+    def counted(items: Iterable[tuple[Batch, Tensor]]) -> Iterator[tuple[Batch, Tensor]]:
+        for batch, prepared in items:
+            scored.append(len(batch.ids))
+            yield batch, prepared
 
-        def __init__(self, items: Iterable[object]) -> None:
-            super().__init__(items)
+    class Watched(LookAhead[tuple[Batch, Tensor]]):
+        """Is asked afterwards for how many images there were, and how long the network waited for them."""
+
+        def __init__(self, items: Iterable[tuple[Batch, Tensor]]) -> None:
+            super().__init__(counted(items))
             seen.append(self)
 
     asked = {"corruptions": options.corruptions} if options.corruptions else {"suites": ["imagenet-c"]}
@@ -279,7 +298,7 @@ def from_jpeg_to_outcomes(options: argparse.Namespace, device: torch.device) -> 
             **asked,
         )
     elapsed, waited = (sum(getattr(one, f"{what}_seconds") for one in seen) for what in ("elapsed", "waited"))
-    return options.images * len(seen) / elapsed, waited / elapsed
+    return sum(scored) / elapsed, waited / elapsed
 
 
 def _write(path: Path, rows: list[Row]) -> None:

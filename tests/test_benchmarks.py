@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pcbench.harness.work import scores
 from pcbench.network.fast.table import ROWS, FastForm
 
 BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
@@ -133,12 +134,55 @@ def test_a_form_that_is_nowhere_faster_is_not_written(choices: dict[str, Any]) -
         choices["written"](choices["TABLE"].read_text(encoding="utf-8"), slow, "now.")
 
 
+def of_gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS[0].parent), *sys.path])
+    return runpy.run_path(str(BENCHMARKS[0].with_name("gpu.py")), run_name="imported")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--model pvg16", "did you mean 'pvgg16'"),
+        ("--model pdigits", "pdigits is no network for ImageNet"),
+        ("--device abacus", "there is no device 'abacus'"),
+        ("--corruptions fogg", "did you mean 'fog'"),
+    ],
+)
+def test_the_benchmark_of_gpus_refuses_wrong_names_before_it_measures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, told: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *arguments.split()])
+    with pytest.raises(SystemExit, match="2"):
+        of_gpus(monkeypatch)["main"]()
+    printed = capsys.readouterr()
+    assert (printed.out, told in printed.err) == ("", True)
+
+
+def test_the_benchmark_of_gpus_counts_each_image_once_however_many_blocks_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Oracle: closed form, 2 conditions of 2 blocks of 3 and 2 images are 10 images."""
+    measure = of_gpus(monkeypatch)["from_jpeg_to_outcomes"]
+    made: list[Any] = []
+
+    def run_of_blocks(*_: object, **__: object) -> None:
+        for block in (3, 2, 3, 2):
+            made.append(scores.LookAhead([(types.SimpleNamespace(ids=["a"] * block), None)]))
+            assert len(list(made[-1])) == 1
+
+    stand_ins = {"run": run_of_blocks, "ours": lambda _: (None, None), "write_photographs": lambda *_: None}
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setitem(measure.__globals__, name, stand_in)
+    options = types.SimpleNamespace(model="", images=5, batch=3, timesteps=1, corruptions=["fog"])
+    rate, _ = measure(options, torch.device("cpu"))
+    assert rate * sum(one.elapsed_seconds for one in made) == pytest.approx(10)
+
+
 def test_the_benchmark_of_gpus_runs_in_small_on_a_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Oracle: the formula of the hours, computed again from the images a second that are printed."""
-    monkeypatch.setattr(sys, "path", [str(BENCHMARKS[0].parent), *sys.path])
-    gpu = runpy.run_path(str(BENCHMARKS[0].with_name("gpu.py")), run_name="imported")
+    gpu = of_gpus(monkeypatch)
     small = ["--model", "pefficientnet_b0", "--device", "cpu", "--batch", "1", "--timesteps", "1", "--images", "1"]
     table = tmp_path / "gpu.csv"
     few = ["--seconds", "0", "--corruptions", "fog", "--out", str(table), "--compile"]
