@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pcbench.data.cache import cache_folder
 from pcbench.data.image_source import ImageSource
 from pcbench.data.labels import as_labels
+from pcbench.data.names import refuse_unknown_set
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.stores import ArrayStore
 from pcbench.errors import DataError, UnknownNameError, WriteError, damage_refused
@@ -86,8 +87,7 @@ def open_cifar(name: str, preprocessing: Preprocessing, split: str) -> ImageSour
         UnknownNameError: The name or the split is unknown.
         DataError: The download failed, or a file is not as published.
     """
-    if name not in ARCHIVES:
-        raise UnknownNameError("torchvision data set", name, ARCHIVES)
+    refuse_unknown_set(name)
     archive = ARCHIVES[name]
     if split not in archive.splits:
         raise UnknownNameError(f"split of {name}", split, archive.splits)

@@ -19,6 +19,8 @@ _SOURCES = {
     "torchvision:CIFAR10": "CIFAR-10 (or CIFAR100), downloaded on first use",
 }
 
+_SETS = ("CIFAR10", "CIFAR100")
+
 PLACE = "(?!torchvision:)[^:]+:(?P<place>.+)"
 """A pattern whose group `place` finds the file or folder in the text of a source."""
 
@@ -67,6 +69,16 @@ def no_such_place(scheme: str, path: Path) -> DataError:
     return DataError(f"{path}: {_MISSING[scheme]}")
 
 
+def refuse_unknown_set(name: str) -> None:
+    """Refuse a name that is none of torchvision's data sets that can be measured.
+
+    Raises:
+        UnknownNameError: The nearest is suggested.
+    """
+    if name not in _SETS:
+        raise UnknownNameError("torchvision data set", name, _SETS)
+
+
 def refuse_missing_data(source: str) -> None:
     """Refuse a text that names no data, or a file or folder that is not there, before any library is loaded.
 
@@ -77,6 +89,8 @@ def refuse_missing_data(source: str) -> None:
     if not names_scheme(source) and source.partition(":")[0] in plugins("data"):
         return
     scheme, place = scheme_of(source)
+    if scheme == "torchvision":
+        refuse_unknown_set(place)
     path = Path(place)
     # A pattern, as of several Parquet files, and a home folder are read when the images are opened.
     if scheme in _MISSING and path.name and not set("*?[~") & set(place) and not os.path.lexists(path):

@@ -18,7 +18,7 @@ from typing import Any, cast
 from pcbench.data.class_names import as_class_names
 from pcbench.errors import UnknownNameError, UsageError, WeightsError, first_line, named
 from pcbench.limits.text import read_json
-from pcbench.models.naming import library_models
+from pcbench.models.naming import library_models, repository_of
 from pcbench.models.weights import StateDict, read_weights
 
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -64,9 +64,7 @@ def hub_model(name: str) -> HubModel:
         WeightsError: It cannot be reached, or does not exist; the message says which.
         UsageError: It holds no network of timm.
     """
-    repository, at, revision = name.partition("@")
-    if repository.count("/") != 1 or (at and not revision):
-        raise UsageError(f"hf:{name}: write a repository of the hub as hf:OWNER/REPO or hf:OWNER/REPO@REVISION")
+    repository, revision = repository_of(name)
     path = download(repository, revision or None, ("config.json",))
     config = read_json(path)
     if not isinstance(config, dict):

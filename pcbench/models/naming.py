@@ -179,6 +179,18 @@ def unknown_of_library(library: str, name: str) -> UsageError:
     return UsageError(f"{library} model {name!r} does not exist; {library}'s own list_models() tells their names")
 
 
+def repository_of(name: str) -> tuple[str, str]:
+    """Return a repository of the Hugging Face hub, ``"OWNER/REPO"``, and its revision; empty where none is named.
+
+    Raises:
+        UsageError: It is written otherwise.
+    """
+    repository, at, revision = name.partition("@")
+    if repository.count("/") != 1 or (at and not revision):
+        raise UsageError(f"hf:{name}: write a repository of the hub as hf:OWNER/REPO or hf:OWNER/REPO@REVISION")
+    return repository, revision
+
+
 def refuse_prefix(model: str) -> None:
     """Refuse what runs code of strangers, and what is written otherwise.
 
@@ -213,13 +225,22 @@ def refuse_unknown_model(model: str) -> None:
     Raises:
         UnknownNameError, UsageError: The message says how the model that was meant is named.
     """
+    from pcbench.catalog import refuse_missing
     from pcbench.models.zoo import named_elsewhere, zoo_entry  # it needs the words of this file
 
     if not named_elsewhere(model):
         zoo_entry(model)
         return
+    head, converted, backbone = model.partition(CONVERTED)
+    if converted or model.endswith(".toml"):
+        refuse_missing(f"{head}.toml" if converted else model)
+        if converted:
+            refuse_unknown_model(backbone)
+        return
     refuse_prefix(model)
     library, _, name = model.partition(":")
+    if library == "hf":
+        repository_of(name)
     if library == "timm" and name.partition(".")[0] not in library_models(library):
         raise unknown_of_library(library, name)
     if library == "torchvision" and not _is_defined(library, name.partition("@")[0]):
