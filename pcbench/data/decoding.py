@@ -49,7 +49,7 @@ _WRONG_FILES = {
 }
 # Pillow's warnings of a TIFF whose tags lie beyond its end.
 _DAMAGE_WARNINGS = ("Truncated File Read", "Tag data larger than file")
-_SKIP = "leave it out with `skip_damaged`"
+_REMEDY = "fetch it again or remove it; a run leaves it out with `skip_damaged`"
 _STRICT = threading.Lock()
 
 
@@ -211,7 +211,7 @@ def _opened(content: bytes, name: str) -> ImageFile.ImageFile:
         except _BROKEN as error:
             if accepts is not None:
                 raise _damaged(name, error) from error
-    raise DamagedImageError(f"{name}: is not an image file{_wrong_file(content)}; fetch it again, or {_SKIP}")
+    raise DamagedImageError(f"{name}: is not an image file{_wrong_file(content)}; {_REMEDY}")
 
 
 def _wrong_file(content: bytes) -> str:
@@ -267,7 +267,7 @@ def _load(image: ImageFile.ImageFile, name: str) -> None:
 
 
 def _damaged(name: str, why: object) -> DamagedImageError:
-    return DamagedImageError(f"{name}: is a damaged or truncated image file ({why}); fetch it again, or {_SKIP}")
+    return DamagedImageError(f"{name}: is a damaged or truncated image file ({why}); {_REMEDY}")
 
 
 def _too_deep(name: str, what: str) -> str:
