@@ -40,7 +40,7 @@ ROOMS = (
         "cores",
     ),
     *("data", "network", "corruptions", "models", "results", "metrics"),
-    *("attacks", "comparison", "reports", "harness", "training", "studies", "doctor", "cli"),
+    *("attacks", "comparison", "reports", "harness", "training", "studies", "doctor", "cli", "__main__"),
 )
 
 

@@ -232,7 +232,9 @@ def _refuse_missing(found: Sequence[ShardFolder], opened: Sequence[Shard], plan:
         for one in found
     )
     note = f" ({stopped} of them were stopped, and go on where they are)" if stopped else ""
-    raise UsageError(f"{len(missing)} of {of} shards are missing{note}: run them with {array_list(missing)}")
+    command = f"--shard {missing[0]}/{of}{' and so on' if len(missing) > 1 else ''}"
+    words = f"run them with {command}, or in Slurm with {array_list(missing)}"
+    raise UsageError(f"{len(missing)} of {of} shards are missing{note}: {words}")
 
 
 def _failed(failures: Sequence[tuple[Unit, str]], plan: Plan) -> RunError:

@@ -216,3 +216,11 @@ def test_the_list_of_verbs_says_what_the_help_of_each_begins_with() -> None:
     for purposes, found in ((PURPOSES, commands), (STUDY_PURPOSES, commands["study"].commands)):
         assert purposes == {name: " ".join(found[name].help.split("\n\n")[0].split()) for name in purposes}
     assert list(commands) == [*PURPOSES, "study"]
+
+
+def test_the_package_is_run_as_the_command(tmp_path: Path) -> None:
+    """Oracle: the command's own words; `python -m` serves where the folder of scripts is not on the PATH."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "pcbench", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"pcbench {pcbench.__version__}\n")

@@ -65,7 +65,7 @@ def test_missing_shards_are_named_as_slurm_takes_them(own: Path, tmp_path: Path)
     shutil.rmtree(folder_of(own, 1))
     shutil.rmtree(folder_of(own, 3))
     found = refusal(own, tmp_path / "run")
-    assert found == "2 of 4 shards are missing: run them with --array=1,3"
+    assert found == "2 of 4 shards are missing: run them with --shard 1/4 and so on, or in Slurm with --array=1,3"
 
 
 def test_a_list_for_slurm_is_short() -> None:
