@@ -364,6 +364,8 @@ def test_no_pass_holds_more_images_than_a_batch(
     with watched(note), LargestPass() as largest:
         run(network, every, out=tmp_path / "run", **kept, **common)
         run(network, adversarials=tmp_path / "run", out=tmp_path / "saved", **common)
+        rounded: dict[str, object] = {"images": 4, "data": "digits", "precision": "bfloat16"}
+        run(network, [str(suites[0])], out=tmp_path / "rounded", **rounded, **common)
         pcbench.extract(network, images=3, data="digits", keep=["representations"], out=tmp_path / "kept", **common)
     kinds = {path.stem for path in Path(work.__file__).parent.glob("*.py")} - {"__init__", "transferred"}
     assert works == kinds  # what is transferred is done within an attack
