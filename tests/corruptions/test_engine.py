@@ -24,6 +24,13 @@ def largest_difference(one: torch.Tensor, other: torch.Tensor) -> int:
 
 
 @pytest.mark.parametrize("definition", by_function().values(), ids=by_function())
+def test_a_corruption_is_random_where_it_draws_something(definition: CorruptionDefinition) -> None:
+    """Oracle: what `draw` itself returns. No generator is made for the others."""
+    corruption = definition.at(1)
+    assert corruption.is_random == bool(corruption.draw(np.random.default_rng(0), 3, 32, 32))
+
+
+@pytest.mark.parametrize("definition", by_function().values(), ids=by_function())
 @pytest.mark.parametrize("severity", [1, 4])
 def test_a_batch_at_once_is_its_images_one_by_one(
     small_images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, definition: CorruptionDefinition, severity: int

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from pcbench.data import cifar
+from pcbench.data.names import refuse_unknown_set
 from pcbench.data.preprocessing import Preprocessing
 from pcbench.data.sources import open_source
 from pcbench.errors import DataError, UnknownNameError
@@ -48,6 +49,14 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("name", cifar.ARCHIVES)
+def test_every_archive_is_known_before_libraries_are_loaded(name: str) -> None:
+    """Oracle: the archives; the names stand a second time where nothing heavy may be imported."""
+    refuse_unknown_set(name)
+    with pytest.raises(UnknownNameError, match=f"did you mean '{name}'"):
+        refuse_unknown_set(f"{name}x")
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
