@@ -67,13 +67,15 @@ def level_words(levels: Sequence[float]) -> str:
 def tuning_words(out: Path, arms: Sequence[str], seeds: Sequence[int | None]) -> str:
     """Return what limits the tunings of some arms, in sentences; nothing where nothing does.
 
-    It is said where a tuning did not reach the feedforward point, and where the widest of the blurs was chosen.
+    It is said where a tuning did not reach the feedforward point, and where the blur that was chosen is the widest or
+    the narrowest of its list, so that its best width may lie outside.
     """
     results = {arm: [tuning_result(out, arm, seed) for seed in seeds] for arm in arms}
     failed = _counted({arm: [bool(one.get("failed")) for one in found] for arm, found in results.items()})
-    widest = _counted({arm: [_is_widest(one) for one in found] for arm, found in results.items()})
     said = [f"Tunings that failed: {failed}; the feedforward point stands for them."] if failed else []
-    said += [f"The widest blur of the list was chosen: {widest}; a wider one may do better."] if widest else []
+    for end, beyond in (("widest", "wider"), ("narrowest", "narrower")):
+        at_end = _counted({arm: [_end_of_list(one) == end for one in found] for arm, found in results.items()})
+        said += [f"The {end} blur of the list was chosen: {at_end}; a {beyond} one may do better."] if at_end else []
     return " ".join(said)
 
 
@@ -83,5 +85,9 @@ def _counted(true: Mapping[str, Sequence[bool]]) -> str:
     )
 
 
-def _is_widest(result: Mapping[str, Any]) -> bool:
-    return "curve" in result and result["width"] == max(one["width"] for one in result["curve"])
+def _end_of_list(result: Mapping[str, Any]) -> str:
+    """Return at which end of its list of widths the blur of a tuning is; nothing inside it, or for another arm."""
+    widths = [one["width"] for one in result.get("curve", ())]
+    if not widths or min(widths) < result["width"] < max(widths):
+        return ""
+    return "widest" if result["width"] == max(widths) else "narrowest"

@@ -183,10 +183,12 @@ def test_a_blur_at_the_end_of_its_list_is_told(tmp_path: Path, monkeypatch: pyte
     network = simulated(0.05, 1000, "network")
     monkeypatch.setattr(answers, "values_of", lambda *_: network)
     (tmp_path / "tuned").mkdir()
-    for seed, width in ((0, 0.8), (1, 0.7), (2, 0.8)):
-        record = json.dumps({"result": {"width": width, "curve": [{"width": 0.7}, {"width": 0.8}]}})
+    curve = [{"width": width} for width in (0.6, 0.7, 0.8)]
+    for seed, width in ((0, 0.8), (1, 0.7), (2, 0.6)):
+        record = json.dumps({"result": {"width": width, "curve": curve}})
         (tmp_path / "tuned" / f"input-blur-seed-{seed}.tuning.json").write_text(record)
     study = read_study(written(tmp_path, table))
     (told,) = told_answer(study, comparisons_of(study, tmp_path)[1:]).decisive
-    chosen = "The widest blur of the list was chosen: input-blur in 2 of 3 training seeds"
-    assert told.endswith(f"{chosen}; a wider one may do better.")
+    widest = "The widest blur of the list was chosen: input-blur in 1 of 3 training seeds; a wider one may do better."
+    narrowest = "The narrowest blur of the list was chosen: input-blur in 1 of 3 training seeds; a narrower one may do"
+    assert told.endswith(f"{widest} {narrowest} better.")
