@@ -10,7 +10,7 @@ from pcbench.reports.charts import Chart, joined_verdicts
 from pcbench.reports.page.study_figures import blur_chart, change_chart
 from pcbench.studies.answers import MEASURES
 from pcbench.studies.arms import BLUR, NETWORK
-from pcbench.studies.pooled import all_pooled, pooled_sentence, pooled_words
+from pcbench.studies.pooled import all_pooled, attacked_sentence, pooled_sentence, pooled_words
 from pcbench.studies.study_file import QuestionTable, StudyFile
 from pcbench.studies.values import SHARES
 
@@ -52,6 +52,16 @@ def ordered_arms(study: StudyFile) -> list[str]:
     return [NETWORK, *(name for name in study.table.arms if name != NETWORK)]
 
 
+def _attacked_at(study: StudyFile, question: QuestionTable) -> tuple[int, ...] | None:
+    """Return at which t images were made against the network as it is there; None where a question is of no attack.
+
+    Only there can what stands be drawn: at another t fewer images are tried, and so more of them stand.
+    """
+    if question.measure != "standing":
+        return None
+    return study.suite(question.suite).attacked_timesteps or tuple(range(study.table.timesteps + 1))
+
+
 def _change(
     study: StudyFile, question: QuestionTable, frames: Mapping[str, pd.DataFrame], shown: Sequence[str] | None = None
 ) -> Chart:
@@ -59,6 +69,9 @@ def _change(
     arms, model = ordered_arms(study), "" if shown is None else study.table.model
     rows, answers = (frame[frame["question"] == question.name] for frame in (frames["changes"], frames["answers"]))
     rows = rows[rows["arm"].isin(arms if shown is None else list(shown))]
+    attacked = _attacked_at(study, question)
+    if attacked is not None:
+        rows = rows[rows["timestep"].isin(attacked)]
     said = [(str(row["against"]), str(row["gradients"])) for _, row in answers.iterrows() if row["gradients"]]
     return change_chart(
         rows,
@@ -67,7 +80,7 @@ def _change(
             "name": question.name,
             "suite": question.suite_label,
             "where": f"under {pooled_words(question)}",
-            "pooled": pooled_sentence(question),
+            "pooled": f"{attacked_sentence(attacked)} {pooled_sentence(question)}".strip(),
             "measure": MEASURES[question.measure],
             "model": model,
         },

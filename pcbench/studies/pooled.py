@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from pcbench.attacks.definitions import AttackSuite
 from pcbench.catalog import suite_folder
@@ -40,6 +41,15 @@ def pooled_sentence(question: QuestionTable) -> str:
     what, known = _known(question.suite)
     only = f"only {len(named)} of its {len(known)} {what} {'is' if len(named) == 1 else 'are'} pooled"
     return f"Of {question.suite_label}, {only}: {_joined(question.suite, named)}."
+
+
+def attacked_sentence(timesteps: Sequence[int] | None) -> str:
+    """Return which timesteps were attacked, each by itself; nothing where a question is of no attack."""
+    if timesteps is None:
+        return ""
+    *first, last = (str(timestep) for timestep in sorted(timesteps))
+    named = f"{', '.join(first)} and {last}" if first else last
+    return f"Attacked, and drawn, at t = {named} alone, each by itself."
 
 
 def all_pooled(suite: SuiteTable) -> str:

@@ -41,10 +41,10 @@ def change_chart(
         verdict: On the gradients of attacks, where the measure is about these.
 
     """
-    last = int(rows["timestep"].max())
+    times = sorted(int(t) for t in rows["timestep"].unique())
     places, found = arm_places(arms), {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
     lines = {
-        arm: _change_line(arm, found[arm], places[arm], last, 100.0 if in_points else 1.0)
+        arm: _change_line(arm, found[arm], places[arm], times, 100.0 if in_points else 1.0)
         for arm in arms
         if arm in found and not _is_beginning(found[arm])
     }
@@ -64,7 +64,7 @@ def change_chart(
         model=said["model"],
         what=f"Change of {said['measure']} since t = 0",
         where=said["where"],
-        caption=f"{_change_caption(rows, last)} {said['pooled']}".rstrip(),
+        caption=f"{_change_caption(rows, times[-1])} {said['pooled']}".rstrip(),
         verdict=verdict,
         x_label="timestep t",
         y="change",
@@ -83,15 +83,15 @@ def _is_beginning(rows: pd.DataFrame) -> bool:
     return len(rows) == 1 and not rows[["change", "ci_low", "ci_high"]].to_numpy().any()
 
 
-def _change_line(arm: str, rows: pd.DataFrame, place: Rank, last: int, scale: float) -> Line:
-    """Return the line of an arm; one without time has one answer, which stands beside every t."""
+def _change_line(arm: str, rows: pd.DataFrame, place: Rank, drawn: Sequence[int], scale: float) -> Line:
+    """Return the line of an arm; one without time has one answer, which stands beside every t that is drawn."""
     ordered = rows.sort_values("timestep")
+    own = [float(t) for t in ordered["timestep"]]
     if len(ordered) == 1:
-        ordered = pd.concat([ordered] * (last + 1))
+        ordered, own = pd.concat([ordered] * len(drawn)), [float(t) for t in drawn]
     scaled = {name: tuple(float(value) * scale for value in ordered[name]) for name in ("change", "ci_low", "ci_high")}
-    times = tuple(float(t) for t in range(len(ordered)))
     images = tuple(int(n) for n in ordered["images"])
-    return Line(arm, times, scaled["change"], scaled["ci_low"], scaled["ci_high"], images, place=place)
+    return Line(arm, tuple(own), scaled["change"], scaled["ci_low"], scaled["ci_high"], images, place=place)
 
 
 def _change_caption(rows: pd.DataFrame, last: int) -> str:
