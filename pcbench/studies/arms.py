@@ -74,7 +74,7 @@ ARMS: Mapping[str, Arm] = {
     ),
     "longer": Arm("the network at a later T of its own, tuned for it", "what more timesteps do"),
     "deeper": Arm(
-        "a deeper feedforward network of about the same cost",
+        "a deeper feedforward network, timed beside the others",
         "whether the time is better spent on depth",
         tuned=False,
         timeless=True,

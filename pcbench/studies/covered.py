@@ -53,8 +53,13 @@ def _simulated(
     return simulated_coverage(shape, accuracy=accuracy, spread=spread, difference=difference, level=level)
 
 
-def coverage_sentence(rows: list[dict[str, Any]]) -> str:
-    """Return what the simulations found, in words."""
+def coverage_sentence(rows: list[dict[str, Any]], primary: int) -> str:
+    """Return what the simulations found, in words.
+
+    Args:
+        rows: Those of `coverage_rows`.
+        primary: How many primary comparisons the study has.
+    """
     if not rows:
         return ""
     coverages = [row["coverage"] for row in rows]
@@ -63,8 +68,8 @@ def coverage_sentence(rows: list[dict[str, Any]]) -> str:
     found = f" A true difference as large as smallest_found is found in {_range(powers)} of them." if powers else ""
     return (
         f"Of 1,000 simulated studies of these sizes and variances, without a difference, {_range(coverages)} of the "
-        f"95 % intervals of the primary comparisons of accuracy held the truth.{below if min(coverages) < AIM else ''}"
-        f"{found}"
+        f"95 % intervals held the truth.{below if min(coverages) < AIM else ''}{found} That is of {len(rows)} of the "
+        f"{primary} primary comparisons: those of accuracy over several training seeds. Others are not simulated."
     )
 
 

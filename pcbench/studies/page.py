@@ -14,7 +14,6 @@ import pandas as pd
 from pcbench.percent import decimal, interval, percent
 from pcbench.reports.page.leaderboard import STUDY_TABLES
 from pcbench.reports.page.study_figures import study_figure
-from pcbench.results.environment import versions
 from pcbench.studies.answers import MEASURES, ToldAnswer, difference_text
 from pcbench.studies.arms import ARMS, PLAIN_NETWORK
 from pcbench.studies.figures import blur_charts_of, change_charts_of, ordered_arms
@@ -68,8 +67,9 @@ def study_page_values(
         "tuned": [_tuned(row) for _, row in frames["arms"].iterrows()],
         "objective": _objective(study.table.tuning.objective, frames["arms"]),
         "facts": _facts(study, record),
-        "suites": [_part(study, suite, frames["networks"]) for suite in study.table.suites],
-        "versions": versions(),
+        "suites": [_part(study, suite, frames["conditions"]) for suite in study.table.suites],
+        "versions": tables.versions,
+        "other_images": tables.other_images,
         "tables": linked_files(tables.files, folder),
     }
 
@@ -220,12 +220,12 @@ def _facts(study: StudyFile, record: StudyRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _part(study: StudyFile, suite: SuiteTable, networks: pd.DataFrame) -> tuple[str, ...]:
+def _part(study: StudyFile, suite: SuiteTable, conditions: pd.DataFrame) -> tuple[str, ...]:
     """Return a suite and the part of it that was measured; what is not all of it was cut."""
     return (
         suite.label,
         _EVERY if suite.images is None else str(suite.images),
-        _severities_text(suite, networks),
+        _severities_text(suite, conditions),
         _listed(suite.epsilons),
         _listed(suite.attacked_timesteps),
         _seeds_text(study, suite),
@@ -233,10 +233,10 @@ def _part(study: StudyFile, suite: SuiteTable, networks: pd.DataFrame) -> tuple[
     )
 
 
-def _severities_text(suite: SuiteTable, networks: pd.DataFrame) -> str:
+def _severities_text(suite: SuiteTable, conditions: pd.DataFrame) -> str:
     """Return the severities of a suite, and of noise the levels that they stand for."""
-    noise = networks[(networks["suite"] == suite.label) & (networks["kind"] == "noise")]
-    levels = ", ".join(f"{level:g}" for level in sorted(noise["epsilon"].dropna().unique()))
+    noise = conditions[(conditions["suite"] == suite.label) & (conditions["condition"] == "noise")]
+    levels = ", ".join(f"{level:g}" for level in sorted(noise["noise"].dropna().unique()))
     return _listed(suite.severities) + (f" (noise of {levels})" if levels else "")
 
 

@@ -101,7 +101,7 @@ class StudyTraining(Definition):
 
 
 class TuningTable(Definition):
-    """How every arm is tuned: the same images, objective, budget and starts; options of `pcbench tune`."""
+    """How every arm is tuned: the same objective, budget and starts, and as many images; options of `pcbench tune`."""
 
     objective: str = "noise"
     """What is raised, such as accuracy under noise."""

@@ -23,7 +23,9 @@ from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash
 from pcbench.results.metrics_table import csv_frame
 from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, told_answer
 from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, run_name
+from pcbench.studies.conditions import condition_rows
 from pcbench.studies.covered import coverage_rows, coverage_sentence
+from pcbench.studies.evidence import evidence_rows
 from pcbench.studies.finished import unfinished_words
 from pcbench.studies.networks import network_rows
 from pcbench.studies.options import Given
@@ -41,7 +43,7 @@ from pcbench.studies.steps import (
 )
 from pcbench.studies.study_file import QuestionTable, StudyFile
 from pcbench.studies.timing import time_rows
-from pcbench.studies.tunings import level_words, levels_of_result, tuning_result
+from pcbench.studies.tunings import level_words, levels_of_result, other_images_words, tuning_result
 from pcbench.studies.values import values_of
 from pcbench.training.found import score_of
 
@@ -49,6 +51,11 @@ STUDY_ANSWERS = "answers.md"
 ABOUT = "about.json"
 TIMES = "times.csv"
 """How long each step took."""
+_WHERE = (
+    "Accuracy under each level of noise and each corruption is in conditions.csv, each training seed by itself in "
+    "seeds.csv, what each tuning reached in arms.csv, what each check of the attacks found in checks.csv, the versions "
+    "of the runs in about.json. `pcbench study run` measures the study again, and `pcbench study check` compares."
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,10 @@ class StudyTables:
     """The same as Markdown."""
     coverage: str
     """How often the intervals hold the truth, in words; empty where that was not simulated."""
+    versions: Mapping[str, str]
+    """With which the runs were computed, and the code of the tables."""
+    other_images: str = ""
+    """Which arms were tuned on other images than the network, in a sentence."""
 
     @property
     def files(self) -> list[str]:
@@ -85,6 +96,8 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "changes": pd.DataFrame(_change_rows(study, out)),
         "arms": pd.DataFrame(_arm_rows(study, out)),
         "blur": pd.DataFrame(_blur_rows(study, out)),
+        "conditions": pd.DataFrame(condition_rows(study, out)),
+        "checks": pd.DataFrame(evidence_rows(study, out)),
         "coverage": pd.DataFrame(covered),
         Path(NETWORKS).stem: network_rows(study, out),
         Path(TIMES).stem: pd.DataFrame(_step_rows(record)),
@@ -96,8 +109,10 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
             text = csv_frame(table).to_csv(index=False, float_format="%.6g")
             files.write(out / STUDY_TABLES / f"{name}.csv", text)
     told = told_answers(study, comparisons)
-    coverage = coverage_sentence(covered)
-    answers = answers_text(study, record, told, coverage)
+    coverage = coverage_sentence(covered, sum(one.primary for one in comparisons))
+    other_images = other_images_words(out, measured_arms(study), study.table.training_seeds)
+    answers = answers_text(study, record, told, (other_images, coverage))
+    computed = _computed_with(study, out)
     files.write(out / STUDY_TABLES / STUDY_ANSWERS, answers)
     about = {
         "title": study.table.title,
@@ -108,10 +123,10 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
         "fixed_beforehand": fixed_beforehand(record, study),
         "seen_before": study.table.seen_before,
         **({"basis": {key: part.value for key, part in record.basis.items()}} if record.basis else {}),
-        **_computed_with(study, out),
+        **computed,
     }
     files.write(out / STUDY_TABLES / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    return StudyTables(tables, told, answers, coverage)
+    return StudyTables(tables, told, answers, coverage, computed["versions"], other_images)
 
 
 def _computed_with(study: StudyFile, out: Path) -> dict[str, Any]:
@@ -137,8 +152,15 @@ def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list
     return [told_answer(study, of_question) for of_question in of_questions]
 
 
-def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer], coverage: str) -> str:
-    """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand."""
+def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswer], notes: Sequence[str]) -> str:
+    """Return the answers of a study as Markdown: one paragraph a question, and what was fixed beforehand.
+
+    Args:
+        study: Its file.
+        record: What its folder remembers.
+        told: The answers.
+        notes: What else a reader must know, in paragraphs; empty ones are left out.
+    """
     lines = [f"# {study.table.title}", ""]
     for warning in (changed_since(record, study), unfinished_words(study)):
         lines += [f"**{warning}**", ""] if warning else []
@@ -149,8 +171,9 @@ def answers_text(study: StudyFile, record: StudyRecord, told: Sequence[ToldAnswe
     for question in study.table.questions:
         pooled = pooled_sentence(question)
         lines += [f"{question.name}: {pooled}", ""] if pooled else []
-    lines += [coverage, ""] if coverage else []
-    lines.append(f"File {study.path.name}, sha256 {study.sha256}.")
+    for note in notes:
+        lines += [note, ""] if note else []
+    lines += [_WHERE, "", f"File {study.path.name}, sha256 {study.sha256}."]
     return "\n".join(lines) + "\n"
 
 
@@ -238,7 +261,8 @@ def _arm_rows(study: StudyFile, out: Path) -> Iterator[dict[str, Any]]:
                 "training_seed": seed,
                 "what": ARMS[arm].title,
                 "objective": result.get("objective", np.nan),
-                "objective_feedforward": _feedforward(result),
+                "objective_feedforward": _objective_of(result, "feedforward"),
+                "objective_other": _objective_of(result, "best_other"),
                 "noise": level_words(levels_of_result(result) or _named_levels(study, arm, result)),
                 "failed_tuning": bool(result.get("failed", False)),
                 "width": result.get("width", np.nan),
@@ -275,9 +299,9 @@ def _hyperparameters(result: Mapping[str, Any], given: Path) -> str:
     return json.dumps([[one.feedforward, one.feedback, one.error_weight] for one in weights])
 
 
-def _feedforward(result: Mapping[str, Any]) -> float:
-    """Return the objective of the feedforward point."""
-    found: Mapping[str, Any] | None = result.get("feedforward")
+def _objective_of(result: Mapping[str, Any], point: str) -> float:
+    """Return the objective of the feedforward point, or of the best that was tried beside it."""
+    found: Mapping[str, Any] | None = result.get(point)
     return float("nan") if found is None else score_of(found).value
 
 

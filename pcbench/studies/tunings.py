@@ -79,6 +79,28 @@ def tuning_words(out: Path, arms: Sequence[str], seeds: Sequence[int | None]) ->
     return " ".join(said)
 
 
+def other_images_words(out: Path, arms: Sequence[str], seeds: Sequence[int]) -> str:
+    """Return which arms were tuned on other images than the network, in a sentence; nothing where none is known to be.
+
+    The images that an arm's predictors were fitted on are left out of its tuning, and random predictors and a blur are
+    fitted on none. The tunings of blurs of earlier versions do not tell their images.
+    """
+    other: dict[str, list[bool]] = {}
+    for seed in seeds:
+        own = tuning_result(out, NETWORK, seed).get("image_hashes")
+        for arm in arms:
+            found = tuning_result(out, arm, seed).get("image_hashes")
+            if own and found:
+                other.setdefault(arm, []).append(set(found) != set(own))
+    counted = _counted(other)
+    return (
+        f"Tuned on other images of the same source than the network, and on as many: {counted}. The images that an "
+        "arm's predictors were fitted on are left out of its tuning, and these arms were fitted on none or on others."
+        if counted
+        else ""
+    )
+
+
 def _counted(true: Mapping[str, Sequence[bool]]) -> str:
     return ", ".join(
         f"{arm} in {sum(found)} of {len(found)} training seeds" for arm, found in true.items() if any(found)

@@ -138,6 +138,7 @@ def _blur(step: Step, out: Path) -> None:
         "width": chosen,
         "curve": curve,
         "score": asdict(best.score),
+        "image_hashes": dict(zip(task.validation.source.ids, task.hashes, strict=True)),
     }
     files.write(path.with_suffix(".tuning.json"), json.dumps({"result": record}, indent=1) + "\n")
 

@@ -16,6 +16,7 @@ from pcbench.studies import answers
 from pcbench.studies.answers import comparisons_of, told_answer
 from pcbench.studies.pooled import all_pooled, named_conditions, pooled_sentence, pooled_words
 from pcbench.studies.study_file import StudyFile, read_study
+from pcbench.studies.tunings import other_images_words
 from pcbench.studies.values import ArmValues
 
 QUESTION = {"name": "noise", "question": "Does it rise?", "hypothesis": "It rises.", "suite": "gaussian-noise"}
@@ -192,3 +193,16 @@ def test_a_blur_at_the_end_of_its_list_is_told(tmp_path: Path, monkeypatch: pyte
     widest = "The widest blur of the list was chosen: input-blur in 1 of 3 training seeds; a wider one may do better."
     narrowest = "The narrowest blur of the list was chosen: input-blur in 1 of 3 training seeds; a narrower one may do"
     assert told.endswith(f"{widest} {narrowest} better.")
+
+
+def test_an_arm_that_was_tuned_on_other_images_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tuned").mkdir()
+    records = (("network", "ab"), ("no-error", "ba"), ("random-predictors", "ac"), ("input-blur", ""))
+    for arm, images in records:
+        result = {"objective": 0.5} | ({"image_hashes": dict.fromkeys(images, "hash")} if images else {})
+        record = json.dumps({"result": result})
+        (tmp_path / "tuned" / f"{arm}-seed-0.tuning.json").write_text(record)
+    arms = [arm for arm, _ in records]
+    told = other_images_words(tmp_path, arms, [0])
+    assert "and on as many: random-predictors in 1 of 1 training seeds. The images" in told
+    assert other_images_words(tmp_path, ["network", "no-error", "input-blur"], [0]) == ""

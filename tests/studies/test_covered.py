@@ -49,12 +49,13 @@ def test_images_with_means_over_conditions_are_simulated_as_such(tmp_path: Path)
 def test_a_gain_that_is_not_possible_has_no_power(single: bool, tmp_path: Path) -> None:
     (row,) = coverage_rows([_compared(tmp_path, single=single, other=0.99)])
     assert math.isnan(row["power"])
-    assert "is found in" not in coverage_sentence([row])
+    assert "is found in" not in coverage_sentence([row], 1)
 
 
 def test_a_coverage_that_falls_short_is_told() -> None:
-    assert coverage_sentence([]) == ""
+    assert coverage_sentence([], 3) == ""
     rows = [{"coverage": 0.94, "power": 0.79}, {"coverage": 0.96, "power": 0.81}]
-    assert "94.0 to 96.0 % of the 95 % intervals" in coverage_sentence(rows)
-    assert "is found in 79.0 to 81.0 % of them" in coverage_sentence(rows)
-    assert "That is below 93 %" in coverage_sentence([{"coverage": 0.9, "power": math.nan}])
+    assert "94.0 to 96.0 % of the 95 % intervals" in coverage_sentence(rows, 5)
+    assert "That is of 2 of the 5 primary comparisons" in coverage_sentence(rows, 5)
+    assert "is found in 79.0 to 81.0 % of them" in coverage_sentence(rows, 5)
+    assert "That is below 93 %" in coverage_sentence([{"coverage": 0.9, "power": math.nan}], 1)

@@ -197,6 +197,8 @@ def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[
         "changes.csv",
         "arms.csv",
         "blur.csv",
+        "conditions.csv",
+        "checks.csv",
         "coverage.csv",
         "networks.csv",
         "times.csv",
@@ -225,6 +227,40 @@ def test_the_answers_and_tables_are_there_and_equal_when_made_again(done: tuple[
     shutil.copytree(given.out, copy.out)
     report_study(path, copy.out)
     assert {one.name: one.read_bytes() for one in (copy.out / "tables").iterdir()} == before
+
+
+def test_each_condition_has_its_accuracy_and_their_mean_is_that_of_the_question(done: tuple[Path, Given]) -> None:
+    _, given = done
+    conditions = pd.read_csv(given.out / "tables/conditions.csv")
+    here = conditions[(conditions["suite"] == "gaussian-noise") & (conditions["arm"] == "network")]
+    noise = here[here["condition"] == "noise"]
+    outcomes = [rows_of(given.out / f"runs/gaussian-noise/network-seed-{seed}") for seed in (0, 1)]
+    for row in here.itertuples():
+        right = [
+            [one.correct for one in rows if one.timestep == timestep and one.kind == row.condition]
+            for rows in outcomes
+            for timestep in (2, 0)
+        ]
+        if row.condition == "clean":
+            assert row.accuracy == pytest.approx(np.mean([right[0], right[2]]), abs=1e-5)
+            assert row.accuracy_at_start == pytest.approx(np.mean([right[1], right[3]]), abs=1e-5)
+    changes = pd.read_csv(given.out / "tables/changes.csv")
+    last = changes[(changes["question"] == "noise") & (changes["timestep"] == 2)].set_index("arm")
+    assert noise["accuracy"].mean() == pytest.approx(last["value"]["network"], abs=1e-5)
+    assert noise["change"].mean() == pytest.approx(last["change"]["network"], abs=1e-5)
+    assert np.allclose(conditions["change"], conditions["accuracy"] - conditions["accuracy_at_start"], atol=2e-6)
+    blurred = conditions[conditions["arm"] == "input-blur of 0.5 px"]
+    assert set(blurred["condition"]) == {"clean", "noise"}
+    assert not conditions[conditions["arm"] == "feedforward"][["change", "ci_low", "ci_high"]].to_numpy().any()
+
+
+def test_each_check_of_the_attacks_is_a_row(done: tuple[Path, Given]) -> None:
+    _, given = done
+    found = pd.read_csv(given.out / "tables/checks.csv")
+    written_down = json.loads((given.out / "runs/digits-linf/network-seed-0/checks.json").read_text())
+    own = found[(found["arm"] == "network") & (found["training_seed"] == 0)]
+    expected = [(one["timestep"], one["verdict"], sign["sign"]) for one in written_down for sign in one["comparisons"]]
+    assert list(zip(own["timestep"], own["verdict"], own["sign"], strict=True)) == expected
 
 
 def test_what_is_done_is_not_done_again_and_a_stopped_study_goes_on(
@@ -454,7 +490,7 @@ def test_flipped_decisions_are_counted_on_another_machine_and_fail_on_the_same(
     made = published(done, tmp_path)
     command = ["study", "check", str(path), "--out", str(given.out), "--against", str(made.results)]
     assert exit_code(command) == 0
-    assert "the same: 7 tables are equal, byte for byte" in capsys.readouterr().out
+    assert "the same: 9 tables are equal, byte for byte" in capsys.readouterr().out
     with np.load(made.results / "decisions.npz") as arrays:
         changed = dict(arrays)
     for number in range(flips):  # the first image under the last condition of a run
@@ -468,7 +504,7 @@ def test_flipped_decisions_are_counted_on_another_machine_and_fail_on_the_same(
     assert exit_code(command) == code
     told = capsys.readouterr().out
     assert f"\n{flips} of " in told
-    assert "1 of 7 tables differ (answers.csv)" in told
+    assert "1 of 9 tables differ (answers.csv)" in told
 
 
 def exit_code(arguments: list[str]) -> int:

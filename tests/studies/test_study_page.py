@@ -70,8 +70,8 @@ def made_tables() -> StudyTables:
         "changes": pd.DataFrame(changed(*one) for one in timed),
         "arms": pd.DataFrame(tuned(arm, seed) for arm in NAMES for seed in SEEDS),
         "blur": pd.DataFrame(blurred()),
-        "networks": pd.DataFrame(
-            {"suite": "gaussian-noise", "kind": kind, "epsilon": level}
+        "conditions": pd.DataFrame(
+            {"suite": "gaussian-noise", "condition": kind, "noise": level}
             for kind, level in (("clean", np.nan), ("noise", 0.25), ("noise", 0.05), ("noise", 0.25))
         ),
         "image_times": pd.DataFrame({"arm": arm, "milliseconds": 10.0 if arm in TIMED else 2.0} for arm in NAMES),
@@ -79,7 +79,7 @@ def made_tables() -> StudyTables:
     }
     said = [answers()[: 1 + (number in (0, 2))] for number in range(len(QUESTIONS))]  # as many as pdigits' study has
     told = [ToldAnswer(str(one["question"]), said[at], ("Exploratory: …",)) for at, one in enumerate(QUESTIONS)]
-    return StudyTables(frames, told, "", "Of 1,000 simulated studies …")
+    return StudyTables(frames, told, "", "Of 1,000 simulated studies …", {"pcbench_code": "0123456789abcdef"})
 
 
 def answers() -> tuple[str, ...]:
