@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pcbench.metrics.rates import Floats
 from pcbench.metrics.two_way import two_way
@@ -77,7 +77,7 @@ def _measured(folders: Sequence[Path]) -> _Measured:
             table = each.pivot_table(index="image_id", columns="timestep", values="correct", observed=True)
             answers = table.to_numpy(dtype=np.float64)
             # NaN is not equal to itself, so that it can't be part of a key.
-            named = tuple(None if pd.isna(part) else part for part in key)
+            named = tuple(None if isinstance(part, float) and math.isnan(part) else part for part in key)
             found.setdefault(named, []).append((answers[:, 0], answers[:, -1]))
     stacked = {key: (np.stack([one[0] for one in of]), np.stack([one[1] for one in of])) for key, of in found.items()}
     return _Measured(stacked, last)
