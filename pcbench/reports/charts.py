@@ -135,6 +135,8 @@ class Chart(Captioned):
     """The name of the chart that shows the mean of this chart's other panels, which is its first panel as well."""
     reference: tuple[float, str] | None = None
     """A value of y that all is held against, drawn as a line, and what it is."""
+    note: str = ""
+    """What a drawing in a file says below its title, where no caption may stand beside it."""
 
     @property
     def y_label(self) -> str:

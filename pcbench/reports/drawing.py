@@ -16,10 +16,13 @@ from pcbench.reports.layout import (
     LEGEND_ROW,
     LETTER,
     LINE_HEIGHT,
+    NOTE_LINE,
+    NOTE_SIZE,
     TITLE_LINE,
     TITLE_SIZE,
     Layout,
     apart,
+    head_named,
     labelled_directly,
     layout_of,
     legend_begins,
@@ -65,7 +68,7 @@ def draw(chart: Chart, width: Width | None = None) -> Figure:
         if labelled:
             _label_ends(figure, axes, chart, panel, y, layout)
         if chart.reference is not None:
-            _draw_reference(axes, chart, panel, (across, y), named=index == 0)
+            _draw_reference(axes, chart, panel, (across, y), layout if index == 0 else None)
     _label(figure, chart, layout, across, legend=not labelled)
     show_literally(figure)
     return figure
@@ -108,16 +111,20 @@ def _labelled(across: Axis, layout: Layout) -> int:
     return next(step for step in itertools.count(1) if fits(step))
 
 
-def _draw_reference(axes: Axes, chart: Chart, panel: Panel, scales: tuple[Axis, Axis], *, named: bool) -> None:
-    """Draw what all is held against as a line, and name it in the first panel if lines are far from it at a side."""
+def _draw_reference(axes: Axes, chart: Chart, panel: Panel, scales: tuple[Axis, Axis], named: Layout | None) -> None:
+    """Draw what all is held against as a line, and name it if lines are far from it at a side.
+
+    The name stands within the panel: below the line it would otherwise lie upon the axis' labels.
+    """
     if chart.reference is None:
         return
     (across, y), (value, name) = scales, chart.reference
     axes.axhline(value, color="#606060", linewidth=0.8, linestyle=(0, (4, 2)), zorder=1.5)
     starts, ends = ([one.y[place] - value for one in panel.lines] for place in (0, -1))
     right = min(map(abs, ends)) > min(map(abs, starts))
-    if named and min(map(abs, ends if right else starts)) > _CLOSE * (y.high - y.low):
-        above = sum(ends if right else starts) <= 0
+    room = (y.high - y.low) * (0.0 if named is None else LINE_HEIGHT / named.panel)
+    if named is not None and min(map(abs, ends if right else starts)) > max(room, _CLOSE * (y.high - y.low)):
+        above = value - y.low < room or (sum(ends if right else starts) <= 0 and y.high - value >= room)
         axes.annotate(
             name,
             (across.high if right else across.low, value),
@@ -160,9 +167,12 @@ def _label(figure: Figure, chart: Chart, layout: Layout, across: Axis, *, legend
     height = (layout.bottom + (layout.height - layout.top)) / 2 / layout.height
     figure.text(1.0 / layout.width, height, chart.y_label, rotation=90, ha="left", va="center", fontsize=7)
     write_title(figure, layout.title, layout.height)
+    for index, text in enumerate(layout.note):
+        top = 1 - (layout.head - (len(layout.note) - index) * NOTE_LINE) / layout.height
+        figure.text(0.01, top, text, ha="left", va="top", fontsize=NOTE_SIZE, color="#404040")
     if chart.legend_title and legend:
         _draw_legend(figure, chart, layout)
-    elif chart.legend_title:
+    elif head_named(chart):
         top = 1 - layout.head / layout.height
         figure.text(1 - 1.0 / layout.width, top, chart.legend_title, ha="right", va="top", fontsize=6.5)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,8 +37,16 @@ TITLE_LINE = 3.2
 """The height of a line of a title, in mm."""
 _TITLE_LINES = 6
 """How many lines a title has at most."""
+NOTE_SIZE = 6.0
+"""The size of a note's letters, below the title, in points."""
+_NOTE_LETTER = 1.2
+"""The width of a letter of a note, in mm."""
+NOTE_LINE = 2.7
+"""The height of a line of a note, in mm."""
 _SMALL = 22.0
 """The width of a small panel, in mm."""
+_UNBROKEN = "\u00a0"
+"""A space at which no line ends."""
 _ROOM = 40.0
 """The height that the names of lines may take beside a panel, in mm."""
 
@@ -59,6 +68,8 @@ class Layout:
     """Between columns, and between rows."""
     title: Sequence[str]
     """The lines of the figure's title."""
+    note: Sequence[str] = ()
+    """Those of its note, below the title."""
 
     @property
     def height(self) -> float:
@@ -68,7 +79,7 @@ class Layout:
     @property
     def head(self) -> float:
         """Where what is below the title begins, from the top."""
-        return 1.0 + len(self.title) * TITLE_LINE
+        return _head(self.title, self.note)
 
     @property
     def wide(self) -> float:
@@ -99,12 +110,16 @@ def layout_of(chart: Chart, width: Width, upright: Sequence[Axis], *, labels: bo
     """
     panels = len(chart.panels)
     title = wrapped_title(chart.title, WIDTHS[width])
+    note = _wrapped(chart.note, int((WIDTHS[width] - 2.0) / _NOTE_LETTER))
     columns = _columns(chart, width, labels=labels)
     longest = max((len(text) for panel in chart.panels for text, _, _ in line_ends(panel)), default=0)
     beside = longest * _NAME_LETTER + 5.0
     titled = any(panel.title for panel in chart.panels)
     between = max(8.5 if any(y.own for y in upright) else 3.0, beside if labels else 0.0)
-    named = 3.0 if labels else legend_rows(chart, WIDTHS[width])[0] * LEGEND_ROW + 1.5
+    named = 0.0
+    if chart.legend_title:
+        below = 3.0 * head_named(chart)
+        named = below if labels else legend_rows(chart, WIDTHS[width])[0] * LEGEND_ROW + 1.5
     tall = {
         "page": {1: 52.0, 2: 46.0, 3: 38.0, 4: 27.0},
         "column": {1: 48.0 if panels == 1 else 36.0, 2: 30.0, 3: 22.0},
@@ -116,11 +131,21 @@ def layout_of(chart: Chart, width: Width, upright: Sequence[Axis], *, labels: bo
         panel=tall[width][columns],
         left=13.0,
         right=beside if labels else 2.5,
-        top=1.0 + len(title) * TITLE_LINE + (5.0 if titled else 1.5) + (named if chart.legend_title else 0.0),
+        top=_head(title, note) + (5.0 if titled else 1.5) + named,
         bottom=9.5,
         gaps=(between, 6.0 if titled else 3.0),
         title=title,
+        note=note,
     )
+
+
+def _head(title: Sequence[str], note: Sequence[str]) -> float:
+    return 1.0 + len(title) * TITLE_LINE + len(note) * NOTE_LINE
+
+
+def head_named(chart: Chart) -> bool:
+    """Return whether names beside lines need a title above them, as numbers do, and names of arms do not."""
+    return bool(chart.legend_title) and chart.colours != "arm"
 
 
 def _columns(chart: Chart, width: Width, *, labels: bool) -> int:
@@ -134,14 +159,20 @@ def _columns(chart: Chart, width: Width, *, labels: bool) -> int:
 
 
 def wrapped_title(title: str, width: float) -> Sequence[str]:
-    """Return the lines of a figure's title.
+    """Return the lines of a figure's title, none of which ends within a term such as ``t = 0``.
 
     Args:
         title: The title.
         width: The figure's, in mm.
     """
-    each = int((width - 2.0) / _TITLE_LETTER)
-    return textwrap.wrap(printable(title), each, max_lines=_TITLE_LINES, placeholder=" …", break_on_hyphens=False)
+    return _wrapped(title, int((width - 2.0) / _TITLE_LETTER))
+
+
+def _wrapped(text: str, each: int) -> Sequence[str]:
+    """Return a text in lines of so many letters at most."""
+    kept = re.sub(r"(?<=\w) = (?=\w)|(?<=\d) %", lambda found: found[0].replace(" ", _UNBROKEN), printable(text))
+    lines = textwrap.wrap(kept, each, max_lines=_TITLE_LINES, placeholder=" …", break_on_hyphens=False)
+    return [line.replace(_UNBROKEN, " ") for line in lines]
 
 
 def legend_rows(chart: Chart, width: float) -> tuple[int, int]:

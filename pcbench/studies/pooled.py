@@ -49,7 +49,7 @@ def attacked_sentence(timesteps: Sequence[int] | None) -> str:
         return ""
     *first, last = (str(timestep) for timestep in sorted(timesteps))
     named = f"{', '.join(first)} and {last}" if first else last
-    return f"Attacked, and drawn, at t = {named} alone, each by itself."
+    return f"Attacked, and drawn, at t = {named} alone, each arm and t by itself."
 
 
 def all_pooled(suite: SuiteTable) -> str:

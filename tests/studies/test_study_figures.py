@@ -1,15 +1,23 @@
-"""Oracles: the table of changes that is published of a small study, read by itself, and that study's file."""
+"""Oracles: the table of changes that is published of a small study, read by itself, and that study's file; the boxes
+of texts that matplotlib's own renderer draws."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import tomllib
 
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from small_studies import PUBLISHED_RESNET
 
 from pcbench.reports.charts import Chart
-from pcbench.studies.figures import change_charts_of
+from pcbench.reports.drawing import draw
+from pcbench.reports.layout import wrapped_title
+from pcbench.reports.style import style
+from pcbench.studies.figures import change_charts_of, decisive_charts
 from pcbench.studies.study_file import StudyFile, read_study
 
 CHANGES = pd.read_csv(PUBLISHED_RESNET / "changes.csv", keep_default_na=False)
@@ -28,6 +36,16 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
+def rising(study: StudyFile, frames: dict[str, pd.DataFrame]) -> Chart:
+    """Return the published figure of noise where nothing falls, so that t = 0 is at the bottom of the axis."""
+    changes = frames["changes"].copy()
+    for name, raised in (("change", 0.05), ("ci_low", 0.04), ("ci_high", 0.06)):
+        changes[name] = changes["timestep"] * raised + 0.2 * (changes["arm"] == "input-blur")
+    (chart,) = decisive_charts(study, {**frames, "changes": changes})
+    return chart
+
+
+@pytest.fixture(scope="module")
 def on_page(study: StudyFile, frames: dict[str, pd.DataFrame]) -> dict[str, Chart]:
     return {question.name: chart for question, chart in change_charts_of(study, frames)}
 
@@ -41,7 +59,53 @@ def test_a_figure_of_attacks_is_drawn_at_attacked_timesteps_alone(on_page: dict[
     (line,) = on_page["attack"].panels[0].lines
     assert line.x == (0.0, 2.0)
     assert line.y == (0.0, 20.0)
-    assert on_page["attack"].caption.endswith("Attacked, and drawn, at t = 0 and 2 alone, each by itself.")
+    assert on_page["attack"].caption.endswith("Attacked, and drawn, at t = 0 and 2 alone, each arm and t by itself.")
     for name in ("noise", "representations"):
         assert on_page[name].panels[0].lines[0].x == (0.0, 1.0, 2.0)
         assert "Attacked" not in on_page[name].caption
+
+
+@pytest.mark.parametrize("turned", [1.0, -1.0])
+def test_no_texts_of_a_published_figure_touch_and_each_lies_within_it(rising: Chart, turned: float) -> None:
+    def at(values: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(turned * value for value in values)
+
+    (panel,) = rising.panels
+    lines = tuple(
+        dataclasses.replace(one, y=at(one.y), low=at(one.high if turned < 0 else one.low), high=at(one.high))
+        for one in panel.lines
+    )
+    with style():
+        drawn = draw(dataclasses.replace(rising, panels=(dataclasses.replace(panel, lines=lines),)))
+        renderer = FigureCanvasAgg(drawn).get_renderer()
+        drawn.draw(renderer)
+    shown = [text for text in drawn.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    texts = [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
+    assert [text for text, _ in texts].count("t = 0") == 1
+    for (one, box), (other, second) in itertools.combinations(texts, 2):
+        assert not box.overlaps(second), (one, other)
+    (named,) = (box for text, box in texts if text == "t = 0")
+    panel_box = drawn.axes[0].get_window_extent(renderer)
+    assert panel_box.y0 <= named.y0 < named.y1 <= panel_box.y1
+    assert all(box.x0 >= 0 and box.x1 <= drawn.bbox.x1 for _, box in texts)
+    assert "arm" not in [text for text, _ in texts]  # names of lines need no title
+
+
+def test_a_published_figure_says_what_it_was_measured_with(rising: Chart, on_page: dict[str, Chart]) -> None:
+    counted = CHANGES[CHANGES["question"] == "noise"].groupby("arm")["training_seeds"].max()
+    assert dict(counted[["network", "input-blur"]]) == {"network": 2, "input-blur": 1}
+    assert rising.title.startswith("Change against the network's t = 0: accuracy of presnet20_cifar10 ")
+    assert rising.note == "32 images; training seeds: 2 (network), 1 (input-blur). Bands: 95 % intervals."
+    with style():
+        said = [text.get_text() for text in draw(rising).texts]
+    assert rising.note in " ".join(said)
+    others = "2 (network), 1 (no-feedback, random-predictors, input-blur)"
+    assert f"32 images; training seeds: {others}. Bands" in on_page["noise"].caption
+    assert on_page["noise"].note == ""  # a page has the caption
+
+
+def test_no_title_breaks_within_a_term() -> None:
+    for width in range(20, 90):
+        lines = wrapped_title("Change since t = 0 in 95 % of cases", width)
+        assert " ".join(lines) == "Change since t = 0 in 95 % of cases"
+        assert sum("t = 0" in line for line in lines) == sum("95 %" in line for line in lines) == 1

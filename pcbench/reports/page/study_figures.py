@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from pcbench.percent import in_percent
-from pcbench.reports.charts import BANDS, Chart, Line, Panel, Rank, Scale
+from pcbench.reports.charts import BANDS, Chart, Line, Panel, Rank
 from pcbench.reports.page.drawn import figure_values
 
 _BEGINNING = "t = 0"
@@ -34,8 +34,9 @@ def change_chart(
     Args:
         rows: Of the table `changes`: those of one question.
         arms: All arms of the study in their order, the network first.
-        said: `name` of the question, its `suite`, `where` it is asked, which of its conditions are `pooled` (empty for
-            all), what its `measure` is called, and the `model` where no page names it.
+        said: `name` of the question, its `suite`, `where` it is asked, which timesteps are `attacked` (empty where none
+            is), which of its conditions are `pooled` (empty for all), what its `measure` is called, and the `model`
+            where no page names it.
         in_points: Whether changes are of shares, and so in percentage points.
         together: Whether all arms are in one plot; else each plot has the first beside two others.
         verdict: On the gradients of attacks, where the measure is about these.
@@ -57,24 +58,25 @@ def change_chart(
         )
         for group in groups
     )
-    scale: Scale = "points" if in_points else "number"
+    measured = _measured(rows[rows["arm"].isin(lines)])
     return Chart(
         name=f"change-{said['name']}",
         suite=said["suite"],
         model=said["model"],
-        what=f"Change of {said['measure']} since t = 0",
+        what=f"Change against the network's t = 0: {said['measure']}",
         where=said["where"],
-        caption=f"{_change_caption(rows, times[-1])} {said['pooled']}".rstrip(),
+        caption=" ".join(part for part in (_change_caption(rows, measured), said["attacked"], said["pooled"]) if part),
         verdict=verdict,
         x_label="timestep t",
         y="change",
-        y_scale=scale,
+        y_scale="points" if in_points else "number",
         x="timestep",
         norm=None,
         legend_title="arm",
         colours="arm",
         panels=panels,
         reference=(0.0, _BEGINNING),
+        note=f"{measured} {_band_note(panels[0])} {said['attacked']}".rstrip() if together else "",
     )
 
 
@@ -94,20 +96,45 @@ def _change_line(arm: str, rows: pd.DataFrame, place: Rank, drawn: Sequence[int]
     return Line(arm, tuple(own), scaled["change"], scaled["ci_low"], scaled["ci_high"], images, place=place)
 
 
-def _change_caption(rows: pd.DataFrame, last: int) -> str:
-    seeds, images = (int(rows[name].max()) for name in ("training_seeds", "images"))
-    drawn = "Both images and training seeds are random" if seeds > 1 else "Images alone are random: one training seed"
+def _measured(rows: pd.DataFrame) -> str:
+    """Return with how many images and training seeds arms were measured, as a sentence."""
+    fewest, most = int(rows["images"].min()), int(rows["images"].max())
+    counts = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    seeds = {str(arm): int(part["training_seeds"].max()) for arm, part in rows.groupby("arm", sort=False)}
+    return f"{counts} image{'s' * (most != 1)}; {_seed_words(seeds)}."
+
+
+def _seed_words(seeds: Mapping[str, int]) -> str:
+    """Return how many training seeds each arm has, in words: one number where all have as many."""
+    counts = sorted(set(seeds.values()), reverse=True)
+    if len(counts) == 1:
+        return f"{counts[0]} training seed{'s' * (counts[0] != 1)}"
+    named = (f"{count} ({', '.join(arm for arm, own in seeds.items() if own == count)})" for count in counts)
+    return f"training seeds: {', '.join(named)}"
+
+
+def _band_note(panel: Panel) -> str:
+    """Return what bands are, and where some lines have none which lines have them."""
+    few = len(panel.banded) < len(panel.lines)
+    named = ", ".join(panel.lines[index].label for index in panel.banded)
+    return f"Bands: 95 % intervals{f' (of {named})' if few else ''}."
+
+
+def _change_caption(rows: pd.DataFrame, measured: str) -> str:
+    """Return how changes were measured."""
+    seeds = rows["training_seeds"]
+    alone = "images alone are random" if seeds.max() == 1 else "both images and training seeds are random"
+    some = ", with one training seed images alone" if seeds.min() == 1 < seeds.max() else ""
     single = [str(arm) for arm, part in rows.groupby("arm", sort=False) if len(part) == 1 and not _is_beginning(part)]
-    timeless = single if last else []
     lying = (
-        f" An arm that answers at t = 0 alone ({', '.join(timeless)}) is drawn at every t, as its difference "
+        f" An arm that answers at t = 0 alone ({', '.join(single)}) stands beside every t, as its difference "
         "from the network at t = 0."
-        if timeless
+        if single and rows["timestep"].max()
         else ""
     )
     return (
-        f"Each arm against its own t = 0, {images} images, {seeds} training seed{'s' * (seeds != 1)}. Bands are 95 % "
-        f"intervals, each for its own point. {drawn}.{lying}"
+        "Each arm that has time is held against its own t = 0, where it answers as the network does. "
+        f"{measured} Bands are 95 % intervals, each for its own point: {alone}{some}.{lying}"
     )
 
 
@@ -127,7 +154,7 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str)
     widths = ", ".join(f"{width:g}" for width in curve["width"])
     lines = [_points(f"blurs of {curve['width'].min():g} to {curve['width'].max():g} px", curve, None, images)]
     lines += [_points(arm, means.loc[[arm]], places[arm], images) for arm in arms if arm in means.index]
-    seeds = points["training_seed"].nunique()
+    seeds = {str(arm): max(1, part["training_seed"].nunique()) for arm, part in points.groupby("point", sort=False)}
     return Chart(
         name=f"blur-{suite}",
         suite=suite,
@@ -136,8 +163,8 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str)
         where=where,
         caption=(
             f"The line joins Gaussian blurs before the plain network, of {widths} px in this order. Each other point "
-            f"is an arm at its own last t, the mean over {seeds} training seed{'s' * (seeds != 1)}; "
-            f"{images} images. An arm above the line keeps more accuracy {where} than a blur of the same clean "
+            f"is an arm at its own last t, the mean over its training seeds; {images:,} images; "
+            f"{_seed_words(seeds)}. An arm above the line keeps more accuracy {where} than a blur of the same clean "
             "accuracy. No intervals are drawn: the answers have them."
         ),
         x_label="clean accuracy (%)",
