@@ -23,6 +23,7 @@ from pcbench.results.environment import METRICS_CODE, PARTS_CODE, code_hash
 from pcbench.results.metrics_table import csv_frame
 from pcbench.studies.answers import ArmComparison, ToldAnswer, comparisons_of, told_answer
 from pcbench.studies.arms import ARMS, BLUR, NETWORK, PLAIN_NETWORK, run_name
+from pcbench.studies.basis import MODEL_FACTS
 from pcbench.studies.conditions import condition_rows
 from pcbench.studies.covered import coverage_rows, coverage_sentence
 from pcbench.studies.evidence import evidence_rows
@@ -130,18 +131,22 @@ def write_study_tables(study: StudyFile, record: StudyRecord, out: Path) -> Stud
 
 
 def _computed_with(study: StudyFile, out: Path) -> dict[str, Any]:
-    """Return the versions with which the runs were computed, the code of the tables, and the kinds of processors."""
+    """Return what the runs measured, with which versions, the code of the tables, and the kinds of processors."""
+    measured: dict[str, str] = {}
     found: dict[str, set[str]] = {}
     machines: set[str] = set()
     for step in steps_of(study, Given(out)):
         if step.kind == "run":
             run = open_run(out / step.name, verify=False)
             machines.update(run.manifest.get("machines", {}))
+            if step.arm == NETWORK and not measured:
+                measured = {key: str(run.spec.model[key]) for key in MODEL_FACTS if run.spec.model.get(key)}
+                measured["data_fingerprint"] = run.spec.data.fingerprint
             for name, version in run.spec.versions.items():
                 found.setdefault(name, set()).add(version)
     named = {name: " and ".join(sorted(each)) for name, each in sorted(found.items())}
     named["pcbench_tables_code"] = code_hash((*PARTS_CODE, *METRICS_CODE, "training", "studies"))
-    return {"versions": named, "machines": sorted(machines)}
+    return {"measured": measured, "versions": named, "machines": sorted(machines)}
 
 
 def told_answers(study: StudyFile, comparisons: Sequence[ArmComparison]) -> list[ToldAnswer]:
