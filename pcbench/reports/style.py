@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from pcbench.escaping import printable
 from pcbench.files import write
-from pcbench.reports.charts import Chart, Line, LineVariable, Panel, Rank
+from pcbench.reports.charts import Chart, Line, LineVariable, Panel
 
 Width = Literal["column", "page"]
 WIDTHS: dict[Width, float] = {"column": 85.0, "page": 175.0}
@@ -89,10 +89,31 @@ _FAMILIES = {
 }
 COLOURS_APART = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Colours of what has no order, by Okabe and Ito."""
+_ARMS: dict[str, tuple[str, str, tuple[float, ...]]] = {
+    "network": ("", "o", ()),
+    "feedforward": ("#6655cc", "s", (1.5, 1.2)),
+    "no-feedback": ("#0072b2", "^", (5.0, 1.5)),
+    "no-error": ("#009e73", "D", (1.5, 1.2)),
+    "random-predictors": ("#cc79a7", "v", (5.0, 1.2, 1.2, 1.2)),
+    "input-blur": ("#d55e00", "X", (8.0, 1.5)),
+    "misplaced-feedback": ("#e69f00", "P", (5.0, 1.5)),
+    "smoothed": ("#56b4e9", "*", (5.0, 1.2, 1.2, 1.2)),
+    "paper": ("#885577", "p", (8.0, 1.5)),
+    "tuned-clean": ("#bb3333", "<", (1.5, 1.2)),
+    "tuned-noise": ("#44aa99", "<", (5.0, 1.5)),
+    "denoising": ("#bb0099", ">", (8.0, 1.2, 1.2, 1.2)),
+    "longer": ("#0088ff", "d", (1.5, 1.2)),
+    "deeper": ("#999933", "h", (5.0, 1.5)),
+}
+"""The colour, marker and dashes of each arm of a study, the same in all studies; the network's is the darkest colour.
+
+What primary questions are decided against has Okabe and Ito's colours; the others differ from these, and from each
+other, for colour-blind readers as well (by lightness and hue as Machado et al. 2009 simulate it), but less.
+"""
 _INK = ("#303030", "#e8e8e8")
 """The colour of a line that stands outside of an order, such as clean images, on light and on dark."""
 _BESIDE_ARMS = "#8c8c8c"
-"""The colour of a line that is no arm, such as the curve of blurs: the network has the darkest."""
+"""The colour of a line that is no arm, such as the curve of blurs."""
 
 
 def line_colours(chart: Chart, panel: Panel, *, dark: bool = False) -> list[str]:
@@ -110,16 +131,10 @@ def _colour(variable: LineVariable, line: Line, *, dark: bool) -> str:
     if variable == "family":
         return _FAMILIES[line.label][0] if line.label in _FAMILIES else _INK[dark]
     if variable == "arm":
-        return _arm_colour(line.place, dark=dark)
+        return _ARMS.get(line.label, (_BESIDE_ARMS,))[0] or _INK[dark]
     if variable not in _MAPS or line.place is None:
         return _INK[dark]
     return _in_order(variable, line.place.share, dark=dark)
-
-
-def _arm_colour(place: Rank | None, *, dark: bool) -> str:
-    if place is None:
-        return _BESIDE_ARMS
-    return COLOURS_APART[(place.number - 1) % len(COLOURS_APART)] if place.number else _INK[dark]
 
 
 @functools.cache  # a map of colours is slow to make
@@ -142,6 +157,8 @@ def pattern(chart: Chart, line: Line) -> Pattern:
     """Return the marker and the dashes of a line: equal values have equal ones in all figures."""
     if chart.colours == "family":
         return Pattern(_FAMILIES[line.label][1] if line.label in _FAMILIES else "o", ())
+    if chart.colours == "arm" and line.label in _ARMS:
+        return Pattern(*_ARMS[line.label][1:])
     if line.place is None:
         return Pattern("o", _APART if chart.colours in ("severity", "epsilon", "arm") else ())
     return Pattern(_SIGNS[line.place.number % len(_SIGNS)], _DASHES[line.place.number % len(_DASHES)])

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import tomllib
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -13,10 +16,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from small_studies import PUBLISHED_RESNET
 
-from pcbench.reports.charts import Chart
+from pcbench.reports.charts import Chart, Panel
 from pcbench.reports.drawing import draw
 from pcbench.reports.layout import wrapped_title
-from pcbench.reports.style import style
+from pcbench.reports.page import study_figures
+from pcbench.reports.style import Pattern, line_colours, pattern, style
+from pcbench.studies.arms import ARMS
 from pcbench.studies.figures import change_charts_of, decisive_charts
 from pcbench.studies.study_file import StudyFile, read_study
 
@@ -109,3 +114,30 @@ def test_no_title_breaks_within_a_term() -> None:
         lines = wrapped_title("Change since t = 0 in 95 % of cases", width)
         assert " ".join(lines) == "Change since t = 0 in 95 % of cases"
         assert sum("t = 0" in line for line in lines) == sum("95 %" in line for line in lines) == 1
+
+
+def test_every_arm_looks_the_same_in_all_studies_and_like_no_other(rising: Chart) -> None:
+    (panel,) = rising.panels
+    drawn = [dataclasses.replace(panel.lines[0], label=arm) for arm in ARMS]
+
+    def looks(labels: Sequence[str], *, dark: bool) -> dict[str, tuple[str, Pattern]]:
+        lines = tuple(one for one in drawn if one.label in labels)
+        colours = line_colours(rising, Panel("", lines), dark=dark)
+        return {one.label: (colour, pattern(rising, one)) for one, colour in zip(lines, colours, strict=True)}
+
+    for dark in (False, True):
+        every = looks(list(ARMS), dark=dark)
+        assert len({colour for colour, _ in every.values()}) == len(ARMS)
+        assert len({sign for _, sign in every.values()}) == len(ARMS)  # in grey
+        some = ["network", "input-blur", "smoothed"]
+        assert looks(some, dark=dark) == {arm: every[arm] for arm in some}
+    beside = dataclasses.replace(panel.lines[0], label="blurs of 0.3 to 0.8 px")
+    assert line_colours(rising, Panel("", (beside,)))[0] not in {colour for colour, _ in every.values()}
+
+
+def test_a_page_draws_the_marker_of_every_arm(rising: Chart) -> None:
+    script = (Path(study_figures.__file__).parent / "plots.js").read_text(encoding="utf-8")
+    outlines = set(re.findall(r'^    "?([^\s":]+)"?: "M', script, re.MULTILINE))
+    (panel,) = rising.panels
+    markers = {pattern(rising, dataclasses.replace(panel.lines[0], label=arm)).marker for arm in ARMS}
+    assert markers <= outlines | {"o"}

@@ -9,15 +9,10 @@ from typing import Any
 import pandas as pd
 
 from pcbench.percent import in_percent
-from pcbench.reports.charts import BANDS, Chart, Line, Panel, Rank
+from pcbench.reports.charts import BANDS, Chart, Line, Panel
 from pcbench.reports.page.drawn import figure_values
 
 _BEGINNING = "t = 0"
-
-
-def arm_places(arms: Sequence[str]) -> dict[str, Rank]:
-    """Return where each arm stands, so that it looks the same in every figure; the first stands for the network."""
-    return {arm: Rank(number / max(1, len(arms) - 1), number) for number, arm in enumerate(arms)}
 
 
 def change_chart(
@@ -43,9 +38,9 @@ def change_chart(
 
     """
     times = sorted(int(t) for t in rows["timestep"].unique())
-    places, found = arm_places(arms), {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
+    found = {str(arm): part for arm, part in rows.groupby("arm", sort=False)}
     lines = {
-        arm: _change_line(arm, found[arm], places[arm], times, 100.0 if in_points else 1.0)
+        arm: _change_line(arm, found[arm], times, 100.0 if in_points else 1.0)
         for arm in arms
         if arm in found and not _is_beginning(found[arm])
     }
@@ -85,7 +80,7 @@ def _is_beginning(rows: pd.DataFrame) -> bool:
     return len(rows) == 1 and not rows[["change", "ci_low", "ci_high"]].to_numpy().any()
 
 
-def _change_line(arm: str, rows: pd.DataFrame, place: Rank, drawn: Sequence[int], scale: float) -> Line:
+def _change_line(arm: str, rows: pd.DataFrame, drawn: Sequence[int], scale: float) -> Line:
     """Return the line of an arm; one without time has one answer, which stands beside every t that is drawn."""
     ordered = rows.sort_values("timestep")
     own = [float(t) for t in ordered["timestep"]]
@@ -93,7 +88,7 @@ def _change_line(arm: str, rows: pd.DataFrame, place: Rank, drawn: Sequence[int]
         ordered, own = pd.concat([ordered] * len(drawn)), [float(t) for t in drawn]
     scaled = {name: tuple(float(value) * scale for value in ordered[name]) for name in ("change", "ci_low", "ci_high")}
     images = tuple(int(n) for n in ordered["images"])
-    return Line(arm, tuple(own), scaled["change"], scaled["ci_low"], scaled["ci_high"], images, place=place)
+    return Line(arm, tuple(own), scaled["change"], scaled["ci_low"], scaled["ci_high"], images)
 
 
 def _measured(rows: pd.DataFrame) -> str:
@@ -149,11 +144,10 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str)
     """
     suite = str(rows["suite"].iloc[0])
     curve, points = rows[rows["width"].notna()].sort_values("width"), rows[rows["width"].isna()]
-    places = arm_places(arms)
     means = points.groupby("point", sort=False)[["clean_accuracy", "accuracy"]].mean()
     widths = ", ".join(f"{width:g}" for width in curve["width"])
-    lines = [_points(f"blurs of {curve['width'].min():g} to {curve['width'].max():g} px", curve, None, images)]
-    lines += [_points(arm, means.loc[[arm]], places[arm], images) for arm in arms if arm in means.index]
+    lines = [_points(f"blurs of {curve['width'].min():g} to {curve['width'].max():g} px", curve, images)]
+    lines += [_points(arm, means.loc[[arm]], images) for arm in arms if arm in means.index]
     seeds = {str(arm): max(1, part["training_seed"].nunique()) for arm, part in points.groupby("point", sort=False)}
     return Chart(
         name=f"blur-{suite}",
@@ -178,10 +172,10 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str)
     )
 
 
-def _points(label: str, rows: pd.DataFrame, place: Rank | None, images: int) -> Line:
+def _points(label: str, rows: pd.DataFrame, images: int) -> Line:
     x, y = (tuple(in_percent(value) for value in rows[name]) for name in ("clean_accuracy", "accuracy"))
     unknown = (math.nan,) * len(x)
-    return Line(label, x, y, unknown, unknown, (images,) * len(x), place=place)
+    return Line(label, x, y, unknown, unknown, (images,) * len(x))
 
 
 def study_figure(chart: Chart, file: str, qualifier: str) -> dict[str, Any]:
