@@ -55,12 +55,15 @@ def x_axis(chart: Chart) -> Axis:
     Budgets are drawn at their logarithm, dense ones a little apart, and 0 one doubling below the smallest; each has a
     tick, in the unit that the axis' label names. Timesteps are drawn at themselves. Values of a hyperparameter, and
     levels of noise, are drawn at themselves or, where they spread over sizes as 0.001 to 0.1 do, at their logarithm.
+    Measured shares are drawn between round ticks: a tick for each would lie upon others.
     """
     values = sorted({x for panel in chart.panels for line in panel.lines for x in line.x})
     if chart.x == "timestep":
         step = next(one for one in (1, 2, 5, 10, 20, 50, 100, 1000) if values[-1] - values[0] <= one * _TIMESTEPS)
         labelled = [value for value in values if (value - values[0]) % step == 0]
         return _axis({}, values, [(value, f"{value:.0f}") for value in labelled])
+    if chart.x == "share":
+        return _close(values)
     scale = epsilon_scale(chart.norm) if chart.x == "epsilon" else 1.0
     positions = _logarithms(values) if chart.x == "epsilon" or _spread(values) else {}
     texts = [(positions.get(value, value), f"{value * scale:.3g}") for value in values]
@@ -108,7 +111,7 @@ def y_axis(chart: Chart, panel: Panel) -> Axis:
     if chart.y_scale == "share":
         return Axis(0, 100, tuple((float(value), str(value)) for value in range(0, 101, 20)))
     if chart.y_scale == "level":
-        return _close(chart.panels)
+        return _close([y for one in chart.panels for line in one.lines for y in line.y if math.isfinite(y)])
     if chart.y_scale == "points":  # changes are compared between panels, and lie between -100 and 100
         return _nice(chart, chart.panels, own=False)
     reach = {one.title: _reach(one) for one in chart.panels}
@@ -133,9 +136,8 @@ def _nice(chart: Chart, panels: Sequence[Panel], *, own: bool) -> Axis:
     return _round(min(0.0, *ends, 0.0), max(_held_against(chart), *ends, 0.0), own=own)
 
 
-def _close(panels: Sequence[Panel]) -> Axis:
+def _close(values: Sequence[float]) -> Axis:
     """Return an axis that ends at round numbers near the values, far from 0 as they may be."""
-    values = [y for panel in panels for one in panel.lines for y in one.y if math.isfinite(y)]
     low, high = min(values), max(values)
     spare = 0.5 if low == high else 0.0
     return _round(low - spare, high + spare, own=False)

@@ -121,8 +121,9 @@ class Chart(Captioned):
     """What the y axis is, without its unit."""
     y_scale: Scale = "share"
     """What the numbers of the y axis are."""
-    x: Literal["timestep", "epsilon", "value"]
-    """What the x axis is; the value is that of a hyperparameter, which its label names."""
+    x: Literal["timestep", "epsilon", "value", "share"]
+    """What the x axis is; the value is that of a hyperparameter, which its label names, and a share was measured, in
+    percent."""
     norm: str | None
     """The norm of ε, where ε is on an axis or in the legend."""
     legend_title: str

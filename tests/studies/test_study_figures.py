@@ -16,13 +16,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from small_studies import PUBLISHED_RESNET
 
+from pcbench.reports.axes import x_axis
 from pcbench.reports.charts import Chart, Panel
 from pcbench.reports.drawing import draw
 from pcbench.reports.layout import wrapped_title
 from pcbench.reports.page import study_figures
 from pcbench.reports.style import Pattern, line_colours, pattern, style
 from pcbench.studies.arms import ARMS
-from pcbench.studies.figures import change_charts_of, decisive_charts
+from pcbench.studies.figures import blur_charts_of, change_charts_of, decisive_charts
 from pcbench.studies.study_file import StudyFile, read_study
 
 CHANGES = pd.read_csv(PUBLISHED_RESNET / "changes.csv", keep_default_na=False)
@@ -141,3 +142,19 @@ def test_a_page_draws_the_marker_of_every_arm(rising: Chart) -> None:
     (panel,) = rising.panels
     markers = {pattern(rising, dataclasses.replace(panel.lines[0], label=arm)).marker for arm in ARMS}
     assert markers <= outlines | {"o"}
+
+
+def test_measured_shares_have_round_ticks_that_hold_all_of_them(
+    study: StudyFile, frames: dict[str, pd.DataFrame]
+) -> None:
+    blur = pd.read_csv(PUBLISHED_RESNET / "blur.csv")
+    (chart,) = blur_charts_of(study, {**frames, "blur": blur})
+    axis = x_axis(chart)
+    places = [place for place, _ in axis.ticks]
+    steps = {round(second - first, 9) for first, second in itertools.pairwise(places)}
+    assert len(steps) == 1
+    assert [float(text) for _, text in axis.ticks] == pytest.approx(places)
+    of_arms = 100 * blur[blur["width"].isna()].groupby("point")["clean_accuracy"].mean()
+    assert places[0] == axis.low <= of_arms.min()
+    assert of_arms.max() <= axis.high == places[-1]
+    assert "training seeds: 2 (network, feedforward), 1 (" in chart.caption

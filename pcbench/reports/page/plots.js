@@ -189,7 +189,8 @@ const plots = (() => {
       // Lines that end together would have leaders that cross: there, a short piece in the line's colour stands for it.
       const far = heights.some((height, other) => Math.abs(height - heights[index]) < 3 && Math.abs(placed[other] - height) > GAP);
       const from = far ? `${right + 2} ${placed[index]}` : `${to.x(line.p[ends[index]])} ${heights[index]}`;
-      const leader = shape("path", { class: far ? "leader key" : line.y.length > 1 ? "leader" : "leader dotted", d: `M${from}L${right + 12} ${placed[index]}` });
+      const sign = () => dot(line.marker, right + 7, placed[index], 3.2); // a point has no dashes: its marker tells it
+      const leader = far && line.y.length === 1 ? sign() : shape("path", { class: far ? "leader key" : line.y.length > 1 ? "leader" : "leader dotted", d: `M${from}L${right + 12} ${placed[index]}` });
       const text = shape("text", { class: line.strong ? "name strong" : "name", x: right + 15, y: placed[index] + 4 }, line.label);
       return inked(shape("g", {}, leader, text), line.colour);
     });

@@ -143,7 +143,8 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str)
         where: Under what, in words: a question about the same suite may be about fewer conditions.
     """
     suite = str(rows["suite"].iloc[0])
-    curve, points = rows[rows["width"].notna()].sort_values("width"), rows[rows["width"].isna()]
+    curve = rows[rows["width"].notna()].sort_values("width", ascending=False)  # it ends where its name stands
+    points = rows[rows["width"].isna()]
     means = points.groupby("point", sort=False)[["clean_accuracy", "accuracy"]].mean()
     widths = ", ".join(f"{width:g}" for width in curve["width"])
     lines = [_points(f"blurs of {curve['width'].min():g} to {curve['width'].max():g} px", curve, images)]
@@ -164,7 +165,7 @@ def blur_chart(rows: pd.DataFrame, arms: Sequence[str], images: int, where: str)
         x_label="clean accuracy (%)",
         y=f"accuracy under {suite}",
         y_scale="level",
-        x="value",
+        x="share",
         norm=None,
         legend_title="arm",
         colours="arm",
