@@ -163,8 +163,8 @@ def test_every_arm_is_drawn_with_its_band_and_the_numbers_of_the_table(html: Pat
 
 def test_the_curve_joins_the_widths_and_every_arm_is_a_point(html: Path) -> None:
     lines = drawn(html)["blur-gaussian-noise"]["panels"][0]["runs"][0]["lines"]
-    assert lines[0]["p"] == pytest.approx([97.5, 96.5, 95.0])
-    assert lines[0]["y"] == pytest.approx([73.0, 75.0, 78.0])
+    assert lines[0]["p"] == pytest.approx([95.0, 96.5, 97.5])  # from the widest
+    assert lines[0]["y"] == pytest.approx([78.0, 75.0, 73.0])
     assert {line["label"]: line["y"] for line in lines[1:]} == {
         arm: pytest.approx([70 + 0.5 * number + 0.45], abs=0.051) for number, arm in enumerate(NAMES)
     }
