@@ -234,6 +234,25 @@ def test_nothing_is_cut_by_the_edge(page: Page, width: int) -> None:
     page.set_viewport_size({"width": 1400, "height": 900})
 
 
+def test_names_of_arms_have_no_title_and_that_of_t_0_stands_above_the_labels_of_the_axis(page: Page) -> None:
+    assert page.locator(".plot svg .legend-title").count() == 0
+    # Ten lines that start at 0, the bottom of the axis, and rise: above 0 there is no free place for the name.
+    y = page.evaluate("""() => {
+      const colour = { light: "#000000", dark: "#000000" };
+      const lines = Array.from({ length: 10 }, (_, number) => ({ label: `${number}`, p: [0, 1], y: [0.1, number / 5],
+        low: [0, 0], high: [0, 0], told: ["", ""], banded: false, strong: false, marker: "o", dashes: [], colour }));
+      const x = { low: 0, high: 1, label: "t", ticks: [[0, "0"], [1, "1"]] };
+      const plot = { lines, x, y: { ...x, high: 9 }, legend: "arm", untitled: true, chosen: null,
+        reference: [0, "t = 0"] };
+      const { svg } = plots.draw(plot, 400, 220);
+      return ["reference-name", "reference"].map((name) => {
+        const one = svg.querySelector(`.${name}`);
+        return Number(one.getAttribute("y") ?? one.getAttribute("d").match(/ ([0-9.]+)H/)[1]);
+      });
+    }""")
+    assert y[0] < y[1]
+
+
 def test_it_is_printed_with_its_answers_figures_and_tables(page: Page) -> None:
     sheets = pypdfium2.PdfDocument(io.BytesIO(page.pdf(prefer_css_page_size=True)))
     text = " ".join(sheet.get_textpage().get_text_bounded() for sheet in sheets)

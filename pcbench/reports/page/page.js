@@ -43,6 +43,7 @@
     return panels.flatMap((panel) => {
       const runs = panel.runs.filter(({ run }) => shown(run));
       const common = { about: figure.title, x: figure.x_axis, reference: figure.reference, y: panel.y_axis,
+        untitled: figure.order === "arm", // names need no title above them, as numbers do
         chosen: figure.x === "timestep" ? chosen() : null };
       const own = panel.y_axis.own && choice === EVERY ? " (axis of its own)" : "";
       const title = figure.panels.length > 1 ? `${panel.title}${own}` : "";

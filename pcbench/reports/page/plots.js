@@ -97,13 +97,14 @@ const plots = (() => {
     return drawn;
   }
 
-  // Names the reference at that of six places along its line where least lies: lines count more than bands.
+  // Names the reference at that of six places along its line where least lies: lines count more than bands. Below the axis
+  // are its labels.
   function referenceName(plot, area, to) {
     if (plot.reference === null || plot.unnamed) return [];
     const [at, text] = plot.reference;
     const [y, right, long] = [to.y(at), area.left + area.width, text.length * LETTER];
     const left = { end: right - 4 - long, start: area.left + 4, middle: (area.left + right - long) / 2 };
-    const places = [-4, 13].flatMap((down) => Object.keys(left).map((anchor) => [anchor, down]));
+    const places = [-4, 13].filter((down) => y + down <= area.top + area.height).flatMap((down) => Object.keys(left).map((anchor) => [anchor, down]));
     const lies = ([anchor, down]) => ([x, height]) =>
       x > left[anchor] - 5 && x < left[anchor] + long + 5 && height > y + down - 13 && height < y + down + 5;
     const cost = (place) => plot.lines.reduce((sum, line) => sum + 10 * along(line, line.y, to).filter(lies(place)).length
@@ -195,7 +196,7 @@ const plots = (() => {
       return inked(shape("g", {}, leader, text), line.colour);
     });
     const title = () => shape("text", { class: "legend-title", x: right + area.right, y: 10, "text-anchor": "end" }, plot.legend);
-    return plot.legend ? [...drawn, title()] : drawn;
+    return plot.legend && !plot.untitled ? [...drawn, title()] : drawn;
   }
 
   function said(plot) {
