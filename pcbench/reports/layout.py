@@ -129,7 +129,7 @@ def layout_of(chart: Chart, width: Width, upright: Sequence[Axis], *, labels: bo
         columns=columns,
         rows=math.ceil(panels / columns),
         panel=tall[width][columns],
-        left=13.0,
+        left=max(13.0, 6.5 + _NAME_LETTER * max(len(text) for y in upright for _, text in y.ticks)),
         right=beside if labels else 2.5,
         top=_head(title, note) + (5.0 if titled else 1.5) + named,
         bottom=9.5,

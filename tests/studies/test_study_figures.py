@@ -71,7 +71,7 @@ def test_a_figure_of_attacks_is_drawn_at_attacked_timesteps_alone(on_page: dict[
         assert "Attacked" not in on_page[name].caption
 
 
-@pytest.mark.parametrize("turned", [1.0, -1.0])
+@pytest.mark.parametrize("turned", [1.0, -1.0, -0.001])
 def test_no_texts_of_a_published_figure_touch_and_each_lies_within_it(rising: Chart, turned: float) -> None:
     def at(values: tuple[float, ...]) -> tuple[float, ...]:
         return tuple(turned * value for value in values)
