@@ -55,15 +55,20 @@ PLACES: dict[str, Places | None] = {
 """By study; None where all comes with pcbench."""
 
 
-def given_of(name: str, out: Path, workers: int | str) -> Given | None:
-    """Return where the images and weights of a study lie here; None where they are not here."""
-    places = PLACES[name]
+def missing_files(places: Places | None) -> list[str]:
+    """Return which files of a study are not in the folder of real images and weights; all where none is named."""
+    if places is None:
+        return []
+    folder = os.environ.get("PCBENCH_TEST_DATA")
+    needed = (places.data, places.training_data, places.backbone, *([places.deeper] if places.deeper else []))
+    return [one for one in needed if not folder or not (Path(folder) / one).is_file()]
+
+
+def given_of(places: Places | None, out: Path, workers: int | str) -> Given:
+    """Return where the images and weights of a study lie here, once none of them is missing."""
     if places is None:
         return Given(out, workers=workers)
-    folder = Path(os.environ.get("PCBENCH_TEST_DATA", "missing"))
-    needed = (places.data, places.training_data, places.backbone, *([places.deeper] if places.deeper else []))
-    if not all((folder / one).is_file() for one in needed):
-        return None
+    folder = Path(os.environ["PCBENCH_TEST_DATA"])
     return Given(
         out,
         data=f"parquet:{folder / places.data}",
@@ -90,10 +95,16 @@ def main() -> None:
     parser.add_argument("--workers", default="auto")
     options = parser.parse_args()
     published = ROOT / "results" / options.study
-    given = given_of(options.study, options.out or Path("results/studies") / f"{options.study}-again", options.workers)
-    if given is None:
-        print(f"skipped: {options.study} needs real images and weights, in the folder that PCBENCH_TEST_DATA names")
+    missing = missing_files(PLACES[options.study])
+    if missing:
+        folder = os.environ.get("PCBENCH_TEST_DATA") or "PCBENCH_TEST_DATA, which names no folder"
+        print(
+            f"skipped: {options.study} needs real images and weights: {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not in {folder}; studies/README.md says where they come from"
+        )
         return
+    out = options.out or Path("results/studies") / f"{options.study}-again"
+    given = given_of(PLACES[options.study], out, options.workers)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         found = made_again(published / f"{options.study}.toml", given)

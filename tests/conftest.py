@@ -62,13 +62,19 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
+def real_data(folder: str | None) -> Path:
+    """Return the folder of real images and weights, or skip the test, and say why, where there is none."""
+    if not folder:
+        pytest.skip("PCBENCH_TEST_DATA is not set: no real images and weights here")
+    if not Path(folder).is_dir():
+        pytest.skip(f"PCBENCH_TEST_DATA names {folder}, and there is no such folder: no real images and weights here")
+    return Path(folder)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real images and weights; without `PCBENCH_TEST_DATA` the tests that need it are skipped."""
-    folder = os.environ.get("PCBENCH_TEST_DATA")
-    if not folder:
-        pytest.skip("PCBENCH_TEST_DATA is not set: no real images and weights here")
-    return Path(folder)
+    return real_data(os.environ.get("PCBENCH_TEST_DATA"))
 
 
 @pytest.fixture(scope="session")

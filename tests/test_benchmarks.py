@@ -18,6 +18,8 @@ from torch import Tensor
 from pcbench.harness.work import scores
 from pcbench.network.fast.table import ROWS, FastForm
 
+from .conftest import real_data
+
 BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 
 
@@ -63,6 +65,25 @@ def test_every_committed_study_can_be_made_again_and_is_skipped_visibly_without_
         monkeypatch.setattr(sys, "argv", ["reproduce_study.py", name])
         script["main"]()
         assert f"skipped: {name} needs real images and weights" in capsys.readouterr().out
+
+
+def test_files_of_a_study_that_are_missing_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    script = runpy.run_path(str(BENCHMARKS[0].with_name("reproduce_study.py")), run_name="imported")
+    for here in ("cifar10/test.parquet", "cifar10/train-20k.parquet"):
+        (tmp_path / here).parent.mkdir(exist_ok=True)
+        (tmp_path / here).write_bytes(b"")
+    monkeypatch.setenv("PCBENCH_TEST_DATA", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["reproduce_study.py", "presnet56_cifar10"])
+    script["main"]()
+    assert f"weights/resnet56.cifar10.safetensors is not in {tmp_path};" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folder", [None, "", "not-there"])
+def test_real_data_that_are_not_there_skip_a_test_and_say_why(folder: str | None) -> None:
+    with pytest.raises(pytest.skip.Exception, match=r"PCBENCH_TEST_DATA (is not set|names not-there)"):
+        real_data(folder)
 
 
 def test_a_reproduction_that_is_stopped_says_that_it_goes_on(
