@@ -62,6 +62,14 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(100_000, 50, 50)
 
 
+def pytest_report_header() -> str | None:
+    """Say before the tests, too, that the folder of real data is not there: in its name may be a typing error."""
+    folder = os.environ.get("PCBENCH_TEST_DATA")
+    if not folder or Path(folder).is_dir():
+        return None
+    return f"PCBENCH_TEST_DATA names {folder}, and there is no such folder: tests of real data are skipped"
+
+
 def real_data(folder: str | None) -> Path:
     """Return the folder of real images and weights, or skip the test, and say why, where there is none."""
     if not folder:

@@ -18,7 +18,7 @@ from torch import Tensor
 from pcbench.harness.work import scores
 from pcbench.network.fast.table import ROWS, FastForm
 
-from .conftest import real_data
+from .conftest import pytest_report_header, real_data
 
 BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 
@@ -84,6 +84,17 @@ def test_files_of_a_study_that_are_missing_are_named(
 def test_real_data_that_are_not_there_skip_a_test_and_say_why(folder: str | None) -> None:
     with pytest.raises(pytest.skip.Exception, match=r"PCBENCH_TEST_DATA (is not set|names not-there)"):
         real_data(folder)
+
+
+def test_a_folder_of_real_data_that_is_not_there_is_told_before_the_tests(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: dict[str, str | None] = {}
+    for folder in ("", str(tmp_path), str(tmp_path / "mistyped")):
+        monkeypatch.setenv("PCBENCH_TEST_DATA", folder)
+        told[folder] = pytest_report_header()
+    assert (told.pop(str(tmp_path / "mistyped")) or "").startswith(f"PCBENCH_TEST_DATA names {tmp_path / 'mistyped'}, ")
+    assert set(told.values()) == {None}
 
 
 def test_a_reproduction_that_is_stopped_says_that_it_goes_on(
